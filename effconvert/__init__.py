@@ -1,0 +1,28 @@
+"""Move EfficientNet weights between frameworks, and prove that they are still the same network."""
+
+from typing import TYPE_CHECKING, Any
+
+from effconvert.version import VERSION as __version__
+
+if TYPE_CHECKING:
+    from effconvert.conversion import convert
+    from effconvert.formats import open_checkpoint
+    from effconvert.model import create_model, load_model
+
+__all__ = ["__version__", "convert", "create_model", "load_model", "open_checkpoint"]
+
+_HOMES = {
+    "convert": "effconvert.conversion",
+    "open_checkpoint": "effconvert.formats",
+    "create_model": "effconvert.model",
+    "load_model": "effconvert.model",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public function when it is first used, so that `effconvert --help` waits for neither numpy nor torch."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'effconvert' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,75 @@
+"""One exception class per kind of failure, each with the exit code that the command line returns."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+_SHOWN = 20
+
+
+class EffconvertError(Exception):
+    """A failure that a user can act on; its text is the whole message.
+
+    `exit_code` is what the command line exits with.
+    """
+
+    exit_code = 1
+
+
+class MissingPath(EffconvertError):
+    """A path that was named does not exist: a usage error."""
+
+    exit_code = 2
+
+
+class UnreadableCheckpoint(EffconvertError):
+    """Not a checkpoint, or one that is damaged, truncated, encrypted, or that asks for code to be run."""
+
+    exit_code = 3
+
+
+class LayoutMismatch(EffconvertError):
+    """Tensors are missing, unknown, duplicated or of the wrong shape, or the target cannot have the facts."""
+
+    exit_code = 4
+
+
+class BadMap(LayoutMismatch):
+    """A mapping file says something that the map language does not know."""
+
+
+class NumericMismatch(EffconvertError):
+    """Two things that must be equal differ in their values."""
+
+    exit_code = 5
+
+
+class OutputProblem(EffconvertError):
+    """The output exists, the disk is full, or the folder cannot be written."""
+
+    exit_code = 8
+
+
+class Unavailable(EffconvertError):
+    """No network for a download, or a framework or extra that is not installed."""
+
+    exit_code = 9
+
+
+def listing(heading: str, problems: Iterable[str]) -> str:
+    """Return `heading` and every problem on a line of its own, the first 20 and a count of the others."""
+    problems = list(problems)
+    lines = [heading, *(f"  {problem}" for problem in problems[:_SHOWN])]
+    if len(problems) > _SHOWN:
+        lines.append(f"  … and {len(problems) - _SHOWN:,} more")
+    return "\n".join(lines)
+
+
+def require_path(path: str | Path) -> Path:
+    """Return `path` as a Path.
+
+    Raises MissingPath when nothing is there.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise MissingPath(f"{path}: no such file or directory")
+    return path

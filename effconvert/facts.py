@@ -1,0 +1,89 @@
+"""What weights assume of the network that runs them, and no checkpoint of a framework records."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from effconvert.errors import LayoutMismatch
+
+_CHOICES = {
+    "padding": ("tf-same", "symmetric"),
+    "activation": ("silu", "relu", "relu6"),
+    "fused_stride": ("project", "expand"),
+}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The assumptions of one network.
+
+    bn_eps: added to every BatchNorm variance.
+    padding: `tf-same` pads (0, 1) where a stride meets an even size, as TensorFlow does; `symmetric` pads (k-1)//2.
+    activation: of every layer but the gates.
+    fused_stride: which convolution of a strided EdgeTPU block has the stride: the 1x1 projection (all published
+        TensorFlow weights) or the 3x3 expansion (tensorflow/tpu since 2020-12-27, timm).
+    classes: the classifier's outputs; 0 is a network without a classifier.
+    head_conv: False is a detection backbone, which ends after the last block.
+    """
+
+    bn_eps: float = 1e-3
+    padding: str = "tf-same"
+    activation: str = "silu"
+    fused_stride: str = "project"
+    classes: int = 1000
+    head_conv: bool = True
+
+    def __post_init__(self) -> None:
+        problems = [
+            f"{name}={getattr(self, name)!r}: must be one of {', '.join(choices)}"
+            for name, choices in _CHOICES.items()
+            if getattr(self, name) not in choices
+        ]
+        if not 0 < self.bn_eps < 1:
+            problems.append(f"bn_eps={self.bn_eps!r}: must lie between 0 and 1")
+        if self.classes < 0:
+            problems.append(f"classes={self.classes}: must be 0 or more")
+        if self.classes and not self.head_conv:
+            problems.append(f"head_conv=False with classes={self.classes}: a classifier needs the head's convolution")
+        if problems:
+            raise LayoutMismatch("facts: " + "; ".join(problems))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the facts as plain values, for JSON."""
+        return dataclasses.asdict(self)
+
+
+def changed(facts: Facts, changes: Mapping[str, Any]) -> Facts:
+    """Return `facts` with `changes` (name to value, or to a text that is parsed) made.
+
+    Raises LayoutMismatch for an unknown name or a value that it cannot have.
+    """
+    types = {field.name: field.type for field in dataclasses.fields(Facts)}
+    unknown = sorted(set(changes) - set(types))
+    if unknown:
+        raise LayoutMismatch(f"facts: {', '.join(unknown)} unknown; known are {', '.join(types)}")
+    return dataclasses.replace(facts, **{name: _parsed(name, value) for name, value in changes.items()})
+
+
+def parse_assignments(assignments: Iterable[str]) -> dict[str, str]:
+    """Return `name=value` texts as a dict. Raises LayoutMismatch for a text without `=`."""
+    pairs = {}
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
+        if not equals:
+            raise LayoutMismatch(f"facts: {assignment!r} must read name=value")
+        pairs[name.strip()] = value.strip()
+    return pairs
+
+
+def _parsed(name: str, value: Any) -> Any:
+    kind = type(getattr(Facts(), name))
+    if kind is bool and isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    if isinstance(value, bool) is not (kind is bool):
+        raise LayoutMismatch(f"facts: {name}={value!r} is not {kind.__name__}")
+    try:
+        return kind(value)
+    except (TypeError, ValueError) as error:
+        raise LayoutMismatch(f"facts: {name}={value!r} is not {kind.__name__}") from error
