@@ -1,0 +1,187 @@
+"""The layers of the network: what TensorFlow's padding, initial values and expert kernels add to torch.nn.
+
+Sources: tensorflow/tpu, models/official/efficientnet (efficientnet_model.py, utils.py, condconv/condconv_layers.py).
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {"silu": nn.SiLU, "relu": nn.ReLU, "relu6": nn.ReLU6}
+
+_MOMENTUM = 0.01  # TensorFlow's 0.99 is the share of the old value, torch's the share of the new one
+
+
+def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """Return the pixels that TensorFlow's SAME adds before and after an axis of `size` pixels.
+
+    This is max((ceil(size / stride) - 1) * stride + kernel - size, 0), the odd pixel after.
+    """
+    total = max(kernel - stride + -size % stride, 0)
+    return total // 2, total - total // 2
+
+
+def drop_connect(x: Tensor, survival: float) -> Tensor:
+    """Return `x` [N, C, H, W] with whole images set to zero, each kept with probability `survival` and scaled up."""
+    kept = torch.rand(x.shape[0], 1, 1, 1, device=x.device) < survival
+    return x * kept / survival
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """BatchNorm whose state is the four canonical tensors: the count of batches is kept, but not saved."""
+
+    num_batches_tracked: Tensor
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, channels: int, eps: float) -> None:
+        super().__init__(channels, eps=eps, momentum=_MOMENTUM)
+        self.register_buffer("num_batches_tracked", self.num_batches_tracked, persistent=False)
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, local_metadata: Mapping[str, Any], *rest: Any
+    ) -> None:
+        # A plain dict has no version, and torch would then add the count to it, which strict loading refuses.
+        super()._load_from_state_dict(state_dict, prefix, {**local_metadata, "version": 2}, *rest)
+        if self.num_batches_tracked.is_meta and not self.running_mean.is_meta:  # loaded with assign=True
+            self.num_batches_tracked = torch.zeros((), dtype=torch.long, device=self.running_mean.device)
+
+
+class Convolution(nn.Conv2d):
+    """A convolution that pads as the facts say; initial values as in the official code.
+
+    padding: `tf-same` or `symmetric`, as in `Facts`.
+    """
+
+    def __init__(
+        self,
+        entering: int,
+        leaving: int,
+        kernel: int = 1,
+        *,
+        stride: int = 1,
+        groups: int = 1,
+        padding: str = "symmetric",
+        bias: bool = False,
+    ) -> None:
+        # At stride 1 an odd kernel needs the same number of pixels on both sides, which torch adds without a copy.
+        self.pads_as_tensorflow = padding == "tf-same" and stride > 1
+        amount = 0 if self.pads_as_tensorflow else (kernel - 1) // 2
+        super().__init__(entering, leaving, kernel, stride, amount, groups=groups, bias=bias)
+
+    def reset_parameters(self) -> None:
+        """Draw the kernel from N(0, 2 / fan_out) and set the bias to zero (`conv_kernel_initializer`)."""
+        fan_out = self.out_channels // self.groups * math.prod(self.kernel_size)
+        nn.init.normal_(self.weight, std=math.sqrt(2 / fan_out))
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return [N, leaving, ceil(H / stride), ceil(W / stride)] for `x` [N, entering, H, W]."""
+        if self.pads_as_tensorflow:
+            x = _pad_same(x, self.kernel_size[0], self.stride[0])
+        return super().forward(x)
+
+
+class RoutedConvolution(nn.Module):
+    """CondConv: every image is convolved with its own mixture of expert kernels [experts, O, I / groups, k, k]."""
+
+    def __init__(
+        self,
+        entering: int,
+        leaving: int,
+        kernel: int,
+        *,
+        experts: int,
+        stride: int = 1,
+        groups: int = 1,
+        padding: str = "symmetric",
+    ) -> None:
+        super().__init__()
+        self.stride, self.groups = stride, groups
+        self.pads_as_tensorflow = padding == "tf-same" and stride > 1
+        self.amount = 0 if self.pads_as_tensorflow else (kernel - 1) // 2
+        self.weight = nn.Parameter(torch.empty(experts, leaving, entering // groups, kernel, kernel))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw every expert as a convolution of its own (`get_condconv_initializer`)."""
+        _, leaving, _, *kernel = self.weight.shape
+        nn.init.normal_(self.weight, std=math.sqrt(2 / (leaving // self.groups * math.prod(kernel))))
+
+    def forward(self, x: Tensor, routing: Tensor) -> Tensor:
+        """Return [N, O, H', W'] for `x` [N, I, H, W] and `routing` [N, experts].
+
+        The images become groups of one convolution, so that no loop over them is needed.
+        """
+        count = x.shape[0]
+        _, leaving, *kernel = self.weight.shape
+        kernels = (routing @ self.weight.flatten(1)).reshape(count * leaving, *kernel)
+        if self.pads_as_tensorflow:
+            x = _pad_same(x, kernel[-1], self.stride)
+        x = x.reshape(1, -1, *x.shape[2:])
+        x = F.conv2d(x, kernels, stride=self.stride, padding=self.amount, groups=count * self.groups)
+        return x.reshape(count, leaving, *x.shape[2:])
+
+
+class Routing(nn.Linear):
+    """How much each expert contributes to the kernels of an image."""
+
+    def reset_parameters(self) -> None:
+        """Draw by Glorot's uniform rule, TensorFlow's default for a dense layer."""
+        nn.init.xavier_uniform_(self.weight)
+        nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return [N, experts] in 0..1 for the block's input `x` [N, C, H, W]."""
+        return torch.sigmoid(super().forward(x.mean((2, 3))))
+
+
+class Classifier(nn.Linear):
+    """The last layer, with the official initial values."""
+
+    def reset_parameters(self) -> None:
+        """Draw from +-1 / sqrt(classes) and set the bias to zero (`dense_kernel_initializer`)."""
+        limit = 1 / math.sqrt(self.out_features)
+        nn.init.uniform_(self.weight, -limit, limit)
+        nn.init.zeros_(self.bias)
+
+
+class SqueezeExcite(nn.Module):
+    """Gates every channel by what all channels hold on average."""
+
+    def __init__(self, channels: int, reduced: int, activation: str) -> None:
+        super().__init__()
+        self.reduce = Convolution(channels, reduced, bias=True)
+        self.activation = ACTIVATIONS[activation]()
+        self.expand = Convolution(reduced, channels, bias=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `x` [N, C, H, W] times its gates."""
+        gates = self.expand(self.activation(self.reduce(x.mean((2, 3), keepdim=True))))
+        return x * torch.sigmoid(gates)
+
+
+class ConvNorm(nn.Module):
+    """A convolution, its BatchNorm and an activation, or none."""
+
+    def __init__(self, conv: Convolution | RoutedConvolution, bn: BatchNorm, activation: str | None) -> None:
+        super().__init__()
+        self.conv = conv
+        self.bn = bn
+        self.activation = ACTIVATIONS[activation]() if activation else nn.Identity()
+
+    def forward(self, x: Tensor, routing: Tensor | None = None) -> Tensor:
+        """Return [N, O, H', W'] for `x` [N, I, H, W]; `routing` [N, experts] where the kernels are experts."""
+        x = self.conv(x) if routing is None else self.conv(x, routing)
+        result: Tensor = self.activation(self.bn(x))
+        return result
+
+
+def _pad_same(x: Tensor, kernel: int, stride: int) -> Tensor:
+    height, width = x.shape[2:]
+    return F.pad(x, (*same_padding(width, kernel, stride), *same_padding(height, kernel, stride)))
