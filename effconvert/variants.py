@@ -99,7 +99,8 @@ _MOBILE = (
     Stage(4, 5, 2, 6, 112, 192),
     Stage(1, 3, 1, 6, 192, 320),
 )
-_ROUTED = _MOBILE[:4] + (
+_ROUTED = (
+    *_MOBILE[:4],
     Stage(3, 5, 1, 6, 80, 112, routed=True),
     Stage(4, 5, 2, 6, 112, 192, routed=True),
     Stage(1, 3, 1, 6, 192, 320, routed=True),
@@ -123,9 +124,7 @@ def _edgetpu(name: str, width: float, depth: float, resolution: int, dropout: fl
 
 
 def _lite(name: str, width: float, depth: float, resolution: int, dropout: float) -> Variant:
-    return Variant(
-        name, width, depth, resolution, dropout, _MOBILE, activation="relu6", se_ratio=0, scale_ends=False
-    )
+    return Variant(name, width, depth, resolution, dropout, _MOBILE, activation="relu6", se_ratio=0, scale_ends=False)
 
 
 VARIANTS: dict[str, Variant] = {
@@ -206,7 +205,7 @@ def blocks(variant: Variant) -> tuple[Block, ...]:
 def _block(variant: Variant, stage: Stage, place: tuple[int, int, int, int, int], entering: int) -> Block:
     first = place[2] == 0
     out_channels = scaled_channels(stage.out_channels, variant.width)
-    # The builder expands and squeezes its *argument*, which differs from what enters where the stem is not 'in_channels'.
+    # The builder scales its *argument*, which is not what enters where the stem's channels are not `in_channels`.
     argument = scaled_channels(stage.in_channels, variant.width) if first else out_channels
     expanded = stage.expand_ratio != 1
     stride = stage.stride if first else 1

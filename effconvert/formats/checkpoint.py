@@ -1,0 +1,128 @@
+"""What every format gives: names, shapes and dtypes without reading the data, then one tensor at a time."""
+
+import math
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import ml_dtypes
+import numpy as np
+
+from effconvert.errors import UnreadableCheckpoint
+
+Shape = tuple[int, ...]
+Array = np.ndarray[Any, np.dtype[Any]]
+
+BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
+# Texts of a file's metadata that are known only after the last tensor: {placeholder: text of the same length}.
+Late = Callable[[], Mapping[str, str]]
+
+FLOATS = (np.dtype(np.float32), np.dtype(np.float16), BFLOAT16, np.dtype(np.float64))
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """A tensor's name, shape and dtype."""
+
+    name: str
+    shape: Shape
+    dtype: np.dtype[Any]
+
+    @property
+    def nbytes(self) -> int:
+        """The size of the data in bytes."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+class Checkpoint(ABC):
+    """An open file of named tensors.
+
+    format: the format in words. tensors: what can be read, in file order. skipped: what cannot, with the reason.
+    metadata: the texts that the file carries beside its tensors. files: all that the checkpoint consists of.
+    """
+
+    format: str
+    path: Path
+    files: tuple[Path, ...]
+    tensors: Mapping[str, TensorInfo]
+    skipped: Mapping[str, str]
+    metadata: Mapping[str, str]
+
+    @abstractmethod
+    def read(self, name: str) -> Array:
+        """Return the tensor `name`, contiguous, in the machine's byte order, not writable.
+
+        Raises UnreadableCheckpoint when the data is damaged.
+        """
+
+    def __init__(self) -> None:
+        self._exits = ExitStack()
+
+    def on_close(self, cleanup: Callable[[], None]) -> None:
+        """Have `cleanup` done when the checkpoint is closed."""
+        self._exits.callback(cleanup)
+
+    def close(self) -> None:
+        """Close every file."""
+        self._exits.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class DataFile:
+    """A file read at given positions: mapped pages would count as resident memory."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        except OSError as error:
+            raise UnreadableCheckpoint(f"{path}: cannot be opened: {error.strerror}") from error
+        self.size = os.fstat(self._descriptor).st_size
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return `size` bytes from `offset`. Raises UnreadableCheckpoint when the file ends before."""
+        pieces = []
+        while size:
+            try:
+                piece = os.pread(self._descriptor, size, offset)
+            except OSError as error:
+                reason = f"cannot be read at byte {offset:,}: {error.strerror}"
+                raise UnreadableCheckpoint(f"{self.path}: {reason}") from error
+            if not piece:
+                raise UnreadableCheckpoint(f"{self.path}: ends at byte {offset:,}, {size:,} bytes too early")
+            pieces.append(piece)
+            offset, size = offset + len(piece), size - len(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
+
+
+def as_array(data: bytes, info: TensorInfo) -> Array:
+    """Return `data` as the tensor `info` describes, without a copy."""
+    return np.frombuffer(data, info.dtype).reshape(info.shape)
+
+
+def as_bytes(array: Array) -> memoryview:
+    """Return the bytes of a contiguous array, without a copy."""
+    return memoryview(array.reshape(-1).view(np.uint8))  # type: ignore[arg-type]
+
+
+def check_name(name: str, path: Path) -> str:
+    """Return `name`. Raises UnreadableCheckpoint when it holds characters that no tensor's name has."""
+    if not name.isprintable() or len(name) > 4096:
+        raise UnreadableCheckpoint(f"{path}: a tensor is named {name[:80]!r}, which no framework writes")
+    return name

@@ -1,0 +1,198 @@
+"""The sorted table of LevelDB, in which TensorFlow writes the index of a checkpoint.
+
+Source: LevelDB's doc/table_format.md and tensorflow/core/lib/io/{format,block_builder,table_builder}.cc. Blocks of
+entries (shared prefix, rest of the key, value), restart points, a type byte and a masked CRC32C behind each block, an
+index block of block handles, and a footer of 48 bytes.
+"""
+
+import struct
+from collections.abc import Iterable, Iterator
+
+import crc32c
+
+from effconvert.formats.protobuf import WireError, read_varint, varint
+
+MAGIC = bytes.fromhex("57fb808b247547db")
+_FOOTER = 48
+_TRAILER = 5
+_PLAIN, _SNAPPY = 0, 1
+_MASK_DELTA = 0xA282EAD8
+_BLOCK_SIZE = 262144
+_RESTART_INTERVAL = 16
+_LARGEST_BLOCK = 1 << 30
+
+
+class TableError(ValueError):
+    """The bytes are not a whole table."""
+
+
+def masked(crc: int) -> int:
+    """Return a CRC32C as LevelDB stores it: rotated and shifted, so that a CRC of CRCs stays a good one."""
+    return ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF
+
+
+def read_table(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield (key, value) in order, each block's checksum verified.
+
+    Raises TableError naming what is broken.
+    """
+    try:
+        meta, index = _read_footer(data)
+        list(_entries(_block(data, *meta)))
+        last = None
+        for _, handle in _entries(_block(data, *index)):
+            for key, value in _entries(_block(data, *_read_handle(handle, 0)[0])):
+                if last is not None and key <= last:
+                    raise TableError(f"key {key!r} stands after {last!r}")
+                last = key
+                yield key, value
+    except (WireError, struct.error) as error:
+        raise TableError(str(error)) from error
+
+
+def write_table(entries: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Return the table of `entries`, whose keys must ascend, byte for byte as TensorFlow writes it."""
+    out = bytearray()
+    index = _BlockWriter(restart_interval=1)
+    block = _BlockWriter(_RESTART_INTERVAL)
+    handle: bytes | None = None
+    last = b""
+    for key, value in entries:
+        if handle is not None:
+            index.add(_shortest_separator(last, key), handle)
+            handle = None
+        block.add(key, value)
+        last = key
+        if block.size >= _BLOCK_SIZE:
+            handle = _append_block(out, block)
+            block = _BlockWriter(_RESTART_INTERVAL)
+    if block.size > _BlockWriter.EMPTY:
+        handle = _append_block(out, block)
+    meta = _append_block(out, _BlockWriter(_RESTART_INTERVAL))
+    if handle is not None:
+        index.add(_short_successor(last), handle)
+    footer = meta + _append_block(out, index)
+    return bytes(out) + footer.ljust(_FOOTER - len(MAGIC), b"\0") + MAGIC
+
+
+def _read_footer(data: bytes) -> tuple[tuple[int, int], tuple[int, int]]:
+    if len(data) < _FOOTER or not data.endswith(MAGIC):
+        raise TableError("the footer of a table is missing; the file is cut off, or not an index")
+    footer = data[-_FOOTER : -len(MAGIC)]
+    meta, position = _read_handle(footer, 0)
+    index, position = _read_handle(footer, position)
+    if any(footer[position:]):
+        raise TableError("the footer is damaged")
+    return meta, index
+
+
+def _read_handle(data: bytes, position: int) -> tuple[tuple[int, int], int]:
+    offset, position = read_varint(data, position)
+    size, position = read_varint(data, position)
+    return (offset, size), position
+
+
+def _block(data: bytes, offset: int, size: int) -> bytes:
+    end = offset + size
+    if end + _TRAILER > len(data) - _FOOTER:
+        raise TableError(f"a block of {size:,} bytes at {offset:,} reaches over the end of the file")
+    content, kind = data[offset:end], data[end]
+    stored = int.from_bytes(data[end + 1 : end + _TRAILER], "little")
+    found = masked(crc32c.crc32c(data[offset : end + 1]))
+    if stored != found:
+        raise TableError(f"the block at {offset:,} is damaged: CRC32C stored {stored:#010x}, calculated {found:#010x}")
+    if kind == _SNAPPY:
+        return _decompressed(content, offset)
+    if kind != _PLAIN:
+        raise TableError(f"the block at {offset:,} is compressed by method {kind}; known are 0 (none) and 1 (snappy)")
+    return content
+
+
+def _decompressed(content: bytes, offset: int) -> bytes:
+    import cramjam
+
+    declared, _ = read_varint(content, 0)
+    if declared > _LARGEST_BLOCK:
+        raise TableError(f"the block at {offset:,} declares {declared:,} bytes")
+    try:
+        return bytes(cramjam.snappy.decompress_raw(content))
+    except cramjam.DecompressionError as error:
+        raise TableError(f"the block at {offset:,} is not snappy: {error}") from error
+
+
+def _entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
+    if len(block) < 4:
+        raise TableError("a block is empty")
+    restarts = int.from_bytes(block[-4:], "little")
+    end = len(block) - 4 - 4 * restarts
+    if end < 0:
+        raise TableError(f"a block of {len(block):,} bytes declares {restarts:,} restarts")
+    position, key = 0, b""
+    while position < end:
+        shared, position = read_varint(block, position)
+        fresh, position = read_varint(block, position)
+        size, position = read_varint(block, position)
+        if shared > len(key) or fresh + size > end - position:
+            raise TableError("an entry reaches over the end of its block")
+        key = key[:shared] + block[position : position + fresh]
+        position += fresh
+        yield key, block[position : position + size]
+        position += size
+
+
+class _BlockWriter:
+    """A block in the making."""
+
+    EMPTY = 8
+
+    def __init__(self, restart_interval: int) -> None:
+        self.interval = restart_interval
+        self.data = bytearray()
+        self.restarts = [0]
+        self.count = 0
+        self.last = b""
+
+    @property
+    def size(self) -> int:
+        return len(self.data) + 4 * len(self.restarts) + 4
+
+    def add(self, key: bytes, value: bytes) -> None:
+        shared = 0
+        if self.count < self.interval:
+            longest = min(len(key), len(self.last))
+            while shared < longest and key[shared] == self.last[shared]:
+                shared += 1
+        else:
+            self.restarts.append(len(self.data))
+            self.count = 0
+        self.data += varint(shared) + varint(len(key) - shared) + varint(len(value)) + key[shared:] + value
+        self.last = key
+        self.count += 1
+
+    def finish(self) -> bytes:
+        return bytes(self.data) + struct.pack(f"<{len(self.restarts) + 1}I", *self.restarts, len(self.restarts))
+
+
+def _append_block(out: bytearray, block: _BlockWriter) -> bytes:
+    content = block.finish() + bytes([_PLAIN])
+    handle = varint(len(out)) + varint(len(content) - 1)
+    out += content + masked(crc32c.crc32c(content)).to_bytes(4, "little")
+    return handle
+
+
+def _shortest_separator(start: bytes, limit: bytes) -> bytes:
+    """Return a short key k with start <= k < limit (BytewiseComparator::FindShortestSeparator)."""
+    at = 0
+    while at < min(len(start), len(limit)) and start[at] == limit[at]:
+        at += 1
+    if at < min(len(start), len(limit)) and start[at] < 0xFF and start[at] + 1 < limit[at]:
+        return start[:at] + bytes([start[at] + 1])
+    return start
+
+
+def _short_successor(key: bytes) -> bytes:
+    """Return a short key k >= key (BytewiseComparator::FindShortSuccessor)."""
+    for at, byte in enumerate(key):
+        if byte != 0xFF:
+            return key[:at] + bytes([byte + 1])
+    return key

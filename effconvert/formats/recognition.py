@@ -1,0 +1,119 @@
+"""Tells formats apart by their bytes, and finds the checkpoint in a folder, an archive or behind a prefix."""
+
+import re
+import tempfile
+from pathlib import Path
+
+from effconvert.errors import MissingPath, UnreadableCheckpoint, listing
+from effconvert.formats.checkpoint import Checkpoint
+from effconvert.formats.leveldb_table import MAGIC
+from effconvert.formats.safetensors import SafetensorsCheckpoint, is_safetensors
+from effconvert.formats.tensorflow import TensorFlowCheckpoint
+from effconvert.formats.torch import TorchCheckpoint
+
+_SHARD = re.compile(r"(.+)\.data-\d{5}-of-\d{5}")
+_KNOWN_BUT_NOT_READ = {
+    b"\x89HDF\r\n\x1a\n": "an HDF5 file, as Keras writes; this version does not read them",
+    b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19": "PyTorch's format before 1.6; load it in torch and torch.save it again",
+}
+
+
+def open_checkpoint(path: str | Path) -> Checkpoint:
+    """Open the checkpoint at `path` and list its tensors without reading them.
+
+    `path` is a file, a folder, a TensorFlow prefix, a SavedModel's folder or a .tar.gz archive of one of these. The
+    format follows from the content, never from the name.
+
+    Raises MissingPath when nothing is there, UnreadableCheckpoint when it is no checkpoint, two, or a damaged one.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return TensorFlowCheckpoint(_index_in(path))
+    if not path.exists():
+        index = path.with_name(path.name + ".index")
+        if not index.exists():
+            raise MissingPath(f"{path}: no such file or directory")
+        return TensorFlowCheckpoint(index)
+    if not path.is_file():
+        raise UnreadableCheckpoint(f"{path}: neither a file nor a folder")
+    return _open_file(path)
+
+
+def _open_file(path: Path) -> Checkpoint:
+    try:
+        with path.open("rb") as file:
+            start = file.read(512)
+            size = file.seek(0, 2)
+            file.seek(max(0, size - len(MAGIC)))
+            end = file.read()
+    except OSError as error:
+        raise UnreadableCheckpoint(f"{path}: cannot be read: {error.strerror}") from error
+    if end == MAGIC:
+        return TensorFlowCheckpoint(path)
+    if is_safetensors(start[:16], size):
+        return SafetensorsCheckpoint(path)
+    if start.startswith(b"PK\x03\x04"):
+        return TorchCheckpoint(path)
+    if start.startswith(b"\x1f\x8b") or start[257:262] == b"ustar":
+        return _open_archive(path)
+    for magic, words in _KNOWN_BUT_NOT_READ.items():
+        if start.startswith(magic):
+            raise UnreadableCheckpoint(f"{path}: {words}")
+    return _open_companion(path, size)
+
+
+def _open_companion(path: Path, size: int) -> Checkpoint:
+    """Open the checkpoint that `path`, one of its files without a signature of its own, belongs to."""
+    shard = _SHARD.fullmatch(path.name)
+    if shard or path.suffix == ".meta":
+        index = path.with_name((shard[1] if shard else path.stem) + ".index")
+        if not index.exists():
+            raise UnreadableCheckpoint(f"{path}: its index {index.name} is not beside it")
+        return TensorFlowCheckpoint(index)
+    if path.name == "saved_model.pb" or path.name == "checkpoint":
+        return TensorFlowCheckpoint(_index_in(path.parent))
+    if path.suffix == ".index":
+        raise UnreadableCheckpoint(f"{path}: a TensorFlow index that is damaged or cut off ({size:,} bytes)")
+    raise UnreadableCheckpoint(
+        f"{path}: not a checkpoint that is known here (TensorFlow V2 bundle, SavedModel, safetensors, PyTorch zip, "
+        ".tar.gz of one)"
+    )
+
+
+def _index_in(folder: Path) -> Path:
+    """Return the one `.index` of a checkpoint's or SavedModel's folder, or of the one folder in it that has one."""
+    indices = sorted(folder.glob("*.index")) or sorted((folder / "variables").glob("*.index"))
+    if not indices:
+        indices = sorted(index for depth in ("*", "*/*") for index in folder.glob(f"{depth}/*.index"))
+    if not indices:
+        content = sorted(entry.name for entry in folder.iterdir())
+        found = f"found only {', '.join(content[:5])}{' …' if len(content) > 5 else ''}" if content else "it is empty"
+        raise UnreadableCheckpoint(f"{folder}: holds no TensorFlow checkpoint (no .index file; {found})")
+    if len(indices) > 1:
+        prefixes = [str(index).removesuffix(".index") for index in indices]
+        heading = f"{folder}: holds {len(indices)} checkpoints; give the one you mean:"
+        raise UnreadableCheckpoint(listing(heading, [*prefixes, *_latest(folder)]))
+    return indices[0]
+
+
+def _latest(folder: Path) -> list[str]:
+    """Return what the folder's `checkpoint` file calls the latest, as a hint."""
+    state = folder / "checkpoint"
+    if not state.is_file():
+        return []
+    match = re.search(r'^model_checkpoint_path: "([^"]+)"', state.read_text(errors="replace")[:65536], re.MULTILINE)
+    return [f"(its file 'checkpoint' names {match[1]!r} as the latest)"] if match else []
+
+
+def _open_archive(path: Path) -> Checkpoint:
+    """Open the checkpoint in an archive, unpacked into a folder that lasts as long as the checkpoint is open."""
+    from effconvert.archive import extract
+
+    folder = tempfile.TemporaryDirectory(prefix="effconvert-")
+    try:
+        checkpoint = TensorFlowCheckpoint(_index_in(extract(path, Path(folder.name) / path.name)))
+    except BaseException:
+        folder.cleanup()
+        raise
+    checkpoint.on_close(folder.cleanup)
+    return checkpoint

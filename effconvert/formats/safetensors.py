@@ -1,0 +1,148 @@
+"""The safetensors format: a JSON header, then every tensor's bytes; written header first, read by position.
+
+Source: https://github.com/huggingface/safetensors, README "Format".
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import ml_dtypes
+import numpy as np
+
+from effconvert.errors import UnreadableCheckpoint, listing
+from effconvert.formats.checkpoint import (
+    BFLOAT16,
+    Array,
+    Checkpoint,
+    DataFile,
+    Late,
+    TensorInfo,
+    as_array,
+    as_bytes,
+    check_name,
+)
+
+FORMAT = "safetensors"
+_LARGEST_HEADER = 100_000_000
+
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "F32": np.dtype(np.float32), "F16": np.dtype(np.float16), "BF16": BFLOAT16, "F64": np.dtype(np.float64),
+    "I64": np.dtype(np.int64), "I32": np.dtype(np.int32), "I16": np.dtype(np.int16), "I8": np.dtype(np.int8),
+    "U64": np.dtype(np.uint64), "U32": np.dtype(np.uint32), "U16": np.dtype(np.uint16), "U8": np.dtype(np.uint8),
+    "BOOL": np.dtype(np.bool_), "F8_E5M2": np.dtype(ml_dtypes.float8_e5m2),
+    "F8_E4M3": np.dtype(ml_dtypes.float8_e4m3fn),
+}  # fmt: skip
+_CODES = {dtype: code for code, dtype in _DTYPES.items()}
+
+
+class SafetensorsCheckpoint(Checkpoint):
+    """An open safetensors file; the format has no checksums, so `read` cannot notice a flipped bit."""
+
+    format = FORMAT
+
+    def __init__(self, path: Path) -> None:
+        """Open the file. Raises UnreadableCheckpoint for a header that breaks a rule of the format."""
+        super().__init__()
+        self.path = path
+        self.files = (path,)
+        self.skipped: Mapping[str, str] = {}
+        self._file = DataFile(path)
+        self.on_close(self._file.close)
+        try:
+            header, self._start = _read_header(self._file)
+            self.metadata = _metadata(header.pop("__metadata__", {}), path)
+            self.tensors, self._offsets = _tensors(header, self._file.size - self._start, path)
+        except UnreadableCheckpoint:
+            self.close()
+            raise
+
+    def read(self, name: str) -> Array:
+        info = self.tensors[name]
+        return as_array(self._file.read(self._start + self._offsets[name], info.nbytes), info)
+
+
+def write_safetensors(
+    file: BinaryIO, infos: Sequence[TensorInfo], arrays: Iterable[Array], metadata: Mapping[str, str], late: Late
+) -> None:
+    """Write `arrays`, which `infos` describe in order, header first; `late` is asked after the last tensor."""
+    header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))}
+    offset = 0
+    for info in infos:
+        end = offset + info.nbytes
+        header[info.name] = {"dtype": _CODES[info.dtype], "shape": list(info.shape), "data_offsets": [offset, end]}
+        offset = end
+    content = json.dumps(header, separators=(",", ":"), ensure_ascii=False)
+    content += " " * (-len(content.encode()) % 8)
+    file.write(len(content.encode()).to_bytes(8, "little") + content.encode())
+    for _, array in zip(infos, arrays, strict=True):
+        file.write(as_bytes(array))
+    for placeholder, text in late().items():
+        content = content.replace(placeholder, text)
+    file.seek(8)
+    file.write(content.encode())
+
+
+def is_safetensors(start: bytes, size: int) -> bool:
+    """Return whether a file of `size` bytes that begins with `start` (16 bytes) has the form of a safetensors file."""
+    length = int.from_bytes(start[:8], "little")
+    return len(start) > 8 and start[8:9] == b"{" and 2 <= length <= min(size - 8, _LARGEST_HEADER)
+
+
+def _read_header(file: DataFile) -> tuple[dict[str, Any], int]:
+    length = int.from_bytes(file.read(0, 8), "little")
+    if length > _LARGEST_HEADER or length > file.size - 8:
+        raise UnreadableCheckpoint(f"{file.path}: its header declares {length:,} bytes, the file has {file.size:,}")
+    try:
+        header = json.loads(file.read(8, length), object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as error:
+        raise UnreadableCheckpoint(f"{file.path}: the header is not the JSON of safetensors: {error}") from error
+    if not isinstance(header, dict):
+        raise UnreadableCheckpoint(f"{file.path}: the header is not a JSON object")
+    return header, 8 + length
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    if len(set(names)) != len(names):
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} stands twice")
+    return dict(pairs)
+
+
+def _metadata(value: Any, path: Path) -> dict[str, str]:
+    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+        raise UnreadableCheckpoint(f"{path}: __metadata__ is not an object of texts")
+    return value
+
+
+def _tensors(header: dict[str, Any], size: int, path: Path) -> tuple[dict[str, TensorInfo], dict[str, int]]:
+    """Return the tensors and where each begins, in the order of the data, which they must cover without a hole."""
+    problems = []
+    spans = {}
+    infos = {}
+    for name, entry in header.items():
+        check_name(name, path)
+        try:
+            dtype, shape = _DTYPES[entry["dtype"]], tuple(entry["shape"])
+            begin, end = entry["data_offsets"]
+            if not all(type(number) is int and number >= 0 for number in (*shape, begin, end)):
+                raise ValueError("a negative or fractional number")
+        except (KeyError, TypeError, ValueError) as error:
+            problems.append(f"{name}: {entry!r} does not describe a tensor ({error})")
+            continue
+        infos[name] = TensorInfo(name, shape, dtype)
+        spans[name] = (begin, end)
+        if end - begin != infos[name].nbytes:
+            problems.append(f"{name}: {end - begin:,} bytes, but shape {shape} of {dtype} takes {infos[name].nbytes:,}")
+    order = sorted(spans, key=lambda name: spans[name])
+    position = 0
+    for name in order:
+        if spans[name][0] != position:
+            problems.append(f"{name}: begins at byte {spans[name][0]:,}, expected {position:,}")
+        position = spans[name][1]
+    if position != size and not problems:
+        problems.append(f"the tensors take {position:,} bytes, the file holds {size:,}")
+    if problems:
+        raise UnreadableCheckpoint(listing(f"{path}: the file is damaged or cut off:", problems))
+    return {name: infos[name] for name in order}, {name: spans[name][0] for name in order}

@@ -1,0 +1,56 @@
+"""Slices of a partitioned variable: their extents, and the keys under which an index holds them.
+
+Source: tensorflow/core/framework/tensor_slice.proto, tensorflow/core/util/saved_tensor_slice_util.cc
+(EncodeTensorNameSlice) and tensorflow/core/lib/strings/ordered_code.cc.
+"""
+
+from effconvert.formats.protobuf import WireError, as_signed, fields
+
+# For each axis (start, length); a length of -1 is the whole axis.
+Extent = tuple[tuple[int, int], ...]
+
+_HEADER_BITS = (0, 0x80, 0xC0, 0xE0, 0xF0, 0xF8, 0xFC, 0xFE, 0xFF, 0xFF80, 0xFFC0)
+
+
+def parse_slice(data: bytes) -> Extent:
+    """Return the extent in a TensorSliceProto. Raises WireError for anything else."""
+    extent = []
+    for number, value in fields(data):
+        if number == 1:
+            if not isinstance(value, bytes):
+                raise WireError("an extent is not a message")
+            axis = dict(fields(value))
+            start, length = axis.get(1, 0), axis.get(2)
+            if not isinstance(start, int) or not (length is None or isinstance(length, int)):
+                raise WireError("an extent is not a pair of numbers")
+            extent.append((as_signed(start), -1 if length is None else as_signed(length)))
+    return tuple(extent)
+
+
+def full_extent(extent: Extent, shape: tuple[int, ...]) -> Extent:
+    """Return `extent` with whole axes written out as (0, size)."""
+    return tuple(
+        (0, size) if length < 0 else (start, length) for (start, length), size in zip(extent, shape, strict=True)
+    )
+
+
+def slice_key(name: str, extent: Extent) -> bytes:
+    """Return the key of a slice of the tensor `name` in the index."""
+    # OrderedCode escapes the bytes 00 and ff; neither occurs in the UTF-8 of a printable name.
+    key = _number(0) + name.encode() + b"\0\x01" + _number(len(extent))
+    for start, length in extent:
+        key += _signed(start) + _signed(length)
+    return key
+
+
+def _number(value: int) -> bytes:
+    content = value.to_bytes((value.bit_length() + 7) // 8, "big")
+    return bytes([len(content)]) + content
+
+
+def _signed(value: int) -> bytes:
+    magnitude = ~value if value < 0 else value
+    length = magnitude.bit_length() // 7 + 1
+    content = value & (1 << 8 * length) - 1
+    bits = _HEADER_BITS[length] << 8 * (length - (2 if length > 8 else 1))
+    return (content ^ bits).to_bytes(length, "big")

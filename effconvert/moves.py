@@ -1,0 +1,234 @@
+"""Compiles a layout and a variant into moves, one for each tensor, and inverts and composes them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from effconvert.axes import Axes, Shape
+from effconvert.canonical import default_facts, tensor_shapes
+from effconvert.errors import BadMap, LayoutMismatch, listing
+from effconvert.facts import Facts
+from effconvert.map_language import Layout, Row, draws, placeholders
+from effconvert.variants import Block, Variant, blocks
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class Step:
+    """Reshape to `shape`, permute the axes to `order`, then drop the first `drop` entries of the first axis."""
+
+    shape: Shape
+    order: tuple[int, ...]
+    drop: int = 0
+
+    @property
+    def result(self) -> Shape:
+        """The shape after the step."""
+        first, *rest = (self.shape[axis] for axis in self.order) if self.order else (None,)
+        return () if first is None else (first - self.drop, *rest)
+
+
+@dataclass(frozen=True)
+class Move:
+    """One tensor's way: source name, target name, and what is done to the axes between."""
+
+    source: str
+    target: str
+    source_shape: Shape
+    target_shape: Shape
+    steps: tuple[Step, ...] = ()
+
+    def apply(self, array: "np.ndarray") -> "np.ndarray":
+        """Return `array`, of `source_shape`, as the target: a view of `target_shape` wherever numpy can make one."""
+        for step in self.steps:
+            array = array.reshape(step.shape).transpose(step.order)[step.drop :]
+        return array.reshape(self.target_shape)
+
+
+def compile_moves(layout: Layout, variant: Variant, facts: Facts | None = None, root: str | None = None) -> list[Move]:
+    """Return the moves from `layout` to canonical for `variant`, in canonical file order.
+
+    `root` replaces the layout's own scope, for files that were written under another one.
+
+    Raises LayoutMismatch when the layout does not cover the variant, BadMap when the map does not fill every canonical
+    tensor once from tensors of different names.
+    """
+    if variant.name not in layout.variants:
+        raise LayoutMismatch(
+            f"layout {layout.name} does not cover {variant.name}; it covers {', '.join(layout.variants)}"
+        )
+    if root is None:
+        root = layout.root.replace("{variant}", layout.variants[variant.name])
+    facts = facts or layout.facts_of(variant.name, default_facts(variant))
+    compiler = _Compiler(layout, variant, facts, root)
+    moves = compiler.compile()
+    if compiler.problems:
+        heading = f"layout {layout.name}, variant {variant.name}: the map cannot be used:"
+        raise BadMap(listing(heading, compiler.problems))
+    return moves
+
+
+def identity_moves(shapes: Mapping[str, Shape]) -> list[Move]:
+    """Return moves that leave every tensor as it is."""
+    return [Move(name, name, shape, shape) for name, shape in shapes.items()]
+
+
+def dropping_background_class(moves: Iterable[Move]) -> list[Move]:
+    """Return canonical moves with the first class, the background, left out of the classifier."""
+    result = []
+    for move in moves:
+        if move.target.startswith("head.fc."):
+            classes, *rest = move.target_shape
+            order = tuple(range(len(move.target_shape)))
+            drop = Step(move.target_shape, order, drop=1)
+            move = replace(move, target_shape=(classes - 1, *rest), steps=(*move.steps, drop))
+        result.append(move)
+    return result
+
+
+def invert(moves: Iterable[Move]) -> list[Move]:
+    """Return the moves the other way.
+
+    Raises LayoutMismatch for a move that loses values.
+    """
+    return [_inverted(move) for move in moves]
+
+
+def compose(first: Sequence[Move], second: Sequence[Move]) -> list[Move]:
+    """Return the moves that do `first` and then `second`, in the order of `second`.
+
+    Raises LayoutMismatch when `second` wants a tensor that `first` does not give, or gives in another shape, or when
+    `first` gives one that `second` does not take.
+    """
+    given = {move.target: move for move in first}
+    problems = []
+    result = []
+    for move in second:
+        before = given.get(move.source)
+        if before is None:
+            problems.append(f"{move.target} <- {move.source}: nothing gives it")
+        elif before.target_shape != move.source_shape:
+            problems.append(
+                f"{move.target} <- {move.source}: given as {before.target_shape}, wanted as {move.source_shape}"
+            )
+        else:
+            steps = _simplified((*before.steps, *move.steps))
+            result.append(Move(before.source, move.target, before.source_shape, move.target_shape, steps))
+    problems += [f"{name}: nothing takes it" for name in sorted(given.keys() - {move.source for move in second})]
+    if problems:
+        raise LayoutMismatch(listing("the two sets of moves do not meet:", problems))
+    return result
+
+
+def _inverted(move: Move) -> Move:
+    if any(step.drop for step in move.steps):
+        raise LayoutMismatch(f"{move.target} <- {move.source}: values are dropped on the way, so there is no way back")
+    steps = []
+    for step in reversed(move.steps):
+        order = tuple(step.order.index(axis) for axis in range(len(step.order)))
+        steps.append(Step(step.result, order))
+    return Move(move.target, move.source, move.target_shape, move.source_shape, tuple(steps))
+
+
+def _simplified(steps: Iterable[Step]) -> tuple[Step, ...]:
+    """Merge neighbours with no reshape between them, and leave out those that change nothing."""
+    result: list[Step] = []
+    for step in steps:
+        if result and result[-1].result == step.shape and not result[-1].drop:
+            before = result.pop()
+            step = Step(before.shape, tuple(before.order[axis] for axis in step.order), step.drop)
+        result.append(step)
+    return tuple(step for step in result if step.drop or step.order != tuple(range(len(step.order))))
+
+
+class _Compiler:
+    """Walks the rows of a map in call order, which is what numbers the series."""
+
+    def __init__(self, layout: Layout, variant: Variant, facts: Facts, root: str) -> None:
+        self.layout, self.root = layout, root
+        self.shapes = tensor_shapes(variant, facts)
+        # What the map may name although this network lacks it: the head of a headless one.
+        self.known = self.shapes.keys() | tensor_shapes(variant, default_facts(variant)).keys()
+        self.blocks = blocks(variant)
+        self.drawn: dict[tuple[str, str], int] = {}
+        self.moves: dict[str, Move] = {}
+        self.problems: list[str] = []
+
+    def compile(self) -> list[Move]:
+        self._part("stem", "stem.", {}, frozenset())
+        for block in self.blocks:
+            self._part("block", f"blocks.{block.index}.", _block_values(block), block.flags)
+        self._part("head", "head.", {}, frozenset())
+        self._check()
+        return [self.moves[name] for name in self.shapes if name in self.moves]
+
+    def _part(self, part: str, canonical: str, values: Mapping[str, int | str], flags: frozenset[str]) -> None:
+        for row in self.layout.layers[part]:
+            if row.flags <= flags:
+                self._layer(row, canonical + row.layer, self._source_layer(row.source, values))
+
+    def _source_layer(self, source: str, values: Mapping[str, int | str]) -> str:
+        for written, name, added in placeholders(source):
+            value = values[name]
+            source = source.replace(written, str(value + added) if isinstance(value, int) else value)
+        for written, before, series, used in draws(source):
+            scope = "" if series in self.layout.network_series else before
+            number = self.drawn.get((series, scope), 0)
+            self.drawn[series, scope] = number + used
+            names = self.layout.series[series]
+            if number >= len(names) and "{n}" not in names[-1]:
+                self.problems.append(f"series.{series}: has {len(names)} names, {before!r} draws one more")
+            name = names[min(number, len(names) - 1)].replace("{n}", str(number))
+            source = source.replace(written, name)
+        return source
+
+    def _layer(self, row: Row, layer: str, source: str) -> None:
+        for tensor, (canonical, axes) in self.layout.kinds[row.kind].items():
+            target = f"{layer}.{canonical}"
+            if target in self.moves:
+                self.problems.append(f"{target}: filled twice")
+            elif target in self.shapes:
+                name = f"{self.root}{source}{self.layout.separator}{tensor}"
+                self._move(name, target, axes)
+            elif target not in self.known:
+                self.problems.append(f"{target}: the network has no such tensor")
+
+    def _move(self, source: str, target: str, axes: Axes | None) -> None:
+        shape = self.shapes[target]
+        if axes is None:
+            self.moves[target] = Move(source, target, shape, shape)
+            return
+        try:
+            sizes = axes.letter_sizes(shape)
+        except ValueError as error:
+            self.problems.append(f"{target} <- {source}: {error}")
+            return
+        letters, wanted = "".join(axes.source), "".join(axes.target)
+        step = Step(tuple(sizes[letter] for letter in letters), tuple(letters.index(letter) for letter in wanted))
+        self.moves[target] = Move(source, target, axes.source_shape(sizes), shape, _simplified((step,)))
+
+    def _check(self) -> None:
+        self.problems += [f"{name}: nothing fills it" for name in self.shapes if name not in self.moves]
+        seen: dict[str, str] = {}
+        for move in self.moves.values():
+            if move.source in seen:
+                self.problems.append(f"{move.source}: goes to both {seen[move.source]} and {move.target}")
+            seen[move.source] = move.target
+
+
+def _block_values(block: Block) -> dict[str, int | str]:
+    return {
+        "index": block.index,
+        "stage": block.stage,
+        "repeat": block.repeat,
+        "group": block.group,
+        "member": block.member,
+        "letter": _letter(block.repeat),
+    }
+
+
+def _letter(number: int) -> str:
+    """Return a for 0, b for 1, … z, then the characters after z: what `chr(number + 97)` gives Keras."""
+    return chr(ord("a") + number)

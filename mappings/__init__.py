@@ -1,0 +1,1 @@
+"""Data only: one file for each layout; README.md explains the language."""
