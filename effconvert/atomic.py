@@ -1,0 +1,180 @@
+"""Outputs that appear whole or not at all: written beside their place under another name, then renamed.
+
+A run that is killed leaves `.NAME.effconvert-part` behind, which the next run to the same output writes over.
+"""
+
+import ctypes
+import errno
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from effconvert.errors import OutputProblem
+
+_BUFFER = 1 << 20
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+
+
+def check_output(path: Path, force: bool) -> None:
+    """Raise OutputProblem when `path` cannot become an output: it exists and not `force`, or its folder does not."""
+    if os.path.lexists(path) and not force and not _is_empty_folder(path):
+        raise OutputProblem(f"{path}: exists; give --force to replace it, or another name with --out")
+    if not path.parent.is_dir():
+        raise OutputProblem(f"{path}: the folder {path.parent} does not exist")
+
+
+@contextmanager
+def new_file(path: Path, force: bool = False) -> Iterator[tuple[BinaryIO, Path]]:
+    """Give a file to write, and where it can be read back; it becomes `path` when the block ends without an error.
+
+    Raises OutputProblem when the output exists, or when the system refuses to write it.
+    """
+    check_output(path, force)
+    if path.is_dir() and not path.is_symlink():
+        raise OutputProblem(f"{path}: is a folder; give the name of a file with --out")
+    part = _part(path)
+    with _reported(path), _locked_file(part, path) as file:
+        try:
+            yield file, part
+            file.flush()
+            os.fsync(file.fileno())
+            check_output(path, force)
+            os.replace(part, path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+
+
+@contextmanager
+def new_folder(path: Path, force: bool = False) -> Iterator[Path]:
+    """Give a folder to write files into; it becomes `path` when the block ends without an error.
+
+    Every file in it is synced first. With `force` an existing folder is replaced, and must hold nothing but files of
+    the names that were written.
+
+    Raises OutputProblem when the output exists, or when the system refuses to write it.
+    """
+    check_output(path, force)
+    part = _part(path)
+    with _reported(path), _locked_folder(part, path):
+        try:
+            yield part
+            for file in part.iterdir():
+                _sync_file(file)
+            _sync_folder(part)
+            check_output(path, force)
+            _check_replaceable(path, {file.name for file in part.iterdir()})
+            _put_in_place(part, path)
+        finally:
+            _discard(part)
+        _sync_folder(path.parent)
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f".{path.name}.effconvert-part")
+
+
+@contextmanager
+def _reported(path: Path) -> Iterator[None]:
+    """Turn what the system says into the message of an output that failed."""
+    try:
+        yield
+    except OSError as error:
+        free = ""
+        if error.errno == errno.ENOSPC:
+            free = f" ({shutil.disk_usage(path.parent).free:,} bytes are free in {path.parent})"
+        reason = error.strerror or str(error)
+        raise OutputProblem(f"{path}: cannot be written: {reason}{free}; nothing was changed") from error
+
+
+@contextmanager
+def _locked_file(part: Path, path: Path) -> Iterator[BinaryIO]:
+    """Open `part` anew, for this process alone."""
+    descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    with os.fdopen(descriptor, "w+b", buffering=_BUFFER, closefd=True) as file:
+        _lock(descriptor, path)
+        if not part.exists() or not os.path.samestat(os.fstat(descriptor), part.stat()):
+            raise OutputProblem(f"{path}: another run has just written it")
+        os.ftruncate(descriptor, 0)
+        if path.is_file() and not path.is_symlink():
+            os.fchmod(descriptor, path.stat().st_mode & 0o7777)
+        yield file
+
+
+@contextmanager
+def _locked_folder(part: Path, path: Path) -> Iterator[None]:
+    """Make the empty folder `part`, for this process alone."""
+    part.mkdir(exist_ok=True)
+    descriptor = os.open(part, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        _lock(descriptor, path)
+        for entry in part.iterdir():
+            _discard(entry)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise OutputProblem(f"{path}: another run is writing it at this moment") from error
+
+
+def _is_empty_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink() and not any(path.iterdir())
+
+
+def _check_replaceable(path: Path, names: set[str]) -> None:
+    if not os.path.lexists(path):
+        return
+    if path.is_symlink() or not path.is_dir():
+        raise OutputProblem(f"{path}: exists and is not a folder; remove it first")
+    strange = sorted({entry.name for entry in path.iterdir()} - names)
+    if strange:
+        raise OutputProblem(f"{path}: also holds {', '.join(strange[:3])}, which --force does not remove")
+
+
+def _put_in_place(part: Path, path: Path) -> None:
+    """Rename `part` to `path`; an existing folder changes places with it in one step where the system can."""
+    if not os.path.lexists(path) or _is_empty_folder(path):
+        os.rename(part, path)
+    elif not _exchange(part, path):
+        old = path.with_name(f".{path.name}.effconvert-old")
+        _discard(old)
+        os.rename(path, old)
+        os.rename(part, path)
+        _discard(old)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    rename = getattr(ctypes.CDLL(None), "renameat2", None)
+    if rename is None:
+        return False
+    return bool(rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0)
+
+
+def _discard(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _sync_file(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,97 @@
+"""What a file of this project says of itself: variant, weights, facts, recipe, where they came from, a digest.
+
+The texts stand in the metadata of a safetensors file, and in a record of their own in a .pth file.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from effconvert.errors import UnreadableCheckpoint
+from effconvert.facts import Facts, changed
+from effconvert.formats.checkpoint import TensorInfo
+from effconvert.validate.recipes import Recipe
+from effconvert.version import VERSION
+
+_SCHEMA = "1"
+_JSON_FIELDS = ("facts", "recipe", "options", "source")
+
+
+@dataclass(frozen=True)
+class Description:
+    """A canonical file's account of itself.
+
+    weights: which training, None where nobody said. taken: which set of weights of the source, `averages` or `raw`.
+    options: what the command was told to do beyond the map. source: {file: its SHA-256}, and `url` where one was
+    fetched. map_sha256: of the mapping file.
+    """
+
+    variant: str
+    weights: str | None
+    facts: Facts
+    recipe: Recipe
+    layout: str
+    taken: str
+    options: Mapping[str, Any]
+    source: Mapping[str, str]
+    map_sha256: str
+
+    def to_metadata(self) -> dict[str, str]:
+        """Return the description as texts. `format` is what other safetensors readers ask for."""
+        plain = {
+            "facts": self.facts.to_dict(),
+            "recipe": self.recipe.to_dict(),
+            "options": dict(self.options),
+            "source": dict(self.source),
+        }
+        return {
+            "format": "pt",
+            "schema": _SCHEMA,
+            "effconvert": VERSION,
+            "variant": self.variant,
+            "weights": self.weights or "",
+            "layout": self.layout,
+            "taken": self.taken,
+            "map_sha256": self.map_sha256,
+            **{name: json.dumps(value, sort_keys=True) for name, value in plain.items()},
+        }
+
+
+def read_description(metadata: Mapping[str, str], where: str) -> Description | None:
+    """Return the description in `metadata`, None where there is none.
+
+    Raises UnreadableCheckpoint for one that is not whole, or of a later schema.
+    """
+    if "effconvert" not in metadata:
+        return None
+    if metadata.get("schema") != _SCHEMA:
+        raise UnreadableCheckpoint(
+            f"{where}: its description has schema {metadata.get('schema')!r}, this version reads {_SCHEMA}"
+        )
+    try:
+        parsed = {name: json.loads(metadata[name]) for name in _JSON_FIELDS}
+        return Description(
+            variant=metadata["variant"],
+            weights=metadata["weights"] or None,
+            facts=changed(Facts(), parsed["facts"]),
+            recipe=Recipe.from_dict(parsed["recipe"]),
+            layout=metadata["layout"],
+            taken=metadata["taken"],
+            options=parsed["options"],
+            source=parsed["source"],
+            map_sha256=metadata["map_sha256"],
+        )
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise UnreadableCheckpoint(f"{where}: its description is damaged: {error!r}") from error
+
+
+def digest(metadata: Mapping[str, str], infos: Sequence[TensorInfo], checksums: Mapping[str, int]) -> str:
+    """Return a SHA-256 over the metadata (without the digest) and every tensor's name, dtype, shape and CRC32C.
+
+    It finds accidents, such as a flipped bit or an edited fact; it is no signature.
+    """
+    texts = {name: text for name, text in metadata.items() if name != "digest"}
+    tensors = [[info.name, str(info.dtype), list(info.shape), f"{checksums[info.name]:08x}"] for info in infos]
+    return hashlib.sha256(json.dumps([texts, sorted(tensors)], sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,170 @@
+"""Finds out which layout, variant and facts a checkpoint has, from the names and shapes of its tensors."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+
+from effconvert.canonical import default_facts, tensor_shapes
+from effconvert.description import Description, read_description
+from effconvert.errors import LayoutMismatch
+from effconvert.facts import Facts, changed
+from effconvert.formats.checkpoint import Checkpoint, Shape
+from effconvert.layout import layouts
+from effconvert.map_language import Layout
+from effconvert.moves import Move, compile_moves, identity_moves
+from effconvert.variants import VARIANTS, Variant, find_variant, head_channels
+from effconvert.weight_sets import WeightSets, split_sets
+
+OBJECT_GRAPH = "/.ATTRIBUTES/VARIABLE_VALUE"
+CANONICAL = "canonical"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a checkpoint is.
+
+    layout: None for this project's own. root: the scope its names stand under. moves: to canonical, with names as the
+    map has them. missing, unknown: how many tensors the moves lack, and how many of the file no move takes.
+    """
+
+    layout: Layout | None
+    variant: Variant
+    facts: Facts
+    root: str
+    sets: WeightSets
+    moves: tuple[Move, ...]
+    missing: int
+    unknown: int
+    description: Description | None = None
+
+    @property
+    def layout_name(self) -> str:
+        """The layout's name, `canonical` for this project's own."""
+        return self.layout.name if self.layout else CANONICAL
+
+    @property
+    def exact(self) -> bool:
+        """Whether every tensor has its place."""
+        return self.missing == 0 and self.unknown == 0
+
+
+def identify(checkpoint: Checkpoint, variant: str | None = None, facts: Mapping[str, str] | None = None) -> Identity:
+    """Return what `checkpoint` is: the reading that explains most of its tensors.
+
+    `variant` decides where the tensors leave it open; `facts` replaces what the layout or the file says.
+
+    Raises LayoutMismatch when no layout is near, or when the file is plainly another variant.
+    """
+    description = read_description(checkpoint.metadata, str(checkpoint.path))
+    shapes = {name: info.shape for name, info in checkpoint.tensors.items()}
+    if description:
+        found = _own(description, shapes)
+    else:
+        found = max(_readings(shapes), key=_explained, default=None)
+    if found is None or _explained(found) < 0 or found.missing == len(found.moves):
+        raise LayoutMismatch(f"{checkpoint.path}: {_unknown_names(checkpoint)}")
+    if variant is not None:
+        found = _insist(checkpoint, found, find_variant(variant), shapes)
+    if facts:
+        found = replace(found, facts=changed(found.facts, facts))
+    return found
+
+
+def _own(description: Description, shapes: Mapping[str, Shape]) -> Identity:
+    variant = find_variant(description.variant)
+    return _canonical_reading(variant, description.facts, shapes, description)
+
+
+def _insist(checkpoint: Checkpoint, found: Identity, variant: Variant, shapes: Mapping[str, Shape]) -> Identity:
+    """Return the reading as `variant`; a file that is exactly another one is refused in words."""
+    if found.variant == variant:
+        return found
+    if found.exact or found.description:
+        raise LayoutMismatch(
+            f"{checkpoint.path}: is {found.variant.name} (all {len(found.moves):,} of its tensors match), "
+            f"not {variant.name}; give --variant {found.variant.name} or leave it out"
+        )
+    return max((reading for reading in _readings(shapes) if reading.variant == variant), key=_explained)
+
+
+def _explained(identity: Identity) -> int:
+    return len(identity.moves) - 2 * identity.missing - identity.unknown
+
+
+def _readings(shapes: Mapping[str, Shape]) -> Iterator[Identity]:
+    for layout in layouts():
+        sets = split_sets(layout, shapes)
+        bases = {base: shapes[name] for base, name in (*sets.raw.items(), *sets.averages.items())}
+        for base in [base for base in bases if is_left_behind(layout, base)]:
+            del bases[base]
+        for name in layout.variants:
+            yield _reading(layout, VARIANTS[name], sets, bases)
+    for variant in VARIANTS.values():
+        if "stem.conv.weight" in shapes:
+            facts = _facts_in(default_facts(variant), variant, shapes, {name: name for name in shapes})
+            yield _canonical_reading(variant, facts, shapes, None)
+
+
+def _reading(layout: Layout, variant: Variant, sets: WeightSets, bases: Mapping[str, Shape]) -> Identity:
+    facts = layout.facts_of(variant.name, default_facts(variant))
+    moves = compile_moves(layout, variant, facts, root="")
+    root = _root(moves, bases) or layout.root.replace("{variant}", layout.variants[variant.name])
+    names = {move.target: root + move.source for move in moves}
+    facts = _facts_in(facts, variant, bases, names)
+    moves = compile_moves(layout, variant, facts, root)
+    missing, unknown = _count(moves, bases)
+    return Identity(layout, variant, facts, root, sets, tuple(moves), missing, unknown)
+
+
+def _canonical_reading(
+    variant: Variant, facts: Facts, shapes: Mapping[str, Shape], description: Description | None
+) -> Identity:
+    moves = identity_moves(tensor_shapes(variant, facts))
+    missing, unknown = _count(moves, shapes)
+    sets = WeightSets({name: name for name in shapes}, {})
+    return Identity(None, variant, facts, "", sets, tuple(moves), missing, unknown, description)
+
+
+def _count(moves: list[Move], bases: Mapping[str, Shape]) -> tuple[int, int]:
+    missing = sum(bases.get(move.source) != move.source_shape for move in moves)
+    return missing, len(bases.keys() - {move.source for move in moves})
+
+
+def _root(moves: list[Move], bases: Mapping[str, Shape]) -> str:
+    """Return the scope under which the file has the stem's kernel: users name their own."""
+    stem = next(move.source for move in moves if move.target == "stem.conv.weight")
+    roots = [base.removesuffix(stem) for base in bases if base.endswith(stem)]
+    return min(roots, key=len, default="")
+
+
+def _facts_in(facts: Facts, variant: Variant, shapes: Mapping[str, Shape], names: Mapping[str, str]) -> Facts:
+    """Return `facts` with the classes, or the lack of a head, that the shapes tell; `names` maps canonical to the file."""
+    bias, weight = shapes.get(names["head.fc.bias"]), shapes.get(names["head.fc.weight"])
+    if bias is not None and len(bias) == 1:
+        return replace(facts, classes=bias[0])
+    if weight is not None:
+        return replace(facts, classes=math.prod(weight) // head_channels(variant))
+    return replace(facts, classes=0, head_conv=names["head.conv.weight"] in shapes)
+
+
+def is_left_behind(layout: Layout, name: str) -> str:
+    """Return why `layout` leaves the tensor `name` behind, "" where it does not."""
+    if name in layout.fill:
+        return layout.fill[name].reason
+    return next((reason for pattern, reason in layout.ignore.items() if fnmatchcase(name, pattern)), "")
+
+
+def _unknown_names(checkpoint: Checkpoint) -> str:
+    """Say what the names look like, when no layout knows them."""
+    if any(name.endswith(OBJECT_GRAPH) for name in checkpoint.tensors):
+        return (
+            "an object-graph checkpoint (tf.train.Checkpoint, Keras or a TensorFlow 2 SavedModel), whose names follow "
+            "the Python objects; only checkpoints of tf.compat.v1.train.Saver are known here"
+        )
+    if not checkpoint.tensors:
+        return "holds no tensors"
+    names = list(checkpoint.tensors)
+    shown = ", ".join(repr(name) for name in names[:3])
+    known = ", ".join([*(layout.name for layout in layouts()), CANONICAL])
+    return f"its {len(names):,} tensors ({shown}, …) are of no known layout ({known})"

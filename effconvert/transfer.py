@@ -1,0 +1,117 @@
+"""Moves tensors one at a time, checks their values and checksums on the way, and reads the output back."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import crc32c
+import numpy as np
+
+from effconvert.errors import NumericMismatch, OutputProblem, UnreadableCheckpoint, listing
+from effconvert.formats.checkpoint import Array, Checkpoint, DataFile, TensorInfo, as_bytes
+from effconvert.plan import Plan
+
+_PIECE = 4 << 20
+# Kernels and scales that are all alike: never in trained weights. Biases may be: a BatchNorm's begin at zero.
+_CONSTANT_IS_STRANGE = (".conv.weight", ".fc.weight", ".bn.weight", ".bn.bias", ".reduce.weight", ".expand.weight")
+
+Progress = Callable[[int, int], None]
+
+
+class Transfer:
+    """The tensors of a plan in the order of the output; afterwards, their checksums and what was strange."""
+
+    def __init__(self, checkpoint: Checkpoint, plan: Plan, progress: Progress | None = None) -> None:
+        self.checkpoint, self.plan, self.progress = checkpoint, plan, progress
+        self.checksums: dict[str, int] = {}
+        self.strange: list[str] = []
+
+    def __iter__(self) -> Iterator[Array]:
+        """Yield each output tensor, contiguous.
+
+        Raises UnreadableCheckpoint for damaged data, NaN, infinity or a negative variance, NumericMismatch when a value
+        does not fit the output's dtype.
+        """
+        moves = {move.target: move for move in self.plan.moves}
+        total, done = sum(info.nbytes for info in self.plan.infos), 0
+        for info in self.plan.infos:
+            if info.name in moves:
+                move = moves[info.name]
+                array = self.checkpoint.read(move.source)
+                self._check_values(move.source, array)
+                array = _cast(move.apply(array), info)
+            else:
+                array = np.array(self.plan.fill[info.name].value, info.dtype)
+            self.checksums[info.name] = crc32c.crc32c(as_bytes(array))
+            yield array
+            done += info.nbytes
+            if self.progress:
+                self.progress(done, total)
+
+    def _check_values(self, name: str, array: Array) -> None:
+        canonical = self.plan.canonical[name]
+        where = f"{self.checkpoint.path}: tensor {name} ({canonical})"
+        if not array.size:
+            return
+        low, high = array.min(), array.max()  # both are NaN when one value is
+        if not (np.isfinite(low) and np.isfinite(high)):
+            at = np.argwhere(~np.isfinite(array))
+            place = tuple(int(number) for number in at[0])
+            raise UnreadableCheckpoint(f"{where}: {len(at):,} values are not finite, the first {array[place]} at {place}")
+        if canonical.endswith(".running_var") and low < 0:
+            raise UnreadableCheckpoint(f"{where}: a variance is negative: {low}; it cannot be BatchNorm's")
+        if low == high and array.size > 1 and canonical.endswith(_CONSTANT_IS_STRANGE):
+            self.strange.append(f"{canonical} <- {name}: every value is {low}")
+
+
+def start_hashing(files: Sequence[Path]) -> tuple[ThreadPoolExecutor, Future[dict[str, str]]]:
+    """Begin to compute {file name: SHA-256} in a thread of its own, beside the transfer."""
+    executor = ThreadPoolExecutor(1)
+    return executor, executor.submit(lambda: {file.name: sha256(file) for file in files})
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, read in pieces."""
+    file = DataFile(path)
+    try:
+        total = hashlib.sha256()
+        for offset in range(0, file.size, _PIECE):
+            total.update(file.read(offset, min(_PIECE, file.size - offset)))
+        return total.hexdigest()
+    finally:
+        file.close()
+
+
+def check_written(written: Checkpoint, infos: Sequence[TensorInfo], checksums: Mapping[str, int]) -> None:
+    """Compare what was written, read back by the format's own reader, with what was meant.
+
+    Raises OutputProblem with every difference.
+    """
+    meant = {info.name: info for info in infos}
+    problems = [f"{name}: not there" for name in meant.keys() - written.tensors.keys()]
+    problems += [f"{name}: not meant to be there" for name in written.tensors.keys() - meant.keys()]
+    for name, info in written.tensors.items():
+        if name in meant and info != meant[name]:
+            problems.append(f"{name}: {info.dtype} {info.shape}, meant {meant[name].dtype} {meant[name].shape}")
+        elif name in meant and crc32c.crc32c(as_bytes(written.read(name))) != checksums[name]:
+            problems.append(f"{name}: other values than were written")
+    if problems:
+        raise OutputProblem(listing(f"{written.path}: what was written does not read back:", problems))
+
+
+def tensor_checksums(checkpoint: Checkpoint) -> dict[str, int]:
+    """Return {name: CRC32C} of every tensor."""
+    return {name: crc32c.crc32c(as_bytes(checkpoint.read(name))) for name in checkpoint.tensors}
+
+
+def _cast(array: Array, info: TensorInfo) -> Array:
+    """Return `array` contiguous and as `info` wants it."""
+    if array.dtype == info.dtype:
+        return np.ascontiguousarray(array).reshape(info.shape)
+    with np.errstate(over="ignore"):
+        result = np.ascontiguousarray(array).astype(info.dtype).reshape(info.shape)
+    if array.size and not (np.isfinite(result.min()) and np.isfinite(result.max())):
+        largest = np.abs(array).max()
+        raise NumericMismatch(f"{info.name}: {largest} does not fit {info.dtype}; bfloat16 has the range of float32")
+    return result
