@@ -70,7 +70,12 @@ def weights_table() -> tuple[Published, ...]:
     """Return every published archive; rows of one variant are in no promised order."""
     return tuple(
         Published(
-            **row | {"release": int(row["release"]), "size": int(row["size"]), "sha256": row["sha256"].lower() or None}
+            **row
+            | {
+                "release": int(row["release"]),
+                "size": int(row["size"]),
+                "sha256": row["sha256"].lower() or None,
+            }
         )
         for row in _rows("weights.csv")
     )
