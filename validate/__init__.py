@@ -1,0 +1,1 @@
+"""Measure a network against what was published of it: recipes, cost, accuracy."""
