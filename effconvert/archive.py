@@ -5,7 +5,6 @@ Only regular files and folders with plain, relative, distinct names may stand in
 """
 
 import gzip
-import itertools
 import re
 import secrets
 import shutil
@@ -21,7 +20,9 @@ from effconvert.errors import OutputProblem, UnreadableCheckpoint, require_path
 # test checkpoint of zeros shrinks a thousandfold.
 HARMLESS_BYTES = 1 << 30
 RATIO = 100
-MEMBERS = 10_000
+# tarfile keeps every header that it has read in memory.
+MEMBERS = 1_000
+HEADER_BYTES = 1 << 16
 
 _BLOCK = 1 << 20
 _NAME_LENGTH = 1_000
@@ -45,8 +46,9 @@ def looks_like_archive(first: bytes) -> bool:
 def extract(archive: Path, folder: Path) -> Path:
     """Extract the checkpoint in `archive` into `folder` and return the folder, in it, that holds the checkpoint.
 
-    `folder` must not exist or be empty. Extracted are `checkpoint`, `*.index`, `*.data-00000-of-00001` and the like, and
-    `saved_model.pb`; all else is left. An archive may unpack to 1 GiB, or to 100 times its size if that is more.
+    With several checkpoints in several folders, that is `folder` itself.
+    `folder` must not exist or be empty. Extracted are `checkpoint`, `*.index`, `*.data-00000-of-00001` and the like,
+    and `saved_model.pb`; all else is left. An archive may unpack to 1 GiB, or to 100 times its size if that is more.
 
     Raises MissingPath; UnreadableCheckpoint, naming the member, for a damaged archive, for links, devices, names that
     lead out of the folder, duplicates, or a size beyond the limit; OutputProblem when `folder` cannot be written.
@@ -73,7 +75,7 @@ def _extract_all(archive: Path, temporary: Path) -> PurePosixPath:
     with _Stream(archive) as stream:
         for member, path in _members(archive, stream):
             members.append(member.name)
-            if not member.isreg() or not _NEEDED.fullmatch(path.name):
+            if member.isdir() or not _NEEDED.fullmatch(path.name):
                 continue
             if member.size > shutil.disk_usage(temporary).free:
                 raise _bad(archive, member, f"has {member.size:,} bytes, more than the disk has room for")
@@ -94,24 +96,128 @@ def _extract_all(archive: Path, temporary: Path) -> PurePosixPath:
 
 def _members(archive: Path, stream: "_Stream") -> Iterator[tuple[tarfile.TarInfo, PurePosixPath]]:
     """Yield every member and its path, each checked; the stream then stands at the member's bytes."""
-    seen: set[PurePosixPath] = set()
+    files: set[PurePosixPath] = set()
     folders: set[PurePosixPath] = set()
+    parents: set[PurePosixPath] = set()
     try:
         with tarfile.open(fileobj=cast(BinaryIO, stream), mode="r:") as tar:
-            for number in itertools.count(1):
-                member = tar.next()
-                if member is None:
-                    break
-                tar.members.clear()  # tarfile keeps them all
+            while member := tar.next():
                 path = _checked_path(archive, member)
-                repeated = path in seen or not seen.isdisjoint(path.parents) or (member.isreg() and path in folders)
-                if repeated:
-                    raise _bad(archive, member, "stands in the archive twice")
-                if member.isreg():
-                    seen.add(path)
-                    folders.update(path.parents)
-                elif path in folders
-                stream.allow(archive, member)
+                clashes = files | folders if member.isdir() else files | folders | parents
+                if path in clashes or not files.isdisjoint(path.parents):
+                    raise _bad(archive, member, "stands in the archive twice, or is a file and a folder")
+                (folders if member.isdir() else files).add(path)
+                parents.update(path.parents)
+                if len(files) + len(folders) > MEMBERS:
+                    raise _bad(archive, member, f"is one too many: a checkpoint has no {MEMBERS:,} files")
+                if stream.position + member.size > stream.limit:
+                    raise _bad(archive, member, stream.excess(member.size))
                 yield member, path
     except _PARSING_FAILURES as error:
         raise UnreadableCheckpoint(f"{archive}: not a tar archive, or a damaged one ({error})") from error
+    # tarfile takes a damaged header for the end of the archive.
+    if stream.last != bytes(tarfile.BLOCKSIZE):
+        raise UnreadableCheckpoint(f"{archive}: damaged or cut off: there is no end mark at byte {stream.position:,}")
+
+
+def _checked_path(archive: Path, member: tarfile.TarInfo) -> PurePosixPath:
+    name = member.name
+    path = PurePosixPath(name)
+    if member.issym() or member.islnk():
+        raise _bad(archive, member, f"is a link to {_shown(member.linkname)}")
+    if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE) or member.issparse():
+        raise _bad(archive, member, "is neither a file nor a folder")
+    if not name.isprintable() or "\\" in name or len(name) > _NAME_LENGTH:
+        raise _bad(archive, member, "has a name with characters that no checkpoint needs, or a very long one")
+    if path.is_absolute() or ".." in path.parts or re.match("[A-Za-z]:", name):
+        raise _bad(archive, member, "leads out of the folder")
+    if member.size < 0:
+        raise _bad(archive, member, f"has {member.size} bytes")
+    return path
+
+
+def _bad(archive: Path, member: tarfile.TarInfo, what: str) -> UnreadableCheckpoint:
+    return UnreadableCheckpoint(f"{archive}: member {_shown(member.name)} {what}; nothing was extracted")
+
+
+def _shown(name: str) -> str:
+    return ascii(name if len(name) <= 200 else name[:200] + "...")
+
+
+class _Stream:
+    """The unpacked bytes of an archive, read forward only, as the file object that tarfile reads.
+
+    limit: the unpacked bytes that are allowed. last: what the last `read` returned.
+    """
+
+    def __init__(self, archive: Path) -> None:
+        self.archive = archive
+        self.position = 0
+        self.last = b""
+        self.limit = max(HARMLESS_BYTES, RATIO * archive.stat().st_size)
+        self._raw = open(archive, "rb")  # noqa: SIM115 (closed in __exit__)
+        first = self._raw.peek(tarfile.BLOCKSIZE)
+        if not looks_like_archive(first):
+            self._raw.close()
+            raise UnreadableCheckpoint(
+                f"{archive}: neither gzip nor tar: it begins with {first[:8].hex(' ') or 'nothing'}"
+            )
+        gzipped = first.startswith(b"\x1f\x8b")
+        self._file = cast(BinaryIO, gzip.GzipFile(fileobj=self._raw)) if gzipped else self._raw
+
+    def __enter__(self) -> "_Stream":
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._file.close()
+        self._raw.close()
+
+    def excess(self, size: int) -> str:
+        return (
+            f"has {size:,} bytes, which takes the archive beyond {self.limit:,} unpacked bytes, "
+            f"the limit for one of {self.archive.stat().st_size:,}"
+        )
+
+    def tell(self) -> int:
+        return self.position
+
+    def read(self, size: int) -> bytes:
+        """Return `size` bytes, fewer only at the end. Raises UnreadableCheckpoint."""
+        if not 0 <= size <= HEADER_BYTES:
+            raise UnreadableCheckpoint(f"{self.archive}: a header of {size:,} bytes at byte {self.position:,}")
+        self.last = self._next(size)
+        return self.last
+
+    def _next(self, size: int) -> bytes:
+        try:
+            block = self._file.read(size)
+        except _READING_FAILURES as error:
+            raise UnreadableCheckpoint(f"{self.archive}: damaged or cut off ({error}); get a whole copy") from error
+        self.position += len(block)
+        if self.position > self.limit:
+            raise UnreadableCheckpoint(f"{self.archive}: {self.excess(self.position)}")
+        return block
+
+    def seek(self, position: int) -> None:
+        if position < self.position:
+            raise UnreadableCheckpoint(f"{self.archive}: members overlap at byte {position:,}")
+        for _ in self._blocks(position - self.position):
+            pass
+
+    def copy(self, size: int, file: BinaryIO) -> None:
+        """Write the next `size` bytes to `file`."""
+        for block in self._blocks(size):
+            file.write(block)
+
+    def drain(self) -> None:
+        """Read to the end, where gzip keeps its checksum."""
+        while self._next(_BLOCK):
+            pass
+
+    def _blocks(self, size: int) -> Iterator[bytes]:
+        while size:
+            block = self._next(min(size, _BLOCK))
+            if not block:
+                raise UnreadableCheckpoint(f"{self.archive}: cut off at byte {self.position:,}; get a whole copy")
+            size -= len(block)
+            yield block
