@@ -11,17 +11,32 @@ import time
 import urllib.error
 import urllib.request
 from base64 import b64encode
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from effconvert.archive import looks_like_archive
 from effconvert.errors import OutputProblem, Unavailable
-from effconvert.hub import Patience, Progress
 from effconvert.version import VERSION
+
+Progress = Callable[[int, int | None], None]
 
 _BLOCK = 1 << 18
 _WORTH_A_RETRY = frozenset({408, 425, 429, 500, 502, 503, 504})
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a download waits for a server that does not answer.
+
+    timeout: seconds without a byte after which a connection is given up. waits: seconds before each new attempt; they
+    start afresh whenever more of the file than ever before has arrived.
+    """
+
+    timeout: float = 30.0
+    waits: tuple[float, ...] = (1.0, 2.0, 4.0)
 
 
 class _Interrupted(Exception):
@@ -87,14 +102,23 @@ class _Part:
 
     def restart(self, state: dict[str, Any]) -> None:
         self.discard()
-        self.state = {"url": self.url, **state}
-        self.path.touch()
-        self.notes.write_text(json.dumps(self.state), encoding="utf-8")
+        with _writing(self.path):
+            self.state = {"url": self.url, **state}
+            self.path.touch()
+            self.notes.write_text(json.dumps(self.state), encoding="utf-8")
 
     def discard(self) -> None:
-        self.state = {}
-        self.path.unlink(missing_ok=True)
-        self.notes.unlink(missing_ok=True)
+        with _writing(self.path):
+            self.state = {}
+            self.path.unlink(missing_ok=True)
+            self.notes.unlink(missing_ok=True)
+
+    def append(self, block: bytes) -> None:
+        # Unbuffered, so that a full disk shows here and not when the file is closed.
+        with _writing(self.path), open(self.path, "ab", buffering=0) as file:
+            view = memoryview(block)
+            while view:
+                view = view[file.write(view) :]
 
     def finish(self) -> str:
         """Move the file in place and return its SHA-256."""
@@ -142,7 +166,7 @@ def _accept(url: str, response: http.client.HTTPResponse, part: _Part) -> bytes:
     if response.status != 200:
         raise _unavailable(url, f"the server answered {response.status} {response.reason}")
     total, block = response.length, response.read1(_BLOCK)
-    while block and len(block) < 512 and (more := response.read1(_BLOCK)):
+    while len(block) < 512 and (more := response.read1(_BLOCK)):
         block += more
     kind = response.headers.get_content_type()
     if kind in ("text/html", "application/xhtml+xml") or (len(block) >= 512 and not looks_like_archive(block)):
@@ -156,23 +180,15 @@ def _accept(url: str, response: http.client.HTTPResponse, part: _Part) -> bytes:
 
 def _copy(response: http.client.HTTPResponse, block: bytes, part: _Part, progress: Progress | None) -> None:
     total, size = part.total, part.size
-    try:
-        file = open(part.path, "ab")
-    except OSError as error:
-        raise _unwritable(part, error) from error
-    with file:
-        while block := block or response.read1(_BLOCK):
-            size += len(block)
-            if total is not None and size > total:
-                part.discard()
-                raise _Interrupted(f"the server sent more than the {total:,} bytes that it announced")
-            try:
-                file.write(block)
-            except OSError as error:
-                raise _unwritable(part, error) from error
-            if progress:
-                progress(size, total)
-            block = b""
+    while block := block or response.read1(_BLOCK):
+        size += len(block)
+        if total is not None and size > total:
+            part.discard()
+            raise _Interrupted(f"the server sent more than the {total:,} bytes that it announced")
+        part.append(block)
+        block = b""
+        if progress:
+            progress(size, total)
     if total is not None and size != total:
         raise _Interrupted(f"the connection ended after {size:,} of {total:,} bytes")
 
@@ -223,5 +239,12 @@ def _unavailable(url: str, what: str) -> Unavailable:
     return Unavailable(f"{url}: {what}; download the archive elsewhere and give its path with --checkpoint")
 
 
-def _unwritable(part: _Part, error: OSError) -> OutputProblem:
-    return OutputProblem(f"{part.path}: {error.strerror}; EFFCONVERT_CACHE names another folder for the cache")
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Tell a disk that fails from a network that fails: both are an OSError."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputProblem(
+            f"{path}: {error.strerror or error}; EFFCONVERT_CACHE names another folder for the cache"
+        ) from error

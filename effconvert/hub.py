@@ -6,31 +6,19 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from effconvert.errors import LayoutMismatch, OutputProblem, Unavailable, UnreadableCheckpoint
 from effconvert.reference_tables import Published, weights_table
 from effconvert.variants import find_variant
 
-Progress = Callable[[int, int | None], None]
+if TYPE_CHECKING:
+    from effconvert.downloads import Patience, Progress
 
 _BUCKET = "https://storage.googleapis.com/cloud-tpu-checkpoints"
-_BLOCK = 1 << 20
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long a download waits for a server that does not answer.
-
-    timeout: seconds without a byte after which a connection is given up. waits: seconds before each new attempt; they
-    start afresh whenever more of the file than ever before has arrived.
-    """
-
-    timeout: float = 30.0
-    waits: tuple[float, ...] = (1.0, 2.0, 4.0)
 
 
 @dataclass(frozen=True)
@@ -102,9 +90,9 @@ def address(row: Published) -> str:
 def fetch(
     row: Published,
     *,
-    progress: Progress | None = None,
+    progress: "Progress | None" = None,
     offline: bool = False,
-    patience: Patience | None = None,
+    patience: "Patience | None" = None,
 ) -> Path:
     """Return the folder of the checkpoint of `row`, downloaded and extracted unless the cache has it.
 
@@ -112,20 +100,22 @@ def fetch(
     process downloads an archive, others wait for it. The SHA-256 of the archive is recorded when it is first seen, and
     compared whenever it is used again.
 
-    Raises Unavailable when the network is needed and does not give the archive, UnreadableCheckpoint for an archive that
-    is damaged or is not the recorded one, OutputProblem when the cache cannot be written.
+    Raises Unavailable when the network is needed and does not give the archive, UnreadableCheckpoint for an archive
+    that is damaged or is not the recorded one, OutputProblem when the cache cannot be written.
     """
     entry = cache_folder() / f"{row.variant}-{row.weights}"
     try:
         with _locked(entry):
-            return _fetch(row, entry, progress, offline, patience or Patience())
+            return _fetch(row, entry, progress, offline, patience)
     except OSError as error:
         raise OutputProblem(
-            f"{error.filename or entry}: {error.strerror}; EFFCONVERT_CACHE names another folder for the cache"
+            f"{error.filename or entry}: {error.strerror or error}; EFFCONVERT_CACHE names another folder for the cache"
         ) from error
 
 
-def _fetch(row: Published, entry: Path, progress: Progress | None, offline: bool, patience: Patience) -> Path:
+def _fetch(
+    row: Published, entry: Path, progress: "Progress | None", offline: bool, patience: "Patience | None"
+) -> Path:
     archive = entry / row.url.rpartition("/")[2]
     notes = archive.with_name(archive.name + ".json")
     record = _read_record(notes)
@@ -152,19 +142,18 @@ def _fetch(row: Published, entry: Path, progress: Progress | None, offline: bool
 
 
 def _require_same(row: Published, record: _Record | None, sha256: str, archive: Path, notes: Path, fresh: bool) -> None:
-    expected = row.sha256 or (record and record.sha256)
-    if not expected or sha256 == expected:
+    expected = row.sha256 or (record.sha256 if record else sha256)
+    if sha256 == expected:
         return
+    found = f"SHA-256 {sha256}, expected {expected}, as {'published' if row.sha256 else f'recorded in {notes}'}"
     if fresh:
         archive.unlink()
         raise UnreadableCheckpoint(
-            f"{address(row)}: the archive now has SHA-256 {sha256}, expected {expected}, as "
-            f"{'published' if row.sha256 else f'{notes} recorded'}; it was not kept; "
-            f"if the archive was replaced on purpose, delete {archive.parent} and run again"
+            f"{address(row)}: the archive now has {found}; it was not kept; "
+            f"if it was replaced on purpose, delete {archive.parent} and run again"
         )
     raise UnreadableCheckpoint(
-        f"{archive}: has SHA-256 {sha256}, but {expected} was recorded when it was downloaded: "
-        f"the file has changed; delete {archive.parent} and run again to download it anew"
+        f"{archive}: the archive has {found}; it has changed since; delete {archive.parent} and run again"
     )
 
 
@@ -172,7 +161,10 @@ def _extract(row: Published, entry: Path, archive: Path, sha256: str, *, known: 
     from effconvert.archive import extract
 
     extracted = entry / "checkpoint"
-    for leftover in (extracted, *entry.glob(".checkpoint-*")):  # of a process that was killed; the lock is ours
+    for leftover in (
+        extracted,
+        *entry.glob(".checkpoint-*"),
+    ):  # of a process that was killed; the lock is ours
         shutil.rmtree(leftover, ignore_errors=True)
     try:
         folder = extract(archive, extracted)
@@ -193,16 +185,16 @@ def _extract(row: Published, entry: Path, archive: Path, sha256: str, *, known: 
 
 def _is_complete(entry: Path, record: _Record) -> bool:
     paths = {entry / name: size for name, size in record.files.items()}
-    return all(path.is_file() and path.stat().st_size == size for path, size in paths.items())
+    return bool(paths) and all(path.is_file() and path.stat().st_size == size for path, size in paths.items())
 
 
 def _read_record(notes: Path) -> _Record | None:
     try:
         fields: dict[str, Any] = json.loads(notes.read_text(encoding="utf-8"))
-        return _Record(**fields)
+        return _Record(**fields | {"files": dict(fields["files"])})
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise UnreadableCheckpoint(
             f"{notes}: not the record of a download ({error}); delete {notes.parent} and run again"
         ) from error
