@@ -1,0 +1,98 @@
+"""Every published training has one official preprocessing, and a recipe says all of it."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from effconvert.validate.recipes import Recipe, official_recipe
+
+from effconvert.errors import LayoutMismatch
+from effconvert.reference_tables import recipe_tables, weights_table
+
+IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+ADVPROP = ((127.5,) * 3, (127.5,) * 3)
+WHOLE = ((127.0,) * 3, (128.0,) * 3)
+
+
+@pytest.mark.parametrize("row", weights_table(), ids=lambda row: f"{row.variant}-{row.weights}")
+def test_every_archive_has_exactly_one_recipe_of_its_size(row: Any) -> None:
+    fitting = [
+        table
+        for table in recipe_tables().values()
+        if row.variant in table["variants"] and row.weights in table["weights"]
+    ]
+    assert len(fitting) == 1
+    assert official_recipe(row.variant, row.weights).size == row.size
+
+
+@pytest.mark.parametrize(
+    ("variant", "weights", "resize", "numbers", "size"),
+    [
+        ("b0", None, "tf1-bicubic", IMAGENET, 224),
+        ("b5", "ra", "tf1-bicubic", IMAGENET, 456),
+        ("b7", "ns", "tf1-bicubic", IMAGENET, 600),
+        ("l2", "ns-475", "tf1-bicubic", IMAGENET, 475),
+        ("b8", None, "tf1-bicubic", ADVPROP, 672),
+        ("b0", "advprop", "tf1-bicubic", ADVPROP, 224),
+        ("cc-b1-8e", None, "tf1-bicubic", WHOLE, 224),
+        ("edgetpu-l", None, "tf1-bicubic", WHOLE, 300),
+        ("lite3", None, "tf1-bilinear", WHOLE, 280),
+    ],
+)
+def test_recipes_are_those_of_tensorflow(
+    variant: str, weights: str | None, resize: str, numbers: tuple[Any, Any], size: int
+) -> None:
+    recipe = official_recipe(variant, weights)
+    assert (recipe.resize, (recipe.mean, recipe.std), recipe.size) == (resize, numbers, size)
+    assert (recipe.decode, recipe.crop, recipe.crop_padding) == ("tf-integer-fast", "tf-center", 32)
+    assert recipe.channels == "rgb"
+
+
+def test_a_recipe_survives_json() -> None:
+    recipe = official_recipe("b0")
+    assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
+
+
+def test_a_recipe_with_missing_and_unknown_keys_is_refused_with_all_of_them() -> None:
+    values = official_recipe("b0").to_dict()
+    del values["mean"], values["channels"]
+    with pytest.raises(LayoutMismatch) as failure:
+        Recipe.from_dict({**values, "colour": "rgb"})
+    assert "mean is missing; channels is missing; colour is unknown; its keys are name" in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"mean": [1, 2]}, "mean=(1, 2): must be three numbers"),
+        ({"mean": "abc"}, "mean='abc': must be three numbers"),
+        ({"std": [1, 0, 1]}, "std=(1, 0, 1): must be three numbers above 0"),
+        ({"std": None}, "std=None"),
+        ({"size": 0}, "size=0: must be a whole number of pixels, 1 or more"),
+        ({"size": "224"}, "size='224'"),
+        ({"crop_padding": -1}, "crop_padding=-1"),
+        ({"channels": "rbg"}, "channels='rbg': must be rgb or bgr"),
+        ({"channels": None}, "channels=None"),
+        ({"decode": ""}, "decode='': must be a text"),
+    ],
+)
+def test_values_that_a_recipe_cannot_have_are_refused(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(LayoutMismatch) as failure:
+        Recipe.from_dict(official_recipe("b0").to_dict() | change)
+    assert words in str(failure.value)
+
+
+def test_weights_that_were_not_published_have_no_recipe() -> None:
+    with pytest.raises(LayoutMismatch, match="were not published for l2"):
+        official_recipe("l2", "aa")
+
+
+def test_looking_things_up_imports_no_framework_and_no_network() -> None:
+    program = (
+        "import sys; import effconvert.catalogue, effconvert.validate.recipes, effconvert.hub;"
+        "print([name for name in ('numpy', 'torch', 'ssl', 'urllib.request') if name in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
