@@ -43,7 +43,7 @@ def new_file(path: Path, force: bool = False) -> Iterator[tuple[BinaryIO, Path]]
             file.flush()
             os.fsync(file.fileno())
             check_output(path, force)
-            os.replace(part, path)
+            part.replace(path)
         except BaseException:
             part.unlink(missing_ok=True)
             raise
@@ -144,12 +144,12 @@ def _check_replaceable(path: Path, names: set[str]) -> None:
 def _put_in_place(part: Path, path: Path) -> None:
     """Rename `part` to `path`; an existing folder changes places with it in one step where the system can."""
     if not os.path.lexists(path) or _is_empty_folder(path):
-        os.rename(part, path)
+        part.rename(path)
     elif not _exchange(part, path):
         old = path.with_name(f".{path.name}.effconvert-old")
         _discard(old)
-        os.rename(path, old)
-        os.rename(part, path)
+        path.rename(old)
+        part.rename(path)
         _discard(old)
 
 

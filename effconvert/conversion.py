@@ -19,7 +19,7 @@ from effconvert.formats.tensorflow import write_bundle
 from effconvert.formats.torch import write_torch
 from effconvert.identification import CANONICAL
 from effconvert.plan import DTYPES, NAMES, Options, Plan, make_plan
-from effconvert.transfer import Progress, Transfer, check_written, start_hashing
+from effconvert.transfer import Progress, Transfer, check_digest, check_written, start_hashing
 
 BUNDLE_PREFIX = "model.ckpt"
 _WRITERS = {".safetensors": write_safetensors, ".pth": write_torch, ".pt": write_torch}
@@ -95,6 +95,7 @@ def convert(
     options = Options(variant, weights, raw, facts, dtype, drop_background_class, names)
     with open_checkpoint(source) as checkpoint:
         plan = make_plan(checkpoint, to, options)
+        check_digest(checkpoint)
         transfer = Transfer(checkpoint, plan, progress)
         executor, hashes = start_hashing(checkpoint.files)
         try:

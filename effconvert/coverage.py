@@ -41,9 +41,7 @@ def check_coverage(checkpoint: Checkpoint, identity: Identity, want_raw: bool = 
     return Coverage(tuple(moves), taken, dict(sorted(left_behind.items())))
 
 
-def _move_problems(
-    checkpoint: Checkpoint, identity: Identity, moves: Sequence[Move], taken: str
-) -> Iterator[str]:
+def _move_problems(checkpoint: Checkpoint, identity: Identity, moves: Sequence[Move], taken: str) -> Iterator[str]:
     other = RAW if taken == AVERAGES else AVERAGES
     for move, plain in zip(moves, identity.moves, strict=True):
         info = checkpoint.tensors.get(move.source)

@@ -58,17 +58,23 @@ def identify(checkpoint: Checkpoint, variant: str | None = None, facts: Mapping[
     """
     description = read_description(checkpoint.metadata, str(checkpoint.path))
     shapes = {name: info.shape for name, info in checkpoint.tensors.items()}
-    if description:
-        found = _own(description, shapes)
-    else:
-        found = max(_readings(shapes), key=_explained, default=None)
-    if found is None or _explained(found) < 0 or found.missing == len(found.moves):
+    found = _own(description, shapes) if description else max(_readings(shapes), key=_explained)
+    if _explained(found) < 0 or found.missing == len(found.moves):
         raise LayoutMismatch(f"{checkpoint.path}: {_unknown_names(checkpoint)}")
     if variant is not None:
         found = _insist(checkpoint, found, find_variant(variant), shapes)
-    if facts:
-        found = replace(found, facts=changed(found.facts, facts))
-    return found
+    return replace(found, facts=_replaced(checkpoint, found.facts, facts)) if facts else found
+
+
+def _replaced(checkpoint: Checkpoint, found: Facts, facts: Mapping[str, str]) -> Facts:
+    """Return `found` with the user's `facts`, which cannot gainsay what the tensors' shapes tell."""
+    result = changed(found, facts)
+    if (result.classes, result.head_conv) != (found.classes, found.head_conv):
+        raise LayoutMismatch(
+            f"{checkpoint.path}: its tensors tell classes={found.classes} and head_conv={found.head_conv}; "
+            "--facts cannot change them"
+        )
+    return result
 
 
 def _own(description: Description, shapes: Mapping[str, Shape]) -> Identity:
@@ -139,7 +145,7 @@ def _root(moves: list[Move], bases: Mapping[str, Shape]) -> str:
 
 
 def _facts_in(facts: Facts, variant: Variant, shapes: Mapping[str, Shape], names: Mapping[str, str]) -> Facts:
-    """Return `facts` with the classes, or the lack of a head, that the shapes tell; `names` maps canonical to the file."""
+    """Return `facts` with the classes, or the lack of a head, that the shapes tell; `names` are the file's."""
     bias, weight = shapes.get(names["head.fc.bias"]), shapes.get(names["head.fc.weight"])
     if bias is not None and len(bias) == 1:
         return replace(facts, classes=bias[0])

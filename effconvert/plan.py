@@ -1,4 +1,4 @@
-"""What a conversion will do, decided before a byte is written: which tensor goes where, as what, and what is said of it."""
+"""What a conversion will do, decided before a byte is written: which tensor goes where, as what, and what is said."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -76,12 +76,18 @@ def make_plan(checkpoint: Checkpoint, target: str, options: Options) -> Plan:
     infos += [TensorInfo(name, (), np.dtype(value.dtype)) for name, value in fill.items()]
     if target != CANONICAL:  # a bundle's names ascend
         infos.sort(key=lambda info: info.name.encode())
-    recipe = _recipe(identity, options.weights)
     return Plan(
-        identity, coverage, tuple(moves), tuple(infos), fill,
-        {move.source: move.target for move in coverage.moves}, target, facts,
-        _describe(identity, coverage, facts, recipe, options), tuple(_cautions(identity, coverage, facts, target, options)),
-    )  # fmt: skip
+        identity=identity,
+        coverage=coverage,
+        moves=tuple(moves),
+        infos=tuple(infos),
+        fill=fill,
+        canonical={move.source: move.target for move in coverage.moves},
+        target=target,
+        facts=facts,
+        description=_describe(identity, coverage, facts, options),
+        cautions=tuple(_cautions(identity, coverage, facts, target, options)),
+    )
 
 
 def _without_background(checkpoint: Checkpoint, moves: list[Move], facts: Facts) -> tuple[list[Move], Facts]:
@@ -127,9 +133,7 @@ def _recipe(identity: Identity, weights: str | None) -> Recipe:
     return official_recipe(identity.variant.name, weights)
 
 
-def _describe(
-    identity: Identity, coverage: Coverage, facts: Facts, recipe: Recipe, options: Options
-) -> Description:
+def _describe(identity: Identity, coverage: Coverage, facts: Facts, options: Options) -> Description:
     """Return what the output says of itself, all but the hashes of the source, which are known last."""
     told = {
         "raw": options.raw,
@@ -142,7 +146,7 @@ def _describe(
         variant=identity.variant.name,
         weights=options.weights or (before.weights if before else None),
         facts=facts,
-        recipe=recipe,
+        recipe=_recipe(identity, options.weights),
         layout=identity.layout_name,
         taken=before.taken if before else coverage.taken,
         options={name: value for name, value in told.items() if value},
@@ -151,9 +155,7 @@ def _describe(
     )
 
 
-def _cautions(
-    identity: Identity, coverage: Coverage, facts: Facts, target: str, options: Options
-) -> list[str]:
+def _cautions(identity: Identity, coverage: Coverage, facts: Facts, target: str, options: Options) -> list[str]:
     said = []
     layout = identity.layout
     if layout and layout.average and coverage.taken == "raw":

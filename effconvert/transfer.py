@@ -8,6 +8,7 @@ from pathlib import Path
 import crc32c
 import numpy as np
 
+from effconvert.description import digest
 from effconvert.errors import NumericMismatch, OutputProblem, UnreadableCheckpoint, listing
 from effconvert.formats.checkpoint import Array, Checkpoint, DataFile, TensorInfo, as_bytes
 from effconvert.plan import Plan
@@ -58,7 +59,9 @@ class Transfer:
         if not (np.isfinite(low) and np.isfinite(high)):
             at = np.argwhere(~np.isfinite(array))
             place = tuple(int(number) for number in at[0])
-            raise UnreadableCheckpoint(f"{where}: {len(at):,} values are not finite, the first {array[place]} at {place}")
+            raise UnreadableCheckpoint(
+                f"{where}: {len(at):,} values are not finite, the first {array[place]} at {place}"
+            )
         if canonical.endswith(".running_var") and low < 0:
             raise UnreadableCheckpoint(f"{where}: a variance is negative: {low}; it cannot be BatchNorm's")
         if low == high and array.size > 1 and canonical.endswith(_CONSTANT_IS_STRANGE):
@@ -100,9 +103,21 @@ def check_written(written: Checkpoint, infos: Sequence[TensorInfo], checksums: M
         raise OutputProblem(listing(f"{written.path}: what was written does not read back:", problems))
 
 
-def tensor_checksums(checkpoint: Checkpoint) -> dict[str, int]:
-    """Return {name: CRC32C} of every tensor."""
-    return {name: crc32c.crc32c(as_bytes(checkpoint.read(name))) for name in checkpoint.tensors}
+def check_digest(checkpoint: Checkpoint) -> None:
+    """Compare the tensors and the metadata with the digest that the file carries, if it carries one.
+
+    Raises UnreadableCheckpoint when they differ.
+    """
+    stored = checkpoint.metadata.get("digest")
+    if stored is None:
+        return
+    checksums = {name: crc32c.crc32c(as_bytes(checkpoint.read(name))) for name in checkpoint.tensors}
+    found = digest(checkpoint.metadata, list(checkpoint.tensors.values()), checksums)
+    if found != stored:
+        raise UnreadableCheckpoint(
+            f"{checkpoint.path}: was changed after it was written: digest {found[:16]}…, its metadata says "
+            f"{stored[:16]}…; convert it again"
+        )
 
 
 def _cast(array: Array, info: TensorInfo) -> Array:

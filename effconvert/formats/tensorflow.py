@@ -229,11 +229,11 @@ def _read_header(path: Path, key: bytes, value: bytes) -> int:
     version = header.get(3, b"")
     consumer = dict(fields(version)).get(2, 0) if isinstance(version, bytes) else 0
     if consumer not in (0, 1):
-        raise UnreadableCheckpoint(f"{path}: wants a reader of version {consumer}, this is version 1")
+        raise UnreadableCheckpoint(f"{path}: wants a reader of version {consumer!r}, this is version 1")
     shards = header.get(1, 0)
     if isinstance(shards, int) and 0 < shards < 100_000:
         return shards
-    raise UnreadableCheckpoint(f"{path}: names {shards!r} data files")
+    raise UnreadableCheckpoint(f"{path}: the index names no number of data files that can be")
 
 
 def _parse_entry(data: bytes) -> _Entry:

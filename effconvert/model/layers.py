@@ -183,5 +183,9 @@ class ConvNorm(nn.Module):
 
 
 def _pad_same(x: Tensor, kernel: int, stride: int) -> Tensor:
+    # Always kernel - 1 pixels in all: where SAME wants one less, the last is never read. The result is then
+    # (size - 1) // stride + 1 pixels whatever the size, which torch.export needs to see for a dynamic size.
     height, width = x.shape[2:]
-    return F.pad(x, (*same_padding(width, kernel, stride), *same_padding(height, kernel, stride)))
+    above, _ = same_padding(height, kernel, stride)
+    left, _ = same_padding(width, kernel, stride)
+    return F.pad(x, (left, kernel - 1 - left, above, kernel - 1 - above))

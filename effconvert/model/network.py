@@ -22,6 +22,7 @@ from effconvert.model.layers import (
     SqueezeExcite,
     drop_connect,
 )
+from effconvert.validate.recipes import Recipe
 from effconvert.variants import Block, Variant, blocks, find_variant, head_channels, stem_channels
 
 _DROP_CONNECT = 0.2
@@ -89,6 +90,7 @@ class EfficientNet(nn.Module):
         super().__init__()
         facts = facts or default_facts(variant)
         self.variant, self.facts = variant, facts
+        self.recipe: Recipe | None = None  # the preprocessing of the weights, once there are some
         table = blocks(variant)
         stem = stem_channels(variant)
         self.stem = ConvNorm(

@@ -1,0 +1,5 @@
+"""`python -m effconvert` is `effconvert`."""
+
+from effconvert.cli import main
+
+main()

@@ -1,0 +1,80 @@
+"""The command line: one file for each command, imported when it is called."""
+
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from effconvert.errors import EffconvertError
+from effconvert.version import VERSION
+
+# What each command does in a line, here so that `effconvert --help` imports no command.
+_COMMANDS = {
+    "tf2pt": "Convert a TensorFlow checkpoint, a published one or your own, to PyTorch.",
+    "pt2tf": "Convert a converted file back to a TensorFlow checkpoint.",
+    "inspect": "Show what a checkpoint holds: format, layout, variant, sets of weights, tensors.",
+    "list": "List the published weights with their size, cost and accuracy.",
+    "demo": "Show the whole way on a small example, without a network.",
+}
+_MODULES = {"inspect": "inspect_", "list": "list_"}
+
+
+class _Commands(click.Group):
+    """Imports a command when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = import_module(f"effconvert.cli.{_MODULES.get(cmd_name, cmd_name)}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="`effconvert COMMAND --help` tells more of each. Exit codes: 2 usage, 3 unreadable checkpoint, "
+    "4 layout mismatch, 5 numeric mismatch, 8 output problem, 9 unavailable.",
+)
+@click.version_option(VERSION, prog_name="effconvert")
+def cli() -> None:
+    """Move EfficientNet weights between frameworks, and prove that they are still the same network.
+
+    Example: effconvert tf2pt --variant b0
+    """
+
+
+def main() -> None:
+    """Run the command line; every failure ends in one message on standard error and its exit code."""
+    try:
+        cli.main(standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except EffconvertError as error:
+        _fail(str(error), error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        _fail("interrupted; nothing was changed", 130)
+    except BrokenPipeError:  # the reader of our output went away, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except Exception as error:
+        if os.environ.get("EFFCONVERT_DEBUG"):
+            raise
+        _fail(f"a fault of effconvert: {type(error).__name__}: {error} (EFFCONVERT_DEBUG=1 shows where)", 1)
+
+
+def _fail(message: str, exit_code: int) -> None:
+    click.echo(f"effconvert: {message}", err=True)
+    sys.exit(exit_code)

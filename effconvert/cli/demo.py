@@ -1,0 +1,57 @@
+"""`effconvert demo`: the whole way on a small example."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from effconvert.cli.options import force_option
+
+if TYPE_CHECKING:
+    from effconvert.demo import Demo
+
+
+@click.command("demo")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default="effconvert-demo", show_default=True, help="The folder to write."
+)
+@force_option
+def command(out: Path, force: bool) -> None:
+    """Show the whole way on a small example, without a network.
+
+    A TensorFlow checkpoint of a small network is made, converted to PyTorch, converted back, compared bit for bit, and
+    run on two images.
+
+    Example: effconvert demo
+    """
+    from effconvert.demo import run_demo
+
+    click.echo("Making a TensorFlow checkpoint of a calibrated random B0 and converting it …", err=True)
+    _print_demo(run_demo(out, force))
+
+
+def _print_demo(demo: "Demo") -> None:
+    from effconvert.cli.inspect_ import print_inspection
+    from effconvert.cli.output import print_report
+
+    _heading(f"1. The TensorFlow checkpoint: effconvert inspect {demo.checkpoint}")
+    print_inspection(demo.source, shown=4)
+    _heading(f"2. Converted: effconvert tf2pt --checkpoint {demo.checkpoint} --out {demo.converted}")
+    print_report(demo.report, as_json=False, quiet=False)
+    _heading(f"3. The PyTorch file: effconvert inspect {demo.converted}")
+    print_inspection(demo.result, shown=4)
+    _heading("4. Proved")
+    click.echo(f"converted back to TensorFlow, {demo.returned:,} of {demo.returned:,} tensors are equal bit for bit")
+    click.echo(f"the converted network's logits differ from the original's by {demo.difference:.1e} of the largest")
+    click.echo(f"sensitivity {demo.sensitivity:.2f}: two images change the logits by this share of their range")
+    _heading("Now try")
+    click.echo(f"effconvert pt2tf {demo.converted} --out b0-tensorflow")
+    click.echo("effconvert list")
+    click.echo("effconvert tf2pt --variant b0    # downloads the published weights")
+    click.echo(f"python -c 'import effconvert; print(effconvert.load_model(\"{demo.converted}\").recipe)'")
+
+
+def _heading(text: str) -> None:
+    click.echo()
+    click.secho(text, bold=True)
+    click.echo()

@@ -1,0 +1,79 @@
+"""`effconvert inspect`: what a checkpoint holds."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from effconvert.cli.options import json_option, path_argument
+from effconvert.cli.output import facts_text, print_json, print_pairs, recipe_text, size_text
+
+if TYPE_CHECKING:
+    from effconvert.inspection import Inspection
+
+_SHOWN = 8
+
+
+@click.command("inspect")
+@path_argument("path")
+@click.option("--tensors", is_flag=True, help="List every tensor, not only the first.")
+@json_option
+def command(path: Path, tensors: bool, as_json: bool) -> None:
+    """Show what a checkpoint holds: format, layout, variant, sets of weights, tensors.
+
+    PATH is a file, a folder, a TensorFlow prefix, a SavedModel or a .tar.gz of one. Its data is not read.
+
+    Example: effconvert inspect b0.safetensors
+    """
+    from effconvert.inspection import inspect
+
+    found = inspect(path)
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        print_inspection(found, len(found.tensors) if tensors else _SHOWN)
+
+
+def print_inspection(found: "Inspection", shown: int) -> None:
+    """Print the facts of a checkpoint and its first tensors."""
+    print_pairs([*_identity_pairs(found), *_description_pairs(found)])
+    if not found.tensors:
+        return
+    click.echo()
+    print_pairs([(info.name, f"{info.dtype} {list(info.shape)}") for info in found.tensors[:shown]])
+    if len(found.tensors) > shown:
+        click.echo(f"… and {len(found.tensors) - shown:,} more (--tensors lists all)")
+
+
+def _identity_pairs(found: "Inspection") -> list[tuple[str, str]]:
+    pairs = [("format", f"{found.format}, {', '.join(found.files)}")]
+    if found.layout is None:
+        pairs.append(("layout", f"unknown: {found.note}"))
+    else:
+        wrong = (
+            f"; {found.missing:,} tensors missing, {found.unknown:,} unknown" if found.missing + found.unknown else ""
+        )
+        root = f", under {found.root}" if found.root else ""
+        pairs.append(("layout", f"{found.layout}{root}{wrong}"))
+        pairs.append(("variant", f"{found.variant}, {found.parameters:,} parameters"))
+        pairs.append(("weights", ", ".join(f"{count:,} {name}" for name, count in found.sets.items())))
+        pairs.append(("facts", facts_text(found.facts or {})))
+    pairs += [("besides", f"{count:,} {reason}") for reason, count in found.others.items()]
+    pairs.append(("tensors", f"{len(found.tensors):,}, {size_text(found.nbytes)}"))
+    return pairs
+
+
+def _description_pairs(found: "Inspection") -> list[tuple[str, str]]:
+    texts = found.metadata
+    if "effconvert" not in texts:
+        return []
+    weights = f"{texts['weights'] or 'weights not named'}, {texts['taken']}"
+    pairs = [
+        ("made from", f"{texts['layout']}: {weights}, by effconvert {texts['effconvert']}"),
+        ("recipe", recipe_text(json.loads(texts["recipe"]))),
+    ]
+    if json.loads(texts["options"]):
+        pairs.append(("options", texts["options"]))
+    pairs += [("source", f"{name} {value}") for name, value in json.loads(texts["source"]).items()]
+    return pairs

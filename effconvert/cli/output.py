@@ -1,0 +1,89 @@
+"""How results look in a terminal."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+from tabulate import tabulate
+
+if TYPE_CHECKING:
+    from effconvert.conversion import Report
+
+_UNITS = ("bytes", "kB", "MB", "GB")
+
+
+def print_json(value: Any) -> None:
+    """Print `value` as JSON, keys sorted."""
+    click.echo(json.dumps(value, indent=2, sort_keys=True))
+
+
+def print_pairs(pairs: Sequence[tuple[str, str]]) -> None:
+    """Print (label, text) pairs in two columns."""
+    click.echo(tabulate(pairs, tablefmt="plain", disable_numparse=True))
+
+
+def size_text(nbytes: float) -> str:
+    """Return a number of bytes as people read it: 21.3 MB."""
+    for unit in _UNITS:
+        if nbytes < 1000 or unit == _UNITS[-1]:
+            return f"{nbytes:,.0f} {unit}" if unit == "bytes" else f"{nbytes:,.1f} {unit}"
+        nbytes /= 1000
+    raise AssertionError
+
+
+def facts_text(facts: Mapping[str, Any]) -> str:
+    """Return facts in one line."""
+    return ", ".join(f"{name} {value}" for name, value in facts.items() if name != "head_conv" or not value)
+
+
+def recipe_text(recipe: Mapping[str, Any]) -> str:
+    """Return a recipe in one line."""
+    return f"{recipe['name']}: {recipe['size']} px, {recipe['resize']}, mean {recipe['mean']}, std {recipe['std']}"
+
+
+def print_report(report: "Report", as_json: bool, quiet: bool) -> None:
+    """Print what a conversion did."""
+    if as_json:
+        print_json(report.to_dict())
+        return
+    if quiet:
+        return
+    weights = f" ({report.weights})" if report.weights else ""
+    left = [f"{count:,} {reason}" for reason, count in report.left_behind.items()]
+    print_pairs(
+        [
+            ("source", f"{report.source}: {report.source_format}, layout {report.layout}"),
+            ("variant", f"{report.variant}{weights}, {report.parameters:,} parameters"),
+            ("moved", f"{report.moved:,} tensors, {report.taken}"),
+            *[("left behind" if number == 0 else "", text) for number, text in enumerate(left)],
+            ("facts", facts_text(report.facts)),
+            ("recipe", recipe_text(report.recipe)),
+            *([("options", json.dumps(report.options, sort_keys=True))] if report.options else []),
+            (
+                "written",
+                f"{report.output}: {report.tensors:,} tensors, {size_text(report.nbytes)}, read back and equal",
+            ),
+        ]
+    )
+    for caution in report.cautions:
+        click.echo(f"caution: {caution}")
+    for strange in report.strange:
+        click.echo(f"warning: {strange}")
+
+
+@contextmanager
+def progress_bar(what: str, quiet: bool) -> Iterator[Callable[[int, int | None], None] | None]:
+    """Give a function to be called with (bytes done, bytes in all); None when there is no terminal to draw on."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)

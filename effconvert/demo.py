@@ -1,0 +1,101 @@
+"""The whole way on a small example: a TensorFlow checkpoint is made, converted, proved and run, without a network."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from effconvert.atomic import check_output
+from effconvert.canonical import default_facts
+from effconvert.conversion import BUNDLE_PREFIX, Report, convert
+from effconvert.errors import NumericMismatch, listing
+from effconvert.formats import Array, TensorInfo, open_checkpoint
+from effconvert.formats.checkpoint import as_bytes
+from effconvert.formats.tensorflow import write_bundle
+from effconvert.inspection import Inspection, inspect
+from effconvert.layout import find_layout
+from effconvert.model.calibration import calibrate, random_weights, sensitivity, synthetic_images
+from effconvert.model.loading import load_model
+from effconvert.model.network import EfficientNet, create_model
+from effconvert.moves import compile_moves, invert
+from effconvert.variants import VARIANTS
+from effconvert.weight_sets import average_name
+
+_VARIANT = "b0"
+# Two images whose logits differ by less than this share of their range show a network that does not see.
+_LEAST_SENSITIVITY = 0.1
+_TOLERANCE = 2e-5
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What the demo saw.
+
+    returned: tensors that came back bit for bit. sensitivity: of the logits of two images. difference: between the
+    logits of the network that made the weights and of the converted one, relative to the largest.
+    """
+
+    checkpoint: Path
+    converted: Path
+    source: Inspection
+    report: Report
+    result: Inspection
+    returned: int
+    sensitivity: float
+    difference: float
+
+
+def run_demo(folder: Path, force: bool = False) -> Demo:
+    """Write a TensorFlow checkpoint of a calibrated random B0 into `folder`, convert it, and prove the result.
+
+    Raises OutputProblem when the folder exists and not `force`; NumericMismatch when a proof fails.
+    """
+    check_output(folder, force)
+    folder.mkdir(exist_ok=True)
+    checkpoint, converted = folder / f"efficientnet-{_VARIANT}", folder / f"{_VARIANT}.safetensors"
+    averages, raw = _calibrated(seed=0), _calibrated(seed=1)
+    _write_checkpoint(checkpoint, averages, raw)
+    source = inspect(checkpoint)
+    report = convert(checkpoint, converted, force=True)
+    returned = _prove_inverse(checkpoint, converted, folder / "back")
+    images = synthetic_images(2, 224, 224, seed=7)
+    with torch.inference_mode():
+        expected, logits = averages(images), load_model(converted)(images)
+    difference = float((logits - expected).abs().max() / expected.abs().max())
+    seen = sensitivity(logits)
+    if difference > _TOLERANCE or seen < _LEAST_SENSITIVITY:
+        raise NumericMismatch(f"{converted}: logits differ by {difference:.1e}, sensitivity {seen:.2f}")
+    return Demo(checkpoint, converted, source, report, inspect(converted), returned, seen, difference)
+
+
+def _calibrated(seed: int) -> EfficientNet:
+    network = random_weights(create_model(_VARIANT), seed)
+    return calibrate(network, synthetic_images(8, 128, 128, seed=seed), seed=seed)
+
+
+def _write_checkpoint(folder: Path, averages: EfficientNet, raw: EfficientNet) -> None:
+    """Write both networks as the sets of weights of one official checkpoint."""
+    layout, variant = find_layout("tf-official"), VARIANTS[_VARIANT]
+    tensors: dict[str, Array] = {"global_step": np.array(218949, np.int64)}
+    for move in invert(compile_moves(layout, variant, default_facts(variant))):
+        tensors[move.target] = move.apply(raw.state_dict()[move.source].numpy())
+        tensors[average_name(layout, move.target)] = move.apply(averages.state_dict()[move.source].numpy())
+    folder.mkdir(exist_ok=True)
+    names = sorted(tensors)
+    infos = [TensorInfo(name, tensors[name].shape, tensors[name].dtype) for name in names]
+    arrays = (np.ascontiguousarray(tensors[name]).reshape(tensors[name].shape) for name in names)
+    data, index = (folder / f"{BUNDLE_PREFIX}.{suffix}" for suffix in ("data-00000-of-00001", "index"))
+    with data.open("wb") as data_file, index.open("wb") as index_file:
+        write_bundle(data_file, index_file, infos, arrays)
+
+
+def _prove_inverse(checkpoint: Path, converted: Path, back: Path) -> int:
+    """Convert back and compare with the checkpoint, bit for bit; return the number of tensors that are equal."""
+    convert(converted, back, to="tf-official", names="average", force=True)
+    with open_checkpoint(checkpoint) as original, open_checkpoint(back) as returned:
+        names = [name for name in returned.tensors if name in original.tensors and name != "global_step"]
+        wrong = [name for name in names if as_bytes(original.read(name)) != as_bytes(returned.read(name))]
+    if wrong or not names:
+        raise NumericMismatch(listing(f"{back}: not what {checkpoint} holds:", wrong or ["no tensor in common"]))
+    return len(names)

@@ -1,0 +1,93 @@
+"""What a checkpoint holds, told without reading its data."""
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from effconvert.errors import LayoutMismatch
+from effconvert.formats import Checkpoint, TensorInfo, open_checkpoint
+from effconvert.identification import Identity, identify, is_left_behind
+from effconvert.moves import Move
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """A checkpoint seen from outside.
+
+    layout, variant: None where no layout is near, and `note` says what the names look like. problems: how many tensors
+    the layout lacks or does not know. sets: {set of weights: number of tensors}. parameters: trainable values of the
+    network. others: {why a tensor is no weight: how many}.
+    """
+
+    path: str
+    format: str
+    files: dict[str, int]
+    layout: str | None
+    variant: str | None
+    root: str
+    note: str
+    missing: int
+    unknown: int
+    sets: dict[str, int]
+    others: dict[str, int]
+    parameters: int | None
+    facts: dict[str, Any] | None
+    metadata: dict[str, str]
+    nbytes: int
+    tensors: tuple[TensorInfo, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the inspection as plain values, for JSON."""
+        tensors = [{"name": t.name, "shape": list(t.shape), "dtype": str(t.dtype)} for t in self.tensors]
+        return {**vars(self), "tensors": tensors}
+
+
+def inspect(path: str | Path) -> Inspection:
+    """Return what the checkpoint at `path` holds. Raises MissingPath or UnreadableCheckpoint."""
+    with open_checkpoint(path) as checkpoint:
+        try:
+            identity, note = identify(checkpoint), ""
+        except LayoutMismatch as error:
+            identity, note = None, str(error).removeprefix(f"{checkpoint.path}: ")
+        return Inspection(
+            path=str(path),
+            format=checkpoint.format,
+            files={file.name: file.stat().st_size for file in checkpoint.files},
+            layout=identity.layout_name if identity else None,
+            variant=identity.variant.name if identity else None,
+            root=identity.root if identity else "",
+            note=note,
+            missing=identity.missing if identity else 0,
+            unknown=identity.unknown if identity else 0,
+            sets=_sets(identity) if identity else {},
+            others=_others(checkpoint, identity),
+            parameters=_parameters(identity.moves) if identity else None,
+            facts=identity.facts.to_dict() if identity else None,
+            metadata=dict(checkpoint.metadata),
+            nbytes=sum(info.nbytes for info in checkpoint.tensors.values()),
+            tensors=tuple(checkpoint.tensors.values()),
+        )
+
+
+def _sets(identity: Identity) -> dict[str, int]:
+    sources = {move.source for move in identity.moves}
+    counts = {name: len(sources & identity.sets.of(name).keys()) for name in ("averages", "raw")}
+    if identity.layout is None:
+        return {"weights": counts["raw"]}
+    return {name: count for name, count in counts.items() if count}
+
+
+def _others(checkpoint: Checkpoint, identity: Identity | None) -> dict[str, int]:
+    reasons = Counter(checkpoint.skipped.values())
+    if identity and identity.layout:
+        found = (is_left_behind(identity.layout, name) for name in checkpoint.tensors)
+        reasons += Counter(reason for reason in found if reason)
+    return dict(sorted(reasons.items()))
+
+
+def _parameters(moves: tuple[Move, ...]) -> int:
+    from effconvert.canonical import is_trainable
+
+    return sum(math.prod(move.target_shape) for move in moves if is_trainable(move.target))

@@ -1,0 +1,141 @@
+"""Test networks that see: random weights whose logits depend on the image.
+
+Naively random EfficientNets are blind: the activation and the gates halve the signal in every block, and a comparison
+of their logits notices no error but in the last layers. Statistics of a real batch in every BatchNorm keep the signal
+alive.
+"""
+
+import math
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from effconvert.model.network import EfficientNet
+from effconvert.variants import blocks
+
+_GAIN = 1.4  # makes up for what an activation takes away
+# Without these two, deep networks are chaotic: images outside the calibration batch grow from block to block, and
+# float32 ends 60 % away from float64 (b7 at 96 pixels; with them 2e-6).
+_RESIDUAL_GAIN = 0.25
+_GATE_GAIN = 0.4
+
+
+def random_weights(network: EfficientNet, seed: int = 0) -> EfficientNet:
+    """Fill every tensor of `network` with random values, in place, and return it.
+
+    A value depends on the tensor's name, its shape and `seed` only. Kernels keep the size of a signal, BatchNorm's
+    weights spread around one (around a quarter where a residual block ends, as trained ones are small there), and
+    gates and routing differ between channels. The moving statistics become zero and one: `calibrate` sets them.
+    """
+    quiet = {f"blocks.{block.index}.project.bn.weight" for block in blocks(network.variant) if block.residual}
+    with torch.no_grad():
+        for name, tensor in network.state_dict().items():
+            gain = _RESIDUAL_GAIN if name in quiet else 1.0
+            tensor.copy_(torch.from_numpy(_value(name, tuple(tensor.shape), seed)) * gain)
+    return network
+
+
+def calibrate(network: EfficientNet, images: Tensor, *, seed: int = 0) -> EfficientNet:
+    """Set the moving statistics of every BatchNorm of `network`, in place, and return it in the mode it was in.
+
+    images: [N, 3, H, W], normalised; eight or more that differ, or the network fits these and exaggerates others. One
+    pass in eval mode: each BatchNorm gets the mean and the variance of the batch that reaches it, perturbed per
+    channel (mean + 0.1 std N(0, 1), variance times 0.5 to 1.5), before it is applied.
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def set_statistics(bn: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        assert isinstance(bn, nn.BatchNorm2d)
+        assert bn.running_mean is not None
+        assert bn.running_var is not None
+        variance, mean = torch.var_mean(inputs[0].double(), dim=(0, 2, 3), correction=0)
+        normal = torch.randn(mean.shape, generator=generator, dtype=torch.float64).to(mean.device)
+        uniform = torch.rand(mean.shape, generator=generator, dtype=torch.float64).to(mean.device)
+        bn.running_mean.copy_(mean + 0.1 * variance.sqrt() * normal)
+        bn.running_var.copy_(variance * (0.5 + uniform))
+
+    with torch.no_grad(), _eval_mode(network):
+        layers = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+        hooks = [layer.register_forward_pre_hook(set_statistics) for layer in layers]
+        try:
+            network(images)
+        finally:
+            for hook in hooks:
+                hook.remove()
+    return network
+
+
+def sensitivity(logits: Tensor) -> float:
+    """Return how much `logits` [N, classes] depend on the image: 0 not at all, 1 as much as they can.
+
+    It is the largest difference between two images in one class, divided by the range of all logits:
+    max over c of (max over i of l[i, c] - min over i of l[i, c]) / (max l - min l). Constant logits give 0, and
+    logits that are not finite give NaN, which exceeds no threshold. Raises ValueError for fewer than two images.
+    """
+    if logits.ndim != 2 or logits.shape[0] < 2 or logits.shape[1] < 1:
+        raise ValueError(f"sensitivity needs logits [2 or more images, classes], not {list(logits.shape)}")
+    values = logits.detach().double()
+    between_images = float((values.amax(0) - values.amin(0)).amax())
+    spread = float(values.amax() - values.amin())
+    return 0.0 if spread == 0 else between_images / spread
+
+
+def synthetic_images(count: int, height: int, width: int, seed: int = 0) -> Tensor:
+    """Return `count` images float32 [N, 3, height, width] of zero mean and unit standard deviation each.
+
+    A gradient, stripes and discs in random colours: edges at all angles, and no symmetry, so that swapped axes,
+    channels or borders show. The values depend on the arguments only.
+    """
+    images = [_image(np.random.RandomState([seed, number]), height, width) for number in range(count)]
+    return torch.from_numpy(np.stack(images)) if images else torch.empty(0, 3, height, width)
+
+
+def _image(random: np.random.RandomState, height: int, width: int) -> NDArray[np.float32]:
+    size = max(height, width)
+    down, right = np.mgrid[0:height, 0:width] / size
+    colours = random.normal(0, 1, (9, 3, 1, 1))
+    image = colours[0] + 2 * colours[1] * down + 2 * colours[2] * right
+    angle, frequency, phase = random.uniform(0, np.pi), random.uniform(4, 16), random.uniform(0, 2 * np.pi)
+    along = np.cos(angle) * right + np.sin(angle) * down
+    image = image + colours[3] * np.sin(2 * np.pi * frequency * along + phase)
+    for colour in colours[4:]:
+        y, x, radius = random.uniform(0, height), random.uniform(0, width), random.uniform(0.05, 0.25)
+        image = np.where(np.hypot(down - y / size, right - x / size) < radius, 2 * colour, image)
+    image = image + random.normal(0, 0.1, image.shape)
+    return np.asarray((image - image.mean()) / image.std(), np.float32)
+
+
+def _value(name: str, shape: tuple[int, ...], seed: int) -> NDArray[np.float32]:
+    random = np.random.RandomState([seed, zlib.crc32(name.encode())])
+    *_, layer, tensor = name.split(".")
+    if tensor in ("running_mean", "running_var"):
+        return np.full(shape, float(tensor == "running_var"), np.float32)
+    if layer == "bn" and tensor == "weight":
+        return random.uniform(0.5, 1.5, shape).astype(np.float32)
+    return (random.normal(0, 1, shape) * _scale(name, shape)).astype(np.float32)
+
+
+def _scale(name: str, shape: tuple[int, ...]) -> float:
+    gates = ".se." in name or ".routing." in name
+    if name.endswith(".bias"):
+        return 0.5 if gates else 0.1
+    gain = _GATE_GAIN if gates else 1.0 if name == "head.fc.weight" else _GAIN
+    if len(shape) == 5:  # about a third of the experts' strength arrives, and their mixture is a sum
+        return gain / math.sqrt(math.prod(shape[2:]) * shape[0] * 0.3)
+    return gain / math.sqrt(math.prod(shape[1:]))
+
+
+@contextmanager
+def _eval_mode(network: nn.Module) -> Iterator[None]:
+    training = [module for module in network.modules() if module.training]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
