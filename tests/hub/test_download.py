@@ -97,12 +97,28 @@ def test_a_server_that_resumes_another_file_regardless_is_asked_again(server: Se
 
 
 def test_a_file_whose_total_changes_is_asked_for_again(server: Server, tmp_path: Path) -> None:
-    def longer(handler: object) -> None:
-        headers = {"Content-Range": f"bytes {HALF}-{len(BODY)}/{len(BODY) + 1}", "Content-Length": len(BODY) + 1 - HALF}
-        write(handler, 206, headers, BODY[HALF:] + b"!")  # type: ignore[arg-type]
+    def other(handler: object) -> None:
+        headers = {"Content-Range": f"bytes {HALF}-{len(BODY)}/{len(BODY) + 1}"}
+        write(handler, 206, headers, b"?" * (len(BODY) - HALF))  # type: ignore[arg-type]
 
-    server.answers = [serve(BODY, stop=HALF), longer, serve(BODY)]
+    server.answers = [serve(BODY, stop=HALF), other, serve(BODY)]
     assert get(server, tmp_path).read_bytes() == BODY
+
+
+def test_a_part_from_another_byte_than_asked_for_is_not_joined(server: Server, tmp_path: Path) -> None:
+    def shifted(handler: object) -> None:
+        headers = {"ETag": '"one"', "Content-Range": f"bytes {HALF - 1}-{len(BODY) - 2}/{len(BODY)}"}
+        write(handler, 206, headers, BODY[HALF - 1 : -1])  # type: ignore[arg-type]
+
+    server.answers = [serve(BODY, stop=HALF), shifted, serve(BODY)]
+    assert get(server, tmp_path).read_bytes() == BODY
+
+
+def test_a_part_of_another_address_is_not_resumed(server: Server, tmp_path: Path) -> None:
+    server.answers = [serve(BODY, stop=HALF), status(404), serve(BODY)]
+    refused(server, tmp_path)
+    download(f"{server.url}/elsewhere/b0.tar.gz", tmp_path / "b0.tar.gz", patience=QUICK)
+    assert "Range" not in server.requests[2][1]
 
 
 def test_without_a_validator_nothing_is_resumed(server: Server, tmp_path: Path) -> None:
@@ -178,10 +194,10 @@ def test_a_connection_that_is_refused_is_one_sentence(tmp_path: Path, monkeypatc
         assert "Connection refused" in refused(server, tmp_path)
 
 
-@pytest.mark.parametrize("kind", ["text/html; charset=utf-8", "application/gzip"])
-def test_a_login_page_is_not_taken_for_an_archive(server: Server, tmp_path: Path, kind: str) -> None:
-    page = b"<!DOCTYPE html><html><body>Sign in to the network</body></html>" * 20
-    server.answers = [serve(page, **{"Content-Type": kind})]
+@pytest.mark.parametrize(("kind", "copies"), [("text/html; charset=utf-8", 1), ("application/gzip", 20)])
+def test_a_login_page_is_not_taken_for_an_archive(server: Server, tmp_path: Path, kind: str, copies: int) -> None:
+    page = b"<!DOCTYPE html><html><body>Sign in to the network</body></html>"
+    server.answers = [serve(page * copies, **{"Content-Type": kind})]
     assert "login page" in refused(server, tmp_path)
     assert not list(tmp_path.iterdir())
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -127,10 +128,20 @@ def test_an_archive_without_the_published_sha256_is_refused(server: Server, cach
         fetch(replace(B0, sha256="0" * 64), patience=QUICK)
 
 
-def test_a_folder_that_lost_a_file_is_extracted_again_without_the_network(server: Server, cache: Path) -> None:
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"")], ids=["lost", "emptied"])
+def test_a_folder_that_is_not_whole_is_extracted_again_without_the_network(
+    server: Server, cache: Path, damage: Callable[[Path], object]
+) -> None:
     server.answers = [serve(BODY), status(404)]
-    (get() / "model.ckpt.index").unlink()
+    damage(get() / "model.ckpt.index")
     assert (get() / "model.ckpt.index").read_bytes() == CHECKPOINT["model.ckpt.index"]
+
+
+def test_what_a_killed_run_left_behind_is_removed(server: Server, cache: Path) -> None:
+    server.answers = [serve(BODY)]
+    (cache / "b0-aa" / ".checkpoint-dead").mkdir(parents=True)
+    get()
+    assert not (cache / "b0-aa" / ".checkpoint-dead").exists()
 
 
 def test_an_extracted_folder_serves_when_the_archive_was_deleted_to_save_room(server: Server, cache: Path) -> None:

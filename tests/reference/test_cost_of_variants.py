@@ -10,7 +10,7 @@ from effconvert.canonical import default_facts, tensor_shapes
 from effconvert.reference_tables import cost_table
 from effconvert.variants import VARIANTS
 
-# (parameters, MACs in M), counted in graphs of tensorflow/tpu 7dc921f, whose fused blocks have the stride on the expansion.
+# (parameters, MACs in M) of the graphs at tensorflow/tpu 7dc921f, which strides fused blocks on the expansion.
 GRAPH = {
     "b0": (5_288_548, 386),
     "b1": (7_794_184, 687),
