@@ -26,7 +26,7 @@ class CatalogueRow:
     url: str
 
 
-def catalogue() -> list[CatalogueRow]:
+def catalogue_rows() -> list[CatalogueRow]:
     """Return a row for every published archive: variants in their usual order, weights by release."""
     order = list(VARIANTS)
     rows = sorted(weights_table(), key=lambda row: (order.index(row.variant), row.release, row.size))

@@ -6,7 +6,7 @@ from importlib.resources import files
 
 import pytest
 
-from effconvert.catalogue import catalogue, published_accuracy
+from effconvert.catalogue import catalogue_rows, published_accuracy
 from effconvert.reference_tables import accuracy_table, cost_table, weights_table
 from effconvert.variants import VARIANTS
 
@@ -107,7 +107,7 @@ def test_parameters_agree_with_every_readme() -> None:
 
 
 def test_the_catalogue_has_every_archive_with_its_cost_and_accuracy() -> None:
-    table = {(row.variant, row.weights): row for row in catalogue()}
+    table = {(row.variant, row.weights): row for row in catalogue_rows()}
     assert len(table) == len(weights_table())
     assert all(row.top1 and row.accuracy_source for row in table.values())
     assert table["b0", "aa"].parameters == 5_288_548
