@@ -3,6 +3,9 @@
 Multiply-adds are those of one image in convolutions, dense layers, squeeze-and-excite and CondConv's routing and mixing
 of kernels, as counted in the official graphs (TensorFlow 1.15.5 on tensorflow/tpu 7dc921f; reference/cost.csv has those
 numbers). Biases, BatchNorm, activations and pooling count nothing.
+
+EdgeTPU's fused blocks count as the canonical network computes them, the 3x3 convolution only at the pixels that are
+used. So do the official graphs since they have the stride there; before, a quarter of EdgeTPU-S was computed in vain.
 """
 
 from math import prod
@@ -31,17 +34,16 @@ def mac_count(variant: Variant, size: int | None = None, facts: Facts | None = N
     side = _strided(size, 2)
     total = side**2 * stem_channels(variant) * 3 * 3 * 3
     for block in blocks(variant):
-        total += _block_macs(block, side, facts)
+        total += _block_macs(block, side)
         side = _strided(side, block.stride)
     if facts.head_conv:
         total += side**2 * blocks(variant)[-1].out_channels * head_channels(variant)
     return total + head_channels(variant) * facts.classes
 
 
-def _block_macs(block: Block, side: int, facts: Facts) -> int:
+def _block_macs(block: Block, side: int) -> int:
     leaving = _strided(side, block.stride)
-    # The stride on the projection of a fused block leaves its 3x3 convolution at full resolution.
-    expanding = leaving if block.fused and facts.fused_stride == "expand" else side
+    expanding = leaving if block.fused else side
     kernels = _kernel_sizes(block)
     total = expanding**2 * kernels["expand"] + leaving**2 * (kernels["depthwise"] + kernels["project"])
     total += 2 * block.expanded_channels * block.se_channels

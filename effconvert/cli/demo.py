@@ -1,5 +1,8 @@
 """`effconvert demo`: the whole way on a small example."""
 
+import os
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,10 +48,14 @@ def _print_demo(demo: "Demo") -> None:
     click.echo(f"the converted network's logits differ from the original's by {demo.difference:.1e} of the largest")
     click.echo(f"sensitivity {demo.sensitivity:.2f}: two images change the logits by this share of their range")
     _heading("Now try")
-    click.echo(f"effconvert pt2tf {demo.converted} --out b0-tensorflow")
-    click.echo("effconvert list")
-    click.echo("effconvert tf2pt --variant b0    # downloads the published weights")
-    click.echo(f"python -c 'import effconvert; print(effconvert.load_model(\"{demo.converted}\").recipe)'")
+    click.echo(f"{_program()} pt2tf {demo.converted} --out b0-tensorflow")
+    click.echo(f"{_program()} list")
+    click.echo(f"{_program()} tf2pt --variant b0    # downloads the published weights")
+
+
+def _program() -> str:
+    """Return what to type: the bare name where the shell finds it, else the path, as after `make demo`."""
+    return "effconvert" if shutil.which("effconvert") else os.path.relpath(sys.argv[0])
 
 
 def _heading(text: str) -> None:

@@ -39,4 +39,4 @@ def command(as_json: bool) -> None:
         for row in rows
     ]
     aligned = ("left", "left", "right", "right", "right", "right", "right", "left")
-    click.echo(tabulate(table, headers, colalign=aligned, missingval="-", floatfmt=".1f"))
+    click.echo(tabulate(table, headers, colalign=aligned, missingval="-", floatfmt="g"))
