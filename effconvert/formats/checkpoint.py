@@ -2,6 +2,7 @@
 
 import math
 import os
+import stat
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -21,6 +22,9 @@ Array = np.ndarray[Any, np.dtype[Any]]
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 # Texts of a file's metadata that are known only after the last tensor: {placeholder: text of the same length}.
 Late = Callable[[], Mapping[str, str]]
+
+_MOST_AXES = 32  # numpy before 2.0 has no more
+_MOST_BYTES = 1 << 62
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float16), BFLOAT16, np.dtype(np.float64))
 
@@ -86,10 +90,15 @@ class DataFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+            # Without O_NONBLOCK a pipe would be waited for.
+            self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
         except OSError as error:
             raise UnreadableCheckpoint(f"{path}: cannot be opened: {error.strerror}") from error
-        self.size = os.fstat(self._descriptor).st_size
+        status = os.fstat(self._descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            self.close()
+            raise UnreadableCheckpoint(f"{path}: not a regular file")
+        self.size = status.st_size
 
     def read(self, offset: int, size: int) -> bytes:
         """Return `size` bytes from `offset`. Raises UnreadableCheckpoint when the file ends before."""
@@ -119,6 +128,14 @@ def as_array(data: bytes, info: TensorInfo) -> Array:
 def as_bytes(array: Array) -> memoryview:
     """Return the bytes of a contiguous array, without a copy."""
     return memoryview(array.reshape(-1).view(np.uint8))  # type: ignore[arg-type]
+
+
+def check_shape(shape: Shape, dtype: np.dtype[Any]) -> None:
+    """Raise ValueError when no array can have `shape`, also one that is empty along another axis."""
+    if len(shape) > _MOST_AXES:
+        raise ValueError(f"a tensor has {len(shape):,} axes")
+    if any(size < 0 for size in shape) or math.prod(size for size in shape if size) * dtype.itemsize > _MOST_BYTES:
+        raise ValueError(f"a tensor has shape {tuple(shape)}")
 
 
 def check_name(name: str, path: Path) -> str:

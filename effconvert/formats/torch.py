@@ -1,65 +1,33 @@
 """PyTorch's zip format: a pickle that names tensors, and one stored record for each storage; no torch needed.
 
-Source: torch/serialization.py (_save) and caffe2/serialize/inline_container.cc. The pickle is never run: its opcodes
-and globals must be among the few that a dict of tensors takes.
+Source: torch/serialization.py (_save) and caffe2/serialize/inline_container.cc.
 """
 
 import io
 import json
 import math
-import pickle
-import pickletools
+import struct
 import zipfile
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
 from effconvert.errors import UnreadableCheckpoint
-from effconvert.formats.checkpoint import BFLOAT16, Array, Checkpoint, Late, Shape, TensorInfo, as_bytes, check_name
+from effconvert.formats.checkpoint import Array, Checkpoint, Late, Shape, TensorInfo, as_bytes, check_name
+from effconvert.formats.torch_pickle import STORAGES, PickleError, Tensor, load
 
 FORMAT = "PyTorch zip"
 METADATA_RECORD = "effconvert.json"
 _ALIGNMENT = 64
 _LOCAL_HEADER = 30
 _LARGEST_PICKLE = 64 << 20
-_LARGEST_EXPANSION = 32 << 20  # numbers that a tensor with strides of 0 may have beyond its storage
 _EPOCH = (1980, 1, 1, 0, 0, 0)
+# What zipfile lets through on archives made to break it, RecursionError (a RuntimeError) for nested JSON.
+_ZIP_FAILURES = (zipfile.BadZipFile, EOFError, OSError, KeyError, OverflowError, RuntimeError, struct.error)
 
-_STORAGES: dict[str, np.dtype[Any]] = {
-    "FloatStorage": np.dtype(np.float32), "HalfStorage": np.dtype(np.float16), "BFloat16Storage": BFLOAT16,
-    "DoubleStorage": np.dtype(np.float64), "LongStorage": np.dtype(np.int64), "IntStorage": np.dtype(np.int32),
-    "ShortStorage": np.dtype(np.int16), "CharStorage": np.dtype(np.int8), "ByteStorage": np.dtype(np.uint8),
-    "BoolStorage": np.dtype(np.bool_),
-}  # fmt: skip
-_CODES = {dtype: code for code, dtype in _STORAGES.items()}
-_OPCODES = frozenset(
-    "PROTO STOP FRAME MARK POP POP_MARK NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 LONG1 BINFLOAT BINUNICODE "
-    "SHORT_BINUNICODE EMPTY_DICT SETITEM SETITEMS EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_LIST APPEND APPENDS "
-    "GLOBAL STACK_GLOBAL REDUCE BINPERSID BINPUT LONG_BINPUT BINGET LONG_BINGET MEMOIZE BUILD".split()
-)
-
-
-@dataclass(frozen=True)
-class _Storage:
-    """A record of the archive that holds `count` numbers."""
-
-    key: str
-    dtype: np.dtype[Any]
-    count: int
-
-
-@dataclass(frozen=True)
-class _Tensor:
-    """A view of a storage: offset and strides count elements."""
-
-    storage: _Storage
-    offset: int
-    shape: Shape
-    strides: Shape
+_CODES = {dtype: code for code, dtype in STORAGES.items()}
 
 
 class TorchCheckpoint(Checkpoint):
@@ -77,16 +45,19 @@ class TorchCheckpoint(Checkpoint):
         self.files = (path,)
         self.skipped: Mapping[str, str] = {}
         try:
+            self._size = path.stat().st_size
             self._archive = zipfile.ZipFile(path)
             self.on_close(self._archive.close)
             self._root = _root(self._archive, path)
+            if self._has("byteorder") and self._record("byteorder", _LARGEST_PICKLE) != b"little":
+                raise UnreadableCheckpoint(f"{path}: written on a big-endian machine, which is not supported")
             self._tensors = _named_tensors(self._record("data.pkl", _LARGEST_PICKLE), path)
-            extra = f"{self._root}/{METADATA_RECORD}" in self._archive.NameToInfo
-            self.metadata = _parse_metadata(self._record(METADATA_RECORD, _LARGEST_PICKLE)) if extra else {}
+            extra = self._record(METADATA_RECORD, _LARGEST_PICKLE) if self._has(METADATA_RECORD) else b"{}"
+            self.metadata = _parse_metadata(extra)
         except UnreadableCheckpoint:
             self.close()
             raise
-        except (zipfile.BadZipFile, OSError, ValueError, KeyError, NotImplementedError, RuntimeError) as error:
+        except (*_ZIP_FAILURES, ValueError) as error:
             self.close()
             raise UnreadableCheckpoint(f"{path}: not a file that torch.save wrote whole: {error}") from error
         self.tensors = {
@@ -100,7 +71,12 @@ class TorchCheckpoint(Checkpoint):
         flat = np.frombuffer(data, tensor.storage.dtype)[tensor.offset :]
         strides = tuple(stride * flat.itemsize for stride in tensor.strides)
         view = np.lib.stride_tricks.as_strided(flat, tensor.shape, strides, writeable=False)
-        return np.ascontiguousarray(view).reshape(tensor.shape)
+        array = np.ascontiguousarray(view).reshape(tensor.shape)
+        array.flags.writeable = False
+        return array
+
+    def _has(self, name: str) -> bool:
+        return f"{self._root}/{name}" in self._archive.NameToInfo
 
     def _record(self, name: str, limit: int | None) -> bytes:
         info = self._archive.getinfo(f"{self._root}/{name}")
@@ -108,10 +84,16 @@ class TorchCheckpoint(Checkpoint):
             raise UnreadableCheckpoint(f"{self.path}: record {name} is compressed; torch.save stores")
         if limit is not None and info.file_size > limit:
             raise UnreadableCheckpoint(f"{self.path}: record {name} declares {info.file_size:,} bytes")
+        # zipfile gives a record that is shorter than declared without a word.
+        if info.file_size != info.compress_size or info.header_offset + info.file_size > self._size:
+            raise UnreadableCheckpoint(f"{self.path}: record {name} has not the {info.file_size:,} bytes it declares")
         try:
-            return self._archive.read(info)
-        except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+            data = self._archive.read(info)
+        except _ZIP_FAILURES as error:
             raise UnreadableCheckpoint(f"{self.path}: record {name} is damaged: {error}") from error
+        if len(data) != info.file_size:
+            raise UnreadableCheckpoint(f"{self.path}: record {name} ends {info.file_size - len(data):,} bytes early")
+        return data
 
     def _check_storages(self) -> None:
         for name, tensor in self._tensors.items():
@@ -197,69 +179,17 @@ def _root(archive: zipfile.ZipFile, path: Path) -> str:
     return roots[0]
 
 
-def _named_tensors(content: bytes, path: Path) -> dict[str, _Tensor]:
-    _check_opcodes(content, path)
+def _named_tensors(content: bytes, path: Path) -> dict[str, Tensor]:
     try:
-        value = _Unpickler(content, path).load()
-    except UnreadableCheckpoint:
-        raise
-    except Exception as error:  # a broken pickle raises whatever its next opcode trips over
-        raise UnreadableCheckpoint(f"{path}: data.pkl is damaged: {type(error).__name__}: {error}") from error
+        value = load(content)
+    except PickleError as error:
+        raise UnreadableCheckpoint(f"{path}: data.pkl {error}") from error
     if not isinstance(value, dict) or not value:
         raise UnreadableCheckpoint(f"{path}: holds {type(value).__name__}, not a dict of tensors")
     for name, tensor in value.items():
-        if not isinstance(name, str) or not isinstance(tensor, _Tensor):
-            raise UnreadableCheckpoint(f"{path}: {name!r} is {type(tensor).__name__}; a flat dict of tensors is read")
+        if not isinstance(name, str) or not isinstance(tensor, Tensor):
+            raise UnreadableCheckpoint(
+                f"{path}: {str(name)[:80]!r} is {type(tensor).__name__}; a flat dict of tensors is read"
+            )
         check_name(name, path)
-    return dict(value)
-
-
-def _check_opcodes(content: bytes, path: Path) -> None:
-    """Refuse opcodes that a dict of tensors never needs, and memo numbers that only serve to exhaust memory."""
-    try:
-        for opcode, argument, _ in pickletools.genops(content):
-            if opcode.name not in _OPCODES:
-                raise UnreadableCheckpoint(f"{path}: data.pkl uses {opcode.name}, which no dict of tensors needs")
-            if opcode.name == "LONG_BINPUT" and (argument or 0) > len(content):
-                raise UnreadableCheckpoint(f"{path}: data.pkl remembers an object under number {argument:,}")
-    except ValueError as error:
-        raise UnreadableCheckpoint(f"{path}: data.pkl is damaged: {error}") from error
-
-
-def _rebuild_tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> _Tensor:
-    numbers = (offset, *shape, *strides)
-    if not isinstance(storage, _Storage) or not all(type(n) is int and n >= 0 for n in numbers):
-        raise ValueError("a tensor is not described by a storage and numbers")
-    if len(shape) != len(strides):
-        raise ValueError("a tensor has another number of sizes than of strides")
-    last = sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
-    if math.prod(shape) > storage.count + _LARGEST_EXPANSION:
-        raise ValueError(f"a tensor of shape {tuple(shape)} repeats a storage of {storage.count:,}")
-    if math.prod(shape) and offset + last >= storage.count:
-        raise ValueError(f"a tensor of shape {tuple(shape)} reaches over its storage of {storage.count:,}")
-    return _Tensor(storage, offset, tuple(shape), tuple(strides))
-
-
-class _Unpickler(pickle.Unpickler):
-    """Knows the four kinds of global that a dict of tensors takes and refuses every other by name."""
-
-    def __init__(self, content: bytes, path: Path) -> None:
-        super().__init__(io.BytesIO(content))
-        self.path = path
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("collections", "OrderedDict"):
-            return OrderedDict
-        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return _rebuild_tensor
-        if module == "torch" and name in _STORAGES:
-            return _STORAGES[name]
-        raise UnreadableCheckpoint(f"{self.path}: asks for {module}.{name}; only tensors are read, no code is run")
-
-    def persistent_load(self, reference: Any) -> _Storage:
-        kind, dtype, key, _, count = reference
-        if kind != "storage" or not isinstance(dtype, np.dtype) or type(count) is not int or count < 0:
-            raise ValueError("a storage is not described by its type, key and size")
-        if not isinstance(key, str) or not key.isprintable():
-            raise ValueError("a storage has no key")
-        return _Storage(key, dtype, count)
+    return value
