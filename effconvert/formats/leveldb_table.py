@@ -19,7 +19,9 @@ _PLAIN, _SNAPPY = 0, 1
 _MASK_DELTA = 0xA282EAD8
 _BLOCK_SIZE = 262144
 _RESTART_INTERVAL = 16
-_LARGEST_BLOCK = 1 << 30
+_LARGEST_EXPANSION = 32  # snappy's shortest copy makes 64 bytes of 3
+# A key is stored as what it shares with the one before and the rest, so that a small file can hold very long ones.
+_LARGEST_KEYS = 64 << 20
 
 
 class TableError(ValueError):
@@ -40,10 +42,18 @@ def read_table(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         meta, index = _read_footer(data)
         list(_entries(_block(data, *meta)))
         last = None
+        end = total = 0
         for _, handle in _entries(_block(data, *index)):
-            for key, value in _entries(_block(data, *_read_handle(handle, 0)[0])):
+            (offset, size), _ = _read_handle(handle, 0)
+            if offset < end:
+                raise TableError(f"the block at {offset:,} overlaps the one before it")
+            end = offset + size
+            for key, value in _entries(_block(data, offset, size)):
                 if last is not None and key <= last:
-                    raise TableError(f"key {key!r} stands after {last!r}")
+                    raise TableError(f"key {key[:80]!r} stands after {last[:80]!r}")
+                total += len(key)
+                if total > _LARGEST_KEYS:
+                    raise TableError(f"the keys take more than {_LARGEST_KEYS:,} bytes")
                 last = key
                 yield key, value
     except (WireError, struct.error) as error:
@@ -112,8 +122,10 @@ def _decompressed(content: bytes, offset: int) -> bytes:
     import cramjam
 
     declared, _ = read_varint(content, 0)
-    if declared > _LARGEST_BLOCK:
-        raise TableError(f"the block at {offset:,} declares {declared:,} bytes")
+    if declared > _LARGEST_EXPANSION * len(content):
+        raise TableError(
+            f"the block at {offset:,} declares {declared:,} bytes, too many for {len(content):,} compressed ones"
+        )
     try:
         return bytes(cramjam.snappy.decompress_raw(content))
     except cramjam.DecompressionError as error:

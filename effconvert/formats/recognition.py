@@ -27,6 +27,13 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
     Raises MissingPath when nothing is there, UnreadableCheckpoint when it is no checkpoint, two, or a damaged one.
     """
     path = Path(path)
+    try:
+        return _open(path)
+    except OSError as error:  # a name that is too long, a folder that may not be listed
+        raise UnreadableCheckpoint(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _open(path: Path) -> Checkpoint:
     if path.is_dir():
         return TensorFlowCheckpoint(_index_in(path))
     if not path.exists():
@@ -40,14 +47,11 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
 
 
 def _open_file(path: Path) -> Checkpoint:
-    try:
-        with path.open("rb") as file:
-            start = file.read(512)
-            size = file.seek(0, 2)
-            file.seek(max(0, size - len(MAGIC)))
-            end = file.read()
-    except OSError as error:
-        raise UnreadableCheckpoint(f"{path}: cannot be read: {error.strerror}") from error
+    with path.open("rb") as file:
+        start = file.read(512)
+        size = file.seek(0, 2)
+        file.seek(max(0, size - len(MAGIC)))
+        end = file.read()
     if end == MAGIC:
         return TensorFlowCheckpoint(path)
     if is_safetensors(start[:16], size):
@@ -101,7 +105,8 @@ def _latest(folder: Path) -> list[str]:
     state = folder / "checkpoint"
     if not state.is_file():
         return []
-    match = re.search(r'^model_checkpoint_path: "([^"]+)"', state.read_text(errors="replace")[:65536], re.MULTILINE)
+    with state.open(errors="replace") as file:
+        match = re.search(r'^model_checkpoint_path: "([^"]+)"', file.read(65536), re.MULTILINE)
     return [f"(its file 'checkpoint' names {match[1]!r} as the latest)"] if match else []
 
 

@@ -4,6 +4,8 @@ Source: https://github.com/huggingface/safetensors, README "Format".
 """
 
 import json
+import reprlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,10 +20,12 @@ from effconvert.formats.checkpoint import (
     Checkpoint,
     DataFile,
     Late,
+    Shape,
     TensorInfo,
     as_array,
     as_bytes,
     check_name,
+    check_shape,
 )
 
 FORMAT = "safetensors"
@@ -95,7 +99,8 @@ def _read_header(file: DataFile) -> tuple[dict[str, Any], int]:
     if length > _LARGEST_HEADER or length > file.size - 8:
         raise UnreadableCheckpoint(f"{file.path}: its header declares {length:,} bytes, the file has {file.size:,}")
     try:
-        header = json.loads(file.read(8, length), object_pairs_hook=_unique)
+        # Decoded here: given bytes, json would take UTF-16 as well.
+        header = json.loads(file.read(8, length).decode(), object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
         raise UnreadableCheckpoint(f"{file.path}: the header is not the JSON of safetensors: {error}") from error
     if not isinstance(header, dict):
@@ -104,15 +109,20 @@ def _read_header(file: DataFile) -> tuple[dict[str, Any], int]:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in pairs]
-    if len(set(names)) != len(names):
-        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} stands twice")
-    return dict(pairs)
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        name, _ = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise ValueError(f"{name[:80]!r} stands twice")
+    return result
 
 
 def _metadata(value: Any, path: Path) -> dict[str, str]:
     if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
         raise UnreadableCheckpoint(f"{path}: __metadata__ is not an object of texts")
+    try:
+        "".join((*value, *value.values())).encode()
+    except UnicodeEncodeError as error:
+        raise UnreadableCheckpoint(f"{path}: __metadata__ holds half a character: {error.reason}") from error
     return value
 
 
@@ -124,12 +134,9 @@ def _tensors(header: dict[str, Any], size: int, path: Path) -> tuple[dict[str, T
     for name, entry in header.items():
         check_name(name, path)
         try:
-            dtype, shape = _DTYPES[entry["dtype"]], tuple(entry["shape"])
-            begin, end = entry["data_offsets"]
-            if not all(type(number) is int and number >= 0 for number in (*shape, begin, end)):
-                raise ValueError("a negative or fractional number")
-        except (KeyError, TypeError, ValueError) as error:
-            problems.append(f"{name}: {entry!r} does not describe a tensor ({error})")
+            dtype, shape, begin, end = _parse_entry(entry)
+        except (KeyError, TypeError, ValueError):
+            problems.append(f"{name}: {reprlib.repr(entry)} does not describe a tensor")
             continue
         infos[name] = TensorInfo(name, shape, dtype)
         spans[name] = (begin, end)
@@ -146,3 +153,15 @@ def _tensors(header: dict[str, Any], size: int, path: Path) -> tuple[dict[str, T
     if problems:
         raise UnreadableCheckpoint(listing(f"{path}: the file is damaged or cut off:", problems))
     return {name: infos[name] for name in order}, {name: spans[name][0] for name in order}
+
+
+def _parse_entry(entry: Any) -> tuple[np.dtype[Any], Shape, int, int]:
+    """Return dtype, shape, begin and end. Raises KeyError, TypeError or ValueError for anything else."""
+    dtype, shape, offsets = _DTYPES[entry["dtype"]], entry["shape"], entry["data_offsets"]
+    if not isinstance(shape, list) or not isinstance(offsets, list):
+        raise TypeError("shape and data_offsets are lists")
+    if not all(type(number) is int and 0 <= number < 1 << 63 for number in (*shape, *offsets)):
+        raise ValueError("a number is negative, fractional or too large")
+    check_shape(tuple(shape), dtype)
+    begin, end = offsets
+    return dtype, tuple(shape), begin, end

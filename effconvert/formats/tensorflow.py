@@ -4,7 +4,6 @@ Source: tensorflow/core/protobuf/tensor_bundle.proto, tensorflow/core/util/tenso
 A training checkpoint, the `variables/` of a SavedModel and an object-graph checkpoint are all such bundles.
 """
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from effconvert.formats.checkpoint import (
     as_array,
     as_bytes,
     check_name,
+    check_shape,
 )
 from effconvert.formats.leveldb_table import TableError, masked, read_table, write_table
 from effconvert.formats.protobuf import WireError, as_signed, bytes_field, fields, fixed32_field, number_field
@@ -76,9 +76,14 @@ class TensorFlowCheckpoint(Checkpoint):
         shards = [index.with_name(f"{prefix}.data-{n:05d}-of-{shard_count:05d}") for n in range(shard_count)]
         _check_shards(index, shards)
         self.files = (index, *shards)
-        self._shards = [DataFile(shard) for shard in shards]
-        for shard in self._shards:
-            self.on_close(shard.close)
+        self._shards = []
+        try:
+            for shard in shards:
+                self._shards.append(DataFile(shard))
+                self.on_close(self._shards[-1].close)
+        except UnreadableCheckpoint:
+            self.close()
+            raise
         self.skipped = {name: _UNREADABLE[e.dtype] for name, e in self._entries.items() if e.dtype in _UNREADABLE}
         self.tensors = {
             name: TensorInfo(name, entry.shape, _DTYPES[entry.dtype])
@@ -139,7 +144,11 @@ class TensorFlowCheckpoint(Checkpoint):
             )
 
     def _slice_problems(self, info: TensorInfo, entry: _Entry) -> Iterator[str]:
-        covered = np.zeros(info.shape, np.bool_) if info.nbytes < _LARGEST_INDEX else None
+        held = sum(shard.size for shard in self._shards)
+        if info.nbytes > held:
+            yield f"{info.name}: shape {info.shape} of {info.dtype} takes {info.nbytes:,} bytes, the data has {held:,}"
+            return
+        covered = np.zeros(info.shape, np.bool_)
         for extent in entry.slices:
             piece = self._pieces.get(slice_key(info.name, extent))
             if piece is None or len(extent) != len(info.shape) or piece.dtype != entry.dtype:
@@ -150,9 +159,12 @@ class TensorFlowCheckpoint(Checkpoint):
                 yield f"{info.name}: its slice {place} lies outside of shape {info.shape}"
                 continue
             yield from self._place_problems(TensorInfo(info.name, tuple(n for _, n in place), info.dtype), piece)
-            if covered is not None:
-                covered[tuple(slice(start, start + length) for start, length in place)] = True
-        if covered is not None and not covered.all():
+            here = covered[tuple(slice(start, start + length) for start, length in place)]
+            if here.any():
+                yield f"{info.name}: its slice {place} overlaps another"
+                return
+            here[...] = True
+        if not covered.all():
             yield f"{info.name}: its {len(entry.slices)} slices do not cover shape {info.shape}"
 
 
@@ -218,8 +230,10 @@ def _read_index(path: Path) -> tuple[int, dict[str, _Entry], dict[bytes, _Entry]
 
 def _read_header(path: Path, key: bytes, value: bytes) -> int:
     """Return the number of shards that a BundleHeaderProto names."""
+    if key:
+        raise UnreadableCheckpoint(f"{path}: the index holds no header, but begins with {key[:80]!r}")
     header = dict(fields(value))
-    if key or isinstance(header.get(1), bytes):
+    if isinstance(header.get(1), bytes):
         raise UnreadableCheckpoint(
             f"{path}: a TensorFlow V1 checkpoint; restore it in TensorFlow and save it again with "
             "tf.compat.v1.train.Saver(write_version=tf.compat.v1.train.SaverDef.V2)"
@@ -260,6 +274,8 @@ def _parse_shape(data: bytes) -> Shape:
             shape.append(as_signed(size) if isinstance(size, int) else -1)
         elif number == 3 and value:
             raise WireError("a tensor's rank is unknown")
-    if any(size < 0 for size in shape) or math.prod(shape) >= 1 << 60:
-        raise WireError(f"a tensor has shape {tuple(shape)}")
+    try:
+        check_shape(tuple(shape), np.dtype(np.complex128))
+    except ValueError as error:
+        raise WireError(str(error)) from error
     return tuple(shape)
