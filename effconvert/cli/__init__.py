@@ -52,10 +52,10 @@ def cli() -> None:
     """
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Run the command line; every failure ends in one message on standard error and its exit code."""
     try:
-        cli.main(standalone_mode=False)
+        cli.main(arguments, standalone_mode=False)
         sys.stdout.flush()
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)

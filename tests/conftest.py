@@ -1,0 +1,69 @@
+"""What many tests need: checkpoints that are made once, and the command line run in this process."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import official_weights
+import pytest
+from checkpoints import write_checkpoint
+
+from effconvert.cli import main
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command left: its exit code, standard output, standard error."""
+
+    exit_code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def effconvert(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+    """Run a command as `effconvert("inspect", path)`."""
+
+    def run(*arguments: object) -> Ran:
+        exit_code = 0
+        try:
+            main([str(argument) for argument in arguments])
+        except SystemExit as error:
+            exit_code = int(error.code or 0)
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return Ran(exit_code, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def b0_tensors() -> dict[str, np.ndarray]:
+    """Every tensor of an official B0 checkpoint: raw, averaged, global_step."""
+    return official_weights.checkpoint("efficientnet-b0")
+
+
+@pytest.fixture(scope="session")
+def b0(tmp_path_factory: pytest.TempPathFactory, b0_tensors: dict[str, np.ndarray]) -> Path:
+    """An official B0 checkpoint; do not change it."""
+    return write_checkpoint(tmp_path_factory.mktemp("official") / "efficientnet-b0", b0_tensors)
+
+
+@pytest.fixture(scope="session")
+def lite0_tensors() -> dict[str, np.ndarray]:
+    """The averages of an official Lite0 checkpoint alone: the smallest whole checkpoint."""
+    return official_weights.checkpoint("efficientnet-lite0", averages_only=True)
+
+
+@pytest.fixture(scope="session")
+def lite0(tmp_path_factory: pytest.TempPathFactory, lite0_tensors: dict[str, np.ndarray]) -> Path:
+    """An official Lite0 checkpoint of averages alone; do not change it."""
+    return write_checkpoint(tmp_path_factory.mktemp("official") / "efficientnet-lite0", lite0_tensors)
+
+
+@pytest.fixture(autouse=True)
+def _own_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test touches the user's cache, nor the published archives."""
+    monkeypatch.setenv("EFFCONVERT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("EFFCONVERT_MIRROR", "http://127.0.0.1:9")

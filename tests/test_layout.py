@@ -1,0 +1,91 @@
+"""A map is data: whatever the language does not know is refused with a sentence that names the line or key."""
+
+from pathlib import Path
+
+import pytest
+
+from effconvert.errors import BadMap, LayoutMismatch
+from effconvert.layout import find_layout, layouts, parse_layout
+
+TEXT = (Path(__file__).parents[1] / "mappings" / "tf_official.toml").read_text()
+
+# (what stands in the good map, what stands in the bad one, what the message must say)
+BROKEN = [
+    ("schema    = 1", "schema    = 2", "schema: is 2, this version reads 1"),
+    ("schema    = 1", "schema    = ", "line 2"),
+    ('layout    = "tf-official"', "layout    = 7", "layout: must be a text, is 7"),
+    ('layout    = "tf-official"', 'colour    = "red"', "colour: unknown key"),
+    ('layout    = "tf-official"', 'layout = ""', "layout: a name is missing"),
+    ('"efficientnet-{variant}/"', '"efficientnet-{size}/"', "root: placeholder {size} is unknown"),
+    ('"{name}/ExponentialMovingAverage"', '"ExponentialMovingAverage"', "average: 'ExponentialMovingAverage' must hold {name} once"),
+    ('same = ["b0"', 'same = ["b9"', "variants: 'b9' is unknown"),
+    ('same = ["b0"', 'same = ["b0", "b0"', "variants: a name stands twice"),
+    ("same = [", "sane = [", "variants.sane: unknown key"),
+    ("bn_eps       = 1e-3", 'bn_eps       = "big"', "facts: facts: bn_eps='big' is not float"),
+    ("bn_eps       = 1e-3", "epsilon = 1e-3", "epsilon unknown"),
+    ('padding      = "tf-same"', 'padding = "tf-same"\n[facts.b11]\nbn_eps = 1e-5', "facts.b11: the map does not cover this variant"),
+    ('conv = ["conv2d", "conv2d_{n}"]', "conv = []", "series.conv: must be a list of texts"),
+    ('conv = ["conv2d", "conv2d_{n}"]', 'conv = ["conv2d_{n}", "conv2d"]', "series.conv: only the last name may hold {n}"),
+    ('conv = ["conv2d", "conv2d_{n}"]', 'conv = ["conv2d", "conv2d"]', "series.conv: a name stands twice"),
+    ('conv = ["conv2d", "conv2d_{n}"]', 'conv = ["conv2d", "conv2d_{m}"]', "series.conv: placeholder {m} is unknown"),
+    ("[series] ", 'extra = ["x"]\n[series] ', "facts"),
+    ("cond = [", 'idle = ["x_{n}"]\ncond = [', "series.idle: no layer draws from it"),
+    ('series = ["cond", "dcond"]', 'series = ["cond", "none"]', "network.series: 'none' is not a series"),
+    ('series = ["cond", "dcond"]', 'names = ["cond"]', "network.names: unknown key"),
+    ('conv      = "HWIO -> OIHW"', 'conv      = "HWIO -> OIHX"', "axes.conv: 'HWIO -> OIHX' must name the same axes"),
+    ('dense     = "IO -> OI"', 'dense = "IO -> OI"\nlonely = "OI -> IO"', "axes.lonely: no kind uses it"),
+    ('kernel = "weight : conv" }\nbiased', 'kernel = "weight : cnov" }\nbiased', "kinds.conv.kernel: axes 'cnov' are not in [axes]"),
+    ('gamma = "weight", beta = "bias"', 'gamma = "weight", beta = "weight"', "kinds.bn: 'weight' is filled twice"),
+    ("unused    = {}", "unused    = {}\nspare = {}", "kinds.spare: no layer is of it"),
+    ('["conv",           "conv",      "stem/<conv>"]', '["conv", "convv", "stem/<conv>"]', "layers.stem row 1: kind 'convv' is not in [kinds]"),
+    ('["conv",           "conv",      "stem/<conv>"]', '["conv", "conv"]', "layers.stem row 1: must be [canonical layer, kind, source layer, flags"),
+    ('["conv",           "conv",      "stem/<conv>"]', '["conv", "conv", "stem/<konv>"]', "layers.stem row 1: <konv> draws from 'konv'"),
+    ('["conv",           "conv",      "stem/<conv>"]', '["conv", "conv", "stem/<conv>", "se"]', "layers.stem row 1: flag 'se' is unknown"),
+    ('["conv",           "conv",      "stem/<conv>"]', '["conv", "conv", "stem/{index}/<conv>"]', "layers.stem row 1: placeholder {index} is unknown"),
+    ('["conv",           "conv",      "stem/<conv>"]', '["conv", "conv", "stem/<conv:0>"]', "<conv:0> must read <series:number>"),
+    ('["conv",           "conv",      "stem/<conv>"]', '["conv", "conv", "stem/<conv><bn>"]', "layers.stem row 1: draws more than one name"),
+    ('["", ', '["", "conv", "x/<conv>"],\n         ["", ', "kind 'conv' holds tensors, so a canonical layer must be named"),
+    ('"blocks_{index}/<bn>",             "separable"]', '"blocks_{index}/<bn>",             "seperable"]', "layers.block row 8: flag 'seperable' is unknown"),
+    ('"blocks_{index}/<bn>",             "separable"]', '"blocks_{index-1}/<bn>",             "separable"]', "placeholder {index-1} is unknown"),
+    ("head  = [[", "tail  = [[", "layers.tail: unknown key"),
+    ('"*/RMSProp"    = "optimizer slot"', '"*/RMSProp"    = ""', "must give a reason in words"),
+    ('dtype = "int64"', 'dtype = "int65"', "fill.global_step: dtype 'int65'"),
+    ("value = 0,", 'value = "0",', "fill.global_step: value '0' is not a number"),
+    ("value = 0,", "", "fill.global_step: must hold exactly dtype, reason, value"),
+    ("[network] ", "[sieries]\n[network] ", "sieries: unknown key"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("good", "bad", "words"), BROKEN, ids=[words for _, _, words in BROKEN])
+def test_a_broken_map_is_refused_by_key_or_line(good: str, bad: str, words: str) -> None:
+    assert good in TEXT
+    with pytest.raises(BadMap) as caught:
+        parse_layout(TEXT.replace(good, bad, 1).encode(), "broken.toml")
+    assert words in str(caught.value)
+    assert str(caught.value).startswith("broken.toml: ")
+
+
+def test_all_problems_of_a_map_are_told_at_once() -> None:
+    broken = TEXT.replace("schema    = 1", "schema = 2").replace('same = ["b0"', 'same = ["b9"')
+    with pytest.raises(BadMap, match=r"(?s)schema: is 2.*'b9' is unknown"):
+        parse_layout(broken.encode(), "broken.toml")
+
+
+def test_a_row_that_stands_twice_is_refused() -> None:
+    row = '["expand.bn",      "bn",        "blocks_{index}/<bn>",             "expanded"],'
+    with pytest.raises(BadMap, match="repeats an earlier row"):
+        parse_layout(TEXT.replace(row, row + row).encode(), "broken.toml")
+
+
+def test_bytes_that_are_no_text_are_refused() -> None:
+    with pytest.raises(BadMap, match="not TOML"):
+        parse_layout(b"\xff\xfe", "broken.toml")
+
+
+def test_every_map_of_the_package_is_good() -> None:
+    assert "tf-official" in [layout.name for layout in layouts()]
+
+
+def test_an_unknown_layout_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(LayoutMismatch, match="layout 'caffe' is unknown; known are .*tf-official"):
+        find_layout("caffe")
