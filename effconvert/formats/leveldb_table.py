@@ -90,8 +90,9 @@ def _read_footer(data: bytes) -> tuple[tuple[int, int], tuple[int, int]]:
         raise TableError("the footer of a table is missing; the file is cut off, or not an index")
     footer = data[-_FOOTER : -len(MAGIC)]
     meta, position = _read_handle(footer, 0)
-    index, position = _read_handle(footer, position)
-    if any(footer[position:]):
+    index, _ = _read_handle(footer, position)
+    # Written again, because a flipped bit can lengthen a number into the padding and leave its value as it was.
+    if footer != b"".join(varint(number) for number in (*meta, *index)).ljust(len(footer), b"\0"):
         raise TableError("the footer is damaged")
     return meta, index
 

@@ -143,29 +143,35 @@ class TensorFlowCheckpoint(Checkpoint):
                 f"which has {shard.size:,} bytes"
             )
 
-    def _slice_problems(self, info: TensorInfo, entry: _Entry) -> Iterator[str]:
-        held = sum(shard.size for shard in self._shards)
-        if info.nbytes > held:
-            yield f"{info.name}: shape {info.shape} of {info.dtype} takes {info.nbytes:,} bytes, the data has {held:,}"
-            return
-        covered = np.zeros(info.shape, np.bool_)
+    def _slice_problems(self, info: TensorInfo, entry: _Entry) -> list[str]:
+        problems: list[str] = []
+        places = []
         for extent in entry.slices:
             piece = self._pieces.get(slice_key(info.name, extent))
             if piece is None or len(extent) != len(info.shape) or piece.dtype != entry.dtype:
-                yield f"{info.name}: its slice {extent} is missing or of another kind"
+                problems.append(f"{info.name}: its slice {extent} is missing or of another kind")
                 continue
             place = full_extent(extent, info.shape)
             if any(s < 0 or n < 0 or s + n > size for (s, n), size in zip(place, info.shape, strict=True)):
-                yield f"{info.name}: its slice {place} lies outside of shape {info.shape}"
+                problems.append(f"{info.name}: its slice {place} lies outside of shape {info.shape}")
                 continue
-            yield from self._place_problems(TensorInfo(info.name, tuple(n for _, n in place), info.dtype), piece)
-            here = covered[tuple(slice(start, start + length) for start, length in place)]
-            if here.any():
-                yield f"{info.name}: its slice {place} overlaps another"
-                return
-            here[...] = True
-        if not covered.all():
-            yield f"{info.name}: its {len(entry.slices)} slices do not cover shape {info.shape}"
+            problems += self._place_problems(TensorInfo(info.name, tuple(n for _, n in place), info.dtype), piece)
+            places.append(tuple(slice(start, start + length) for start, length in place))
+        return problems or self._cover_problems(info, places)
+
+    def _cover_problems(self, info: TensorInfo, places: Sequence[tuple[slice, ...]]) -> list[str]:
+        """Each number of the tensor must lie in exactly one of `places`."""
+        held = sum(shard.size for shard in self._shards)
+        if info.nbytes > held:
+            return [
+                f"{info.name}: its {len(places)} slices do not cover shape {info.shape}; the data has {held:,} bytes"
+            ]
+        covered = np.zeros(info.shape, np.bool_)
+        for place in places:
+            if covered[place].any():
+                return [f"{info.name}: two of its {len(places)} slices overlap"]
+            covered[place] = True
+        return [] if covered.all() else [f"{info.name}: its {len(places)} slices do not cover shape {info.shape}"]
 
 
 def write_bundle(data: BinaryIO, index: BinaryIO, infos: Sequence[TensorInfo], arrays: Iterable[Array]) -> None:
