@@ -1,0 +1,20 @@
+"""What the tests against the real TensorFlow share. A TensorFlow that is missing is an error, never a skip."""
+
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported, or it talks
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+
+import figures  # noqa: E402
+import pytest  # noqa: E402
+import tensorflow as tf  # noqa: E402, F401
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what was measured, so that a run says how far the numbers were apart and not only that they passed."""
+    if figures.measured:
+        terminalreporter.section("measured: max |difference| / max |reference|")
+        for line in figures.table():
+            terminalreporter.write_line(line)

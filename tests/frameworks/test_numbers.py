@@ -1,0 +1,202 @@
+"""A network converted from a checkpoint that TensorFlow wrote computes what TensorFlow computes from it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import torch
+from calibrated_checkpoint import calibrated_state, write_checkpoint
+from figures import distance, record
+from tensorflow_files import succeed
+from tensorflow_network import OfficialNetwork, blocks
+
+import effconvert
+from effconvert.model.calibration import sensitivity, synthetic_images
+
+TOLERANCE = 1e-5
+# The largest of a million values tells of the rounding of single ones: TensorFlow's own float32 is up to 1.6e-5 away from
+# its float64 (head of lite3, where ReLU6 caps the reference at 6), whatever the seed and the size. What float32 cannot
+# tell, the comparison in double precision does: it leaves 2e-14.
+MAP_TOLERANCE = 2e-5
+IN_DOUBLE = 1e-11
+
+
+@dataclass(frozen=True)
+class Case:
+    """A variant, its official name, the images' height and width, and the facts that it is converted with."""
+
+    variant: str
+    model: str
+    size: tuple[int, int]
+    facts: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        facts = "".join(f", {name}={value}" for name, value in self.facts.items())
+        return f"{self.variant} at {self.size[0]}x{self.size[1]}{facts}"
+
+
+CASES = (
+    Case("b0", "efficientnet-b0", (224, 224)),
+    Case("b3", "efficientnet-b3", (171, 203)),
+    Case("lite3", "efficientnet-lite3", (280, 280)),
+    Case("cc-b0-4e", "efficientnet-condconv-b0-4e", (224, 224)),
+    Case("cc-b1-8e", "efficientnet-condconv-b0-8e-depth", (129, 160)),
+    Case("edgetpu-s", "efficientnet-edgetpu-S", (224, 224)),
+    Case("edgetpu-s", "efficientnet-edgetpu-S", (224, 224), {"fused_stride": "expand"}),
+    Case("edgetpu-m", "efficientnet-edgetpu-M", (171, 203)),
+)
+
+
+@dataclass(frozen=True)
+class Files:
+    """A case on disk: the checkpoint, and where its conversions go."""
+
+    case: Case
+    folder: Path
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "checkpoint"
+
+    @cached_property
+    def images(self) -> torch.Tensor:
+        return synthetic_images(2, *self.case.size, seed=7)
+
+    @cached_property
+    def tensorflow(self) -> dict[str, np.ndarray]:
+        return self.run_tensorflow()
+
+    def run_tensorflow(self, **options) -> dict[str, np.ndarray]:
+        """Return the endpoints of the independent network; `options` replace those of the case."""
+        network = OfficialNetwork(self.checkpoint / "model.ckpt", self.case.model, **{**self.case.facts, **options})
+        return network(self.images.permute(0, 2, 3, 1).numpy())
+
+    def convert(self, suffix: str = ".safetensors", **options) -> Path:
+        output = self.folder / f"converted{suffix}"
+        effconvert.convert(self.checkpoint, output, force=True, **{"facts": self.case.facts, **options})
+        return output
+
+    @cached_property
+    def converted(self) -> Path:
+        return self.convert()
+
+
+@pytest.fixture(scope="module", params=CASES, ids=str)
+def files(request) -> Iterator[Files]:
+    yield from prepare(request.param)
+
+
+@pytest.fixture(scope="module")
+def edgetpu() -> Iterator[Files]:
+    yield from prepare(Case("edgetpu-s", "efficientnet-edgetpu-S", (64, 96)))
+
+
+@pytest.fixture(scope="module")
+def b0() -> Iterator[Files]:
+    yield from prepare(Case("b0", "efficientnet-b0", (64, 96)))
+
+
+def prepare(case: Case) -> Iterator[Files]:
+    """Write a calibrated checkpoint, its averages and raw weights different, that is gone when its tests are."""
+    with TemporaryDirectory(prefix="effconvert-test-") as folder:
+        files = Files(case, Path(folder))
+        averages, raw = (calibrated_state(case.variant, case.size, seed, **case.facts) for seed in (0, 1))
+        write_checkpoint(files.checkpoint, case.model, averages, raw)
+        yield files
+
+
+def outputs(network: torch.nn.Module, images: torch.Tensor) -> dict[str, np.ndarray]:
+    """Return the endpoints of the canonical network under TensorFlow's names, maps as [N, H, W, C]."""
+    named = {"stem": network.stem, "head_1x1": network.head}
+    named |= {f"block_{index}": block for index, block in enumerate(network.blocks)}
+    ends: dict[str, np.ndarray] = {}
+    hooks = [
+        module.register_forward_hook(
+            lambda _module, _inputs, output, name=name: ends.update({name: output.permute(0, 2, 3, 1).numpy()})
+        )
+        for name, module in named.items()
+    ]
+    hooks.append(
+        network.head.fc.register_forward_pre_hook(
+            lambda _module, inputs: ends.update(pooled_features=inputs[0].numpy())
+        )
+    )
+    with torch.no_grad():
+        ends["logits"] = network(images).numpy()
+    for hook in hooks:
+        hook.remove()
+    return ends
+
+
+def logits(path: Path, images: torch.Tensor) -> np.ndarray:
+    with torch.no_grad():
+        return effconvert.load_model(path)(images).numpy()
+
+
+def test_the_logits_depend_on_the_image(files):
+    value = sensitivity(torch.from_numpy(files.tensorflow["logits"]))
+    assert record(str(files.case), "sensitivity", value, "> 0.1") > 0.1
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_the_converted_network_gives_tensorflows_logits(files, suffix):
+    error = distance(logits(files.convert(suffix), files.images), files.tensorflow["logits"])
+    assert record(str(files.case), f"logits, {suffix}", error, f"<= {TOLERANCE:.0e}") <= TOLERANCE
+
+
+def test_every_endpoint_of_the_converted_network_is_tensorflows(files):
+    found, expected = outputs(effconvert.load_model(files.converted), files.images), files.tensorflow
+    assert found.keys() == expected.keys()
+    assert len(found) == len(blocks(files.case.model)) + 4
+    errors = {name: distance(found[name], expected[name]) for name in expected}
+    allowed = {name: TOLERANCE if value.ndim == 2 else MAP_TOLERANCE for name, value in expected.items()}
+    worst = max(errors, key=errors.get)
+    for name in ("pooled_features", worst):
+        record(str(files.case), name, errors[name], f"<= {allowed[name]:.0e}")
+    assert {name: error for name, error in errors.items() if not error <= allowed[name]} == {}
+
+
+def test_in_double_precision_every_endpoint_is_tensorflows_to_a_hundred_billionth(files):
+    expected = files.run_tensorflow(dtype=tf.float64)
+    found = outputs(effconvert.load_model(files.converted, torch.float64), files.images.double())
+    errors = {name: distance(found[name], value) for name, value in expected.items()}
+    rounding = max(distance(files.tensorflow[name], value) for name, value in expected.items())
+    record(str(files.case), "TensorFlow's float32 against its float64", rounding, "for comparison")
+    record(str(files.case), "worst endpoint in float64", max(errors.values()), f"<= {IN_DOUBLE:.0e}")
+    assert {name: error for name, error in errors.items() if not error <= IN_DOUBLE} == {}
+
+
+def test_raw_gives_the_logits_of_the_raw_weights(b0):
+    output = b0.folder / "raw.safetensors"
+    succeed("tf2pt", "--checkpoint", b0.checkpoint, "--out", output, "--raw")
+    expected = b0.run_tensorflow(average=False)["logits"]
+    assert record("b0 --raw", "logits", distance(logits(output, b0.images), expected), "<= 1e-05") <= TOLERANCE
+
+
+def test_the_command_line_takes_the_averages(b0):
+    output = b0.folder / "averages.safetensors"
+    succeed("tf2pt", "--checkpoint", b0.checkpoint, "--out", output)
+    assert distance(logits(output, b0.images), b0.tensorflow["logits"]) <= TOLERANCE
+
+
+def test_the_comparison_sees_raw_weights_in_place_of_the_averages(b0):
+    error = distance(logits(b0.convert(raw=True), b0.images), b0.tensorflow["logits"])
+    assert record("b0, mutated", "raw for averages", error, "> 1e-02") > 1000 * TOLERANCE
+
+
+@pytest.mark.parametrize("fact", [{"bn_eps": 1e-5}, {"padding": "symmetric"}, {"activation": "relu"}], ids=str)
+def test_the_comparison_sees_a_wrong_fact(b0, fact):
+    error = distance(logits(b0.convert(facts=fact), b0.images), b0.tensorflow["logits"])
+    assert record("b0, mutated", str(fact), error, "> 1e-03") > 100 * TOLERANCE
+
+
+@pytest.mark.parametrize(("converted", "computed"), [("project", "expand"), ("expand", "project")])
+def test_the_comparison_sees_a_stride_on_the_wrong_convolution(edgetpu, converted, computed):
+    output = edgetpu.convert(facts={"fused_stride": converted})
+    error = distance(logits(output, edgetpu.images), edgetpu.run_tensorflow(fused_stride=computed)["logits"])
+    assert record("edgetpu-s, mutated", f"{converted} for {computed}", error, "> 1e-02") > 1000 * TOLERANCE
