@@ -166,13 +166,11 @@ def test_an_entry_that_is_no_entry_is_refused(tmp_path: Path, content: bytes) ->
     assert "the index is damaged" in refusal(bundles.write(tmp_path, {b"x": content}))
 
 
-def test_the_data_is_read_after_it_was_opened(bundle: Path, arrays: dict[str, Array]) -> None:
-    """Cut off between listing and reading: the data ends early, and that is said."""
+def test_data_that_is_cut_off_after_it_was_opened_is_refused(bundle: Path) -> None:
     with open_checkpoint(bundle) as checkpoint:
         bundle.with_name(DATA).write_bytes(b"")
         with pytest.raises(UnreadableCheckpoint, match="bytes too early"):
             checkpoint.read("b/kernel")
-    assert len(arrays) == 5
 
 
 def test_a_whole_bundle_is_read(bundle: Path, arrays: dict[str, Array]) -> None:
