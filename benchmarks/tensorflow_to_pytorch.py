@@ -37,6 +37,16 @@ for name in reader.get_variable_to_shape_map():
 torch.save(state, sys.argv[2])
 """
 
+# A process of its own, for the memory of a child counts from the fork: a small parent does not blur it.
+STOPWATCH = """
+import os, sys, time
+start = time.perf_counter()
+child = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, 2, 1)])
+_, status, usage = os.wait4(child, 0)
+print(time.perf_counter() - start, usage.ru_maxrss)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -103,23 +113,17 @@ def measure_all(rows: dict[str, list[str]], runs: int) -> dict[str, Measured]:
     for _ in range(runs + 1):
         for name, command in rows.items():
             seen[name].append(measure(command))
-    return {name: Measured(tuple(s for s, _ in found[1:]), max(m for _, m in found[1:])) for name, found in seen.items()}
+    counted = {name: found[1:] for name, found in seen.items()}
+    return {name: Measured(tuple(s for s, _ in runs), max(m for _, m in runs)) for name, runs in counted.items()}
 
 
 def measure(command: list[str]) -> tuple[float, float]:
     """Run a command; return its wall seconds and its peak resident memory in MB."""
-    start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    assert process.stderr is not None
-    errors = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    process.stderr.close()
-    if process.returncode:
-        raise SystemExit(f"{command}: exit {process.returncode}\n{errors.decode()}")
-    unit = 1 if sys.platform == "darwin" else 1024
-    return seconds, usage.ru_maxrss * unit / 1e6
+    ran = subprocess.run([sys.executable, "-S", "-c", STOPWATCH, *command], capture_output=True, text=True, check=False)
+    if ran.returncode:
+        raise SystemExit(f"{command}: exit {ran.returncode}\n{ran.stderr}")
+    seconds, peak = ran.stdout.split()
+    return float(seconds), float(peak) * (1 if sys.platform == "darwin" else 1024) / 1e6
 
 
 def print_table(measured: dict[str, Measured]) -> None:

@@ -166,6 +166,8 @@ def _cautions(identity: Identity, coverage: Coverage, facts: Facts, target: str,
                 "the file holds one set under the raw names: the averages, if a SavedModel of the official exporter; "
                 "else raw weights, which score lower than the published averages"
             )
+    if layout is None and identity.description is None:
+        said.append("the file carries no facts; those of the official network are assumed (--facts changes them)")
     if layout and options.weights is None and identity.variant.name in [f"b{n}" for n in range(9)]:
         said.append("which training these weights come from is not known (--weights); AdvProp's want another recipe")
     own_root = layout.root.replace("{variant}", layout.variants[identity.variant.name]) if layout else ""

@@ -22,10 +22,10 @@ class Ran:
 
 
 @pytest.fixture
-def effconvert(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
-    """Run a command as `effconvert("inspect", path)`."""
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+    """Run a command as `run("inspect", path)`."""
 
-    def run(*arguments: object) -> Ran:
+    def command(*arguments: object) -> Ran:
         exit_code = 0
         try:
             main([str(argument) for argument in arguments])
@@ -35,7 +35,7 @@ def effconvert(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
         assert "Traceback" not in captured.err
         return Ran(exit_code, captured.out, captured.err)
 
-    return run
+    return command
 
 
 @pytest.fixture(scope="session")

@@ -58,9 +58,7 @@ def value(name: str, shapes: Mapping[str, tuple[int, ...]], stored: Mapping[str,
         return stored[f"stat:{name}"]
     raw = name.removesuffix(AVERAGE)
     shape, leaf = shapes[raw], raw.rsplit("/", 1)[1]
-    random = np.random.RandomState(
-        zlib.crc32(name.encode())
-    )  # the full name: an average differs from its raw weight
+    random = np.random.RandomState(zlib.crc32(name.encode()))  # the full name: an average differs from its raw weight
     if leaf in ("gamma", "moving_variance"):
         return random.uniform(0.5, 1.5, shape).astype(np.float32)
     gain, *divisors = _scale(raw, leaf, shapes)
@@ -116,9 +114,7 @@ def canonical_weights(entry: str, *, average: bool) -> dict[str, np.ndarray]:
 def _canonical_name(scope: str, layer: str, leaf: str) -> str:
     tensor = _BATCHNORM.get(leaf, "bias" if leaf == "bias" else "weight")
     if scope in ("stem", "head"):
-        return (
-            f"{scope}.{ {'conv2d': 'conv', 'tpu_batch_normalization': 'bn', 'dense': 'fc'}[layer] }.{tensor}"
-        )
+        return f"{scope}.{ {'conv2d': 'conv', 'tpu_batch_normalization': 'bn', 'dense': 'fc'}[layer] }.{tensor}"
     index = int(scope.removeprefix("blocks_"))
     own = {
         "conv2d": "expand.conv",

@@ -76,9 +76,7 @@ def test_the_map_agrees_with_a_mapping_written_by_hand(entry: str) -> None:
 
 
 def test_experts_are_unflattened_in_tensorflows_order() -> None:
-    (move,) = [
-        m for m in compile_moves(LAYOUT, VARIANTS["cc-b0-4e"]) if m.target == "blocks.8.depthwise.conv.weight"
-    ]
+    (move,) = [m for m in compile_moves(LAYOUT, VARIANTS["cc-b0-4e"]) if m.target == "blocks.8.depthwise.conv.weight"]
     flat = np.arange(4 * 12000).reshape(4, 12000)
     moved = move.apply(flat)
     experts, channel, row, column = 3, 7, 2, 4

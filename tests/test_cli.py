@@ -1,0 +1,260 @@
+"""What a user types, and reads."""
+
+import http.server
+import json
+import subprocess
+import sys
+import tarfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from checkpoints import write_checkpoint
+from conftest import Ran
+
+import effconvert
+from effconvert.errors import LayoutMismatch
+from effconvert.variants import VARIANTS
+
+COMMANDS = ("tf2pt", "pt2tf", "inspect", "list", "demo")
+
+
+@pytest.fixture
+def converted(lite0: Path, tmp_path: Path) -> Path:
+    effconvert.convert(lite0, tmp_path / "lite0.safetensors")
+    return tmp_path / "lite0.safetensors"
+
+
+@pytest.fixture
+def mirror(lite0: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A server that has the Lite0 archive where the official one is."""
+    site = tmp_path / "site"
+    archive = site / "efficientnet" / "lite" / "efficientnet-lite0.tar.gz"
+    archive.parent.mkdir(parents=True)
+    with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
+        tar.add(lite0, "efficientnet-lite0")
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *arguments: object) -> None:
+            super().__init__(*arguments, directory=str(site))
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("EFFCONVERT_MIRROR", f"http://127.0.0.1:{server.server_port}")
+        yield archive
+        server.shutdown()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_a_help_with_an_example(run: Callable[..., Ran], command: str) -> None:
+    ran = run(command, "--help")
+    assert ran.exit_code == 0
+    assert f"effconvert {command}" in ran.out
+    assert "Example" in ran.out
+
+
+def test_help_lists_every_command(run: Callable[..., Ran]) -> None:
+    ran = run("--help")
+    assert all(command in ran.out for command in COMMANDS)
+
+
+def test_an_unknown_command_or_option_is_a_usage_error(run: Callable[..., Ran]) -> None:
+    assert run("tf2onnx").exit_code == 2
+    assert run("inspect", "--colour").exit_code == 2
+
+
+@pytest.mark.parametrize("arguments", ["--help", "tf2pt --help", "list --json", "inspect FILE", "tf2pt --checkpoint CHECKPOINT --out OUT --quiet", "pt2tf FILE --out BACK --quiet"])  # fmt: skip
+def test_commands_that_run_no_network_do_not_import_torch(
+    lite0: Path, converted: Path, tmp_path: Path, arguments: str
+) -> None:
+    names = {"FILE": converted, "CHECKPOINT": lite0, "OUT": tmp_path / "new.pth", "BACK": tmp_path / "back"}
+    words = [str(names.get(word, word)) for word in arguments.split()]
+    script = (
+        "import sys; from effconvert.cli import main; main(sys.argv[1:]); "
+        "sys.exit(bool({'torch', 'tensorflow', 'mindspore'} & sys.modules.keys()))"
+    )
+    ran = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_help_imports_no_numpy() -> None:
+    script = "import sys; from effconvert.cli import main; main(['--help']); sys.exit('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, check=False).returncode == 0
+
+
+def test_python_m_effconvert_is_effconvert() -> None:
+    ran = subprocess.run([sys.executable, "-m", "effconvert", "--version"], capture_output=True, text=True, check=True)
+    assert ran.stdout == f"effconvert, version {effconvert.__version__}\n"
+
+
+def test_tf2pt_tells_what_it_did(run: Callable[..., Ran], b0: Path, tmp_path: Path) -> None:
+    ran = run("tf2pt", "--checkpoint", b0, "--out", tmp_path / "b0.safetensors")
+    assert ran.exit_code == 0
+    assert "311 tensors, averages" in ran.out
+    assert "311 raw weights; their averages are taken" in ran.out
+    assert "5,288,548 parameters" in ran.out
+    assert ran.err == ""
+
+
+def test_tf2pt_names_the_output_after_the_variant(
+    run: Callable[..., Ran], lite0: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("tf2pt", "--checkpoint", lite0).exit_code == 0
+    assert (tmp_path / "lite0.safetensors").exists()
+
+
+def test_quiet_prints_nothing(run: Callable[..., Ran], lite0: Path, tmp_path: Path) -> None:
+    ran = run("tf2pt", "--checkpoint", lite0, "--out", tmp_path / "x.pth", "--quiet")
+    assert (ran.exit_code, ran.out, ran.err) == (0, "", "")
+
+
+def test_json_is_the_report(run: Callable[..., Ran], lite0: Path, tmp_path: Path) -> None:
+    ran = run("tf2pt", "--checkpoint", lite0, "--out", tmp_path / "x.safetensors", "--json")
+    report = json.loads(ran.out)
+    assert report["variant"] == "lite0"
+    assert report["moved"] == report["tensors"] == 247
+    assert report["recipe"]["size"] == 224
+
+
+def test_facts_are_given_as_assignments(run: Callable[..., Ran], lite0: Path, tmp_path: Path) -> None:
+    output = tmp_path / "x.safetensors"
+    assert run("tf2pt", "--checkpoint", lite0, "--out", output, "--facts", "bn_eps=1e-5").exit_code == 0
+    assert "bn_eps 1e-05" in run("inspect", output).out
+    ran = run("tf2pt", "--checkpoint", lite0, "--out", tmp_path / "y.safetensors", "--facts", "eps=1e-5")
+    assert ran.exit_code == 4
+    assert "eps unknown; known are bn_eps" in ran.err
+
+
+def test_inspect_tells_what_a_checkpoint_holds(run: Callable[..., Ran], b0: Path) -> None:
+    ran = run("inspect", b0)
+    assert "TensorFlow V2 checkpoint" in ran.out
+    assert "tf-official, under efficientnet-b0/" in ran.out
+    assert "311 averages, 311 raw" in ran.out
+    assert "… and 615 more" in ran.out
+    assert len(run("inspect", b0, "--tensors").out.splitlines()) > 623
+
+
+def test_inspect_tells_what_a_converted_file_says_of_itself(run: Callable[..., Ran], converted: Path) -> None:
+    ran = run("inspect", converted)
+    assert "canonical" in ran.out
+    assert "tf-official: weights not named, averages" in ran.out
+
+
+def test_inspect_json_has_every_tensor(run: Callable[..., Ran], b0: Path) -> None:
+    found = json.loads(run("inspect", b0, "--json").out)
+    assert (found["variant"], found["sets"], len(found["tensors"])) == ("b0", {"averages": 311, "raw": 311}, 623)
+    assert {"name": "global_step", "shape": [], "dtype": "int64"} in found["tensors"]
+
+
+def test_inspect_shows_a_checkpoint_of_no_known_layout(run: Callable[..., Ran], tmp_path: Path) -> None:
+    ran = run("inspect", write_checkpoint(tmp_path / "other", {"conv1/kernel": np.ones(3, np.float32)}))
+    assert ran.exit_code == 0
+    assert "layout   unknown" in ran.out
+    assert "conv1/kernel" in ran.out
+
+
+def test_inspect_names_what_is_missing_and_unknown(
+    run: Callable[..., Ran], lite0_tensors: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    tensors = dict(list(lite0_tensors.items())[1:]) | {"efficientnet-lite0/more": np.ones(1, np.float32)}
+    ran = run("inspect", write_checkpoint(tmp_path / "near", tensors))
+    assert "1 tensors missing, 1 unknown" in ran.out
+
+
+def test_list_has_every_variant_with_its_numbers(run: Callable[..., Ran]) -> None:
+    rows = json.loads(run("list", "--json").out)
+    assert {row["variant"] for row in rows} == VARIANTS.keys()
+    (row,) = [row for row in rows if (row["variant"], row["weights"]) == ("b7", "aa")]
+    assert (row["size"], row["parameters"], round(row["macs"] / 1e6), row["top1"]) == (600, 66347960, 37746, 84.3)
+    assert row["url"].endswith("ckptsaug/efficientnet-b7.tar.gz")
+    assert len(run("list").out.splitlines()) == len(rows) + 2
+
+
+def test_a_published_checkpoint_is_downloaded_converted_and_then_cached(
+    run: Callable[..., Ran], mirror: Path, tmp_path: Path
+) -> None:
+    first = run("tf2pt", "--variant", "lite0", "--out", tmp_path / "one.safetensors", "--json")
+    assert first.exit_code == 0, first.err
+    mirror.unlink()
+    second = run("tf2pt", "--variant", "lite0", "--weights", "base", "--out", tmp_path / "two.safetensors")
+    assert second.exit_code == 0, second.err
+    assert (tmp_path / "one.safetensors").read_bytes() == (tmp_path / "two.safetensors").read_bytes()
+    report = json.loads(first.out)
+    assert (report["weights"], report["cautions"]) == ("base", [])
+    with effconvert.open_checkpoint(tmp_path / "one.safetensors") as checkpoint:
+        assert json.loads(checkpoint.metadata["source"])["url"].endswith("lite/efficientnet-lite0.tar.gz")
+
+
+def test_without_a_network_one_sentence_tells_the_way_out(run: Callable[..., Ran], tmp_path: Path) -> None:
+    ran = run("tf2pt", "--variant", "lite0", "--out", tmp_path / "x.safetensors")
+    assert ran.exit_code == 9
+    assert "efficientnet-lite0.tar.gz" in ran.err
+    assert "--checkpoint" in ran.err
+    assert len(ran.err.splitlines()) == 1
+
+
+def test_weights_that_were_not_published_are_refused_with_those_that_were(run: Callable[..., Ran]) -> None:
+    ran = run("tf2pt", "--variant", "b1", "--weights", "ra")
+    assert ran.exit_code == 4
+    assert "b1, which has base, aa, advprop, ns" in ran.err
+
+
+def test_an_archive_is_a_checkpoint(run: Callable[..., Ran], lite0: Path, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "own.tar.gz", "w:gz", compresslevel=1) as tar:
+        tar.add(lite0, "noisy-student-efficientnet-lite0")
+    ran = run("tf2pt", "--checkpoint", tmp_path / "own.tar.gz", "--out", tmp_path / "one.safetensors")
+    assert ran.exit_code == 0, ran.err
+    run("tf2pt", "--checkpoint", lite0, "--out", tmp_path / "two.safetensors")
+    assert (tmp_path / "one.safetensors").read_bytes() == (tmp_path / "two.safetensors").read_bytes()
+
+
+def test_the_demo_proves_what_it_shows_and_can_be_repeated(run: Callable[..., Ran], tmp_path: Path) -> None:
+    ran = run("demo", "--out", tmp_path / "demo")
+    assert ran.exit_code == 0, ran.err
+    assert "311 of 311 tensors are equal bit for bit" in ran.out
+    assert run("demo", "--out", tmp_path / "demo").exit_code == 8
+    assert run("demo", "--out", tmp_path / "demo", "--force").exit_code == 0
+
+
+def test_a_broken_pipe_is_no_failure_of_ours(b0: Path) -> None:
+    script = f"{sys.executable} -m effconvert inspect --tensors {b0} | head -1; exit ${{PIPESTATUS[0]}}"
+    ran = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    assert ran.stderr == ""
+
+
+def test_an_unexpected_failure_has_no_traceback(
+    run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("effconvert.inspection.inspect", lambda path: 1 / 0)
+    ran = run("inspect", tmp_path)
+    assert ran.exit_code == 1
+    assert ran.err.startswith("effconvert: a fault of effconvert: ZeroDivisionError")
+
+
+def test_load_model_is_the_network_that_the_file_describes(lite0: Path, tmp_path: Path) -> None:
+    effconvert.convert(lite0, tmp_path / "x.safetensors", facts={"bn_eps": "1e-4"})
+    network = effconvert.load_model(tmp_path / "x.safetensors")
+    assert not network.training
+    assert (network.facts.bn_eps, network.facts.activation) == (1e-4, "relu6")
+    assert network.recipe.resize == "tf1-bilinear"
+    assert network(torch.zeros(1, 3, 64, 64)).shape == (1, 1000)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_load_model_computes_in_float32_unless_told(lite0: Path, tmp_path: Path, dtype: str) -> None:
+    effconvert.convert(lite0, tmp_path / "x.safetensors", dtype=dtype)
+    assert effconvert.load_model(tmp_path / "x.safetensors").stem.conv.weight.dtype == torch.float32
+    kept = effconvert.load_model(tmp_path / "x.safetensors", dtype=None)
+    assert kept.stem.conv.weight.dtype == getattr(torch, dtype)
+
+
+def test_load_model_refuses_what_is_not_converted(lite0: Path) -> None:
+    with pytest.raises(LayoutMismatch, match="convert it first: effconvert tf2pt --checkpoint"):
+        effconvert.load_model(lite0)

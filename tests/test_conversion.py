@@ -1,0 +1,297 @@
+"""A conversion moves every tensor where it belongs, records what it did, and can be undone bit for bit."""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+import official_weights
+import pytest
+import safetensors
+import safetensors.numpy
+import torch
+from checkpoints import write_checkpoint
+
+import effconvert
+from effconvert.canonical import default_facts, tensor_shapes
+from effconvert.errors import LayoutMismatch, NumericMismatch, UnreadableCheckpoint
+from effconvert.layout import find_layout
+from effconvert.moves import compile_moves
+from effconvert.variants import VARIANTS
+
+AVERAGE = "/ExponentialMovingAverage"
+LAYOUT = find_layout("tf-official")
+Tensors = dict[str, np.ndarray]
+
+
+def random_checkpoint(folder: Path, variant: str, facts: dict[str, object] | None = None) -> tuple[Path, Tensors]:
+    """Write averages of arbitrary positive values for any variant; return the folder and the tensors."""
+    wanted = dataclasses.replace(default_facts(VARIANTS[variant]), **(facts or {}))
+    random = np.random.default_rng(0)
+    tensors = {
+        move.source + AVERAGE: random.random(move.source_shape, np.float32)
+        for move in compile_moves(LAYOUT, VARIANTS[variant], wanted)
+    }
+    return write_checkpoint(folder, tensors), tensors
+
+
+def read_all(path: Path) -> Tensors:
+    with effconvert.open_checkpoint(path) as checkpoint:
+        return {name: checkpoint.read(name) for name in checkpoint.tensors}
+
+
+def same(one: Tensors, other: Tensors) -> bool:
+    return one.keys() == other.keys() and all(
+        one[name].dtype == other[name].dtype and one[name].tobytes() == other[name].tobytes() for name in one
+    )
+
+
+def test_averages_are_taken_and_each_tensor_goes_where_it_belongs(b0: Path, tmp_path: Path) -> None:
+    report = effconvert.convert(b0, tmp_path / "b0.safetensors")
+    expected = official_weights.canonical_weights("efficientnet-b0", average=True)
+    assert same(safetensors.numpy.load_file(tmp_path / "b0.safetensors"), expected)
+    assert (report.variant, report.taken, report.moved, report.parameters) == ("b0", "averages", 311, 5288548)
+    assert report.left_behind == {"raw weights; their averages are taken": 311, "training step counter": 1}
+
+
+def test_raw_weights_are_taken_when_asked_for_and_the_report_says_so(b0: Path, tmp_path: Path) -> None:
+    report = effconvert.convert(b0, tmp_path / "b0.safetensors", raw=True)
+    expected = official_weights.canonical_weights("efficientnet-b0", average=False)
+    assert same(safetensors.numpy.load_file(tmp_path / "b0.safetensors"), expected)
+    assert report.taken == "raw"
+    assert report.options == {"raw": True}
+    assert any("raw weights were taken" in caution for caution in report.cautions)
+
+
+def test_one_set_under_raw_names_is_taken_with_a_caution(b0_tensors: Tensors, tmp_path: Path) -> None:
+    raw = {name: t for name, t in b0_tensors.items() if not name.endswith(AVERAGE) and name != "global_step"}
+    write_checkpoint(tmp_path / "saved_model" / "variables", raw, "variables")
+    (tmp_path / "saved_model" / "saved_model.pb").write_bytes(b"\x08\x01")
+    report = effconvert.convert(tmp_path / "saved_model", tmp_path / "b0.safetensors")
+    assert report.taken == "raw"
+    assert any("the averages, if a SavedModel" in caution for caution in report.cautions)
+
+
+@pytest.mark.parametrize("lost", ["one average", "one raw tensor"])
+def test_sets_of_weights_are_never_mixed(b0_tensors: Tensors, tmp_path: Path, lost: str) -> None:
+    name = "efficientnet-b0/blocks_7/se/conv2d_1/bias"
+    name += AVERAGE if lost == "one average" else ""
+    write_checkpoint(tmp_path / "mixed", {n: t for n, t in b0_tensors.items() if n != name})
+    with pytest.raises(LayoutMismatch, match="missing, only the (raw|averages) tensor is there"):
+        effconvert.convert(tmp_path / "mixed", tmp_path / "b0.safetensors", raw=lost == "one raw tensor")
+
+
+def test_a_file_of_averages_alone_has_no_raw_weights(lite0: Path, tmp_path: Path) -> None:
+    assert effconvert.convert(lite0, tmp_path / "x.safetensors").taken == "averages"
+    with pytest.raises(LayoutMismatch, match="only the averages tensor is there"):
+        effconvert.convert(lite0, tmp_path / "raw.safetensors", raw=True)
+
+
+def test_optimizer_slots_are_left_behind_with_their_reason(b0_tensors: Tensors, tmp_path: Path) -> None:
+    slots = {f"{name}/RMSProp{n}": np.ones(1, np.float32) for name in list(b0_tensors)[1:4] for n in ("", "_1")}
+    write_checkpoint(tmp_path / "training", b0_tensors | slots)
+    report = effconvert.convert(tmp_path / "training", tmp_path / "b0.safetensors")
+    assert report.left_behind["optimizer slot"] == 6
+
+
+@pytest.mark.parametrize("variant", [name for name in VARIANTS if name not in ("b8", "l2")])
+def test_a_checkpoint_comes_back_bit_for_bit(variant: str, tmp_path: Path) -> None:
+    folder, tensors = random_checkpoint(tmp_path / "original", variant)
+    report = effconvert.convert(folder, tmp_path / "x.safetensors")
+    effconvert.convert(tmp_path / "x.safetensors", tmp_path / "back", to="tf-official", names="average")
+    returned = read_all(tmp_path / "back")
+    assert returned.pop("global_step") == 0
+    assert report.variant == variant
+    assert same(returned, tensors)
+
+
+def test_bit_patterns_that_arithmetic_would_lose_survive(lite0_tensors: Tensors, tmp_path: Path) -> None:
+    name = "efficientnet-lite0/head/dense/kernel" + AVERAGE
+    kernel = lite0_tensors[name].copy()
+    kernel[0, :4] = np.array([0x80000000, 0x00000001, 0x807FFFFF, 0x7F7FFFFF], np.uint32).view(np.float32)
+    folder = write_checkpoint(tmp_path / "odd", lite0_tensors | {name: kernel})
+    effconvert.convert(folder, tmp_path / "x.safetensors")
+    assert read_all(tmp_path / "x.safetensors")["head.fc.weight"].tobytes() == kernel.T.tobytes()
+
+
+@pytest.mark.parametrize("names", ["raw", "average", "both"])
+def test_the_way_back_writes_the_names_that_are_asked_for(lite0: Path, tmp_path: Path, names: str) -> None:
+    effconvert.convert(lite0, tmp_path / "x.safetensors")
+    effconvert.convert(tmp_path / "x.safetensors", tmp_path / "back", to="tf-official", names=names)
+    official = set(official_weights.all_shapes()["efficientnet-lite0"])
+    averages = {name + AVERAGE for name in official}
+    expected = {"raw": official, "average": averages, "both": official | averages}[names] | {"global_step"}
+    assert read_all(tmp_path / "back").keys() == expected
+    assert 'model_checkpoint_path: "model.ckpt"' in (tmp_path / "back" / "checkpoint").read_text()
+
+
+def test_a_pth_file_holds_the_same_and_torch_loads_it(lite0: Path, tmp_path: Path) -> None:
+    effconvert.convert(lite0, tmp_path / "x.safetensors")
+    effconvert.convert(lite0, tmp_path / "x.pth")
+    loaded = torch.load(tmp_path / "x.pth", weights_only=True)
+    assert same({n: t.numpy() for n, t in loaded.items()}, safetensors.numpy.load_file(tmp_path / "x.safetensors"))
+    assert list(loaded) == list(tensor_shapes(VARIANTS["lite0"]))
+
+
+def test_a_pth_file_goes_back_to_tensorflow_too(lite0: Path, lite0_tensors: Tensors, tmp_path: Path) -> None:
+    effconvert.convert(lite0, tmp_path / "x.pth")
+    effconvert.convert(tmp_path / "x.pth", tmp_path / "back", to="tf-official", names="average")
+    returned = read_all(tmp_path / "back")
+    del returned["global_step"]
+    assert same(returned, lite0_tensors)
+
+
+def test_a_state_dict_saved_by_torch_goes_back_to_tensorflow(
+    lite0: Path, lite0_tensors: Tensors, tmp_path: Path
+) -> None:
+    effconvert.convert(lite0, tmp_path / "x.safetensors")
+    torch.save(effconvert.load_model(tmp_path / "x.safetensors").state_dict(), tmp_path / "saved.pth")
+    report = effconvert.convert(tmp_path / "saved.pth", tmp_path / "back", to="tf-official", names="average")
+    assert report.variant == "lite0"
+    assert any("carries no facts" in caution for caution in report.cautions)
+    returned = read_all(tmp_path / "back")
+    del returned["global_step"]
+    assert same(returned, lite0_tensors)
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_the_same_input_gives_the_same_bytes(lite0: Path, tmp_path: Path, suffix: str) -> None:
+    shutil.copytree(lite0, tmp_path / "elsewhere")
+    effconvert.convert(lite0, tmp_path / f"one{suffix}")
+    effconvert.convert(tmp_path / "elsewhere" / "model.ckpt", tmp_path / f"two{suffix}")
+    assert (tmp_path / f"one{suffix}").read_bytes() == (tmp_path / f"two{suffix}").read_bytes()
+
+
+def test_a_file_describes_itself(lite0: Path, tmp_path: Path) -> None:
+    report = effconvert.convert(lite0, tmp_path / "x.safetensors")
+    with safetensors.safe_open(tmp_path / "x.safetensors", "np") as file:
+        texts = file.metadata()
+    assert (texts["format"], texts["variant"], texts["layout"], texts["taken"]) == (
+        "pt",
+        "lite0",
+        "tf-official",
+        "averages",
+    )
+    assert json.loads(texts["facts"]) == report.facts == default_facts(VARIANTS["lite0"]).to_dict()
+    assert json.loads(texts["recipe"])["resize"] == "tf1-bilinear"
+    assert json.loads(texts["source"]) == report.source_sha256
+    assert texts["map_sha256"] == LAYOUT.sha256
+    assert texts["effconvert"] == effconvert.__version__
+    assert len(texts["digest"]) == 64
+
+
+def test_the_recipe_follows_the_weights(b0: Path, tmp_path: Path) -> None:
+    usual = effconvert.convert(b0, tmp_path / "aa.safetensors", weights="aa").recipe
+    advprop = effconvert.convert(b0, tmp_path / "advprop.safetensors", weights="advprop").recipe
+    assert usual["mean"] == [123.675, 116.28, 103.53]
+    assert advprop["mean"] == [127.5, 127.5, 127.5]
+
+
+@pytest.mark.parametrize(("dtype", "type_"), [("float16", np.float16), ("bfloat16", ml_dtypes.bfloat16)])
+def test_a_smaller_dtype_is_rounded_as_numpy_does_and_recorded(
+    lite0: Path, tmp_path: Path, dtype: str, type_: type
+) -> None:
+    effconvert.convert(lite0, tmp_path / "full.safetensors")
+    report = effconvert.convert(lite0, tmp_path / "small.safetensors", dtype=dtype)
+    full = read_all(tmp_path / "full.safetensors")
+    assert same(read_all(tmp_path / "small.safetensors"), {n: t.astype(type_) for n, t in full.items()})
+    assert report.options == {"dtype": dtype}
+
+
+def test_a_small_dtype_comes_back_as_float32(lite0: Path, tmp_path: Path) -> None:
+    effconvert.convert(lite0, tmp_path / "small.safetensors", dtype="bfloat16")
+    effconvert.convert(tmp_path / "small.safetensors", tmp_path / "back", to="tf-official", names="average")
+    returned = read_all(tmp_path / "back")
+    assert {tensor.dtype for name, tensor in returned.items() if name != "global_step"} == {np.dtype(np.float32)}
+
+
+def test_a_value_beyond_float16_is_an_error(lite0_tensors: Tensors, tmp_path: Path) -> None:
+    name = "efficientnet-lite0/head/dense/bias" + AVERAGE
+    folder = write_checkpoint(tmp_path / "large", lite0_tensors | {name: np.linspace(0, 1e5, 1000, dtype=np.float32)})
+    with pytest.raises(NumericMismatch, match=r"head.fc.bias: 100000.0 does not fit float16; bfloat16"):
+        effconvert.convert(folder, tmp_path / "x.safetensors", dtype="float16")
+    assert not (tmp_path / "x.safetensors").exists()
+
+
+def test_the_background_class_is_dropped_on_request(tmp_path: Path) -> None:
+    folder, tensors = random_checkpoint(tmp_path / "edge", "edgetpu-s")
+    report = effconvert.convert(folder, tmp_path / "x.safetensors", drop_background_class=True)
+    bias = tensors["efficientnet-edgetpu-S/head/dense/bias" + AVERAGE]
+    assert np.array_equal(read_all(tmp_path / "x.safetensors")["head.fc.bias"], bias[1:])
+    assert report.facts["classes"] == 1000
+    assert report.options == {"drop_background_class": True}
+    assert effconvert.load_model(tmp_path / "x.safetensors").facts.classes == 1000
+
+
+def test_a_classifier_without_background_has_none_to_drop(lite0: Path, tmp_path: Path) -> None:
+    with pytest.raises(LayoutMismatch, match="is for classifiers of 1001 classes, this has 1000"):
+        effconvert.convert(lite0, tmp_path / "x.safetensors", drop_background_class=True)
+
+
+@pytest.mark.parametrize("facts", [{"classes": 7}, {"classes": 0}, {"classes": 0, "head_conv": False}])
+def test_other_heads_are_recognised_and_come_back(tmp_path: Path, facts: dict[str, object]) -> None:
+    folder, tensors = random_checkpoint(tmp_path / "own", "lite0", facts)
+    report = effconvert.convert(folder, tmp_path / "x.safetensors")
+    assert {name: report.facts[name] for name in facts} == facts
+    effconvert.convert(tmp_path / "x.safetensors", tmp_path / "back", to="tf-official", names="average")
+    returned = read_all(tmp_path / "back")
+    del returned["global_step"]
+    assert same(returned, tensors)
+
+
+def test_another_scope_is_found_and_told(lite0_tensors: Tensors, tmp_path: Path) -> None:
+    renamed = {name.replace("efficientnet-lite0/", "my/backbone/"): t for name, t in lite0_tensors.items()}
+    report = effconvert.convert(write_checkpoint(tmp_path / "own", renamed), tmp_path / "x.safetensors")
+    assert report.variant == "lite0"
+    assert any("stand under 'my/backbone/'" in caution for caution in report.cautions)
+
+
+def test_facts_that_a_user_gives_are_recorded(tmp_path: Path) -> None:
+    folder, _ = random_checkpoint(tmp_path / "edge", "edgetpu-s")
+    report = effconvert.convert(folder, tmp_path / "x.safetensors", facts={"fused_stride": "expand"})
+    assert report.facts["fused_stride"] == "expand"
+    assert effconvert.load_model(tmp_path / "x.safetensors").facts.fused_stride == "expand"
+
+
+def test_facts_cannot_gainsay_the_tensors(lite0: Path, tmp_path: Path) -> None:
+    with pytest.raises(LayoutMismatch, match="its tensors tell classes=1000"):
+        effconvert.convert(lite0, tmp_path / "x.safetensors", facts={"classes": "10"})
+
+
+def test_facts_that_tensorflows_network_cannot_have_are_refused(lite0: Path, tmp_path: Path) -> None:
+    effconvert.convert(lite0, tmp_path / "x.safetensors", facts={"padding": "symmetric", "bn_eps": "1e-5"})
+    with pytest.raises(LayoutMismatch) as caught:
+        effconvert.convert(tmp_path / "x.safetensors", tmp_path / "back", to="tf-official")
+    assert "padding is symmetric, the layout's network has tf-same" in str(caught.value)
+    assert "bn_eps is 1e-05, the layout's network has 0.001" in str(caught.value)
+
+
+def test_constant_kernels_are_warned_of(lite0_tensors: Tensors, tmp_path: Path) -> None:
+    name = "efficientnet-lite0/blocks_4/conv2d/kernel" + AVERAGE
+    folder = write_checkpoint(tmp_path / "odd", lite0_tensors | {name: np.zeros_like(lite0_tensors[name])})
+    report = effconvert.convert(folder, tmp_path / "x.safetensors")
+    assert report.strange == (f"blocks.4.expand.conv.weight <- {name}: every value is 0.0",)
+
+
+@pytest.mark.parametrize("position", [-1, 600, 1000])
+def test_a_converted_file_that_was_changed_is_refused(lite0: Path, tmp_path: Path, position: int) -> None:
+    path = tmp_path / "x.safetensors"
+    effconvert.convert(lite0, path)
+    content = bytearray(path.read_bytes())
+    content[position] ^= 1
+    path.write_bytes(content)
+    with pytest.raises((UnreadableCheckpoint, LayoutMismatch)):
+        effconvert.convert(path, tmp_path / "back", to="tf-official")
+    with pytest.raises((UnreadableCheckpoint, LayoutMismatch)):
+        effconvert.load_model(path)
+
+
+def test_perturbing_one_source_tensor_changes_one_target(lite0_tensors: Tensors, tmp_path: Path) -> None:
+    moves = compile_moves(LAYOUT, VARIANTS["lite0"])
+    before = {move.target: move.apply(lite0_tensors[move.source + AVERAGE]).tobytes() for move in moves}
+    for perturbed in moves[:: len(moves) // 40]:
+        tensors = lite0_tensors | {perturbed.source + AVERAGE: lite0_tensors[perturbed.source + AVERAGE] + 1}
+        after = {move.target: move.apply(tensors[move.source + AVERAGE]).tobytes() for move in moves}
+        assert [name for name in before if before[name] != after[name]] == [perturbed.target]
