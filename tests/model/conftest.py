@@ -1,14 +1,20 @@
-"""Makes the helpers in tests/ importable, and random numbers the same in every run."""
+"""Makes every run of these tests the same."""
 
-import sys
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 
 @pytest.fixture(autouse=True)
-def _fixed_seed():
+def _fixed_seed() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """Layers this small only wait for a second thread, for minutes where other processes have the cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
