@@ -24,8 +24,8 @@ _ALIGNMENT = 64
 _LOCAL_HEADER = 30
 _LARGEST_PICKLE = 64 << 20
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-# What zipfile lets through on archives made to break it, RecursionError (a RuntimeError) for nested JSON.
-_ZIP_FAILURES = (zipfile.BadZipFile, EOFError, OSError, KeyError, OverflowError, RuntimeError, struct.error)
+# What zipfile and json let through on archives made to break them, such as UnicodeDecodeError and RecursionError.
+_FAILURES = (zipfile.BadZipFile, EOFError, OSError, KeyError, OverflowError, RuntimeError, ValueError, struct.error)
 
 _CODES = {dtype: code for code, dtype in STORAGES.items()}
 
@@ -57,9 +57,9 @@ class TorchCheckpoint(Checkpoint):
         except UnreadableCheckpoint:
             self.close()
             raise
-        except (*_ZIP_FAILURES, ValueError) as error:
+        except _FAILURES as error:
             self.close()
-            raise UnreadableCheckpoint(f"{path}: not a file that torch.save wrote whole: {error}") from error
+            raise UnreadableCheckpoint(f"{path}: not a file that torch.save wrote whole: {str(error)[:500]}") from error
         self.tensors = {
             name: TensorInfo(name, tensor.shape, tensor.storage.dtype) for name, tensor in self._tensors.items()
         }
@@ -89,8 +89,8 @@ class TorchCheckpoint(Checkpoint):
             raise UnreadableCheckpoint(f"{self.path}: record {name} has not the {info.file_size:,} bytes it declares")
         try:
             data = self._archive.read(info)
-        except _ZIP_FAILURES as error:
-            raise UnreadableCheckpoint(f"{self.path}: record {name} is damaged: {error}") from error
+        except _FAILURES as error:
+            raise UnreadableCheckpoint(f"{self.path}: record {name} is damaged: {str(error)[:500]}") from error
         if len(data) != info.file_size:
             raise UnreadableCheckpoint(f"{self.path}: record {name} ends {info.file_size - len(data):,} bytes early")
         return data
