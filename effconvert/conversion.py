@@ -12,14 +12,15 @@ from typing import Any
 from effconvert.atomic import check_output, new_file, new_folder
 from effconvert.canonical import is_trainable
 from effconvert.description import digest
-from effconvert.errors import LayoutMismatch, OutputProblem
+from effconvert.errors import LayoutMismatch, OutputProblem, listing
 from effconvert.formats import Checkpoint, open_checkpoint
-from effconvert.formats.safetensors import write_safetensors
+from effconvert.formats.safetensors import FORMAT as SAFETENSORS
+from effconvert.formats.safetensors import library_problems, write_safetensors
 from effconvert.formats.tensorflow import write_bundle
 from effconvert.formats.torch import write_torch
 from effconvert.identification import CANONICAL
 from effconvert.plan import DTYPES, NAMES, Options, Plan, make_plan
-from effconvert.transfer import Progress, Transfer, check_digest, check_written, start_hashing
+from effconvert.transfer import Progress, Transfer, check_digest, start_hashing, written_problems
 
 BUNDLE_PREFIX = "model.ckpt"
 _WRITERS = {".safetensors": write_safetensors, ".pth": write_torch, ".pt": write_torch}
@@ -153,8 +154,13 @@ def _write_bundle_folder(output: Path, force: bool, plan: Plan, transfer: Transf
 
 
 def _read_back(path: Path, plan: Plan, transfer: Transfer) -> None:
+    """Read `path` by our reader, and a safetensors header by the library as well."""
     with open_checkpoint(path) as written:
-        check_written(written, plan.infos, transfer.checksums)
+        problems = written_problems(written, plan.infos, transfer.checksums)
+        if written.format == SAFETENSORS:
+            problems += library_problems(path, plan.infos, written.metadata)
+    if problems:
+        raise OutputProblem(listing(f"{path}: what was written does not read back:", problems))
 
 
 def _report(

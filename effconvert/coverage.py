@@ -29,8 +29,9 @@ def check_coverage(checkpoint: Checkpoint, identity: Identity, want_raw: bool = 
     moves = taking(identity.layout, taken, identity.moves) if identity.layout else list(identity.moves)
     left_behind = dict(checkpoint.skipped)
     problems = [*_move_problems(checkpoint, identity, moves, taken)]
+    other_set = _other_set(identity, taken)
     for name in checkpoint.tensors.keys() - {move.source for move in moves}:
-        reason = _reason(identity, name, taken)
+        reason = other_set.get(name) or (identity.layout and is_left_behind(identity.layout, name))
         if reason:
             left_behind[name] = reason
         else:
@@ -56,12 +57,8 @@ def _move_problems(checkpoint: Checkpoint, identity: Identity, moves: Sequence[M
             yield f"{move.target} <- {move.source}: dtype {info.dtype}, expected a floating-point one"
 
 
-def _reason(identity: Identity, name: str, taken: str) -> str:
-    layout = identity.layout
-    if layout is None:
-        return ""
-    known = {move.source for move in identity.moves}
-    averaged = {average: base for base, average in identity.sets.averages.items()}
-    if averaged.get(name, name) in known:
-        return "raw weights; their averages are taken" if taken == AVERAGES else "averages; the raw weights are taken"
-    return is_left_behind(layout, name)
+def _other_set(identity: Identity, taken: str) -> dict[str, str]:
+    """Return the tensors of the set that is not taken, with the reason."""
+    reason = "raw weights; their averages are taken" if taken == AVERAGES else "averages; the raw weights are taken"
+    names = identity.sets.of(RAW if taken == AVERAGES else AVERAGES)
+    return {names[move.source]: reason for move in identity.moves if move.source in names}

@@ -1,7 +1,7 @@
 """Finds out which layout, variant and facts a checkpoint has, from the names and shapes of its tensors."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
@@ -58,7 +58,7 @@ def identify(checkpoint: Checkpoint, variant: str | None = None, facts: Mapping[
     """
     description = read_description(checkpoint.metadata, str(checkpoint.path))
     shapes = {name: info.shape for name, info in checkpoint.tensors.items()}
-    found = _own(description, shapes) if description else max(_readings(shapes), key=_explained)
+    found = _own(description, shapes) if description else _nearest(_readings(shapes))
     if _explained(found) < 0 or found.missing == len(found.moves):
         raise LayoutMismatch(f"{checkpoint.path}: {_unknown_names(checkpoint)}")
     if variant is not None:
@@ -91,7 +91,19 @@ def _insist(checkpoint: Checkpoint, found: Identity, variant: Variant, shapes: M
             f"{checkpoint.path}: is {found.variant.name} (all {len(found.moves):,} of its tensors match), "
             f"not {variant.name}; give --variant {found.variant.name} or leave it out"
         )
-    return max((reading for reading in _readings(shapes) if reading.variant == variant), key=_explained)
+    return _nearest(reading for reading in _readings(shapes) if reading.variant == variant)
+
+
+def _nearest(readings: Iterable[Identity]) -> Identity:
+    """Return the reading that explains most, which is the first that explains everything."""
+    best = None
+    for reading in readings:
+        if reading.exact:
+            return reading
+        if best is None or _explained(reading) > _explained(best):
+            best = reading
+    assert best is not None
+    return best
 
 
 def _explained(identity: Identity) -> int:
@@ -104,21 +116,26 @@ def _readings(shapes: Mapping[str, Shape]) -> Iterator[Identity]:
         bases = {base: shapes[name] for base, name in (*sets.raw.items(), *sets.averages.items())}
         for base in [base for base in bases if is_left_behind(layout, base)]:
             del bases[base]
-        for name in layout.variants:
-            yield _reading(layout, VARIANTS[name], sets, bases)
+        root = _root(layout, bases)
+        for name in _likely_first(layout, root):
+            yield _reading(layout, VARIANTS[name], sets, bases, root)
     for variant in VARIANTS.values():
         if "stem.conv.weight" in shapes:
             facts = _facts_in(default_facts(variant), variant, shapes, {name: name for name in shapes})
             yield _canonical_reading(variant, facts, shapes, None)
 
 
-def _reading(layout: Layout, variant: Variant, sets: WeightSets, bases: Mapping[str, Shape]) -> Identity:
-    facts = layout.facts_of(variant.name, default_facts(variant))
-    moves = compile_moves(layout, variant, facts, root="")
-    root = _root(moves, bases) or layout.root.replace("{variant}", layout.variants[variant.name])
-    names = {move.target: root + move.source for move in moves}
-    facts = _facts_in(facts, variant, bases, names)
-    moves = compile_moves(layout, variant, facts, root)
+def _reading(
+    layout: Layout, variant: Variant, sets: WeightSets, bases: Mapping[str, Shape], root: str | None
+) -> Identity:
+    """Return the file read as `variant`; `root` is the scope that was found in it."""
+    if root is None:
+        root = own_root(layout, variant)
+    assumed = layout.facts_of(variant.name, default_facts(variant))
+    moves = compile_moves(layout, variant, assumed, root)
+    facts = _facts_in(assumed, variant, bases, {move.target: move.source for move in moves})
+    if facts != assumed:
+        moves = compile_moves(layout, variant, facts, root)
     missing, unknown = _count(moves, bases)
     return Identity(layout, variant, facts, root, sets, tuple(moves), missing, unknown)
 
@@ -137,11 +154,21 @@ def _count(moves: list[Move], bases: Mapping[str, Shape]) -> tuple[int, int]:
     return missing, len(bases.keys() - {move.source for move in moves})
 
 
-def _root(moves: list[Move], bases: Mapping[str, Shape]) -> str:
-    """Return the scope under which the file has the stem's kernel: users name their own."""
-    stem = next(move.source for move in moves if move.target == "stem.conv.weight")
-    roots = [base.removesuffix(stem) for base in bases if base.endswith(stem)]
-    return min(roots, key=len, default="")
+def own_root(layout: Layout, variant: Variant) -> str:
+    """Return the scope under which `layout` itself writes `variant`."""
+    return layout.root.replace("{variant}", layout.variants[variant.name])
+
+
+def _root(layout: Layout, bases: Mapping[str, Shape]) -> str | None:
+    """Return the scope under which the file has the stem's kernel, None where it has none: users name their own."""
+    any_variant = VARIANTS[next(iter(layout.variants))]
+    stem = next(move.source for move in compile_moves(layout, any_variant, root="") if "stem.conv" in move.target)
+    return min((base.removesuffix(stem) for base in bases if base.endswith(stem)), key=len, default=None)
+
+
+def _likely_first(layout: Layout, root: str | None) -> list[str]:
+    """Return the layout's variants, the one that the scope names first."""
+    return sorted(layout.variants, key=lambda name: own_root(layout, VARIANTS[name]) != root)
 
 
 def _facts_in(facts: Facts, variant: Variant, shapes: Mapping[str, Shape], names: Mapping[str, str]) -> Facts:

@@ -17,7 +17,7 @@ class Inspection:
     """A checkpoint seen from outside.
 
     layout, variant: None where no layout is near, and `note` says what the names look like. problems: how many tensors
-    the layout lacks or does not know. sets: {set of weights: number of tensors}. parameters: trainable values of the
+    the layout lacks or does not know. sets: {set of weights: its tensors and their bytes}. parameters: trainable values of the
     network. others: {why a tensor is no weight: how many}.
     """
 
@@ -30,7 +30,7 @@ class Inspection:
     note: str
     missing: int
     unknown: int
-    sets: dict[str, int]
+    sets: dict[str, dict[str, int]]
     others: dict[str, int]
     parameters: int | None
     facts: dict[str, Any] | None
@@ -61,7 +61,7 @@ def inspect(path: str | Path) -> Inspection:
             note=note,
             missing=identity.missing if identity else 0,
             unknown=identity.unknown if identity else 0,
-            sets=_sets(identity) if identity else {},
+            sets=_sets(checkpoint, identity) if identity else {},
             others=_others(checkpoint, identity),
             parameters=_parameters(identity.moves) if identity else None,
             facts=identity.facts.to_dict() if identity else None,
@@ -71,12 +71,15 @@ def inspect(path: str | Path) -> Inspection:
         )
 
 
-def _sets(identity: Identity) -> dict[str, int]:
-    sources = {move.source for move in identity.moves}
-    counts = {name: len(sources & identity.sets.of(name).keys()) for name in ("averages", "raw")}
-    if identity.layout is None:
-        return {"weights": counts["raw"]}
-    return {name: count for name, count in counts.items() if count}
+def _sets(checkpoint: Checkpoint, identity: Identity) -> dict[str, dict[str, int]]:
+    result = {}
+    for name in ("averages", "raw"):
+        files = identity.sets.of(name)
+        sizes = [checkpoint.tensors[files[move.source]].nbytes for move in identity.moves if move.source in files]
+        if sizes:
+            shown = name if identity.layout else "weights"
+            result[shown] = {"tensors": len(sizes), "nbytes": sum(sizes)}
+    return result
 
 
 def _others(checkpoint: Checkpoint, identity: Identity | None) -> dict[str, int]:

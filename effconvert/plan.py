@@ -12,7 +12,7 @@ from effconvert.description import Description
 from effconvert.errors import LayoutMismatch, listing
 from effconvert.facts import Facts
 from effconvert.formats.checkpoint import BFLOAT16, Checkpoint, TensorInfo
-from effconvert.identification import CANONICAL, Identity, identify
+from effconvert.identification import CANONICAL, Identity, identify, own_root
 from effconvert.layout import find_layout
 from effconvert.map_language import Fill
 from effconvert.moves import Move, compile_moves, compose, dropping_background_class, identity_moves, invert
@@ -170,9 +170,9 @@ def _cautions(identity: Identity, coverage: Coverage, facts: Facts, target: str,
         said.append("the file carries no facts; those of the official network are assumed (--facts changes them)")
     if layout and options.weights is None and identity.variant.name in [f"b{n}" for n in range(9)]:
         said.append("which training these weights come from is not known (--weights); AdvProp's want another recipe")
-    own_root = layout.root.replace("{variant}", layout.variants[identity.variant.name]) if layout else ""
-    if identity.root != own_root:
-        said.append(f"the tensors stand under {identity.root!r} instead of {own_root!r}")
+    if layout and identity.root != own_root(layout, identity.variant):
+        expected = own_root(layout, identity.variant)
+        said.append(f"the tensors stand under {identity.root!r} instead of {expected!r}")
     if any(block.fused for block in blocks(identity.variant)) and target != CANONICAL:
         said.append(
             f"a TensorFlow file does not record fused_stride, which is {facts.fused_stride} here; "

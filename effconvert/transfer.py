@@ -9,7 +9,7 @@ import crc32c
 import numpy as np
 
 from effconvert.description import digest
-from effconvert.errors import NumericMismatch, OutputProblem, UnreadableCheckpoint, listing
+from effconvert.errors import NumericMismatch, UnreadableCheckpoint
 from effconvert.formats.checkpoint import Array, Checkpoint, DataFile, TensorInfo, as_bytes
 from effconvert.plan import Plan
 
@@ -86,11 +86,8 @@ def sha256(path: Path) -> str:
         file.close()
 
 
-def check_written(written: Checkpoint, infos: Sequence[TensorInfo], checksums: Mapping[str, int]) -> None:
-    """Compare what was written, read back by the format's own reader, with what was meant.
-
-    Raises OutputProblem with every difference.
-    """
+def written_problems(written: Checkpoint, infos: Sequence[TensorInfo], checksums: Mapping[str, int]) -> list[str]:
+    """Return where what was written, read back by the format's own reader, is not what was meant."""
     meant = {info.name: info for info in infos}
     problems = [f"{name}: not there" for name in meant.keys() - written.tensors.keys()]
     problems += [f"{name}: not meant to be there" for name in written.tensors.keys() - meant.keys()]
@@ -99,8 +96,7 @@ def check_written(written: Checkpoint, infos: Sequence[TensorInfo], checksums: M
             problems.append(f"{name}: {info.dtype} {info.shape}, meant {meant[name].dtype} {meant[name].shape}")
         elif name in meant and crc32c.crc32c(as_bytes(written.read(name))) != checksums[name]:
             problems.append(f"{name}: other values than were written")
-    if problems:
-        raise OutputProblem(listing(f"{written.path}: what was written does not read back:", problems))
+    return problems
 
 
 def check_digest(checkpoint: Checkpoint) -> None:

@@ -136,7 +136,7 @@ def test_inspect_tells_what_a_checkpoint_holds(run: Callable[..., Ran], b0: Path
     ran = run("inspect", b0)
     assert "TensorFlow V2 checkpoint" in ran.out
     assert "tf-official, under efficientnet-b0/" in ran.out
-    assert "311 averages, 311 raw" in ran.out
+    assert "311 averages (21.3 MB), 311 raw (21.3 MB)" in ran.out
     assert "… and 615 more" in ran.out
     assert len(run("inspect", b0, "--tensors").out.splitlines()) > 623
 
@@ -149,7 +149,8 @@ def test_inspect_tells_what_a_converted_file_says_of_itself(run: Callable[..., R
 
 def test_inspect_json_has_every_tensor(run: Callable[..., Ran], b0: Path) -> None:
     found = json.loads(run("inspect", b0, "--json").out)
-    assert (found["variant"], found["sets"], len(found["tensors"])) == ("b0", {"averages": 311, "raw": 311}, 623)
+    held = {"tensors": 311, "nbytes": 4 * 5330564}
+    assert (found["variant"], found["sets"], len(found["tensors"])) == ("b0", {"averages": held, "raw": held}, 623)
     assert {"name": "global_step", "shape": [], "dtype": "int64"} in found["tensors"]
 
 

@@ -57,7 +57,8 @@ def _identity_pairs(found: "Inspection") -> list[tuple[str, str]]:
         root = f", under {found.root}" if found.root else ""
         pairs.append(("layout", f"{found.layout}{root}{wrong}"))
         pairs.append(("variant", f"{found.variant}, {found.parameters:,} parameters"))
-        pairs.append(("weights", ", ".join(f"{count:,} {name}" for name, count in found.sets.items())))
+        sets = [f"{held['tensors']:,} {name} ({size_text(held['nbytes'])})" for name, held in found.sets.items()]
+        pairs.append(("weights", ", ".join(sets)))
         pairs.append(("facts", facts_text(found.facts or {})))
     pairs += [("besides", f"{count:,} {reason}") for reason, count in found.others.items()]
     pairs.append(("tensors", f"{len(found.tensors):,}, {size_text(found.nbytes)}"))

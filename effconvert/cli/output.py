@@ -75,15 +75,22 @@ def print_report(report: "Report", as_json: bool, quiet: bool) -> None:
 
 
 @contextmanager
-def progress_bar(what: str, quiet: bool) -> Iterator[Callable[[int, int | None], None] | None]:
-    """Give a function to be called with (bytes done, bytes in all); None when there is no terminal to draw on."""
+def progress_bars(quiet: bool) -> Iterator[Callable[[str], Callable[[int, int | None], None] | None]]:
+    """Give a function that begins a bar of the given name and returns what to call with (bytes done, bytes in all).
+
+    It returns None when there is no terminal to draw on.
+    """
     if quiet or not sys.stderr.isatty():
-        yield None
+        yield lambda name: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
     columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(what, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+        def begin(name: str) -> Callable[[int, int | None], None]:
+            task = progress.add_task(name, total=None, visible=False)
+            return lambda done, total: progress.update(task, completed=done, total=total, visible=True)
+
+        yield begin

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from effconvert.cli.options import force_option, json_option, path_argument, quiet_option
-from effconvert.cli.output import print_report, progress_bar
+from effconvert.cli.output import print_report, progress_bars
 
 
 @click.command("pt2tf")
@@ -31,6 +31,6 @@ def command(file: Path, out: Path, names: str, force: bool, as_json: bool, quiet
     """
     from effconvert.conversion import convert
 
-    with progress_bar("converting", quiet or as_json) as progress:
-        report = convert(file, out, to="tf-official", names=names, force=force, progress=progress)
+    with progress_bars(quiet or as_json) as bar:
+        report = convert(file, out, to="tf-official", names=names, force=force, progress=bar("converting"))
     print_report(report, as_json, quiet)

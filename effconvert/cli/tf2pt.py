@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from effconvert.cli.options import force_option, json_option, quiet_option
-from effconvert.cli.output import print_report, progress_bar
+from effconvert.cli.output import print_report, progress_bars
 
 
 @click.command("tf2pt")
@@ -64,10 +64,11 @@ def command(
         "drop_background_class": drop_background_class,
         "force": force,
     }
-    with progress_bar("converting", quiet or as_json) as progress:
+    with progress_bars(quiet or as_json) as bar:
         if checkpoint:
-            report = convert_checkpoint(checkpoint, out, variant=variant, progress=progress, **options)
+            report = convert_checkpoint(checkpoint, out, variant=variant, progress=bar("converting"), **options)
         else:
             assert variant
-            report = convert_published(variant, out, downloading=progress, progress=progress, **options)
+            options |= {"downloading": bar("downloading"), "progress": bar("converting")}
+            report = convert_published(variant, out, **options)
     print_report(report, as_json, quiet)

@@ -88,6 +88,24 @@ def write_safetensors(
     file.write(content.encode())
 
 
+def library_problems(path: Path, infos: Sequence[TensorInfo], metadata: Mapping[str, str]) -> list[str]:
+    """Return where the safetensors library, reading the header of `path`, disagrees with what was meant."""
+    import safetensors
+
+    problems = []
+    with safetensors.safe_open(path, "np") as file:
+        if set(file.keys()) != {info.name for info in infos}:
+            return ["the safetensors library finds other tensors"]
+        for info in infos:
+            view = file.get_slice(info.name)
+            found = (tuple(view.get_shape()), view.get_dtype())
+            if found != (info.shape, _CODES[info.dtype]):
+                problems.append(f"{info.name}: the safetensors library finds {found[1]} {found[0]}")
+        if file.metadata() != dict(metadata):
+            problems.append("the safetensors library finds other metadata")
+    return problems
+
+
 def is_safetensors(start: bytes, size: int) -> bool:
     """Return whether a file of `size` bytes that begins with `start` (16 bytes) has the form of a safetensors file."""
     length = int.from_bytes(start[:8], "little")
