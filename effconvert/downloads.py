@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import re
+import socket
 import ssl
 import time
 import urllib.error
@@ -228,6 +229,8 @@ def _described(url: str, error: Exception, timeout: float) -> Exception:
     reason = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(reason, ssl.SSLCertVerificationError):
         return _unavailable(url, f"the server's certificate is not trusted ({reason.verify_message})")
+    if isinstance(reason, socket.gaierror):  # waiting does not bring a network
+        return _unavailable(url, f"no network, or the server's name is not known to it ({reason.strerror})")
     if isinstance(reason, TimeoutError):
         return _Interrupted(f"no answer for {timeout:g} s")
     if isinstance(reason, http.client.IncompleteRead):

@@ -16,9 +16,9 @@ from effconvert.moves import Move
 class Inspection:
     """A checkpoint seen from outside.
 
-    layout, variant: None where no layout is near, and `note` says what the names look like. problems: how many tensors
-    the layout lacks or does not know. sets: {set of weights: its tensors and their bytes}. parameters: trainable values of the
-    network. others: {why a tensor is no weight: how many}.
+    layout, variant: None where no layout is near, and `note` says what the names look like. missing, unknown: how many
+    tensors the layout wants and the file lacks, and the other way round. sets: {set of weights: its tensors and their
+    bytes}. parameters: trainable values of the network. others: {why a tensor is no weight: how many}.
     """
 
     path: str

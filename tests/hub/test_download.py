@@ -215,3 +215,9 @@ def test_a_disk_that_cannot_be_written_is_not_taken_for_the_network(server: Serv
     (tmp_path / "b0.tar.gz.part.json").mkdir()
     with pytest.raises(OutputProblem, match="EFFCONVERT_CACHE"):
         get(server, tmp_path)
+
+
+def test_without_a_network_nobody_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail("waited"))
+    with pytest.raises(Unavailable, match="no network, or the server's name is not known to it .*--checkpoint"):
+        download("http://no-such-host.invalid/x.tar.gz", tmp_path / "x.tar.gz")
