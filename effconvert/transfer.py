@@ -1,6 +1,5 @@
 """Moves tensors one at a time, checks their values and checksums on the way, and reads the output back."""
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -10,10 +9,10 @@ import numpy as np
 
 from effconvert.description import digest
 from effconvert.errors import NumericMismatch, UnreadableCheckpoint
-from effconvert.formats.checkpoint import Array, Checkpoint, DataFile, TensorInfo, as_bytes
+from effconvert.formats.checkpoint import Array, Checkpoint, TensorInfo, as_bytes
+from effconvert.hub import file_sha256
 from effconvert.plan import Plan
 
-_PIECE = 4 << 20
 # Kernels and scales that are all alike: never in trained weights. Biases may be: a BatchNorm's begin at zero.
 _CONSTANT_IS_STRANGE = (".conv.weight", ".fc.weight", ".bn.weight", ".bn.bias", ".reduce.weight", ".expand.weight")
 
@@ -46,6 +45,7 @@ class Transfer:
                 array = np.array(self.plan.fill[info.name].value, info.dtype)
             self.checksums[info.name] = crc32c.crc32c(as_bytes(array))
             yield array
+            del array  # before the next is read
             done += info.nbytes
             if self.progress:
                 self.progress(done, total)
@@ -71,19 +71,7 @@ class Transfer:
 def start_hashing(files: Sequence[Path]) -> tuple[ThreadPoolExecutor, Future[dict[str, str]]]:
     """Begin to compute {file name: SHA-256} in a thread of its own, beside the transfer."""
     executor = ThreadPoolExecutor(1)
-    return executor, executor.submit(lambda: {file.name: sha256(file) for file in files})
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, read in pieces."""
-    file = DataFile(path)
-    try:
-        total = hashlib.sha256()
-        for offset in range(0, file.size, _PIECE):
-            total.update(file.read(offset, min(_PIECE, file.size - offset)))
-        return total.hexdigest()
-    finally:
-        file.close()
+    return executor, executor.submit(lambda: {file.name: file_sha256(file) for file in files})
 
 
 def written_problems(written: Checkpoint, infos: Sequence[TensorInfo], checksums: Mapping[str, int]) -> list[str]:

@@ -4,7 +4,7 @@ import math
 import os
 import stat
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,6 +136,17 @@ def check_shape(shape: Shape, dtype: np.dtype[Any]) -> None:
         raise ValueError(f"a tensor has {len(shape):,} axes")
     if any(size < 0 for size in shape) or math.prod(size for size in shape if size) * dtype.itemsize > _MOST_BYTES:
         raise ValueError(f"a tensor has shape {tuple(shape)}")
+
+
+def contents(infos: Iterable[TensorInfo], arrays: Iterable[Array]) -> Iterator[tuple[TensorInfo, memoryview]]:
+    """Yield each info with the bytes of its array, good until the next is asked for: no two tensors stay in memory."""
+    arrays = iter(arrays)
+    for info in infos:
+        data = as_bytes(next(arrays))
+        yield info, data
+        data.release()
+    for _ in arrays:
+        raise ValueError("there are more arrays than infos")
 
 
 def check_name(name: str, path: Path) -> str:

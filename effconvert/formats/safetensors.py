@@ -23,9 +23,9 @@ from effconvert.formats.checkpoint import (
     Shape,
     TensorInfo,
     as_array,
-    as_bytes,
     check_name,
     check_shape,
+    contents,
 )
 
 FORMAT = "safetensors"
@@ -80,8 +80,8 @@ def write_safetensors(
     content = json.dumps(header, separators=(",", ":"), ensure_ascii=False)
     content += " " * (-len(content.encode()) % 8)
     file.write(len(content.encode()).to_bytes(8, "little") + content.encode())
-    for _, array in zip(infos, arrays, strict=True):
-        file.write(as_bytes(array))
+    for _, data in contents(infos, arrays):
+        file.write(data)
     for placeholder, text in late().items():
         content = content.replace(placeholder, text)
     file.seek(8)

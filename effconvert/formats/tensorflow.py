@@ -22,9 +22,9 @@ from effconvert.formats.checkpoint import (
     Shape,
     TensorInfo,
     as_array,
-    as_bytes,
     check_name,
     check_shape,
+    contents,
 )
 from effconvert.formats.leveldb_table import TableError, masked, read_table, write_table
 from effconvert.formats.protobuf import WireError, as_signed, bytes_field, fields, fixed32_field, number_field
@@ -185,8 +185,7 @@ def write_bundle(data: BinaryIO, index: BinaryIO, infos: Sequence[TensorInfo], a
     header = number_field(1, 1) + bytes_field(3, number_field(1, 1))
     entries = [(b"", header)]
     offset = 0
-    for info, array in zip(infos, arrays, strict=True):
-        content = as_bytes(array)
+    for info, content in contents(infos, arrays):
         data.write(content)
         dims = b"".join(bytes_field(2, number_field(1, size)) for size in info.shape)
         entry = number_field(1, _CODES[info.dtype]) + bytes_field(2, dims) + number_field(4, offset)

@@ -15,7 +15,7 @@ from typing import BinaryIO
 import numpy as np
 
 from effconvert.errors import UnreadableCheckpoint
-from effconvert.formats.checkpoint import Array, Checkpoint, Late, Shape, TensorInfo, as_bytes, check_name
+from effconvert.formats.checkpoint import Array, Checkpoint, Late, Shape, TensorInfo, check_name, contents
 from effconvert.formats.torch_pickle import STORAGES, PickleError, Tensor, load
 
 FORMAT = "PyTorch zip"
@@ -116,8 +116,8 @@ def write_torch(
         _add(archive, ".format_version", b"1")
         _add(archive, ".storage_alignment", str(_ALIGNMENT).encode())
         _add(archive, "byteorder", b"little")
-        for key, (_, array) in enumerate(zip(infos, arrays, strict=True)):
-            _add(archive, f"data/{key}", as_bytes(array))
+        for key, (_, data) in enumerate(contents(infos, arrays)):
+            _add(archive, f"data/{key}", data)
         _add(archive, "version", b"3\n")
         content = json.dumps(dict(metadata), sort_keys=True, ensure_ascii=False)
         for placeholder, text in late().items():
