@@ -11,6 +11,8 @@ import tensorflow as tf
 
 from effconvert import open_checkpoint
 
+BLOCK = 262144  # bytes of the index after which TensorFlow begins a new block
+
 
 def save(folder: Path, tensors: Mapping[str, np.ndarray]) -> Path:
     """Write `tensors` in the order of their names as `folder`/model.ckpt with TensorFlow's SaveV2; return `folder`."""
@@ -35,6 +37,13 @@ def read_with_effconvert(path: Path) -> dict[str, np.ndarray]:
     """Return {name: value} of all that effconvert reads in the checkpoint at `path`."""
     with open_checkpoint(path) as checkpoint:
         return {name: checkpoint.read(name) for name in checkpoint.tensors}
+
+
+def many_tensors() -> dict[str, np.ndarray]:
+    """Enough tensors under names that share little, for an index of more than three blocks."""
+    random = np.random.RandomState(2)
+    names = [random.bytes(60).hex() for _ in range(6000)]
+    return {f"scope/{name}": random.normal(size=number % 4).astype(np.float32) for number, name in enumerate(names)}
 
 
 def differences(found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> list[str]:
