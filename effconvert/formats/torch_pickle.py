@@ -211,7 +211,7 @@ def _rebuild_tensor(
         raise PickleError(f"a tensor of shape {shape} reaches over its storage of {storage.count:,}")
     # The stride of an axis of size 1 or 0 is never used and may be any number.
     used = tuple(stride if size > 1 else 0 for size, stride in zip(shape, strides, strict=True))
-    return Tensor(storage, min(offset, storage.count), cast(Shape, shape), used)
+    return Tensor(storage, offset, cast(Shape, shape), used)
 
 
 # All that a pickle may name. Nothing can be added to it from outside, and no option turns it off.

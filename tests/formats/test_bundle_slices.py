@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from effconvert.formats import open_checkpoint
 from effconvert.formats.tensor_slices import Extent, slice_key
 
 from . import bundles
@@ -35,6 +36,11 @@ def test_slices_are_joined(tmp_path: Path, extents: tuple[Extent, ...]) -> None:
 def test_slices_along_two_axes_are_joined(tmp_path: Path) -> None:
     quarters = [((row, 2), (column, 3)) for row in (0, 2) for column in (0, 3)]
     assert read_all(bundles.write_sliced(tmp_path, (4, 6), pieces(*quarters))) == {"kernel": bits(VALUES)}
+
+
+def test_what_was_joined_cannot_be_written_to(tmp_path: Path) -> None:
+    with open_checkpoint(bundles.write_sliced(tmp_path, (4, 6), pieces(LEFT, RIGHT))) as checkpoint:
+        assert not checkpoint.read("kernel").flags.writeable
 
 
 def test_a_damaged_slice_is_named(tmp_path: Path) -> None:

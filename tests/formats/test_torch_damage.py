@@ -78,6 +78,13 @@ def test_a_record_that_is_shorter_than_it_declares_is_refused(tmp_path: Path, fi
     assert "record data/0" in refusal(path)
 
 
+def test_a_record_that_zipfile_gives_cut_off_is_refused(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_checkpoint(good) as checkpoint:
+        monkeypatch.setattr(zipfile.ZipFile, "read", lambda *_: VALUES[:8])
+        with pytest.raises(UnreadableCheckpoint, match="record data/0 ends 8 bytes early"):
+            checkpoint.read("x")
+
+
 def test_a_record_that_is_longer_than_it_declares_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "x.pth", GOOD, {"data/0": VALUES * 2})
     patch_directory(path, "data/0", SIZE, 16)
