@@ -94,8 +94,9 @@ def test_an_empty_tensor_may_begin_anywhere(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", [tensor(), storage(), found("torch", "FloatStorage"), tensor()[:30], b"]", b")"])
 def test_nothing_but_a_dict_can_be_built(tmp_path: Path, value: bytes) -> None:
     """BUILD writes into the fields of any object: a larger shape, after the shape was checked."""
-    larger = b"}" + text("shape") + integers(1 << 40) + text("strides") + integers(0) + b"u"
-    for state in (larger, larger.replace(b"u", b"s"), b"}" + text("shape") + integers(1 << 40) + b"s"):
+    larger = b"}(" + text("shape") + integers(1 << 40) + text("strides") + integers(0) + b"u"
+    slots = b"N}" + text("__defaults__") + b")s\x86"
+    for state in (larger, b"}", slots):
         refusal(write(tmp_path / "x.pth", state_dict(value + state + b"b")))
 
 
