@@ -126,7 +126,8 @@ def _write_file(
     files = [path.name for path in transfer.checkpoint.files]
     unknown = {name: f"{number:?>64}" for number, name in enumerate(files)}
     metadata = plan.description.to_metadata()
-    metadata["source"] = json.dumps({**unknown, **({"url": url} if url else {})}, sort_keys=True)
+    source = {**plan.description.source, **unknown, **({"url": url} if url else {})}
+    metadata["source"] = json.dumps(source, sort_keys=True)
     metadata["digest"] = _DIGEST
 
     def late() -> dict[str, str]:
@@ -175,7 +176,7 @@ def _report(
     return Report(
         source=str(source),
         source_format=checkpoint.format,
-        layout=description.layout,
+        layout=plan.identity.layout_name,
         variant=description.variant,
         weights=description.weights,
         taken=description.taken,

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from effconvert.canonical import tensor_shapes
+from effconvert.canonical import default_facts, tensor_shapes
 from effconvert.coverage import Coverage, check_coverage
 from effconvert.description import Description
 from effconvert.errors import LayoutMismatch, listing
@@ -105,7 +105,8 @@ def _onward(
     if target == CANONICAL:
         return compose(moves, identity_moves(tensor_shapes(variant, facts))), {}
     layout = find_layout(target)
-    allowed = layout.facts_of(variant.name, facts)
+    official = replace(default_facts(variant), classes=facts.classes, head_conv=facts.head_conv)
+    allowed = layout.facts_of(variant.name, official)
     # No TensorFlow file records where the stride of a fused block sits: both networks read the same one.
     wrong = [
         f"{name} is {value}, the layout's network has {getattr(allowed, name)}"
@@ -134,7 +135,10 @@ def _recipe(identity: Identity, weights: str | None) -> Recipe:
 
 
 def _describe(identity: Identity, coverage: Coverage, facts: Facts, options: Options) -> Description:
-    """Return what the output says of itself, all but the hashes of the source, which are known last."""
+    """Return what the output says of itself, all but the hashes of this source, which are known last.
+
+    A file that was converted before keeps what it says of its origin.
+    """
     told = {
         "raw": options.raw,
         "dtype": options.dtype,
@@ -147,11 +151,11 @@ def _describe(identity: Identity, coverage: Coverage, facts: Facts, options: Opt
         weights=options.weights or (before.weights if before else None),
         facts=facts,
         recipe=_recipe(identity, options.weights),
-        layout=identity.layout_name,
+        layout=before.layout if before else identity.layout_name,
         taken=before.taken if before else coverage.taken,
-        options={name: value for name, value in told.items() if value},
-        source={},
-        map_sha256=identity.layout.sha256 if identity.layout else "",
+        options={**(before.options if before else {}), **{name: value for name, value in told.items() if value}},
+        source=before.source if before else {},
+        map_sha256=before.map_sha256 if before else identity.layout.sha256 if identity.layout else "",
     )
 
 

@@ -1,11 +1,9 @@
 """What a user types, and reads."""
 
-import http.server
 import json
 import subprocess
 import sys
 import tarfile
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import pytest
 import torch
 from checkpoints import write_checkpoint
 from conftest import Ran
+from mirror import put_archive, serving
 
 import effconvert
 from effconvert.errors import LayoutMismatch
@@ -30,25 +29,11 @@ def converted(lite0: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def mirror(lite0: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A server that has the Lite0 archive where the official one is."""
+    """The Lite0 archive, which can be downloaded."""
     site = tmp_path / "site"
-    archive = site / "efficientnet" / "lite" / "efficientnet-lite0.tar.gz"
-    archive.parent.mkdir(parents=True)
-    with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
-        tar.add(lite0, "efficientnet-lite0")
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *arguments: object) -> None:
-            super().__init__(*arguments, directory=str(site))
-
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setenv("EFFCONVERT_MIRROR", f"http://127.0.0.1:{server.server_port}")
+    archive = put_archive(site, "efficientnet/lite/efficientnet-lite0.tar.gz", lite0)
+    with serving(site, monkeypatch):
         yield archive
-        server.shutdown()
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -182,6 +182,17 @@ def test_a_file_describes_itself(lite0: Path, tmp_path: Path) -> None:
     assert len(texts["digest"]) == 64
 
 
+def test_another_container_keeps_what_the_file_says_of_its_origin(lite0: Path, tmp_path: Path) -> None:
+    first = effconvert.convert(lite0, tmp_path / "x.safetensors", weights="base", dtype="bfloat16")
+    effconvert.convert(tmp_path / "x.safetensors", tmp_path / "x.pth")
+    with effconvert.open_checkpoint(tmp_path / "x.pth") as checkpoint:
+        texts = checkpoint.metadata
+    assert (texts["layout"], texts["taken"], texts["weights"]) == ("tf-official", "averages", "base")
+    assert (texts["map_sha256"], json.loads(texts["options"])) == (LAYOUT.sha256, {"dtype": "bfloat16"})
+    assert json.loads(texts["source"]).keys() == {*first.source_sha256, "x.safetensors"}
+    assert same(read_all(tmp_path / "x.pth"), read_all(tmp_path / "x.safetensors"))
+
+
 def test_the_recipe_follows_the_weights(b0: Path, tmp_path: Path) -> None:
     usual = effconvert.convert(b0, tmp_path / "aa.safetensors", weights="aa").recipe
     advprop = effconvert.convert(b0, tmp_path / "advprop.safetensors", weights="advprop").recipe
@@ -261,10 +272,12 @@ def test_facts_cannot_gainsay_the_tensors(lite0: Path, tmp_path: Path) -> None:
 
 
 def test_facts_that_tensorflows_network_cannot_have_are_refused(lite0: Path, tmp_path: Path) -> None:
-    effconvert.convert(lite0, tmp_path / "x.safetensors", facts={"padding": "symmetric", "bn_eps": "1e-5"})
+    facts = {"padding": "symmetric", "bn_eps": "1e-5", "activation": "silu"}
+    effconvert.convert(lite0, tmp_path / "x.safetensors", facts=facts)
     with pytest.raises(LayoutMismatch) as caught:
         effconvert.convert(tmp_path / "x.safetensors", tmp_path / "back", to="tf-official")
     assert "padding is symmetric, the layout's network has tf-same" in str(caught.value)
+    assert "activation is silu, the layout's network has relu6" in str(caught.value)
     assert "bn_eps is 1e-05, the layout's network has 0.001" in str(caught.value)
 
 
