@@ -29,7 +29,7 @@ _NAME_LENGTH = 1_000
 _NEEDED = re.compile(r"checkpoint|saved_model\.pb|[^.].*\.index|[^.].*\.data-\d{5}-of-\d{5}")
 _READING_FAILURES = (EOFError, OSError, zlib.error)
 # ValueError and RecursionError: what tarfile lets through on headers made to break it.
-_PARSING_FAILURES = (tarfile.TarError, ValueError, RecursionError)
+_PARSING_FAILURES = (tarfile.TarError, ValueError, OverflowError, RecursionError)
 
 
 def looks_like_archive(first: bytes) -> bool:

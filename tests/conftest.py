@@ -1,24 +1,15 @@
 """What many tests need: checkpoints that are made once, and the command line run in this process."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import official_weights
 import pytest
 from checkpoints import write_checkpoint
+from running import Ran
 
 from effconvert.cli import main
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What a command left: its exit code, standard output, standard error."""
-
-    exit_code: int
-    out: str
-    err: str
 
 
 @pytest.fixture
@@ -66,4 +57,4 @@ def lite0(tmp_path_factory: pytest.TempPathFactory, lite0_tensors: dict[str, np.
 def _own_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No test touches the user's cache, nor the published archives."""
     monkeypatch.setenv("EFFCONVERT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("EFFCONVERT_MIRROR", "http://127.0.0.1:9")
+    monkeypatch.setenv("EFFCONVERT_MIRROR", "http://no-such-host.invalid")

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from checkpoints import write_checkpoint
-from conftest import Ran
+from running import Ran
 
 AVERAGE = "/ExponentialMovingAverage"
 STEM = "efficientnet-lite0/stem/conv2d/kernel" + AVERAGE

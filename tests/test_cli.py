@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 from checkpoints import write_checkpoint
-from conftest import Ran
 from mirror import put_archive, serving
+from running import Ran
 
 import effconvert
 from effconvert.errors import LayoutMismatch

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import Ran
 from mirror import put_archive, serving
+from running import Ran
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 

@@ -31,7 +31,7 @@ from effconvert.formats.protobuf import WireError, as_signed, bytes_field, field
 from effconvert.formats.tensor_slices import Extent, full_extent, parse_slice, slice_key
 
 FORMAT = "TensorFlow V2 checkpoint"
-_LARGEST_INDEX = 1 << 30
+_LARGEST_INDEX = 8 << 20  # L2 with every slot takes 1 MB; a million entries would take half a GB of memory
 
 # tensorflow/core/framework/types.proto
 _DTYPES: dict[int, np.dtype[Any]] = {

@@ -129,9 +129,7 @@ class EfficientNet(nn.Module):
         levels = list(levels)
         ends = _level_ends(self.variant)
         if not set(levels) <= set(ends):
-            raise ValueError(
-                f"levels {levels}: {self.variant.name} has the levels {', '.join(map(str, ends))}"
-            )
+            raise ValueError(f"levels {levels}: {self.variant.name} has the levels {', '.join(map(str, ends))}")
         wanted = {ends[level] for level in levels}
         maps: dict[int, Tensor] = {}
         x = self.stem(x)
@@ -163,9 +161,7 @@ def _expansion(block: Block, facts: Facts) -> ConvNorm:
             # pixel on each side. A 3x3 with stride 2 and that padding computes exactly these pixels and not the other
             # three quarters. In training, its BatchNorm then averages over the pixels that are read.
             padding = "symmetric"
-    conv = _convolution(
-        block, block.in_channels, block.expanded_channels, kernel, stride=stride, padding=padding
-    )
+    conv = _convolution(block, block.in_channels, block.expanded_channels, kernel, stride=stride, padding=padding)
     return ConvNorm(conv, BatchNorm(block.expanded_channels, facts.bn_eps), facts.activation)
 
 

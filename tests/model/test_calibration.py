@@ -95,9 +95,7 @@ def test_calibration_changes_nothing_but_the_statistics():
 
 def test_a_seed_always_gives_the_same_network():
     first, again, other = (
-        calibrate(
-            random_weights(create_model("lite0"), seed), synthetic_images(2, 64, 64), seed=seed
-        ).state_dict()
+        calibrate(random_weights(create_model("lite0"), seed), synthetic_images(2, 64, 64), seed=seed).state_dict()
         for seed in (3, 3, 4)
     )
     assert all(torch.equal(tensor, again[name]) for name, tensor in first.items())
@@ -107,9 +105,7 @@ def test_a_seed_always_gives_the_same_network():
 def test_random_values_do_not_depend_on_the_other_tensors():
     whole, backbone = create_model("lite0"), create_model("lite0", classes=0, head_conv=False)
     tensors = random_weights(whole).state_dict()
-    assert all(
-        torch.equal(tensor, tensors[name]) for name, tensor in random_weights(backbone).state_dict().items()
-    )
+    assert all(torch.equal(tensor, tensors[name]) for name, tensor in random_weights(backbone).state_dict().items())
 
 
 @pytest.mark.parametrize(

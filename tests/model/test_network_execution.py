@@ -60,9 +60,7 @@ def test_it_is_exported_for_one_shape(network):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize(
-    "changes", [{}, {"padding": "symmetric"}, {"variant": "edgetpu-s"}, {"variant": "cc-b0-4e"}]
-)
+@pytest.mark.parametrize("changes", [{}, {"padding": "symmetric"}, {"variant": "edgetpu-s"}, {"variant": "cc-b0-4e"}])
 def test_one_export_runs_at_every_size(changes):
     network = calibrated(**{"variant": "b0", **changes})
     # torch reserves a size of one, which the last map has for images of at most 32 pixels

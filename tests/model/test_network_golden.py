@@ -51,9 +51,7 @@ def endpoints(request):
     maps = {}
     for name, module in modules.items():
         module.register_forward_hook(
-            lambda _module, _inputs, output, name=name: maps.update(
-                {name: output.permute(0, 2, 3, 1).numpy()}
-            )
+            lambda _module, _inputs, output, name=name: maps.update({name: output.permute(0, 2, 3, 1).numpy()})
         )
     with torch.no_grad():
         network(images(request.param))

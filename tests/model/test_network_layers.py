@@ -51,9 +51,7 @@ def test_tf_same_convolves_as_tensorflow_defines_it(size, kernel, stride):
     image = torch.randn(size, dtype=torch.float64)
     out = [math.ceil(pixels / stride) for pixels in size]
     totals = [max((o - 1) * stride + kernel - pixels, 0) for o, pixels in zip(out, size, strict=True)]
-    expected = convolved_by_definition(
-        image, conv.weight[0, 0], stride, [total // 2 for total in totals], out
-    )
+    expected = convolved_by_definition(image, conv.weight[0, 0], stride, [total // 2 for total in totals], out)
     torch.testing.assert_close(conv(image[None, None])[0, 0], expected)
 
 
@@ -71,9 +69,7 @@ def test_symmetric_pads_half_a_kernel_on_every_side(size, kernel, stride):
 
 def test_padding_reaches_every_strided_layer_of_the_network():
     network = create_model("b0", padding="symmetric")
-    strided = [
-        module for module in network.modules() if isinstance(module, nn.Conv2d) and module.stride == (2, 2)
-    ]
+    strided = [module for module in network.modules() if isinstance(module, nn.Conv2d) and module.stride == (2, 2)]
     assert [module.padding for module in strided] == [(1, 1), (1, 1), (2, 2), (1, 1), (2, 2)]
     assert not any(module.pads_as_tensorflow for module in strided)
 
@@ -106,9 +102,7 @@ def test_one_routed_convolution_equals_a_loop_over_the_images(leaving, kernel, s
     images, routing = torch.randn(4, 6, 9, 8), torch.rand(4, 3)
     expected = []
     for image, shares in zip(images, routing, strict=True):
-        plain.weight.data = sum(
-            share * expert for share, expert in zip(shares, routed.weight.data, strict=True)
-        )
+        plain.weight.data = sum(share * expert for share, expert in zip(shares, routed.weight.data, strict=True))
         expected.append(plain(image[None]))
     torch.testing.assert_close(routed(images, routing), torch.cat(expected))
 
