@@ -20,7 +20,7 @@ help:
 demo: .venv/installed
 	$(BIN)/effconvert demo --force
 
-test: .venv/ready-for-tests lint
+test: .venv/ready-for-tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadgroup $(PYTEST_ARGS)
 
 test-frameworks: .venv-tensorflow/installed
