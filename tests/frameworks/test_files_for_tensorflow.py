@@ -86,6 +86,17 @@ def test_an_index_of_several_blocks_is_byte_for_byte_what_tensorflow_writes(tmp_
     assert unequal_files(tmp_path / "ours", tmp_path / "theirs") == []
 
 
+def test_a_block_of_the_index_ends_where_tensorflow_ends_it_to_the_byte(tmp_path):
+    sizes = []
+    for extra in range(200):  # at one of these lengths the first block is full, to the byte
+        names = [f"{number:03}" + "x" * 3800 for number in range(67)] + ["067" + "x" * (6100 + extra), "068", "069"]
+        write_with_effconvert(tmp_path / f"ours_{extra}", {name: np.zeros((), np.float32) for name in names})
+        save(tmp_path / f"theirs_{extra}", {name: np.zeros((), np.float32) for name in names})
+        assert unequal_files(tmp_path / f"ours_{extra}", tmp_path / f"theirs_{extra}") == []
+        sizes.append((tmp_path / f"theirs_{extra}" / FILES[0]).stat().st_size)
+    assert max(np.diff(sizes)) > 1  # here a second block began
+
+
 def test_tensors_of_other_dtypes_and_sizes_are_byte_for_byte_what_tensorflow_writes(tmp_path):
     dtypes = [np.float16, ml_dtypes.bfloat16, np.float64, np.int64, np.bool_, np.uint8, np.complex64]
     tensors = {f"scope/{np.dtype(dtype).name}": np.arange(6).reshape(2, 3).astype(dtype) for dtype in dtypes}

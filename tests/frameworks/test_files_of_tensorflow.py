@@ -84,11 +84,16 @@ def test_a_checkpoint_of_several_shards_is_read_bit_for_bit(tmp_path, shards):
     assert differences(read_with_effconvert(tmp_path / "merged"), tensors) == []
 
 
-@pytest.mark.parametrize(("axis", "parts"), [(0, 3), (1, 2), (3, 5)])
-def test_a_partitioned_variable_is_put_together(tmp_path, axis, parts):
+# The offsets in the keys of slices take one byte, two and three.
+@pytest.mark.parametrize(
+    ("shape", "axis", "parts"),
+    [((7, 5, 3, 11), 0, 3), ((7, 5, 3, 11), 1, 2), ((3, 3, 2, 500), 3, 4), ((2, 40000), 1, 3), ((300000,), 0, 2)],
+    ids=str,
+)
+def test_a_partitioned_variable_is_put_together(tmp_path, shape, axis, parts):
     with tf.Graph().as_default(), v1.Session() as session:
         partitioner = v1.fixed_size_partitioner(parts, axis)
-        kernel = v1.get_variable("scope/kernel", (7, 5, 3, 11), partitioner=partitioner, use_resource=False)
+        kernel = v1.get_variable("scope/kernel", shape, partitioner=partitioner, use_resource=False)
         bias = v1.get_variable("scope/bias", (11,), use_resource=False)
         session.run(v1.global_variables_initializer())
         v1.train.Saver().save(session, str(tmp_path / "model.ckpt"))
