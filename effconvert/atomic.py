@@ -21,6 +21,8 @@ _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 def check_output(path: Path, force: bool) -> None:
     """Raise OutputProblem when `path` cannot become an output: it exists and not `force`, or its folder does not."""
+    if path.name in ("", ".."):
+        raise OutputProblem(f"{path}: give the output a name of its own")
     if os.path.lexists(path) and not force and not _is_empty_folder(path):
         raise OutputProblem(f"{path}: exists; give --force to replace it, or another name with --out")
     if not path.parent.is_dir():
@@ -37,7 +39,7 @@ def new_file(path: Path, force: bool = False) -> Iterator[tuple[BinaryIO, Path]]
     if path.is_dir() and not path.is_symlink():
         raise OutputProblem(f"{path}: is a folder; give the name of a file with --out")
     part = _part(path)
-    with _reported(path), _locked_file(part, path) as file:
+    with reported(path), _locked_file(part, path) as file:
         try:
             yield file, part
             file.flush()
@@ -61,7 +63,7 @@ def new_folder(path: Path, force: bool = False) -> Iterator[Path]:
     """
     check_output(path, force)
     part = _part(path)
-    with _reported(path), _locked_folder(part, path):
+    with reported(path), _locked_folder(part, path):
         try:
             yield part
             for file in part.iterdir():
@@ -80,8 +82,8 @@ def _part(path: Path) -> Path:
 
 
 @contextmanager
-def _reported(path: Path) -> Iterator[None]:
-    """Turn what the system says into the message of an output that failed."""
+def reported(path: Path) -> Iterator[None]:
+    """Turn what the system says while the block writes `path` into an OutputProblem."""
     try:
         yield
     except OSError as error:

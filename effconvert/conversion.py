@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from effconvert.atomic import check_output, new_file, new_folder
-from effconvert.canonical import is_trainable
+from effconvert.canonical import is_trainable, tensor_shapes
 from effconvert.description import digest
 from effconvert.errors import LayoutMismatch, OutputProblem, listing
 from effconvert.formats import Checkpoint, open_checkpoint
@@ -19,7 +19,8 @@ from effconvert.formats.safetensors import library_problems, write_safetensors
 from effconvert.formats.tensorflow import write_bundle
 from effconvert.formats.torch import write_torch
 from effconvert.identification import CANONICAL
-from effconvert.plan import DTYPES, NAMES, Options, Plan, make_plan
+from effconvert.options import Options
+from effconvert.plan import DTYPES, NAMES, Plan, make_plan
 from effconvert.transfer import Progress, Transfer, check_digest, start_hashing, written_problems
 
 BUNDLE_PREFIX = "model.ckpt"
@@ -63,7 +64,7 @@ class Report:
 
 def convert(
     source: str | Path,
-    output: str | Path,
+    output: str | Path | None = None,
     *,
     to: str = CANONICAL,
     variant: str | None = None,
@@ -72,33 +73,38 @@ def convert(
     facts: Mapping[str, Any] | None = None,
     dtype: str | None = None,
     drop_background_class: bool = False,
-    names: str = "both",
+    names: str | None = None,
     force: bool = False,
     url: str | None = None,
+    expected_sha256: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Convert the checkpoint at `source` into `output` and return a report.
 
-    to: `canonical`, written as `.safetensors` or `.pth` by the output's suffix; or `tf-official`, written as a folder.
+    output: by default the variant's name, `b0.safetensors`. to: `canonical`, written as `.safetensors` or `.pth` by the
+    output's suffix; or `tf-official`, written as a folder.
     variant: when the tensors do not say. weights: which training (`aa`, `ns`, …), for the recipe. raw: the raw weights
     instead of their averages. facts: replace what the layout says (`{"fused_stride": "expand"}`). dtype: `float32`,
-    `float16` or `bfloat16` instead of the source's. names: which tensors `tf-official` gets: `raw`, `average`, `both`.
-    url: where the source came from, for the record. progress: called with (bytes done, bytes in all).
+    `float16` or `bfloat16` instead of the source's. names: which tensors `tf-official` gets: `raw`, `average`, `both`;
+    by default both, of raw weights only the raw ones. url: where the source came from, for the record. expected_sha256:
+    {file name: what it must be} of the source's files. progress: called with (bytes done, bytes in all).
 
     Raises MissingPath, UnreadableCheckpoint, LayoutMismatch, NumericMismatch or OutputProblem; the output is then as it
     was before.
 
     Example: `effconvert.convert("efficientnet-b0/", "b0.safetensors", weights="aa")`
     """
-    source, output = Path(source), Path(output)
+    source, output = Path(source), Path(output) if output else None
     _check_arguments(output, to, dtype, names)
-    check_output(output, force)
+    if output:
+        check_output(output, force)
     options = Options(variant, weights, raw, facts, dtype, drop_background_class, names)
     with open_checkpoint(source) as checkpoint:
         plan = make_plan(checkpoint, to, options)
+        output = output or Path(f"{plan.identity.variant.name}.safetensors")
         check_digest(checkpoint)
         transfer = Transfer(checkpoint, plan, progress)
-        executor, hashes = start_hashing(checkpoint.files)
+        executor, hashes = start_hashing(checkpoint.files, expected_sha256 or {})
         try:
             if to == CANONICAL:
                 _write_file(output, force, plan, transfer, hashes, url)
@@ -110,12 +116,14 @@ def convert(
         return _report(source, output, checkpoint, plan, transfer, source_sha256)
 
 
-def _check_arguments(output: Path, to: str, dtype: str | None, names: str) -> None:
+def _check_arguments(output: Path | None, to: str, dtype: str | None, names: str | None) -> None:
     if dtype is not None and dtype not in DTYPES:
         raise LayoutMismatch(f"dtype {dtype!r} is unknown; known are {', '.join(DTYPES)}")
-    if names not in NAMES:
+    if names is not None and names not in NAMES:
         raise LayoutMismatch(f"names {names!r} are unknown; known are {', '.join(NAMES)}")
-    if to == CANONICAL and output.suffix not in _WRITERS:
+    if output is None and to != CANONICAL:
+        raise OutputProblem(f"{to}: give the folder to write")
+    if output and to == CANONICAL and output.suffix not in _WRITERS:
         raise OutputProblem(f"{output}: the suffix decides the format and must be one of {', '.join(_WRITERS)}")
 
 
@@ -160,6 +168,10 @@ def _read_back(path: Path, plan: Plan, transfer: Transfer) -> None:
         problems = written_problems(written, plan.infos, transfer.checksums)
         if written.format == SAFETENSORS:
             problems += library_problems(path, plan.infos, written.metadata)
+        if written.metadata and written.metadata.get("digest") != digest(
+            written.metadata, plan.infos, transfer.checksums
+        ):
+            problems.append("its digest is not that of its tensors and metadata")
     if problems:
         raise OutputProblem(listing(f"{path}: what was written does not read back:", problems))
 
@@ -192,11 +204,11 @@ def _report(
         tensors=len(plan.infos),
         parameters=_parameters(plan),
         nbytes=sum(info.nbytes for info in plan.infos),
-        strange=tuple(transfer.strange),
+        strange=tuple(dict.fromkeys(transfer.strange)),
         cautions=plan.cautions,
     )
 
 
 def _parameters(plan: Plan) -> int:
-    shapes = {move.target: move.target_shape for move in plan.coverage.moves}
+    shapes = tensor_shapes(plan.identity.variant, plan.facts)
     return sum(math.prod(shape) for name, shape in shapes.items() if is_trainable(name))

@@ -30,7 +30,7 @@ def check_coverage(checkpoint: Checkpoint, identity: Identity, want_raw: bool = 
     left_behind = dict(checkpoint.skipped)
     problems = [*_move_problems(checkpoint, identity, moves, taken)]
     other_set = _other_set(identity, taken)
-    for name in checkpoint.tensors.keys() - {move.source for move in moves}:
+    for name in sorted(checkpoint.tensors.keys() - {move.source for move in moves}):
         reason = other_set.get(name) or (identity.layout and is_left_behind(identity.layout, name))
         if reason:
             left_behind[name] = reason

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from effconvert.atomic import check_output
+from effconvert.atomic import check_output, reported
 from effconvert.canonical import default_facts
 from effconvert.conversion import BUNDLE_PREFIX, Report, convert
 from effconvert.errors import NumericMismatch, listing
@@ -52,13 +52,20 @@ def run_demo(folder: Path, force: bool = False) -> Demo:
     Raises OutputProblem when the folder exists and not `force`; NumericMismatch when a proof fails.
     """
     check_output(folder, force)
-    folder.mkdir(exist_ok=True)
+    with reported(folder):
+        folder.mkdir(exist_ok=True)
+        return _run(folder)
+
+
+def _run(folder: Path) -> Demo:
     checkpoint, converted = folder / f"efficientnet-{_VARIANT}", folder / f"{_VARIANT}.safetensors"
     averages, raw = _calibrated(seed=0), _calibrated(seed=1)
     _write_checkpoint(checkpoint, averages, raw)
     source = inspect(checkpoint)
     report = convert(checkpoint, converted, force=True)
-    returned = _prove_inverse(checkpoint, converted, folder / "back")
+    convert(checkpoint, folder / f"{_VARIANT}-raw.safetensors", raw=True, force=True)
+    returned = _prove_inverse(checkpoint, converted, folder / "back", "average")
+    returned += _prove_inverse(checkpoint, folder / f"{_VARIANT}-raw.safetensors", folder / "back-raw", "raw")
     images = synthetic_images(2, 224, 224, seed=7)
     with torch.inference_mode():
         expected, logits = averages(images), load_model(converted)(images)
@@ -90,12 +97,16 @@ def _write_checkpoint(folder: Path, averages: EfficientNet, raw: EfficientNet) -
         write_bundle(data_file, index_file, infos, arrays)
 
 
-def _prove_inverse(checkpoint: Path, converted: Path, back: Path) -> int:
-    """Convert back and compare with the checkpoint, bit for bit; return the number of tensors that are equal."""
-    convert(converted, back, to="tf-official", names="average", force=True)
+def _prove_inverse(checkpoint: Path, converted: Path, back: Path, names: str) -> int:
+    """Convert back, compare every tensor of the set with the checkpoint, bit for bit, and return their number."""
+    convert(converted, back, to="tf-official", names=names, force=True)
+    layout, variant = find_layout("tf-official"), VARIANTS[_VARIANT]
+    plain = [move.source for move in compile_moves(layout, variant)]
+    wanted = plain if names == "raw" else [average_name(layout, name) for name in plain]
     with open_checkpoint(checkpoint) as original, open_checkpoint(back) as returned:
-        names = [name for name in returned.tensors if name in original.tensors and name != "global_step"]
-        wrong = [name for name in names if as_bytes(original.read(name)) != as_bytes(returned.read(name))]
-    if wrong or not names:
-        raise NumericMismatch(listing(f"{back}: not what {checkpoint} holds:", wrong or ["no tensor in common"]))
-    return len(names)
+        problems = [f"{name}: not there" for name in wanted if name not in returned.tensors]
+        if not problems:
+            problems = [name for name in wanted if as_bytes(original.read(name)) != as_bytes(returned.read(name))]
+    if problems:
+        raise NumericMismatch(listing(f"{back}: not what {checkpoint} holds:", problems))
+    return len(wanted)

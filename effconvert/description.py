@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from effconvert.errors import UnreadableCheckpoint
-from effconvert.facts import Facts, changed
+from effconvert.errors import LayoutMismatch, UnreadableCheckpoint
+from effconvert.facts import Facts, complete
 from effconvert.formats.checkpoint import TensorInfo
 from effconvert.validate.recipes import Recipe
+from effconvert.variants import find_variant
 from effconvert.version import VERSION
 
 _SCHEMA = "1"
@@ -25,7 +26,8 @@ class Description:
 
     weights: which training, None where nobody said. taken: which set of weights of the source, `averages` or `raw`.
     options: what the command was told to do beyond the map. source: {file: its SHA-256}, and `url` where one was
-    fetched. map_sha256: of the mapping file.
+    fetched. In both, `earlier` is what the source said of itself, when it was converted before. map_sha256: of the
+    mapping file.
     """
 
     variant: str
@@ -35,7 +37,7 @@ class Description:
     layout: str
     taken: str
     options: Mapping[str, Any]
-    source: Mapping[str, str]
+    source: Mapping[str, Any]
     map_sha256: str
 
     def to_metadata(self) -> dict[str, str]:
@@ -72,10 +74,12 @@ def read_description(metadata: Mapping[str, str], where: str) -> Description | N
         )
     try:
         parsed = {name: json.loads(metadata[name]) for name in _JSON_FIELDS}
+        if "digest" not in metadata or not all(isinstance(value, dict) for value in parsed.values()):
+            raise ValueError("no digest, or a table that is none")
         return Description(
-            variant=metadata["variant"],
+            variant=find_variant(metadata["variant"]).name,
             weights=metadata["weights"] or None,
-            facts=changed(Facts(), parsed["facts"]),
+            facts=complete(parsed["facts"]),
             recipe=Recipe.from_dict(parsed["recipe"]),
             layout=metadata["layout"],
             taken=metadata["taken"],
@@ -83,8 +87,8 @@ def read_description(metadata: Mapping[str, str], where: str) -> Description | N
             source=parsed["source"],
             map_sha256=metadata["map_sha256"],
         )
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise UnreadableCheckpoint(f"{where}: its description is damaged: {error!r}") from error
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError, LayoutMismatch) as error:
+        raise UnreadableCheckpoint(f"{where}: its description is damaged: {error}") from error
 
 
 def digest(metadata: Mapping[str, str], infos: Sequence[TensorInfo], checksums: Mapping[str, int]) -> str:

@@ -49,9 +49,23 @@ class Facts:
         if problems:
             raise LayoutMismatch("facts: " + "; ".join(problems))
 
+    def in_words(self) -> str:
+        """Return the facts in one line."""
+        return ", ".join(
+            f"{name} {value}" for name, value in self.to_dict().items() if name != "head_conv" or not value
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Return the facts as plain values, for JSON."""
         return dataclasses.asdict(self)
+
+
+def complete(values: Mapping[str, Any]) -> Facts:
+    """Return the facts in `values`, which must name every one. Raises LayoutMismatch."""
+    missing = [field.name for field in dataclasses.fields(Facts) if field.name not in values]
+    if missing:
+        raise LayoutMismatch(f"facts: {', '.join(missing)} missing")
+    return changed(Facts(), values)
 
 
 def changed(facts: Facts, changes: Mapping[str, Any]) -> Facts:

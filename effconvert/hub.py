@@ -25,14 +25,23 @@ _BUCKET = "https://storage.googleapis.com/cloud-tpu-checkpoints"
 class _Record:
     """What is known of a cached archive: where it came from, its bytes, and the files extracted from it.
 
-    folder: of the checkpoint, and files: {path: bytes}, both relative to the folder of the cache.
+    folder: of the checkpoint, and files: {path: its bytes and SHA-256}, both relative to the folder of the cache.
     """
 
     url: str
     size: int
     sha256: str
     folder: str
-    files: dict[str, int]
+    files: dict[str, tuple[int, str]]
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A checkpoint in the cache: its folder, the address that it came from, and {file name: SHA-256 when extracted}."""
+
+    folder: Path
+    url: str
+    sha256: dict[str, str]
 
 
 def published(variant: str) -> list[Published]:
@@ -93,8 +102,8 @@ def fetch(
     progress: "Progress | None" = None,
     offline: bool = False,
     patience: "Patience | None" = None,
-) -> Path:
-    """Return the folder of the checkpoint of `row`, downloaded and extracted unless the cache has it.
+) -> Fetched:
+    """Return the checkpoint of `row`, downloaded and extracted unless the cache has it.
 
     progress is called with the bytes that arrived and the bytes in all, None where the server does not say. Only one
     process downloads an archive, others wait for it. The SHA-256 of the archive is recorded when it is first seen, and
@@ -115,7 +124,7 @@ def fetch(
 
 def _fetch(
     row: Published, entry: Path, progress: "Progress | None", offline: bool, patience: "Patience | None"
-) -> Path:
+) -> Fetched:
     archive = entry / row.url.rpartition("/")[2]
     notes = archive.with_name(archive.name + ".json")
     record = _read_record(notes)
@@ -123,7 +132,7 @@ def _fetch(
     if not fresh:
         sha256 = file_sha256(archive)
     elif record and _is_complete(entry, record):
-        return entry / record.folder
+        return _fetched(entry, record)
     elif offline:
         raise Unavailable(
             f"{address(row)}: not in the cache ({entry}), and the network is not to be used; "
@@ -138,7 +147,12 @@ def _fetch(
     if record is None or not _is_complete(entry, record):
         record = _extract(row, entry, archive, sha256, known=record is not None)
         _write_record(notes, record)
-    return entry / record.folder
+    return _fetched(entry, record)
+
+
+def _fetched(entry: Path, record: _Record) -> Fetched:
+    sha256 = {Path(path).name: known for path, (_, known) in record.files.items()}
+    return Fetched(entry / record.folder, record.url, sha256)
 
 
 def _require_same(row: Published, record: _Record | None, sha256: str, archive: Path, notes: Path, fresh: bool) -> None:
@@ -179,22 +193,23 @@ def _extract(row: Published, entry: Path, archive: Path, sha256: str, *, known: 
         size=archive.stat().st_size,
         sha256=sha256,
         folder=folder.relative_to(entry).as_posix(),
-        files={path.relative_to(entry).as_posix(): path.stat().st_size for path in files},
+        files={path.relative_to(entry).as_posix(): (path.stat().st_size, file_sha256(path)) for path in files},
     )
 
 
 def _is_complete(entry: Path, record: _Record) -> bool:
-    paths = {entry / name: size for name, size in record.files.items()}
+    paths = {entry / name: size for name, (size, _) in record.files.items()}
     return bool(paths) and all(path.is_file() and path.stat().st_size == size for path, size in paths.items())
 
 
 def _read_record(notes: Path) -> _Record | None:
     try:
         fields: dict[str, Any] = json.loads(notes.read_text(encoding="utf-8"))
-        return _Record(**fields | {"files": dict(fields["files"])})
+        files = {path: (int(size), str(sha256)) for path, (size, sha256) in fields["files"].items()}
+        return _Record(**fields | {"files": files})
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UnreadableCheckpoint(
             f"{notes}: not the record of a download ({error}); delete {notes.parent} and run again"
         ) from error

@@ -58,7 +58,7 @@ def identify(checkpoint: Checkpoint, variant: str | None = None, facts: Mapping[
     """
     description = read_description(checkpoint.metadata, str(checkpoint.path))
     shapes = {name: info.shape for name, info in checkpoint.tensors.items()}
-    found = _own(description, shapes) if description else _nearest(_readings(shapes))
+    found = _own(description, shapes) if description else _recognised(shapes)
     if _explained(found) < 0 or found.missing == len(found.moves):
         raise LayoutMismatch(f"{checkpoint.path}: {_unknown_names(checkpoint)}")
     if variant is not None:
@@ -82,28 +82,41 @@ def _own(description: Description, shapes: Mapping[str, Shape]) -> Identity:
     return _canonical_reading(variant, description.facts, shapes, description)
 
 
+def _recognised(shapes: Mapping[str, Shape]) -> Identity:
+    """Return the nearest reading, but the variant that the file's scope names where most of that is there.
+
+    Lite0's tensors are B0's without squeeze-and-excite: a B0 that lost those must not pass for a whole Lite0.
+    """
+    readings = list(_until_exact(_readings(shapes)))
+    named = [r for r in readings if r.layout and r.root == own_root(r.layout, r.variant)]
+    return _nearest([r for r in named if 2 * r.missing < len(r.moves)] or readings)
+
+
 def _insist(checkpoint: Checkpoint, found: Identity, variant: Variant, shapes: Mapping[str, Shape]) -> Identity:
     """Return the reading as `variant`; a file that is exactly another one is refused in words."""
     if found.variant == variant:
         return found
-    if found.exact or found.description:
+    wanted = _nearest(reading for reading in _readings(shapes) if reading.variant == variant)
+    if found.exact:
+        lacking = f"of whose {len(wanted.moves):,} tensors {wanted.missing:,} are missing or of another shape"
         raise LayoutMismatch(
             f"{checkpoint.path}: is {found.variant.name} (all {len(found.moves):,} of its tensors match), "
-            f"not {variant.name}; give --variant {found.variant.name} or leave it out"
+            f"not {variant.name}, {lacking}; give --variant {found.variant.name} if it is meant to be that"
         )
-    return _nearest(reading for reading in _readings(shapes) if reading.variant == variant)
+    return wanted
+
+
+def _until_exact(readings: Iterable[Identity]) -> Iterator[Identity]:
+    """Yield readings up to the first that explains everything."""
+    for reading in readings:
+        yield reading
+        if reading.exact:
+            return
 
 
 def _nearest(readings: Iterable[Identity]) -> Identity:
-    """Return the reading that explains most, which is the first that explains everything."""
-    best = None
-    for reading in readings:
-        if reading.exact:
-            return reading
-        if best is None or _explained(reading) > _explained(best):
-            best = reading
-    assert best is not None
-    return best
+    """Return the reading that explains most."""
+    return max(_until_exact(readings), key=_explained)
 
 
 def _explained(identity: Identity) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from effconvert.description import Description
 from effconvert.errors import LayoutMismatch
 from effconvert.formats import Checkpoint, TensorInfo, open_checkpoint
 from effconvert.identification import Identity, identify, is_left_behind
@@ -34,6 +35,7 @@ class Inspection:
     others: dict[str, int]
     parameters: int | None
     facts: dict[str, Any] | None
+    description: Description | None
     metadata: dict[str, str]
     nbytes: int
     tensors: tuple[TensorInfo, ...]
@@ -41,7 +43,8 @@ class Inspection:
     def to_dict(self) -> dict[str, Any]:
         """Return the inspection as plain values, for JSON."""
         tensors = [{"name": t.name, "shape": list(t.shape), "dtype": str(t.dtype)} for t in self.tensors]
-        return {**vars(self), "tensors": tensors}
+        described = self.description.to_metadata() if self.description else None
+        return {**vars(self), "tensors": tensors, "description": described}
 
 
 def inspect(path: str | Path) -> Inspection:
@@ -65,6 +68,7 @@ def inspect(path: str | Path) -> Inspection:
             others=_others(checkpoint, identity),
             parameters=_parameters(identity.moves) if identity else None,
             facts=identity.facts.to_dict() if identity else None,
+            description=identity.description if identity else None,
             metadata=dict(checkpoint.metadata),
             nbytes=sum(info.nbytes for info in checkpoint.tensors.values()),
             tensors=tuple(checkpoint.tensors.values()),

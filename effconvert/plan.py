@@ -7,18 +7,20 @@ from typing import Any
 import numpy as np
 
 from effconvert.canonical import default_facts, tensor_shapes
+from effconvert.cautions import cautions
 from effconvert.coverage import Coverage, check_coverage
 from effconvert.description import Description
 from effconvert.errors import LayoutMismatch, listing
 from effconvert.facts import Facts
 from effconvert.formats.checkpoint import BFLOAT16, Checkpoint, TensorInfo
-from effconvert.identification import CANONICAL, Identity, identify, own_root
+from effconvert.identification import CANONICAL, Identity, identify
 from effconvert.layout import find_layout
 from effconvert.map_language import Fill
 from effconvert.moves import Move, compile_moves, compose, dropping_background_class, identity_moves, invert
+from effconvert.options import Options
 from effconvert.validate.recipes import Recipe, official_recipe
-from effconvert.variants import Variant, blocks
-from effconvert.weight_sets import average_name
+from effconvert.variants import Variant
+from effconvert.weight_sets import RAW, average_name
 
 DTYPES: dict[str, np.dtype[Any]] = {
     "float32": np.dtype(np.float32),
@@ -26,19 +28,6 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "bfloat16": BFLOAT16,
 }
 NAMES = ("raw", "average", "both")
-
-
-@dataclass(frozen=True)
-class Options:
-    """What a user asks for beyond the source and the target; the command line's options of the same names."""
-
-    variant: str | None = None
-    weights: str | None = None
-    raw: bool = False
-    facts: Mapping[str, str] | None = None
-    dtype: str | None = None
-    drop_background_class: bool = False
-    names: str = "both"
 
 
 @dataclass(frozen=True)
@@ -67,11 +56,14 @@ def make_plan(checkpoint: Checkpoint, target: str, options: Options) -> Plan:
     Raises LayoutMismatch when the file is not what it should be, or when the target cannot have its facts.
     """
     identity = identify(checkpoint, options.variant, options.facts)
+    _check_direction(checkpoint, identity, target, options)
     coverage = check_coverage(checkpoint, identity, options.raw)
     moves, facts = list(coverage.moves), identity.facts
     if options.drop_background_class:
         moves, facts = _without_background(checkpoint, moves, facts)
-    moves, fill = _onward(moves, target, identity.variant, facts, options.names)
+    description = _describe(identity, coverage, facts, options)
+    names = options.names or ("raw" if description.taken == RAW else "both")
+    moves, fill = _onward(moves, target, identity.variant, facts, names)
     infos = [_info(checkpoint, move, target, options.dtype) for move in moves]
     infos += [TensorInfo(name, (), np.dtype(value.dtype)) for name, value in fill.items()]
     if target != CANONICAL:  # a bundle's names ascend
@@ -85,9 +77,17 @@ def make_plan(checkpoint: Checkpoint, target: str, options: Options) -> Plan:
         canonical={move.source: move.target for move in coverage.moves},
         target=target,
         facts=facts,
-        description=_describe(identity, coverage, facts, options),
-        cautions=tuple(_cautions(identity, coverage, facts, target, options)),
+        description=description,
+        cautions=tuple(cautions(checkpoint, identity, coverage, facts, target, options)),
     )
+
+
+def _check_direction(checkpoint: Checkpoint, identity: Identity, target: str, options: Options) -> None:
+    """Refuse what would only lose something: TensorFlow to TensorFlow, and --raw where there is one set."""
+    if identity.layout_name == target != CANONICAL:
+        raise LayoutMismatch(f"{checkpoint.path}: is in the layout {target} already; there is nothing to convert")
+    if options.raw and identity.layout is None:
+        raise LayoutMismatch(f"{checkpoint.path}: is converted and holds one set of weights; --raw is for its source")
 
 
 def _without_background(checkpoint: Checkpoint, moves: list[Move], facts: Facts) -> tuple[list[Move], Facts]:
@@ -153,33 +153,13 @@ def _describe(identity: Identity, coverage: Coverage, facts: Facts, options: Opt
         recipe=_recipe(identity, options.weights),
         layout=before.layout if before else identity.layout_name,
         taken=before.taken if before else coverage.taken,
-        options={**(before.options if before else {}), **{name: value for name, value in told.items() if value}},
-        source=before.source if before else {},
+        options={name: value for name, value in told.items() if value} | _earlier(before, "options"),
+        source=_earlier(before, "source"),
         map_sha256=before.map_sha256 if before else identity.layout.sha256 if identity.layout else "",
     )
 
 
-def _cautions(identity: Identity, coverage: Coverage, facts: Facts, target: str, options: Options) -> list[str]:
-    said = []
-    layout = identity.layout
-    if layout and layout.average and coverage.taken == "raw":
-        if options.raw:
-            said.append("raw weights were taken, as --raw asked; published accuracies belong to the averages")
-        else:
-            said.append(
-                "the file holds one set under the raw names: the averages, if a SavedModel of the official exporter; "
-                "else raw weights, which score lower than the published averages"
-            )
-    if layout is None and identity.description is None:
-        said.append("the file carries no facts; those of the official network are assumed (--facts changes them)")
-    if layout and options.weights is None and identity.variant.name in [f"b{n}" for n in range(9)]:
-        said.append("which training these weights come from is not known (--weights); AdvProp's want another recipe")
-    if layout and identity.root != own_root(layout, identity.variant):
-        expected = own_root(layout, identity.variant)
-        said.append(f"the tensors stand under {identity.root!r} instead of {expected!r}")
-    if any(block.fused for block in blocks(identity.variant)) and target != CANONICAL:
-        said.append(
-            f"a TensorFlow file does not record fused_stride, which is {facts.fused_stride} here; "
-            "tensorflow/tpu computes 'project' until 2020-12-27 and 'expand' since"
-        )
-    return said
+def _earlier(before: Description | None, field: str) -> dict[str, Any]:
+    """Return what a source that was converted before says in `field`, under a key of its own."""
+    said = getattr(before, field, None)
+    return {"earlier": dict(said)} if said else {}

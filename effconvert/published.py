@@ -6,9 +6,7 @@ from typing import Any
 
 from effconvert.atomic import check_output
 from effconvert.conversion import Report, convert
-from effconvert.formats import open_checkpoint
 from effconvert.hub import choose, fetch
-from effconvert.identification import identify
 from effconvert.transfer import Progress
 
 
@@ -33,18 +31,15 @@ def convert_published(
     name = f"{row.variant}-{row.weights}" if weights else row.variant
     output = Path(output or f"{name}.safetensors")
     check_output(output, force)  # before a download that could be in vain
-    folder = fetch(row, progress=downloading)
+    fetched = fetch(row, progress=downloading)
     return convert(
-        folder, output, variant=row.variant, weights=row.weights, force=force, url=row.url, progress=progress, **options
+        fetched.folder,
+        output,
+        variant=row.variant,
+        weights=row.weights,
+        force=force,
+        url=fetched.url,
+        expected_sha256=fetched.sha256,
+        progress=progress,
+        **options,
     )
-
-
-def convert_checkpoint(source: str | Path, output: str | Path | None = None, **options: Any) -> Report:
-    """Convert one's own checkpoint, by default into `VARIANT.safetensors`, and return a report.
-
-    Other options and errors: those of `effconvert.convert`.
-    """
-    if output is None:
-        with open_checkpoint(source) as checkpoint:
-            output = f"{identify(checkpoint, options.get('variant')).variant.name}.safetensors"
-    return convert(source, output, **options)

@@ -16,6 +16,8 @@ from effconvert.plan import Plan
 # Kernels and scales that are all alike: never in trained weights. Biases may be: a BatchNorm's begin at zero.
 _CONSTANT_IS_STRANGE = (".conv.weight", ".fc.weight", ".bn.weight", ".bn.bias", ".reduce.weight", ".expand.weight")
 
+_FEW = 0.01  # of a kernel's values may round to zero unremarked; of variances none
+
 Progress = Callable[[int, int], None]
 
 
@@ -31,7 +33,8 @@ class Transfer:
         """Yield each output tensor, contiguous.
 
         Raises UnreadableCheckpoint for damaged data, NaN, infinity or a negative variance, NumericMismatch when a value
-        does not fit the output's dtype.
+        does not fit the output's dtype. What is left behind is read as well, for its checksums: a file that is damaged
+        anywhere is not to be trusted.
         """
         moves = {move.target: move for move in self.plan.moves}
         total, done = sum(info.nbytes for info in self.plan.infos), 0
@@ -40,7 +43,7 @@ class Transfer:
                 move = moves[info.name]
                 array = self.checkpoint.read(move.source)
                 self._check_values(move.source, array)
-                array = _cast(move.apply(array), info)
+                array = self._cast(move.apply(array), info)
             else:
                 array = np.array(self.plan.fill[info.name].value, info.dtype)
             self.checksums[info.name] = crc32c.crc32c(as_bytes(array))
@@ -49,6 +52,8 @@ class Transfer:
             done += info.nbytes
             if self.progress:
                 self.progress(done, total)
+        for name in self.plan.coverage.left_behind.keys() & self.checkpoint.tensors.keys():
+            self.checkpoint.read(name)
 
     def _check_values(self, name: str, array: Array) -> None:
         canonical = self.plan.canonical[name]
@@ -67,11 +72,41 @@ class Transfer:
         if low == high and array.size > 1 and canonical.endswith(_CONSTANT_IS_STRANGE):
             self.strange.append(f"{canonical} <- {name}: every value is {low}")
 
+    def _cast(self, array: Array, info: TensorInfo) -> Array:
+        """Return `array` contiguous and as `info` wants it."""
+        if array.dtype == info.dtype:
+            return np.ascontiguousarray(array).reshape(info.shape)
+        with np.errstate(over="ignore", under="ignore"):
+            result = np.ascontiguousarray(array).astype(info.dtype).reshape(info.shape)
+        if array.size and not (np.isfinite(result.min()) and np.isfinite(result.max())):
+            largest = np.abs(array).max()
+            raise NumericMismatch(f"{info.name}: {largest} does not fit {info.dtype}; bfloat16 has float32's range")
+        lost = np.count_nonzero(array) - np.count_nonzero(result)
+        if lost > _FEW * array.size or (lost and info.name.endswith(".running_var")):
+            self.strange.append(f"{info.name}: {lost:,} of {array.size:,} values became 0 in {info.dtype}")
+        return result
 
-def start_hashing(files: Sequence[Path]) -> tuple[ThreadPoolExecutor, Future[dict[str, str]]]:
-    """Begin to compute {file name: SHA-256} in a thread of its own, beside the transfer."""
+
+def start_hashing(
+    files: Sequence[Path], expected: Mapping[str, str]
+) -> tuple[ThreadPoolExecutor, Future[dict[str, str]]]:
+    """Begin to compute {file name: SHA-256} in a thread of its own, beside the transfer.
+
+    The future raises UnreadableCheckpoint when one is not what is `expected` of a file of that name.
+    """
     executor = ThreadPoolExecutor(1)
-    return executor, executor.submit(lambda: {file.name: file_sha256(file) for file in files})
+    return executor, executor.submit(_hashed, files, expected)
+
+
+def _hashed(files: Sequence[Path], expected: Mapping[str, str]) -> dict[str, str]:
+    found = {file.name: file_sha256(file) for file in files}
+    for file in files:
+        if expected.get(file.name, found[file.name]) != found[file.name]:
+            raise UnreadableCheckpoint(
+                f"{file}: has SHA-256 {found[file.name]}, expected {expected[file.name]}; it was changed since it was "
+                f"recorded; delete {file.parent} to have it made anew"
+            )
+    return found
 
 
 def written_problems(written: Checkpoint, infos: Sequence[TensorInfo], checksums: Mapping[str, int]) -> list[str]:
@@ -102,15 +137,3 @@ def check_digest(checkpoint: Checkpoint) -> None:
             f"{checkpoint.path}: was changed after it was written: digest {found[:16]}…, its metadata says "
             f"{stored[:16]}…; convert it again"
         )
-
-
-def _cast(array: Array, info: TensorInfo) -> Array:
-    """Return `array` contiguous and as `info` wants it."""
-    if array.dtype == info.dtype:
-        return np.ascontiguousarray(array).reshape(info.shape)
-    with np.errstate(over="ignore"):
-        result = np.ascontiguousarray(array).astype(info.dtype).reshape(info.shape)
-    if array.size and not (np.isfinite(result.min()) and np.isfinite(result.max())):
-        largest = np.abs(array).max()
-        raise NumericMismatch(f"{info.name}: {largest} does not fit {info.dtype}; bfloat16 has the range of float32")
-    return result

@@ -155,12 +155,20 @@ VARIANTS: dict[str, Variant] = {
 }
 
 
+_OFFICIAL_NAMES = {
+    "condconv-b0-4e": "cc-b0-4e",
+    "condconv-b0-8e": "cc-b0-8e",
+    "condconv-b0-8e-depth": "cc-b1-8e",
+}
+
+
 def find_variant(name: str) -> Variant:
-    """Return the variant called `name`; case and a leading `efficientnet-` do not matter.
+    """Return the variant called `name`, here or in TensorFlow; case and a leading `efficientnet-` do not matter.
 
     Raises LayoutMismatch with the known names.
     """
     plain = name.lower().replace("_", "-").removeprefix("efficientnet-")
+    plain = _OFFICIAL_NAMES.get(plain, plain)
     if plain not in VARIANTS:
         raise LayoutMismatch(f"variant {name!r} is unknown; known are {', '.join(VARIANTS)}")
     return VARIANTS[plain]

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors
+import safetensors.numpy
 import torch
 from checkpoints import write_checkpoint
 from mirror import put_archive, serving
@@ -113,7 +115,7 @@ def test_facts_are_given_as_assignments(run: Callable[..., Ran], lite0: Path, tm
     assert run("tf2pt", "--checkpoint", lite0, "--out", output, "--facts", "bn_eps=1e-5").exit_code == 0
     assert "bn_eps 1e-05" in run("inspect", output).out
     ran = run("tf2pt", "--checkpoint", lite0, "--out", tmp_path / "y.safetensors", "--facts", "eps=1e-5")
-    assert ran.exit_code == 4
+    assert ran.exit_code == 2
     assert "eps unknown; known are bn_eps" in ran.err
 
 
@@ -175,7 +177,19 @@ def test_a_published_checkpoint_is_downloaded_converted_and_then_cached(
     report = json.loads(first.out)
     assert (report["weights"], report["cautions"]) == ("base", [])
     with effconvert.open_checkpoint(tmp_path / "one.safetensors") as checkpoint:
-        assert json.loads(checkpoint.metadata["source"])["url"].endswith("lite/efficientnet-lite0.tar.gz")
+        assert json.loads(checkpoint.metadata["source"])["url"].startswith("http://127.0.0.1:")
+
+
+def test_a_cached_checkpoint_that_was_changed_is_refused(
+    run: Callable[..., Ran], mirror: Path, lite0_tensors: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    assert run("tf2pt", "--variant", "lite0", "--out", tmp_path / "one.safetensors").exit_code == 0
+    (index,) = (tmp_path / "cache").rglob("model.ckpt.index")
+    write_checkpoint(index.parent, {name: tensor * np.float32(2) for name, tensor in lite0_tensors.items()})
+    ran = run("tf2pt", "--variant", "lite0", "--out", tmp_path / "two.safetensors")
+    assert ran.exit_code == 3
+    assert "it was changed since it was recorded" in ran.err
+    assert not (tmp_path / "two.safetensors").exists()
 
 
 def test_without_a_network_one_sentence_tells_the_way_out(run: Callable[..., Ran], tmp_path: Path) -> None:
@@ -204,7 +218,7 @@ def test_an_archive_is_a_checkpoint(run: Callable[..., Ran], lite0: Path, tmp_pa
 def test_the_demo_proves_what_it_shows_and_can_be_repeated(run: Callable[..., Ran], tmp_path: Path) -> None:
     ran = run("demo", "--out", tmp_path / "demo")
     assert ran.exit_code == 0, ran.err
-    assert "311 of 311 tensors are equal bit for bit" in ran.out
+    assert "622 of 622 tensors are equal bit for bit" in ran.out
     assert run("demo", "--out", tmp_path / "demo").exit_code == 8
     assert run("demo", "--out", tmp_path / "demo", "--force").exit_code == 0
 
@@ -213,6 +227,18 @@ def test_a_broken_pipe_is_no_failure_of_ours(b0: Path) -> None:
     script = f"{sys.executable} -m effconvert inspect --tensors {b0} | head -1; exit ${{PIPESTATUS[0]}}"
     ran = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
     assert ran.stderr == ""
+    assert ran.stdout.startswith("format")
+    assert ran.returncode in (0, 1)  # 0 when all was written before `head` went away
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full")
+def test_a_full_standard_output_is_one_message() -> None:
+    with open("/dev/full", "w") as full:
+        ran = subprocess.run(
+            [sys.executable, "-m", "effconvert", "list"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert ran.returncode == 8
+    assert ran.stderr == "effconvert: standard output: No space left on device\n"
 
 
 def test_an_unexpected_failure_has_no_traceback(
@@ -239,6 +265,49 @@ def test_load_model_computes_in_float32_unless_told(lite0: Path, tmp_path: Path,
     assert effconvert.load_model(tmp_path / "x.safetensors").stem.conv.weight.dtype == torch.float32
     kept = effconvert.load_model(tmp_path / "x.safetensors", dtype=None)
     assert kept.stem.conv.weight.dtype == getattr(torch, dtype)
+
+
+def test_load_model_warns_of_facts_that_it_assumes(tmp_path: Path) -> None:
+    torch.save(effconvert.create_model("edgetpu-s", fused_stride="expand").state_dict(), tmp_path / "own.pth")
+    with pytest.warns(UserWarning, match="carries no facts; assumed are bn_eps 0.001, .*fused_stride project"):
+        effconvert.load_model(tmp_path / "own.pth")
+    network = effconvert.load_model(tmp_path / "own.pth", facts={"fused_stride": "expand"})
+    assert network.facts.fused_stride == "expand"
+
+
+def edited(path: Path, **texts: str | None) -> Path:
+    """Write the same file with other metadata, as anybody can."""
+    with safetensors.safe_open(path, "np") as file:
+        metadata = {name: text for name, text in {**file.metadata(), **texts}.items() if text is not None}
+    safetensors.numpy.save_file(safetensors.numpy.load_file(path), path.with_name("edited.safetensors"), metadata)
+    return path.with_name("edited.safetensors")
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [{"digest": None}, {"facts": '{"activation": "relu6"}'}, {"facts": "[]"}, {"recipe": '{"foo": 1}'}, {"source": "[1]"},
+     {"variant": "b99"}, {"options": "{"}, {"schema": "2"}],
+)  # fmt: skip
+@pytest.mark.parametrize("command", ["inspect FILE", "pt2tf FILE --out BACK"])
+def test_a_description_that_is_not_whole_is_refused(
+    run: Callable[..., Ran], converted: Path, tmp_path: Path, texts: dict[str, str | None], command: str
+) -> None:
+    names = {"FILE": edited(converted, **texts), "BACK": tmp_path / "back"}
+    ran = run(*[names.get(word, word) for word in command.split()])
+    assert ran.exit_code == 3
+    assert "edited.safetensors: its description" in ran.err
+
+
+def test_a_description_that_was_edited_is_refused(run: Callable[..., Ran], converted: Path, tmp_path: Path) -> None:
+    ran = run("pt2tf", edited(converted, weights="advprop"), "--out", tmp_path / "back")
+    assert ran.exit_code == 3
+    assert "was changed after it was written" in ran.err
+
+
+def test_a_files_words_do_not_steer_the_terminal(run: Callable[..., Ran], converted: Path) -> None:
+    ran = run("inspect", edited(converted, weights="\x1b[2Jns\nvariant  b7"))
+    assert "\x1b" not in ran.out
+    assert "\\x1b[2Jns\\nvariant  b7" in ran.out
 
 
 def test_load_model_refuses_what_is_not_converted(lite0: Path) -> None:

@@ -83,6 +83,61 @@ def test_sets_of_weights_are_never_mixed(b0_tensors: Tensors, tmp_path: Path, lo
         effconvert.convert(tmp_path / "mixed", tmp_path / "b0.safetensors", raw=lost == "one raw tensor")
 
 
+def test_raw_weights_do_not_become_averages_on_the_way_back(b0: Path, tmp_path: Path) -> None:
+    effconvert.convert(b0, tmp_path / "raw.safetensors", raw=True)
+    report = effconvert.convert(tmp_path / "raw.safetensors", tmp_path / "back", to="tf-official")
+    assert not [name for name in read_all(tmp_path / "back") if name.endswith(AVERAGE)]
+    assert any("only raw names were written" in caution for caution in report.cautions)
+    report = effconvert.convert(tmp_path / "raw.safetensors", tmp_path / "both", to="tf-official", names="both")
+    assert any("under the names of averages, as --names asked" in caution for caution in report.cautions)
+
+
+def test_a_b0_without_squeeze_and_excite_does_not_pass_for_a_lite0(b0_tensors: Tensors, tmp_path: Path) -> None:
+    robbed = {name: tensor for name, tensor in b0_tensors.items() if "/se/" not in name}
+    with pytest.raises(
+        LayoutMismatch, match=r"tf-official, b0, averages weights:\n  blocks.0.se.reduce.weight <- .*: missing"
+    ):
+        effconvert.convert(write_checkpoint(tmp_path / "robbed", robbed), tmp_path / "x.safetensors")
+
+
+def test_the_shapes_decide_against_a_scope_that_names_another_variant(tmp_path: Path) -> None:
+    _, tensors = random_checkpoint(tmp_path / "b1", "b1")
+    misnamed = {name.replace("efficientnet-b1", "efficientnet-b0"): tensor for name, tensor in tensors.items()}
+    report = effconvert.convert(write_checkpoint(tmp_path / "misnamed", misnamed), tmp_path / "x.safetensors")
+    assert report.variant == "b1"
+    assert any("stand under 'efficientnet-b0/'" in caution for caution in report.cautions)
+
+
+def test_there_is_no_way_from_a_layout_to_itself(lite0: Path, tmp_path: Path) -> None:
+    with pytest.raises(LayoutMismatch, match="is in the layout tf-official already"):
+        effconvert.convert(lite0, tmp_path / "back", to="tf-official")
+
+
+def test_a_converted_file_has_no_raw_weights_to_take(lite0: Path, tmp_path: Path) -> None:
+    effconvert.convert(lite0, tmp_path / "x.safetensors")
+    with pytest.raises(LayoutMismatch, match="holds one set of weights; --raw is for its source"):
+        effconvert.convert(tmp_path / "x.safetensors", tmp_path / "y.safetensors", raw=True)
+
+
+def test_damage_in_what_is_left_behind_is_found_too(b0: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(b0, tmp_path / "copy")
+    with effconvert.open_checkpoint(b0) as checkpoint:
+        raw = checkpoint.read("efficientnet-b0/head/dense/kernel").tobytes()
+    data = copy / "model.ckpt.data-00000-of-00001"
+    content = bytearray(data.read_bytes())
+    content[content.index(raw)] ^= 1
+    data.write_bytes(content)
+    with pytest.raises(UnreadableCheckpoint, match="tensor efficientnet-b0/head/dense/kernel is damaged"):
+        effconvert.convert(copy, tmp_path / "x.safetensors")
+    assert not (tmp_path / "x.safetensors").exists()
+
+
+def test_a_source_that_is_not_the_expected_one_is_refused(lite0: Path, tmp_path: Path) -> None:
+    with pytest.raises(UnreadableCheckpoint, match=r"model.ckpt.index: has SHA-256 .*, expected 00"):
+        effconvert.convert(lite0, tmp_path / "x.pth", expected_sha256={"model.ckpt.index": "00"})
+    assert not (tmp_path / "x.pth").exists()
+
+
 def test_a_file_of_averages_alone_has_no_raw_weights(lite0: Path, tmp_path: Path) -> None:
     assert effconvert.convert(lite0, tmp_path / "x.safetensors").taken == "averages"
     with pytest.raises(LayoutMismatch, match="only the averages tensor is there"):
@@ -188,13 +243,15 @@ def test_another_container_keeps_what_the_file_says_of_its_origin(lite0: Path, t
     with effconvert.open_checkpoint(tmp_path / "x.pth") as checkpoint:
         texts = checkpoint.metadata
     assert (texts["layout"], texts["taken"], texts["weights"]) == ("tf-official", "averages", "base")
-    assert (texts["map_sha256"], json.loads(texts["options"])) == (LAYOUT.sha256, {"dtype": "bfloat16"})
-    assert json.loads(texts["source"]).keys() == {*first.source_sha256, "x.safetensors"}
+    assert (texts["map_sha256"], json.loads(texts["options"])) == (LAYOUT.sha256, {"earlier": {"dtype": "bfloat16"}})
+    source = json.loads(texts["source"])
+    assert source.keys() == {"earlier", "x.safetensors"}
+    assert source["earlier"] == first.source_sha256
     assert same(read_all(tmp_path / "x.pth"), read_all(tmp_path / "x.safetensors"))
 
 
 def test_the_recipe_follows_the_weights(b0: Path, tmp_path: Path) -> None:
-    usual = effconvert.convert(b0, tmp_path / "aa.safetensors", weights="aa").recipe
+    usual = effconvert.convert(b0, tmp_path / "ra.safetensors", weights="ra").recipe  # which nobody published of b0
     advprop = effconvert.convert(b0, tmp_path / "advprop.safetensors", weights="advprop").recipe
     assert usual["mean"] == [123.675, 116.28, 103.53]
     assert advprop["mean"] == [127.5, 127.5, 127.5]
@@ -216,6 +273,30 @@ def test_a_small_dtype_comes_back_as_float32(lite0: Path, tmp_path: Path) -> Non
     effconvert.convert(tmp_path / "small.safetensors", tmp_path / "back", to="tf-official", names="average")
     returned = read_all(tmp_path / "back")
     assert {tensor.dtype for name, tensor in returned.items() if name != "global_step"} == {np.dtype(np.float32)}
+
+
+def test_rounding_stays_on_record_after_going_back_to_float32(lite0: Path, tmp_path: Path) -> None:
+    effconvert.convert(lite0, tmp_path / "small.safetensors", dtype="float16")
+    report = effconvert.convert(tmp_path / "small.safetensors", tmp_path / "large.safetensors", dtype="float32")
+    assert report.options == {"dtype": "float32", "earlier": {"dtype": "float16"}}
+
+
+def test_values_that_vanish_in_a_small_dtype_are_warned_of(lite0_tensors: Tensors, tmp_path: Path) -> None:
+    name = "efficientnet-lite0/blocks_4/conv2d/kernel" + AVERAGE
+    folder = write_checkpoint(tmp_path / "tiny", lite0_tensors | {name: lite0_tensors[name] * np.float32(1e-10)})
+    report = effconvert.convert(folder, tmp_path / "x.safetensors", dtype="float16")
+    size = lite0_tensors[name].size
+    assert report.strange == (f"blocks.4.expand.conv.weight: {size:,} of {size:,} values became 0 in float16",)
+
+
+def test_float64_is_rounded_for_tensorflow_with_a_caution(lite0_tensors: Tensors, tmp_path: Path) -> None:
+    wide = {name: tensor.astype(np.float64) for name, tensor in lite0_tensors.items()}
+    effconvert.convert(write_checkpoint(tmp_path / "wide", wide), tmp_path / "x.safetensors")
+    report = effconvert.convert(tmp_path / "x.safetensors", tmp_path / "back", to="tf-official", names="average")
+    assert "247 tensors were rounded from float64 to float32, which is what the layout's network has" in report.cautions
+    returned = read_all(tmp_path / "back")
+    del returned["global_step"]
+    assert same(returned, lite0_tensors)
 
 
 def test_a_value_beyond_float16_is_an_error(lite0_tensors: Tensors, tmp_path: Path) -> None:

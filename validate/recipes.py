@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from effconvert.errors import LayoutMismatch
-from effconvert.hub import choose
+from effconvert.hub import published
 from effconvert.reference_tables import recipe_tables
+from effconvert.variants import find_variant
 
 
 @dataclass(frozen=True)
@@ -72,17 +73,24 @@ class Recipe:
 
 
 def official_recipe(variant_name: str, weights: str | None = None) -> Recipe:
-    """Return the preprocessing that tensorflow/tpu evaluates a published training with, by default the default one.
+    """Return the preprocessing that tensorflow/tpu evaluates a training with; `weights` None is the usual one.
 
-    Raises LayoutMismatch for a variant or weights that were not published.
+    The training need not have been published for this variant: anybody may train B0 as `ra`. The size is that of the
+    published weights, or else the variant's own.
+
+    Raises LayoutMismatch for a variant or weights that are unknown.
     """
-    row = choose(variant_name, weights)
-    for name, table in recipe_tables().items():
-        if row.variant in table["variants"] and row.weights in table["weights"]:
+    variant = find_variant(variant_name)
+    weights = weights.lower() if weights else "base"
+    sizes = {row.weights: row.size for row in published(variant.name)}
+    tables = {name: table for name, table in recipe_tables().items() if variant.name in table["variants"]}
+    for name, table in tables.items():
+        if weights in table["weights"]:
             left_out = ("variants", "weights", "source")
             values = {key: value for key, value in table.items() if key not in left_out}
-            return Recipe.from_dict({"name": name, "size": row.size, **values})
-    raise LayoutMismatch(f"recipe: reference/recipes.toml has none for {row.variant} with weights {row.weights}")
+            return Recipe.from_dict({"name": name, "size": sizes.get(weights, variant.resolution), **values})
+    known = ", ".join(known for table in tables.values() for known in table["weights"])
+    raise LayoutMismatch(f"weights {weights!r} are unknown for {variant.name}; known are {known}")
 
 
 def _tuple(value: Any) -> Any:

@@ -1,12 +1,13 @@
 """The command line: one file for each command, imported when it is called."""
 
+import io
 import os
 import sys
 from importlib import import_module
 
 import click
 
-from effconvert.errors import EffconvertError
+from effconvert.errors import EffconvertError, OutputProblem
 from effconvert.version import VERSION
 
 # What each command does in a line, here so that `effconvert --help` imports no command.
@@ -56,7 +57,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line; every failure ends in one message on standard error and its exit code."""
     try:
         cli.main(arguments, standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout:
+            sys.stdout.flush()
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.ClickException as error:
@@ -66,9 +68,9 @@ def main(arguments: list[str] | None = None) -> None:
         _fail(str(error), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _fail("interrupted; nothing was changed", 130)
-    except BrokenPipeError:  # the reader of our output went away, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+    except OSError as error:  # what the outputs of a command do not report themselves: standard output is full
+        sys.stdout = io.StringIO()  # or Python complains of a full one once more when it ends
+        _fail(f"{error.filename or 'standard output'}: {error.strerror or error}", OutputProblem.exit_code)
     except Exception as error:
         if os.environ.get("EFFCONVERT_DEBUG"):
             raise

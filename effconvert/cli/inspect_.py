@@ -59,22 +59,22 @@ def _identity_pairs(found: "Inspection") -> list[tuple[str, str]]:
         pairs.append(("variant", f"{found.variant}, {found.parameters:,} parameters"))
         sets = [f"{held['tensors']:,} {name} ({size_text(held['nbytes'])})" for name, held in found.sets.items()]
         pairs.append(("weights", ", ".join(sets)))
-        pairs.append(("facts", facts_text(found.facts or {})))
+        if found.facts:
+            pairs.append(("facts", facts_text(found.facts)))
     pairs += [("besides", f"{count:,} {reason}") for reason, count in found.others.items()]
     pairs.append(("tensors", f"{len(found.tensors):,}, {size_text(found.nbytes)}"))
     return pairs
 
 
 def _description_pairs(found: "Inspection") -> list[tuple[str, str]]:
-    texts = found.metadata
-    if "effconvert" not in texts:
+    said = found.description
+    if said is None:
         return []
-    weights = f"{texts['weights'] or 'weights not named'}, {texts['taken']}"
     pairs = [
-        ("made from", f"{texts['layout']}: {weights}, by effconvert {texts['effconvert']}"),
-        ("recipe", recipe_text(json.loads(texts["recipe"]))),
+        ("made from", f"{said.layout}: {said.weights or 'weights not named'}, {said.taken}"),
+        ("made by", f"effconvert {found.metadata['effconvert']}"),
+        ("recipe", recipe_text(said.recipe.to_dict())),
     ]
-    if json.loads(texts["options"]):
-        pairs.append(("options", texts["options"]))
-    pairs += [("source", f"{name} {value}") for name, value in json.loads(texts["source"]).items()]
-    return pairs
+    if said.options:
+        pairs.append(("options", json.dumps(said.options, sort_keys=True)))
+    return pairs + [("source", f"{name} {value}") for name, value in said.source.items()]

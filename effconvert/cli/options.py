@@ -12,6 +12,23 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print the re
 quiet_option = click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
 force_option = click.option("--force", is_flag=True, help="Replace an output that exists.")
 
+facts_option = click.option(
+    "--facts", "assignments", multiple=True, metavar="NAME=VALUE", help="As fused_stride=expand; repeatable."
+)
+
+
+def given_facts(assignments: tuple[str, ...]) -> dict[str, str]:
+    """Return the facts that --facts gives. Raises click's usage error for those that nothing can have."""
+    from effconvert.errors import LayoutMismatch
+    from effconvert.facts import Facts, changed, parse_assignments
+
+    try:
+        facts = parse_assignments(assignments)
+        changed(Facts(), facts)
+    except LayoutMismatch as error:
+        raise click.UsageError(str(error)) from error
+    return facts
+
 
 def path_argument(name: str) -> Callable[[F], F]:
     """An argument that is a path; whether it exists is checked where it is opened, since a prefix is no file."""

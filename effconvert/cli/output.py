@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from tabulate import tabulate
 
+from effconvert.facts import complete
+
 if TYPE_CHECKING:
     from effconvert.conversion import Report
 
@@ -22,7 +24,13 @@ def print_json(value: Any) -> None:
 
 def print_pairs(pairs: Sequence[tuple[str, str]]) -> None:
     """Print (label, text) pairs in two columns."""
-    click.echo(tabulate(pairs, tablefmt="plain", disable_numparse=True))
+    printed = [[printable(cell) for cell in pair] for pair in pairs]
+    click.echo(tabulate(printed, tablefmt="plain", disable_numparse=True))
+
+
+def printable(text: str) -> str:
+    """Return `text` with control characters written out: a file's words must not steer the terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def size_text(nbytes: float) -> str:
@@ -36,7 +44,7 @@ def size_text(nbytes: float) -> str:
 
 def facts_text(facts: Mapping[str, Any]) -> str:
     """Return facts in one line."""
-    return ", ".join(f"{name} {value}" for name, value in facts.items() if name != "head_conv" or not value)
+    return complete(facts).in_words()
 
 
 def recipe_text(recipe: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from effconvert.cli.options import force_option, json_option, path_argument, quiet_option
+from effconvert.cli.options import facts_option, force_option, given_facts, json_option, path_argument, quiet_option
 from effconvert.cli.output import print_report, progress_bars
 
 
@@ -14,14 +14,15 @@ from effconvert.cli.output import print_report, progress_bars
 @click.option(
     "--names",
     type=click.Choice(["raw", "average", "both"]),
-    default="both",
-    show_default=True,
-    help="Which tensors to write. The official evaluation restores the averages.",
+    help="Which tensors to write; the official evaluation restores averages. Default: both, of raw weights raw.",
 )
+@facts_option
 @force_option
 @json_option
 @quiet_option
-def command(file: Path, out: Path, names: str, force: bool, as_json: bool, quiet: bool) -> None:
+def command(
+    file: Path, out: Path, names: str | None, assignments: tuple[str, ...], force: bool, as_json: bool, quiet: bool
+) -> None:
     """Convert a converted file back to a TensorFlow V2 checkpoint.
 
     The folder then holds model.ckpt.index, model.ckpt.data-00000-of-00001 and checkpoint, under the official names;
@@ -32,5 +33,6 @@ def command(file: Path, out: Path, names: str, force: bool, as_json: bool, quiet
     from effconvert.conversion import convert
 
     with progress_bars(quiet or as_json) as bar:
-        report = convert(file, out, to="tf-official", names=names, force=force, progress=bar("converting"))
+        facts = given_facts(assignments)
+        report = convert(file, out, to="tf-official", names=names, facts=facts, force=force, progress=bar("converting"))
     print_report(report, as_json, quiet)

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from effconvert.cli.options import force_option, json_option, quiet_option
+from effconvert.cli.options import facts_option, force_option, given_facts, json_option, quiet_option
 from effconvert.cli.output import print_report, progress_bars
 
 
@@ -21,7 +21,7 @@ from effconvert.cli.output import print_report, progress_bars
     "--out", type=click.Path(path_type=Path), help="A .safetensors or .pth file. Default: VARIANT.safetensors."
 )
 @click.option("--raw", is_flag=True, help="Take the raw weights instead of their averages.")
-@click.option("--facts", "assignments", multiple=True, metavar="NAME=VALUE", help="As fused_stride=expand; repeatable.")
+@facts_option
 @click.option("--dtype", type=click.Choice(["float32", "float16", "bfloat16"]), help="Default: the source's.")
 @click.option("--drop-background-class", is_flag=True, help="Leave out class 0 of a classifier of 1001.")
 @force_option
@@ -51,22 +51,22 @@ def command(
       effconvert tf2pt --variant b7
       effconvert tf2pt --checkpoint efficientnet-b0/ --out b0.safetensors
     """
-    from effconvert.facts import parse_assignments
-    from effconvert.published import convert_checkpoint, convert_published
+    from effconvert.conversion import convert
+    from effconvert.published import convert_published
 
     if not variant and not checkpoint:
         raise click.UsageError("give --variant for published weights, or --checkpoint for your own")
     options: dict[str, Any] = {
         "weights": weights,
         "raw": raw,
-        "facts": parse_assignments(assignments),
+        "facts": given_facts(assignments),
         "dtype": dtype,
         "drop_background_class": drop_background_class,
         "force": force,
     }
     with progress_bars(quiet or as_json) as bar:
         if checkpoint:
-            report = convert_checkpoint(checkpoint, out, variant=variant, progress=bar("converting"), **options)
+            report = convert(checkpoint, out, variant=variant, progress=bar("converting"), **options)
         else:
             assert variant
             options |= {"downloading": bar("downloading"), "progress": bar("converting")}

@@ -87,8 +87,9 @@ class Checkpoint(ABC):
 class DataFile:
     """A file read at given positions: mapped pages would count as resident memory."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, shown: Path | None = None) -> None:
+        """Open `path`, called `shown` in messages."""
+        self.path = shown or path
         try:
             # Without O_NONBLOCK a pipe would be waited for.
             self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))

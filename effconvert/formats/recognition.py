@@ -86,9 +86,7 @@ def _open_companion(path: Path, size: int) -> Checkpoint:
 
 def _index_in(folder: Path) -> Path:
     """Return the one `.index` of a checkpoint's or SavedModel's folder, or of the one folder in it that has one."""
-    indices = sorted(folder.glob("*.index")) or sorted((folder / "variables").glob("*.index"))
-    if not indices:
-        indices = sorted(index for depth in ("*", "*/*") for index in folder.glob(f"{depth}/*.index"))
+    indices = _indices(folder, ".", "variables") or _indices(folder, "*", "*/*") or _version_1(folder)
     if not indices:
         content = sorted(entry.name for entry in folder.iterdir())
         found = f"found only {', '.join(content[:5])}{' …' if len(content) > 5 else ''}" if content else "it is empty"
@@ -98,6 +96,22 @@ def _index_in(folder: Path) -> Path:
         heading = f"{folder}: holds {len(indices)} checkpoints; give the one you mean:"
         raise UnreadableCheckpoint(listing(heading, [*prefixes, *_latest(folder)]))
     return indices[0]
+
+
+def _indices(folder: Path, *depths: str) -> list[Path]:
+    found = (index for depth in depths for index in folder.glob(f"{depth}/*.index"))
+    return sorted(index for index in found if not index.name.startswith("."))  # ._x.index is what macOS adds
+
+
+def _version_1(folder: Path) -> list[Path]:
+    """Return a file that is a table of its own, as TensorFlow wrote checkpoints before its second version."""
+    for path in sorted(folder.glob("*.ckpt*"))[:20]:
+        if path.is_file():
+            with path.open("rb") as file:
+                file.seek(max(0, path.stat().st_size - len(MAGIC)))
+                if file.read() == MAGIC:
+                    return [path]
+    return []
 
 
 def _latest(folder: Path) -> list[str]:
@@ -114,11 +128,16 @@ def _open_archive(path: Path) -> Checkpoint:
     """Open the checkpoint in an archive, unpacked into a folder that lasts as long as the checkpoint is open."""
     from effconvert.archive import extract
 
-    folder = tempfile.TemporaryDirectory(prefix="effconvert-")
+    temporary = tempfile.TemporaryDirectory(prefix="effconvert-")
     try:
-        checkpoint = TensorFlowCheckpoint(_index_in(extract(path, Path(folder.name) / path.name)))
+        folder = Path(temporary.name) / path.name
+        index = _index_in(extract(path, folder))
+        checkpoint = TensorFlowCheckpoint(index, shown=path / index.relative_to(folder))
+    except UnreadableCheckpoint as error:
+        temporary.cleanup()
+        raise UnreadableCheckpoint(str(error).replace(f"{temporary.name}/{path.name}", str(path))) from error
     except BaseException:
-        folder.cleanup()
+        temporary.cleanup()
         raise
-    checkpoint.on_close(folder.cleanup)
+    checkpoint.on_close(temporary.cleanup)
     return checkpoint

@@ -109,7 +109,7 @@ def library_problems(path: Path, infos: Sequence[TensorInfo], metadata: Mapping[
 def is_safetensors(start: bytes, size: int) -> bool:
     """Return whether a file of `size` bytes that begins with `start` (16 bytes) has the form of a safetensors file."""
     length = int.from_bytes(start[:8], "little")
-    return len(start) > 8 and start[8:9] == b"{" and 2 <= length <= min(size - 8, _LARGEST_HEADER)
+    return len(start) > 8 and start[8:9] == b"{" and 2 <= length <= size - 8
 
 
 def _read_header(file: DataFile) -> tuple[dict[str, Any], int]:

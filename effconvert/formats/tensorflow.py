@@ -66,10 +66,13 @@ class TensorFlowCheckpoint(Checkpoint):
 
     format = FORMAT
 
-    def __init__(self, index: Path) -> None:
-        """Open the bundle of the `.index` file. Raises UnreadableCheckpoint naming the file that is damaged."""
+    def __init__(self, index: Path, shown: Path | None = None) -> None:
+        """Open the bundle of the `.index` file, called `shown` in messages.
+
+        Raises UnreadableCheckpoint naming the file that is damaged.
+        """
         super().__init__()
-        self.path = index
+        self.path = shown or index
         self.metadata: Mapping[str, str] = {}
         prefix = index.name.removesuffix(".index")
         shard_count, self._entries, self._pieces = _read_index(index)
@@ -79,7 +82,7 @@ class TensorFlowCheckpoint(Checkpoint):
         self._shards = []
         try:
             for shard in shards:
-                self._shards.append(DataFile(shard))
+                self._shards.append(DataFile(shard, shown=self.path.with_name(shard.name)))
                 self.on_close(self._shards[-1].close)
         except UnreadableCheckpoint:
             self.close()

@@ -21,7 +21,7 @@ B0 = choose("b0", "aa")
 
 
 def get(**options: object) -> Path:
-    return fetch(B0, patience=QUICK, **options)  # type: ignore[arg-type]
+    return fetch(B0, patience=QUICK, **options).folder  # type: ignore[arg-type]
 
 
 def test_the_default_weights_of_every_variant() -> None:
@@ -170,7 +170,7 @@ def test_an_archive_that_cannot_be_used_is_not_cached(server: Server, cache: Pat
 
 def test_two_processes_download_an_archive_once(server: Server, cache: Path) -> None:
     server.answers = [serve(BODY)]
-    program = "from effconvert.hub import choose, fetch; print(fetch(choose('b0', 'aa')))"
+    program = "from effconvert.hub import choose, fetch; print(fetch(choose('b0', 'aa')).folder)"
     runs = [
         subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, env=os.environ.copy())
         for _ in range(3)

@@ -34,7 +34,9 @@ def test_every_archive_has_exactly_one_recipe_of_its_size(row: Any) -> None:
         ("b5", "ra", "tf1-bicubic", IMAGENET, 456),
         ("b7", "ns", "tf1-bicubic", IMAGENET, 600),
         ("l2", "ns-475", "tf1-bicubic", IMAGENET, 475),
-        ("b8", None, "tf1-bicubic", ADVPROP, 672),
+        ("b8", None, "tf1-bicubic", IMAGENET, 672),
+        ("b8", "advprop", "tf1-bicubic", ADVPROP, 672),
+        ("l2", "aa", "tf1-bicubic", IMAGENET, 800),
         ("b0", "advprop", "tf1-bicubic", ADVPROP, 224),
         ("cc-b1-8e", None, "tf1-bicubic", WHOLE, 224),
         ("edgetpu-l", None, "tf1-bicubic", WHOLE, 300),
@@ -84,9 +86,10 @@ def test_values_that_a_recipe_cannot_have_are_refused(change: dict[str, Any], wo
     assert words in str(failure.value)
 
 
-def test_weights_that_were_not_published_have_no_recipe() -> None:
-    with pytest.raises(LayoutMismatch, match="were not published for l2"):
-        official_recipe("l2", "aa")
+@pytest.mark.parametrize(("variant", "weights"), [("l2", "advprop"), ("edgetpu-s", "aa"), ("b0", "mine")])
+def test_weights_of_no_known_training_have_no_recipe(variant: str, weights: str) -> None:
+    with pytest.raises(LayoutMismatch, match=f"weights '{weights}' are unknown for {variant}; known are base"):
+        official_recipe(variant, weights)
 
 
 def test_looking_things_up_imports_no_framework_and_no_network() -> None:

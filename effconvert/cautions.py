@@ -1,0 +1,75 @@
+"""What a user should know of a conversion: what was assumed, which set was taken, what was rounded."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from effconvert.coverage import Coverage
+from effconvert.facts import Facts
+from effconvert.formats.checkpoint import Checkpoint
+from effconvert.identification import CANONICAL, Identity, own_root
+from effconvert.options import Options
+from effconvert.validate.recipes import official_recipe
+from effconvert.variants import Variant, blocks
+from effconvert.weight_sets import RAW
+
+
+def cautions(
+    checkpoint: Checkpoint, identity: Identity, coverage: Coverage, facts: Facts, target: str, options: Options
+) -> list[str]:
+    """Return what a user should know of a conversion, in sentences."""
+    return [
+        *_set_cautions(identity, coverage, target, options),
+        *_assumption_cautions(identity, facts, target, options),
+        *_rounding_cautions(checkpoint, coverage, target),
+    ]
+
+
+def _set_cautions(identity: Identity, coverage: Coverage, target: str, options: Options) -> Iterator[str]:
+    """Say when it is not plain which set of weights was taken, or what it will be taken for."""
+    layout, before = identity.layout, identity.description
+    if layout and layout.average and coverage.taken == RAW:
+        if options.raw:
+            yield "raw weights were taken, as --raw asked; published accuracies belong to the averages"
+        else:
+            yield (
+                "the file holds one set under the raw names: the averages, if a SavedModel of the official exporter; "
+                "else raw weights, which score lower than the published averages"
+            )
+    if target != CANONICAL and before and before.taken == RAW:
+        if options.names in (None, "raw"):
+            yield "the weights are raw ones, so only raw names were written; --names both gives them the averages' too"
+        else:
+            yield "the weights are raw ones, and were written under the names of averages, as --names asked"
+
+
+def _assumption_cautions(identity: Identity, facts: Facts, target: str, options: Options) -> Iterator[str]:
+    """Say what was assumed because neither the file nor the user says it."""
+    layout, before = identity.layout, identity.description
+    if layout is None and before is None:
+        yield f"the file carries no facts; assumed are {facts.in_words()} (--facts changes them)"
+    if (before is None or before.weights is None) and options.weights is None and _has_trainings(identity.variant):
+        recipe = before.recipe if before else official_recipe(identity.variant.name)
+        yield (
+            f"which training these weights come from is not known (--weights); the recipe is the usual one, "
+            f"{recipe.size} pixels and mean {recipe.mean[0]}; AdvProp's has mean 127.5"
+        )
+    if layout and identity.root != own_root(layout, identity.variant):
+        expected = own_root(layout, identity.variant)
+        yield f"the tensors stand under {identity.root!r} instead of {expected!r}"
+    if any(block.fused for block in blocks(identity.variant)) and target != CANONICAL:
+        yield (
+            f"a TensorFlow file does not record fused_stride, which is {facts.fused_stride} here; "
+            "tensorflow/tpu computes 'project' until 2020-12-27 and 'expand' since"
+        )
+
+
+def _rounding_cautions(checkpoint: Checkpoint, coverage: Coverage, target: str) -> Iterator[str]:
+    wide = sum(checkpoint.tensors[move.source].dtype == np.float64 for move in coverage.moves)
+    if target != CANONICAL and wide:
+        yield f"{wide:,} tensors were rounded from float64 to float32, which is what the layout's network has"
+
+
+def _has_trainings(variant: Variant) -> bool:
+    """Return whether weights of more than one training are about, with different recipes."""
+    return variant.scale_ends and not variant.experts and variant.se_ratio > 0

@@ -1,0 +1,17 @@
+"""What a user asks of a conversion beyond the source and the target."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line's options of the same names."""
+
+    variant: str | None = None
+    weights: str | None = None
+    raw: bool = False
+    facts: Mapping[str, str] | None = None
+    dtype: str | None = None
+    drop_background_class: bool = False
+    names: str | None = None
