@@ -21,7 +21,7 @@ from effconvert.formats.torch import write_torch
 from effconvert.identification import CANONICAL
 from effconvert.options import Options
 from effconvert.plan import DTYPES, NAMES, Plan, make_plan
-from effconvert.transfer import Progress, Transfer, check_digest, start_hashing, written_problems
+from effconvert.transfer import Progress, Transfer, check_digest, start_examining, written_problems
 
 BUNDLE_PREFIX = "model.ckpt"
 _WRITERS = {".safetensors": write_safetensors, ".pth": write_torch, ".pt": write_torch}
@@ -104,12 +104,12 @@ def convert(
         output = output or Path(f"{plan.identity.variant.name}.safetensors")
         check_digest(checkpoint)
         transfer = Transfer(checkpoint, plan, progress)
-        executor, hashes = start_hashing(checkpoint.files, expected_sha256 or {})
+        executor, hashes = start_examining(checkpoint, plan, expected_sha256 or {})
         try:
             if to == CANONICAL:
                 _write_file(output, force, plan, transfer, hashes, url)
             else:
-                _write_bundle_folder(output, force, plan, transfer)
+                _write_bundle_folder(output, force, plan, transfer, hashes)
             source_sha256 = hashes.result()
         finally:
             executor.shutdown(cancel_futures=True)
@@ -151,7 +151,9 @@ def _write_file(
         _read_back(path, plan, transfer)
 
 
-def _write_bundle_folder(output: Path, force: bool, plan: Plan, transfer: Transfer) -> None:
+def _write_bundle_folder(
+    output: Path, force: bool, plan: Plan, transfer: Transfer, hashes: "Future[dict[str, str]]"
+) -> None:
     with new_folder(output, force) as folder:
         index = folder / f"{BUNDLE_PREFIX}.index"
         data = folder / f"{BUNDLE_PREFIX}.data-00000-of-00001"
@@ -160,6 +162,7 @@ def _write_bundle_folder(output: Path, force: bool, plan: Plan, transfer: Transf
         state = f'model_checkpoint_path: "{BUNDLE_PREFIX}"\nall_model_checkpoint_paths: "{BUNDLE_PREFIX}"\n'
         (folder / "checkpoint").write_text(state)
         _read_back(index, plan, transfer)
+        hashes.result()  # raises where the source is not what it should be
 
 
 def _read_back(path: Path, plan: Plan, transfer: Transfer) -> None:

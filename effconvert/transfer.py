@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 
 import crc32c
 import numpy as np
@@ -33,8 +32,7 @@ class Transfer:
         """Yield each output tensor, contiguous.
 
         Raises UnreadableCheckpoint for damaged data, NaN, infinity or a negative variance, NumericMismatch when a value
-        does not fit the output's dtype. What is left behind is read as well, for its checksums: a file that is damaged
-        anywhere is not to be trusted.
+        does not fit the output's dtype.
         """
         moves = {move.target: move for move in self.plan.moves}
         total, done = sum(info.nbytes for info in self.plan.infos), 0
@@ -52,8 +50,6 @@ class Transfer:
             done += info.nbytes
             if self.progress:
                 self.progress(done, total)
-        for name in self.plan.coverage.left_behind.keys() & self.checkpoint.tensors.keys():
-            self.checkpoint.read(name)
 
     def _check_values(self, name: str, array: Array) -> None:
         canonical = self.plan.canonical[name]
@@ -87,25 +83,28 @@ class Transfer:
         return result
 
 
-def start_hashing(
-    files: Sequence[Path], expected: Mapping[str, str]
+def start_examining(
+    checkpoint: Checkpoint, plan: Plan, expected_sha256: Mapping[str, str]
 ) -> tuple[ThreadPoolExecutor, Future[dict[str, str]]]:
-    """Begin to compute {file name: SHA-256} in a thread of its own, beside the transfer.
+    """Begin to compute {file name: SHA-256} of the source in a thread of its own, beside the transfer.
 
-    The future raises UnreadableCheckpoint when one is not what is `expected` of a file of that name.
+    What is left behind is then read there, for its checksums: a file that is damaged anywhere is not to be trusted. The
+    future raises UnreadableCheckpoint for damage, and for a file that is not what is expected of its name.
     """
     executor = ThreadPoolExecutor(1)
-    return executor, executor.submit(_hashed, files, expected)
+    return executor, executor.submit(_examine, checkpoint, plan, expected_sha256)
 
 
-def _hashed(files: Sequence[Path], expected: Mapping[str, str]) -> dict[str, str]:
-    found = {file.name: file_sha256(file) for file in files}
-    for file in files:
+def _examine(checkpoint: Checkpoint, plan: Plan, expected: Mapping[str, str]) -> dict[str, str]:
+    found = {file.name: file_sha256(file) for file in checkpoint.files}
+    for file in checkpoint.files:
         if expected.get(file.name, found[file.name]) != found[file.name]:
             raise UnreadableCheckpoint(
                 f"{file}: has SHA-256 {found[file.name]}, expected {expected[file.name]}; it was changed since it was "
                 f"recorded; delete {file.parent} to have it made anew"
             )
+    for name in sorted(plan.coverage.left_behind.keys() & checkpoint.tensors.keys()):
+        checkpoint.read(name)
     return found
 
 
@@ -117,9 +116,17 @@ def written_problems(written: Checkpoint, infos: Sequence[TensorInfo], checksums
     for name, info in written.tensors.items():
         if name in meant and info != meant[name]:
             problems.append(f"{name}: {info.dtype} {info.shape}, meant {meant[name].dtype} {meant[name].shape}")
-        elif name in meant and crc32c.crc32c(as_bytes(written.read(name))) != checksums[name]:
-            problems.append(f"{name}: other values than were written")
-    return problems
+    if problems:
+        return problems
+    found = tensor_checksums(written)
+    return [f"{name}: other values than were written" for name in meant if found[name] != checksums[name]]
+
+
+def tensor_checksums(checkpoint: Checkpoint) -> dict[str, int]:
+    """Return {name: CRC32C} of every tensor, computed by two threads."""
+    with ThreadPoolExecutor(2) as executor:
+        found = executor.map(lambda name: crc32c.crc32c(as_bytes(checkpoint.read(name))), checkpoint.tensors)
+        return dict(zip(checkpoint.tensors, found, strict=True))
 
 
 def check_digest(checkpoint: Checkpoint) -> None:
@@ -130,8 +137,7 @@ def check_digest(checkpoint: Checkpoint) -> None:
     stored = checkpoint.metadata.get("digest")
     if stored is None:
         return
-    checksums = {name: crc32c.crc32c(as_bytes(checkpoint.read(name))) for name in checkpoint.tensors}
-    found = digest(checkpoint.metadata, list(checkpoint.tensors.values()), checksums)
+    found = digest(checkpoint.metadata, list(checkpoint.tensors.values()), tensor_checksums(checkpoint))
     if found != stored:
         raise UnreadableCheckpoint(
             f"{checkpoint.path}: was changed after it was written: digest {found[:16]}…, its metadata says "

@@ -3,7 +3,6 @@
 from dataclasses import asdict
 
 import click
-from tabulate import tabulate
 
 from effconvert.cli.options import json_option
 from effconvert.cli.output import print_json
@@ -18,6 +17,8 @@ def command(as_json: bool) -> None:
 
     Example: effconvert list
     """
+    from tabulate import tabulate
+
     from effconvert.catalogue import catalogue_rows
 
     rows = catalogue_rows()

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
-from tabulate import tabulate
 
 from effconvert.facts import complete
 
@@ -24,6 +23,8 @@ def print_json(value: Any) -> None:
 
 def print_pairs(pairs: Sequence[tuple[str, str]]) -> None:
     """Print (label, text) pairs in two columns."""
+    from tabulate import tabulate
+
     printed = [[printable(cell) for cell in pair] for pair in pairs]
     click.echo(tabulate(printed, tablefmt="plain", disable_numparse=True))
 

@@ -51,9 +51,6 @@ def command(
       effconvert tf2pt --variant b7
       effconvert tf2pt --checkpoint efficientnet-b0/ --out b0.safetensors
     """
-    from effconvert.conversion import convert
-    from effconvert.published import convert_published
-
     if not variant and not checkpoint:
         raise click.UsageError("give --variant for published weights, or --checkpoint for your own")
     options: dict[str, Any] = {
@@ -66,8 +63,12 @@ def command(
     }
     with progress_bars(quiet or as_json) as bar:
         if checkpoint:
+            from effconvert.conversion import convert
+
             report = convert(checkpoint, out, variant=variant, progress=bar("converting"), **options)
         else:
+            from effconvert.published import convert_published
+
             assert variant
             options |= {"downloading": bar("downloading"), "progress": bar("converting")}
             report = convert_published(variant, out, **options)
