@@ -8,6 +8,7 @@ from effconvert.coverage import Coverage
 from effconvert.facts import Facts
 from effconvert.formats.checkpoint import Checkpoint
 from effconvert.identification import CANONICAL, Identity, own_root
+from effconvert.map_language import Layout
 from effconvert.options import Options
 from effconvert.validate.recipes import official_recipe
 from effconvert.variants import Variant, blocks
@@ -57,11 +58,17 @@ def _assumption_cautions(identity: Identity, facts: Facts, target: str, options:
     if layout and identity.root != own_root(layout, identity.variant):
         expected = own_root(layout, identity.variant)
         yield f"the tensors stand under {identity.root!r} instead of {expected!r}"
-    if any(block.fused for block in blocks(identity.variant)) and target != CANONICAL:
-        yield (
-            f"a TensorFlow file does not record fused_stride, which is {facts.fused_stride} here; "
-            "tensorflow/tpu computes 'project' until 2020-12-27 and 'expand' since"
-        )
+    if any(block.fused for block in blocks(identity.variant)):
+        yield from _stride_cautions(layout, facts, target, options)
+
+
+def _stride_cautions(layout: Layout | None, facts: Facts, target: str, options: Options) -> Iterator[str]:
+    """Say what EdgeTPU's files leave out: names and shapes are the same wherever the stride sits."""
+    history = "tensorflow/tpu computed 'project' until 2020-12-27, as the published weights want, and 'expand' since"
+    if target != CANONICAL:
+        yield f"a TensorFlow file does not record fused_stride, which is {facts.fused_stride} here; {history}"
+    elif layout and options.weights is None and "fused_stride" not in (options.facts or {}):
+        yield f"fused_stride is taken to be {facts.fused_stride} (--facts); no file records it: {history}"
 
 
 def _rounding_cautions(checkpoint: Checkpoint, coverage: Coverage, target: str) -> Iterator[str]:

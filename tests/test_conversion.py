@@ -347,6 +347,18 @@ def test_facts_that_a_user_gives_are_recorded(tmp_path: Path) -> None:
     assert effconvert.load_model(tmp_path / "x.safetensors").facts.fused_stride == "expand"
 
 
+def test_the_stride_that_no_edgetpu_file_records_is_told_unless_it_is_given(tmp_path: Path) -> None:
+    folder, _ = random_checkpoint(tmp_path / "edge", "edgetpu-s")
+
+    def told(number: int, **options: object) -> bool:
+        report = effconvert.convert(folder, tmp_path / f"{number}.safetensors", **options)  # type: ignore[arg-type]
+        return any("fused_stride is taken to be project" in caution for caution in report.cautions)
+
+    assert told(1)
+    assert not told(2, facts={"fused_stride": "project"})
+    assert not told(3, weights="base")
+
+
 def test_facts_cannot_gainsay_the_tensors(lite0: Path, tmp_path: Path) -> None:
     with pytest.raises(LayoutMismatch, match="its tensors tell classes=1000"):
         effconvert.convert(lite0, tmp_path / "x.safetensors", facts={"classes": "10"})
