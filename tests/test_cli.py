@@ -9,15 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import safetensors
-import safetensors.numpy
-import torch
 from checkpoints import write_checkpoint
 from mirror import put_archive, serving
 from running import Ran
 
 import effconvert
-from effconvert.errors import LayoutMismatch
 from effconvert.variants import VARIANTS
 
 COMMANDS = ("tf2pt", "pt2tf", "inspect", "list", "demo")
@@ -248,68 +244,3 @@ def test_an_unexpected_failure_has_no_traceback(
     ran = run("inspect", tmp_path)
     assert ran.exit_code == 1
     assert ran.err.startswith("effconvert: a fault of effconvert: ZeroDivisionError")
-
-
-def test_load_model_is_the_network_that_the_file_describes(lite0: Path, tmp_path: Path) -> None:
-    effconvert.convert(lite0, tmp_path / "x.safetensors", facts={"bn_eps": "1e-4"})
-    network = effconvert.load_model(tmp_path / "x.safetensors")
-    assert not network.training
-    assert (network.facts.bn_eps, network.facts.activation) == (1e-4, "relu6")
-    assert network.recipe.resize == "tf1-bilinear"
-    assert network(torch.zeros(1, 3, 64, 64)).shape == (1, 1000)
-
-
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_load_model_computes_in_float32_unless_told(lite0: Path, tmp_path: Path, dtype: str) -> None:
-    effconvert.convert(lite0, tmp_path / "x.safetensors", dtype=dtype)
-    assert effconvert.load_model(tmp_path / "x.safetensors").stem.conv.weight.dtype == torch.float32
-    kept = effconvert.load_model(tmp_path / "x.safetensors", dtype=None)
-    assert kept.stem.conv.weight.dtype == getattr(torch, dtype)
-
-
-def test_load_model_warns_of_facts_that_it_assumes(tmp_path: Path) -> None:
-    torch.save(effconvert.create_model("edgetpu-s", fused_stride="expand").state_dict(), tmp_path / "own.pth")
-    with pytest.warns(UserWarning, match="carries no facts; assumed are bn_eps 0.001, .*fused_stride project"):
-        effconvert.load_model(tmp_path / "own.pth")
-    network = effconvert.load_model(tmp_path / "own.pth", facts={"fused_stride": "expand"})
-    assert network.facts.fused_stride == "expand"
-
-
-def edited(path: Path, **texts: str | None) -> Path:
-    """Write the same file with other metadata, as anybody can."""
-    with safetensors.safe_open(path, "np") as file:
-        metadata = {name: text for name, text in {**file.metadata(), **texts}.items() if text is not None}
-    safetensors.numpy.save_file(safetensors.numpy.load_file(path), path.with_name("edited.safetensors"), metadata)
-    return path.with_name("edited.safetensors")
-
-
-@pytest.mark.parametrize(
-    "texts",
-    [{"digest": None}, {"facts": '{"activation": "relu6"}'}, {"facts": "[]"}, {"recipe": '{"foo": 1}'}, {"source": "[1]"},
-     {"variant": "b99"}, {"options": "{"}, {"schema": "2"}],
-)  # fmt: skip
-@pytest.mark.parametrize("command", ["inspect FILE", "pt2tf FILE --out BACK"])
-def test_a_description_that_is_not_whole_is_refused(
-    run: Callable[..., Ran], converted: Path, tmp_path: Path, texts: dict[str, str | None], command: str
-) -> None:
-    names = {"FILE": edited(converted, **texts), "BACK": tmp_path / "back"}
-    ran = run(*[names.get(word, word) for word in command.split()])
-    assert ran.exit_code == 3
-    assert "edited.safetensors: its description" in ran.err
-
-
-def test_a_description_that_was_edited_is_refused(run: Callable[..., Ran], converted: Path, tmp_path: Path) -> None:
-    ran = run("pt2tf", edited(converted, weights="advprop"), "--out", tmp_path / "back")
-    assert ran.exit_code == 3
-    assert "was changed after it was written" in ran.err
-
-
-def test_a_files_words_do_not_steer_the_terminal(run: Callable[..., Ran], converted: Path) -> None:
-    ran = run("inspect", edited(converted, weights="\x1b[2Jns\nvariant  b7"))
-    assert "\x1b" not in ran.out
-    assert "\\x1b[2Jns\\nvariant  b7" in ran.out
-
-
-def test_load_model_refuses_what_is_not_converted(lite0: Path) -> None:
-    with pytest.raises(LayoutMismatch, match="convert it first: effconvert tf2pt --checkpoint"):
-        effconvert.load_model(lite0)
