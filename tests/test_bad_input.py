@@ -184,6 +184,13 @@ def test_a_path_that_does_not_exist_is_a_usage_error(refused: Callable[..., str]
     assert "no such file or directory" in refused(tmp_path / "nowhere", 2)
 
 
+@pytest.mark.parametrize("command", ["tf2pt --checkpoint", "inspect", "pt2tf --out x"])
+def test_an_empty_path_does_not_mean_the_current_folder(run: Callable[..., Ran], command: str) -> None:
+    ran = run(*command.split(), "")
+    assert ran.exit_code == 2
+    assert "the path is empty" in ran.err
+
+
 def test_neither_variant_nor_checkpoint_is_a_usage_error(run: Callable[..., Ran]) -> None:
     ran = run("tf2pt")
     assert ran.exit_code == 2

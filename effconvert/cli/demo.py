@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from effconvert.cli.options import force_option
+from effconvert.cli.options import PATH, force_option
 
 if TYPE_CHECKING:
     from effconvert.demo import Demo
 
 
 @click.command("demo")
-@click.option(
-    "--out", type=click.Path(path_type=Path), default="effconvert-demo", show_default=True, help="The folder to write."
-)
+@click.option("--out", type=PATH, default="effconvert-demo", show_default=True, help="The folder to write.")
 @force_option
 def command(out: Path, force: bool) -> None:
     """Show the whole way on a small example, without a network.

@@ -8,6 +8,19 @@ import click
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+
+class _Path(click.Path):
+    """A path that is not empty: an unset shell variable must not mean the current folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("the path is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+# Whether it exists is checked where it is opened, since a TensorFlow prefix is no file.
+PATH = _Path(path_type=Path)
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 quiet_option = click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
 force_option = click.option("--force", is_flag=True, help="Replace an output that exists.")
@@ -31,5 +44,5 @@ def given_facts(assignments: tuple[str, ...]) -> dict[str, str]:
 
 
 def path_argument(name: str) -> Callable[[F], F]:
-    """An argument that is a path; whether it exists is checked where it is opened, since a prefix is no file."""
-    return click.argument(name, type=click.Path(path_type=Path))
+    """An argument that is a path."""
+    return click.argument(name, type=PATH)

@@ -4,13 +4,21 @@ from pathlib import Path
 
 import click
 
-from effconvert.cli.options import facts_option, force_option, given_facts, json_option, path_argument, quiet_option
+from effconvert.cli.options import (
+    PATH,
+    facts_option,
+    force_option,
+    given_facts,
+    json_option,
+    path_argument,
+    quiet_option,
+)
 from effconvert.cli.output import print_report, progress_bars
 
 
 @click.command("pt2tf")
 @path_argument("file")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write.")
+@click.option("--out", type=PATH, required=True, help="The folder to write.")
 @click.option(
     "--names",
     type=click.Choice(["raw", "average", "both"]),

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from effconvert.cli.options import facts_option, force_option, given_facts, json_option, quiet_option
+from effconvert.cli.options import PATH, facts_option, force_option, given_facts, json_option, quiet_option
 from effconvert.cli.output import print_report, progress_bars
 
 
@@ -14,12 +14,10 @@ from effconvert.cli.output import print_report, progress_bars
 @click.option("--weights", help="base, aa, ra, advprop, ns (l2: ns, ns-475). Default: aa, else the newest.")
 @click.option(
     "--checkpoint",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Your own: a folder, prefix, .index, .tar.gz or SavedModel; the variant is recognised.",
 )
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="A .safetensors or .pth file. Default: VARIANT.safetensors."
-)
+@click.option("--out", type=PATH, help="A .safetensors or .pth file. Default: VARIANT.safetensors.")
 @click.option("--raw", is_flag=True, help="Take the raw weights instead of their averages.")
 @facts_option
 @click.option("--dtype", type=click.Choice(["float32", "float16", "bfloat16"]), help="Default: the source's.")
