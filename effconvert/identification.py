@@ -97,10 +97,11 @@ def _insist(checkpoint: Checkpoint, found: Identity, variant: Variant, shapes: M
     if found.variant == variant:
         return found
     wanted = _nearest(reading for reading in _readings(shapes) if reading.variant == variant)
-    if found.exact:
+    if found.exact or found.description:
+        total = len(found.moves)
         lacking = f"of whose {len(wanted.moves):,} tensors {wanted.missing:,} are missing or of another shape"
         raise LayoutMismatch(
-            f"{checkpoint.path}: is {found.variant.name} (all {len(found.moves):,} of its tensors match), "
+            f"{checkpoint.path}: is {found.variant.name} ({total - found.missing:,} of its {total:,} tensors match), "
             f"not {variant.name}, {lacking}; give --variant {found.variant.name} if it is meant to be that"
         )
     return wanted
@@ -132,10 +133,11 @@ def _readings(shapes: Mapping[str, Shape]) -> Iterator[Identity]:
         root = _root(layout, bases)
         for name in _likely_first(layout, root):
             yield _reading(layout, VARIANTS[name], sets, bases, root)
-    for variant in VARIANTS.values():
-        if "stem.conv.weight" in shapes:
-            facts = _facts_in(default_facts(variant), variant, shapes, {name: name for name in shapes})
-            yield _canonical_reading(variant, facts, shapes, None)
+    if "stem.conv.weight" in shapes:
+        for variant in VARIANTS.values():
+            assumed = default_facts(variant)
+            names = {name: name for name in tensor_shapes(variant, assumed)}
+            yield _canonical_reading(variant, _facts_in(assumed, variant, shapes, names), shapes, None)
 
 
 def _reading(

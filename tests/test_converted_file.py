@@ -36,6 +36,14 @@ def test_load_model_computes_in_float32_unless_told(lite0: Path, tmp_path: Path,
     assert kept.stem.conv.weight.dtype == getattr(torch, dtype)
 
 
+@pytest.mark.parametrize("changes", [{"classes": 10}, {"classes": 0}, {"classes": 0, "head_conv": False}])
+def test_load_model_finds_the_head_of_a_bare_state_dict(tmp_path: Path, changes: dict[str, int]) -> None:
+    torch.save(effconvert.create_model("lite1", **changes).state_dict(), tmp_path / "own.pth")
+    network = effconvert.load_model(tmp_path / "own.pth", facts={})
+    assert network.variant.name == "lite1"
+    assert {name: getattr(network.facts, name) for name in changes} == changes
+
+
 def test_load_model_warns_of_facts_that_it_assumes(tmp_path: Path) -> None:
     torch.save(effconvert.create_model("edgetpu-s", fused_stride="expand").state_dict(), tmp_path / "own.pth")
     with pytest.warns(UserWarning, match="carries no facts; assumed are bn_eps 0.001, .*fused_stride project"):
