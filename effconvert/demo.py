@@ -23,6 +23,7 @@ from effconvert.variants import VARIANTS
 from effconvert.weight_sets import average_name
 
 _VARIANT = "b0"
+_WRITTEN = {f"efficientnet-{_VARIANT}", f"{_VARIANT}.safetensors", f"{_VARIANT}-raw.safetensors", "back", "back-raw"}
 # Two images whose logits differ by less than this share of their range show a network that does not see.
 _LEAST_SENSITIVITY = 0.1
 _TOLERANCE = 2e-5
@@ -49,12 +50,18 @@ class Demo:
 def run_demo(folder: Path, force: bool = False) -> Demo:
     """Write a TensorFlow checkpoint of a calibrated random B0 into `folder`, convert it, and prove the result.
 
+    A folder that holds nothing but an earlier demo is written over.
+
     Raises OutputProblem when the folder exists and not `force`; NumericMismatch when a proof fails.
     """
-    check_output(folder, force)
+    check_output(folder, force or _is_demo(folder))
     with reported(folder):
         folder.mkdir(exist_ok=True)
         return _run(folder)
+
+
+def _is_demo(folder: Path) -> bool:
+    return folder.is_dir() and {entry.name for entry in folder.iterdir()} <= _WRITTEN
 
 
 def _run(folder: Path) -> Demo:

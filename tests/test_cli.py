@@ -215,8 +215,14 @@ def test_the_demo_proves_what_it_shows_and_can_be_repeated(run: Callable[..., Ra
     ran = run("demo", "--out", tmp_path / "demo")
     assert ran.exit_code == 0, ran.err
     assert "622 of 622 tensors are equal bit for bit" in ran.out
-    assert run("demo", "--out", tmp_path / "demo").exit_code == 8
-    assert run("demo", "--out", tmp_path / "demo", "--force").exit_code == 0
+    assert run("demo", "--out", tmp_path / "demo").exit_code == 0
+
+
+def test_the_demo_leaves_a_folder_with_anything_else_alone(run: Callable[..., Ran], tmp_path: Path) -> None:
+    (tmp_path / "thesis").write_text("years of work")
+    ran = run("demo", "--out", tmp_path)
+    assert ran.exit_code == 8
+    assert [entry.name for entry in tmp_path.iterdir()] == ["thesis"]
 
 
 def test_a_broken_pipe_is_no_failure_of_ours(b0: Path) -> None:
