@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import crc32c
 import ml_dtypes
 import numpy as np
 
@@ -20,6 +21,7 @@ Shape = tuple[int, ...]
 Array = np.ndarray[Any, np.dtype[Any]]
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
+_PIECE = 1 << 20
 # Texts of a file's metadata that are known only after the last tensor: {placeholder: text of the same length}.
 Late = Callable[[], Mapping[str, str]]
 
@@ -63,6 +65,13 @@ class Checkpoint(ABC):
 
         Raises UnreadableCheckpoint when the data is damaged.
         """
+
+    def checksum(self, name: str) -> int:
+        """Return the CRC32C of the bytes that `read` gives; in pieces where a format can, so that memory stays small.
+
+        Raises UnreadableCheckpoint when the data is damaged.
+        """
+        return int(crc32c.crc32c(as_bytes(self.read(name))))
 
     def __init__(self) -> None:
         self._exits = ExitStack()
@@ -115,6 +124,13 @@ class DataFile:
             pieces.append(piece)
             offset, size = offset + len(piece), size - len(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def checksum(self, offset: int, size: int) -> int:
+        """Return the CRC32C of `size` bytes from `offset`, read in pieces."""
+        found = 0
+        for start in range(offset, offset + size, _PIECE):
+            found = crc32c.crc32c(self.read(start, min(_PIECE, offset + size - start)), found)
+        return found
 
     def close(self) -> None:
         """Close the file."""

@@ -62,6 +62,9 @@ class SafetensorsCheckpoint(Checkpoint):
             self.close()
             raise
 
+    def checksum(self, name: str) -> int:
+        return self._file.checksum(self._start + self._offsets[name], self.tensors[name].nbytes)
+
     def read(self, name: str) -> Array:
         info = self.tensors[name]
         return as_array(self._file.read(self._start + self._offsets[name], info.nbytes), info)

@@ -95,6 +95,14 @@ class TensorFlowCheckpoint(Checkpoint):
         }
         self._check_entries()
 
+    def checksum(self, name: str) -> int:
+        entry = self._entries[name]
+        if entry.slices:
+            return super().checksum(name)
+        found = self._shards[entry.shard].checksum(entry.offset, entry.size)
+        self._check_data(name, entry, found)
+        return found
+
     def read(self, name: str) -> Array:
         info, entry = self.tensors[name], self._entries[name]
         if not entry.slices:
@@ -113,13 +121,15 @@ class TensorFlowCheckpoint(Checkpoint):
     def _read_entry(self, name: str, entry: _Entry) -> bytes:
         shard = self._shards[entry.shard]
         data = shard.read(entry.offset, entry.size)
-        found = masked(crc32c.crc32c(data))
-        if found != entry.crc:
-            raise UnreadableCheckpoint(
-                f"{shard.path}: tensor {name} is damaged: CRC32C stored {entry.crc:#010x}, calculated {found:#010x}; "
-                "copy or download the checkpoint again"
-            )
+        self._check_data(name, entry, crc32c.crc32c(data))
         return data
+
+    def _check_data(self, name: str, entry: _Entry, crc: int) -> None:
+        if masked(crc) != entry.crc:
+            raise UnreadableCheckpoint(
+                f"{self._shards[entry.shard].path}: tensor {name} is damaged: CRC32C stored {entry.crc:#010x}, "
+                f"calculated {masked(crc):#010x}; copy or download the checkpoint again"
+            )
 
     def _check_entries(self) -> None:
         """Find every entry that cannot be read before any is read."""

@@ -12,15 +12,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+import crc32c
 import numpy as np
 
 from effconvert.errors import UnreadableCheckpoint
 from effconvert.formats.checkpoint import Array, Checkpoint, Late, Shape, TensorInfo, check_name, contents
-from effconvert.formats.torch_pickle import STORAGES, PickleError, Tensor, load
+from effconvert.formats.torch_pickle import STORAGES, PickleError, Tensor, is_whole, load
 
 FORMAT = "PyTorch zip"
 METADATA_RECORD = "effconvert.json"
 _ALIGNMENT = 64
+_PIECE = 1 << 20
 _LOCAL_HEADER = 30
 _LARGEST_PICKLE = 64 << 20
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -65,6 +67,23 @@ class TorchCheckpoint(Checkpoint):
         }
         self._check_storages()
 
+    def checksum(self, name: str) -> int:
+        tensor = self._tensors[name]
+        if not is_whole(tensor):
+            return super().checksum(name)
+        record = f"data/{tensor.storage.key}"
+        missing, found = self._info(record, None).file_size, 0
+        try:
+            with self._archive.open(f"{self._root}/{record}") as file:
+                while piece := file.read(_PIECE):
+                    found = crc32c.crc32c(piece, found)
+                    missing -= len(piece)
+        except _FAILURES as error:
+            raise UnreadableCheckpoint(f"{self.path}: record {record} is damaged: {str(error)[:500]}") from error
+        if missing:
+            raise UnreadableCheckpoint(f"{self.path}: record {record} ends {missing:,} bytes early")
+        return found
+
     def read(self, name: str) -> Array:
         tensor = self._tensors[name]
         data = self._record(f"data/{tensor.storage.key}", None)
@@ -78,7 +97,7 @@ class TorchCheckpoint(Checkpoint):
     def _has(self, name: str) -> bool:
         return f"{self._root}/{name}" in self._archive.NameToInfo
 
-    def _record(self, name: str, limit: int | None) -> bytes:
+    def _info(self, name: str, limit: int | None) -> zipfile.ZipInfo:
         info = self._archive.getinfo(f"{self._root}/{name}")
         if info.compress_type != zipfile.ZIP_STORED:
             raise UnreadableCheckpoint(f"{self.path}: record {name} is compressed; torch.save stores")
@@ -87,6 +106,10 @@ class TorchCheckpoint(Checkpoint):
         # zipfile gives a record that is shorter than declared without a word.
         if info.file_size != info.compress_size or info.header_offset + info.file_size > self._size:
             raise UnreadableCheckpoint(f"{self.path}: record {name} has not the {info.file_size:,} bytes it declares")
+        return info
+
+    def _record(self, name: str, limit: int | None) -> bytes:
+        info = self._info(name, limit)
         try:
             data = self._archive.read(info)
         except _FAILURES as error:

@@ -48,6 +48,12 @@ class Tensor:
     strides: Shape
 
 
+def is_whole(tensor: Tensor) -> bool:
+    """Return whether the tensor's bytes are those of its storage, from the first to the last."""
+    contiguous = tuple(math.prod(tensor.shape[axis + 1 :]) for axis in range(len(tensor.shape)))
+    return tensor.offset == 0 and tensor.strides == contiguous and math.prod(tensor.shape) == tensor.storage.count
+
+
 def load(content: bytes) -> Any:
     """Return the value that the pickle holds.
 
