@@ -7,6 +7,7 @@ from importlib import import_module
 
 import click
 
+from effconvert.cli.memory import return_large_buffers
 from effconvert.errors import EffconvertError, OutputProblem
 from effconvert.version import VERSION
 
@@ -55,6 +56,7 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; every failure ends in one message on standard error and its exit code."""
+    return_large_buffers()
     try:
         cli.main(arguments, standalone_mode=False)
         if sys.stdout:
