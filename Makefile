@@ -18,7 +18,7 @@ help:
 	@echo "make clean            remove the environments and what was built"
 
 demo: .venv/installed
-	$(BIN)/effconvert demo
+	$(BIN)/effconvert demo --force
 
 test: .venv/ready-for-tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadgroup $(PYTEST_ARGS)

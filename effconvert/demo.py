@@ -50,7 +50,7 @@ class Demo:
 def run_demo(folder: Path, force: bool = False) -> Demo:
     """Write a TensorFlow checkpoint of a calibrated random B0 into `folder`, convert it, and prove the result.
 
-    A folder that holds nothing but an earlier demo is written over.
+    A folder that holds a whole earlier demo and nothing else is written over.
 
     Raises OutputProblem when the folder exists and not `force`; NumericMismatch when a proof fails.
     """
@@ -61,7 +61,7 @@ def run_demo(folder: Path, force: bool = False) -> Demo:
 
 
 def _is_demo(folder: Path) -> bool:
-    return folder.is_dir() and {entry.name for entry in folder.iterdir()} <= _WRITTEN
+    return folder.is_dir() and {entry.name for entry in folder.iterdir()} == _WRITTEN
 
 
 def _run(folder: Path) -> Demo:
@@ -78,7 +78,7 @@ def _run(folder: Path) -> Demo:
         expected, logits = averages(images), load_model(converted)(images)
     difference = float((logits - expected).abs().max() / expected.abs().max())
     seen = sensitivity(logits)
-    if difference > _TOLERANCE or seen < _LEAST_SENSITIVITY:
+    if not (difference <= _TOLERANCE and seen >= _LEAST_SENSITIVITY):  # NaN is neither
         raise NumericMismatch(f"{converted}: logits differ by {difference:.1e}, sensitivity {seen:.2f}")
     return Demo(checkpoint, converted, source, report, inspect(converted), returned, seen, difference)
 

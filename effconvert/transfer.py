@@ -12,7 +12,7 @@ from effconvert.formats.checkpoint import Array, Checkpoint, TensorInfo, as_byte
 from effconvert.hub import file_sha256
 from effconvert.plan import Plan
 
-# Kernels and scales that are all alike: never in trained weights. Biases may be: a BatchNorm's begin at zero.
+# A kernel, gamma or beta whose values are all alike was never trained.
 _CONSTANT_IS_STRANGE = (".conv.weight", ".fc.weight", ".bn.weight", ".bn.bias", ".reduce.weight", ".expand.weight")
 
 _FEW = 0.01  # of a kernel's values may round to zero unremarked; of variances none

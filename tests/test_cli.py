@@ -218,11 +218,12 @@ def test_the_demo_proves_what_it_shows_and_can_be_repeated(run: Callable[..., Ra
     assert run("demo", "--out", tmp_path / "demo").exit_code == 0
 
 
-def test_the_demo_leaves_a_folder_with_anything_else_alone(run: Callable[..., Ran], tmp_path: Path) -> None:
-    (tmp_path / "thesis").write_text("years of work")
+@pytest.mark.parametrize("name", ["thesis", "b0.safetensors"])
+def test_the_demo_leaves_a_folder_with_anything_else_alone(run: Callable[..., Ran], tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("years of work")
     ran = run("demo", "--out", tmp_path)
     assert ran.exit_code == 8
-    assert [entry.name for entry in tmp_path.iterdir()] == ["thesis"]
+    assert [(entry.name, entry.read_text()) for entry in tmp_path.iterdir()] == [(name, "years of work")]
 
 
 def test_a_broken_pipe_is_no_failure_of_ours(b0: Path) -> None:
