@@ -8,6 +8,9 @@ from typing import Any
 from effconvert.axes import Axes
 from effconvert.facts import Facts, changed
 
+ANY = "any"
+RECIPE_VALUES = ("mean", "variance")
+
 PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _DRAW = re.compile(r"<([^<>]*)>")
 
@@ -24,35 +27,79 @@ class Row:
 
 @dataclass(frozen=True)
 class Fill:
-    """A tensor that canonical lacks: left behind on reading, written with `value` on writing."""
+    """A tensor that canonical lacks: left behind on reading, written with `value` on writing.
+
+    value: a number, or `mean` or `variance`: the recipe's, for three channels and pixels from 0 to 1.
+    """
 
     dtype: str
-    value: int | float
+    value: int | float | str
     reason: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the tensor."""
+        return (3,) if self.value in RECIPE_VALUES else ()
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Where a kind's tensor goes: a canonical tensor, axes permuted, or nowhere, when it is filled by `fill`."""
+
+    canonical: str
+    axes: Axes | None = None
+    fill: str = ""
+
+
+@dataclass(frozen=True)
+class Build:
+    """One of the library's networks that a file of a layout may be for.
+
+    facts: what differs from the layout's; `any` takes every value. variants: which have it, all where empty. names: how
+    the library calls it. code: Python that builds it and loads a file.
+    """
+
+    facts: Mapping[str, Any]
+    variants: tuple[str, ...]
+    names: tuple[str, ...]
+    code: str
 
 
 @dataclass(frozen=True)
 class Layout:
     """A mapping file, checked.
 
-    variants: canonical name -> the layout's own. kinds: {kind: {tensor: (canonical tensor, axes or None)}}.
-    average: how an averaged tensor is named after its raw one, "" where a layout has none. sha256: of the file.
+    variants: canonical name -> the layout's own. refused: {variant that it cannot hold: reason}. kinds: {kind: {tensor:
+    where it goes}}. average: how an averaged tensor is named after its raw one, "" where a layout has none. backbone:
+    the prefix that a file of the network without its classifier may lack; bare: it is then written without. write:
+    False for a layout that is only read. sha256: of the file.
     """
 
     name: str
     root: str
     separator: str
     average: str
+    backbone: str
+    bare: bool
+    write: bool
     variants: Mapping[str, str]
+    refused: Mapping[str, str]
     facts: Mapping[str, Any]
     variant_facts: Mapping[str, Mapping[str, Any]]
     series: Mapping[str, tuple[str, ...]]
     network_series: frozenset[str]
-    kinds: Mapping[str, Mapping[str, tuple[str, Axes | None]]]
+    kinds: Mapping[str, Mapping[str, Slot]]
     layers: Mapping[str, tuple[Row, ...]]
     ignore: Mapping[str, str]
     fill: Mapping[str, Fill]
+    builds: tuple[Build, ...]
     sha256: str
+
+    @property
+    def whole_fills(self) -> dict[str, Fill]:
+        """The filled tensors that are named in full, not by a kind."""
+        named = {slot.fill for kind in self.kinds.values() for slot in kind.values()}
+        return {name: fill for name, fill in self.fill.items() if name not in named}
 
     def facts_of(self, variant: str, base: Facts) -> Facts:
         """Return `base` with what this layout says of its networks in general, and of `variant` in particular."""

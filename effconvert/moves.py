@@ -8,7 +8,7 @@ from effconvert.axes import Axes, Shape
 from effconvert.canonical import default_facts, tensor_shapes
 from effconvert.errors import BadMap, LayoutMismatch, listing
 from effconvert.facts import Facts
-from effconvert.map_language import Layout, Row, draws, placeholders
+from effconvert.map_language import Fill, Layout, Row, draws, placeholders
 from effconvert.variants import Block, Variant, blocks
 
 if TYPE_CHECKING:
@@ -47,14 +47,32 @@ class Move:
         return array.reshape(self.target_shape)
 
 
-def compile_moves(layout: Layout, variant: Variant, facts: Facts | None = None, root: str | None = None) -> list[Move]:
-    """Return the moves from `layout` to canonical for `variant`, in canonical file order.
+@dataclass(frozen=True)
+class Compiled:
+    """A layout compiled for one network.
 
-    `root` replaces the layout's own scope, for files that were written under another one.
+    moves: to canonical, in canonical file order. fills: the tensors beside the weights. order: the names of both, as
+    the layout's own files have them.
+    """
+
+    moves: tuple[Move, ...]
+    fills: Mapping[str, Fill]
+    order: tuple[str, ...]
+
+
+def compile_layout(
+    layout: Layout, variant: Variant, facts: Facts | None = None, root: str | None = None, bare: bool = False
+) -> Compiled:
+    """Return `layout` compiled for the network of `variant` with `facts`.
+
+    `root` replaces the layout's own scope, for files that were written under another one; `bare` leaves out the prefix
+    of the backbone.
 
     Raises LayoutMismatch when the layout does not cover the variant, BadMap when the map does not fill every canonical
     tensor once from tensors of different names.
     """
+    if variant.name in layout.refused:
+        raise LayoutMismatch(f"layout {layout.name} cannot hold {variant.name}: {layout.refused[variant.name]}")
     if variant.name not in layout.variants:
         raise LayoutMismatch(
             f"layout {layout.name} does not cover {variant.name}; it covers {', '.join(layout.variants)}"
@@ -62,12 +80,17 @@ def compile_moves(layout: Layout, variant: Variant, facts: Facts | None = None, 
     if root is None:
         root = layout.root.replace("{variant}", layout.variants[variant.name])
     facts = facts or layout.facts_of(variant.name, default_facts(variant))
-    compiler = _Compiler(layout, variant, facts, root)
-    moves = compiler.compile()
+    compiler = _Compiler(layout, variant, facts, root, layout.backbone if bare else "")
+    compiled = compiler.compile()
     if compiler.problems:
         heading = f"layout {layout.name}, variant {variant.name}: the map cannot be used:"
         raise BadMap(listing(heading, compiler.problems))
-    return moves
+    return compiled
+
+
+def compile_moves(layout: Layout, variant: Variant, facts: Facts | None = None, root: str | None = None) -> list[Move]:
+    """Return the moves of `compile_layout`, from `layout` to canonical, in canonical file order."""
+    return list(compile_layout(layout, variant, facts, root).moves)
 
 
 def identity_moves(shapes: Mapping[str, Shape]) -> list[Move]:
@@ -146,23 +169,28 @@ def _simplified(steps: Iterable[Step]) -> tuple[Step, ...]:
 class _Compiler:
     """Walks the rows of a map in call order, which is what numbers the series."""
 
-    def __init__(self, layout: Layout, variant: Variant, facts: Facts, root: str) -> None:
-        self.layout, self.root = layout, root
+    def __init__(self, layout: Layout, variant: Variant, facts: Facts, root: str, dropped: str) -> None:
+        self.layout, self.root, self.dropped = layout, root, dropped
         self.shapes = tensor_shapes(variant, facts)
         # What the map may name although this network lacks it: the head of a headless one.
         self.known = self.shapes.keys() | tensor_shapes(variant, default_facts(variant)).keys()
         self.blocks = blocks(variant)
         self.drawn: dict[tuple[str, str], int] = {}
         self.moves: dict[str, Move] = {}
+        self.fills: dict[str, Fill] = {}
+        self.order: list[str] = []
         self.problems: list[str] = []
 
-    def compile(self) -> list[Move]:
+    def compile(self) -> Compiled:
         self._part("stem", "stem.", {}, frozenset())
         for block in self.blocks:
             self._part("block", f"blocks.{block.index}.", _block_values(block), block.flags)
         self._part("head", "head.", {}, frozenset())
+        self.fills |= self.layout.whole_fills
+        self.order += self.layout.whole_fills
         self._check()
-        return [self.moves[name] for name in self.shapes if name in self.moves]
+        moves = (self.moves[name] for name in self.shapes if name in self.moves)
+        return Compiled(tuple(moves), self.fills, tuple(self.order))
 
     def _part(self, part: str, canonical: str, values: Mapping[str, int | str], flags: frozenset[str]) -> None:
         for row in self.layout.layers[part]:
@@ -185,13 +213,22 @@ class _Compiler:
         return source
 
     def _layer(self, row: Row, layer: str, source: str) -> None:
-        for tensor, (canonical, axes) in self.layout.kinds[row.kind].items():
-            target = f"{layer}.{canonical}"
-            if target in self.moves:
+        kind = self.layout.kinds[row.kind]
+        targets = [f"{layer}.{slot.canonical}" for slot in kind.values() if slot.canonical]
+        present = not targets or any(target in self.shapes for target in targets)
+        for tensor, slot in kind.items():
+            name = f"{self.root}{source.removeprefix(self.dropped)}{self.layout.separator}{tensor}"
+            target = f"{layer}.{slot.canonical}"
+            if slot.fill and present:
+                self.fills[name] = self.layout.fill[slot.fill]
+                self.order.append(name)
+            elif slot.fill:
+                continue
+            elif target in self.moves:
                 self.problems.append(f"{target}: filled twice")
             elif target in self.shapes:
-                name = f"{self.root}{source}{self.layout.separator}{tensor}"
-                self._move(name, target, axes)
+                self._move(name, target, slot.axes)
+                self.order.append(name)
             elif target not in self.known:
                 self.problems.append(f"{target}: the network has no such tensor")
 
@@ -216,6 +253,7 @@ class _Compiler:
             if move.source in seen:
                 self.problems.append(f"{move.source}: goes to both {seen[move.source]} and {move.target}")
             seen[move.source] = move.target
+        self.problems += [f"{name}: both filled and moved to {seen[name]}" for name in self.fills.keys() & seen.keys()]
 
 
 def _block_values(block: Block) -> dict[str, int | str]:

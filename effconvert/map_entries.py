@@ -1,0 +1,71 @@
+"""Reads the tables of a map that say what is written beside the weights and which networks its files are for."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from effconvert.errors import LayoutMismatch
+from effconvert.facts import Facts, changed
+from effconvert.map_language import ANY, PLACEHOLDER, RECIPE_VALUES, Build, Fill
+
+_FILL_KEYS = {"dtype", "value", "reason"}
+_FILL_DTYPES = ("int64", "int32", "float32")
+_BUILD_KEYS = {"facts", "variants", "names", "code"}
+_CODE_PLACEHOLDERS = ("variant", "classes", "bn_eps", "size", "file")
+
+
+def read_fill(name: str, value: Any, problems: list[str]) -> Fill | None:
+    """Return the filled tensor that `value` describes, and add to `problems` what is wrong with it."""
+    if not isinstance(value, dict) or value.keys() != _FILL_KEYS:
+        problems.append(f"fill.{name}: must hold exactly {', '.join(sorted(_FILL_KEYS))}, is {value!r}")
+        return None
+    if value["dtype"] not in _FILL_DTYPES:
+        problems.append(f"fill.{name}: dtype {value['dtype']!r} is not one of {', '.join(_FILL_DTYPES)}")
+    is_number = isinstance(value["value"], int | float) and not isinstance(value["value"], bool)
+    if not is_number and value["value"] not in RECIPE_VALUES:
+        problems.append(f"fill.{name}: value {value['value']!r} is not a number, nor {' or '.join(RECIPE_VALUES)}")
+    return Fill(**value)
+
+
+def read_build(number: int, value: Any, variants: Mapping[str, str], problems: list[str]) -> Build | None:
+    """Return the build that `value`, the `number`-th of its map, describes; add to `problems` what is wrong with it."""
+    where = f"builds {number}"
+    if not isinstance(value, dict) or "code" not in value or value.keys() - _BUILD_KEYS:
+        problems.append(f"{where}: must hold code, and may hold facts, variants, names; is {value!r}")
+        return None
+    texts = {key: value.get(key, []) for key in ("variants", "names")}
+    for key, items in texts.items():
+        if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+            problems.append(f"{where}: {key} must be a list of texts, is {items!r}")
+            texts[key] = []
+    problems += [f"{where}: the map does not cover {name!r}" for name in texts["variants"] if name not in variants]
+    _check_texts(where, texts["names"], ("variant",), problems)
+    _check_texts(where, [value["code"]], _CODE_PLACEHOLDERS, problems)
+    facts = value.get("facts", {})
+    _check_facts(where, facts, problems)
+    return Build(facts, tuple(texts["variants"]), tuple(texts["names"]), value["code"])
+
+
+def _check_facts(where: str, facts: Any, problems: list[str]) -> None:
+    if not isinstance(facts, dict):
+        problems.append(f"{where}: facts must be a table, is {facts!r}")
+        return
+    problems += [f"{where}: only bn_eps can be {ANY!r}" for name, v in facts.items() if v == ANY and name != "bn_eps"]
+    try:
+        changed(Facts(), {name: value for name, value in facts.items() if value != ANY})
+    except LayoutMismatch as error:
+        problems.append(f"{where}: {error}")
+
+
+def _check_texts(where: str, texts: list[Any], known: tuple[str, ...], problems: list[str]) -> None:
+    for text in texts:
+        if not isinstance(text, str) or not text:
+            problems.append(f"{where}: {text!r} is not a text")
+            continue
+        # Code may hold braces of its own, as dict literals do: only lone names are placeholders.
+        found = [match[1] for match in PLACEHOLDER.finditer(text) if re.fullmatch(r"\w+", match[1])]
+        problems += [
+            f"{where}: placeholder {{{name}}} is unknown; known are {', '.join(known)}"
+            for name in found
+            if name not in known
+        ]
