@@ -85,7 +85,12 @@ def number_field(number: int, value: int) -> bytes:
 
 def bytes_field(number: int, content: bytes) -> bytes:
     """Return a field that holds bytes, a text or a message."""
-    return varint(number << 3 | _BYTES) + varint(len(content)) + content
+    return bytes_header(number, len(content)) + content
+
+
+def bytes_header(number: int, size: int) -> bytes:
+    """Return what stands before the `size` bytes of a field."""
+    return varint(number << 3 | _BYTES) + varint(size)
 
 
 def fixed32_field(number: int, value: int) -> bytes:

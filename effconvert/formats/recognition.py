@@ -7,6 +7,7 @@ from pathlib import Path
 from effconvert.errors import MissingPath, UnreadableCheckpoint, listing
 from effconvert.formats.checkpoint import Checkpoint
 from effconvert.formats.leveldb_table import MAGIC
+from effconvert.formats.mindspore import MindSporeCheckpoint, is_mindspore
 from effconvert.formats.safetensors import SafetensorsCheckpoint, is_safetensors
 from effconvert.formats.tensorflow import TensorFlowCheckpoint
 from effconvert.formats.torch import TorchCheckpoint
@@ -18,22 +19,22 @@ _KNOWN_BUT_NOT_READ = {
 }
 
 
-def open_checkpoint(path: str | Path) -> Checkpoint:
+def open_checkpoint(path: str | Path, key: bytes | None = None) -> Checkpoint:
     """Open the checkpoint at `path` and list its tensors without reading them.
 
     `path` is a file, a folder, a TensorFlow prefix, a SavedModel's folder or a .tar.gz archive of one of these. The
-    format follows from the content, never from the name.
+    format follows from the content, never from the name. key: decrypts an encrypted MindSpore checkpoint.
 
     Raises MissingPath when nothing is there, UnreadableCheckpoint when it is no checkpoint, two, or a damaged one.
     """
     path = Path(path)
     try:
-        return _open(path)
+        return _open(path, key)
     except OSError as error:  # a name that is too long, a folder that may not be listed
         raise UnreadableCheckpoint(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def _open(path: Path) -> Checkpoint:
+def _open(path: Path, key: bytes | None) -> Checkpoint:
     if path.is_dir():
         return TensorFlowCheckpoint(_index_in(path))
     if not path.exists():
@@ -43,10 +44,10 @@ def _open(path: Path) -> Checkpoint:
         return TensorFlowCheckpoint(index)
     if not path.is_file():
         raise UnreadableCheckpoint(f"{path}: neither a file nor a folder")
-    return _open_file(path)
+    return _open_file(path, key)
 
 
-def _open_file(path: Path) -> Checkpoint:
+def _open_file(path: Path, key: bytes | None) -> Checkpoint:
     with path.open("rb") as file:
         start = file.read(512)
         size = file.seek(0, 2)
@@ -58,6 +59,8 @@ def _open_file(path: Path) -> Checkpoint:
         return SafetensorsCheckpoint(path)
     if start.startswith(b"PK\x03\x04"):
         return TorchCheckpoint(path)
+    if is_mindspore(start):
+        return MindSporeCheckpoint(path, key)
     if start.startswith(b"\x1f\x8b") or start[257:262] == b"ustar":
         return _open_archive(path)
     for magic, words in _KNOWN_BUT_NOT_READ.items():
@@ -80,7 +83,7 @@ def _open_companion(path: Path, size: int) -> Checkpoint:
         raise UnreadableCheckpoint(f"{path}: a TensorFlow index that is damaged or cut off ({size:,} bytes)")
     raise UnreadableCheckpoint(
         f"{path}: not a checkpoint that is known here (TensorFlow V2 bundle, SavedModel, safetensors, PyTorch zip, "
-        ".tar.gz of one)"
+        "MindSpore, .tar.gz of one)"
     )
 
 
