@@ -9,10 +9,18 @@ from effconvert.formats.checkpoint import Checkpoint
 from effconvert.formats.leveldb_table import MAGIC
 from effconvert.formats.mindspore import MindSporeCheckpoint, is_mindspore
 from effconvert.formats.safetensors import SafetensorsCheckpoint, is_safetensors
+from effconvert.formats.sharded import ShardedCheckpoint
 from effconvert.formats.tensorflow import TensorFlowCheckpoint
 from effconvert.formats.torch import TorchCheckpoint
 
 _SHARD = re.compile(r"(.+)\.data-\d{5}-of-\d{5}")
+# The weights in a folder of Hugging Face, in the order in which transformers looks for them.
+_IN_FOLDER = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
 _KNOWN_BUT_NOT_READ = {
     b"\x89HDF\r\n\x1a\n": "an HDF5 file, as Keras writes; this version does not read them",
     b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19": "PyTorch's format before 1.6; load it in torch and torch.save it again",
@@ -36,7 +44,8 @@ def open_checkpoint(path: str | Path, key: bytes | None = None) -> Checkpoint:
 
 def _open(path: Path, key: bytes | None) -> Checkpoint:
     if path.is_dir():
-        return TensorFlowCheckpoint(_index_in(path))
+        named = next((path / name for name in _IN_FOLDER if (path / name).is_file()), None)
+        return _open_file(named, key) if named else TensorFlowCheckpoint(_index_in(path))
     if not path.exists():
         index = path.with_name(path.name + ".index")
         if not index.exists():
@@ -61,12 +70,26 @@ def _open_file(path: Path, key: bytes | None) -> Checkpoint:
         return TorchCheckpoint(path)
     if is_mindspore(start):
         return MindSporeCheckpoint(path, key)
+    if start.lstrip()[:1] == b"{":
+        return ShardedCheckpoint(path, _open_shard)
     if start.startswith(b"\x1f\x8b") or start[257:262] == b"ustar":
         return _open_archive(path)
     for magic, words in _KNOWN_BUT_NOT_READ.items():
         if start.startswith(magic):
             raise UnreadableCheckpoint(f"{path}: {words}")
     return _open_companion(path, size)
+
+
+def _open_shard(path: Path) -> Checkpoint:
+    """Open one file of a sharded checkpoint; an index among its own shards must not be followed."""
+    with path.open("rb") as file:
+        start = file.read(16)
+        size = file.seek(0, 2)
+    if is_safetensors(start, size):
+        return SafetensorsCheckpoint(path)
+    if start.startswith(b"PK\x03\x04"):
+        return TorchCheckpoint(path)
+    raise UnreadableCheckpoint(f"{path}: a shard that is neither safetensors nor a PyTorch zip ({size:,} bytes)")
 
 
 def _open_companion(path: Path, size: int) -> Checkpoint:

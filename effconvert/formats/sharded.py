@@ -1,0 +1,127 @@
+"""Tensors spread over several files, and an index in JSON that says which file holds which.
+
+Source: huggingface/transformers writes `model.safetensors.index.json` and `pytorch_model.bin.index.json`:
+{"metadata": {"total_size": bytes}, "weight_map": {tensor: file beside the index}}.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from effconvert.errors import UnreadableCheckpoint, listing
+from effconvert.formats.checkpoint import Array, Checkpoint, DataFile, TensorInfo, check_name
+
+_LARGEST_INDEX = 8 << 20  # B7's takes 0.1 MB
+_MOST_SHARDS = 256  # each stays open
+
+
+class ShardedCheckpoint(Checkpoint):
+    """The shards that an index names, open as one checkpoint; metadata is what all of them say alike."""
+
+    def __init__(self, path: Path, open_shard: Callable[[Path], Checkpoint]) -> None:
+        """Open the index at `path` and, by `open_shard`, every file that it names.
+
+        Raises UnreadableCheckpoint when the index is damaged, shards are missing or damaged, or hold other tensors
+        than the index says.
+        """
+        super().__init__()
+        self.path = path
+        try:
+            weight_map = _read_index(path)
+            names = _shard_names(weight_map, path)
+            self._shards = {name: self._open(path.with_name(name), open_shard) for name in names}
+            _check_places(self._shards, weight_map, path)
+        except UnreadableCheckpoint:
+            self.close()
+            raise
+        shards = self._shards.values()
+        self.format = f"{next(iter(shards)).format}, {len(names)} shards"
+        self.files = (path, *(file for shard in shards for file in shard.files))
+        self.tensors: Mapping[str, TensorInfo] = {n: info for shard in shards for n, info in shard.tensors.items()}
+        self.skipped: Mapping[str, str] = {n: reason for shard in shards for n, reason in shard.skipped.items()}
+        common = set.intersection(*(set(shard.metadata.items()) for shard in shards))
+        self.metadata: Mapping[str, str] = dict(sorted(common))
+        self._places = {name: shard for shard in shards for name in shard.tensors}
+
+    def _open(self, path: Path, open_shard: Callable[[Path], Checkpoint]) -> Checkpoint:
+        shard = open_shard(path)
+        self.on_close(shard.close)
+        return shard
+
+    def read(self, name: str) -> Array:
+        return self._places[name].read(name)
+
+    def checksum(self, name: str) -> int:
+        return self._places[name].checksum(name)
+
+
+def _read_index(path: Path) -> dict[str, str]:
+    """Return {tensor: name of its shard}."""
+    file = DataFile(path)
+    try:
+        if file.size > _LARGEST_INDEX:
+            raise UnreadableCheckpoint(f"{path}: {file.size:,} bytes of JSON, more than any index of shards has")
+        index = json.loads(file.read(0, file.size).decode(), object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as error:
+        raise UnreadableCheckpoint(f"{path}: not the JSON of an index of shards: {error}") from error
+    finally:
+        file.close()
+    weight_map = index.get("weight_map") if isinstance(index, dict) else None
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise UnreadableCheckpoint(
+            f"{path}: JSON, but no index of shards (it has no weight_map); give the folder or the file of the weights"
+        )
+    for name in weight_map:
+        check_name(name, path)
+    return weight_map
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("a name stands twice")
+    return result
+
+
+def _shard_names(weight_map: Mapping[str, Any], path: Path) -> list[str]:
+    """Return the shards, sorted; each must be the plain name of a file beside the index."""
+    bad = {repr(name)[:80] for name in weight_map.values() if not _is_plain(name)}
+    if bad:
+        heading = f"{path}: names shards that are not plain names of files beside it:"
+        raise UnreadableCheckpoint(listing(heading, sorted(bad)))
+    names = sorted(set(weight_map.values()))
+    if len(names) > _MOST_SHARDS:
+        raise UnreadableCheckpoint(f"{path}: names {len(names):,} shards, at most {_MOST_SHARDS} are read")
+    missing = [name for name in names if not path.with_name(name).is_file()]
+    if missing:
+        heading = f"{path}: {len(missing)} of its {len(names)} shards are not beside it:"
+        raise UnreadableCheckpoint(listing(heading, missing))
+    return names
+
+
+def _is_plain(name: Any) -> bool:
+    return (
+        isinstance(name, str)
+        and 0 < len(name) <= 255
+        and name.isprintable()
+        and name not in (".", "..")
+        and not set(name) & set("/\\:")
+    )
+
+
+def _check_places(shards: Mapping[str, Checkpoint], weight_map: Mapping[str, str], path: Path) -> None:
+    """Raise UnreadableCheckpoint with every tensor that is not in exactly the shard that the index says."""
+    holders: dict[str, list[str]] = {}
+    for file, shard in shards.items():
+        for name in (*shard.tensors, *shard.skipped):
+            holders.setdefault(name, []).append(file)
+    problems = []
+    for name in dict.fromkeys((*weight_map, *holders)):
+        found, expected = holders.get(name, []), weight_map.get(name)
+        if expected is None:
+            problems.append(f"{name}: in {', '.join(found)}, but not in the index")
+        elif found != [expected]:
+            problems.append(f"{name}: in {' and '.join(found) or 'no shard'}, expected in {expected}")
+    if problems:
+        raise UnreadableCheckpoint(listing(f"{path}: the shards do not hold what the index says:", problems))
