@@ -11,7 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-ACTIVATIONS: dict[str, type[nn.Module]] = {"silu": nn.SiLU, "relu": nn.ReLU, "relu6": nn.ReLU6}
+# x * relu6(x + 3) / 6 is hswish, which MindSpore's model zoo gives its b0.
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "silu": nn.SiLU, "relu": nn.ReLU, "relu6": nn.ReLU6, "hswish": nn.Hardswish,
+}  # fmt: skip
 
 _MOMENTUM = 0.01  # TensorFlow's 0.99 is the share of the old value, torch's the share of the new one
 
