@@ -1,8 +1,10 @@
 """The golden lists of moves: one line for each tensor, `source shape steps target shape`, under a line with the root.
 
-`python tests/golden_moves.py` writes them anew; a difference in them is a change of what every conversion does.
+`python tests/golden_moves.py LAYOUT …` writes those of these layouts anew, and of tf-official without any; a difference
+in them is a change of what every conversion does.
 """
 
+import sys
 from pathlib import Path
 
 from effconvert.layout import find_layout
@@ -13,9 +15,14 @@ GOLDEN = Path(__file__).parent / "golden" / "moves"
 LAYOUT = "tf-official"
 
 
-def lines(variant: str) -> list[str]:
+def path_of(variant: str, layout_name: str = LAYOUT) -> Path:
+    """Where the golden list of `variant` is stored."""
+    return (GOLDEN if layout_name == LAYOUT else GOLDEN / layout_name) / f"{variant}.txt"
+
+
+def lines(variant: str, layout_name: str = LAYOUT) -> list[str]:
     """The golden list of `variant` as the map compiles now."""
-    layout = find_layout(LAYOUT)
+    layout = find_layout(layout_name)
     root = layout.root.replace("{variant}", layout.variants[variant])
     moves = compile_moves(layout, VARIANTS[variant])
     return [root, *(_line(move, root) for move in moves)]
@@ -32,6 +39,8 @@ def _numbers(numbers: tuple[int, ...]) -> str:
 
 
 if __name__ == "__main__":
-    GOLDEN.mkdir(exist_ok=True)
-    for name in VARIANTS:
-        (GOLDEN / f"{name}.txt").write_text("\n".join(lines(name)) + "\n")
+    for layout_name in sys.argv[1:] or [LAYOUT]:
+        for variant in find_layout(layout_name).variants:
+            path = path_of(variant, layout_name)
+            path.parent.mkdir(exist_ok=True)
+            path.write_text("\n".join(lines(variant, layout_name)) + "\n")

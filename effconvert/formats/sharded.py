@@ -70,7 +70,8 @@ def _read_index(path: Path) -> dict[str, str]:
     weight_map = index.get("weight_map") if isinstance(index, dict) else None
     if not isinstance(weight_map, dict) or not weight_map:
         raise UnreadableCheckpoint(
-            f"{path}: JSON, but no index of shards (it has no weight_map); give the folder or the file of the weights"
+            f"{path}: not a checkpoint but JSON, and without the weight_map that an index of shards has; give the "
+            "folder or the file of the weights"
         )
     for name in weight_map:
         check_name(name, path)
