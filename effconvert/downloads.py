@@ -1,4 +1,4 @@
-"""Download one archive over HTTP: resumed where it broke off, checked, and in place only when it is whole."""
+"""Download one file over HTTP: resumed where it broke off, checked, and in place only when it is whole."""
 
 import contextlib
 import hashlib
@@ -26,6 +26,7 @@ Progress = Callable[[int, int | None], None]
 _BLOCK = 1 << 18
 _WORTH_A_RETRY = frozenset({408, 425, 429, 500, 502, 503, 504})
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_PAGE = re.compile(rb"\s*<(!doctype|html|head|\?xml)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -170,13 +171,20 @@ def _accept(url: str, response: http.client.HTTPResponse, part: _Part) -> bytes:
     while len(block) < 512 and (more := response.read1(_BLOCK)):
         block += more
     kind = response.headers.get_content_type()
-    if kind in ("text/html", "application/xhtml+xml") or (len(block) >= 512 and not looks_like_archive(block)):
+    if kind in ("text/html", "application/xhtml+xml") or not _plausible(part.target.name, block):
         raise _unavailable(
             url,
-            f"the server answered with something else than an archive ({kind}), perhaps a login page of the network",
+            f"the server answered with something else than the file ({kind}), perhaps a login page of the network",
         )
     part.restart({"validator": validator, "total": total, "md5": _announced_md5(response)})
     return block
+
+
+def _plausible(name: str, block: bytes) -> bool:
+    """Return whether a file called `name` may begin with `block`."""
+    if name.endswith(".tar.gz"):
+        return len(block) < 512 or looks_like_archive(block)
+    return not _PAGE.match(block)
 
 
 def _copy(response: http.client.HTTPResponse, block: bytes, part: _Part, progress: Progress | None) -> None:
@@ -239,7 +247,7 @@ def _described(url: str, error: Exception, timeout: float) -> Exception:
 
 
 def _unavailable(url: str, what: str) -> Unavailable:
-    return Unavailable(f"{url}: {what}; download the archive elsewhere and give its path with --checkpoint")
+    return Unavailable(f"{url}: {what}; download it elsewhere and give its path with --checkpoint")
 
 
 @contextlib.contextmanager

@@ -2,37 +2,72 @@
 
 import csv
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from effconvert.facts import parse_assignments
+
+
+FRAMEWORKS = ("tensorflow", "mindspore", "mmpretrain", "timm")
+
+# timm's tags say the training and the data; these are the names that the same trainings have elsewhere.
+_SHORT_NAMES = {
+    "in1k": "base",
+    "aa_in1k": "aa",
+    "ra_in1k": "ra",
+    "ap_in1k": "advprop",
+    "ns_jft_in1k": "ns",
+    "ns_jft_in1k_475": "ns-475",
+}
+
 
 @dataclass(frozen=True)
 class Published:
-    """One published archive of TensorFlow weights.
+    """One published file of weights: an archive of TensorFlow, or a single file of another framework.
 
-    release: rises with the date of release; released: year and month. size: height and width in pixels that the weights
-    were made for. sha256: of the archive, None where it is not known.
+    network: what the framework calls the network that runs them. release: orders the weights of one variant, the usual
+    ones last; rises with the date where that is known. released: year and month, "" where unknown. size: height and
+    width in pixels that they are evaluated at. sha256: of the file, None where it is not known. facts: those that
+    neither the file nor its layout says. recipe: a table of recipes.toml. crop_pct: timm's, None elsewhere.
     """
 
+    framework: str
     variant: str
     weights: str
+    network: str
     release: int
     released: str
     size: int
+    classes: int
     url: str
     sha256: str | None
+    facts: Mapping[str, str]
+    recipe: str
+    crop_pct: float | None
     note: str
     source: str
+
+    @property
+    def file_name(self) -> str:
+        """The last part of the address."""
+        return self.url.rpartition("/")[2]
+
+    @property
+    def short(self) -> str:
+        """The name of the weights that all frameworks share, where there is one."""
+        return _SHORT_NAMES.get(self.weights, self.weights)
 
 
 @dataclass(frozen=True)
 class Accuracy:
     """ImageNet accuracy in percent of (variant, weights) at `size` pixels.
 
-    kind: who says so: `readme` (tensorflow/tpu as it stands), `readme-before-<date>`, `readme-text`, `paper`, or `timm`
-    (measured again on ported weights). top5 is None where it was not published.
+    kind: who says so: `readme` (tensorflow/tpu as it stands), `readme-before-<date>`, `readme-text`, `paper`; `timm`
+    (measured again on ported weights, which have their short names, and on its own), `mmpretrain`, `mindspore`. top5 is
+    None where it was not published.
     """
 
     variant: str
@@ -67,14 +102,15 @@ class Cost:
 
 @cache
 def weights_table() -> tuple[Published, ...]:
-    """Return every published archive; rows of one variant are in no promised order."""
+    """Return every published file; rows of one variant are in no promised order."""
     return tuple(
         Published(
             **row
+            | {name: int(row[name]) for name in ("release", "size", "classes")}
             | {
-                "release": int(row["release"]),
-                "size": int(row["size"]),
                 "sha256": row["sha256"].lower() or None,
+                "facts": parse_assignments(row["facts"].split()),
+                "crop_pct": float(row["crop_pct"]) if row["crop_pct"] else None,
             }
         )
         for row in _rows("weights.csv")
@@ -109,7 +145,7 @@ def cost_table() -> tuple[Cost, ...]:
 
 @cache
 def recipe_tables() -> dict[str, dict[str, Any]]:
-    """Return {name: table} of the official preprocessings, as `recipes.toml` has them."""
+    """Return {name: table} of the preprocessings, as `recipes.toml` has them."""
     text = files("effconvert.reference").joinpath("recipes.toml").read_text(encoding="utf-8")
     return {name: table for name, table in tomllib.loads(text).items() if name != "schema"}
 

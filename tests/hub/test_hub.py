@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from effconvert.errors import LayoutMismatch, OutputProblem, Unavailable, UnreadableCheckpoint
-from effconvert.hub import address, choose, fetch, published
+from effconvert.cache import cache_folder, fetch
+from effconvert.hub import address, choose, published
 from effconvert.variants import VARIANTS
 
 from .conftest import CHECKPOINT, QUICK, Server, make_archive, make_tar, serve, status
@@ -21,7 +22,7 @@ B0 = choose("b0", "aa")
 
 
 def get(**options: object) -> Path:
-    return fetch(B0, patience=QUICK, **options).folder  # type: ignore[arg-type]
+    return fetch(B0, patience=QUICK, **options).path  # type: ignore[arg-type]
 
 
 def test_the_default_weights_of_every_variant() -> None:
@@ -117,7 +118,7 @@ def test_an_archive_that_changed_on_the_server_is_refused_and_not_kept(server: S
     archive = cache / "b0-aa" / "efficientnet-b0.tar.gz"
     archive.unlink()
     (folder / "checkpoint").unlink()
-    with pytest.raises(UnreadableCheckpoint, match="the archive now has SHA-256"):
+    with pytest.raises(UnreadableCheckpoint, match="the file now has SHA-256"):
         get()
     assert not archive.exists()
 
@@ -170,7 +171,7 @@ def test_an_archive_that_cannot_be_used_is_not_cached(server: Server, cache: Pat
 
 def test_two_processes_download_an_archive_once(server: Server, cache: Path) -> None:
     server.answers = [serve(BODY)]
-    program = "from effconvert.hub import choose, fetch; print(fetch(choose('b0', 'aa')).folder)"
+    program = "from effconvert.hub import choose; from effconvert.cache import fetch; print(fetch(choose('b0', 'aa')).path)"
     runs = [
         subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, env=os.environ.copy())
         for _ in range(3)
@@ -189,7 +190,5 @@ def test_a_cache_that_cannot_be_made_is_an_output_problem(tmp_path: Path, monkey
 
 
 def test_the_cache_is_the_users_own_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from effconvert.hub import cache_folder
-
     monkeypatch.delenv("EFFCONVERT_CACHE", raising=False)
     assert cache_folder().name == "effconvert"

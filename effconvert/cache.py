@@ -1,0 +1,232 @@
+"""A cache of published weights, each file downloaded once and checked each time it is used."""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from effconvert.errors import OutputProblem, Unavailable, UnreadableCheckpoint
+from effconvert.hub import address, name_sha8
+from effconvert.reference_tables import Published
+
+if TYPE_CHECKING:
+    from effconvert.downloads import Patience, Progress
+
+_EXTRACTED = "checkpoint"
+
+
+@dataclass(frozen=True)
+class _Record:
+    """What is known of a cached download: where it came from, its bytes, and the files of the checkpoint.
+
+    folder: of the checkpoint, or the file that it is. files: {path: its bytes and SHA-256}. Both are relative to the
+    folder of the cache.
+    """
+
+    url: str
+    size: int
+    sha256: str
+    folder: str
+    files: dict[str, tuple[int, str]]
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A checkpoint in the cache: its folder or file, the address that it came from, and {file name: known SHA-256}."""
+
+    path: Path
+    url: str
+    sha256: dict[str, str]
+
+
+def cache_folder() -> Path:
+    """Return the folder of the cache: EFFCONVERT_CACHE, or the user's cache folder."""
+    named = os.environ.get("EFFCONVERT_CACHE")
+    if named:
+        return Path(named)
+    from platformdirs import user_cache_dir
+
+    return Path(user_cache_dir("effconvert"))
+
+
+def fetch(
+    row: Published,
+    *,
+    progress: "Progress | None" = None,
+    offline: bool = False,
+    patience: "Patience | None" = None,
+) -> Fetched:
+    """Return the checkpoint of `row`, downloaded, and extracted if it is an archive, unless the cache has it.
+
+    progress is called with the bytes that arrived and the bytes in all, None where the server does not say. Only one
+    process downloads a file, others wait for it. The SHA-256 of the download is compared with what was published, the
+    beginning in the file's name included; it is recorded when it is first seen, and compared whenever it is used again.
+
+    Raises Unavailable when the network is needed and does not give the file, UnreadableCheckpoint for a file that is
+    damaged or is not the published or recorded one, OutputProblem when the cache cannot be written.
+    """
+    # TensorFlow's were here first: their folders keep their names, and so what they hold.
+    owner = "" if row.framework == "tensorflow" else f"{row.framework}-"
+    entry = cache_folder() / f"{owner}{row.variant}-{row.weights}"
+    try:
+        with _locked(entry):
+            return _fetch(row, entry, progress, offline, patience)
+    except OSError as error:
+        raise OutputProblem(
+            f"{error.filename or entry}: {error.strerror or error}; EFFCONVERT_CACHE names another folder for the cache"
+        ) from error
+
+
+def _fetch(
+    row: Published, entry: Path, progress: "Progress | None", offline: bool, patience: "Patience | None"
+) -> Fetched:
+    file = entry / row.file_name
+    notes = file.with_name(file.name + ".json")
+    record = _read_record(notes)
+    fresh = not file.exists()
+    if not fresh:
+        sha256 = file_sha256(file)
+    elif record and _is_complete(entry, record):
+        return _fetched(entry, record)
+    elif offline:
+        raise Unavailable(
+            f"{address(row)}: not in the cache ({entry}), and the network is not to be used; "
+            "download it elsewhere and give its path with --checkpoint"
+        )
+    else:
+        # Imported here: `choose` is used by commands that need no network, and ssl takes its time.
+        from effconvert.downloads import download
+
+        sha256 = download(address(row), file, progress=progress, patience=patience)
+    _require_published(row, sha256, file, fresh)
+    _require_recorded(row, record, sha256, file, notes, fresh)
+    if record is None or not _is_complete(entry, record):
+        record = _prepare(row, entry, file, sha256, known=record is not None)
+        _write_record(notes, record)
+    return _fetched(entry, record)
+
+
+def _fetched(entry: Path, record: _Record) -> Fetched:
+    sha256 = {Path(path).name: known for path, (_, known) in record.files.items()}
+    return Fetched(entry / record.folder, record.url, sha256)
+
+
+def _require_published(row: Published, sha256: str, file: Path, fresh: bool) -> None:
+    """Remove a download that is not what was published: whoever runs again gets another."""
+    expected = row.sha256 or name_sha8(file.name)
+    if expected is None or sha256.startswith(expected):
+        return
+    file.unlink()
+    by = "as published" if row.sha256 else "which begins its SHA-256 as its name says"
+    raise UnreadableCheckpoint(
+        f"{address(row) if fresh else file}: has SHA-256 {sha256}, expected {expected}, {by}; it was not kept"
+    )
+
+
+def _require_recorded(
+    row: Published, record: _Record | None, sha256: str, file: Path, notes: Path, fresh: bool
+) -> None:
+    if record is None or sha256 == record.sha256:
+        return
+    found = f"SHA-256 {sha256}, expected {record.sha256}, as recorded in {notes}"
+    if fresh:
+        file.unlink()
+        raise UnreadableCheckpoint(
+            f"{address(row)}: the file now has {found}; it was not kept; "
+            f"if it was replaced on purpose, delete {file.parent} and run again"
+        )
+    raise UnreadableCheckpoint(
+        f"{file}: the file has {found}; it has changed since; delete {file.parent} and run again"
+    )
+
+
+def _prepare(row: Published, entry: Path, file: Path, sha256: str, *, known: bool) -> _Record:
+    """Make a checkpoint of the download and return the record of both.
+
+    Raises UnreadableCheckpoint when it holds none; it is then not kept, unless the same bytes were good before.
+    """
+    try:
+        if row.url.endswith(".tar.gz"):
+            folder = _extract(entry, file)
+            paths = [path for path in sorted((entry / _EXTRACTED).rglob("*")) if path.is_file()]
+        else:
+            _require_checkpoint(file)
+            folder, paths = file, [file]
+    except UnreadableCheckpoint as error:
+        if known:
+            raise
+        file.unlink()
+        raise UnreadableCheckpoint(f"{error}; it came from {address(row)} and was not kept") from error
+    hashes = {path: sha256 if path == file else file_sha256(path) for path in paths}
+    return _Record(
+        url=address(row),
+        size=file.stat().st_size,
+        sha256=sha256,
+        folder=folder.relative_to(entry).as_posix(),
+        files={path.relative_to(entry).as_posix(): (path.stat().st_size, hashes[path]) for path in paths},
+    )
+
+
+def _extract(entry: Path, archive: Path) -> Path:
+    from effconvert.archive import extract
+
+    extracted = entry / _EXTRACTED
+    # What a process left that was killed; the lock is ours.
+    for leftover in (extracted, *entry.glob(".checkpoint-*")):
+        shutil.rmtree(leftover, ignore_errors=True)
+    return extract(archive, extracted)
+
+
+def _require_checkpoint(file: Path) -> None:
+    """Raise UnreadableCheckpoint when `file` is no checkpoint: a server may answer with anything."""
+    from effconvert.formats import open_checkpoint
+
+    open_checkpoint(file).close()
+
+
+def _is_complete(entry: Path, record: _Record) -> bool:
+    paths = {entry / name: size for name, (size, _) in record.files.items()}
+    return bool(paths) and all(path.is_file() and path.stat().st_size == size for path, size in paths.items())
+
+
+def _read_record(notes: Path) -> _Record | None:
+    try:
+        fields: dict[str, Any] = json.loads(notes.read_text(encoding="utf-8"))
+        files = {path: (int(size), str(sha256)) for path, (size, sha256) in fields["files"].items()}
+        return _Record(**fields | {"files": files})
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UnreadableCheckpoint(
+            f"{notes}: not the record of a download ({error}); delete {notes.parent} and run again"
+        ) from error
+
+
+def _write_record(notes: Path, record: _Record) -> None:
+    temporary = notes.with_name(notes.name + ".new")
+    temporary.write_text(json.dumps(asdict(record), indent=1) + "\n", encoding="utf-8")
+    temporary.replace(notes)
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def _locked(entry: Path) -> Iterator[None]:
+    entry.mkdir(parents=True, exist_ok=True)
+    # Opened for reading, so that a cache on a read-only disk can be locked too. Closing it releases the lock.
+    descriptor = os.open(entry / ".lock", os.O_RDONLY | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
