@@ -7,9 +7,10 @@ import numpy as np
 from effconvert.coverage import Coverage
 from effconvert.facts import Facts
 from effconvert.formats.checkpoint import Checkpoint
-from effconvert.identification import CANONICAL, Identity, own_root
-from effconvert.map_language import Layout
+from effconvert.identification import Identity
 from effconvert.options import Options
+from effconvert.readings import own_root
+from effconvert.targets import CANONICAL, TENSORFLOW
 from effconvert.validate.recipes import official_recipe
 from effconvert.variants import Variant, blocks
 from effconvert.weight_sets import RAW
@@ -29,15 +30,14 @@ def cautions(
 def _set_cautions(identity: Identity, coverage: Coverage, target: str, options: Options) -> Iterator[str]:
     """Say when it is not plain which set of weights was taken, or what it will be taken for."""
     layout, before = identity.layout, identity.description
-    if layout and layout.average and coverage.taken == RAW:
-        if options.raw:
-            yield "raw weights were taken, as --raw asked; published accuracies belong to the averages"
-        else:
-            yield (
-                "the file holds one set under the raw names: the averages, if a SavedModel of the official exporter; "
-                "else raw weights, which score lower than the published averages"
-            )
-    if target != CANONICAL and before and before.taken == RAW:
+    if coverage.taken == RAW and options.raw:
+        yield "raw weights were taken, as --raw asked; published accuracies belong to the averages"
+    elif layout and layout.average and coverage.taken == RAW:
+        yield (
+            "the file holds one set under the raw names: the averages, if a SavedModel of the official exporter; "
+            "else raw weights, which score lower than the published averages"
+        )
+    if target == TENSORFLOW and before and before.taken == RAW:
         if options.names in (None, "raw"):
             yield "the weights are raw ones, so only raw names were written; --names both gives them the averages' too"
         else:
@@ -49,31 +49,48 @@ def _assumption_cautions(identity: Identity, facts: Facts, target: str, options:
     layout, before = identity.layout, identity.description
     if layout is None and before is None:
         yield f"the file carries no facts; assumed are {facts.in_words()} (--facts changes them)"
-    if (before is None or before.weights is None) and options.weights is None and _has_trainings(identity.variant):
+    if identity.assumption:
+        yield identity.assumption
+    if (layout is None or layout.name == TENSORFLOW) and options.weights is None:
+        yield from _training_cautions(identity)
+    root = identity.reading.scope.root
+    expected = own_root(layout, identity.variant) if layout else ""
+    if root != expected and before is None:
+        yield f"the tensors stand under {root!r} instead of {expected!r}"
+    if any(block.fused for block in blocks(identity.variant)):
+        yield from _stride_cautions(identity, facts, target, options)
+
+
+def _training_cautions(identity: Identity) -> Iterator[str]:
+    before = identity.description
+    if (before is None or before.weights is None) and _has_trainings(identity.variant):
         recipe = before.recipe if before else official_recipe(identity.variant.name)
         yield (
             f"which training these weights come from is not known (--weights); the recipe is the usual one, "
             f"{recipe.size} pixels and mean {recipe.mean[0]}; AdvProp's has mean 127.5"
         )
-    if layout and identity.root != own_root(layout, identity.variant):
-        expected = own_root(layout, identity.variant)
-        yield f"the tensors stand under {identity.root!r} instead of {expected!r}"
-    if any(block.fused for block in blocks(identity.variant)):
-        yield from _stride_cautions(layout, facts, target, options)
 
 
-def _stride_cautions(layout: Layout | None, facts: Facts, target: str, options: Options) -> Iterator[str]:
+def _stride_cautions(identity: Identity, facts: Facts, target: str, options: Options) -> Iterator[str]:
     """Say what EdgeTPU's files leave out: names and shapes are the same wherever the stride sits."""
     history = "tensorflow/tpu computed 'project' until 2020-12-27, as the published weights want, and 'expand' since"
-    if target != CANONICAL:
+    layout = identity.layout
+    if target == TENSORFLOW:
         yield f"a TensorFlow file does not record fused_stride, which is {facts.fused_stride} here; {history}"
-    elif layout and options.weights is None and "fused_stride" not in (options.facts or {}):
+    elif layout is None or identity.description or "fused_stride" in (options.facts or {}):
+        return
+    elif layout.name == TENSORFLOW and options.weights is None:
         yield f"fused_stride is taken to be {facts.fused_stride} (--facts); no file records it: {history}"
+    elif layout.name != TENSORFLOW:
+        yield (
+            f"fused_stride is {facts.fused_stride}, as {layout.name}'s network computes; weights that were ported from "
+            "TensorFlow's published ones were trained with 'project' (--facts fused_stride=project takes them so)"
+        )
 
 
 def _rounding_cautions(checkpoint: Checkpoint, coverage: Coverage, target: str) -> Iterator[str]:
     wide = sum(checkpoint.tensors[move.source].dtype == np.float64 for move in coverage.moves)
-    if target != CANONICAL and wide:
+    if target == TENSORFLOW and wide:
         yield f"{wide:,} tensors were rounded from float64 to float32, which is what the layout's network has"
 
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from effconvert.errors import LayoutMismatch, listing
 from effconvert.formats.checkpoint import FLOATS, Checkpoint
-from effconvert.identification import Identity, is_left_behind
+from effconvert.identification import Identity
 from effconvert.moves import Move
-from effconvert.weight_sets import AVERAGES, RAW, preferred_set, taking
+from effconvert.weight_sets import AVERAGES, RAW
 
 
 @dataclass(frozen=True)
@@ -25,19 +25,19 @@ def check_coverage(checkpoint: Checkpoint, identity: Identity, want_raw: bool = 
     Raises LayoutMismatch with every problem: a tensor that is missing, unknown, of the wrong shape or dtype, or only
     in the other set of weights.
     """
-    taken = preferred_set(identity.sets, identity.moves, want_raw)
-    moves = taking(identity.layout, taken, identity.moves) if identity.layout else list(identity.moves)
-    left_behind = dict(checkpoint.skipped)
+    sets = identity.sets
+    taken = sets.preferred(identity.moves, want_raw)
+    moves = sets.taking(taken, identity.moves)
+    left_behind = dict(checkpoint.skipped) | dict(identity.reading.others) | _other_set(identity, taken)
     problems = [*_move_problems(checkpoint, identity, moves, taken)]
-    other_set = _other_set(identity, taken)
-    for name in sorted(checkpoint.tensors.keys() - {move.source for move in moves}):
-        reason = other_set.get(name) or (identity.layout and is_left_behind(identity.layout, name))
-        if reason:
-            left_behind[name] = reason
-        else:
-            problems.append(f"{name}: unknown; no move takes it and no [ignore] pattern matches it")
+    problems += [
+        f"{name}: unknown; no move takes it and no [ignore] pattern matches it"
+        for name in sorted(identity.reading.unknown)
+        if name not in left_behind
+    ]
     if problems:
-        where = f"{checkpoint.path}: as {identity.layout_name}, {identity.variant.name}, {taken} weights:"
+        kind = f"{taken} weights" if taken in (RAW, AVERAGES) else "one set of weights"
+        where = f"{checkpoint.path}: as {identity.layout_name}, {identity.variant.name}, {kind}:"
         raise LayoutMismatch(listing(where, problems))
     return Coverage(tuple(moves), taken, dict(sorted(left_behind.items())))
 
@@ -46,7 +46,7 @@ def _move_problems(checkpoint: Checkpoint, identity: Identity, moves: Sequence[M
     other = RAW if taken == AVERAGES else AVERAGES
     for move, plain in zip(moves, identity.moves, strict=True):
         info = checkpoint.tensors.get(move.source)
-        if info is None and plain.source in identity.sets.of(other):
+        if info is None and identity.sets.holds(other, plain.source):
             remedy = " (sets are never mixed; --raw takes the raw weights)" if other == RAW else ""
             yield f"{move.target} <- {move.source}: missing, only the {other} tensor is there{remedy}"
         elif info is None:
@@ -60,5 +60,5 @@ def _move_problems(checkpoint: Checkpoint, identity: Identity, moves: Sequence[M
 def _other_set(identity: Identity, taken: str) -> dict[str, str]:
     """Return the tensors of the set that is not taken, with the reason."""
     reason = "raw weights; their averages are taken" if taken == AVERAGES else "averages; the raw weights are taken"
-    names = identity.sets.of(RAW if taken == AVERAGES else AVERAGES)
+    names = identity.sets.names.get(RAW if taken == AVERAGES else AVERAGES, {})
     return {names[move.source]: reason for move in identity.moves if move.source in names}

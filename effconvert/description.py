@@ -27,7 +27,7 @@ class Description:
     weights: which training, None where nobody said. taken: which set of weights of the source, `averages` or `raw`.
     options: what the command was told to do beyond the map. source: {file: its SHA-256}, and `url` where one was
     fetched. In both, `earlier` is what the source said of itself, when it was converted before. map_sha256: of the
-    mapping file.
+    mapping file. target: the layout that the file itself is in.
     """
 
     variant: str
@@ -39,6 +39,7 @@ class Description:
     options: Mapping[str, Any]
     source: Mapping[str, Any]
     map_sha256: str
+    target: str = "canonical"
 
     def to_metadata(self) -> dict[str, str]:
         """Return the description as texts. `format` is what other safetensors readers ask for."""
@@ -55,6 +56,7 @@ class Description:
             "variant": self.variant,
             "weights": self.weights or "",
             "layout": self.layout,
+            "target": self.target,
             "taken": self.taken,
             "map_sha256": self.map_sha256,
             **{name: json.dumps(value, sort_keys=True) for name, value in plain.items()},
@@ -86,6 +88,7 @@ def read_description(metadata: Mapping[str, str], where: str) -> Description | N
             options=parsed["options"],
             source=parsed["source"],
             map_sha256=metadata["map_sha256"],
+            target=metadata.get("target", "canonical"),
         )
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError, LayoutMismatch) as error:
         raise UnreadableCheckpoint(f"{where}: its description is damaged: {error}") from error

@@ -9,9 +9,12 @@ from effconvert.errors import LayoutMismatch
 
 _CHOICES = {
     "padding": ("tf-same", "symmetric"),
-    "activation": ("silu", "relu", "relu6"),
+    "activation": ("silu", "relu", "relu6", "hswish"),
     "fused_stride": ("project", "expand"),
+    "normalization": ("outside", "keras", "keras-imagenet"),
 }
+# Left out of a line of facts.
+_UNREMARKABLE = (("head_conv", True), ("normalization", "outside"))
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,9 @@ class Facts:
         TensorFlow weights) or the 3x3 expansion (tensorflow/tpu since 2020-12-27, timm).
     classes: the classifier's outputs; 0 is a network without a classifier.
     head_conv: False is a detection backbone, which ends after the last block.
+    normalization: where pixels are normalised: outside of the network, or by Keras's layers in it. `keras-imagenet` is
+        the graph of Keras's published weights, which hold std in place of the variance and divide once more. The
+        canonical network takes normalised images either way; the recipe has the numbers.
     """
 
     bn_eps: float = 1e-3
@@ -33,6 +39,7 @@ class Facts:
     fused_stride: str = "project"
     classes: int = 1000
     head_conv: bool = True
+    normalization: str = "outside"
 
     def __post_init__(self) -> None:
         problems = [
@@ -52,7 +59,7 @@ class Facts:
     def in_words(self) -> str:
         """Return the facts in one line."""
         return ", ".join(
-            f"{name} {value}" for name, value in self.to_dict().items() if name != "head_conv" or not value
+            f"{name} {value}" for name, value in self.to_dict().items() if (name, value) not in _UNREMARKABLE
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -62,7 +69,8 @@ class Facts:
 
 def complete(values: Mapping[str, Any]) -> Facts:
     """Return the facts in `values`, which must name every one. Raises LayoutMismatch."""
-    missing = [field.name for field in dataclasses.fields(Facts) if field.name not in values]
+    names = [field.name for field in dataclasses.fields(Facts) if field.name != "normalization"]
+    missing = [name for name in names if name not in values]
     if missing:
         raise LayoutMismatch(f"facts: {', '.join(missing)} missing")
     return changed(Facts(), values)

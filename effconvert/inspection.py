@@ -9,7 +9,7 @@ from typing import Any
 from effconvert.description import Description
 from effconvert.errors import LayoutMismatch
 from effconvert.formats import Checkpoint, TensorInfo, open_checkpoint
-from effconvert.identification import Identity, identify, is_left_behind
+from effconvert.identification import Identity, identify
 from effconvert.moves import Move
 
 
@@ -17,7 +17,8 @@ from effconvert.moves import Move
 class Inspection:
     """A checkpoint seen from outside.
 
-    layout, variant: None where no layout is near, and `note` says what the names look like. missing, unknown: how many
+    layout, variant: None where no layout is near, and `note` says what the names look like. assumption: why facts that
+    no file records are taken to be so. missing, unknown: how many
     tensors the layout wants and the file lacks, and the other way round. sets: {set of weights: its tensors and their
     bytes}. parameters: trainable values of the network. others: {why a tensor is no weight: how many}.
     """
@@ -29,6 +30,7 @@ class Inspection:
     variant: str | None
     root: str
     note: str
+    assumption: str
     missing: int
     unknown: int
     sets: dict[str, dict[str, int]]
@@ -60,10 +62,11 @@ def inspect(path: str | Path) -> Inspection:
             files={file.name: file.stat().st_size for file in checkpoint.files},
             layout=identity.layout_name if identity else None,
             variant=identity.variant.name if identity else None,
-            root=identity.root if identity else "",
+            root=identity.reading.scope.root if identity else "",
             note=note,
-            missing=identity.missing if identity else 0,
-            unknown=identity.unknown if identity else 0,
+            assumption=identity.assumption if identity else "",
+            missing=identity.reading.missing if identity else 0,
+            unknown=len(identity.reading.unknown) if identity else 0,
             sets=_sets(checkpoint, identity) if identity else {},
             others=_others(checkpoint, identity),
             parameters=_parameters(identity.moves) if identity else None,
@@ -77,20 +80,17 @@ def inspect(path: str | Path) -> Inspection:
 
 def _sets(checkpoint: Checkpoint, identity: Identity) -> dict[str, dict[str, int]]:
     result = {}
-    for name in ("averages", "raw"):
-        files = identity.sets.of(name)
-        sizes = [checkpoint.tensors[files[move.source]].nbytes for move in identity.moves if move.source in files]
+    for chosen, names in sorted(identity.sets.names.items()):
+        sizes = [checkpoint.tensors[names[move.source]].nbytes for move in identity.moves if move.source in names]
         if sizes:
-            shown = name if identity.layout else "weights"
-            result[shown] = {"tensors": len(sizes), "nbytes": sum(sizes)}
+            result[chosen] = {"tensors": len(sizes), "nbytes": sum(sizes)}
     return result
 
 
 def _others(checkpoint: Checkpoint, identity: Identity | None) -> dict[str, int]:
     reasons = Counter(checkpoint.skipped.values())
-    if identity and identity.layout:
-        found = (is_left_behind(identity.layout, name) for name in checkpoint.tensors)
-        reasons += Counter(reason for reason in found if reason)
+    if identity:
+        reasons += Counter(identity.reading.others.values())
     return dict(sorted(reasons.items()))
 
 

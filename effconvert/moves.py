@@ -9,7 +9,7 @@ from effconvert.canonical import default_facts, tensor_shapes
 from effconvert.errors import BadMap, LayoutMismatch, listing
 from effconvert.facts import Facts
 from effconvert.map_language import Fill, Layout, Row, draws, placeholders
-from effconvert.variants import Block, Variant, blocks
+from effconvert.variants import VARIANTS, Block, Variant, blocks
 
 if TYPE_CHECKING:
     import numpy as np
@@ -86,6 +86,14 @@ def compile_layout(
         heading = f"layout {layout.name}, variant {variant.name}: the map cannot be used:"
         raise BadMap(listing(heading, compiler.problems))
     return compiled
+
+
+def stem_names(layout: Layout) -> list[str]:
+    """Return how `layout` names the stem's tensors without its scope, the kernel first: the same in every variant."""
+    variant = VARIANTS[next(iter(layout.variants))]
+    compiler = _Compiler(layout, variant, default_facts(variant), "", "")
+    compiler.part("stem", "stem.", {}, frozenset())
+    return [compiler.moves[name].source for name in compiler.shapes if name in compiler.moves]
 
 
 def compile_moves(layout: Layout, variant: Variant, facts: Facts | None = None, root: str | None = None) -> list[Move]:
@@ -182,17 +190,17 @@ class _Compiler:
         self.problems: list[str] = []
 
     def compile(self) -> Compiled:
-        self._part("stem", "stem.", {}, frozenset())
+        self.part("stem", "stem.", {}, frozenset())
         for block in self.blocks:
-            self._part("block", f"blocks.{block.index}.", _block_values(block), block.flags)
-        self._part("head", "head.", {}, frozenset())
+            self.part("block", f"blocks.{block.index}.", _block_values(block), block.flags)
+        self.part("head", "head.", {}, frozenset())
         self.fills |= self.layout.whole_fills
         self.order += self.layout.whole_fills
         self._check()
         moves = (self.moves[name] for name in self.shapes if name in self.moves)
         return Compiled(tuple(moves), self.fills, tuple(self.order))
 
-    def _part(self, part: str, canonical: str, values: Mapping[str, int | str], flags: frozenset[str]) -> None:
+    def part(self, part: str, canonical: str, values: Mapping[str, int | str], flags: frozenset[str]) -> None:
         for row in self.layout.layers[part]:
             if row.flags <= flags:
                 self._layer(row, canonical + row.layer, self._source_layer(row.source, values))

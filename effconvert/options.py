@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -11,7 +12,10 @@ class Options:
     variant: str | None = None
     weights: str | None = None
     raw: bool = False
-    facts: Mapping[str, str] | None = None
+    root: str | None = None
+    facts: Mapping[str, Any] | None = None
     dtype: str | None = None
     drop_background_class: bool = False
     names: str | None = None
+    fold_eps: bool = False
+    allow_inexact: bool = False

@@ -7,7 +7,7 @@ import crc32c
 import numpy as np
 
 from effconvert.description import digest
-from effconvert.errors import NumericMismatch, UnreadableCheckpoint
+from effconvert.errors import LayoutMismatch, NumericMismatch, UnreadableCheckpoint
 from effconvert.formats.checkpoint import Array, Checkpoint, TensorInfo, as_bytes
 from effconvert.hub import file_sha256
 from effconvert.plan import Plan
@@ -25,6 +25,7 @@ class Transfer:
 
     def __init__(self, checkpoint: Checkpoint, plan: Plan, progress: Progress | None = None) -> None:
         self.checkpoint, self.plan, self.progress = checkpoint, plan, progress
+        self.canonical = plan.canonical
         self.checksums: dict[str, int] = {}
         self.strange: list[str] = []
 
@@ -32,7 +33,7 @@ class Transfer:
         """Yield each output tensor, contiguous.
 
         Raises UnreadableCheckpoint for damaged data, NaN, infinity or a negative variance, NumericMismatch when a value
-        does not fit the output's dtype.
+        does not fit the output's dtype, LayoutMismatch when an epsilon cannot be folded.
         """
         moves = {move.target: move for move in self.plan.moves}
         total, done = sum(info.nbytes for info in self.plan.infos), 0
@@ -41,9 +42,9 @@ class Transfer:
                 move = moves[info.name]
                 array = self.checkpoint.read(move.source)
                 self._check_values(move.source, array)
-                array = self._cast(move.apply(array), info)
+                array = self._cast(move.apply(self._folded(move.source, array)), info)
             else:
-                array = np.array(self.plan.fill[info.name].value, info.dtype)
+                array = self._filled(info)
             self.checksums[info.name] = crc32c.crc32c(as_bytes(array))
             yield array
             del array  # before the next is read
@@ -51,8 +52,33 @@ class Transfer:
             if self.progress:
                 self.progress(done, total)
 
+    def _folded(self, name: str, array: Array) -> Array:
+        """Return a variance such that the target's epsilon gives the same sum, any other tensor as it is."""
+        shift = self.plan.target.eps_shift
+        if not shift or not self.canonical[name].endswith(".running_var"):
+            return array
+        folded: Array = (array.astype(np.float64) + shift).astype(array.dtype)
+        if folded.size and folded.min() <= 0:
+            raise LayoutMismatch(
+                f"{self.checkpoint.path}: tensor {name} ({self.canonical[name]}): its smallest variance {array.min():g} "
+                f"and an epsilon of {self.plan.facts.bn_eps + shift:g} cannot be told by {self.plan.target.name}, which "
+                f"adds {self.plan.facts.bn_eps:g}: --fold-eps would make it {folded.min():g}"
+            )
+        return folded
+
+    def _filled(self, info: TensorInfo) -> Array:
+        """Return a tensor that no move gives; the recipe's values are for pixels from 0 to 1."""
+        value, recipe = self.plan.fill[info.name].value, self.plan.description.recipe
+        if value == "mean":
+            return (np.array(recipe.mean, np.float64) / 255).astype(info.dtype)
+        if value == "variance":
+            deviation = np.array(recipe.std, np.float64) / 255
+            held = deviation if self.plan.facts.normalization == "keras-imagenet" else deviation**2
+            return held.astype(info.dtype)
+        return np.array(value, info.dtype)
+
     def _check_values(self, name: str, array: Array) -> None:
-        canonical = self.plan.canonical[name]
+        canonical = self.canonical[name]
         where = f"{self.checkpoint.path}: tensor {name} ({canonical})"
         if not array.size:
             return

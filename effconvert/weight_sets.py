@@ -1,41 +1,81 @@
 """The sets of weights in one file: raw tensors and their moving averages, never mixed."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from effconvert.map_language import Layout
 from effconvert.moves import Move
 
-RAW, AVERAGES = "raw", "averages"
+RAW, AVERAGES, WEIGHTS = "raw", "averages", "weights"
+
+_AVERAGED = re.compile(r"(?:^|[._/])(?:ema|averaged?|shadow)(?=[._/]|$)")
 
 
 @dataclass(frozen=True)
 class WeightSets:
-    """The tensors of each set: {name as the map has it: name in the file}."""
+    """The tensors of each set.
 
-    raw: Mapping[str, str]
-    averages: Mapping[str, str]
+    names: {set: {name as the map has it: name in the file}}; the sets are `raw` and `averages`, or `weights` where a
+    file holds one and does not say which. roots: {set: the scope its names stand under}. average: how the file names
+    the average of a tensor, "" where each set has a scope of its own.
+    """
 
-    def of(self, name: str) -> Mapping[str, str]:
-        """Return the set called `raw` or `averages`."""
-        return self.averages if name == AVERAGES else self.raw
+    names: Mapping[str, Mapping[str, str]]
+    roots: Mapping[str, str]
+    average: str = ""
 
-    @property
-    def bases(self) -> frozenset[str]:
-        """Every name as the map has it."""
-        return frozenset(self.raw) | frozenset(self.averages)
+    def holds(self, chosen: str, base: str) -> bool:
+        """Return whether the set `chosen` has the tensor `base`."""
+        return base in self.names.get(chosen, {})
+
+    def name(self, chosen: str, base: str) -> str:
+        """Return what the tensor `base` of the set `chosen` is called in the file, or would be."""
+        plain = self.roots.get(chosen, "") + base
+        return self.average.replace("{name}", plain) if chosen == AVERAGES and self.average else plain
+
+    def preferred(self, moves: Iterable[Move], want_raw: bool) -> str:
+        """Return the set to take: the averages wherever there are any of `moves`, unless the raw weights are asked for."""
+        if WEIGHTS in self.names:
+            return WEIGHTS
+        if want_raw or AVERAGES not in self.names:
+            return RAW
+        return AVERAGES if RAW not in self.names or any(self.holds(AVERAGES, move.source) for move in moves) else RAW
+
+    def taking(self, chosen: str, moves: Iterable[Move]) -> list[Move]:
+        """Return `moves` with the names that the set `chosen` has in the file."""
+        return [replace(move, source=self.name(chosen, move.source)) for move in moves]
 
 
-def split_sets(layout: Layout, names: Iterable[str]) -> WeightSets:
-    """Return which of `names` are raw tensors and which averages of one."""
+def single_set(names: Iterable[str], root: str = "") -> WeightSets:
+    """Return the one set of weights in a file: all `names` under `root`."""
+    return WeightSets({WEIGHTS: _under(names, root)}, {WEIGHTS: root})
+
+
+def sets_by_suffix(layout: Layout, names: Iterable[str], root: str) -> WeightSets:
+    """Return the sets of a file that keeps a tensor and its average beside each other, under `root`."""
     raw, averages = {}, {}
     before, _, after = layout.average.partition("{name}")
     for name in names:
-        if layout.average and name.startswith(before) and name.endswith(after):
-            averages[name[len(before) : len(name) - len(after)]] = name
-        else:
-            raw[name] = name
-    return WeightSets(raw, averages)
+        plain = name[len(before) : len(name) - len(after)]
+        averaged = name.startswith(before) and name.endswith(after)
+        if averaged and plain.startswith(root):
+            averages[plain.removeprefix(root)] = name
+        elif not averaged and name.startswith(root):
+            raw[name.removeprefix(root)] = name
+    return WeightSets({RAW: raw, AVERAGES: averages}, {RAW: root, AVERAGES: root}, layout.average)
+
+
+def sets_by_root(names: Iterable[str], raw: str | None, averages: str | None) -> WeightSets:
+    """Return the sets of a file that keeps each under a scope of its own; at least one is given."""
+    names = list(names)
+    roots = {chosen: root for chosen, root in ((RAW, raw), (AVERAGES, averages)) if root is not None}
+    return WeightSets({chosen: _under(names, root) for chosen, root in roots.items()}, roots)
+
+
+def is_averaged(root: str) -> bool:
+    """Return whether the scope `root` is called as averages are: `state_dict_ema/`, `model_ema/module.`."""
+    return bool(_AVERAGED.search(root.replace("_", ".")))
 
 
 def average_name(layout: Layout, name: str) -> str:
@@ -43,15 +83,5 @@ def average_name(layout: Layout, name: str) -> str:
     return layout.average.replace("{name}", name)
 
 
-def preferred_set(sets: WeightSets, moves: Iterable[Move], want_raw: bool) -> str:
-    """Return the set to take: the averages wherever there are any, unless the raw weights are asked for."""
-    if want_raw:
-        return RAW
-    return AVERAGES if any(move.source in sets.averages for move in moves) else RAW
-
-
-def taking(layout: Layout, taken: str, moves: Iterable[Move]) -> list[Move]:
-    """Return `moves` with the names that the set `taken` has in the file."""
-    if taken == RAW:
-        return list(moves)
-    return [replace(move, source=average_name(layout, move.source)) for move in moves]
+def _under(names: Iterable[str], root: str) -> dict[str, str]:
+    return {name.removeprefix(root): name for name in names if name.startswith(root)}

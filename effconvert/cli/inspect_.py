@@ -61,6 +61,8 @@ def _identity_pairs(found: "Inspection") -> list[tuple[str, str]]:
         pairs.append(("weights", ", ".join(sets)))
         if found.facts:
             pairs.append(("facts", facts_text(found.facts)))
+        if found.assumption:
+            pairs.append(("", found.assumption))
     pairs += [("besides", f"{count:,} {reason}") for reason, count in found.others.items()]
     pairs.append(("tensors", f"{len(found.tensors):,}, {size_text(found.nbytes)}"))
     return pairs

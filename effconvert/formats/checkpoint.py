@@ -49,7 +49,8 @@ class Checkpoint(ABC):
     """An open file of named tensors.
 
     format: the format in words. tensors: what can be read, in file order. skipped: what cannot, with the reason.
-    metadata: the texts that the file carries beside its tensors. files: all that the checkpoint consists of.
+    metadata: the texts that the file carries beside its tensors. files: all that the checkpoint consists of. nested:
+    whether a "/" in a name parts a dict from its entries.
     """
 
     format: str
@@ -58,6 +59,7 @@ class Checkpoint(ABC):
     tensors: Mapping[str, TensorInfo]
     skipped: Mapping[str, str]
     metadata: Mapping[str, str]
+    nested = False
 
     @abstractmethod
     def read(self, name: str) -> Array:

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from effconvert.coverage import check_coverage
-from effconvert.errors import LayoutMismatch, NumericMismatch
+from effconvert.errors import NumericMismatch
 from effconvert.formats import Array, open_checkpoint
 from effconvert.formats.checkpoint import BFLOAT16
-from effconvert.identification import CANONICAL, identify
+from effconvert.identification import identify
 from effconvert.model.network import EfficientNet
 from effconvert.transfer import check_digest
 from effconvert.validate.recipes import official_recipe
@@ -21,32 +21,27 @@ from effconvert.validate.recipes import official_recipe
 def load_model(
     path: str | Path, dtype: torch.dtype | None = torch.float32, facts: Mapping[str, Any] | None = None
 ) -> EfficientNet:
-    """Return the network in the canonical file at `path`, in eval mode, on the CPU.
+    """Return the network in the file at `path`, of any layout, in eval mode, on the CPU.
 
     Its facts are those that the file carries, and so is its `recipe`, the preprocessing that its input needs. A file
     without a description (a state dict saved by torch) gets the official ones of its variant, with a warning unless
     `facts` are given, which replace single ones. dtype: what the weights become; None keeps the file's.
 
     Raises MissingPath, UnreadableCheckpoint when the file is damaged or was changed after it was written,
-    LayoutMismatch when it is not canonical (convert it first), NumericMismatch when a value does not fit `dtype`.
+    LayoutMismatch when its tensors are of no known layout, NumericMismatch when a value does not fit `dtype`.
 
     Example: `effconvert.load_model("b0.safetensors")(images)` with images [N, 3, H, W], normalised.
     """
     with open_checkpoint(path) as checkpoint:
         identity = identify(checkpoint, facts=facts)
-        if identity.layout_name != CANONICAL:
-            raise LayoutMismatch(
-                f"{path}: is in the layout {identity.layout_name}; convert it first: "
-                f"effconvert tf2pt --checkpoint {path} --out {identity.variant.name}.safetensors"
-            )
-        check_coverage(checkpoint, identity)
+        moves = check_coverage(checkpoint, identity).moves
         check_digest(checkpoint)
-        if identity.description is None and facts is None:
-            words = f"{path}: carries no facts; assumed are {identity.facts.in_words()}, and the usual recipe"
-            warnings.warn(f"{words}; load_model(…, facts=…) says otherwise", stacklevel=2)
+        if identity.description is None and facts is None and (identity.layout is None or not identity.certain):
+            words = identity.assumption or f"carries no facts; assumed are {identity.facts.in_words()}"
+            warnings.warn(f"{path}: {words}; load_model(…, facts=…) says otherwise", stacklevel=2)
         with torch.device("meta"):
             network = EfficientNet(identity.variant, identity.facts)
-        state = {name: _tensor(checkpoint.read(name)) for name in checkpoint.tensors}
+        state = {move.target: _tensor(move.apply(checkpoint.read(move.source))) for move in moves}
     network.load_state_dict({name: _cast(name, tensor, dtype) for name, tensor in state.items()}, assign=True)
     description = identity.description
     network.recipe = description.recipe if description else official_recipe(identity.variant.name, None)

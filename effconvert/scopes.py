@@ -1,0 +1,124 @@
+"""Finds the scopes that weights stand under in a file: prefixes such as `module.`, and dicts such as `state_dict_ema`."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from effconvert.errors import LayoutMismatch, listing
+from effconvert.formats.checkpoint import Checkpoint
+from effconvert.map_language import Layout
+from effconvert.weight_sets import AVERAGES, RAW, WeightSets, is_averaged, sets_by_root, sets_by_suffix, single_set
+
+_BOUNDARIES = "./:|"
+# mmengine writes what it evaluates as `state_dict`: with its EMAHook the averages, and the raw weights as
+# `ema_state_dict` (mmengine/hooks/ema_hook.py, _swap_ema_state_dict).
+_MMENGINE = ("meta/mmengine_version", "ema_state_dict/", "state_dict/")
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Where the weights stand.
+
+    root: what stands before every name. bare: the file lacks the prefix of the layout's backbone. sets: the sets of
+    weights. beside: {tensor that stands elsewhere: reason}. outside: how many of those only stand outside the root.
+    """
+
+    root: str
+    bare: bool
+    sets: WeightSets
+    beside: Mapping[str, str] = field(repr=False, default_factory=dict)
+    outside: int = 0
+
+
+def scopes_in(
+    checkpoint: Checkpoint, layout: Layout | None, stem: list[str], wanted: str | None = None
+) -> Iterator[Scope]:
+    """Yield the scopes of `checkpoint` that hold `stem`, the layout's names of the stem's tensors, its kernel first.
+
+    wanted: the only scope to look at. Raises LayoutMismatch when several networks of one kind are there.
+    """
+    names = list(checkpoint.tensors)
+    for bare in (False, True) if layout and layout.backbone else (False,):
+        dropped = layout.backbone if layout and bare else ""
+        kernel, *others = [name.removeprefix(dropped) for name in stem]
+        if layout and layout.average:
+            plain = sets_by_suffix(layout, names, "").names
+            roots = _roots({*plain[RAW], *plain[AVERAGES]}, kernel, others, layout)
+            found = [sets_by_suffix(layout, names, root) for root in roots if wanted in (None, root)][:1]
+        else:
+            roots = _roots(names, kernel, others, layout)
+            found = _sets(checkpoint, [root for root in roots if wanted in (None, root)])
+        for sets in found:
+            yield _scope(checkpoint, layout, sets, bare)
+
+
+def ignored(layout: Layout | None, name: str) -> str:
+    """Return why `layout` leaves the tensor `name` behind wherever it stands, "" where it does not."""
+    if layout is None:
+        return ""
+    if name in layout.whole_fills:
+        return layout.whole_fills[name].reason
+    return next((reason for pattern, reason in layout.ignore.items() if fnmatchcase(name, pattern)), "")
+
+
+def _roots(names: Collection[str], kernel: str, others: Iterable[str], layout: Layout | None) -> list[str]:
+    """Return what stands before the stem's kernel, or, where it is missing, before the rest of the stem."""
+    found = _before(names, kernel, layout)
+    if not found:
+        first, *rest = [set(_before(names, other, layout)) for other in others]
+        return sorted(first.intersection(*rest), key=len)
+    return [root for root in found if any(root + other in names for other in others)] or found[:1]
+
+
+def _before(names: Iterable[str], end: str, layout: Layout | None) -> list[str]:
+    found = [name.removesuffix(end) for name in names if name.endswith(end) and not ignored(layout, name)]
+    return sorted({root for root in found if not root or root[-1] in _BOUNDARIES}, key=len)
+
+
+def _sets(checkpoint: Checkpoint, roots: list[str]) -> list[WeightSets]:
+    """Return the sets of the one network under `roots`: raw weights, averages, or both."""
+    averages = [root for root in roots if _holds_averages(checkpoint, root)]
+    raw = [root for root in roots if root not in averages]
+    if max(len(raw), len(averages)) > 1:
+        heading = f"{checkpoint.path}: holds several networks; --root says which is meant:"
+        raise LayoutMismatch(listing(heading, [repr(root) for root in roots]))
+    if not roots:
+        return []
+    inside = [name for name in checkpoint.tensors if any(_is_inside(checkpoint, name, root) for root in roots)]
+    if not averages:
+        return [single_set(inside, raw[0])]
+    return [sets_by_root(inside, raw[0] if raw else None, averages[0])]
+
+
+def _holds_averages(checkpoint: Checkpoint, root: str) -> bool:
+    mark, inverted, plain = _MMENGINE
+    if mark in checkpoint.metadata and any(name.startswith(inverted) for name in checkpoint.tensors):
+        return root.startswith(plain)
+    return is_averaged(root)
+
+
+def _is_inside(checkpoint: Checkpoint, name: str, root: str) -> bool:
+    """Return whether `name` stands under `root` and in the same dict of a file whose dicts nest."""
+    return name.startswith(root) and not (checkpoint.nested and "/" in name[len(root) :])
+
+
+def _scope(checkpoint: Checkpoint, layout: Layout | None, sets: WeightSets, bare: bool) -> Scope:
+    taken = {name for names in sets.names.values() for name in names.values()}
+    roots = list(sets.roots.values())
+    beside, outside = {}, 0
+    for name in checkpoint.tensors.keys() - taken:
+        reason = ignored(layout, name) or _elsewhere(checkpoint, name, sets)
+        outside += not reason
+        beside[name] = reason or f"outside of {roots[0]!r}"
+    return Scope(roots[0], bare, sets, beside, outside)
+
+
+def _elsewhere(checkpoint: Checkpoint, name: str, sets: WeightSets) -> str:
+    """Return why a tensor in another dict than the weights is none, "" for one that is in the same."""
+    if not checkpoint.nested:
+        return ""
+    for chosen, root in sets.roots.items():
+        container = root[: root.rfind("/") + 1]
+        if name.startswith(container) and "/" not in name[len(container) :]:
+            return "counter of the averages" if chosen == AVERAGES else ""
+    return f"beside the weights: {name.partition('/')[0]}"

@@ -1,0 +1,118 @@
+"""What a target layout holds: which of its networks a file is for, what must be folded or given up, in which order."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from effconvert.assumptions import differing_facts, fitting_build, nearest_facts
+from effconvert.canonical import default_facts, tensor_shapes
+from effconvert.errors import LayoutMismatch, listing
+from effconvert.facts import Facts
+from effconvert.layout import find_layout
+from effconvert.map_language import Build, Fill, Layout
+from effconvert.moves import Move, compile_layout, identity_moves, invert
+from effconvert.options import Options
+from effconvert.variants import Variant
+from effconvert.weight_sets import average_name
+
+CANONICAL = "canonical"
+TENSORFLOW = "tf-official"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A layout chosen for one network.
+
+    facts: of the network that the file is for. eps_shift: what is added to every variance, since that network adds
+    another epsilon. given_up: the facts of the weights, where those of the target differ and nothing absorbs it. build:
+    the library's network, None for canonical.
+    """
+
+    layout: Layout | None
+    variant: Variant
+    facts: Facts
+    eps_shift: float = 0.0
+    given_up: Facts | None = None
+    build: Build | None = None
+
+    @property
+    def name(self) -> str:
+        """The layout's name, `canonical` for this project's own."""
+        return self.layout.name if self.layout else CANONICAL
+
+
+def choose_target(name: str, variant: Variant, facts: Facts, options: Options, path: str) -> Target:
+    """Return how the layout called `name` holds weights with `facts`.
+
+    Raises LayoutMismatch when it cannot, with every reason and the option that would help.
+    """
+    if name == CANONICAL:
+        if options.fold_eps:
+            raise LayoutMismatch(f"{path}: --fold-eps is for another library's layout; {CANONICAL} holds every epsilon")
+        return Target(None, variant, facts)
+    layout = find_layout(name)
+    if not layout.write:
+        raise LayoutMismatch(f"layout {name} is only read; give another one to write")
+    compile_layout(layout, variant, facts)
+    plain = layout.facts_of(variant.name, default_facts(variant))
+    plain, official = replace(plain, head_conv=facts.head_conv, classes=facts.classes), plain
+    wanted = replace(facts, bn_eps=plain.bn_eps) if options.fold_eps else facts
+    build, problems = fitting_build(layout, variant, plain, wanted)
+    target = Target(layout, variant, wanted, facts.bn_eps - wanted.bn_eps, None, build)
+    if build is None and options.allow_inexact:
+        nearest = nearest_facts(layout, variant, plain, wanted)
+        target = replace(target, facts=replace(nearest, normalization=wanted.normalization), given_up=wanted)
+        build, _ = fitting_build(layout, variant, plain, nearest)
+        target, problems = replace(target, build=build), []
+    if official.classes == 1000 and facts.classes == variant.classes == 1001:
+        problems.append("it has 1001 classes, the first a background; --drop-background-class leaves that out")
+    if problems:
+        heading = f"{path}: {layout.name} cannot hold the facts of this {variant.name}:"
+        raise LayoutMismatch(listing(heading, [*problems, *_remedies(facts, plain, options)]))
+    return target
+
+
+def onward(target: Target, names: str) -> tuple[list[Move], Mapping[str, Fill], Sequence[str]]:
+    """Return the moves from canonical to `target`, the tensors written beside them, and the order of both.
+
+    names: for a layout that names averages, `raw`, `average` or `both`.
+    """
+    layout, variant, facts = target.layout, target.variant, target.facts
+    if layout is None:
+        moves = identity_moves(tensor_shapes(variant, facts))
+        return moves, {}, [move.target for move in moves]
+    compiled = compile_layout(layout, variant, facts, bare=layout.bare and not facts.classes)
+    inverse = invert(compiled.moves)
+    if not layout.average:
+        return inverse, compiled.fills, compiled.order
+    averages = [replace(move, target=average_name(layout, move.target)) for move in inverse]
+    written = {"raw": inverse, "average": averages, "both": inverse + averages}[names]
+    # A bundle's names ascend.
+    order = sorted([*(move.target for move in written), *compiled.fills], key=str.encode)
+    return written, compiled.fills, order
+
+
+def code(target: Target, file: str) -> str:
+    """Return the Python that builds the network of `target` and loads `file`, "" where the map gives none."""
+    if target.layout is None:
+        return f'effconvert.load_model("{file}")'
+    values = {
+        "variant": target.layout.variants[target.variant.name],
+        "classes": target.facts.classes,
+        "bn_eps": f"{target.facts.bn_eps:g}",
+        "size": target.variant.resolution,
+        "file": file,
+    }
+    text = target.build.code if target.build else ""
+    for name, value in values.items():
+        text = text.replace(f"{{{name}}}", str(value))
+    return text
+
+
+def _remedies(facts: Facts, plain: Facts, options: Options) -> list[str]:
+    wrong = list(differing_facts(facts, plain))
+    remedies = []
+    if "bn_eps" in wrong and not options.fold_eps:
+        remedies.append("(--fold-eps absorbs another bn_eps into the variances, exactly)")
+    if set(wrong) - {"bn_eps"} and not options.allow_inexact:
+        remedies.append("(--allow-inexact converts anyway and measures how far off the result is)")
+    return remedies
