@@ -6,10 +6,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import crc32c
 import numpy as np
 
+from effconvert.cache import file_sha256
 from effconvert.description import digest
 from effconvert.errors import LayoutMismatch, NumericMismatch, UnreadableCheckpoint
 from effconvert.formats.checkpoint import Array, Checkpoint, TensorInfo, as_bytes
-from effconvert.hub import file_sha256
 from effconvert.plan import Plan
 
 # A kernel, gamma or beta whose values are all alike was never trained.
