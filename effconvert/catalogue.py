@@ -1,22 +1,27 @@
-"""Every published archive with its cost and its published accuracy: what `effconvert list` shows."""
+"""Every published file with its cost and its published accuracy: what `effconvert list` shows."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from effconvert.reference_tables import Accuracy, Published, accuracy_table, weights_table
+from effconvert.canonical import default_facts
+from effconvert.reference_tables import FRAMEWORKS, Accuracy, Published, accuracy_table, weights_table
 from effconvert.validate.cost import mac_count, parameter_count
 from effconvert.variants import VARIANTS
 
 
 @dataclass(frozen=True)
 class CatalogueRow:
-    """One published archive.
+    """One published file.
 
-    size: height and width in pixels. parameters: trainable values. macs: multiply-adds of one image of that size.
-    top1, top5: ImageNet accuracy in percent as tensorflow/tpu publishes it; None where it does not.
+    network: what the framework calls the network. size: height and width in pixels. parameters: trainable values. macs:
+    multiply-adds of one image of that size. top1, top5: ImageNet accuracy in percent as the framework publishes it; None
+    where it does not.
     """
 
+    framework: str
     variant: str
     weights: str
+    network: str
     size: int
     parameters: int
     macs: int
@@ -26,22 +31,26 @@ class CatalogueRow:
     url: str
 
 
-def catalogue_rows() -> list[CatalogueRow]:
-    """Return a row for every published archive: variants in their usual order, weights by release."""
+def catalogue_rows(frameworks: Sequence[str] = FRAMEWORKS) -> list[CatalogueRow]:
+    """Return a row for every published file: by framework, variants in their usual order, weights by release."""
     order = list(VARIANTS)
-    rows = sorted(weights_table(), key=lambda row: (order.index(row.variant), row.release, row.size))
+    rows = [row for row in weights_table() if row.framework in frameworks]
+    rows.sort(key=lambda row: (FRAMEWORKS.index(row.framework), order.index(row.variant), row.release, row.size))
     return [_catalogue_row(row) for row in rows]
 
 
 def _catalogue_row(row: Published) -> CatalogueRow:
     variant = VARIANTS[row.variant]
-    accuracy = published_accuracy(row.variant, row.weights)
+    facts = replace(default_facts(variant), classes=row.classes)
+    accuracy = published_accuracy(row)
     return CatalogueRow(
+        framework=row.framework,
         variant=row.variant,
         weights=row.weights,
+        network=row.network,
         size=row.size,
-        parameters=parameter_count(variant),
-        macs=mac_count(variant, row.size),
+        parameters=parameter_count(variant, facts),
+        macs=mac_count(variant, row.size, facts),
         top1=accuracy.top1 if accuracy else None,
         top5=accuracy.top5 if accuracy else None,
         accuracy_source=accuracy.source if accuracy else None,
@@ -49,8 +58,11 @@ def _catalogue_row(row: Published) -> CatalogueRow:
     )
 
 
-def published_accuracy(variant: str, weights: str) -> Accuracy | None:
-    """Return what tensorflow/tpu publishes of (variant, weights), today or else last; None where it never did."""
-    rows = [row for row in accuracy_table() if (row.variant, row.weights) == (variant, weights)]
-    rows = [row for row in rows if row.kind.startswith("readme") and row.kind != "readme-text"]
-    return rows[0] if rows else None
+def published_accuracy(row: Published) -> Accuracy | None:
+    """Return what the framework publishes of its file, today or else last; None where it never did."""
+    rows = [known for known in accuracy_table() if known.variant == row.variant]
+    if row.framework == "tensorflow":
+        rows = [known for known in rows if known.kind.startswith("readme") and known.kind != "readme-text"]
+    else:
+        rows = [known for known in rows if known.kind == row.framework]
+    return next((known for known in rows if known.weights in (row.weights, row.short)), None)

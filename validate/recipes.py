@@ -1,23 +1,29 @@
-"""A recipe says how an image becomes the input of a network; the official one of every published training is known."""
+"""A recipe says how an image becomes the input of a network, exactly as one library does it."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from effconvert.errors import LayoutMismatch
-from effconvert.hub import published
-from effconvert.reference_tables import recipe_tables
-from effconvert.variants import find_variant
+from effconvert.hub import choose
+from effconvert.reference_tables import recipe_tables, weights_table
+from effconvert.variants import Variant, find_variant
+
+_OFFICIAL, _TIMM = "tf-official", "timm"
+_NOT_IN_A_RECIPE = ("layout", "variants", "weights", "sizes", "source")
 
 
 @dataclass(frozen=True)
 class Recipe:
     """A preprocessing, exactly as one library does it.
 
-    decode, crop, resize: names of the steps; reference/recipes.toml says what the official ones compute. crop_padding:
-    pixels by which the crop is smaller than the image, at the scale of `size`. size: height and width in pixels. mean,
-    std: (pixel - mean) / std for each of the three channels, in units of pixels, 0 to 255. channels: their order.
+    decode, crop, resize: names of the steps; reference/recipes.toml says what each computes. crop_padding: pixels by
+    which the crop is smaller than the image, at the scale of `size`. size: height and width in pixels. mean, std:
+    (pixel - mean) / std for each of the three channels, in units of pixels, 0 to 255. channels: their order.
+    shorter_side: pixels that the image's shorter side is resized to before the crop; 0 where the crop comes first, or
+    there is none.
 
     Raises LayoutMismatch with every value that a recipe cannot have.
     """
@@ -30,7 +36,8 @@ class Recipe:
     resize: str
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    channels: str = "rgb"
+    channels: str
+    shorter_side: int = 0  # younger than files that hold a recipe
 
     def __post_init__(self) -> None:
         problems = [
@@ -40,7 +47,7 @@ class Recipe:
         ]
         problems += [
             f"{name}={getattr(self, name)!r}: must be a whole number of pixels, {least} or more"
-            for name, least in (("size", 1), ("crop_padding", 0))
+            for name, least in (("size", 1), ("crop_padding", 0), ("shorter_side", 0))
             if type(getattr(self, name)) is not int or getattr(self, name) < least
         ]
         problems += [
@@ -59,12 +66,12 @@ class Recipe:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Recipe":
-        """Return the recipe that `to_dict` gave; every key must be there, and no other.
+        """Return the recipe that `to_dict` gave; every key must be there but `shorter_side`, and no other.
 
         Raises LayoutMismatch.
         """
         known = [field.name for field in dataclasses.fields(cls)]
-        problems = [f"{name} is missing" for name in known if name not in values]
+        problems = [f"{name} is missing" for name in known if name not in values and name != "shorter_side"]
         problems += [f"{name} is unknown" for name in values if name not in known]
         if problems:
             raise LayoutMismatch(f"recipe: {'; '.join(problems)}; its keys are {', '.join(known)}")
@@ -72,25 +79,64 @@ class Recipe:
         return cls(**dict(values) | triples)
 
 
+def recipe_for(layout: str, variant_name: str, weights: str | None = None) -> Recipe:
+    """Return the preprocessing that the library of `layout` evaluates weights with; `weights` None are its usual ones.
+
+    layout: as the maps call it; `canonical` is taken for TensorFlow's. weights: as the library's publications are
+    called, `imagenet1k_v2` or timm's `ra_in1k`; of timm also a network, `efficientnet_b0`. They need not have been
+    published for this variant: anybody may train B0 as `ra`. The size is that of the published weights, or else the
+    library's for the variant.
+
+    Raises LayoutMismatch for a layout, variant or weights whose preprocessing is not known.
+    """
+    variant = find_variant(variant_name)
+    if layout == _TIMM:
+        return _timm_recipe(variant, weights)
+    layout = _OFFICIAL if layout == "canonical" else layout
+    tables = {name: table for name, table in recipe_tables().items() if table["layout"] == layout}
+    if not tables:
+        known = ", ".join(dict.fromkeys(table["layout"] for table in recipe_tables().values()))
+        raise LayoutMismatch(f"no preprocessing is known for the layout {layout!r}; known are {known}")
+    tables = {name: table for name, table in tables.items() if variant.name in table["variants"]}
+    if not tables:
+        raise LayoutMismatch(f"no preprocessing is known for {variant.name} in the layout {layout}")
+    asked = weights.lower() if weights else next(iter(tables.values()))["weights"][0]
+    for name, table in tables.items():
+        if asked in table["weights"]:
+            return _recipe(name, table, *_sizes(name, table, variant, asked))
+    known = ", ".join(known for table in tables.values() for known in table["weights"])
+    raise LayoutMismatch(f"weights {asked!r} are unknown for {variant.name}; known are {known}")
+
+
 def official_recipe(variant_name: str, weights: str | None = None) -> Recipe:
     """Return the preprocessing that tensorflow/tpu evaluates a training with; `weights` None is the usual one.
 
-    The training need not have been published for this variant: anybody may train B0 as `ra`. The size is that of the
-    published weights, or else the variant's own.
-
     Raises LayoutMismatch for a variant or weights that are unknown.
     """
-    variant = find_variant(variant_name)
-    weights = weights.lower() if weights else "base"
-    sizes = {row.weights: row.size for row in published(variant.name)}
-    tables = {name: table for name, table in recipe_tables().items() if variant.name in table["variants"]}
-    for name, table in tables.items():
-        if weights in table["weights"]:
-            left_out = ("variants", "weights", "source")
-            values = {key: value for key, value in table.items() if key not in left_out}
-            return Recipe.from_dict({"name": name, "size": sizes.get(weights, variant.resolution), **values})
-    known = ", ".join(known for table in tables.values() for known in table["weights"])
-    raise LayoutMismatch(f"weights {weights!r} are unknown for {variant.name}; known are {known}")
+    return recipe_for(_OFFICIAL, variant_name, weights)
+
+
+def _timm_recipe(variant: Variant, weights: str | None) -> Recipe:
+    row = choose(variant.name, weights, _TIMM)
+    table = recipe_tables()[row.recipe]
+    if table["crop"] == "none" or row.crop_pct is None:
+        return _recipe(row.recipe, table, 0, row.size)
+    return _recipe(row.recipe, table, math.floor(row.size / row.crop_pct), row.size)
+
+
+def _sizes(name: str, table: Mapping[str, Any], variant: Variant, weights: str) -> tuple[int, int]:
+    """Return the shorter side and the size."""
+    if "sizes" in table:
+        shorter_side, size = table["sizes"][variant.name]
+        return shorter_side, size
+    asked = (name, variant.name, weights)
+    sizes = [row.size for row in weights_table() if (row.recipe, row.variant, row.weights) == asked]
+    return 0, sizes[0] if sizes else variant.resolution
+
+
+def _recipe(name: str, table: Mapping[str, Any], shorter_side: int, size: int) -> Recipe:
+    values = {key: value for key, value in table.items() if key not in _NOT_IN_A_RECIPE}
+    return Recipe.from_dict({"name": name, "shorter_side": shorter_side, "size": size, **values})
 
 
 def _tuple(value: Any) -> Any:

@@ -6,28 +6,31 @@ import click
 
 from effconvert.cli.options import json_option
 from effconvert.cli.output import print_json
+from effconvert.reference_tables import FRAMEWORKS
 
 
 @click.command("list")
+@click.option("--framework", type=click.Choice(FRAMEWORKS), help="Only what this one published. Default: all.")
 @json_option
-def command(as_json: bool) -> None:
+def command(framework: str | None, as_json: bool) -> None:
     """List the published weights: native size, parameters, multiply-adds, accuracy, source.
 
-    Accuracies are those that the official repository publishes, ImageNet top-1 and top-5 in percent.
+    Accuracies are those that the framework's own repository publishes, ImageNet top-1 and top-5 in percent.
 
-    Example: effconvert list
+    Example: effconvert list --framework tensorflow
     """
     from tabulate import tabulate
 
     from effconvert.catalogue import catalogue_rows
 
-    rows = catalogue_rows()
+    rows = catalogue_rows([framework] if framework else FRAMEWORKS)
     if as_json:
         print_json([asdict(row) for row in rows])
         return
-    headers = ["variant", "weights", "size", "parameters", "MACs", "top-1", "top-5", "source"]
+    headers = ["framework", "variant", "weights", "size", "parameters", "MACs", "top-1", "top-5", "source"]
     table = [
         [
+            row.framework,
             row.variant,
             row.weights,
             row.size,
@@ -39,5 +42,5 @@ def command(as_json: bool) -> None:
         ]
         for row in rows
     ]
-    aligned = ("left", "left", "right", "right", "right", "right", "right", "left")
+    aligned = ("left", "left", "left", "right", "right", "right", "right", "right", "left")
     click.echo(tabulate(table, headers, colalign=aligned, missingval="-", floatfmt="g"))
