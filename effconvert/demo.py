@@ -8,7 +8,7 @@ import torch
 
 from effconvert.atomic import check_output, reported
 from effconvert.canonical import default_facts
-from effconvert.conversion import BUNDLE_PREFIX, Report, convert
+from effconvert.conversion import Report, convert
 from effconvert.errors import NumericMismatch, listing
 from effconvert.formats import Array, TensorInfo, open_checkpoint
 from effconvert.formats.checkpoint import as_bytes
@@ -19,6 +19,7 @@ from effconvert.model.calibration import calibrate, random_weights, sensitivity,
 from effconvert.model.loading import load_model
 from effconvert.model.network import EfficientNet, create_model
 from effconvert.moves import compile_moves, invert
+from effconvert.outputs import BUNDLE_PREFIX
 from effconvert.variants import VARIANTS
 from effconvert.weight_sets import average_name
 

@@ -11,6 +11,7 @@ from effconvert.map_language import ANY, PLACEHOLDER, RECIPE_VALUES, Build, Fill
 _FILL_KEYS = {"dtype", "value", "reason"}
 _FILL_DTYPES = ("int64", "int32", "float32")
 _BUILD_KEYS = {"facts", "variants", "names", "code"}
+_CAN_BE_ANY = ("bn_eps", "fused_stride")
 _CODE_PLACEHOLDERS = ("variant", "classes", "bn_eps", "size", "file")
 
 
@@ -50,7 +51,11 @@ def _check_facts(where: str, facts: Any, problems: list[str]) -> None:
     if not isinstance(facts, dict):
         problems.append(f"{where}: facts must be a table, is {facts!r}")
         return
-    problems += [f"{where}: only bn_eps can be {ANY!r}" for name, v in facts.items() if v == ANY and name != "bn_eps"]
+    problems += [
+        f"{where}: {name} cannot be {ANY!r}; {' and '.join(_CAN_BE_ANY)} can"
+        for name, value in facts.items()
+        if value == ANY and name not in _CAN_BE_ANY
+    ]
     try:
         changed(Facts(), {name: value for name, value in facts.items() if value != ANY})
     except LayoutMismatch as error:

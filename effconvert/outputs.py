@@ -20,9 +20,8 @@ from effconvert.transfer import Transfer, written_problems
 BUNDLE_PREFIX = "model.ckpt"
 HUGGINGFACE, KERAS = "huggingface", "keras"
 FOLDERS = (TENSORFLOW, HUGGINGFACE)
-# Suffix, the longest first: module of effconvert.formats and its writer.
+# Suffix: module of effconvert.formats and its writer.
 _WRITERS = {
-    ".weights.h5": ("keras", "write_weights"),
     ".safetensors": ("safetensors", "write_safetensors"),
     ".pth": ("torch", "write_torch"),
     ".pt": ("torch", "write_torch"),
@@ -30,9 +29,10 @@ _WRITERS = {
     ".tar": ("torch", "write_torch"),
     ".ckpt": ("mindspore", "write_mindspore"),
     ".h5": ("keras", "write_legacy"),
+    ".weights.h5": ("keras", "write_weights"),
     ".keras": ("keras", "write_keras"),
 }
-_KERAS_ONLY = (".weights.h5", ".h5", ".keras")
+_KERAS_ONLY = (".h5", ".weights.h5", ".keras")
 _DIGEST = "?" * 64
 
 
@@ -60,7 +60,8 @@ def write(
 
 
 def _suffix(output: Path) -> str | None:
-    return next((suffix for suffix in _WRITERS if output.name.endswith(suffix) and output.name != suffix), None)
+    found = [suffix for suffix in _WRITERS if output.name.endswith(suffix) and output.name != suffix]
+    return max(found, key=len, default=None)
 
 
 def _write_file(

@@ -126,13 +126,13 @@ def _stem(layout: Layout | None) -> list[str]:
 
 
 def _candidates(layout: Layout | None, scope: Scope, checkpoint: Checkpoint, kernel: str) -> list[Variant]:
-    """Return the variants that the width of the stem allows, the one that the scope names first."""
+    """Return the layout's variants: the one that the scope names first, then those with a stem as wide as the file's."""
     names = list(layout.variants if layout else VARIANTS)
     kernel = kernel.removeprefix(layout.backbone if layout and scope.bare else "")
     files = [held[kernel] for held in scope.sets.names.values() if kernel in held]
     if files:
         shape = checkpoint.tensors[files[0]].shape
-        names = [name for name in names if stem_channels(VARIANTS[name]) in shape] or names
+        names.sort(key=lambda name: stem_channels(VARIANTS[name]) not in shape)
     if layout and "{variant}" in layout.root:
         names.sort(key=lambda name: own_root(layout, VARIANTS[name]) != scope.root)
     return [VARIANTS[name] for name in names]

@@ -60,9 +60,8 @@ class Transfer:
         folded: Array = (array.astype(np.float64) + shift).astype(array.dtype)
         if folded.size and folded.min() <= 0:
             raise LayoutMismatch(
-                f"{self.checkpoint.path}: tensor {name} ({self.canonical[name]}): its smallest variance {array.min():g} "
-                f"and an epsilon of {self.plan.facts.bn_eps + shift:g} cannot be told by {self.plan.target.name}, which "
-                f"adds {self.plan.facts.bn_eps:g}: --fold-eps would make it {folded.min():g}"
+                f"{self.checkpoint.path}: tensor {name} ({self.canonical[name]}): --fold-eps would make its smallest "
+                f"variance {folded.min():g}, as {self.plan.target.name} adds {-shift:g} more than these weights expect"
             )
         return folded
 

@@ -157,9 +157,9 @@ def test_facts_that_tensorflows_network_cannot_have_are_refused(lite0: Path, tmp
     effconvert.convert(lite0, tmp_path / "x.safetensors", facts=facts)
     with pytest.raises(LayoutMismatch) as caught:
         effconvert.convert(tmp_path / "x.safetensors", tmp_path / "back", to="tf-official")
-    assert "padding is symmetric, the layout's network has tf-same" in str(caught.value)
-    assert "activation is silu, the layout's network has relu6" in str(caught.value)
-    assert "bn_eps is 1e-05, the layout's network has 0.001" in str(caught.value)
+    assert "padding is symmetric, its network has tf-same" in str(caught.value)
+    assert "activation is silu, its network has relu6" in str(caught.value)
+    assert "bn_eps is 1e-05, its network has 0.001" in str(caught.value)
 
 
 def test_constant_kernels_are_warned_of(lite0_tensors: Tensors, tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import torch
 from running import Ran
 
 import effconvert
-from effconvert.errors import LayoutMismatch
 
 
 @pytest.fixture
@@ -87,6 +86,9 @@ def test_a_files_words_do_not_steer_the_terminal(run: Callable[..., Ran], conver
     assert "\\x1b[2Jns\\nvariant  b7" in ran.out
 
 
-def test_load_model_refuses_what_is_not_converted(lite0: Path) -> None:
-    with pytest.raises(LayoutMismatch, match="convert it first: effconvert tf2pt --checkpoint"):
-        effconvert.load_model(lite0)
+def test_load_model_takes_a_file_of_any_layout(lite0: Path, tmp_path: Path) -> None:
+    effconvert.convert(lite0, tmp_path / "x.safetensors")
+    converted, direct = effconvert.load_model(tmp_path / "x.safetensors"), effconvert.load_model(lite0)
+    assert direct.facts == converted.facts
+    for name, tensor in converted.state_dict().items():
+        assert torch.equal(direct.state_dict()[name], tensor), name
