@@ -1,4 +1,4 @@
-"""PyTorch's zip format: a pickle that names tensors, and one stored record for each storage; no torch needed.
+"""PyTorch's files: a pickle that names tensors, and the bytes of each storage; no torch needed.
 
 Source: torch/serialization.py (_save) and caffe2/serialize/inline_container.cc.
 """
@@ -6,8 +6,8 @@ Source: torch/serialization.py (_save) and caffe2/serialize/inline_container.cc.
 import io
 import json
 import math
-import struct
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -15,116 +15,100 @@ from typing import BinaryIO
 import crc32c
 import numpy as np
 
-from effconvert.errors import UnreadableCheckpoint
-from effconvert.formats.checkpoint import Array, Checkpoint, Late, Shape, TensorInfo, check_name, contents
-from effconvert.formats.torch_pickle import STORAGES, PickleError, Tensor, is_whole, load
+from effconvert.errors import UnreadableCheckpoint, listing
+from effconvert.formats.checkpoint import Array, Checkpoint, DataFile, Late, Shape, TensorInfo, as_array, contents
+from effconvert.formats.torch_content import find_content
+from effconvert.formats.torch_legacy import read_legacy
+from effconvert.formats.torch_tensors import STORAGES, PickleError, Tensor, is_contiguous, is_whole
+from effconvert.formats.torch_zip import MAGIC, METADATA_RECORD, Place, Stored, compare, read_zip, verify
 
-FORMAT = "PyTorch zip"
-METADATA_RECORD = "effconvert.json"
 _ALIGNMENT = 64
 _PIECE = 1 << 20
 _LOCAL_HEADER = 30
-_LARGEST_PICKLE = 64 << 20
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-# What zipfile and json let through on archives made to break them, such as UnicodeDecodeError and RecursionError.
-_FAILURES = (zipfile.BadZipFile, EOFError, OSError, KeyError, OverflowError, RuntimeError, ValueError, struct.error)
 
 _CODES = {dtype: code for code, dtype in STORAGES.items()}
 
 
 class TorchCheckpoint(Checkpoint):
-    """An open zip file of torch.save. `read` verifies the record's CRC-32."""
+    """An open file of torch.save, in a zip file or in the form before PyTorch 1.6.
 
-    format = FORMAT
+    Names of nested levels are joined by `/`. `read` verifies the CRC-32 of the tensor's storage, which only zip files
+    have. The metadata are this project's own, or else the short values beside the tensors.
+    """
 
     def __init__(self, path: Path) -> None:
         """Open the file.
 
-        Raises UnreadableCheckpoint when it is damaged, asks for code to be run, or is not a dict of tensors.
+        Raises UnreadableCheckpoint when it is damaged, asks for code to be run, or holds no dict of tensors.
         """
         super().__init__()
         self.path = path
         self.files = (path,)
-        self.skipped: Mapping[str, str] = {}
+        self._file = DataFile(path)
+        self.on_close(self._file.close)
         try:
-            self._size = path.stat().st_size
-            self._archive = zipfile.ZipFile(path)
-            self.on_close(self._archive.close)
-            self._root = _root(self._archive, path)
-            if self._has("byteorder") and self._record("byteorder", _LARGEST_PICKLE) != b"little":
-                raise UnreadableCheckpoint(f"{path}: written on a big-endian machine, which is not supported")
-            self._tensors = _named_tensors(self._record("data.pkl", _LARGEST_PICKLE), path)
-            extra = self._record(METADATA_RECORD, _LARGEST_PICKLE) if self._has(METADATA_RECORD) else b"{}"
-            self.metadata = _parse_metadata(extra)
+            stored = _read(self._file)
+            content = find_content(stored.value, path)
+            self._check_places(content.tensors, stored.places)
+        except PickleError as error:
+            self.close()
+            raise UnreadableCheckpoint(f"{path}: its pickle {error}") from error
         except UnreadableCheckpoint:
             self.close()
             raise
-        except _FAILURES as error:
-            self.close()
-            raise UnreadableCheckpoint(f"{path}: not a file that torch.save wrote whole: {str(error)[:500]}") from error
-        self.tensors = {
-            name: TensorInfo(name, tensor.shape, tensor.storage.dtype) for name, tensor in self._tensors.items()
-        }
-        self._check_storages()
+        self.format = stored.format
+        self.skipped = content.skipped
+        self.metadata = content.texts if stored.metadata is None else stored.metadata
+        self.tensors = {name: TensorInfo(name, tensor.shape, tensor.dtype) for name, tensor in content.tensors.items()}
+        self._tensors = content.tensors
+        self._places = stored.places
+        self._verified: set[str] = set()
 
     def checksum(self, name: str) -> int:
         tensor = self._tensors[name]
         if not is_whole(tensor):
             return super().checksum(name)
-        record = f"data/{tensor.storage.key}"
-        missing, found = self._info(record, None).file_size, 0
-        try:
-            with self._archive.open(f"{self._root}/{record}") as file:
-                while piece := file.read(_PIECE):
-                    found = crc32c.crc32c(piece, found)
-                    missing -= len(piece)
-        except _FAILURES as error:
-            raise UnreadableCheckpoint(f"{self.path}: record {record} is damaged: {str(error)[:500]}") from error
-        if missing:
-            raise UnreadableCheckpoint(f"{self.path}: record {record} ends {missing:,} bytes early")
+        place = self._places[tensor.storage.key]
+        found, verified = 0, 0
+        for start in range(place.position, place.position + place.size, _PIECE):
+            piece = self._file.read(start, min(_PIECE, place.position + place.size - start))
+            found, verified = crc32c.crc32c(piece, found), zlib.crc32(piece, verified)
+        compare(self._file, place, f"data/{tensor.storage.key}", verified)
         return found
 
     def read(self, name: str) -> Array:
-        tensor = self._tensors[name]
-        data = self._record(f"data/{tensor.storage.key}", None)
-        flat = np.frombuffer(data, tensor.storage.dtype)[tensor.offset :]
-        strides = tuple(stride * flat.itemsize for stride in tensor.strides)
-        view = np.lib.stride_tricks.as_strided(flat, tensor.shape, strides, writeable=False)
+        tensor, info = self._tensors[name], self.tensors[name]
+        key = tensor.storage.key
+        place = self._places[key]
+        if not is_whole(tensor) and key not in self._verified:
+            verify(self._file, place, f"data/{key}")
+            self._verified.add(key)
+        data = self._file.read(place.position + tensor.begin, tensor.span)
+        if is_whole(tensor):
+            compare(self._file, place, f"data/{key}", zlib.crc32(data))
+        if is_contiguous(tensor):
+            return as_array(data, info)
+        strides = tuple(stride * info.dtype.itemsize for stride in tensor.strides)
+        view = np.lib.stride_tricks.as_strided(np.frombuffer(data, info.dtype), tensor.shape, strides, writeable=False)
         array = np.ascontiguousarray(view).reshape(tensor.shape)
         array.flags.writeable = False
         return array
 
-    def _has(self, name: str) -> bool:
-        return f"{self._root}/{name}" in self._archive.NameToInfo
+    def _check_places(self, tensors: Mapping[str, Tensor], places: Mapping[str, Place]) -> None:
+        problems = []
+        for name, tensor in tensors.items():
+            place = places.get(tensor.storage.key)
+            if place is None:
+                problems.append(f"the data of {name} is missing (record data/{tensor.storage.key})")
+            elif place.size != tensor.storage.nbytes:
+                problems.append(f"the data of {name} takes {place.size:,} bytes, expected {tensor.storage.nbytes:,}")
+        if problems:
+            raise UnreadableCheckpoint(listing(f"{self.path}: not a file that torch.save wrote whole:", problems))
 
-    def _info(self, name: str, limit: int | None) -> zipfile.ZipInfo:
-        info = self._archive.getinfo(f"{self._root}/{name}")
-        if info.compress_type != zipfile.ZIP_STORED:
-            raise UnreadableCheckpoint(f"{self.path}: record {name} is compressed; torch.save stores")
-        if limit is not None and info.file_size > limit:
-            raise UnreadableCheckpoint(f"{self.path}: record {name} declares {info.file_size:,} bytes")
-        # zipfile gives a record that is shorter than declared without a word.
-        if info.file_size != info.compress_size or info.header_offset + info.file_size > self._size:
-            raise UnreadableCheckpoint(f"{self.path}: record {name} has not the {info.file_size:,} bytes it declares")
-        return info
 
-    def _record(self, name: str, limit: int | None) -> bytes:
-        info = self._info(name, limit)
-        try:
-            data = self._archive.read(info)
-        except _FAILURES as error:
-            raise UnreadableCheckpoint(f"{self.path}: record {name} is damaged: {str(error)[:500]}") from error
-        if len(data) != info.file_size:
-            raise UnreadableCheckpoint(f"{self.path}: record {name} ends {info.file_size - len(data):,} bytes early")
-        return data
-
-    def _check_storages(self) -> None:
-        for name, tensor in self._tensors.items():
-            storage = tensor.storage
-            record = self._archive.NameToInfo.get(f"{self._root}/data/{storage.key}")
-            if record is None or record.file_size != storage.count * storage.dtype.itemsize:
-                self.close()
-                raise UnreadableCheckpoint(f"{self.path}: the data of {name} is missing or not of the declared size")
+def _read(file: DataFile) -> Stored:
+    return read_zip(file) if file.read(0, min(file.size, len(MAGIC))) == MAGIC else read_legacy(file)
 
 
 def write_torch(
@@ -159,13 +143,6 @@ def _add(archive: zipfile.ZipFile, name: str, content: bytes | memoryview) -> No
     info.extra = b""  # the central directory needs no padding
 
 
-def _parse_metadata(content: bytes) -> dict[str, str]:
-    texts = json.loads(content)
-    if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
-        raise ValueError(f"{METADATA_RECORD} is not an object of texts")
-    return texts
-
-
 def _state_dict_pickle(infos: Sequence[TensorInfo]) -> bytes:
     """Return the pickle, protocol 2, of an OrderedDict of contiguous tensors, storage n holding tensor n."""
     out = io.BytesIO()
@@ -193,26 +170,3 @@ def _integer(value: int) -> bytes:
 
 def _integers(values: Shape) -> bytes:
     return b"(" + b"".join(_integer(value) for value in values) + b"t"
-
-
-def _root(archive: zipfile.ZipFile, path: Path) -> str:
-    roots = [name.removesuffix("/data.pkl") for name in archive.namelist() if name.endswith("/data.pkl")]
-    if len(roots) != 1 or len(set(archive.namelist())) != len(archive.namelist()):
-        raise UnreadableCheckpoint(f"{path}: a zip file, but not one that torch.save wrote (no single data.pkl)")
-    return roots[0]
-
-
-def _named_tensors(content: bytes, path: Path) -> dict[str, Tensor]:
-    try:
-        value = load(content)
-    except PickleError as error:
-        raise UnreadableCheckpoint(f"{path}: data.pkl {error}") from error
-    if not isinstance(value, dict) or not value:
-        raise UnreadableCheckpoint(f"{path}: holds {type(value).__name__}, not a dict of tensors")
-    for name, tensor in value.items():
-        if not isinstance(name, str) or not isinstance(tensor, Tensor):
-            raise UnreadableCheckpoint(
-                f"{path}: {str(name)[:80]!r} is {type(tensor).__name__}; a flat dict of tensors is read"
-            )
-        check_name(name, path)
-    return value

@@ -2,138 +2,74 @@
 
 Python's unpickler is not used: it lets a file overwrite the fields of an object that was checked before (BUILD), and
 hash or compare values that are nested deep enough to end the process. Here a value is None, a number, a text, a tuple,
-a list, a dict with plain keys, or one of the globals below; whatever else a file asks for is refused by name.
+a list, a dict with plain keys, or made by the closed table of torch_globals.py; whatever else a file asks for is
+refused by name. The pickle is read through a window, so that what follows it in the file is not.
 """
 
-import math
 import pickletools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from struct import unpack
+from typing import Any
 
-import numpy as np
+from effconvert.formats.checkpoint import DataFile
+from effconvert.formats.torch_globals import GLOBALS, Maker
+from effconvert.formats.torch_tensors import Inert, InertName, PickleError, Storage, StorageView, storage_view
+from effconvert.formats.torch_window import Window
 
-from effconvert.formats.checkpoint import BFLOAT16, Shape, check_shape
-
-_LARGEST_EXPANSION = 32 << 20  # numbers that a tensor with strides of 0 may have beyond its storage
-
-STORAGES: dict[str, np.dtype[Any]] = {
-    "FloatStorage": np.dtype(np.float32), "HalfStorage": np.dtype(np.float16), "BFloat16Storage": BFLOAT16,
-    "DoubleStorage": np.dtype(np.float64), "LongStorage": np.dtype(np.int64), "IntStorage": np.dtype(np.int32),
-    "ShortStorage": np.dtype(np.int16), "CharStorage": np.dtype(np.int8), "ByteStorage": np.dtype(np.uint8),
-    "BoolStorage": np.dtype(np.bool_),
-}  # fmt: skip
-
-
-class PickleError(ValueError):
-    """The bytes are not the pickle of plain values and tensors."""
+# L2 with averages and the state of AdamW takes 0.4 million instructions; a million of the costliest take 150 MB.
+_MOST_INSTRUCTIONS = 1_000_000
+_MOST_KEPT = 16 << 20  # bytes of texts and long numbers; L2's names take 0.2 MB
+_LONGEST_TEXT = 64 << 10  # longer ones are passed over: mmengine's histories and configurations
+_LATEST_PROTOCOL = 5
 
 
-@dataclass(frozen=True)
-class Storage:
-    """A record of the archive that holds `count` numbers."""
+@dataclass(frozen=True, slots=True)
+class Pickle:
+    """What a pickle holds, the storages it names, and where it ends."""
 
-    key: str
-    dtype: np.dtype[Any]
-    count: int
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """A view of a storage: offset and strides count elements."""
-
-    storage: Storage
-    offset: int
-    shape: Shape
-    strides: Shape
+    value: Any
+    storages: dict[str, Storage]
+    end: int
 
 
-def is_whole(tensor: Tensor) -> bool:
-    """Return whether the tensor's bytes are those of its storage, from the first to the last."""
-    contiguous = tuple(math.prod(tensor.shape[axis + 1 :]) for axis in range(len(tensor.shape)))
-    return tensor.offset == 0 and tensor.strides == contiguous and math.prod(tensor.shape) == tensor.storage.count
+def read_pickle(file: DataFile, start: int, end: int) -> Pickle:
+    """Return what the pickle at byte `start` of `file` holds; it must end before `end`.
 
-
-def load(content: bytes) -> Any:
-    """Return the value that the pickle holds.
-
-    Raises PickleError, naming it, for an instruction or a global that a dict of tensors never needs.
+    Raises PickleError, naming it, for an instruction or a global that no checkpoint needs.
     """
-    machine = _Machine()
+    machine = _Machine(file, start, end)
     try:
-        for opcode, argument, _ in pickletools.genops(content):
-            if opcode.name == "STOP":
-                return machine.pop()
-            machine.step(opcode.name, argument)
+        value = machine.run()
     except PickleError:
         raise
-    # pickletools warns of escapes in texts that are refused anyway, which is an error where warnings are errors.
-    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, DeprecationWarning) as error:
-        raise PickleError(f"is damaged: {type(error).__name__}: {error}") from error
-    raise PickleError("is cut off")
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
+        raise PickleError(f"is damaged: {type(error).__name__}: {str(error)[:200]}") from error
+    return Pickle(value, machine.storages, machine.position)
 
 
-class _Machine:
+class _Machine(Window):
     """A stack of values, the marks in it, and the values that the pickle remembers by number."""
 
-    def __init__(self) -> None:
+    def __init__(self, file: DataFile, start: int, end: int) -> None:
+        super().__init__(file, start, end)
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
+        self.storages: dict[str, Storage] = {}
+        self.kept = 0
 
-    def step(self, opcode: str, argument: Any) -> None:
-        """Carry out one instruction."""
-        push = self.stack.append
-        match opcode:
-            case "PROTO" | "FRAME":
-                pass
-            case "BININT" | "BININT1" | "BININT2" | "LONG1" | "BINFLOAT" | "BINUNICODE" | "SHORT_BINUNICODE":
-                push(argument)
-            case "BINPUT" | "LONG_BINPUT":
-                self.memo[argument] = self.stack[-1]
-            case "MEMOIZE":
-                self.memo[len(self.memo)] = self.stack[-1]
-            case "BINGET" | "LONG_BINGET":
-                push(self.memo[argument])
-            case "MARK":
-                self.marks.append(len(self.stack))
-            case "TUPLE":
-                push(tuple(self.pop_mark()))
-            case "EMPTY_TUPLE":
-                push(())
-            case "TUPLE1" | "TUPLE2" | "TUPLE3":
-                push(tuple([self.pop() for _ in range(int(opcode[-1]))][::-1]))
-            case "NONE" | "NEWTRUE" | "NEWFALSE":
-                push({"NONE": None, "NEWTRUE": True, "NEWFALSE": False}[opcode])
-            case "EMPTY_DICT":
-                push({})
-            case "EMPTY_LIST":
-                push([])
-            case "APPEND" | "APPENDS":
-                items = [self.pop()] if opcode == "APPEND" else self.pop_mark()
-                self.top(list).extend(items)
-            case "SETITEM" | "SETITEMS":
-                items = [self.pop(), self.pop()][::-1] if opcode == "SETITEM" else self.pop_mark()
-                self.top(dict).update(_pairs(items))
-            case "GLOBAL":
-                push(_find_global(*argument.split(" ", 1)))
-            case "STACK_GLOBAL":
-                name, module = self.pop(), self.pop()
-                push(_find_global(module, name))
-            case "REDUCE":
-                arguments, function = self.pop(), self.pop()
-                push(_call(function, arguments))
-            case "BINPERSID":
-                push(_storage(self.pop()))
-            case "BUILD":
-                self.pop()  # the `_metadata` of a module's state dict, which says nothing about tensors
-                self.top(dict)
-            case "POP":
-                self.pop()
-            case "POP_MARK":
-                self.pop_mark()
-            case _:
-                raise PickleError(f"uses {opcode}, which no dict of tensors needs")
+    def run(self) -> Any:
+        """Carry out the instructions and return the value they end with."""
+        for _ in range(_MOST_INSTRUCTIONS):
+            code = self.take(1)
+            if code == b".":
+                return self.pop()
+            instruction = _INSTRUCTIONS.get(code)
+            if instruction is None:
+                raise PickleError(f"uses {_name(code)}, which no checkpoint needs")
+            instruction(self)
+        raise PickleError(f"has more than {_MOST_INSTRUCTIONS:,} instructions")
 
     def pop(self) -> Any:
         """Take the last value."""
@@ -155,6 +91,114 @@ class _Machine:
             raise PickleError(f"treats a {type(value).__name__} as a {kind.__name__}")
         return value
 
+    def keep(self, size: int) -> bytes:
+        """Return the next `size` bytes, of which a value is made."""
+        self.kept += size
+        if self.kept > _MOST_KEPT:
+            raise PickleError(f"has more than {_MOST_KEPT:,} bytes of texts and numbers")
+        return self.take(size)
+
+    def protocol(self) -> None:
+        found = self.number(1)
+        if found > _LATEST_PROTOCOL:
+            raise PickleError(f"is of protocol {found}; the latest is {_LATEST_PROTOCOL}")
+
+    def text(self, width: int) -> None:
+        size = self.number(width)
+        if size > _LONGEST_TEXT:
+            self.skip(size)
+            self.stack.append(Inert("a long text"))
+        else:
+            self.stack.append(self.keep(size).decode("utf-8", "surrogatepass"))
+
+    def data(self, width: int) -> None:
+        self.skip(self.number(width))
+        self.stack.append(Inert("bytes"))
+
+    def long(self) -> None:
+        self.stack.append(int.from_bytes(self.keep(self.number(1)), "little", signed=True))
+
+    def tuple_of(self, count: int) -> None:
+        self.stack.append(tuple([self.pop() for _ in range(count)][::-1]))
+
+    def find(self, module: Any, name: Any) -> None:
+        if not isinstance(module, str) or not isinstance(name, str):
+            raise PickleError("asks for a global that has no name")
+        if (module, name) not in GLOBALS:
+            asked = ascii(f"{module}.{name}"[:200])[1:-1]
+            raise PickleError(
+                f"asks for {asked}; only tensors are read, no code is run "
+                "(for a whole model: torch.save its state_dict() where it can be loaded)"
+            )
+        self.stack.append(GLOBALS[module, name].value)
+
+    def stack_global(self) -> None:
+        name, module = self.pop(), self.pop()
+        self.find(module, name)
+
+    def append(self, items: list[Any]) -> None:
+        self.top(list).extend(items)
+
+    def set_items(self, items: list[Any]) -> None:
+        self.top(dict).update(_pairs(items))
+
+    def set_item(self) -> None:
+        value, key = self.pop(), self.pop()
+        self.set_items([key, value])
+
+    def reduce(self) -> None:
+        arguments, function = self.pop(), self.pop()
+        if type(arguments) is not tuple:
+            raise PickleError("calls something with arguments that are no tuple")
+        if type(function) is Maker:
+            self.stack.append(function.make(*arguments))
+        elif type(function) is InertName:
+            self.stack.append(Inert(function.name))
+        else:
+            raise PickleError(f"calls a {type(function).__name__}")
+
+    def new_object(self) -> None:
+        if type(self.pop()) is not tuple:
+            raise PickleError("calls something with arguments that are no tuple")
+        kind = self.pop()
+        if type(kind) is not InertName:
+            raise PickleError(f"makes an object of a {type(kind).__name__}")
+        self.stack.append(Inert(kind.name))
+
+    def build(self) -> None:
+        """Drop what is to be written into an object's fields, but show those of a Namespace.
+
+        What a module's state dict has beside its items, `_metadata`, says nothing about tensors.
+        """
+        state = self.pop()
+        built = self.stack[-1]
+        if type(built) is Inert:
+            if built.name == "argparse.Namespace" and type(state) is dict:
+                built.fields = state
+        else:
+            self.top(dict)
+
+    def add_items(self) -> None:
+        self.pop_mark()
+        self.top(Inert)
+
+    def frozen_set(self) -> None:
+        self.pop_mark()
+        self.stack.append(Inert("frozenset"))
+
+    def persistent(self) -> None:
+        view: StorageView = storage_view(self.pop())
+        storage = view.storage
+        if self.storages.setdefault(storage.key, storage) != storage:
+            raise PickleError(f"describes the storage {storage.key[:80]!r} in two ways")
+        self.stack.append(view)
+
+    def put(self, number: int) -> None:
+        self.memo[number] = self.stack[-1]
+
+    def get(self, number: int) -> None:
+        self.stack.append(self.memo[number])
+
 
 def _pairs(items: Sequence[Any]) -> list[tuple[Any, Any]]:
     keys, values = items[::2], items[1::2]
@@ -163,66 +207,59 @@ def _pairs(items: Sequence[Any]) -> list[tuple[Any, Any]]:
     return list(zip(keys, values, strict=True))
 
 
-def _find_global(module: Any, name: Any) -> Any:
-    if not isinstance(module, str) or not isinstance(name, str):
-        raise PickleError("asks for a global that has no name")
-    if (module, name) not in GLOBALS:
-        asked = ascii(f"{module}.{name}"[:200])[1:-1]
-        raise PickleError(f"asks for {asked}; only tensors are read, no code is run")
-    return GLOBALS[module, name]
+def _name(code: bytes) -> str:
+    known = {opcode.code: opcode.name for opcode in pickletools.opcodes}
+    return known.get(code.decode("latin-1"), f"the unknown instruction {code.hex()}")
 
 
-def _call(function: Any, arguments: Any) -> Any:
-    if not isinstance(arguments, tuple):
-        raise PickleError("calls something with arguments that are no tuple")
-    if function is _rebuild_tensor:
-        return _rebuild_tensor(*arguments)
-    if function is _ordered_dict:
-        return _ordered_dict(*arguments)
-    raise PickleError(f"calls a {type(function).__name__}")
-
-
-def _ordered_dict() -> dict[Any, Any]:
-    return {}
-
-
-def _storage(reference: Any) -> Storage:
-    if not isinstance(reference, tuple) or len(reference) != 5:
-        raise PickleError("a storage is not described by five values")
-    kind, dtype, key, _, count = reference
-    if type(kind) is not str or kind != "storage" or not isinstance(dtype, np.dtype):
-        raise PickleError("a storage is not described by its type, key and size")
-    if not isinstance(key, str) or not key.isprintable() or type(count) is not int or count < 0:
-        raise PickleError("a storage has no key or no size")
-    return Storage(key, dtype, count)
-
-
-def _rebuild_tensor(
-    storage: Any, offset: Any, shape: Any, strides: Any, _grad: Any, _hooks: Any, metadata: Any = None
-) -> Tensor:
-    """Return the tensor that torch._utils._rebuild_tensor_v2 makes, all of it inside its storage."""
-    if not isinstance(storage, Storage) or not isinstance(shape, tuple) or not isinstance(strides, tuple):
-        raise PickleError("a tensor is not described by a storage and numbers")
-    if not all(type(number) is int and number >= 0 for number in (offset, *shape, *strides)):
-        raise PickleError("a tensor is not described by a storage and numbers")
-    if metadata:
-        raise PickleError("a tensor is a conjugated or negated view, which is not read")
-    if len(shape) != len(strides):
-        raise PickleError("a tensor has another number of sizes than of strides")
-    check_shape(shape, storage.dtype)
-    if math.prod(shape) > storage.count + _LARGEST_EXPANSION:
-        raise PickleError(f"a tensor of shape {shape} repeats a storage of {storage.count:,}")
-    last = sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
-    if math.prod(shape) and offset + last >= storage.count:
-        raise PickleError(f"a tensor of shape {shape} reaches over its storage of {storage.count:,}")
-    # The stride of an axis of size 1 or 0 is never used and may be any number.
-    used = tuple(stride if size > 1 else 0 for size, stride in zip(shape, strides, strict=True))
-    return Tensor(storage, offset, cast(Shape, shape), used)
-
-
-# All that a pickle may name. Nothing can be added to it from outside, and no option turns it off.
-GLOBALS: dict[tuple[str, str], Any] = {
-    ("collections", "OrderedDict"): _ordered_dict,
-    ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
-    **{("torch", name): dtype for name, dtype in STORAGES.items()},
+# What the writers of protocols 2 to 5 use, and no more.
+_BY_NAME: dict[str, Callable[[_Machine], object]] = {
+    "PROTO": _Machine.protocol,
+    "FRAME": lambda machine: machine.check(machine.number(8)),
+    "NONE": lambda machine: machine.stack.append(None),
+    "NEWTRUE": lambda machine: machine.stack.append(True),
+    "NEWFALSE": lambda machine: machine.stack.append(False),
+    "BININT": lambda machine: machine.stack.append(unpack("<i", machine.take(4))[0]),
+    "BININT1": lambda machine: machine.stack.append(machine.take(1)[0]),
+    "BININT2": lambda machine: machine.stack.append(machine.number(2)),
+    "LONG1": _Machine.long,
+    "BINFLOAT": lambda machine: machine.stack.append(unpack(">d", machine.take(8))[0]),
+    "SHORT_BINUNICODE": lambda machine: machine.text(1),
+    "BINUNICODE": lambda machine: machine.text(4),
+    "BINUNICODE8": lambda machine: machine.text(8),
+    "SHORT_BINBYTES": lambda machine: machine.data(1),
+    "BINBYTES": lambda machine: machine.data(4),
+    "BINBYTES8": lambda machine: machine.data(8),
+    "BYTEARRAY8": lambda machine: machine.data(8),
+    "BINPUT": lambda machine: machine.put(machine.take(1)[0]),
+    "LONG_BINPUT": lambda machine: machine.put(machine.number(4)),
+    "MEMOIZE": lambda machine: machine.put(len(machine.memo)),
+    "BINGET": lambda machine: machine.get(machine.take(1)[0]),
+    "LONG_BINGET": lambda machine: machine.get(machine.number(4)),
+    "MARK": lambda machine: machine.marks.append(len(machine.stack)),
+    "EMPTY_TUPLE": lambda machine: machine.stack.append(()),
+    "TUPLE": lambda machine: machine.stack.append(tuple(machine.pop_mark())),
+    "TUPLE1": lambda machine: machine.tuple_of(1),
+    "TUPLE2": lambda machine: machine.tuple_of(2),
+    "TUPLE3": lambda machine: machine.tuple_of(3),
+    "EMPTY_LIST": lambda machine: machine.stack.append([]),
+    "APPEND": lambda machine: machine.append([machine.pop()]),
+    "APPENDS": lambda machine: machine.append(machine.pop_mark()),
+    "EMPTY_DICT": lambda machine: machine.stack.append({}),
+    "SETITEM": _Machine.set_item,
+    "SETITEMS": lambda machine: machine.set_items(machine.pop_mark()),
+    "EMPTY_SET": lambda machine: machine.stack.append(Inert("set")),
+    "ADDITEMS": _Machine.add_items,
+    "FROZENSET": _Machine.frozen_set,
+    "GLOBAL": lambda machine: machine.find(machine.line(), machine.line()),
+    "STACK_GLOBAL": _Machine.stack_global,
+    "REDUCE": _Machine.reduce,
+    "NEWOBJ": _Machine.new_object,
+    "BUILD": _Machine.build,
+    "BINPERSID": _Machine.persistent,
+    "POP": _Machine.pop,
+    "POP_MARK": _Machine.pop_mark,
+}
+_INSTRUCTIONS = {
+    opcode.code.encode("latin-1"): _BY_NAME[opcode.name] for opcode in pickletools.opcodes if opcode.name in _BY_NAME
 }

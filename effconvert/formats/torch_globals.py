@@ -1,0 +1,135 @@
+"""The closed table of all that a pickle of torch.save may name: what makes tensors, and what is inert.
+
+A *tensor* row has a function or a value of ours in its place. An *inert* row is a name and nothing else: calling it or
+building on it gives a placeholder, and whatever it is called with is dropped. Nothing is ever imported or looked up.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from effconvert.formats.torch_tensors import (
+    NEW_DTYPES,
+    QUANTIZED_STORAGES,
+    STORAGES,
+    InertName,
+    PickleError,
+    StorageKind,
+    Tensor,
+    Unread,
+    rebuild_parameter,
+    rebuild_tensor,
+    rebuild_tensor_v2,
+    rebuild_tensor_v3,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """A function of ours that stands in for one of torch or Python."""
+
+    make: Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Global:
+    """A row of the table. mark: `tensor` or `inert`. value: what the machine pushes when a file names it."""
+
+    mark: str
+    value: Any
+
+
+def _maker(make: Callable[..., Any]) -> Global:
+    return Global("tensor", Maker(make))
+
+
+def _unread(reason: str) -> Global:
+    return _maker(lambda *_: Unread(reason))
+
+
+def _ordered_dict() -> dict[Any, Any]:
+    return {}
+
+
+def _default_dict(_factory: Any = None) -> dict[Any, Any]:
+    return {}
+
+
+def _counter(counts: Any) -> dict[Any, Any]:
+    if type(counts) is not dict:
+        raise PickleError("a Counter is not made of a dict")
+    return dict(counts)
+
+
+def _size(sizes: Any) -> tuple[Any, ...]:
+    if type(sizes) is not tuple:
+        raise PickleError("a Size is not made of a tuple")
+    return sizes
+
+
+def _rebuild_from_type(function: Any, _type: Any, arguments: Any, _state: Any) -> Tensor | Unread:
+    """Return the tensor of torch._tensor._rebuild_from_type_v2: one with attributes, which are dropped."""
+    if not isinstance(function, Maker) or function.make not in _TENSOR_MAKERS or not isinstance(arguments, tuple):
+        raise PickleError("a tensor with attributes is not made by one of torch's functions")
+    result: Tensor | Unread = function.make(*arguments)
+    return result
+
+
+_TENSOR_MAKERS = (rebuild_tensor, rebuild_tensor_v2, rebuild_tensor_v3, rebuild_parameter)
+
+# Python's own names: protocols before 3 have those of Python 2.
+_BUILTINS = "getattr set frozenset complex bytes bytearray slice list dict tuple int float str bool".split()
+_DTYPES = """float16 float32 float64 bfloat16 complex32 complex64 complex128 bool uint8 int8 int16 int32 int64
+    qint8 quint8 qint32 quint4x2 quint2x4 bits8 bits16 bits1x8 bits2x4 bits4x2 float4_e2m1fn_x2""".split()
+_SCHEMES = "per_tensor_affine per_tensor_symmetric per_channel_affine per_channel_symmetric".split()
+_PATHS = "Path PosixPath WindowsPath PurePosixPath PureWindowsPath".split()
+_NUMPY = ["numpy._core", "numpy.core"]  # since numpy 2.0, and before
+
+_TENSOR: Mapping[tuple[str, str], Global] = {
+    ("torch._utils", "_rebuild_tensor"): _maker(rebuild_tensor),
+    ("torch._utils", "_rebuild_tensor_v2"): _maker(rebuild_tensor_v2),
+    ("torch._utils", "_rebuild_tensor_v3"): _maker(rebuild_tensor_v3),
+    ("torch._utils", "_rebuild_parameter"): _maker(rebuild_parameter),
+    ("torch._utils", "_rebuild_parameter_with_state"): _maker(rebuild_parameter),
+    ("torch._tensor", "_rebuild_from_type"): _maker(_rebuild_from_type),
+    ("torch._tensor", "_rebuild_from_type_v2"): _maker(_rebuild_from_type),
+    ("torch._utils", "_rebuild_qtensor"): _unread("quantized"),
+    ("torch._utils", "_rebuild_sparse_tensor"): _unread("sparse"),
+    ("torch._utils", "_rebuild_nested_tensor"): _unread("a nested tensor"),
+    ("torch._utils", "_rebuild_meta_tensor_no_storage"): _unread("on the device meta, which holds no numbers"),
+    ("torch._utils", "_rebuild_device_tensor_from_cpu_tensor"): _maker(rebuild_parameter),
+    ("torch._utils", "_rebuild_device_tensor_from_numpy"): _unread("stored as an array of numpy"),
+    ("torch._utils", "_rebuild_xla_tensor"): _unread("stored as an array of numpy"),
+    ("torch", "Size"): _maker(_size),
+    ("collections", "OrderedDict"): _maker(_ordered_dict),
+    ("collections", "defaultdict"): _maker(_default_dict),
+    ("collections", "Counter"): _maker(_counter),
+    ("torch.storage", "UntypedStorage"): Global("tensor", StorageKind(STORAGES["ByteStorage"])),
+    **{("torch", name): Global("tensor", StorageKind(dtype)) for name, dtype in STORAGES.items()},
+    **{("torch", name): Global("tensor", StorageKind(dtype)) for name, dtype in QUANTIZED_STORAGES.items()},
+}
+
+_INERT: tuple[tuple[str, str], ...] = (
+    ("argparse", "Namespace"),  # timm, torchvision's scripts
+    ("mmengine.logging.history_buffer", "HistoryBuffer"),  # mmengine's message hub
+    ("_codecs", "encode"),  # bytes, in protocol 2
+    ("numpy", "dtype"),
+    ("numpy", "ndarray"),
+    *((f"{core}.multiarray", name) for core in _NUMPY for name in ("scalar", "_reconstruct")),
+    *((f"{core}.numeric", "_frombuffer") for core in _NUMPY),
+    *((module, name) for module in ("builtins", "__builtin__") for name in _BUILTINS),
+    *((module, name) for module in ("pathlib", "pathlib._local") for name in _PATHS),
+    *(("datetime", name) for name in ("datetime", "date", "timedelta")),
+    ("torch", "device"),
+    ("torch", "Tensor"),
+    ("torch.nn.parameter", "Parameter"),
+    ("torch.nn.parameter", "Buffer"),
+    ("torch.serialization", "_get_layout"),
+    *(("torch", name) for name in (*_DTYPES, *NEW_DTYPES, *_SCHEMES, "per_channel_affine_float_qparams")),
+)
+
+# All that a pickle may name. Nothing can be added to it from outside, and no option turns it off.
+GLOBALS: Mapping[tuple[str, str], Global] = {
+    **_TENSOR,
+    **{(module, name): Global("inert", InertName(f"{module}.{name}")) for module, name in _INERT},
+}
