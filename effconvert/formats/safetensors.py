@@ -5,6 +5,7 @@ Source: https://github.com/huggingface/safetensors, README "Format".
 
 import json
 import reprlib
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -29,6 +30,7 @@ from effconvert.formats.checkpoint import (
 )
 
 FORMAT = "safetensors"
+_PIECE = 1 << 20
 _LARGEST_HEADER = 8 << 20  # the format allows 100 MB, which as JSON would take 2.5 GB of memory; L2 takes 0.2 MB
 
 _DTYPES: dict[str, np.dtype[Any]] = {
@@ -58,9 +60,23 @@ class SafetensorsCheckpoint(Checkpoint):
             header, self._start = _read_header(self._file)
             self.metadata = _metadata(header.pop("__metadata__", {}), path)
             self.tensors, self._offsets = _tensors(header, self._file.size - self._start, path)
+            if self.metadata.get("format") == "ms" and "crc_num" in self.metadata:
+                self._check_mindspore_crc(self.metadata["crc_num"])
         except UnreadableCheckpoint:
             self.close()
             raise
+
+    def _check_mindspore_crc(self, declared: str) -> None:
+        """Verify the CRC-32 of names and data, names ascending (mindspore/train/serialization.py, _exec_save)."""
+        found = 0
+        for name in sorted(self.tensors):
+            found = zlib.crc32(name.encode(), found)
+            begin = self._start + self._offsets[name]
+            end = begin + self.tensors[name].nbytes
+            for start in range(begin, end, _PIECE):
+                found = zlib.crc32(self._file.read(start, min(_PIECE, end - start)), found)
+        if str(found) != declared:
+            raise UnreadableCheckpoint(f"{self.path}: damaged: its CRC-32 is {found}, it should be {declared[:80]}")
 
     def checksum(self, name: str) -> int:
         return self._file.checksum(self._start + self._offsets[name], self.tensors[name].nbytes)
