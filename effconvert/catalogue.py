@@ -13,9 +13,9 @@ from effconvert.variants import VARIANTS
 class CatalogueRow:
     """One published file.
 
-    network: what the framework calls the network. size: height and width in pixels. parameters: trainable values. macs:
-    multiply-adds of one image of that size. top1, top5: ImageNet accuracy in percent as the framework publishes it; None
-    where it does not.
+    network: what the framework calls the network. size: height and width in pixels. parameters: trainable values.
+    macs: multiply-adds of one image of that size. top1, top5: ImageNet accuracy in percent as the framework publishes
+    it; None where it does not.
     """
 
     framework: str

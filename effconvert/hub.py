@@ -73,7 +73,7 @@ def address(row: Published) -> str:
 
 
 def name_sha8(name: str) -> str | None:
-    """Return the first 8 hexadecimal digits of the SHA-256 that the file's name promises, None where it promises none."""
+    """Return the first 8 hexadecimal digits of the SHA-256 that a file's name promises, None where it has none."""
     match = _NAMED_BY_SHA256.fullmatch(name)
     return match[1] if match else None
 

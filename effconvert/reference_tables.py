@@ -10,7 +10,6 @@ from typing import Any
 
 from effconvert.facts import parse_assignments
 
-
 FRAMEWORKS = ("tensorflow", "mindspore", "mmpretrain", "timm")
 
 # timm's tags say the training and the data; these are the names that the same trainings have elsewhere.

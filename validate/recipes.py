@@ -12,7 +12,7 @@ from effconvert.reference_tables import recipe_tables, weights_table
 from effconvert.variants import Variant, find_variant
 
 _OFFICIAL, _TIMM = "tf-official", "timm"
-_NOT_IN_A_RECIPE = ("layout", "variants", "weights", "sizes", "source")
+_NOT_IN_A_RECIPE = ("layouts", "variants", "weights", "sizes", "source")
 
 
 @dataclass(frozen=True)
@@ -83,19 +83,18 @@ def recipe_for(layout: str, variant_name: str, weights: str | None = None) -> Re
     """Return the preprocessing that the library of `layout` evaluates weights with; `weights` None are its usual ones.
 
     layout: as the maps call it; `canonical` is taken for TensorFlow's. weights: as the library's publications are
-    called, `imagenet1k_v2` or timm's `ra_in1k`; of timm also a network, `efficientnet_b0`. They need not have been
-    published for this variant: anybody may train B0 as `ra`. The size is that of the published weights, or else the
-    library's for the variant.
+    called, `imagenet1k_v2` or timm's `ra_in1k`; of timm also a network, `efficientnet_b0`. But for timm's they need not
+    have been published for this variant: anybody may train B0 as `ra`. The size is that of the published weights, or
+    else the library's for the variant.
 
     Raises LayoutMismatch for a layout, variant or weights whose preprocessing is not known.
     """
     variant = find_variant(variant_name)
     if layout == _TIMM:
         return _timm_recipe(variant, weights)
-    layout = _OFFICIAL if layout == "canonical" else layout
-    tables = {name: table for name, table in recipe_tables().items() if table["layout"] == layout}
+    tables = {name: table for name, table in recipe_tables().items() if layout in table["layouts"]}
     if not tables:
-        known = ", ".join(dict.fromkeys(table["layout"] for table in recipe_tables().values()))
+        known = ", ".join(dict.fromkeys(known for table in recipe_tables().values() for known in table["layouts"]))
         raise LayoutMismatch(f"no preprocessing is known for the layout {layout!r}; known are {known}")
     tables = {name: table for name, table in tables.items() if variant.name in table["variants"]}
     if not tables:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from effconvert.errors import LayoutMismatch, OutputProblem, Unavailable, UnreadableCheckpoint
 from effconvert.cache import cache_folder, fetch
+from effconvert.errors import LayoutMismatch, OutputProblem, Unavailable, UnreadableCheckpoint
 from effconvert.hub import address, choose, published
 from effconvert.variants import VARIANTS
 
@@ -171,7 +171,9 @@ def test_an_archive_that_cannot_be_used_is_not_cached(server: Server, cache: Pat
 
 def test_two_processes_download_an_archive_once(server: Server, cache: Path) -> None:
     server.answers = [serve(BODY)]
-    program = "from effconvert.hub import choose; from effconvert.cache import fetch; print(fetch(choose('b0', 'aa')).path)"
+    program = (
+        "from effconvert.hub import choose; from effconvert.cache import fetch; print(fetch(choose('b0', 'aa')).path)"
+    )
     runs = [
         subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, env=os.environ.copy())
         for _ in range(3)

@@ -1,4 +1,4 @@
-"""Every published training has one official preprocessing, and a recipe says all of it."""
+"""Every training that TensorFlow published has one official preprocessing, and a recipe says all of it."""
 
 import json
 import subprocess
@@ -16,14 +16,17 @@ ADVPROP = ((127.5,) * 3, (127.5,) * 3)
 WHOLE = ((127.0,) * 3, (128.0,) * 3)
 
 
-@pytest.mark.parametrize("row", weights_table(), ids=lambda row: f"{row.variant}-{row.weights}")
+ARCHIVES = [row for row in weights_table() if row.framework == "tensorflow"]
+
+
+@pytest.mark.parametrize("row", ARCHIVES, ids=lambda row: f"{row.variant}-{row.weights}")
 def test_every_archive_has_exactly_one_recipe_of_its_size(row: Any) -> None:
     fitting = [
-        table
-        for table in recipe_tables().values()
-        if row.variant in table["variants"] and row.weights in table["weights"]
+        name
+        for name, table in recipe_tables().items()
+        if "tf-official" in table["layouts"] and row.variant in table["variants"] and row.weights in table["weights"]
     ]
-    assert len(fitting) == 1
+    assert fitting == [row.recipe]
     assert official_recipe(row.variant, row.weights).size == row.size
 
 
@@ -49,12 +52,18 @@ def test_recipes_are_those_of_tensorflow(
     recipe = official_recipe(variant, weights)
     assert (recipe.resize, (recipe.mean, recipe.std), recipe.size) == (resize, numbers, size)
     assert (recipe.decode, recipe.crop, recipe.crop_padding) == ("tf-integer-fast", "tf-center", 32)
-    assert recipe.channels == "rgb"
+    assert (recipe.channels, recipe.shorter_side) == ("rgb", 0)
 
 
 def test_a_recipe_survives_json() -> None:
     recipe = official_recipe("b0")
     assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
+
+
+def test_a_recipe_of_an_earlier_version_is_read() -> None:
+    values = official_recipe("b0").to_dict()
+    del values["shorter_side"]
+    assert Recipe.from_dict(values) == official_recipe("b0")
 
 
 def test_a_recipe_with_missing_and_unknown_keys_is_refused_with_all_of_them() -> None:
@@ -75,6 +84,7 @@ def test_a_recipe_with_missing_and_unknown_keys_is_refused_with_all_of_them() ->
         ({"size": 0}, "size=0: must be a whole number of pixels, 1 or more"),
         ({"size": "224"}, "size='224'"),
         ({"crop_padding": -1}, "crop_padding=-1"),
+        ({"shorter_side": 0.5}, "shorter_side=0.5"),
         ({"channels": "rbg"}, "channels='rbg': must be rgb or bgr"),
         ({"channels": None}, "channels=None"),
         ({"decode": ""}, "decode='': must be a text"),
@@ -94,7 +104,7 @@ def test_weights_of_no_known_training_have_no_recipe(variant: str, weights: str)
 
 def test_looking_things_up_imports_no_framework_and_no_network() -> None:
     program = (
-        "import sys; import effconvert.catalogue, effconvert.validate.recipes, effconvert.hub;"
+        "import sys; import effconvert.catalogue, effconvert.validate.recipes, effconvert.hub, effconvert.cache;"
         "print([name for name in ('numpy', 'torch', 'ssl', 'urllib.request') if name in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
