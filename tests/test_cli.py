@@ -155,7 +155,7 @@ def test_inspect_names_what_is_missing_and_unknown(
 def test_list_has_every_variant_with_its_numbers(run: Callable[..., Ran]) -> None:
     rows = json.loads(run("list", "--json").out)
     assert {row["variant"] for row in rows} == VARIANTS.keys()
-    (row,) = [row for row in rows if (row["variant"], row["weights"]) == ("b7", "aa")]
+    (row,) = [row for row in rows if (row["framework"], row["variant"], row["weights"]) == ("tensorflow", "b7", "aa")]
     assert (row["size"], row["parameters"], round(row["macs"] / 1e6), row["top1"]) == (600, 66347960, 37746, 84.3)
     assert row["url"].endswith("ckptsaug/efficientnet-b7.tar.gz")
     assert len(run("list").out.splitlines()) == len(rows) + 2
