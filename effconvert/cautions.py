@@ -10,7 +10,7 @@ from effconvert.formats.checkpoint import Checkpoint
 from effconvert.identification import Identity
 from effconvert.options import Options
 from effconvert.readings import own_root
-from effconvert.targets import CANONICAL, TENSORFLOW
+from effconvert.targets import TENSORFLOW
 from effconvert.validate.recipes import official_recipe
 from effconvert.variants import Variant, blocks
 from effconvert.weight_sets import RAW

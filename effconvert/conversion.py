@@ -81,15 +81,16 @@ def convert(
     """Convert the checkpoint at `source` into `output` and return a report.
 
     output: by default the variant's name, `b0.safetensors`; its suffix decides the format. to: the layout, `canonical`
-    or one of mappings/; `tf-official` and `huggingface` are written as folders.
+    or one of mappings/; `tf-official` and `huggingface` are written as folders; `mindspore` is `mindcv` or
+    `mindvision`, whichever pads as the weights expect.
     variant: when the tensors do not say. weights: which training (`aa`, `ns`, …), for the recipe. raw: the raw weights
     instead of their averages. root: the scope of the weights, in a file of several networks. facts: replace what the
-    layout says (`{"fused_stride": "expand"}`). dtype: `float32`, `float16` or `bfloat16` instead of the source's. names:
-    which tensors `tf-official` gets: `raw`, `average`, `both`; by default both, of raw weights only the raw ones.
-    fold_eps: absorb another epsilon of the target into the variances. allow_inexact: convert for a network that computes
-    otherwise, and measure how far it is off. key: of an encrypted source. url: where the source came from, for the
-    record. expected_sha256: {file name: what it must be} of the source's files. progress: called with (bytes done,
-    bytes in all).
+    layout says (`{"fused_stride": "expand"}`). dtype: `float32`, `float16` or `bfloat16` instead of the source's.
+    names: which tensors `tf-official` gets: `raw`, `average`, `both`; by default both, of raw weights the raw ones.
+    fold_eps: absorb another epsilon of the target into the variances. allow_inexact: convert for a network that
+    computes otherwise, and measure how far it is off. key: of an encrypted source. url: where the source came from,
+    for the record. expected_sha256: {file name: what it must be} of the source's files. progress: called with (bytes
+    done, bytes in all).
 
     Raises MissingPath, UnreadableCheckpoint, LayoutMismatch, NumericMismatch or OutputProblem; the output is then as it
     was before.
@@ -100,9 +101,7 @@ def convert(
     _check_arguments(output, to, dtype, names)
     if output:
         check_output(output, force)
-    options = Options(
-        variant, weights, raw, root, facts, dtype, drop_background_class, names, fold_eps, allow_inexact
-    )
+    options = Options(variant, weights, raw, root, facts, dtype, drop_background_class, names, fold_eps, allow_inexact)
     with open_checkpoint(source, key) as checkpoint:
         plan = make_plan(checkpoint, to, options)
         output = output or Path(f"{plan.identity.variant.name}.safetensors")

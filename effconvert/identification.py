@@ -130,9 +130,7 @@ def _recognised(checkpoint: Checkpoint, root: str | None) -> Reading | None:
     return max(named or found, key=lambda reading: reading.explained, default=None)
 
 
-def _insist(
-    checkpoint: Checkpoint, found: Reading, variant: Variant, described: bool, root: str | None
-) -> Reading:
+def _insist(checkpoint: Checkpoint, found: Reading, variant: Variant, described: bool, root: str | None) -> Reading:
     """Return the reading as `variant`; a file that is exactly another one is refused in words."""
     if found.variant == variant:
         return found

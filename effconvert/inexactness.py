@@ -1,10 +1,12 @@
 """Measures how far a network is off that computes with other facts than its weights were made for."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from effconvert.errors import NumericMismatch
 from effconvert.facts import Facts
 from effconvert.formats.checkpoint import Array, Checkpoint
 from effconvert.moves import Move
@@ -20,7 +22,8 @@ def measured_difference(
     """Return max |difference| / max |logit| between the network with its `own` facts and with the `other` ones.
 
     moves: from `checkpoint` to canonical. eps_shift: what the other network's variances have more. Two structured
-    images are shown to both, at the variant's resolution or 320 pixels; without a classifier pooled features are compared.
+    images are shown to both, at the variant's resolution or 320 pixels; without a classifier pooled features are
+    compared. Raises NumericMismatch when the outputs are not finite.
     """
     import torch
 
@@ -40,7 +43,10 @@ def measured_difference(
             assign=True,
         )
         found = networks[1].eval()(images)
-    return float((found - expected).abs().max() / expected.abs().max())
+    difference = float((found - expected).abs().max() / expected.abs().max())
+    if not math.isfinite(difference):
+        raise NumericMismatch(f"{checkpoint.path}: its logits are not finite, so no difference can be measured")
+    return difference
 
 
 def _state(tensors: Mapping[str, Array], change: Callable[[str, Array], Array]) -> dict[str, Any]:

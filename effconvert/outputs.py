@@ -28,9 +28,9 @@ _WRITERS = {
     ".bin": ("torch", "write_torch"),
     ".tar": ("torch", "write_torch"),
     ".ckpt": ("mindspore", "write_mindspore"),
-    ".h5": ("keras", "write_legacy"),
-    ".weights.h5": ("keras", "write_weights"),
-    ".keras": ("keras", "write_keras"),
+    ".h5": ("keras_writing", "write_legacy"),
+    ".weights.h5": ("keras_writing", "write_weights"),
+    ".keras": ("keras_writing", "write_keras"),
 }
 _KERAS_ONLY = (".h5", ".weights.h5", ".keras")
 _DIGEST = "?" * 64

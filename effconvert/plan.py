@@ -121,9 +121,7 @@ def _recipe(identity: Identity, weights: str | None) -> Recipe:
     return official_recipe(identity.variant.name, weights)
 
 
-def _describe(
-    identity: Identity, coverage: Coverage, target: Target, options: Options, facts: Facts
-) -> Description:
+def _describe(identity: Identity, coverage: Coverage, target: Target, options: Options, facts: Facts) -> Description:
     """Return what the output says of itself, all but the hashes of this source, which are known last.
 
     A file that was converted before keeps what it says of its origin.
@@ -155,5 +153,3 @@ def _earlier(before: Description | None, field: str) -> dict[str, Any]:
     """Return what a source that was converted before says in `field`, under a key of its own."""
     said = getattr(before, field, None)
     return {"earlier": dict(said)} if said else {}
-
-

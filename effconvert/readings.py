@@ -89,9 +89,7 @@ def read_as(
         else:
             unknown += found
     missing = sum(shapes.get(move.source) != move.source_shape for move in compiled.moves)
-    return Reading(
-        layout, variant, facts, scope, compiled.moves, others, missing, tuple(unknown), scope.outside
-    )
+    return Reading(layout, variant, facts, scope, compiled.moves, others, missing, tuple(unknown), scope.outside)
 
 
 def until_exact(found: Iterable[Reading]) -> Iterator[Reading]:

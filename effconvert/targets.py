@@ -16,6 +16,8 @@ from effconvert.weight_sets import average_name
 
 CANONICAL = "canonical"
 TENSORFLOW = "tf-official"
+# Libraries that share a framework: the one is taken whose network pads as the weights expect.
+_FAMILIES = {"mindspore": ("mindcv", "mindvision")}
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ def choose_target(name: str, variant: Variant, facts: Facts, options: Options, p
         if options.fold_eps:
             raise LayoutMismatch(f"{path}: --fold-eps is for another library's layout; {CANONICAL} holds every epsilon")
         return Target(None, variant, facts)
-    layout = find_layout(name)
+    layout = _layout(name, variant, facts)
     if not layout.write:
         raise LayoutMismatch(f"layout {name} is only read; give another one to write")
     compile_layout(layout, variant, facts)
@@ -69,6 +71,12 @@ def choose_target(name: str, variant: Variant, facts: Facts, options: Options, p
         heading = f"{path}: {layout.name} cannot hold the facts of this {variant.name}:"
         raise LayoutMismatch(listing(heading, [*problems, *_remedies(facts, plain, options)]))
     return target
+
+
+def _layout(name: str, variant: Variant, facts: Facts) -> Layout:
+    family = [find_layout(member) for member in _FAMILIES.get(name, (name,))]
+    paddings = [layout.facts_of(variant.name, default_facts(variant)).padding for layout in family]
+    return family[paddings.index(facts.padding)] if facts.padding in paddings else family[0]
 
 
 def onward(target: Target, names: str) -> tuple[list[Move], Mapping[str, Fill], Sequence[str]]:

@@ -13,8 +13,16 @@ from effconvert.version import VERSION
 
 # What each command does in a line, here so that `effconvert --help` imports no command.
 _COMMANDS = {
+    "convert": "Convert a file of any layout into any other.",
     "tf2pt": "Convert a TensorFlow checkpoint, a published one or your own, to PyTorch.",
-    "pt2tf": "Convert a converted file back to a TensorFlow checkpoint.",
+    "ms2pt": "Convert a MindSpore checkpoint, a published one or your own, to PyTorch.",
+    "mm2pt": "Convert an OpenMMLab checkpoint, a published one or your own, to PyTorch.",
+    "timm2pt": "Convert a timm checkpoint, a published one or your own, to PyTorch.",
+    "pt2tf": "Convert a file to a TensorFlow checkpoint.",
+    "pt2ms": "Convert a file to a MindSpore checkpoint.",
+    "pt2mm": "Convert a file to an OpenMMLab checkpoint.",
+    "pt2timm": "Convert a file to a timm checkpoint.",
+    "diff": "Compare two files of any layouts, tensor by tensor.",
     "inspect": "Show what a checkpoint holds: format, layout, variant, sets of weights, tensors.",
     "list": "List the published weights with their size, cost and accuracy.",
     "demo": "Show the whole way on a small example, without a network.",

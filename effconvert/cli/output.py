@@ -61,10 +61,11 @@ def print_report(report: "Report", as_json: bool, quiet: bool) -> None:
     if quiet:
         return
     weights = f" ({report.weights})" if report.weights else ""
+    under = f", under {report.root!r}" if report.root else ""
     left = [f"{count:,} {reason}" for reason, count in report.left_behind.items()]
     print_pairs(
         [
-            ("source", f"{report.source}: {report.source_format}, layout {report.layout}"),
+            ("source", f"{report.source}: {report.source_format}, layout {report.layout}{under}"),
             ("variant", f"{report.variant}{weights}, {report.parameters:,} parameters"),
             ("moved", f"{report.moved:,} tensors, {report.taken}"),
             *[("left behind" if number == 0 else "", text) for number, text in enumerate(left)],
@@ -73,10 +74,17 @@ def print_report(report: "Report", as_json: bool, quiet: bool) -> None:
             *([("options", json.dumps(report.options, sort_keys=True))] if report.options else []),
             (
                 "written",
-                f"{report.output}: {report.tensors:,} tensors, {size_text(report.nbytes)}, read back and equal",
+                f"{report.output}: {report.output_layout}, {report.tensors:,} tensors, {size_text(report.nbytes)}, "
+                "read back and equal",
             ),
+            *[("network" if number == 0 else "", line) for number, line in enumerate(report.network.splitlines())],
         ]
     )
+    if report.inexact is not None:
+        click.secho(
+            f"inexact: this network's logits differ from the weights' own by {report.inexact:.2g} of the largest",
+            bold=True,
+        )
     for caution in report.cautions:
         click.echo(f"caution: {caution}")
     for strange in report.strange:
