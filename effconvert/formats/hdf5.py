@@ -27,6 +27,7 @@ from effconvert.formats.hdf5_messages import (
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _NOWHERE = (1 << 64) - 1
+_REWRITE = "load it in Keras and save it again"
 _DEEPEST = 16
 _MOST_OBJECTS = 100_000
 _LARGEST_STRUCTURE = 64 << 20  # of all blocks but the data; B7 as a full model takes 3 MB
@@ -169,7 +170,7 @@ class _Parser:
         """Return (type, body) of every message of the header at `address`; without those that have no meaning here."""
         version, _, count, links, size = struct.unpack_from("<BBHII", self.block(address, 16))
         if version != 1:
-            raise Hdf5Error(f"an object header at {address:,} has version {version}, Keras writes 1")
+            raise Hdf5Error(f"an object header at {address:,} has version {version}, Keras writes 1; {_REWRITE}")
         if links != 1:
             raise Hdf5Error(f"an object at {address:,} has {links:,} names; it must have one")
         result = []

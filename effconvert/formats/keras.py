@@ -17,8 +17,9 @@ from effconvert.formats.hdf5_messages import Hdf5Error
 from effconvert.formats.keras_graph import Config, Normalization, find_normalization
 from effconvert.formats.keras_names import named_datasets
 
-CONFIG_RECORD, WEIGHTS_RECORD, METADATA_RECORD = "config.json", "model.weights.h5", "effconvert.json"
+CONFIG_RECORD, WEIGHTS_RECORD = "config.json", "model.weights.h5"
 METADATA_ATTRIBUTE = "effconvert"
+_FIRST_RECORD = b"metadata.json"
 _LARGEST_TEXT = 32 << 20  # B7's config.json takes 1 MB
 _PIECE = 1 << 20
 _LOCAL_HEADER = 30
@@ -30,7 +31,7 @@ class KerasCheckpoint(Checkpoint):
     """An open file of Keras.
 
     Tensors are named `layer/variable` as Keras 3 names them, a model inside a model like one that stands alone. A
-    `.weights.h5` of Keras before 3.9 does not name its layers, only their classes: its tensors are `conv2d_1/kernel`.
+    `.weights.h5` of Keras before 3.6 does not name its layers, only their classes: its tensors are `conv2d_1/kernel`.
     HDF5 has no checksums, so `read` cannot notice a flipped bit; a `.keras` file has one for all weights, verified
     when it is opened.
     """
@@ -68,20 +69,19 @@ class KerasCheckpoint(Checkpoint):
         return as_array(self._file.read(found.offset, found.nbytes), self.tensors[name])
 
     def _open(self) -> None:
-        if zipfile.is_zipfile(self.path):
+        if self._file.read(0, 4) == b"PK\x03\x04":
             self.format = "Keras .keras"
             with zipfile.ZipFile(self.path) as archive:
                 config = _text_record(archive, CONFIG_RECORD)
-                metadata = _text_record(archive, METADATA_RECORD) if METADATA_RECORD in archive.namelist() else "{}"
                 start, size = self._weights(archive)
             root = read_tree(self._file, start, size)
         else:
             start = find_signature(self._file) or 0
             root = read_tree(self._file, start, self._file.size - start)
             self.format = "Keras HDF5 model" if "model_weights" in root.members else "Keras HDF5 weights"
-            config, metadata = _attribute(root, "model_config"), _attribute(root, METADATA_ATTRIBUTE) or "{}"
+            config = _attribute(root, "model_config")
         self._config = _parse_config(config) if config else None
-        self.metadata = _parse_metadata(metadata)
+        self.metadata = _parse_metadata(_attribute(root, METADATA_ATTRIBUTE) or "{}")
         found, self.skipped = named_datasets(root, self._config)
         self._datasets = dict(sorted(found.items(), key=lambda item: item[1].offset))
         self.tensors = {
@@ -106,8 +106,20 @@ class KerasCheckpoint(Checkpoint):
         return start, info.file_size
 
 
+def is_hdf5(path: Path) -> bool:
+    """Return whether the file at `path` holds HDF5's signature where HDF5 looks for it."""
+    file = DataFile(path)
+    try:
+        return find_signature(file) is not None
+    finally:
+        file.close()
+
+
 def is_keras_archive(path: Path) -> bool:
-    """Return whether the zip file at `path` is one of Keras, by the names of its records."""
+    """Return whether the zip file at `path` is one of Keras, by the names of its records, or of the first."""
+    with path.open("rb") as file:
+        if file.read(_LOCAL_HEADER + len(_FIRST_RECORD))[_LOCAL_HEADER:] == _FIRST_RECORD:
+            return True
     try:
         with zipfile.ZipFile(path) as archive:
             return {CONFIG_RECORD, WEIGHTS_RECORD} <= set(archive.namelist())

@@ -72,7 +72,7 @@ def _texts(group: Group, name: str) -> tuple[str, ...]:
 def _numbered(root: Group, config: Config | None) -> Iterator[tuple[str, str, Dataset]]:
     """Yield (path, name, dataset) of the weights, which `.weights.h5` files number in each layer.
 
-    The layers' names stand beside the weights (since Keras 3.9), or in the model's configuration, or nowhere: then the
+    The layers' names stand beside the weights (since Keras 3.6), or in the model's configuration, or nowhere: then the
     class and its number in the model take their place.
     """
     weights = [(path.split("/"), dataset) for path, dataset in root.datasets() if _is_weight(path.split("/"))]

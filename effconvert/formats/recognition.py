@@ -6,12 +6,14 @@ from pathlib import Path
 
 from effconvert.errors import MissingPath, UnreadableCheckpoint, listing
 from effconvert.formats.checkpoint import Checkpoint
+from effconvert.formats.keras import KerasCheckpoint, is_hdf5, is_keras_archive
 from effconvert.formats.leveldb_table import MAGIC
 from effconvert.formats.mindspore import MindSporeCheckpoint, is_mindspore
 from effconvert.formats.safetensors import SafetensorsCheckpoint, is_safetensors
 from effconvert.formats.sharded import ShardedCheckpoint
 from effconvert.formats.tensorflow import TensorFlowCheckpoint
 from effconvert.formats.torch import TorchCheckpoint
+from effconvert.formats.torch_legacy import is_legacy, is_old_tar
 
 _SHARD = re.compile(r"(.+)\.data-\d{5}-of-\d{5}")
 # The weights in a folder of Hugging Face, in the order in which transformers looks for them.
@@ -21,10 +23,7 @@ _IN_FOLDER = (
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
 )
-_KNOWN_BUT_NOT_READ = {
-    b"\x89HDF\r\n\x1a\n": "an HDF5 file, as Keras writes; this version does not read them",
-    b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19": "PyTorch's format before 1.6; load it in torch and torch.save it again",
-}
+_OLD_TAR = "a tar file of PyTorch before 0.2; load it in torch and torch.save it again"
 
 
 def open_checkpoint(path: str | Path, key: bytes | None = None) -> Checkpoint:
@@ -66,17 +65,20 @@ def _open_file(path: Path, key: bytes | None) -> Checkpoint:
         return TensorFlowCheckpoint(path)
     if is_safetensors(start[:16], size):
         return SafetensorsCheckpoint(path)
-    if start.startswith(b"PK\x03\x04"):
+    if start.startswith(b"PK\x03\x04") and is_keras_archive(path):
+        return KerasCheckpoint(path)
+    if start.startswith(b"PK\x03\x04") or is_legacy(start):
         return TorchCheckpoint(path)
+    if is_old_tar(start):
+        raise UnreadableCheckpoint(f"{path}: {_OLD_TAR}")
     if is_mindspore(start):
         return MindSporeCheckpoint(path, key)
     if start.lstrip()[:1] == b"{":
         return ShardedCheckpoint(path, _open_shard)
     if start.startswith(b"\x1f\x8b") or start[257:262] == b"ustar":
         return _open_archive(path)
-    for magic, words in _KNOWN_BUT_NOT_READ.items():
-        if start.startswith(magic):
-            raise UnreadableCheckpoint(f"{path}: {words}")
+    if is_hdf5(path):
+        return KerasCheckpoint(path)
     return _open_companion(path, size)
 
 
