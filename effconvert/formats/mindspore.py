@@ -1,8 +1,7 @@
 """MindSpore's .ckpt: protobuf messages of one named tensor each, one after the other; read by position.
 
-The format has no magic, no length and, unless it was asked for, no checksum: a file that is cut off between two
-tensors reads as one with fewer. What this project says about a file stands in a field that MindSpore does not know
-and skips.
+The format has no magic, no length and no checksum but on request: cut off between two tensors, a file reads as one with
+fewer. What this project says about a file stands in a field that MindSpore does not know and skips.
 
 Source: mindspore/train/serialization.py and checkpoint.proto of MindSpore 2.10.0; files of 2.0.0 and 2.10.0.
 """
@@ -220,6 +219,8 @@ def _parse_value(fields: StoredFields, place: Span, path: Path) -> _Value:
         raise WireError(f"byte {place.offset:,}: a value is not one name and one tensor")
     name = check_name(_text(fields, parts[_TAG]), path)
     if _MAP in parts:
+        if any(number != 1 or not isinstance(table, Span) for number, table in fields.of(parts[_MAP])):
+            raise WireError(f"{name}: neither a tensor nor a hash table")
         return _Value(name, "", (), parts[_MAP], "a hash table (MapParameter), not a tensor")
     return _parse_tensor(fields, parts[_TENSOR], name)
 

@@ -95,6 +95,7 @@ def _decrypt_block(
     header = file.read(position, 4 + tag_size + 4 + 4 + _VECTOR + 4)
     magic, tag, length, vector_size, vector, size = struct.unpack(f"<I{tag_size}sII{_VECTOR}sI", header)
     begin = position + len(header)
+    end: int = begin + size
     if _CIPHERS.get(magic) != name or vector_size != _VECTOR or length != 4 + _VECTOR + 4 + size:
         reason = f"the block at byte {position:,} has another header than MindSpore 2 writes"
         raise UnreadableCheckpoint(f"{file.path}: {reason}; the file is damaged, or of MindSpore 1")
@@ -103,12 +104,12 @@ def _decrypt_block(
     decryptor = decryptors(vector, tag)
     unpadder = None if name == "AES-GCM" else PKCS7(8 * _VECTOR).unpadder()
     try:
-        for start in range(begin, begin + size, _PIECE):
-            piece = decryptor.update(file.read(start, min(_PIECE, begin + size - start)))
+        for start in range(begin, end, _PIECE):
+            piece = decryptor.update(file.read(start, min(_PIECE, end - start)))
             plain.write(unpadder.update(piece) if unpadder else piece)
         piece = decryptor.finalize()
         if unpadder:
             plain.write(unpadder.update(piece) + unpadder.finalize())
     except (InvalidTag, ValueError) as error:
         raise UnreadableCheckpoint(f"{file.path}: {name}: the key is wrong, or the file is damaged") from error
-    return begin + size
+    return end
