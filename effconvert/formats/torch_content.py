@@ -10,11 +10,15 @@ from effconvert.formats.checkpoint import check_name
 from effconvert.formats.torch_tensors import Inert, StorageView, Tensor, Unread
 
 _DEEPEST = 40
-_MOST_VALUES = 1_000_000  # one list may stand in a million places
+_MOST_VALUES = 500_000  # a pickle can have one list stand in 2**40 places
 _LONGEST_NAME = 4096
 _TEXT_LEVELS = 2  # `arch`, `args/model`; an optimizer's state would crowd them out
 _MOST_TEXTS = 200
 _LONGEST_TEXT = 500
+
+_LEAVES = (Tensor, Unread, StorageView)
+_NESTS = (dict, list, tuple)
+_PLAIN = (str, int, float)
 
 # What a file of this project says of itself (description.py): another file's values must not pass for it.
 OUR_TEXTS = frozenset(
@@ -63,14 +67,14 @@ class _Search:
             self.left -= 1
             if self.left < 0:
                 raise UnreadableCheckpoint(f"{self.path}: holds more than {_MOST_VALUES:,} values")
-            if isinstance(value, Tensor | Unread | StorageView):
+            if isinstance(value, _LEAVES):
                 self.add(prefix + str(key), value)
             elif _is_nest(value):
                 inner = f"{prefix}{key}/"
                 if len(inner) > _LONGEST_NAME:
                     raise UnreadableCheckpoint(f"{self.path}: a name of more than {_LONGEST_NAME:,} characters")
                 self.enter(inner, value, depth + 1)
-            elif depth < _TEXT_LEVELS and isinstance(value, str | int | float) and not isinstance(nest, list | tuple):
+            elif depth < _TEXT_LEVELS and isinstance(value, _PLAIN) and isinstance(nest, dict | Inert):
                 self.add_text(prefix + str(key), value)
 
     def add(self, name: str, value: Tensor | Unread | StorageView) -> None:
@@ -94,7 +98,7 @@ class _Search:
 
 
 def _is_nest(value: Any) -> bool:
-    return isinstance(value, dict | list | tuple) or (isinstance(value, Inert) and value.fields is not None)
+    return isinstance(value, _NESTS) or (isinstance(value, Inert) and value.fields is not None)
 
 
 def _items(nest: Any) -> Iterator[tuple[Any, Any]]:

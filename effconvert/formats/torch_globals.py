@@ -6,6 +6,7 @@ building on it gives a placeholder, and whatever it is called with is dropped. N
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from effconvert.formats.torch_tensors import (
@@ -129,7 +130,6 @@ _INERT: tuple[tuple[str, str], ...] = (
 )
 
 # All that a pickle may name. Nothing can be added to it from outside, and no option turns it off.
-GLOBALS: Mapping[tuple[str, str], Global] = {
-    **_TENSOR,
-    **{(module, name): Global("inert", InertName(f"{module}.{name}")) for module, name in _INERT},
-}
+GLOBALS: Mapping[tuple[str, str], Global] = MappingProxyType(
+    {**_TENSOR, **{(module, name): Global("inert", InertName(f"{module}.{name}")) for module, name in _INERT}}
+)

@@ -17,8 +17,8 @@ from effconvert.formats.torch_globals import GLOBALS, Maker
 from effconvert.formats.torch_tensors import Inert, InertName, PickleError, Storage, StorageView, storage_view
 from effconvert.formats.torch_window import Window
 
-# L2 with averages and the state of AdamW takes 0.4 million instructions; a million of the costliest take 150 MB.
-_MOST_INSTRUCTIONS = 1_000_000
+# L2 with averages and the state of AdamW takes 0.3 million instructions; these of the costliest take 150 MB and 1 s.
+_MOST_INSTRUCTIONS = 800_000
 _MOST_KEPT = 16 << 20  # bytes of texts and long numbers; L2's names take 0.2 MB
 _LONGEST_TEXT = 64 << 10  # longer ones are passed over: mmengine's histories and configurations
 _LATEST_PROTOCOL = 5
@@ -119,7 +119,10 @@ class _Machine(Window):
         self.stack.append(int.from_bytes(self.keep(self.number(1)), "little", signed=True))
 
     def tuple_of(self, count: int) -> None:
-        self.stack.append(tuple([self.pop() for _ in range(count)][::-1]))
+        start = len(self.stack) - count
+        if start < (self.marks[-1] if self.marks else 0):
+            raise PickleError("is damaged: it takes a value where there is none")
+        self.stack[start:] = [tuple(self.stack[start:])]
 
     def find(self, module: Any, name: Any) -> None:
         if not isinstance(module, str) or not isinstance(name, str):
@@ -200,9 +203,12 @@ class _Machine(Window):
         self.stack.append(self.memo[number])
 
 
+_KEYS = frozenset([str, int, float, bool, type(None)])
+
+
 def _pairs(items: Sequence[Any]) -> list[tuple[Any, Any]]:
     keys, values = items[::2], items[1::2]
-    if not all(isinstance(key, str | int | float | None) for key in keys):
+    if not all(type(key) in _KEYS for key in keys):
         raise PickleError("has a dict with a key that is neither text nor number")
     return list(zip(keys, values, strict=True))
 

@@ -38,13 +38,15 @@ class Window:
 
     def line(self) -> str:
         """Return the next line, which a newline ends."""
-        size = min(_LONGEST_LINE, self._end - self.position)
-        if self._at + size > len(self._piece):
-            self._refill(size)
-        length = self._piece.find(b"\n", self._at, self._at + size) - self._at
-        if length < 0:
-            raise PickleError("has a name without an end")
-        return self.take(length + 1)[:-1].decode()
+        at = self._at
+        stop = self._piece.find(b"\n", at, at + _LONGEST_LINE)
+        if stop < 0:
+            self._refill(min(_LONGEST_LINE, self._end - self.position))
+            at, stop = 0, self._piece.find(b"\n", 0, _LONGEST_LINE)
+            if stop < 0:
+                raise PickleError("has a name without an end")
+        self._at = stop + 1
+        return self._piece[at:stop].decode()
 
     def check(self, size: int) -> None:
         """Raise PickleError when the pickle cannot have `size` more bytes."""

@@ -1,8 +1,13 @@
-"""Writes pickles instruction by instruction, and zip files around them, as an attacker would."""
+"""Writes pickles instruction by instruction, and files of both forms around them, as an attacker would."""
 
+import pickle
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from effconvert.formats.checkpoint import DataFile
+from effconvert.formats.torch_pickle import read_pickle
 
 VALUES = bytes(range(16))  # four float32
 RECORDS = {"data/0": VALUES}
@@ -51,12 +56,51 @@ def state_dict(value: bytes, name: bytes = text("x"), behind: bytes = b"") -> by
     return b"\x80\x02}" + name + value + b"s" + behind + b"."
 
 
-def write(path: Path, pickle: bytes, records: Mapping[str, bytes] = RECORDS, root: str = "archive") -> Path:
+def write(path: Path, content: bytes, records: Mapping[str, bytes] = RECORDS, root: str = "archive") -> Path:
     """Write a zip file as torch.save does, with this pickle."""
     with zipfile.ZipFile(path, "w") as archive:
-        for name, content in {"data.pkl": pickle, **records}.items():
-            archive.writestr(f"{root}/{name}", content)
+        for name, record in {"data.pkl": content, **records}.items():
+            archive.writestr(f"{root}/{name}", record)
     return path
+
+
+# The pickles of the form before PyTorch 1.6, the first of which makes it known.
+LEGACY = {
+    "magic": pickle.dumps(0x1950A86A20F9469CFC6C, 2),
+    "protocol": pickle.dumps(1001, 2),
+    "system": pickle.dumps({"protocol_version": 1001, "little_endian": True, "type_sizes": {"int": 4}}, 2),
+    "content": b"",
+    "keys": pickle.dumps(["0"], 2),
+}
+
+
+def write_legacy(path: Path, content: bytes, data: bytes | None = None, **others: bytes) -> Path:
+    """Write a file as torch.save did before 1.6, with this pickle; `others` take the place of the other pickles.
+
+    data: what follows the pickles, else one storage of four floats.
+    """
+    storage_0 = (4).to_bytes(8, "little") + VALUES
+    pickles = {**LEGACY, "content": content, **others}
+    path.write_bytes(b"".join(pickles.values()) + (storage_0 if data is None else data))
+    return path
+
+
+class _Memory(DataFile):
+    """A file that was never written."""
+
+    def __init__(self, content: bytes) -> None:
+        self.path = Path("memory")
+        self.size = len(content)
+        self._content = content
+
+    def read(self, offset: int, size: int) -> bytes:
+        assert offset + size <= self.size
+        return self._content[offset : offset + size]
+
+
+def load(content: bytes) -> Any:
+    """Return what our machine makes of a pickle."""
+    return read_pickle(_Memory(content), 0, len(content)).value
 
 
 def patch_directory(path: Path, record: str, field: int, value: int) -> None:
