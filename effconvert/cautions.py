@@ -51,6 +51,7 @@ def _assumption_cautions(identity: Identity, facts: Facts, target: str, options:
         yield f"the file carries no facts; assumed are {facts.in_words()} (--facts changes them)"
     if identity.assumption:
         yield identity.assumption
+    yield from identity.companion.cautions
     if (layout is None or layout.name == TENSORFLOW) and options.weights is None:
         yield from _training_cautions(identity)
     root = identity.reading.scope.root

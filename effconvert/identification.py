@@ -1,10 +1,11 @@
 """Finds out which layout, variant and facts a checkpoint has, from the names and shapes of its tensors."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from effconvert.assumptions import assume
+from effconvert.companions import Companion, companion
 from effconvert.description import Description, read_description
 from effconvert.errors import LayoutMismatch
 from effconvert.facts import Facts, changed
@@ -26,7 +27,8 @@ class Identity:
     """What a checkpoint is.
 
     reading: what the names and shapes tell. facts: of its network. assumption: in words, why those that no file
-    records are taken to be so, and certain, whether anything speaks for them. description: what the file says of itself.
+    records are taken to be so, and certain, whether anything speaks for them. description: what the file says of
+    itself, companion: what stands beside its weights.
     """
 
     reading: Reading
@@ -34,6 +36,7 @@ class Identity:
     assumption: str = ""
     certain: bool = True
     description: Description | None = None
+    companion: Companion = field(default_factory=Companion)
 
     @property
     def layout(self) -> Layout | None:
@@ -90,17 +93,18 @@ def _with_facts(
     checkpoint: Checkpoint, found: Reading, description: Description | None, given: Mapping[str, Any]
 ) -> Identity:
     """Return the identity with the facts that are recorded, said or assumed; the shapes are never gainsaid."""
-    facts, words, certain = found.facts, "", True
+    facts, words, certain, beside = found.facts, "", True, Companion()
     if found.layout and description is None:
         assumption = assume(checkpoint, found.layout, found.variant, facts, given)
-        facts, words, certain = assumption.facts, assumption.words, assumption.certain
+        beside = companion(checkpoint, found.layout.name, found.variant, facts)
+        facts, words, certain = changed(assumption.facts, beside.facts), assumption.words, assumption.certain
     result = changed(facts, given)
     if (result.classes, result.head_conv) != (found.facts.classes, found.facts.head_conv):
         raise LayoutMismatch(
             f"{checkpoint.path}: its tensors tell classes={facts.classes} and head_conv={facts.head_conv}; "
             "--facts cannot change them"
         )
-    return Identity(found, result, words, certain, description)
+    return Identity(found, result, words, certain, description, beside)
 
 
 def _described(checkpoint: Checkpoint, description: Description) -> Reading:

@@ -17,7 +17,7 @@ from effconvert.map_language import Fill
 from effconvert.moves import Move, compose, dropping_background_class
 from effconvert.options import Options
 from effconvert.targets import TENSORFLOW, Target, choose_target, onward
-from effconvert.validate.recipes import Recipe, official_recipe
+from effconvert.validate.recipes import Recipe, recipe_for
 from effconvert.weight_sets import RAW, WEIGHTS
 
 DTYPES: dict[str, np.dtype[Any]] = {
@@ -118,7 +118,7 @@ def _info(
 def _recipe(identity: Identity, weights: str | None) -> Recipe:
     if identity.description and weights is None:
         return identity.description.recipe
-    return official_recipe(identity.variant.name, weights)
+    return identity.companion.recipe or recipe_for(identity.layout_name, identity.variant.name, weights)
 
 
 def _describe(identity: Identity, coverage: Coverage, target: Target, options: Options, facts: Facts) -> Description:

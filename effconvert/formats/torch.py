@@ -37,6 +37,8 @@ class TorchCheckpoint(Checkpoint):
     have. The metadata are this project's own, or else the short values beside the tensors.
     """
 
+    nested = True
+
     def __init__(self, path: Path) -> None:
         """Open the file.
 

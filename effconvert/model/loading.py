@@ -15,7 +15,7 @@ from effconvert.formats.checkpoint import BFLOAT16
 from effconvert.identification import identify
 from effconvert.model.network import EfficientNet
 from effconvert.transfer import check_digest
-from effconvert.validate.recipes import official_recipe
+from effconvert.validate.recipes import recipe_for
 
 
 def load_model(
@@ -44,7 +44,8 @@ def load_model(
         state = {move.target: _tensor(move.apply(checkpoint.read(move.source))) for move in moves}
     network.load_state_dict({name: _cast(name, tensor, dtype) for name, tensor in state.items()}, assign=True)
     description = identity.description
-    network.recipe = description.recipe if description else official_recipe(identity.variant.name, None)
+    usual = identity.companion.recipe or recipe_for(identity.layout_name, identity.variant.name)
+    network.recipe = description.recipe if description else usual
     return network.requires_grad_(True).eval()
 
 
