@@ -139,8 +139,8 @@ def differing(found: list[tuple[str, object]], wanted: list[tuple[str, object]])
 def test_a_flipped_bit_is_refused_or_changes_one_name_or_one_content(tmp_path: Path) -> None:
     """The format has no checksum: what is left is that shapes and types hold, and that one tensor changes at most."""
     generator = np.random.default_rng(3)
-    arrays = {f"block.{n}.conv.weight": generator.normal(size=(n % 7 + 1, 3)).astype(np.float32) for n in range(900)}
-    path = make_mindspore(tmp_path / "whole", arrays, {"variant": "b0", "facts": "x" * 5000})
+    arrays = {f"block.{n}.conv.weight": generator.normal(size=(n % 7 + 1, 20)).astype(np.float32) for n in range(200)}
+    path = make_mindspore(tmp_path / "whole", arrays, {"variant": "b0", "facts": "x" * 500})
     content, wanted = path.read_bytes(), expected(arrays)
     refused = 0
     for bit in flipped_bits(len(content)):
@@ -152,7 +152,7 @@ def test_a_flipped_bit_is_refused_or_changes_one_name_or_one_content(tmp_path: P
         else:
             assert [bits[:2] for bits in found.values()] == [bits[:2] for bits in wanted.values()]
             assert differing(list(found.items()), list(wanted.items())) <= 1
-    assert refused > 300
+    assert refused > 200
 
 
 @examples(250)
