@@ -11,8 +11,10 @@ from effconvert.formats.checkpoint import Checkpoint
 from effconvert.map_language import ANY, Build, Layout
 from effconvert.variants import Variant
 
-# What follows from the tensors or is no property of the network that the weights were made for.
-_NOT_COMPARED = ("classes", "head_conv", "normalization")
+# These follow from the tensors.
+_IN_THE_SHAPES = ("classes", "head_conv")
+# These do not change what the canonical network computes.
+_NOT_COMPUTED = (*_IN_THE_SHAPES, "normalization")
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ def assume(
     Among the layout's networks of the same names and shapes the one is taken that agrees with the `given` facts, that
     a text in the file or its name calls by its name, or else the first, and then the words say what would tell.
     """
-    builds = _usual(layout, variant)
+    builds = [build for build in _usual(layout, variant) if not build.facts or build.facts.keys() - set(_NOT_COMPUTED)]
     if len(builds) < 2:
         return Assumption(plain)
     differing = sorted({name for build in builds for name in build.facts})
@@ -78,7 +80,7 @@ def nearest_facts(layout: Layout, variant: Variant, plain: Facts, facts: Facts) 
 def differing_facts(one: Facts, other: Facts) -> Iterator[str]:
     """Yield the names of the facts in which two networks compute differently."""
     for name, value in one.to_dict().items():
-        if name not in _NOT_COMPARED and getattr(other, name) != value:
+        if name not in _NOT_COMPUTED and getattr(other, name) != value:
             yield name
 
 
@@ -105,8 +107,8 @@ def _facts(plain: Facts, build: Build) -> Facts:
 
 def _differences(plain: Facts, build: Build, facts: Facts) -> Iterator[str]:
     had = _facts(plain, build)
-    for name in differing_facts(facts, had):
-        if build.facts.get(name) != ANY:
+    for name, value in facts.to_dict().items():
+        if name not in _IN_THE_SHAPES and value != getattr(had, name) and build.facts.get(name) != ANY:
             yield f"{name} is {getattr(facts, name)}, its network has {getattr(had, name)}"
 
 

@@ -49,9 +49,8 @@ def _keras(checkpoint: Checkpoint, variant: Variant) -> Companion:
     find = getattr(checkpoint, "normalization", lambda: find_normalization(checkpoint, None))
     found = find()
     if found is None:
-        return Companion(
-            cautions=("the file does not tell how its network normalises pixels; the usual way is assumed",)
-        )
+        words = "the file does not tell how its network normalises pixels; the usual way is assumed"
+        return Companion(cautions=(words,))
     usual = recipe_for("keras", variant.name)
     recipe = replace(usual, mean=_three(found.mean), std=_three(found.std))
     cautions = ()

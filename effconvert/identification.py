@@ -78,10 +78,7 @@ def identify(
     Raises LayoutMismatch when no layout is near, or when the file is plainly another variant.
     """
     description = read_description(checkpoint.metadata, str(checkpoint.path))
-    if description:
-        found = _described(checkpoint, description)
-    else:
-        found = _recognised(checkpoint, root)
+    found = _described(checkpoint, description) if description else _recognised(checkpoint, root)
     if found is None or found.explained < 0 or found.missing == len(found.moves):
         raise LayoutMismatch(f"{checkpoint.path}: {_unknown_names(checkpoint)}")
     if variant is not None:

@@ -57,6 +57,9 @@ def choose_target(name: str, variant: Variant, facts: Facts, options: Options, p
     compile_layout(layout, variant, facts)
     plain = layout.facts_of(variant.name, default_facts(variant))
     plain, official = replace(plain, head_conv=facts.head_conv, classes=facts.classes), plain
+    # Pixels are normalised where the library does it; only Keras has two ways, of which one is kept.
+    if plain.normalization == "outside" or facts.normalization == "outside":
+        facts = replace(facts, normalization=plain.normalization)
     wanted = replace(facts, bn_eps=plain.bn_eps) if options.fold_eps else facts
     build, problems = fitting_build(layout, variant, plain, wanted)
     target = Target(layout, variant, wanted, facts.bn_eps - wanted.bn_eps, None, build)
