@@ -1,26 +1,25 @@
 """The golden lists of moves: one line for each tensor, `source shape steps target shape`, under a line with the root.
 
-`python tests/golden_moves.py LAYOUT …` writes those of these layouts anew, and of tf-official without any; a difference
-in them is a change of what every conversion does.
+`python tests/golden_moves.py LAYOUT …` writes those of these layouts anew, of all without any; a difference in them is a
+change of what every conversion does.
 """
 
 import sys
 from pathlib import Path
 
-from effconvert.layout import find_layout
+from effconvert.layout import find_layout, layouts
 from effconvert.moves import Move, compile_moves
 from effconvert.variants import VARIANTS
 
 GOLDEN = Path(__file__).parent / "golden" / "moves"
-LAYOUT = "tf-official"
 
 
-def path_of(variant: str, layout_name: str = LAYOUT) -> Path:
+def path_of(layout_name: str, variant: str) -> Path:
     """Where the golden list of `variant` is stored."""
-    return (GOLDEN if layout_name == LAYOUT else GOLDEN / layout_name) / f"{variant}.txt"
+    return GOLDEN / layout_name / f"{variant}.txt"
 
 
-def lines(variant: str, layout_name: str = LAYOUT) -> list[str]:
+def lines(layout_name: str, variant: str) -> list[str]:
     """The golden list of `variant` as the map compiles now."""
     layout = find_layout(layout_name)
     root = layout.root.replace("{variant}", layout.variants[variant])
@@ -39,8 +38,8 @@ def _numbers(numbers: tuple[int, ...]) -> str:
 
 
 if __name__ == "__main__":
-    for layout_name in sys.argv[1:] or [LAYOUT]:
+    for layout_name in sys.argv[1:] or [layout.name for layout in layouts()]:
         for variant in find_layout(layout_name).variants:
-            path = path_of(variant, layout_name)
+            path = path_of(layout_name, variant)
             path.parent.mkdir(exist_ok=True)
-            path.write_text("\n".join(lines(variant, layout_name)) + "\n")
+            path.write_text("\n".join(lines(layout_name, variant)) + "\n")

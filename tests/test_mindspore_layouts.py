@@ -3,7 +3,6 @@
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
-import golden_moves
 import mindspore_weights
 import numpy as np
 import pytest
@@ -51,12 +50,6 @@ def test_names_and_their_order_are_the_librarys(library: str, variant: str) -> N
     compiled = compile_layout(find_layout(library), VARIANTS[variant])
     assert list(compiled.order) == list(own_shapes(library, variant))
     assert not compiled.fills
-
-
-@pytest.mark.parametrize(("layout", "variant"), CASES)
-def test_moves_are_the_golden_ones(layout: str, variant: str) -> None:
-    stored = golden_moves.path_of(variant, layout).read_text().splitlines()
-    assert golden_moves.lines(variant, layout) == stored
 
 
 @pytest.mark.parametrize(("variant", "dead"), [("b1", 81), ("b2", 58), ("b3", 90)])
@@ -118,11 +111,6 @@ def test_mindvisions_large_networks_come_with_either_eps_under_the_same_names(va
     builds = [build for build in find_layout("mindvision").builds if not build.variants or variant in build.variants]
     assert [dict(build.facts) for build in builds] == [{}, {"bn_eps": 1e-5}]
     assert not any(build.names for build in builds)  # a file's name tells nothing
-
-
-@pytest.mark.parametrize("library", LIBRARIES)
-def test_b0_can_be_built_with_any_eps(library: str) -> None:
-    assert {"bn_eps": "any"} in [dict(build.facts) for build in find_layout(library).builds]
 
 
 def test_mindvisions_backbone_alone_lacks_its_prefix() -> None:

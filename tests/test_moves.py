@@ -12,12 +12,13 @@ from effconvert.axes import parse_axes
 from effconvert.canonical import default_facts, tensor_shapes
 from effconvert.errors import BadMap, LayoutMismatch
 from effconvert.facts import Facts
-from effconvert.layout import find_layout, parse_layout
+from effconvert.layout import find_layout, layouts, parse_layout
 from effconvert.map_language import Layout
 from effconvert.moves import Move, Step, compile_moves, compose, dropping_background_class, identity_moves, invert
 from effconvert.variants import VARIANTS
 
 LAYOUT = find_layout("tf-official")
+ALL = [(layout.name, variant) for layout in layouts() for variant in layout.variants]
 MAP = Path(__file__).parents[1] / "mappings" / "tf_official.toml"
 
 
@@ -42,23 +43,29 @@ def test_names_and_shapes_are_one_to_one_with_the_official_checkpoint(variant: s
     assert len(moves) == len(official)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_moves_are_the_golden_ones(variant: str) -> None:
-    stored = (golden_moves.GOLDEN / f"{variant}.txt").read_text().splitlines()
-    assert golden_moves.lines(variant) == stored
+@pytest.mark.parametrize(("layout", "variant"), ALL)
+def test_moves_are_the_golden_ones(layout: str, variant: str) -> None:
+    stored = golden_moves.path_of(layout, variant).read_text().splitlines()
+    assert golden_moves.lines(layout, variant) == stored
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_the_inverse_undoes_every_move(variant: str) -> None:
-    moves = compile_moves(LAYOUT, VARIANTS[variant])
+def test_no_golden_list_is_of_a_network_that_no_layout_has() -> None:
+    stored = {(path.parent.name, path.stem) for path in golden_moves.GOLDEN.glob("*/*.txt")}
+    assert stored == set(ALL)
+
+
+@pytest.mark.parametrize(("layout", "variant"), ALL)
+def test_moves_are_one_to_one_and_the_inverse_undoes_them(layout: str, variant: str) -> None:
+    moves = compile_moves(find_layout(layout), VARIANTS[variant])
+    assert len({move.source for move in moves}) == len({move.target for move in moves}) == len(moves) > 200
     assert invert(invert(moves)) == moves
     there_and_back = compose(moves, invert(moves))
     assert all(m.source == m.target and m.source_shape == m.target_shape and not m.steps for m in there_and_back)
 
 
-@pytest.mark.parametrize("variant", ["b0", "lite0", "cc-b0-4e", "edgetpu-s"])
-def test_every_value_comes_back_bit_for_bit(variant: str) -> None:
-    moves = compile_moves(LAYOUT, VARIANTS[variant])
+@pytest.mark.parametrize(("layout", "variant"), [case for case in ALL if case[1] in ("b0", "b1", "lite0", "cc-b0-4e", "edgetpu-s")])
+def test_every_value_comes_back_bit_for_bit(layout: str, variant: str) -> None:
+    moves = compile_moves(find_layout(layout), VARIANTS[variant])
     back = {move.target: move for move in invert(moves)}
     for move in moves:
         bits = np.arange(np.prod(move.source_shape, dtype=int), dtype=np.uint32).reshape(move.source_shape)
