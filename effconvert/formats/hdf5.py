@@ -103,9 +103,7 @@ class _Parser:
         head = self.block(0, 96)
         version, sizes = head[8], head[13:15]
         if version not in (0, 1):
-            raise Hdf5Error(
-                f"has superblock version {version}, Keras writes 0; rewrite it with h5repack --low=0 --high=1"
-            )
+            raise Hdf5Error(f"has superblock version {version}, Keras writes 0; {_REWRITE}")
         if sizes != b"\x08\x08":
             raise Hdf5Error("its addresses are not of eight bytes")
         self.leaf, self.internal = struct.unpack_from("<HH", head, 16)
@@ -202,7 +200,9 @@ class _Parser:
         datatype = parse_datatype(single[_DATATYPE])
         address, size = parse_layout(single[_LAYOUT])
         nbytes = math.prod(shape) * datatype.size
-        if size != nbytes or (address == _NOWHERE and nbytes):
+        if address == _NOWHERE and nbytes:
+            raise Hdf5Error(f"the values of a dataset of shape {shape} are not stored")
+        if size != nbytes:
             raise Hdf5Error(f"a dataset of shape {shape} takes {nbytes:,} bytes, {size:,} are stored")
         try:
             check_shape(shape, np.dtype(np.uint8))

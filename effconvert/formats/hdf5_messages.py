@@ -21,7 +21,7 @@ Collected = Callable[[int, int], bytes]
 
 _MOST_AXES = 32
 
-# Class and version, flags, size and properties of each number that h5py writes; nothing else is a number here.
+# Class and version, flags, size and properties of each number that Keras has; nothing else is one here.
 _NUMBERS: dict[bytes, np.dtype[Any]] = {
     bytes.fromhex(code): np.dtype(kind)
     for code, kind in {
@@ -33,9 +33,7 @@ _NUMBERS: dict[bytes, np.dtype[Any]] = {
         "100800000400000000002000": np.int32,
         "100800000800000000004000": np.int64,
         "100000000100000000000800": np.uint8,
-        "100000000200000000001000": np.uint16,
         "100000000400000000002000": np.uint32,
-        "100000000800000000004000": np.uint64,
         "180200000100000010080000010000000000080046414c534500000054525545000000000001": np.bool_,
     }.items()
 }
@@ -67,12 +65,14 @@ class Datatype:
 
 def parse_dataspace(body: bytes) -> Shape:
     """Return the shape; that of nothing at all is (0,)."""
-    version, axes, _, kind = struct.unpack_from("<4B", body)
-    if version not in (1, 2) or axes > _MOST_AXES:
-        raise Hdf5Error(f"a shape has version {version} and {axes} axes")
+    version, axes, flags, kind = struct.unpack_from("<4B", body)
+    start = 8 if version == 1 else 4
+    size = start + 8 * axes * (2 if flags & 1 else 1)  # the largest possible shape may follow
+    if version not in (1, 2) or axes > _MOST_AXES or flags > 1 or not size <= len(body) < size + 8:
+        raise Hdf5Error(f"a shape has version {version}, {axes} axes and {len(body)} bytes")
     if version == 2 and kind == 2:
         return (0,)
-    return struct.unpack_from(f"<{axes}Q", body, 8 if version == 1 else 4)
+    return struct.unpack_from(f"<{axes}Q", body, start)
 
 
 def parse_datatype(body: bytes) -> Datatype:

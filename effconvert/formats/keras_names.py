@@ -1,7 +1,7 @@
 """Finds the weights in a Keras file's HDF5 tree and names them `layer/variable`, as Keras 3 does."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from effconvert.formats.hdf5 import Dataset, Group
 from effconvert.formats.hdf5_messages import Hdf5Error
@@ -82,11 +82,23 @@ def _numbered(root: Group, config: Config | None) -> Iterator[tuple[str, str, Da
         names = class_path_names(config) if config else {}
     if not names.keys() >= layers.keys():
         names = {layer: "/".join(layer.split("/")[1::2]) for layer in layers}
+    _check_numbers(weights)
     for parts, dataset in weights:
         layer, number = "/".join(parts[:-2]), parts[-1]
         variables = VARIABLES.get(_class(parts[-3]), ())
         variable = variables[int(number)] if number.isdecimal() and int(number) < len(variables) else number
         yield "/".join(parts), f"{names[layer]}/{variable}", dataset
+
+
+def _check_numbers(weights: Iterable[tuple[list[str], Dataset]]) -> None:
+    """Raise Hdf5Error for a layer whose variables are not numbered 0, 1, …"""
+    numbers: dict[str, list[str]] = {}
+    for parts, _ in weights:
+        if _class(parts[-3]) in VARIABLES:
+            numbers.setdefault("/".join(parts[:-1]), []).append(parts[-1])
+    for path, found in numbers.items():
+        if sorted(found) != [str(number) for number in range(len(found))]:
+            raise Hdf5Error(f"the variables of {path} are numbered {', '.join(sorted(found))}")
 
 
 def _is_weight(parts: list[str]) -> bool:

@@ -34,8 +34,8 @@ def write_legacy(
         root.attrs["layer_names"] = [layer.encode() for layer in layers]
         root.attrs["backend"] = b"tensorflow"
         root.attrs["keras_version"] = _KERAS_VERSION.encode()
-        for layer, names in layers.items():
-            root.create_group(layer).attrs["weight_names"] = [name.encode() for name in names]
+        for layer, own in layers.items():
+            root.create_group(layer).attrs["weight_names"] = [info.name.encode() for info in own]
         remaining = iter(arrays)
         for info in infos:
             _add(root[info.name.partition("/")[0]], info.name, next(remaining))
@@ -92,13 +92,14 @@ def _write_numbered(root: Any, infos: Sequence[TensorInfo], arrays: Iterable[Arr
     root.create_group("vars")  # of the model itself, which has none
     counted: Counter[str] = Counter()
     places: dict[str, tuple[Any, str]] = {}
-    for layer, names in _layers(infos).items():
-        kind = _class(layer, [info for info in infos if info.name in names])
+    for layer, own in _layers(infos).items():
+        kind = _class(layer, own)
         path = f"layers/{kind}" + (f"_{counted[kind]}" if counted[kind] else "")
         counted[kind] += 1
         group = root.create_group(path).create_group("vars")
         group.attrs["name"] = layer
-        places |= {name: (group, str(VARIABLES[kind].index(name.partition("/")[2]))) for name in names}
+        for info in own:
+            places[info.name] = (group, str(VARIABLES[kind].index(info.name.partition("/")[2])))
     remaining = iter(arrays)
     for info in infos:
         group, number = places[info.name]
@@ -111,11 +112,11 @@ def _add(group: Any, name: str, array: Array) -> None:
         dataset.attrs["dtype"] = "bfloat16"
 
 
-def _layers(infos: Sequence[TensorInfo]) -> dict[str, list[str]]:
-    """Return {layer: names of its tensors}, in order."""
-    layers: dict[str, list[str]] = {}
+def _layers(infos: Sequence[TensorInfo]) -> dict[str, list[TensorInfo]]:
+    """Return {layer: its tensors}, in order."""
+    layers: dict[str, list[TensorInfo]] = {}
     for info in infos:
-        layers.setdefault(info.name.partition("/")[0], []).append(info.name)
+        layers.setdefault(info.name.partition("/")[0], []).append(info)
     return layers
 
 
