@@ -64,6 +64,8 @@ def fitting_build(layout: Layout, variant: Variant, plain: Facts, facts: Facts) 
     """
     problems = []
     for build in _builds(layout, variant):
+        if any(getattr(facts, name) != build.facts.get(name, getattr(facts, name)) for name in _IN_THE_SHAPES):
+            continue  # made for another head
         differences = list(_differences(plain, build, facts))
         if not differences:
             return build, []
@@ -91,14 +93,19 @@ def build_name(layout: Layout, variant: Variant, build: Build) -> str:
 
 
 def _builds(layout: Layout, variant: Variant) -> list[Build]:
+    """Return the library's networks of `variant`; those that are for one head only come first."""
     builds = [build for build in layout.builds if not build.variants or variant.name in build.variants]
-    return builds or [Build({}, (), (), "")]
+    return sorted(builds, key=lambda build: not _is_for_a_head(build)) or [Build({}, (), (), "")]
 
 
 def _usual(layout: Layout, variant: Variant) -> list[Build]:
     """Return the networks that the library builds without being told facts."""
-    builds = _builds(layout, variant)
+    builds = [build for build in _builds(layout, variant) if not _is_for_a_head(build)]
     return [build for build in builds if ANY not in build.facts.values()] or builds[:1]
+
+
+def _is_for_a_head(build: Build) -> bool:
+    return any(name in build.facts for name in _IN_THE_SHAPES)
 
 
 def _facts(plain: Facts, build: Build) -> Facts:
