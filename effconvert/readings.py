@@ -65,7 +65,7 @@ def readings(checkpoint: Checkpoint, root: str | None = None) -> Iterator[Readin
 def read_as(
     checkpoint: Checkpoint, layout: Layout | None, variant: Variant, scope: Scope, facts: Facts | None = None
 ) -> Reading:
-    """Return the file read as `variant`; without `facts` the classes follow from the shapes, the rest from the layout."""
+    """Return the file read as `variant`; without `facts` the shapes tell the classes, and the layout the rest."""
     shapes = {
         base: checkpoint.tensors[name].shape for names in scope.sets.names.values() for base, name in names.items()
     }
@@ -124,7 +124,7 @@ def _stem(layout: Layout | None) -> list[str]:
 
 
 def _candidates(layout: Layout | None, scope: Scope, checkpoint: Checkpoint, kernel: str) -> list[Variant]:
-    """Return the layout's variants: the one that the scope names first, then those with a stem as wide as the file's."""
+    """Return the layout's variants: first what the scope names, then those whose stem is as wide as the file's."""
     names = list(layout.variants if layout else VARIANTS)
     kernel = kernel.removeprefix(layout.backbone if layout and scope.bare else "")
     files = [held[kernel] for held in scope.sets.names.values() if kernel in held]

@@ -1,4 +1,4 @@
-"""Finds the scopes that weights stand under in a file: prefixes such as `module.`, and dicts such as `state_dict_ema`."""
+"""Finds the scopes that weights stand under in a file: prefixes such as `module.`, dicts such as `state_dict_ema`."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field

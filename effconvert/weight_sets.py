@@ -35,7 +35,7 @@ class WeightSets:
         return self.average.replace("{name}", plain) if chosen == AVERAGES and self.average else plain
 
     def preferred(self, moves: Iterable[Move], want_raw: bool) -> str:
-        """Return the set to take: the averages wherever there are any of `moves`, unless the raw weights are asked for."""
+        """Return the set to take: the averages wherever there are any of `moves`, unless raw weights are asked for."""
         if WEIGHTS in self.names:
             return WEIGHTS
         if want_raw or AVERAGES not in self.names:
