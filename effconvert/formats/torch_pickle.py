@@ -143,7 +143,12 @@ class _Machine(Window):
         self.top(list).extend(items)
 
     def set_items(self, items: list[Any]) -> None:
-        self.top(dict).update(_pairs(items))
+        pairs = _pairs(items)
+        values = self.top(dict)
+        expected = len(values) + len(pairs)
+        values.update(pairs)
+        if len(values) != expected:
+            raise PickleError("has a dict with one key twice")
 
     def set_item(self) -> None:
         value, key = self.pop(), self.pop()

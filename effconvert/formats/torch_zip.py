@@ -70,6 +70,15 @@ def read_zip(file: DataFile) -> Stored:
     return Stored("PyTorch zip", pickle.value, places, metadata)
 
 
+def directory(file: DataFile) -> list[zipfile.ZipInfo]:
+    """Return the entries of a zip file's directory, which is not read when it is larger than any model needs.
+
+    Raises what zipfile raises, zipfile.BadZipFile for the size.
+    """
+    with zipfile.ZipFile(_Directory(file)) as archive:
+        return archive.infolist()
+
+
 def verify(file: DataFile, place: Place, name: str) -> None:
     """Read `place` in pieces and raise UnreadableCheckpoint when its CRC-32 is another; `name` is the record's."""
     found = 0
@@ -91,8 +100,7 @@ class _Archive:
 
     def __init__(self, file: DataFile) -> None:
         self._file = file
-        with zipfile.ZipFile(_Directory(file)) as archive:
-            infos = archive.infolist()
+        infos = directory(file)
         self._records = {info.filename: info for info in infos}
         roots = [name.removesuffix("data.pkl") for name in self._records if name.endswith("/data.pkl")]
         if len(roots) != 1 or len(self._records) != len(infos):

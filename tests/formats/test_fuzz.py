@@ -14,11 +14,11 @@ from effconvert.errors import UnreadableCheckpoint
 from effconvert.formats import Array
 from effconvert.formats.leveldb_table import TableError, read_table, write_table
 from effconvert.formats.protobuf import WireError, fields
-from effconvert.formats.torch_pickle import PickleError, load
+from effconvert.formats.torch_tensors import PickleError
 
 from . import bundles, tables
 from .building import examples, make_bundle, make_safetensors, make_torch, peak_memory, read_all
-from .pickles import state_dict, tensor, write
+from .pickles import load, state_dict, tensor, write
 
 Mutation = Callable[[bytes], bytes]
 MEMORY = 8 << 20

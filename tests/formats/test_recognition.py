@@ -137,7 +137,7 @@ FILES = {
     "nothing": (b"", "not a checkpoint"),
     "a text": (b"Dear all,\n", "not a checkpoint"),
     "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(100), "an HDF5 file"),
-    "PyTorch before 1.6": (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", "before 1.6"),
+    "PyTorch before 1.6": (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", "its pickle is cut off"),
     "a plain pickle": (b"\x80\x04}.", "not a checkpoint"),
     "zeros": (bytes(10_000), "not a checkpoint"),
     "a signature of zip": (b"PK\x03\x04", "not a file that torch.save wrote whole"),
