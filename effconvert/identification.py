@@ -128,7 +128,7 @@ def _recognised(checkpoint: Checkpoint, root: str | None) -> Reading | None:
         and reading.scope.root == own_root(reading.layout, reading.variant)
         and 2 * reading.missing < len(reading.moves)
     ]
-    return max(named or found, key=lambda reading: reading.explained, default=None)
+    return max(named or found, key=lambda reading: (reading.exact, reading.explained), default=None)
 
 
 def _insist(checkpoint: Checkpoint, found: Reading, variant: Variant, described: bool, root: str | None) -> Reading:

@@ -88,12 +88,13 @@ def compile_layout(
     return compiled
 
 
-def stem_names(layout: Layout) -> list[str]:
-    """Return how `layout` names the stem's tensors without its scope, the kernel first: the same in every variant."""
+def names_at_the_ends(layout: Layout) -> dict[str, str]:
+    """Return {canonical name: the layout's, without its scope} of stem and head: the same in every variant."""
     variant = VARIANTS[next(iter(layout.variants))]
     compiler = _Compiler(layout, variant, default_facts(variant), "", "")
-    compiler.part("stem", "stem.", {}, frozenset())
-    return [compiler.moves[name].source for name in compiler.shapes if name in compiler.moves]
+    for part in ("stem", "head"):
+        compiler.part(part, f"{part}.", {}, frozenset())
+    return {name: compiler.moves[name].source for name in compiler.shapes if name in compiler.moves}
 
 
 def compile_moves(layout: Layout, variant: Variant, facts: Facts | None = None, root: str | None = None) -> list[Move]:

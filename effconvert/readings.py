@@ -9,7 +9,7 @@ from effconvert.facts import Facts
 from effconvert.formats.checkpoint import Checkpoint, Shape
 from effconvert.layout import layouts
 from effconvert.map_language import Fill, Layout
-from effconvert.moves import Compiled, Move, compile_layout, identity_moves, stem_names
+from effconvert.moves import Compiled, Move, compile_layout, identity_moves, names_at_the_ends
 from effconvert.scopes import Scope, ignored, scopes_in
 from effconvert.variants import VARIANTS, Variant, head_channels, stem_channels
 from effconvert.weight_sets import WeightSets
@@ -47,7 +47,7 @@ class Reading:
     @property
     def explained(self) -> int:
         """How much the reading explains, in tensors."""
-        return len(self.moves) - 2 * self.missing - len(self.unknown) - self.outside
+        return len(self.moves) - 2 * self.missing - len(self.unknown)
 
 
 def readings(checkpoint: Checkpoint, root: str | None = None) -> Iterator[Reading]:
@@ -56,9 +56,9 @@ def readings(checkpoint: Checkpoint, root: str | None = None) -> Iterator[Readin
     Raises LayoutMismatch when several networks of one kind are there.
     """
     for layout in (*layouts(), None):
-        stem = _stem(layout)
-        for scope in scopes_in(checkpoint, layout, stem, root):
-            for variant in _candidates(layout, scope, checkpoint, stem[0]):
+        ends = names_at_the_ends(layout) if layout else {name: name for name in tensor_shapes(VARIANTS["b0"])}
+        for scope in scopes_in(checkpoint, layout, ends, root):
+            for variant in _candidates(layout, scope, checkpoint, ends["stem.conv.weight"]):
                 yield read_as(checkpoint, layout, variant, scope)
 
 
@@ -114,13 +114,6 @@ def _compiled(layout: Layout | None, variant: Variant, facts: Facts, scope: Scop
         moves = identity_moves(tensor_shapes(variant, facts))
         return Compiled(tuple(moves), {}, tuple(move.source for move in moves))
     return compile_layout(layout, variant, facts, root="", bare=scope.bare)
-
-
-def _stem(layout: Layout | None) -> list[str]:
-    """Return the layout's names of the stem's tensors, by which a file is found to be of it; the kernel comes first."""
-    if layout is None:
-        return [name for name in tensor_shapes(VARIANTS["b0"]) if name.startswith("stem.")]
-    return stem_names(layout)
 
 
 def _candidates(layout: Layout | None, scope: Scope, checkpoint: Checkpoint, kernel: str) -> list[Variant]:

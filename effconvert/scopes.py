@@ -31,23 +31,26 @@ class Scope:
 
 
 def scopes_in(
-    checkpoint: Checkpoint, layout: Layout | None, stem: list[str], wanted: str | None = None
+    checkpoint: Checkpoint, layout: Layout | None, ends: Mapping[str, str], wanted: str | None = None
 ) -> Iterator[Scope]:
-    """Yield the scopes of `checkpoint` that hold `stem`, the layout's names of the stem's tensors, its kernel first.
+    """Yield the scopes of `checkpoint` that hold a stem.
 
-    wanted: the only scope to look at. Raises LayoutMismatch when several networks of one kind are there.
+    ends: {canonical name: the layout's} of stem and head. wanted: the only scope to look at. Raises LayoutMismatch when
+    several networks of one kind are there.
     """
-    names = list(checkpoint.tensors)
+    names = checkpoint.tensors.keys()
     for bare in (False, True) if layout and layout.backbone else (False,):
         dropped = layout.backbone if layout and bare else ""
-        kernel, *others = [name.removeprefix(dropped) for name in stem]
+        kernel, *others = [ends[name].removeprefix(dropped) for name in ends if name.startswith("stem.")]
         if layout and layout.average:
             plain = sets_by_suffix(layout, names, "").names
             roots = _roots({*plain[RAW], *plain[AVERAGES]}, kernel, others, layout)
             found = [sets_by_suffix(layout, names, root) for root in roots if wanted in (None, root)][:1]
         else:
             roots = _roots(names, kernel, others, layout)
-            found = _sets(checkpoint, [root for root in roots if wanted in (None, root)])
+            # A backbone is no part of a network whose classifier is there too.
+            classifier = {root.removesuffix(dropped) + ends["head.fc.weight"] for root in roots} if bare else set()
+            found = _sets(checkpoint, [root for root in roots if wanted in (None, root) and not classifier & names])
         for sets in found:
             yield _scope(checkpoint, layout, sets, bare)
 
@@ -66,7 +69,7 @@ def _roots(names: Collection[str], kernel: str, others: Iterable[str], layout: L
     found = _before(names, kernel, layout)
     if not found:
         first, *rest = [set(_before(names, other, layout)) for other in others]
-        return sorted(first.intersection(*rest), key=len)
+        return sorted(first.intersection(*rest), key=len)[:1]
     return [root for root in found if any(root + other in names for other in others)] or found[:1]
 
 
