@@ -84,6 +84,8 @@ def find_normalization(checkpoint: Checkpoint, config: Config | None) -> Normali
     with np.errstate(all="ignore"):
         pixel_mean = np.broadcast_to((mean.astype(np.float64) - offset) / scale, mean.shape)
         pixel_std = np.broadcast_to(np.sqrt(variance.astype(np.float64)) / scale / again, mean.shape)
+    if not (np.isfinite(pixel_mean).all() and np.isfinite(pixel_std).all() and pixel_std.min() > 0):
+        return None
     topology = "keras" if len(rescalings) == 1 else "keras-imagenet"
     return Normalization(tuple(pixel_mean.tolist()), tuple(pixel_std.tolist()), topology, config is not None)
 
