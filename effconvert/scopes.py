@@ -75,7 +75,7 @@ def _roots(names: Collection[str], kernel: str, others: Iterable[str], layout: L
 
 def _before(names: Iterable[str], end: str, layout: Layout | None) -> list[str]:
     found = [name.removesuffix(end) for name in names if name.endswith(end) and not ignored(layout, name)]
-    return sorted({root for root in found if not root or root[-1] in _BOUNDARIES}, key=len)
+    return sorted({root for root in found if not root or root[-1] in _BOUNDARIES}, key=lambda root: (len(root), root))
 
 
 def _sets(checkpoint: Checkpoint, roots: list[str]) -> list[WeightSets]:
