@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from effconvert.validate.recipes import official_recipe
+from effconvert.validate.recipes import official_recipe, recipe_for
 from torch_libraries import (
     assert_comes_back,
     assert_read_bit_for_bit,
@@ -30,6 +30,7 @@ from transformers import (
     EfficientNetModel,
 )
 
+import effconvert
 from effconvert.formats.huggingface import config, network_of, read_config
 from effconvert.formats.huggingface_images import preprocessor, recipe_of
 from effconvert.variants import VARIANTS
@@ -103,6 +104,18 @@ def test_its_bare_model_comes_back(tmp_path, calibrated_folder):
     _, theirs, _ = calibrated_folder
     theirs.efficientnet.save_pretrained(tmp_path / "bare")
     assert_comes_back(tmp_path / "bare", calibrated("b0", (96, 96), classes=0))
+
+
+def test_its_configuration_becomes_the_facts_and_its_processor_the_recipe(tmp_path, calibrated_folder):
+    _, theirs, _ = calibrated_folder
+    theirs.save_pretrained(tmp_path / "folder")
+    values = json.loads((tmp_path / "folder" / "config.json").read_text())
+    (tmp_path / "folder" / "config.json").write_text(json.dumps(values | {"batch_norm_eps": 2e-4}))
+    EfficientNetImageProcessor(**PUBLISHED).save_pretrained(tmp_path / "folder")
+    effconvert.convert(tmp_path / "folder", tmp_path / "b0.safetensors")
+    network = effconvert.load_model(tmp_path / "b0.safetensors")
+    assert network.facts.bn_eps == 2e-4
+    assert network.recipe == recipe_for("huggingface", "b0")
 
 
 def test_it_saves_a_configuration_that_is_read_as_the_same_network(tmp_path):

@@ -56,6 +56,15 @@ def test_it_loads_safetensors(tmp_path):
     assert_same_numbers("tf_efficientnet_b0, safetensors", network, theirs, ODD_AND_EVEN)
 
 
+@pytest.mark.parametrize("facts", [{}, SYMMETRIC], ids=str)
+def test_a_backbone_for_detection_gives_the_same_features(tmp_path, facts):
+    network = calibrated("b0", ODD_AND_EVEN, classes=0, head_conv=False, **facts)
+    theirs = built(write(network, tmp_path / "model.pth", "timm"))
+    assert_same_order(tmp_path / "model.pth", theirs)
+    case = f"b0, features only {facts or ''}"
+    assert_same_numbers(case, network, lambda images: theirs(images)[-1].mean((2, 3)), ODD_AND_EVEN)
+
+
 def test_the_wrong_family_would_be_noticed(tmp_path):
     network = calibrated("b0", ODD_AND_EVEN)
     theirs = built(write(network, tmp_path / "model.pth", "timm"))

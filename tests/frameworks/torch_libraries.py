@@ -1,5 +1,6 @@
 """What the tests with PyTorch's libraries share: a calibrated network, its file in a layout, and the library's network."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -37,7 +38,9 @@ def built(report: Report) -> nn.Module:
     return names["network"]
 
 
-def assert_same_numbers(case: str, ours: EfficientNet, theirs: nn.Module, size: tuple[int, int]) -> None:
+def assert_same_numbers(
+    case: str, ours: EfficientNet, theirs: Callable[[Tensor], object], size: tuple[int, int]
+) -> None:
     """Assert that both networks compute the same of two images of `size`, and that the images matter."""
     images = synthetic_images(2, *size, seed=3)
     with torch.no_grad():
