@@ -92,6 +92,7 @@ _TENSOR: Mapping[tuple[str, str], Global] = {
     ("torch._utils", "_rebuild_tensor_v3"): _maker(rebuild_tensor_v3),
     ("torch._utils", "_rebuild_parameter"): _maker(rebuild_parameter),
     ("torch._utils", "_rebuild_parameter_with_state"): _maker(rebuild_parameter),
+    ("torch.tensor", "_rebuild_from_type"): _maker(_rebuild_from_type),  # before PyTorch 1.9
     ("torch._tensor", "_rebuild_from_type"): _maker(_rebuild_from_type),
     ("torch._tensor", "_rebuild_from_type_v2"): _maker(_rebuild_from_type),
     ("torch._utils", "_rebuild_qtensor"): _unread("quantized"),
