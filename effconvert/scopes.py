@@ -1,11 +1,11 @@
 """Finds the scopes that weights stand under in a file: prefixes such as `module.`, dicts such as `state_dict_ema`."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from effconvert.errors import LayoutMismatch, listing
-from effconvert.formats.checkpoint import Checkpoint
+from effconvert.formats.checkpoint import Checkpoint, Shape
 from effconvert.map_language import Layout
 from effconvert.weight_sets import AVERAGES, RAW, WeightSets, is_averaged, sets_by_root, sets_by_suffix, single_set
 
@@ -44,10 +44,12 @@ def scopes_in(
         kernel, *others = [ends[name].removeprefix(dropped) for name in ends if name.startswith("stem.")]
         if layout and layout.average:
             plain = sets_by_suffix(layout, names, "").names
-            roots = _roots({*plain[RAW], *plain[AVERAGES]}, kernel, others, layout)
+            shapes = {base: checkpoint.tensors[name].shape for held in plain.values() for base, name in held.items()}
+            roots = _roots(shapes, kernel, others, layout)
             found = [sets_by_suffix(layout, names, root) for root in roots if wanted in (None, root)][:1]
         else:
-            roots = _roots(names, kernel, others, layout)
+            shapes = {name: info.shape for name, info in checkpoint.tensors.items()}
+            roots = _roots(shapes, kernel, others, layout)
             # A backbone is no part of a network whose classifier is there too.
             classifier = {root.removesuffix(dropped) + ends["head.fc.weight"] for root in roots} if bare else set()
             found = _sets(checkpoint, [root for root in roots if wanted in (None, root) and not classifier & names])
@@ -64,13 +66,16 @@ def ignored(layout: Layout | None, name: str) -> str:
     return next((reason for pattern, reason in layout.ignore.items() if fnmatchcase(name, pattern)), "")
 
 
-def _roots(names: Collection[str], kernel: str, others: Iterable[str], layout: Layout | None) -> list[str]:
-    """Return what stands before the stem's kernel, or, where it is missing, before the rest of the stem."""
-    found = _before(names, kernel, layout)
+def _roots(shapes: Mapping[str, Shape], kernel: str, others: Iterable[str], layout: Layout | None) -> list[str]:
+    """Return what stands before the stem's kernel, or, where there is none, before the rest of the stem.
+
+    The kernel is told from others of its name by its shape: three times three pixels of three colours.
+    """
+    found = [root for root in _before(shapes, kernel, layout) if shapes[root + kernel].count(3) == 3]
     if not found:
-        first, *rest = [set(_before(names, other, layout)) for other in others]
+        first, *rest = [set(_before(shapes, other, layout)) for other in others]
         return sorted(first.intersection(*rest), key=len)[:1]
-    return [root for root in found if any(root + other in names for other in others)] or found[:1]
+    return [root for root in found if any(root + other in shapes for other in others)] or found[:1]
 
 
 def _before(names: Iterable[str], end: str, layout: Layout | None) -> list[str]:

@@ -25,7 +25,7 @@ class Target:
     """A layout chosen for one network.
 
     facts: of the network that the file is for. eps_shift: what is added to every variance, since that network adds
-    another epsilon. given_up: the facts of the weights, where those of the target differ and nothing absorbs it. build:
+    another epsilon. given_up: the facts of the weights, where those of the target differ and not all is absorbed. build:
     the library's network, None for canonical.
     """
 
@@ -65,7 +65,7 @@ def choose_target(name: str, variant: Variant, facts: Facts, options: Options, p
     target = Target(layout, variant, wanted, facts.bn_eps - wanted.bn_eps, None, build)
     if build is None and options.allow_inexact:
         nearest = nearest_facts(layout, variant, plain, wanted)
-        target = replace(target, facts=replace(nearest, normalization=wanted.normalization), given_up=wanted)
+        target = replace(target, facts=replace(nearest, normalization=wanted.normalization), given_up=facts)
         build, _ = fitting_build(layout, variant, plain, nearest)
         target, problems = replace(target, build=build), []
     if official.classes == 1000 and facts.classes == variant.classes == 1001:

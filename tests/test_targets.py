@@ -136,8 +136,8 @@ def test_allow_inexact_changes_nothing_where_the_facts_are_held(tensorflow: Path
     [
         ({}, 'timm.create_model("tf_efficientnet_b0", num_classes=2, checkpoint_path='),
         ({"padding": "symmetric", "bn_eps": 1e-5}, 'timm.create_model("efficientnet_b0", num_classes=2, checkpoint_path='),
-        ({"bn_eps": 1e-5}, '"tf_efficientnet_b0", num_classes=2, bn_eps=1e-05'),
-        ({"padding": "symmetric"}, '"efficientnet_b0", num_classes=2, bn_eps=0.001'),
+        ({"bn_eps": 1e-5}, '"efficientnet_b0", num_classes=2, bn_eps=1e-05, pad_type="same"'),
+        ({"padding": "symmetric", "bn_eps": 1e-3}, '"efficientnet_b0", num_classes=2, bn_eps=0.001, checkpoint_path='),
     ],
 )
 def test_the_report_says_which_network_a_timm_file_is_for(tmp_path: Path, facts: dict[str, object], code: str) -> None:
