@@ -1,4 +1,4 @@
-"""What the tests against the real TensorFlow share. A TensorFlow that is missing is an error, never a skip."""
+"""What the tests against the real frameworks share. One that is missing is an error where it is tested, never a skip."""
 
 import os
 import sys
@@ -11,7 +11,6 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
 import figures  # noqa: E402
 import pytest  # noqa: E402
-import tensorflow as tf  # noqa: E402, F401
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
