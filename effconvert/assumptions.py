@@ -66,6 +66,9 @@ def fitting_build(layout: Layout, variant: Variant, plain: Facts, facts: Facts) 
     for build in _builds(layout, variant):
         if any(getattr(facts, name) != build.facts.get(name, getattr(facts, name)) for name in _IN_THE_SHAPES):
             continue  # made for another head
+        if not facts.head_conv and "head_conv" not in build.facts:
+            problems.append("head_conv is False, its network has the head's convolution")
+            continue
         differences = list(_differences(plain, build, facts))
         if not differences:
             return build, []

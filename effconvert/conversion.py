@@ -174,7 +174,7 @@ def _report(
         strange=tuple(dict.fromkeys(transfer.strange)),
         cautions=plan.cautions,
         root=plan.identity.reading.scope.root,
-        network=code(plan.target, str(output)),
+        network=code(plan.target, str(output), description.recipe.size),
         inexact=description.options.get("inexact", {}).get("difference"),
     )
 

@@ -117,7 +117,7 @@ def _write_huggingface(
 
     description = plan.description
     texts = {
-        "config.json": config(plan.target.variant, plan.facts),
+        "config.json": config(plan.target.variant, plan.facts, description.recipe.size),
         "preprocessor_config.json": preprocessor(description.recipe),
     }
     with new_folder(output, force) as folder:

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from effconvert.errors import LayoutMismatch, listing
 from effconvert.formats.checkpoint import Checkpoint, Shape
 from effconvert.map_language import Layout
-from effconvert.weight_sets import AVERAGES, RAW, WeightSets, is_averaged, sets_by_root, sets_by_suffix, single_set
+from effconvert.weight_sets import AVERAGES, WeightSets, is_averaged, sets_by_root, sets_by_suffix, single_set
 
 _BOUNDARIES = "./:|"
 # mmengine writes what it evaluates as `state_dict`: with its EMAHook the averages, and the raw weights as

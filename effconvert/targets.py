@@ -25,8 +25,8 @@ class Target:
     """A layout chosen for one network.
 
     facts: of the network that the file is for. eps_shift: what is added to every variance, since that network adds
-    another epsilon. given_up: the facts of the weights, where those of the target differ and not all is absorbed. build:
-    the library's network, None for canonical.
+    another epsilon. given_up: the facts of the weights, where those of the target differ and not all is absorbed.
+    build: the library's network, None for canonical.
     """
 
     layout: Layout | None
@@ -102,18 +102,26 @@ def onward(target: Target, names: str) -> tuple[list[Move], Mapping[str, Fill], 
     return written, compiled.fills, order
 
 
-def code(target: Target, file: str) -> str:
-    """Return the Python that builds the network of `target` and loads `file`, "" where the map gives none."""
+def code(target: Target, file: str, size: int) -> str:
+    """Return the Python that builds the network of `target` and loads `file`, "" where the map gives none.
+
+    size: of the images in pixels, for networks whose padding is made for one.
+    """
     if target.layout is None:
         return f'effconvert.load_model("{file}")'
+    text = target.build.code.strip() if target.build else ""
+    flat = file.endswith(".safetensors")
+    if flat and "{state}" in text:
+        text = f"from safetensors.torch import load_file\n{text}"
     values = {
+        "state": 'load_file("{file}")' if flat else 'torch.load("{file}")',
+        "format": ', format="safetensors"' if flat else "",
         "variant": target.layout.variants[target.variant.name],
         "classes": target.facts.classes,
-        "bn_eps": f"{target.facts.bn_eps:g}",
-        "size": target.variant.resolution,
+        "bn_eps": target.facts.bn_eps,
+        "size": size,
         "file": file,
     }
-    text = target.build.code if target.build else ""
     for name, value in values.items():
         text = text.replace(f"{{{name}}}", str(value))
     return text
