@@ -7,7 +7,6 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from effconvert.formats.checkpoint import BFLOAT16, Array, Late, TensorInfo
@@ -70,7 +69,7 @@ def write_keras(
         archive.writestr(_record("metadata.json"), json.dumps(version))
         archive.writestr(_record(CONFIG_RECORD), json.dumps(config))
         # HDF5 is written back and forth, which an archive cannot be.
-        with tempfile.TemporaryFile(dir=Path(file.name).parent) as weights:
+        with tempfile.TemporaryFile() as weights:
             write_weights(weights, infos, arrays, metadata, late)
             record = _record(WEIGHTS_RECORD)
             record.file_size = weights.seek(0, 2)
