@@ -144,7 +144,7 @@ def test_an_unknown_variant_is_told_the_known_ones(refused: Callable[..., str], 
 
 def test_a_keras_file_is_named(refused: Callable[..., str], tmp_path: Path) -> None:
     (tmp_path / "model.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(2000))
-    assert "an HDF5 file, as Keras writes" in refused(tmp_path / "model.h5", 3)
+    assert "not a file that Keras wrote whole" in refused(tmp_path / "model.h5", 3)
 
 
 @pytest.mark.parametrize("name", ["noise.bin", "noise.index", "noise.safetensors", "noise.tar.gz"])
