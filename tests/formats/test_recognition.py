@@ -136,7 +136,7 @@ def test_a_folder_of_other_files_is_refused_with_what_it_holds(tmp_path: Path) -
 FILES = {
     "nothing": (b"", "not a checkpoint"),
     "a text": (b"Dear all,\n", "not a checkpoint"),
-    "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(100), "an HDF5 file"),
+    "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(100), "not a file that Keras wrote whole"),
     "PyTorch before 1.6": (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", "its pickle is cut off"),
     "a plain pickle": (b"\x80\x04}.", "not a checkpoint"),
     "zeros": (bytes(10_000), "not a checkpoint"),
