@@ -52,7 +52,8 @@ def scopes_in(
             roots = _roots(shapes, kernel, others, layout)
             # A backbone is no part of a network whose classifier is there too.
             classifier = {root.removesuffix(dropped) + ends["head.fc.weight"] for root in roots} if bare else set()
-            found = _sets(checkpoint, [root for root in roots if wanted in (None, root) and not classifier & names])
+            plausible = [root for root in roots if wanted in (None, root) and not classifier & names]
+            found = _sets(checkpoint, plausible, _nests(checkpoint, layout))
         for sets in found:
             yield _scope(checkpoint, layout, sets, bare)
 
@@ -83,7 +84,7 @@ def _before(names: Iterable[str], end: str, layout: Layout | None) -> list[str]:
     return sorted({root for root in found if not root or root[-1] in _BOUNDARIES}, key=lambda root: (len(root), root))
 
 
-def _sets(checkpoint: Checkpoint, roots: list[str]) -> list[WeightSets]:
+def _sets(checkpoint: Checkpoint, roots: list[str], nested: bool) -> list[WeightSets]:
     """Return the sets of the one network under `roots`: raw weights, averages, or both."""
     averages = [root for root in roots if _holds_averages(checkpoint, root)]
     raw = [root for root in roots if root not in averages]
@@ -92,7 +93,7 @@ def _sets(checkpoint: Checkpoint, roots: list[str]) -> list[WeightSets]:
         raise LayoutMismatch(listing(heading, [repr(root) for root in roots]))
     if not roots:
         return []
-    inside = [name for name in checkpoint.tensors if any(_is_inside(checkpoint, name, root) for root in roots)]
+    inside = [name for name in checkpoint.tensors if any(_is_inside(name, root, nested) for root in roots)]
     if not averages:
         return [single_set(inside, raw[0])]
     return [sets_by_root(inside, raw[0] if raw else None, averages[0])]
@@ -105,9 +106,14 @@ def _holds_averages(checkpoint: Checkpoint, root: str) -> bool:
     return is_averaged(root)
 
 
-def _is_inside(checkpoint: Checkpoint, name: str, root: str) -> bool:
+def _is_inside(name: str, root: str, nested: bool) -> bool:
     """Return whether `name` stands under `root` and in the same dict of a file whose dicts nest."""
-    return name.startswith(root) and not (checkpoint.nested and "/" in name[len(root) :])
+    return name.startswith(root) and not (nested and "/" in name[len(root) :])
+
+
+def _nests(checkpoint: Checkpoint, layout: Layout | None) -> bool:
+    """Return whether a "/" parts dicts: not where it is part of the layout's own names."""
+    return checkpoint.nested and not (layout and layout.separator == "/")
 
 
 def _scope(checkpoint: Checkpoint, layout: Layout | None, sets: WeightSets, bare: bool) -> Scope:
@@ -115,15 +121,15 @@ def _scope(checkpoint: Checkpoint, layout: Layout | None, sets: WeightSets, bare
     roots = list(sets.roots.values())
     beside, outside = {}, 0
     for name in checkpoint.tensors.keys() - taken:
-        reason = ignored(layout, name) or _elsewhere(checkpoint, name, sets)
+        reason = ignored(layout, name) or _elsewhere(name, sets, _nests(checkpoint, layout))
         outside += not reason
         beside[name] = reason or f"outside of {roots[0]!r}"
     return Scope(roots[0], bare, sets, beside, outside)
 
 
-def _elsewhere(checkpoint: Checkpoint, name: str, sets: WeightSets) -> str:
+def _elsewhere(name: str, sets: WeightSets, nested: bool) -> str:
     """Return why a tensor in another dict than the weights is none, "" for one that is in the same."""
-    if not checkpoint.nested:
+    if not nested:
         return ""
     for chosen, root in sets.roots.items():
         container = root[: root.rfind("/") + 1]

@@ -21,6 +21,8 @@ HOLDERS = {
     **dict.fromkeys(["torchvision", "mindvision"], SYMMETRIC),
     "mindcv": {"mindcv", "timm", "lukemelas", "huggingface", "mmpretrain"},
 }
+# TensorFlow to TensorFlow is refused: there is nothing to convert.
+PAIRS = [(home, there) for home in WRITTEN for there in WRITTEN if {home, there} != {"tf-official"}]
 SUFFIXES = {"tf-official": "", "huggingface": "", "mindvision": ".ckpt", "mindcv": ".ckpt", "keras": ".weights.h5"}
 
 
@@ -37,10 +39,13 @@ def own_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         if layout not in made:
             tensors = library_tensors(layout)
             if layout == "tf-official":
+                del tensors["global_step"]
                 averages = {f"{name}/ExponentialMovingAverage": tensor for name, tensor in tensors.items()}
                 made[layout] = write_checkpoint(folder / "tf", averages)
             else:
-                effconvert.convert(save(folder / f"{layout}.pth", tensors), path_in(folder, f"{layout}"), to=layout, force=True)
+                effconvert.convert(
+                    save(folder / f"{layout}.pth", tensors), path_in(folder, f"{layout}"), to=layout, force=True
+                )
                 made[layout] = path_in(folder, layout)
         return made[layout]
 
@@ -55,14 +60,11 @@ def weights_of(path: Path) -> dict[str, np.ndarray]:
     return {name: tensors[name] for name in averaged or tensors if not name.startswith("normalization/")}
 
 
-@pytest.mark.parametrize("there", WRITTEN)
-@pytest.mark.parametrize("home", WRITTEN)
+@pytest.mark.parametrize(("home", "there"), PAIRS)
 def test_there_and_back_is_bit_for_bit_wherever_the_facts_allow_it(
     own_file: Callable[[str], Path], tmp_path: Path, home: str, there: str
 ) -> None:
     source = own_file(home)
-    if home == there == "tf-official":
-        pytest.skip("there is nothing to convert")
     if there not in HOLDERS[home]:
         with pytest.raises(LayoutMismatch, match=f"{there} cannot hold the facts of this b0"):
             effconvert.convert(source, path_in(tmp_path, there), to=there)
