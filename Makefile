@@ -2,7 +2,13 @@
 
 PYTHON ?= python3
 BIN = .venv/bin
-TENSORFLOW_BIN = .venv-tensorflow/bin
+# The real libraries, in two environments: MindSpore needs an older NumPy.
+LIBRARIES_BIN = .venv-libraries/bin
+MINDSPORE_BIN = .venv-mindspore/bin
+LIBRARIES = tensorflow-cpu timm==1.0.31 transformers==5.23.0 efficientnet-pytorch==0.7.1 \
+            mmengine==0.10.7 mmcv-lite==2.1.0 mmpretrain==1.2.0
+MINDSPORE = mindspore==2.10.0 "numpy<2" mindcv==0.3.0 \
+            opencv-python-headless ml-collections easydict matplotlib
 # Two tests at a time, each torch on one core.
 TEST_JOBS ?= 2
 
@@ -12,9 +18,9 @@ TEST_JOBS ?= 2
 help:
 	@echo "make demo             install into .venv and run the main job on a small example"
 	@echo "make test             install what the tests need and run them"
-	@echo "make test-frameworks  the tests against the real TensorFlow, in .venv-tensorflow"
+	@echo "make test-frameworks  the tests against the real libraries, in .venv-libraries and .venv-mindspore"
 	@echo "make lint             ruff and mypy"
-	@echo "make bench            speed and memory, beside TensorFlow and torch"
+	@echo "make bench            speed and memory, beside TensorFlow, torch and timm"
 	@echo "make clean            remove the environments and what was built"
 
 demo: .venv/installed
@@ -23,16 +29,17 @@ demo: .venv/installed
 test: .venv/ready-for-tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadgroup $(PYTEST_ARGS)
 
-test-frameworks: .venv-tensorflow/installed
-	$(TENSORFLOW_BIN)/python -m pytest -c tests/frameworks/pytest.ini tests/frameworks $(PYTEST_ARGS)
+test-frameworks: .venv-libraries/installed .venv-mindspore/installed
+	sh scripts/test_frameworks.sh $(LIBRARIES_BIN) $(MINDSPORE_BIN) $(PYTEST_ARGS)
 
 lint: .venv/ready-for-tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	sh scripts/typecheck.sh $(BIN)
 
-bench: .venv-tensorflow/installed
-	$(TENSORFLOW_BIN)/python benchmarks/tensorflow_to_pytorch.py
+bench: .venv-libraries/installed
+	$(LIBRARIES_BIN)/python benchmarks/tensorflow_to_pytorch.py
+	$(LIBRARIES_BIN)/python benchmarks/timm_both_ways.py
 
 .venv/installed: pyproject.toml constraints.txt scripts/install.sh scripts/install_torch.py
 	sh scripts/install.sh .venv $(PYTHON) .
@@ -42,9 +49,16 @@ bench: .venv-tensorflow/installed
 	sh scripts/install.sh .venv $(PYTHON) ".[test]"
 	touch $@
 
-.venv-tensorflow/installed: pyproject.toml constraints.txt scripts/install.sh scripts/install_torch.py
-	sh scripts/install.sh .venv-tensorflow $(PYTHON) ".[test]" tensorflow-cpu
+# torchvision has no CPU build of its own; without its requirements, the CUDA one is small and can be repaired.
+.venv-libraries/installed: Makefile pyproject.toml constraints.txt scripts/install.sh scripts/install_torch.py
+	sh scripts/install.sh .venv-libraries $(PYTHON) ".[test]" --no-deps torchvision==0.28.0
+	sh scripts/install.sh .venv-libraries $(PYTHON) ".[test]" $(LIBRARIES)
+	touch $@
+
+.venv-mindspore/installed: Makefile pyproject.toml constraints.txt scripts/install.sh scripts/install_torch.py
+	sh scripts/install.sh .venv-mindspore $(PYTHON) ".[test]" $(MINDSPORE)
+	$(MINDSPORE_BIN)/python -m pip install --quiet --no-deps mindvision==0.1.0
 	touch $@
 
 clean:
-	rm -rf .venv .venv-tensorflow build *.egg-info effconvert-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-libraries .venv-mindspore build *.egg-info effconvert-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

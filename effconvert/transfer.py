@@ -10,6 +10,7 @@ from effconvert.cache import file_sha256
 from effconvert.description import digest
 from effconvert.errors import LayoutMismatch, NumericMismatch, UnreadableCheckpoint
 from effconvert.formats.checkpoint import Array, Checkpoint, TensorInfo, as_bytes
+from effconvert.formats.keras_graph import IMAGENET_STD
 from effconvert.plan import Plan
 
 # A kernel, gamma or beta whose values are all alike was never trained.
@@ -71,9 +72,10 @@ class Transfer:
         if value == "mean":
             return (np.array(recipe.mean, np.float64) / 255).astype(info.dtype)
         if value == "variance":
-            deviation = np.array(recipe.std, np.float64) / 255
-            held = deviation if self.plan.facts.normalization == "keras-imagenet" else deviation**2
-            return held.astype(info.dtype)
+            variance = (np.array(recipe.std, np.float64) / 255) ** 2
+            if self.plan.facts.normalization == "keras-imagenet":  # its graph divides by the root of these once more
+                variance /= IMAGENET_STD
+            return variance.astype(info.dtype)
         return np.array(value, info.dtype)
 
     def _check_values(self, name: str, array: Array) -> None:

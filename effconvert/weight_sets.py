@@ -68,9 +68,15 @@ def sets_by_suffix(layout: Layout, names: Iterable[str], root: str) -> WeightSet
 
 def sets_by_root(names: Iterable[str], raw: str | None, averages: str | None) -> WeightSets:
     """Return the sets of a file that keeps each under a scope of its own; at least one is given."""
-    names = list(names)
     roots = {chosen: root for chosen, root in ((RAW, raw), (AVERAGES, averages)) if root is not None}
-    return WeightSets({chosen: _under(names, root) for chosen, root in roots.items()}, roots)
+    held: dict[str, dict[str, str]] = {chosen: {} for chosen in roots}
+    for name in names:
+        # One scope may lie within the other: `ema.` within a file's own.
+        within = [chosen for chosen, root in roots.items() if name.startswith(root)]
+        if within:
+            chosen = max(within, key=lambda chosen: len(roots[chosen]))
+            held[chosen][name.removeprefix(roots[chosen])] = name
+    return WeightSets(held, roots)
 
 
 def is_averaged(root: str) -> bool:

@@ -87,6 +87,14 @@ def test_torchvisions_counter_of_averages_is_no_unknown_tensor(
     assert (seed, report.left_behind["counter of the averages"]) == (2, 1)
 
 
+def test_averages_within_the_scope_of_the_raw_weights_are_told_apart(tmp_path: Path) -> None:
+    raw, averages = library_tensors("mindcv", seed=1), library_tensors("mindcv", seed=2)
+    source = save(tmp_path / "x.pth", raw | under("ema.", averages) | {"global_step": np.zeros(1, np.int32)})
+    assert converted(source)[1] == 2
+    report, seed = converted(source, raw=True)
+    assert (report.layout, seed) == ("mindcv", 1)
+
+
 def test_a_file_of_averages_alone_says_so(tmp_path: Path, averages: dict[str, np.ndarray]) -> None:
     report, seed = converted(save(tmp_path / "x.pth", {"state_dict_ema": averages}))
     assert (report.taken, seed) == ("averages", 2)

@@ -16,6 +16,7 @@ from effconvert.formats.hdf5 import Group, find_signature, read_tree
 from effconvert.formats.hdf5_messages import Hdf5Error
 from effconvert.formats.keras_graph import Config, Normalization, find_normalization
 from effconvert.formats.keras_names import named_datasets
+from effconvert.formats.torch_zip import directory
 
 CONFIG_RECORD, WEIGHTS_RECORD = "config.json", "model.weights.h5"
 METADATA_ATTRIBUTE = "effconvert"
@@ -120,11 +121,13 @@ def is_keras_archive(path: Path) -> bool:
     with path.open("rb") as file:
         if file.read(_LOCAL_HEADER + len(_FIRST_RECORD))[_LOCAL_HEADER:] == _FIRST_RECORD:
             return True
+    archive = DataFile(path)
     try:
-        with zipfile.ZipFile(path) as archive:
-            return {CONFIG_RECORD, WEIGHTS_RECORD} <= set(archive.namelist())
+        return {CONFIG_RECORD, WEIGHTS_RECORD} <= {info.filename for info in directory(archive)}
     except _FAILURES:
         return False
+    finally:
+        archive.close()
 
 
 def _text_record(archive: zipfile.ZipFile, name: str) -> str:

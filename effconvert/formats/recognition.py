@@ -89,9 +89,9 @@ def _open_shard(path: Path) -> Checkpoint:
         size = file.seek(0, 2)
     if is_safetensors(start, size):
         return SafetensorsCheckpoint(path)
-    if start.startswith(b"PK\x03\x04"):
+    if start.startswith(b"PK\x03\x04") or is_legacy(start):
         return TorchCheckpoint(path)
-    raise UnreadableCheckpoint(f"{path}: a shard that is neither safetensors nor a PyTorch zip ({size:,} bytes)")
+    raise UnreadableCheckpoint(f"{path}: a shard that is neither safetensors nor PyTorch's ({size:,} bytes)")
 
 
 def _open_companion(path: Path, size: int) -> Checkpoint:
