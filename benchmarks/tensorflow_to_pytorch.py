@@ -6,15 +6,12 @@ Prints one table. The peer needs TensorFlow in the environment that runs this sc
 import argparse
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
 import numpy as np
-from tabulate import tabulate
+from stopwatch import measure_all, print_table
 
 from effconvert.formats import TensorInfo
 from effconvert.formats.tensorflow import write_bundle
@@ -35,24 +32,6 @@ for name in reader.get_variable_to_shape_map():
         state[name] = value.permute(3, 2, 0, 1).contiguous() if value.ndim == 4 else value.t().contiguous()
 torch.save(state, sys.argv[2])
 """
-
-# A process of its own, for the memory of a child counts from the fork: a small parent does not blur it.
-STOPWATCH = """
-import os, sys, time
-start = time.perf_counter()
-child = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, 2, 1)])
-_, status, usage = os.wait4(child, 0)
-print(time.perf_counter() - start, usage.ru_maxrss)
-sys.exit(os.waitstatus_to_exitcode(status))
-"""
-
-
-@dataclass(frozen=True)
-class Measured:
-    """Wall seconds of each run, and the largest resident memory of any in MB."""
-
-    seconds: tuple[float, ...]
-    memory: float
 
 
 def main() -> None:
@@ -104,42 +83,6 @@ def commands(folder: Path, no_peer: bool) -> dict[str, list[str]]:
         peer = [sys.executable, "-c", PEER, f"{checkpoint}/model.ckpt", f"{output}-peer.pth"]
         rows = {"tf.train.load_checkpoint + torch.save": peer, **rows}
     return rows
-
-
-def measure_all(rows: dict[str, list[str]], runs: int) -> dict[str, Measured]:
-    """Run every command in turn, `runs` times after a warm-up, so that all see the same machine."""
-    seen: dict[str, list[tuple[float, float]]] = {name: [] for name in rows}
-    for _ in range(runs + 1):
-        for name, command in rows.items():
-            remove_output(Path(command[-1]))
-            seen[name].append(measure(command))
-    counted = {name: found[1:] for name, found in seen.items()}
-    return {name: Measured(tuple(s for s, _ in runs), max(m for _, m in runs)) for name, runs in counted.items()}
-
-
-def remove_output(path: Path) -> None:
-    """Remove what the last round wrote, so that no command is charged for freeing it."""
-    if path.name.startswith("out"):
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-
-
-def measure(command: list[str]) -> tuple[float, float]:
-    """Run a command; return its wall seconds and its peak resident memory in MB."""
-    ran = subprocess.run([sys.executable, "-S", "-c", STOPWATCH, *command], capture_output=True, text=True, check=False)
-    if ran.returncode:
-        raise SystemExit(f"{command}: exit {ran.returncode}\n{ran.stderr}")
-    seconds, peak = ran.stdout.split()
-    return float(seconds), float(peak) * (1 if sys.platform == "darwin" else 1024) / 1e6
-
-
-def print_table(measured: dict[str, Measured]) -> None:
-    base = median(next(iter(measured.values())).seconds)
-    rows = [
-        [name, min(m.seconds), median(m.seconds), max(m.seconds), m.memory, f"{base / median(m.seconds):.1f} x"]
-        for name, m in measured.items()
-    ]
-    headers = ["whole process", "min s", "median s", "max s", "peak MB", "faster than the first"]
-    print(tabulate(rows, headers, floatfmt=("", ".2f", ".2f", ".2f", ".0f", "")))
 
 
 if __name__ == "__main__":

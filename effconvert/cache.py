@@ -2,7 +2,6 @@
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -12,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from effconvert.errors import OutputProblem, Unavailable, UnreadableCheckpoint
-from effconvert.hub import address, name_sha8
+from effconvert.hashing import file_sha256, name_sha8
+from effconvert.hub import address
 from effconvert.reference_tables import Published
 
 if TYPE_CHECKING:
@@ -212,12 +212,6 @@ def _write_record(notes: Path, record: _Record) -> None:
     temporary = notes.with_name(notes.name + ".new")
     temporary.write_text(json.dumps(asdict(record), indent=1) + "\n", encoding="utf-8")
     temporary.replace(notes)
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextlib.contextmanager

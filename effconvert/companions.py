@@ -53,7 +53,7 @@ def _keras(checkpoint: Checkpoint, variant: Variant) -> Companion:
         return Companion(cautions=(words,))
     usual = recipe_for("keras", variant.name)
     recipe = replace(usual, mean=_three(found.mean), std=_three(found.std))
-    cautions = ()
+    cautions: tuple[str, ...] = ()
     if found.topology == "keras-imagenet" and not found.from_graph:
         cautions = (
             "its normalization holds std in place of the variance, as Keras's published weights do: taken for their "

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,12 @@ from effconvert.atomic import check_output
 from effconvert.canonical import is_trainable, tensor_shapes
 from effconvert.errors import LayoutMismatch, OutputProblem
 from effconvert.formats import Checkpoint, open_checkpoint
+from effconvert.hashing import check_name_sha8
 from effconvert.options import Options
 from effconvert.outputs import check_container, write
 from effconvert.plan import DTYPES, NAMES, Plan, make_plan
 from effconvert.targets import CANONICAL, code
-from effconvert.transfer import Progress, Transfer, check_digest, start_examining
+from effconvert.transfer import Progress, Transfer, start_examining
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,9 @@ class Report:
 
     moved: tensors taken from the source. left_behind: {reason: how many}. parameters: trainable values. strange:
     tensors whose values no training gives. cautions: what a user should know. root: what stood before the source's
-    names. network: Python that builds the network of the output and loads it. inexact: how far that network is off, in
-    shares of the largest logit, where --allow-inexact made it; None where it is exact.
+    names. named_hash: whether the source's SHA-256 is the one in its name, "" where it has none. network: Python that
+    builds the network of the output and loads it. inexact: how far that network is off, in shares of the largest logit,
+    where --allow-inexact made it; None where it is exact.
     """
 
     source: str
@@ -49,6 +51,7 @@ class Report:
     strange: tuple[str, ...]
     cautions: tuple[str, ...]
     root: str
+    named_hash: str
     network: str
     inexact: float | None
 
@@ -105,7 +108,6 @@ def convert(
     with open_checkpoint(source, key) as checkpoint:
         plan = make_plan(checkpoint, to, options)
         output = output or Path(f"{plan.identity.variant.name}.safetensors")
-        check_digest(checkpoint)
         plan = _with_difference(checkpoint, plan)
         transfer = Transfer(checkpoint, plan, progress)
         executor, hashes = start_examining(checkpoint, plan, expected_sha256 or {})
@@ -174,9 +176,16 @@ def _report(
         strange=tuple(dict.fromkeys(transfer.strange)),
         cautions=plan.cautions,
         root=plan.identity.reading.scope.root,
+        named_hash=" ".join(_named_hashes(checkpoint, source_sha256)),
         network=code(plan.target, str(output), description.recipe.size),
         inexact=description.options.get("inexact", {}).get("difference"),
     )
+
+
+def _named_hashes(checkpoint: Checkpoint, found: Mapping[str, str]) -> Iterator[str]:
+    for file in checkpoint.files:
+        if said := check_name_sha8(file, found[file.name]):
+            yield said
 
 
 def _parameters(plan: Plan) -> int:

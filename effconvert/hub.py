@@ -1,18 +1,12 @@
-"""Which weights are published where, and what their names say of their bytes."""
+"""Which weights are published where."""
 
 import os
-import re
-from pathlib import Path
-from urllib.parse import urlsplit
 
 from effconvert.errors import LayoutMismatch, Unavailable
 from effconvert.reference_tables import FRAMEWORKS, Published, weights_table
 from effconvert.variants import find_variant
 
 _BUCKET = "https://storage.googleapis.com/cloud-tpu-checkpoints"
-# OpenMMLab, timm and torch.hub name a file after the SHA-256 of its bytes.
-_NAMED_BY_SHA256 = re.compile(r".*-([0-9a-f]{8})\.pth")
-_LIKE_A_DATE = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])([0-2]\d|3[01])")
 
 
 def published(variant: str, framework: str = "tensorflow") -> list[Published]:
@@ -68,29 +62,10 @@ def address(row: Published) -> str:
         return row.url
     if not mirror.startswith(("http://", "https://")):
         raise Unavailable(f"EFFCONVERT_MIRROR={mirror}: must start with http:// or https://")
+    from urllib.parse import urlsplit
+
     path = row.url.removeprefix(_BUCKET) if row.url.startswith(_BUCKET) else urlsplit(row.url).path
     return mirror.rstrip("/") + path
-
-
-def name_sha8(name: str) -> str | None:
-    """Return the first 8 hexadecimal digits of the SHA-256 that a file's name promises, None where it has none."""
-    match = _NAMED_BY_SHA256.fullmatch(name)
-    return match[1] if match else None
-
-
-def check_name_sha8(path: Path, sha256: str) -> str | None:
-    """Return a sentence that says whether the file's name agrees with its SHA-256; None where the name says nothing.
-
-    A name that ends in a date (`-20220119.pth`) and does not agree says nothing either.
-    """
-    promised = name_sha8(path.name)
-    if promised is None:
-        return None
-    if sha256.startswith(promised):
-        return f"its SHA-256 begins with {promised}, as its name says: it is the file that was published"
-    if _LIKE_A_DATE.fullmatch(promised):
-        return None
-    return f"its SHA-256 begins with {sha256[:8]}, its name says {promised}: it was changed, damaged or renamed"
 
 
 def _of(framework: str) -> list[Published]:

@@ -52,7 +52,7 @@ def write(
 ) -> None:
     """Write the tensors of `transfer` as `plan` says. Raises OutputProblem, and what reading the source raises."""
     if plan.target.name == TENSORFLOW:
-        _write_bundle(output, force, plan, transfer)
+        _write_bundle(output, force, plan, transfer, hashes)
     elif plan.target.name == HUGGINGFACE:
         _write_huggingface(output, force, plan, transfer, hashes, url)
     else:
@@ -97,7 +97,9 @@ def _write_container(
     getattr(import_module(f"effconvert.formats.{module}"), writer)(file, plan.infos, transfer, metadata, late)
 
 
-def _write_bundle(output: Path, force: bool, plan: Plan, transfer: Transfer) -> None:
+def _write_bundle(
+    output: Path, force: bool, plan: Plan, transfer: Transfer, hashes: "Future[dict[str, str]]"
+) -> None:
     from effconvert.formats.tensorflow import write_bundle
 
     with new_folder(output, force) as folder:
@@ -108,6 +110,7 @@ def _write_bundle(output: Path, force: bool, plan: Plan, transfer: Transfer) -> 
         state = f'model_checkpoint_path: "{BUNDLE_PREFIX}"\nall_model_checkpoint_paths: "{BUNDLE_PREFIX}"\n'
         (folder / "checkpoint").write_text(state)
         _read_back(index, plan, transfer)
+        hashes.result()  # raises where the source is not what it should be
 
 
 def _write_huggingface(

@@ -76,7 +76,7 @@ def _roots(shapes: Mapping[str, Shape], kernel: str, others: Iterable[str], layo
     if not found:
         first, *rest = [set(_before(shapes, other, layout)) for other in others]
         return sorted(first.intersection(*rest), key=len)[:1]
-    return [root for root in found if any(root + other in shapes for other in others)] or found[:1]
+    return [root for root in found if any(root + other in shapes for other in others)]
 
 
 def _before(names: Iterable[str], end: str, layout: Layout | None) -> list[str]:

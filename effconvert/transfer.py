@@ -6,11 +6,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import crc32c
 import numpy as np
 
-from effconvert.cache import file_sha256
 from effconvert.description import digest
 from effconvert.errors import LayoutMismatch, NumericMismatch, UnreadableCheckpoint
 from effconvert.formats.checkpoint import Array, Checkpoint, TensorInfo, as_bytes
 from effconvert.formats.keras_graph import IMAGENET_STD
+from effconvert.hashing import file_sha256
 from effconvert.plan import Plan
 
 # A kernel, gamma or beta whose values are all alike was never trained.
@@ -115,8 +115,9 @@ def start_examining(
 ) -> tuple[ThreadPoolExecutor, Future[dict[str, str]]]:
     """Begin to compute {file name: SHA-256} of the source in a thread of its own, beside the transfer.
 
-    What is left behind is then read there, for its checksums: a file that is damaged anywhere is not to be trusted. The
-    future raises UnreadableCheckpoint for damage, and for a file that is not what is expected of its name.
+    The digest is verified there, and what is left behind is read for its checksums: a file that is damaged anywhere is
+    not to be trusted. The future raises UnreadableCheckpoint for damage, and for a file that is not what is expected of
+    its name.
     """
     executor = ThreadPoolExecutor(1)
     return executor, executor.submit(_examine, checkpoint, plan, expected_sha256)
@@ -130,6 +131,9 @@ def _examine(checkpoint: Checkpoint, plan: Plan, expected: Mapping[str, str]) ->
                 f"{file}: has SHA-256 {found[file.name]}, expected {expected[file.name]}; it was changed since it was "
                 f"recorded; delete {file.parent} to have it made anew"
             )
+    if "digest" in checkpoint.metadata:
+        check_digest(checkpoint)
+        return found
     for name in sorted(plan.coverage.left_behind.keys() & checkpoint.tensors.keys()):
         checkpoint.checksum(name)
     return found

@@ -199,7 +199,7 @@ def test_without_a_network_one_sentence_tells_the_way_out(run: Callable[..., Ran
 def test_weights_that_were_not_published_are_refused_with_those_that_were(run: Callable[..., Ran]) -> None:
     ran = run("tf2pt", "--variant", "b1", "--weights", "ra")
     assert ran.exit_code == 4
-    assert "b1, which has base, aa, advprop, ns" in ran.err
+    assert "b1 (tensorflow), which has base, aa, advprop, ns" in ran.err
 
 
 def test_an_archive_is_a_checkpoint(run: Callable[..., Ran], lite0: Path, tmp_path: Path) -> None:

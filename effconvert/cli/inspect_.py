@@ -72,8 +72,9 @@ def _description_pairs(found: "Inspection") -> list[tuple[str, str]]:
     said = found.description
     if said is None:
         return []
+    taken = "" if said.taken == "weights" else f", {said.taken}"
     pairs = [
-        ("made from", f"{said.layout}: {said.weights or 'weights not named'}, {said.taken}"),
+        ("made from", f"{said.layout}: {said.weights or 'weights not named'}{taken}"),
         ("made by", f"effconvert {found.metadata['effconvert']}"),
         ("recipe", recipe_text(said.recipe.to_dict())),
     ]

@@ -61,13 +61,15 @@ def print_report(report: "Report", as_json: bool, quiet: bool) -> None:
     if quiet:
         return
     weights = f" ({report.weights})" if report.weights else ""
+    taken = "" if report.taken == "weights" else f", {report.taken}"
     under = f", under {report.root!r}" if report.root else ""
     left = [f"{count:,} {reason}" for reason, count in report.left_behind.items()]
     print_pairs(
         [
             ("source", f"{report.source}: {report.source_format}, layout {report.layout}{under}"),
+            *([("hash", report.named_hash)] if report.named_hash else []),
             ("variant", f"{report.variant}{weights}, {report.parameters:,} parameters"),
-            ("moved", f"{report.moved:,} tensors, {report.taken}"),
+            ("moved", f"{report.moved:,} tensors{taken}"),
             *[("left behind" if number == 0 else "", text) for number, text in enumerate(left)],
             ("facts", facts_text(report.facts)),
             ("recipe", recipe_text(report.recipe)),

@@ -14,13 +14,11 @@ from effconvert.errors import UnreadableCheckpoint
 from effconvert.formats.checkpoint import Array, Checkpoint, DataFile, TensorInfo, as_array, check_name
 from effconvert.formats.hdf5 import Group, find_signature, read_tree
 from effconvert.formats.hdf5_messages import Hdf5Error
+from effconvert.formats.keras_archive import CONFIG_RECORD, WEIGHTS_RECORD
 from effconvert.formats.keras_graph import Config, Normalization, find_normalization
 from effconvert.formats.keras_names import named_datasets
-from effconvert.formats.torch_zip import directory
 
-CONFIG_RECORD, WEIGHTS_RECORD = "config.json", "model.weights.h5"
 METADATA_ATTRIBUTE = "effconvert"
-_FIRST_RECORD = b"metadata.json"
 _LARGEST_TEXT = 32 << 20  # B7's config.json takes 1 MB
 _PIECE = 1 << 20
 _LOCAL_HEADER = 30
@@ -114,20 +112,6 @@ def is_hdf5(path: Path) -> bool:
         return find_signature(file) is not None
     finally:
         file.close()
-
-
-def is_keras_archive(path: Path) -> bool:
-    """Return whether the zip file at `path` is one of Keras, by the names of its records, or of the first."""
-    with path.open("rb") as file:
-        if file.read(_LOCAL_HEADER + len(_FIRST_RECORD))[_LOCAL_HEADER:] == _FIRST_RECORD:
-            return True
-    archive = DataFile(path)
-    try:
-        return {CONFIG_RECORD, WEIGHTS_RECORD} <= {info.filename for info in directory(archive)}
-    except _FAILURES:
-        return False
-    finally:
-        archive.close()
 
 
 def _text_record(archive: zipfile.ZipFile, name: str) -> str:

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 from effconvert.formats.checkpoint import BFLOAT16, Array, Late, TensorInfo
-from effconvert.formats.keras import CONFIG_RECORD, METADATA_ATTRIBUTE, WEIGHTS_RECORD
+from effconvert.formats.keras import METADATA_ATTRIBUTE
+from effconvert.formats.keras_archive import CONFIG_RECORD, WEIGHTS_RECORD
 from effconvert.formats.keras_config import KERAS, KERAS_IMAGENET, model_config
 from effconvert.formats.keras_graph import VARIABLES
 from effconvert.variants import find_variant

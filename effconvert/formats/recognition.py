@@ -6,14 +6,7 @@ from pathlib import Path
 
 from effconvert.errors import MissingPath, UnreadableCheckpoint, listing
 from effconvert.formats.checkpoint import Checkpoint
-from effconvert.formats.keras import KerasCheckpoint, is_hdf5, is_keras_archive
-from effconvert.formats.leveldb_table import MAGIC
-from effconvert.formats.mindspore import MindSporeCheckpoint, is_mindspore
 from effconvert.formats.safetensors import SafetensorsCheckpoint, is_safetensors
-from effconvert.formats.sharded import ShardedCheckpoint
-from effconvert.formats.tensorflow import TensorFlowCheckpoint
-from effconvert.formats.torch import TorchCheckpoint
-from effconvert.formats.torch_legacy import is_legacy, is_old_tar
 
 _SHARD = re.compile(r"(.+)\.data-\d{5}-of-\d{5}")
 # The weights in a folder of Hugging Face, in the order in which transformers looks for them.
@@ -23,6 +16,8 @@ _IN_FOLDER = (
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
 )
+_TABLE_END = bytes.fromhex("57fb808b247547db")  # of a TensorFlow index: its magic number
+_ZIP = b"PK\x03\x04"
 _OLD_TAR = "a tar file of PyTorch before 0.2; load it in torch and torch.save it again"
 
 
@@ -44,12 +39,12 @@ def open_checkpoint(path: str | Path, key: bytes | None = None) -> Checkpoint:
 def _open(path: Path, key: bytes | None) -> Checkpoint:
     if path.is_dir():
         named = next((path / name for name in _IN_FOLDER if (path / name).is_file()), None)
-        return _open_file(named, key) if named else TensorFlowCheckpoint(_index_in(path))
+        return _open_file(named, key) if named else _open_tensorflow(_index_in(path))
     if not path.exists():
         index = path.with_name(path.name + ".index")
         if not index.exists():
             raise MissingPath(f"{path}: no such file or directory")
-        return TensorFlowCheckpoint(index)
+        return _open_tensorflow(index)
     if not path.is_file():
         raise UnreadableCheckpoint(f"{path}: neither a file nor a folder")
     return _open_file(path, key)
@@ -59,38 +54,62 @@ def _open_file(path: Path, key: bytes | None) -> Checkpoint:
     with path.open("rb") as file:
         start = file.read(512)
         size = file.seek(0, 2)
-        file.seek(max(0, size - len(MAGIC)))
+        file.seek(max(0, size - len(_TABLE_END)))
         end = file.read()
-    if end == MAGIC:
-        return TensorFlowCheckpoint(path)
+    if end == _TABLE_END:
+        return _open_tensorflow(path)
     if is_safetensors(start[:16], size):
         return SafetensorsCheckpoint(path)
-    if start.startswith(b"PK\x03\x04") and is_keras_archive(path):
+    return _open_torch(path, start) or _open_other(path, start, key) or _open_companion(path, size)
+
+
+# A format is imported where a file may be of it: each takes some milliseconds, which a short command would feel.
+
+
+def _open_tensorflow(index: Path, shown: Path | None = None) -> Checkpoint:
+    from effconvert.formats.tensorflow import TensorFlowCheckpoint
+
+    return TensorFlowCheckpoint(index, shown=shown)
+
+
+def _open_torch(path: Path, start: bytes) -> Checkpoint | None:
+    """Open a file of torch.save, or a zip file of Keras; None for one that begins like neither."""
+    from effconvert.formats.keras_archive import is_keras_archive
+    from effconvert.formats.torch import TorchCheckpoint
+    from effconvert.formats.torch_legacy import is_legacy, is_old_tar
+
+    if start.startswith(_ZIP) and is_keras_archive(path):
+        from effconvert.formats.keras import KerasCheckpoint
+
         return KerasCheckpoint(path)
-    if start.startswith(b"PK\x03\x04") or is_legacy(start):
-        return TorchCheckpoint(path)
     if is_old_tar(start):
         raise UnreadableCheckpoint(f"{path}: {_OLD_TAR}")
+    return TorchCheckpoint(path) if start.startswith(_ZIP) or is_legacy(start) else None
+
+
+def _open_other(path: Path, start: bytes, key: bytes | None) -> Checkpoint | None:
+    from effconvert.formats.keras import KerasCheckpoint, is_hdf5
+    from effconvert.formats.mindspore import MindSporeCheckpoint, is_mindspore
+    from effconvert.formats.sharded import ShardedCheckpoint
+
     if is_mindspore(start):
         return MindSporeCheckpoint(path, key)
     if start.lstrip()[:1] == b"{":
         return ShardedCheckpoint(path, _open_shard)
     if start.startswith(b"\x1f\x8b") or start[257:262] == b"ustar":
         return _open_archive(path)
-    if is_hdf5(path):
-        return KerasCheckpoint(path)
-    return _open_companion(path, size)
+    return KerasCheckpoint(path) if is_hdf5(path) else None
 
 
 def _open_shard(path: Path) -> Checkpoint:
     """Open one file of a sharded checkpoint; an index among its own shards must not be followed."""
     with path.open("rb") as file:
-        start = file.read(16)
+        start = file.read(512)
         size = file.seek(0, 2)
-    if is_safetensors(start, size):
+    if is_safetensors(start[:16], size):
         return SafetensorsCheckpoint(path)
-    if start.startswith(b"PK\x03\x04") or is_legacy(start):
-        return TorchCheckpoint(path)
+    if checkpoint := _open_torch(path, start):
+        return checkpoint
     raise UnreadableCheckpoint(f"{path}: a shard that is neither safetensors nor PyTorch's ({size:,} bytes)")
 
 
@@ -101,9 +120,9 @@ def _open_companion(path: Path, size: int) -> Checkpoint:
         index = path.with_name((shard[1] if shard else path.stem) + ".index")
         if not index.exists():
             raise UnreadableCheckpoint(f"{path}: its index {index.name} is not beside it")
-        return TensorFlowCheckpoint(index)
+        return _open_tensorflow(index)
     if path.name == "saved_model.pb" or path.name == "checkpoint":
-        return TensorFlowCheckpoint(_index_in(path.parent))
+        return _open_tensorflow(_index_in(path.parent))
     if path.suffix == ".index":
         raise UnreadableCheckpoint(f"{path}: a TensorFlow index that is damaged or cut off ({size:,} bytes)")
     raise UnreadableCheckpoint(
@@ -136,8 +155,8 @@ def _version_1(folder: Path) -> list[Path]:
     for path in sorted(folder.glob("*.ckpt*"))[:20]:
         if path.is_file():
             with path.open("rb") as file:
-                file.seek(max(0, path.stat().st_size - len(MAGIC)))
-                if file.read() == MAGIC:
+                file.seek(max(0, path.stat().st_size - len(_TABLE_END)))
+                if file.read() == _TABLE_END:
                     return [path]
     return []
 
@@ -160,7 +179,7 @@ def _open_archive(path: Path) -> Checkpoint:
     try:
         folder = Path(temporary.name) / path.name
         index = _index_in(extract(path, folder))
-        checkpoint = TensorFlowCheckpoint(index, shown=path / index.relative_to(folder))
+        checkpoint = _open_tensorflow(index, shown=path / index.relative_to(folder))
     except UnreadableCheckpoint as error:
         temporary.cleanup()
         raise UnreadableCheckpoint(str(error).replace(f"{temporary.name}/{path.name}", str(path))) from error

@@ -28,7 +28,7 @@ _LARGEST_PICKLE = 256 << 20
 _LARGEST_TEXT = 8 << 20
 _LARGEST_DIRECTORY = 4 << 20  # 10,000 storages take 1 MB; zipfile makes 15 bytes of each one
 # What zipfile and json let through on archives made to break them, such as UnicodeDecodeError and RecursionError.
-_FAILURES = (zipfile.BadZipFile, EOFError, OSError, KeyError, OverflowError, RuntimeError, ValueError, struct.error)
+FAILURES = (zipfile.BadZipFile, EOFError, OSError, KeyError, OverflowError, RuntimeError, ValueError, struct.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def read_zip(file: DataFile) -> Stored:
         metadata = _parse_metadata(archive.text(METADATA_RECORD)) if METADATA_RECORD in archive else None
     except PickleError:
         raise
-    except _FAILURES as error:
+    except FAILURES as error:
         reason = f"not a file that torch.save wrote whole: {str(error)[:500]}"
         raise UnreadableCheckpoint(f"{file.path}: {reason}") from error
     return Stored("PyTorch zip", pickle.value, places, metadata)

@@ -12,7 +12,8 @@ import safetensors.numpy
 
 from effconvert.cache import fetch
 from effconvert.errors import LayoutMismatch, Unavailable, UnreadableCheckpoint
-from effconvert.hub import address, check_name_sha8, choose, name_sha8, published
+from effconvert.hashing import check_name_sha8, name_sha8
+from effconvert.hub import address, choose, published
 from effconvert.reference_tables import Published
 
 from .conftest import QUICK, Server, serve, status

@@ -8,7 +8,8 @@ import pytest
 
 from effconvert.catalogue import catalogue_rows, published_accuracy
 from effconvert.facts import Facts, changed
-from effconvert.hub import choose, name_sha8, published
+from effconvert.hashing import name_sha8
+from effconvert.hub import choose, published
 from effconvert.reference_tables import FRAMEWORKS, weights_table
 from effconvert.variants import VARIANTS, find_variant
 
