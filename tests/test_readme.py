@@ -3,19 +3,38 @@
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import torch
+from library_files import library_tensors, save
 from mirror import put_archive, serving
 from running import Ran
 
+import effconvert
+from effconvert.hub import choose
+
+OTHERS = [
+    ("mindspore", "mindvision", "b0", None),
+    ("mmpretrain", "mmpretrain", "b0", "aa"),
+    ("timm", "timm", "cc-b1-8e", None),
+]
+SUFFIXES = {"mindspore": ".ckpt", "mmpretrain": ".pth", "timm": ".pth"}
 README = (Path(__file__).parents[1] / "README.md").read_text()
 
 
 @pytest.fixture
 def published(b0: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Two trainings of B0 that can be downloaded."""
+    """What the README downloads. The published files are named after their hashes, which these cannot have."""
+    for module in ("effconvert.cache", "effconvert.hashing"):
+        monkeypatch.setattr(f"{module}.name_sha8", lambda name: None)
     site = tmp_path / "site"
+    for framework, layout, variant, weights in OTHERS:
+        file = site / urlsplit(choose(variant, weights, framework).url).path.lstrip("/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        source = save(tmp_path / "source.pth", library_tensors(layout, variant, classes=1000))
+        effconvert.convert(source, tmp_path / f"source{SUFFIXES[framework]}", to=layout, force=True)
+        (tmp_path / f"source{SUFFIXES[framework]}").replace(file)
     put_archive(site, "efficientnet/ckptsaug/efficientnet-b0.tar.gz", b0)
     put_archive(site, "efficientnet/noisystudent/noisy_student_efficientnet-b0.tar.gz", b0)
     with serving(site, monkeypatch):
@@ -29,12 +48,11 @@ def test_every_command_and_the_python_example_work_as_printed(
     monkeypatch.chdir(tmp_path)
     assert run("demo").exit_code == 0  # `make demo` stands before them
     commands = re.findall(r"^    effconvert ([^#\n]+)", README, re.MULTILINE)
-    assert len(commands) == 7
+    assert len(commands) == 16
     for command in commands:
         ran = run(*command.split())
         assert ran.exit_code == 0, f"{command}: {ran.err}"
-    assert {"b0.safetensors", "b0-ns.safetensors", "own.safetensors", "own-tensorflow"} <= {
-        entry.name for entry in tmp_path.iterdir()
-    }
+    written = {"b0.safetensors", "b0-ns.safetensors", "b0-aa.safetensors", "cc-b1-8e.safetensors", "own-tensorflow"}
+    assert written <= {entry.name for entry in tmp_path.iterdir()}
     (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     exec(compile(example, "README.md", "exec"), {"images": torch.zeros(1, 3, 224, 224)})
