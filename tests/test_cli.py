@@ -16,7 +16,21 @@ from running import Ran
 import effconvert
 from effconvert.variants import VARIANTS
 
-COMMANDS = ("tf2pt", "pt2tf", "inspect", "list", "demo")
+COMMANDS = (
+    "convert",
+    "tf2pt",
+    "ms2pt",
+    "mm2pt",
+    "timm2pt",
+    "pt2tf",
+    "pt2ms",
+    "pt2mm",
+    "pt2timm",
+    "diff",
+    "inspect",
+    "list",
+    "demo",
+)
 
 
 @pytest.fixture
@@ -52,7 +66,7 @@ def test_an_unknown_command_or_option_is_a_usage_error(run: Callable[..., Ran]) 
     assert run("inspect", "--colour").exit_code == 2
 
 
-@pytest.mark.parametrize("arguments", ["--help", "tf2pt --help", "list --json", "inspect FILE", "tf2pt --checkpoint CHECKPOINT --out OUT --quiet", "pt2tf FILE --out BACK --quiet"])  # fmt: skip
+@pytest.mark.parametrize("arguments", ["--help", "tf2pt --help", "list --json", "inspect FILE", "tf2pt --checkpoint CHECKPOINT --out OUT --quiet", "pt2tf FILE --out BACK --quiet", "convert FILE --to timm --out OUT --quiet", "diff FILE FILE"])  # fmt: skip
 def test_commands_that_run_no_network_do_not_import_torch(
     lite0: Path, converted: Path, tmp_path: Path, arguments: str
 ) -> None:
@@ -194,6 +208,18 @@ def test_without_a_network_one_sentence_tells_the_way_out(run: Callable[..., Ran
     assert "efficientnet-lite0.tar.gz" in ran.err
     assert "--checkpoint" in ran.err
     assert len(ran.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ["ms2pt", "mm2pt", "timm2pt"])
+def test_every_library_is_asked_at_its_own_address(run: Callable[..., Ran], tmp_path: Path, command: str) -> None:
+    ran = run(command, "--variant", "b0", "--out", tmp_path / "x.safetensors")
+    assert ran.exit_code == 9
+    words = {
+        "ms2pt": "efficientnet_b0_1_1_224_0.2.ckpt",
+        "mm2pt": "efficientnet-b0_3rdparty_8xb32-aa_in1k",
+        "timm2pt": "tf_efficientnet_b0_aa-827b6e33.pth",
+    }
+    assert words[command] in ran.err
 
 
 def test_weights_that_were_not_published_are_refused_with_those_that_were(run: Callable[..., Ran]) -> None:
