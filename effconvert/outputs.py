@@ -97,9 +97,7 @@ def _write_container(
     getattr(import_module(f"effconvert.formats.{module}"), writer)(file, plan.infos, transfer, metadata, late)
 
 
-def _write_bundle(
-    output: Path, force: bool, plan: Plan, transfer: Transfer, hashes: "Future[dict[str, str]]"
-) -> None:
+def _write_bundle(output: Path, force: bool, plan: Plan, transfer: Transfer, hashes: "Future[dict[str, str]]") -> None:
     from effconvert.formats.tensorflow import write_bundle
 
     with new_folder(output, force) as folder:

@@ -33,7 +33,9 @@ def canonical_values(variant: str, classes: int, head_conv: bool = True, seed: i
     }
 
 
-def library_tensors(layout: str, variant: str = "b0", *, bare: bool = False, seed: int = 0, **changes: object) -> Tensors:
+def library_tensors(
+    layout: str, variant: str = "b0", *, bare: bool = False, seed: int = 0, **changes: object
+) -> Tensors:
     """What a file of the library holds, in its order, the filled tensors included; `changes` are of facts."""
     facts = facts_of(layout, variant, **{"classes": 2, **changes})
     compiled = compile_layout(find_layout(layout), VARIANTS[variant], facts, bare=bare)

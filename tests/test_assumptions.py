@@ -25,7 +25,10 @@ def timm(tmp_path: Path) -> Path:
 def test_a_timm_file_that_says_nothing_is_ambiguous(timm: Path) -> None:
     report, words = taken(timm)
     assert (report.facts["padding"], report.facts["bn_eps"]) == ("tf-same", 1e-3)
-    assert "tf_efficientnet_b0 (bn_eps=0.001, padding=tf-same), or efficientnet_b0 (bn_eps=1e-05, padding=symmetric)" in words
+    assert (
+        "tf_efficientnet_b0 (bn_eps=0.001, padding=tf-same), or efficientnet_b0 (bn_eps=1e-05, padding=symmetric)"
+        in words
+    )
     assert "--facts bn_eps=1e-05 --facts padding=symmetric says otherwise" in words
 
 

@@ -63,7 +63,9 @@ def test_moves_are_one_to_one_and_the_inverse_undoes_them(layout: str, variant: 
     assert all(m.source == m.target and m.source_shape == m.target_shape and not m.steps for m in there_and_back)
 
 
-@pytest.mark.parametrize(("layout", "variant"), [case for case in ALL if case[1] in ("b0", "b1", "lite0", "cc-b0-4e", "edgetpu-s")])
+@pytest.mark.parametrize(
+    ("layout", "variant"), [case for case in ALL if case[1] in ("b0", "b1", "lite0", "cc-b0-4e", "edgetpu-s")]
+)
 def test_every_value_comes_back_bit_for_bit(layout: str, variant: str) -> None:
     moves = compile_moves(find_layout(layout), VARIANTS[variant])
     back = {move.target: move for move in invert(moves)}

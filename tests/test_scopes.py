@@ -27,7 +27,9 @@ def converted(source: Path, **options: object) -> tuple[Report, int]:
     output = source.with_name("out.safetensors")
     report = effconvert.convert(source, output, force=True, **options)  # type: ignore[arg-type]
     found = read_all(output)["stem.conv.weight"]
-    seeds = [seed for seed in (0, 1, 2) if np.array_equal(canonical_values("b0", 2, True, seed)["stem.conv.weight"], found)]
+    seeds = [
+        seed for seed in (0, 1, 2) if np.array_equal(canonical_values("b0", 2, True, seed)["stem.conv.weight"], found)
+    ]
     assert len(seeds) == 1
     return report, seeds[0]
 

@@ -84,7 +84,9 @@ def test_a_variance_that_would_not_stay_positive_is_not_folded(tmp_path: Path) -
     tensors = library_tensors("mindcv")
     tensors["features.4.1.block.4.moving_variance"][3] = 5e-4
     source = save(tmp_path / "x.pth", tensors)
-    with pytest.raises(LayoutMismatch, match="features.4.1.block.4.moving_variance .*would make its smallest variance -0.00049"):
+    with pytest.raises(
+        LayoutMismatch, match="features.4.1.block.4.moving_variance .*would make its smallest variance -0.00049"
+    ):
         effconvert.convert(source, tmp_path / "y.pth", to="keras", fold_eps=True)
     assert not (tmp_path / "y.pth").exists()
 
@@ -135,7 +137,10 @@ def test_allow_inexact_changes_nothing_where_the_facts_are_held(tensorflow: Path
     ("facts", "code"),
     [
         ({}, 'timm.create_model("tf_efficientnet_b0", num_classes=2, checkpoint_path='),
-        ({"padding": "symmetric", "bn_eps": 1e-5}, 'timm.create_model("efficientnet_b0", num_classes=2, checkpoint_path='),
+        (
+            {"padding": "symmetric", "bn_eps": 1e-5},
+            'timm.create_model("efficientnet_b0", num_classes=2, checkpoint_path=',
+        ),
         ({"bn_eps": 1e-5}, '"efficientnet_b0", num_classes=2, bn_eps=1e-05, pad_type="same"'),
         ({"padding": "symmetric", "bn_eps": 1e-3}, '"efficientnet_b0", num_classes=2, bn_eps=0.001, checkpoint_path='),
     ],

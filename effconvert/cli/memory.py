@@ -9,8 +9,9 @@ _LARGE = 16 << 20
 def return_large_buffers() -> None:
     """Have glibc give buffers over 16 MB back to the system when they are freed, instead of keeping some for later.
 
-    Left to itself it raises its threshold to the largest buffer freed, up to 32 MB: 70 MB more at the peak of L2. Smaller
-    ones are kept, or every tensor's pages would be asked of the system anew. Other C libraries are left as they are.
+    Left to itself it raises its threshold to the largest buffer freed, up to 32 MB: 70 MB more at the peak of L2.
+    Smaller ones are kept, or every tensor's pages would be asked of the system anew. Other C libraries are left as
+    they are.
     """
     try:
         library = ctypes.CDLL(None)

@@ -1,6 +1,5 @@
 """The real mindvision and MindCV load what is written for them, strictly, and compute the same numbers."""
 
-
 import mindspore
 import pytest
 import torch
