@@ -84,14 +84,15 @@ def compare(
     variant: str | None = None,
     facts: Mapping[str, Any] | None = None,
     raw: bool = False,
+    key: bytes | None = None,
 ) -> Difference:
     """Return how the checkpoints at `first` and `second` differ.
 
-    variant, facts: as in `effconvert.convert`, for both. raw: compare the raw weights of files that hold averages too.
+    variant, facts, key: as in `effconvert.convert`, for both. raw: compare raw weights where a file holds averages too.
     Values are compared exactly, after widening to float64. Raises MissingPath, UnreadableCheckpoint for a file that is
     damaged, LayoutMismatch for one whose tensors are of no known layout, missing or unknown.
     """
-    with open_checkpoint(first) as one, open_checkpoint(second) as other:
+    with open_checkpoint(first, key) as one, open_checkpoint(second, key) as other:
         a, b = (identify(checkpoint, variant, facts) for checkpoint in (one, other))
         moves_a, side_a = _canonical(one, a, raw)
         moves_b, side_b = _canonical(other, b, raw)

@@ -49,9 +49,9 @@ class Inspection:
         return {**vars(self), "tensors": tensors, "description": described}
 
 
-def inspect(path: str | Path) -> Inspection:
-    """Return what the checkpoint at `path` holds. Raises MissingPath or UnreadableCheckpoint."""
-    with open_checkpoint(path) as checkpoint:
+def inspect(path: str | Path, key: bytes | None = None) -> Inspection:
+    """Return what the checkpoint at `path` holds, decrypted with `key`. Raises MissingPath or UnreadableCheckpoint."""
+    with open_checkpoint(path, key) as checkpoint:
         try:
             identity, note = identify(checkpoint), ""
         except LayoutMismatch as error:

@@ -98,6 +98,20 @@ def test_a_name_that_promises_another_hash_is_told(run: Callable[..., Ran], tmp_
     assert "its name says 8d939117: it was changed, damaged or renamed" in ran.out
 
 
+GOLDEN = Path(__file__).parent / "golden" / "mindspore" / "ms2.10.0"
+
+
+@pytest.mark.parametrize("cipher", ["gcm", "cbc", "sm4"])
+def test_an_encrypted_file_asks_for_its_key(run: Callable[..., Ran], cipher: str) -> None:
+    refused = run("inspect", GOLDEN / f"enc_{cipher}.ckpt")
+    assert refused.exit_code == 3
+    assert "--key" in refused.err
+    assert run("inspect", GOLDEN / f"enc_{cipher}.ckpt", "--key", "9876543210abcdef").exit_code == 3
+    opened = run("inspect", GOLDEN / f"enc_{cipher}.ckpt", "--key", "0123456789abcdef")
+    assert opened.exit_code == 0
+    assert run("inspect", GOLDEN / "plain.ckpt").out.split("tensors")[1:] == opened.out.split("tensors")[1:]
+
+
 def test_diff_of_equal_weights_in_two_formats_is_0(run: Callable[..., Ran], b0_file: Path, tmp_path: Path) -> None:
     effconvert.convert(b0_file, tmp_path / "x.weights.h5", to="keras")
     ran = run("diff", b0_file, tmp_path / "x.weights.h5")

@@ -7,7 +7,15 @@ from typing import Any, TypeVar
 
 import click
 
-from effconvert.cli.options import PATH, facts_option, force_option, given_facts, json_option, quiet_option
+from effconvert.cli.options import (
+    PATH,
+    facts_option,
+    force_option,
+    given_facts,
+    json_option,
+    key_option,
+    quiet_option,
+)
 from effconvert.cli.output import print_report, progress_bars
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -16,7 +24,7 @@ _SOURCE = (
     click.option("--raw", is_flag=True, help="Take the raw weights instead of their averages."),
     click.option("--root", metavar="PREFIX", help="Of a file that holds several networks: what stands before the one."),
     facts_option,
-    click.option("--key", help="Of an encrypted MindSpore checkpoint."),
+    key_option,
     click.option("--dtype", type=click.Choice(["float32", "float16", "bfloat16"]), help="Default: the source's."),
     click.option("--drop-background-class", is_flag=True, help="Leave out class 0 of a classifier of 1001."),
 )

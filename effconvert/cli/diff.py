@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from effconvert.cli.options import facts_option, given_facts, json_option, path_argument, quiet_option
+from effconvert.cli.options import facts_option, given_facts, json_option, key_option, path_argument, quiet_option
 from effconvert.cli.output import print_json, printable
 from effconvert.errors import NumericMismatch
 
@@ -22,10 +22,18 @@ _SHOWN = 10
 @click.option("--raw", is_flag=True, help="Compare the raw weights of files that hold averages too.")
 @click.option("--variant", help="Where the tensors leave it open.")
 @facts_option
+@key_option
 @json_option
 @quiet_option
 def command(
-    a: Path, b: Path, raw: bool, variant: str | None, assignments: tuple[str, ...], as_json: bool, quiet: bool
+    a: Path,
+    b: Path,
+    raw: bool,
+    variant: str | None,
+    assignments: tuple[str, ...],
+    key: str | None,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """Compare two files of any formats and layouts, tensor by tensor.
 
@@ -36,7 +44,8 @@ def command(
     """
     from effconvert.difference import compare
 
-    found = compare(a, b, variant=variant, facts=given_facts(assignments), raw=raw)
+    facts = given_facts(assignments)
+    found = compare(a, b, variant=variant, facts=facts, raw=raw, key=key.encode() if key else None)
     if as_json:
         print_json(found.to_dict())
     elif not quiet:

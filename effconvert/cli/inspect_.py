@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from effconvert.cli.options import json_option, path_argument
+from effconvert.cli.options import json_option, key_option, path_argument
 from effconvert.cli.output import facts_text, print_json, print_pairs, recipe_text, size_text
 
 if TYPE_CHECKING:
@@ -18,17 +18,19 @@ _SHOWN = 8
 @click.command("inspect")
 @path_argument("path")
 @click.option("--tensors", is_flag=True, help="List every tensor, not only the first.")
+@key_option
 @json_option
-def command(path: Path, tensors: bool, as_json: bool) -> None:
+def command(path: Path, tensors: bool, key: str | None, as_json: bool) -> None:
     """Show what a checkpoint holds: format, layout, variant, sets of weights, tensors.
 
-    PATH is a file, a folder, a TensorFlow prefix, a SavedModel or a .tar.gz of one. Its data is not read.
+    PATH is a file, a folder, a TensorFlow prefix, a SavedModel or a .tar.gz of one, of any framework. Its data is not
+    read.
 
     Example: effconvert inspect b0.safetensors
     """
     from effconvert.inspection import inspect
 
-    found = inspect(path)
+    found = inspect(path, key.encode() if key else None)
     if as_json:
         print_json(found.to_dict())
     else:
@@ -57,7 +59,10 @@ def _identity_pairs(found: "Inspection") -> list[tuple[str, str]]:
         root = f", under {found.root}" if found.root else ""
         pairs.append(("layout", f"{found.layout}{root}{wrong}"))
         pairs.append(("variant", f"{found.variant}, {found.parameters:,} parameters"))
-        sets = [f"{held['tensors']:,} {name} ({size_text(held['nbytes'])})" for name, held in found.sets.items()]
+        sets = [
+            f"{held['tensors']:,} {'tensors' if name == 'weights' else name} ({size_text(held['nbytes'])})"
+            for name, held in found.sets.items()
+        ]
         pairs.append(("weights", ", ".join(sets)))
         if found.facts:
             pairs.append(("facts", facts_text(found.facts)))

@@ -23,6 +23,7 @@ PATH = _Path(path_type=Path)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 quiet_option = click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
+key_option = click.option("--key", help="Of an encrypted MindSpore checkpoint.")
 force_option = click.option("--force", is_flag=True, help="Replace an output that exists.")
 
 facts_option = click.option(
