@@ -10,6 +10,11 @@ from effconvert.formats.checkpoint import Checkpoint
 from effconvert.validate.recipes import Recipe, recipe_for
 from effconvert.variants import Variant
 
+_POSITIONAL = (
+    "ambiguous: the file does not name its layers (Keras before 3.6 writes .weights.h5 so); they are taken in the order "
+    "in which keras.applications builds them"
+)
+
 
 @dataclass(frozen=True)
 class Companion:
@@ -28,7 +33,8 @@ def companion(checkpoint: Checkpoint, layout: str, variant: Variant, facts: Fact
     if layout == "huggingface":
         return _huggingface(checkpoint, variant, facts)
     if layout.startswith("keras"):
-        return _keras(checkpoint, variant)
+        found = _keras(checkpoint, variant)
+        return replace(found, cautions=(*found.cautions, _POSITIONAL)) if layout == "keras-positional" else found
     return Companion()
 
 

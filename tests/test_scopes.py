@@ -161,3 +161,11 @@ def test_a_classifier_of_the_wrong_shape_is_refused_and_not_taken_for_another_pa
 def test_raw_is_refused_where_there_is_one_set(tmp_path: Path, raw: dict[str, np.ndarray]) -> None:
     with pytest.raises(LayoutMismatch, match="holds one set of weights; --raw is for files that hold averages too"):
         converted(save(tmp_path / "x.pth", raw), raw=True)
+
+
+def test_the_raw_twins_that_mmcvs_averaging_keeps_are_left_behind(tmp_path: Path) -> None:
+    tensors = library_tensors("mmpretrain", seed=2)
+    twins = {"ema_" + name.replace(".", "_"): tensor for name, tensor in tensors.items() if name.endswith("weight")}
+    report, seed = converted(save(tmp_path / "epoch_100.pth", {"meta": {}, "state_dict": tensors | twins}))
+    assert seed == 2
+    assert report.left_behind["raw weights; mmcv's EMAHook saves the averages as the weights"] == len(twins)
