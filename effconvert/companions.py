@@ -11,8 +11,8 @@ from effconvert.validate.recipes import Recipe, recipe_for
 from effconvert.variants import Variant
 
 _POSITIONAL = (
-    "ambiguous: the file does not name its layers (Keras before 3.6 writes .weights.h5 so); they are taken in the order "
-    "in which keras.applications builds them"
+    "ambiguous: the file does not name its layers, as .weights.h5 of Keras before 3.6 do not; they are taken in the "
+    "order in which keras.applications builds them"
 )
 
 
