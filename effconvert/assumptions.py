@@ -1,13 +1,12 @@
 """Which of a library's networks a file is for, when names and shapes leave it open: said, hinted at, or assumed."""
 
-import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 from effconvert.facts import Facts, changed
 from effconvert.formats.checkpoint import Checkpoint
+from effconvert.hints import named_in, recorded_epsilon, recorded_names
 from effconvert.map_language import ANY, Build, Layout
 from effconvert.variants import Variant
 
@@ -19,11 +18,16 @@ _NOT_COMPUTED = (*_IN_THE_SHAPES, "normalization")
 
 @dataclass(frozen=True)
 class Assumption:
-    """Facts that the file does not record, what speaks for them in words, and whether anything does."""
+    """Facts of the network that a file is for.
+
+    words: what speaks for them, or what would tell. assumed: the names of those that nothing but a guess speaks for.
+    network: how the library calls the network, "" where it has no name.
+    """
 
     facts: Facts
     words: str = ""
-    certain: bool = True
+    assumed: frozenset[str] = frozenset()
+    network: str = ""
 
 
 def assume(
@@ -32,48 +36,81 @@ def assume(
     """Return the facts of the network that `checkpoint` is for; `plain` are the layout's usual ones.
 
     Among the layout's networks of the same names and shapes the one is taken that agrees with the `given` facts, that
-    a text in the file or its name calls by its name, or else the first, and then the words say what would tell.
+    a text in the file calls by its name, or that the file's own name does, or else the first. A file's name proves
+    little: what differs from the other networks is then still an assumption.
     """
     builds = [build for build in _usual(layout, variant) if not build.facts or build.facts.keys() - set(_NOT_COMPUTED)]
+    found = _chosen(checkpoint, layout, variant, plain, builds, given) if len(builds) > 1 else Assumption(plain)
+    for epsilon in recorded_epsilon(checkpoint):
+        found = replace(found, facts=replace(found.facts, bn_eps=epsilon), assumed=found.assumed - {"bn_eps"})
+    return found
+
+
+def _chosen(
+    checkpoint: Checkpoint,
+    layout: Layout,
+    variant: Variant,
+    plain: Facts,
+    builds: list[Build],
+    given: Mapping[str, Any],
+) -> Assumption:
+    differing = frozenset(name for build in builds for name in build.facts)
+    named = {build_name(layout, variant, build): build for build in builds if build.names}
+
+    def taken(build: Build, words: str, assumed: frozenset[str] = frozenset()) -> Assumption:
+        name = build_name(layout, variant, build)
+        return Assumption(_facts(plain, build), words.replace("NAME", name), assumed, name if build.names else "")
+
+    said = {name: getattr(changed(plain, given), name) for name in given if name in differing}
+    if said:
+        fitting = [b for b in builds if all(getattr(_facts(plain, b), n) == value for n, value in said.items())]
+        if len(fitting) == 1:
+            return taken(fitting[0], "taken for NAME, as the given facts say")
+        others = _alternatives(layout, variant, plain, fitting or builds)
+        return taken((fitting or builds)[0], f"ambiguous: {others}", differing - said.keys())
+    recorded = recorded_names(checkpoint)
+    found = {named[name].code: (key, named[name]) for key, name in recorded.items() if name in named}
+    if len(found) == 1:
+        ((key, build),) = found.values()
+        return taken(build, f"taken for NAME, as its {key.rpartition('/')[2]} says")
+    strangers = [
+        f"its {key.rpartition('/')[2]} says {name!r}, which decides nothing: " for key, name in recorded.items()
+    ]
+    hint = named_in(checkpoint.path, named)
+    if hint and not strangers:
+        return taken(named[hint], "taken for NAME, as its name says", differing)
+    words = "".join(strangers) or "the file does not say for which network it is: "
+    return taken(builds[0], f"ambiguous: {words}{_alternatives(layout, variant, plain, builds)}", differing)
+
+
+def _alternatives(layout: Layout, variant: Variant, plain: Facts, builds: list[Build]) -> str:
+    """Say what a file may be for, and which options decide."""
+    shown = [_in_words(layout, variant, plain, build, builds) for build in builds]
     if len(builds) < 2:
-        return Assumption(plain)
-    differing = sorted({name for build in builds for name in build.facts})
-    if given.keys() & set(differing):
-        wanted = {name: getattr(changed(plain, given), name) for name in given if name in differing}
-        fitting = [b for b in builds if all(getattr(_facts(plain, b), n) == value for n, value in wanted.items())]
-        return Assumption(_facts(plain, (fitting or builds)[0]))
-    hint = _hint(checkpoint, layout, variant, builds)
-    if hint:
-        build, where = hint
-        return Assumption(_facts(plain, build), f"taken for {build_name(layout, variant, build)}, as {where} says")
-    others = "; ".join(_in_words(layout, variant, plain, build, builds) for build in builds[1:])
-    first = _in_words(layout, variant, plain, builds[0], builds)
-    options = " ".join(
-        f"--facts {name}={getattr(_facts(plain, builds[1]), name)}"
-        for name in differing
-        if getattr(_facts(plain, builds[1]), name) != getattr(_facts(plain, builds[0]), name)
-    )
-    words = f"ambiguous: the file does not say for which network it is: {first}, or {others}; the first is assumed"
-    return Assumption(_facts(plain, builds[0]), f"{words} ({options} says otherwise)", certain=False)
+        return f"{shown[0]}, of which the facts that are not given are assumed"
+    first, other = (_facts(plain, build) for build in builds[:2])
+    options = " ".join(f"--facts {name}={getattr(other, name)}" for name in differing_facts(first, other))
+    return f"{shown[0]}, or {'; '.join(shown[1:])}; the first is assumed ({options} says otherwise)"
 
 
 def fitting_build(layout: Layout, variant: Variant, plain: Facts, facts: Facts) -> tuple[Build | None, list[str]]:
-    """Return the first of the layout's networks that has `facts`, or None and what stands against each of them.
+    """Return the first of the layout's networks that has `facts`, or None and what stands against the nearest of them.
 
     `plain` are the layout's usual facts.
     """
-    problems = []
+    problems: list[list[str]] = [["its network has another head"]]
     for build in _builds(layout, variant):
         if any(getattr(facts, name) != build.facts.get(name, getattr(facts, name)) for name in _IN_THE_SHAPES):
             continue  # made for another head
         if not facts.head_conv and "head_conv" not in build.facts:
-            problems.append("head_conv is False, its network has the head's convolution")
+            problems.append(["head_conv is False, its network has the head's convolution"])
             continue
-        differences = list(_differences(plain, build, facts))
+        differences: list[str] = list(_differences(plain, build, facts))
         if not differences:
             return build, []
-        problems.append(", ".join(differences))
-    return None, list(dict.fromkeys(problems))
+        problems.append(differences)
+    nearest: list[str] = min(problems[1:] or problems, key=len)
+    return None, [", ".join(nearest)]
 
 
 def nearest_facts(layout: Layout, variant: Variant, plain: Facts, facts: Facts) -> Facts:
@@ -126,26 +163,3 @@ def _in_words(layout: Layout, variant: Variant, plain: Facts, build: Build, buil
     names = sorted({name for other in builds for name in other.facts})
     facts = ", ".join(f"{name}={getattr(_facts(plain, build), name)}" for name in names)
     return f"{build_name(layout, variant, build)} ({facts})"
-
-
-def _hint(checkpoint: Checkpoint, layout: Layout, variant: Variant, builds: list[Build]) -> tuple[Build, str] | None:
-    """Return the build that the file's texts, the config beside it, or its name call by its name."""
-    own = layout.variants[variant.name]
-    named = {name.replace("{variant}", own): build for build in builds for name in build.names}
-    for key, text in (*checkpoint.metadata.items(), *_config(checkpoint.path)):
-        if text in named:
-            return named[text], f"its {key.rpartition('/')[2]}"
-    shown = checkpoint.path.name.replace("-", "_")
-    found = [name for name in named if name in shown]
-    return (named[max(found, key=len)], "its name") if found else None
-
-
-def _config(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield what the config.json beside a file says of its architecture, as timm's repositories have it."""
-    try:
-        text = (path if path.is_dir() else path.parent).joinpath("config.json").read_text()
-        content = json.loads(text) if len(text) < 1 << 20 else {}
-    except (OSError, ValueError, RecursionError):
-        return
-    if isinstance(content, dict) and isinstance(content.get("architecture"), str):
-        yield "config.json", content["architecture"]

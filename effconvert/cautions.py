@@ -22,7 +22,7 @@ def cautions(
     """Return what a user should know of a conversion, in sentences."""
     return [
         *_set_cautions(identity, coverage, target, options),
-        *_assumption_cautions(identity, facts, target, options),
+        *_assumption_cautions(identity, coverage.taken, facts, target, options),
         *_rounding_cautions(checkpoint, coverage, target),
     ]
 
@@ -44,7 +44,7 @@ def _set_cautions(identity: Identity, coverage: Coverage, target: str, options: 
             yield "the weights are raw ones, and were written under the names of averages, as --names asked"
 
 
-def _assumption_cautions(identity: Identity, facts: Facts, target: str, options: Options) -> Iterator[str]:
+def _assumption_cautions(identity: Identity, taken: str, facts: Facts, target: str, options: Options) -> Iterator[str]:
     """Say what was assumed because neither the file nor the user says it."""
     layout, before = identity.layout, identity.description
     if layout is None and before is None:
@@ -54,7 +54,7 @@ def _assumption_cautions(identity: Identity, facts: Facts, target: str, options:
     yield from identity.companion.cautions
     if (layout is None or layout.name == TENSORFLOW) and options.weights is None:
         yield from _training_cautions(identity)
-    root = identity.reading.scope.root
+    root = identity.sets.roots.get(taken, "")
     expected = own_root(layout, identity.variant) if layout else ""
     if root != expected and before is None:
         yield f"the tensors stand under {root!r} instead of {expected!r}"
@@ -91,7 +91,7 @@ def _stride_cautions(identity: Identity, facts: Facts, target: str, options: Opt
 
 def _rounding_cautions(checkpoint: Checkpoint, coverage: Coverage, target: str) -> Iterator[str]:
     wide = sum(checkpoint.tensors[move.source].dtype == np.float64 for move in coverage.moves)
-    if target == TENSORFLOW and wide:
+    if wide and target in (TENSORFLOW, "mindvision", "mindcv", "keras"):
         yield f"{wide:,} tensors were rounded from float64 to float32, which is what the layout's network has"
 
 

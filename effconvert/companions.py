@@ -1,12 +1,15 @@
 """What stands beside the weights and tells more of their network: Hugging Face's config.json, Keras's normalization."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from effconvert.description import Description
 from effconvert.errors import LayoutMismatch, listing
 from effconvert.facts import Facts
 from effconvert.formats.checkpoint import Checkpoint
+from effconvert.hints import read_config
 from effconvert.validate.recipes import Recipe, recipe_for
 from effconvert.variants import Variant
 
@@ -25,28 +28,70 @@ class Companion:
     cautions: tuple[str, ...] = ()
 
 
-def companion(checkpoint: Checkpoint, layout: str, variant: Variant, facts: Facts) -> Companion:
+def companion(
+    checkpoint: Checkpoint, layout: str, variant: Variant, facts: Facts, description: Description | None
+) -> Companion:
     """Return what is said beside the weights in `checkpoint`; `facts` are what its tensors and its layout tell.
+
+    A file that describes itself is not asked again, but for what a user may have edited.
 
     Raises UnreadableCheckpoint for a companion that is damaged, LayoutMismatch for one that gainsays the tensors.
     """
     if layout == "huggingface":
-        return _huggingface(checkpoint, variant, facts)
+        return _huggingface(checkpoint, variant, facts, description)
+    if description:
+        return Companion()
+    if layout == "timm":
+        return _timm(checkpoint, variant)
     if layout.startswith("keras"):
         found = _keras(checkpoint, variant)
         return replace(found, cautions=(*found.cautions, _POSITIONAL)) if layout == "keras-positional" else found
     return Companion()
 
 
-def _huggingface(checkpoint: Checkpoint, variant: Variant, facts: Facts) -> Companion:
+def _huggingface(checkpoint: Checkpoint, variant: Variant, facts: Facts, description: Description | None) -> Companion:
     from effconvert.formats.huggingface import contradictions, read_config
 
     said = read_config(checkpoint.files[0].parent)
+    if said is None and description:
+        return Companion()
     if said is None:
         return Companion(cautions=("no config.json stands beside the file: bn_eps is taken to be that of the library",))
     if problems := contradictions(said, variant, facts):
         raise LayoutMismatch(listing(f"{checkpoint.path}: its companion is another network's:", problems))
-    return Companion({"bn_eps": said.facts.bn_eps, "activation": said.facts.activation}, said.recipe, said.cautions)
+    found = {"bn_eps": said.facts.bn_eps, "activation": said.facts.activation}
+    if description is None:
+        return Companion(found, said.recipe, said.cautions)
+    edited = {name: value for name, value in found.items() if value != getattr(description.facts, name)}
+    words = ", ".join(f"{name} is {value} in config.json" for name, value in edited.items())
+    return Companion(
+        edited, cautions=(f"{words}, which was edited after the conversion and is taken",) if edited else ()
+    )
+
+
+def _timm(checkpoint: Checkpoint, variant: Variant) -> Companion:
+    """Read the preprocessing in a config.json of timm's repositories: in units of pixels from 0 to 1."""
+    config = read_config(checkpoint.path)
+    said = config.get("pretrained_cfg")
+    if not isinstance(config.get("architecture"), str) or not isinstance(said, dict):
+        return Companion()
+    usual = recipe_for("timm", variant.name)
+    try:
+        size = int(said["input_size"][-1])
+        recipe = replace(
+            usual,
+            name="timm",
+            size=size,
+            shorter_side=math.floor(size / float(said["crop_pct"])),
+            resize={"bicubic": "pil-bicubic", "bilinear": "pil-bilinear"}[said["interpolation"]],
+            mean=_three(tuple(255 * float(value) for value in said["mean"])),
+            std=_three(tuple(255 * float(value) for value in said["std"])),
+        )
+    except (KeyError, IndexError, TypeError, ValueError, ArithmeticError, LayoutMismatch):
+        return Companion(
+            cautions=("the preprocessing in config.json is none that is known here; timm's usual is assumed",)
+        )
+    return Companion(recipe=recipe)
 
 
 def _keras(checkpoint: Checkpoint, variant: Variant) -> Companion:

@@ -15,7 +15,7 @@ from effconvert.hashing import check_name_sha8
 from effconvert.options import Options
 from effconvert.outputs import check_container, write
 from effconvert.plan import DTYPES, NAMES, Plan, make_plan
-from effconvert.targets import CANONICAL, code
+from effconvert.targets import CANONICAL, TENSORFLOW, code
 from effconvert.transfer import Progress, Transfer, start_examining
 
 
@@ -124,6 +124,8 @@ def _check_arguments(output: Path | None, to: str, dtype: str | None, names: str
         raise LayoutMismatch(f"dtype {dtype!r} is unknown; known are {', '.join(DTYPES)}")
     if names is not None and names not in NAMES:
         raise LayoutMismatch(f"names {names!r} are unknown; known are {', '.join(NAMES)}")
+    if names is not None and to != TENSORFLOW:
+        raise LayoutMismatch(f"names {names!r}: only {TENSORFLOW} names raw weights and averages apart")
     if output is None and to != CANONICAL:
         raise OutputProblem(f"{to}: give the folder to write")
     if output:
@@ -140,7 +142,7 @@ def _with_difference(checkpoint: Checkpoint, plan: Plan) -> Plan:
     difference = measured_difference(
         checkpoint, plan.to_canonical, target.variant, target.given_up, target.facts, target.eps_shift
     )
-    said = {"difference": difference, "weights_made_for": asdict(target.given_up)}
+    said = {"difference": difference, "network": asdict(target.facts)}
     options = {**plan.description.options, "inexact": said}
     return replace(plan, description=replace(plan.description, options=options))
 
@@ -163,7 +165,7 @@ def _report(
         taken=description.taken,
         moved=len(plan.coverage.moves),
         left_behind=dict(sorted(Counter(plan.coverage.left_behind.values()).items())),
-        facts=plan.facts.to_dict(),
+        facts=description.facts.to_dict(),
         recipe=description.recipe.to_dict(),
         options=description.options,
         source_sha256=source_sha256,
@@ -175,7 +177,7 @@ def _report(
         nbytes=sum(info.nbytes for info in plan.infos),
         strange=tuple(dict.fromkeys(transfer.strange)),
         cautions=plan.cautions,
-        root=plan.identity.reading.scope.root,
+        root=plan.identity.sets.roots.get(plan.coverage.taken, ""),
         named_hash=" ".join(_named_hashes(checkpoint, source_sha256)),
         network=code(plan.target, str(output), description.recipe.size),
         inexact=description.options.get("inexact", {}).get("difference"),

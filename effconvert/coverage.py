@@ -59,6 +59,12 @@ def _move_problems(checkpoint: Checkpoint, identity: Identity, moves: Sequence[M
 
 def _other_set(identity: Identity, taken: str) -> dict[str, str]:
     """Return the tensors of the set that is not taken, with the reason."""
-    reason = "raw weights; their averages are taken" if taken == AVERAGES else "averages; the raw weights are taken"
-    names = identity.sets.names.get(RAW if taken == AVERAGES else AVERAGES, {})
+    other = RAW if taken == AVERAGES else AVERAGES
+    names, root = identity.sets.names.get(other, {}), identity.sets.roots.get(other)
+    where = f" under {root!r}" if root != identity.sets.roots[taken] else ""
+    reason = (
+        f"raw weights{where}; their averages are taken"
+        if other == RAW
+        else f"averages{where}; the raw weights are taken"
+    )
     return {names[move.source]: reason for move in identity.moves if move.source in names}

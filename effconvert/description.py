@@ -41,6 +41,12 @@ class Description:
     map_sha256: str
     target: str = "canonical"
 
+    @property
+    def assumed(self) -> frozenset[str]:
+        """The names of the facts that were only assumed."""
+        names = self.options.get("assumed", ())
+        return frozenset(name for name in names if isinstance(name, str)) if isinstance(names, list) else frozenset()
+
     def to_metadata(self) -> dict[str, str]:
         """Return the description as texts. `format` is what other safetensors readers ask for."""
         plain = {

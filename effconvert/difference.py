@@ -17,6 +17,8 @@ from effconvert.identification import Identity, identify
 from effconvert.moves import Move
 from effconvert.transfer import check_digest
 
+_CLOSE = 2**-8  # of a tensor's largest value: a bfloat16 has eight bits
+
 
 @dataclass(frozen=True)
 class TensorDifference:
@@ -49,7 +51,8 @@ class Difference:
 
     equal: tensors with the same values, whatever their dtypes. differing: all others that both have, the worst first.
     only_in_first, only_in_second: what the other lacks or has in another shape. facts: {fact: its two values} in which
-    the networks differ; certain: whether none of these was assumed.
+    the networks differ; assumed: those among them that are guessed of one of the files. dtypes: how many tensors have
+    another dtype, whatever their values.
     """
 
     first: Side
@@ -59,13 +62,20 @@ class Difference:
     only_in_first: tuple[str, ...]
     only_in_second: tuple[str, ...]
     facts: dict[str, tuple[Any, Any]]
-    certain: bool
+    assumed: tuple[str, ...]
+    dtypes: int
 
     @property
     def same(self) -> bool:
         """Whether both hold the same network with the same weights."""
         missing = self.only_in_first or self.only_in_second
-        return self.equal > 0 and not self.differing and not missing and not (self.facts and self.certain)
+        return self.equal > 0 and not self.differing and not missing and not self.facts.keys() - set(self.assumed)
+
+    @property
+    def close(self) -> bool:
+        """Whether all that differs does so by no more than the rounding of half precision, and nothing is missing."""
+        missing = self.only_in_first or self.only_in_second
+        return not missing and all(tensor.relative <= _CLOSE for tensor in self.differing)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the difference as plain values, for JSON."""
@@ -74,7 +84,7 @@ class Difference:
             {**vars(tensor), "largest": _json(tensor.largest), "relative": _json(tensor.relative)}
             for tensor in self.differing
         ]
-        return {**vars(self), **sides, "differing": differing, "same": self.same}
+        return {**vars(self), **sides, "differing": differing, "same": self.same, "close": self.close}
 
 
 def compare(
@@ -98,16 +108,18 @@ def compare(
         moves_b, side_b = _canonical(other, b, raw)
         common = [name for name in moves_a if name in moves_b and _shape(moves_a[name]) == _shape(moves_b[name])]
         compared = [_difference(name, _read(one, moves_a[name]), _read(other, moves_b[name])) for name in common]
-    differing = [found for found in compared if found]
+    unequal = [found for found in compared if found]
+    differing = list(differing_facts(a.facts, b.facts))
     return Difference(
         first=side_a,
         second=side_b,
-        equal=len(compared) - len(differing),
-        differing=tuple(sorted(differing, key=lambda found: (-found.relative, found.name))),
+        equal=len(compared) - len(unequal),
+        differing=tuple(sorted(unequal, key=lambda found: (-found.relative, found.name))),
         only_in_first=tuple(name for name in moves_a if name not in common),
         only_in_second=tuple(name for name in moves_b if name not in common),
-        facts={name: (getattr(a.facts, name), getattr(b.facts, name)) for name in differing_facts(a.facts, b.facts)},
-        certain=a.certain and b.certain,
+        facts={name: (getattr(a.facts, name), getattr(b.facts, name)) for name in differing},
+        assumed=tuple(sorted((a.assumed | b.assumed) & set(differing))),
+        dtypes=sum(_dtype(one, moves_a[name]) != _dtype(other, moves_b[name]) for name in common),
     )
 
 
@@ -128,6 +140,10 @@ def _json(number: float) -> float | None:
 
 def _shape(move: Move) -> tuple[int, ...]:
     return move.target_shape
+
+
+def _dtype(checkpoint: Checkpoint, move: Move) -> Any:
+    return checkpoint.tensors[move.source].dtype
 
 
 def _read(checkpoint: Checkpoint, move: Move) -> Array:

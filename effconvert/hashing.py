@@ -30,7 +30,7 @@ def check_name_sha8(path: Path, sha256: str) -> str | None:
     if promised is None:
         return None
     if sha256.startswith(promised):
-        return f"its SHA-256 begins with {promised}, as its name says: it is the file that was published"
+        return f"its SHA-256 begins with {promised}, as its name says"
     if _LIKE_A_DATE.fullmatch(promised):
         return None
     return f"its SHA-256 begins with {sha256[:8]}, its name says {promised}: it was changed, damaged or renamed"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from effconvert.assumptions import assume
+from effconvert.assumptions import Assumption, assume
 from effconvert.companions import Companion, companion
 from effconvert.description import Description, read_description
 from effconvert.errors import LayoutMismatch
@@ -27,14 +27,15 @@ class Identity:
     """What a checkpoint is.
 
     reading: what the names and shapes tell. facts: of its network. assumption: in words, why those that no file
-    records are taken to be so, and certain, whether anything speaks for them. description: what the file says of
-    itself, companion: what stands beside its weights.
+    records are taken to be so. assumed: the names of those that are only guessed. network: how the library calls the
+    network. description: what the file says of itself, companion: what stands beside its weights.
     """
 
     reading: Reading
     facts: Facts
     assumption: str = ""
-    certain: bool = True
+    assumed: frozenset[str] = frozenset()
+    network: str = ""
     description: Description | None = None
     companion: Companion = field(default_factory=Companion)
 
@@ -78,6 +79,8 @@ def identify(
     Raises LayoutMismatch when no layout is near, or when the file is plainly another variant.
     """
     description = read_description(checkpoint.metadata, str(checkpoint.path))
+    if description and root is not None:
+        raise LayoutMismatch(f"{checkpoint.path}: holds one network, which was converted; --root is for several")
     found = _described(checkpoint, description) if description else _recognised(checkpoint, root)
     if found is None or found.explained < 0 or found.missing == len(found.moves):
         raise LayoutMismatch(f"{checkpoint.path}: {_unknown_names(checkpoint)}")
@@ -90,18 +93,24 @@ def _with_facts(
     checkpoint: Checkpoint, found: Reading, description: Description | None, given: Mapping[str, Any]
 ) -> Identity:
     """Return the identity with the facts that are recorded, said or assumed; the shapes are never gainsaid."""
-    facts, words, certain, beside = found.facts, "", True, Companion()
-    if found.layout and description is None:
-        assumption = assume(checkpoint, found.layout, found.variant, facts, given)
-        beside = companion(checkpoint, found.layout.name, found.variant, facts)
-        facts, words, certain = changed(assumption.facts, beside.facts), assumption.words, assumption.certain
+    assumption, beside = Assumption(found.facts), Companion()
+    if found.layout:
+        beside = companion(checkpoint, found.layout.name, found.variant, found.facts, description)
+    if description and description.assumed - given.keys():
+        still = description.assumed - given.keys()
+        words = f"{', '.join(sorted(still))} were assumed when the file was converted (--facts says otherwise)"
+        assumption = Assumption(found.facts, words, still)
+    elif description is None and found.layout:
+        assumption = assume(checkpoint, found.layout, found.variant, found.facts, given)
+    facts = changed(assumption.facts, beside.facts)
     result = changed(facts, given)
     if (result.classes, result.head_conv) != (found.facts.classes, found.facts.head_conv):
         raise LayoutMismatch(
             f"{checkpoint.path}: its tensors tell classes={facts.classes} and head_conv={facts.head_conv}; "
             "--facts cannot change them"
         )
-    return Identity(found, result, words, certain, description, beside)
+    assumed = assumption.assumed - beside.facts.keys()
+    return Identity(found, result, assumption.words, assumed, assumption.network, description, beside)
 
 
 def _described(checkpoint: Checkpoint, description: Description) -> Reading:

@@ -62,7 +62,7 @@ def inspect(path: str | Path, key: bytes | None = None) -> Inspection:
             files={file.name: file.stat().st_size for file in checkpoint.files},
             layout=identity.layout_name if identity else None,
             variant=identity.variant.name if identity else None,
-            root=identity.reading.scope.root if identity else "",
+            root=identity.sets.roots[identity.sets.preferred(identity.moves, want_raw=False)] if identity else "",
             note=note,
             assumption=identity.assumption if identity else "",
             missing=identity.reading.missing if identity else 0,

@@ -12,7 +12,7 @@ _FILL_KEYS = {"dtype", "value", "reason"}
 _FILL_DTYPES = ("int64", "int32", "float32")
 _BUILD_KEYS = {"facts", "variants", "names", "code"}
 _CAN_BE_ANY = ("bn_eps", "fused_stride")
-_CODE_PLACEHOLDERS = ("variant", "classes", "bn_eps", "size", "file", "state", "format")
+_CODE_PLACEHOLDERS = ("variant", "classes", "bn_eps", "size", "file", "state", "format", "top")
 
 
 def read_fill(name: str, value: Any, problems: list[str]) -> Fill | None:

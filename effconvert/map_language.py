@@ -71,8 +71,9 @@ class Layout:
 
     variants: canonical name -> the layout's own. refused: {variant that it cannot hold: reason}. kinds: {kind: {tensor:
     where it goes}}. average: how an averaged tensor is named after its raw one, "" where a layout has none. backbone:
-    the prefix that a file of the network without its classifier may lack; bare: it is then written without. write:
-    False for a layout that is only read. sha256: of the file.
+    the prefix that a file of the network without its classifier may lack; bare: it is then written without. suffixes:
+    of the files that the library loads. dtypes: that its networks take, all where empty. write: False for a layout
+    that is only read. sha256: of the file.
     """
 
     name: str
@@ -80,6 +81,8 @@ class Layout:
     separator: str
     average: str
     backbone: str
+    suffixes: tuple[str, ...]
+    dtypes: tuple[str, ...]
     bare: bool
     write: bool
     variants: Mapping[str, str]

@@ -15,6 +15,7 @@ _SCHEMA = 1
 _PARTS = ("stem", "block", "head")
 _TABLES = ("variants", "refused", "facts", "series", "network", "axes", "kinds", "layers", "ignore", "fill")
 _TEXTS = ("layout", "root", "separator", "average", "backbone")
+_LISTS = ("suffixes", "dtypes")
 _SWITCHES = {"write": True, "bare": False}
 _BLOCK_PLACEHOLDERS = ("index", "stage", "repeat", "group", "member", "letter")
 
@@ -28,12 +29,13 @@ class MapReader:
 
     def layout(self, sha256: str) -> Layout | None:
         """Return the layout, None where there are problems; `sha256` is the file's."""
-        known = ("schema", *_TEXTS, *_SWITCHES, *_TABLES, "builds")
+        known = ("schema", *_TEXTS, *_SWITCHES, *_TABLES, *_LISTS, "builds")
         for key in self.data.keys() - set(known):
             self.problems.append(f"{key}: unknown key; known are {', '.join(known)}")
         if self.data.get("schema") != _SCHEMA:
             self.problems.append(f"schema: is {self.data.get('schema')!r}, this version reads {_SCHEMA}")
         texts = {key: self._text(key) for key in _TEXTS}
+        lists = {key: self._texts(key) for key in _LISTS}
         switches = {key: self._switch(key, usual) for key, usual in _SWITCHES.items()}
         tables = {key: self._table(key) for key in _TABLES}
         if not texts["layout"]:
@@ -56,10 +58,28 @@ class MapReader:
         if self.problems:
             return None
         return Layout(
-            texts["layout"], texts["root"], texts["separator"], texts["average"], texts["backbone"], switches["bare"],
-            switches["write"], variants, refused, facts, variant_facts, series, network, kinds, layers, ignore,
-            {name: value for name, value in fill.items() if value}, builds, sha256,
-        )  # fmt: skip
+            name=texts["layout"],
+            root=texts["root"],
+            separator=texts["separator"],
+            average=texts["average"],
+            backbone=texts["backbone"],
+            suffixes=lists["suffixes"],
+            dtypes=lists["dtypes"],
+            bare=switches["bare"],
+            write=switches["write"],
+            variants=variants,
+            refused=refused,
+            facts=facts,
+            variant_facts=variant_facts,
+            series=series,
+            network_series=network,
+            kinds=kinds,
+            layers=layers,
+            ignore=ignore,
+            fill={name: value for name, value in fill.items() if value},
+            builds=builds,
+            sha256=sha256,
+        )
 
     def _text(self, key: str) -> str:
         value = self.data.get(key, "")
@@ -67,6 +87,13 @@ class MapReader:
             self.problems.append(f"{key}: must be a text, is {value!r}")
             return ""
         return value
+
+    def _texts(self, key: str) -> tuple[str, ...]:
+        value = self.data.get(key, [])
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            self.problems.append(f"{key}: must be a list of texts, is {value!r}")
+            return ()
+        return tuple(value)
 
     def _switch(self, key: str, usual: bool) -> bool:
         value = self.data.get(key, usual)

@@ -1,6 +1,6 @@
 """What a conversion will do, decided before a byte is written: which tensor goes where, as what, and what is said."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -74,7 +74,14 @@ def make_plan(checkpoint: Checkpoint, to: str, options: Options) -> Plan:
     names = options.names or ("raw" if description.taken == RAW else "both")
     further, fill, order = onward(target, names)
     through = {move.target: move for move in compose(moves, further)}
-    infos = [_info(checkpoint, through.get(name), name, fill, target, options.dtype) for name in order]
+    # Half precision cannot hold a variance and the shift of an epsilon.
+    shifted = {move.source for move in coverage.moves if target.eps_shift and move.target.endswith(".running_var")}
+    infos = [
+        _info(checkpoint, through[name], shifted, target, options.dtype)
+        if name in through
+        else TensorInfo(name, fill[name].shape, np.dtype(fill[name].dtype))
+        for name in order
+    ]
     return Plan(
         identity=identity,
         coverage=coverage,
@@ -104,21 +111,25 @@ def _without_background(checkpoint: Checkpoint, moves: list[Move], facts: Facts)
     return dropping_background_class(moves), replace(facts, classes=1000)
 
 
-def _info(
-    checkpoint: Checkpoint, move: Move | None, name: str, fill: Mapping[str, Fill], target: Target, dtype: str | None
-) -> TensorInfo:
-    if move is None:
-        return TensorInfo(name, fill[name].shape, np.dtype(fill[name].dtype))
-    if target.name == TENSORFLOW:  # its graph has float32 variables
-        return TensorInfo(name, move.target_shape, np.dtype(np.float32))
-    kept = checkpoint.tensors[move.source].dtype
-    return TensorInfo(name, move.target_shape, DTYPES[dtype] if dtype else kept)
+def _info(checkpoint: Checkpoint, move: Move, shifted: Container[str], target: Target, dtype: str | None) -> TensorInfo:
+    kept = DTYPES[dtype] if dtype else checkpoint.tensors[move.source].dtype
+    taken = target.layout.dtypes if target.layout else ()
+    if (taken and str(kept) not in taken) or (move.source in shifted and kept.itemsize < 4):
+        kept = np.dtype(np.float32)
+    return TensorInfo(move.target, move.target_shape, kept)
 
 
 def _recipe(identity: Identity, weights: str | None) -> Recipe:
     if identity.description and weights is None:
         return identity.description.recipe
-    return identity.companion.recipe or recipe_for(identity.layout_name, identity.variant.name, weights)
+    if identity.companion.recipe and weights is None:
+        return identity.companion.recipe
+    try:
+        return recipe_for(identity.layout_name, identity.variant.name, weights or identity.network or None)
+    except LayoutMismatch:
+        if weights:
+            raise
+        return recipe_for(identity.layout_name, identity.variant.name)  # of a network that was never published
 
 
 def _describe(identity: Identity, coverage: Coverage, target: Target, options: Options, facts: Facts) -> Description:
@@ -133,12 +144,13 @@ def _describe(identity: Identity, coverage: Coverage, target: Target, options: O
         "drop_background_class": options.drop_background_class,
         "facts": dict(options.facts or {}),
         "fold_eps": {"from": facts.bn_eps, "to": target.facts.bn_eps} if target.eps_shift else None,
+        "assumed": sorted(identity.assumed),
     }
     before = identity.description
     return Description(
         variant=identity.variant.name,
         weights=options.weights or (before.weights if before else None),
-        facts=target.facts,
+        facts=target.weights_facts,
         recipe=_recipe(identity, options.weights),
         layout=before.layout if before else identity.layout_name,
         taken=before.taken if before else coverage.taken,
@@ -150,6 +162,8 @@ def _describe(identity: Identity, coverage: Coverage, target: Target, options: O
 
 
 def _earlier(before: Description | None, field: str) -> dict[str, Any]:
-    """Return what a source that was converted before says in `field`, under a key of its own."""
-    said = getattr(before, field, None)
-    return {"earlier": dict(said)} if said else {}
+    """Return what a source that was converted before says in `field`, under a key of its own, the latest first."""
+    said = dict(getattr(before, field, None) or {})
+    earlier = said.pop("earlier", [])
+    chain = [entry for entry in (said, *earlier) if entry]
+    return {"earlier": chain} if chain else {}

@@ -1,5 +1,6 @@
 """What a target layout holds: which of its networks a file is for, what must be folded or given up, in which order."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -37,6 +38,14 @@ class Target:
     build: Build | None = None
 
     @property
+    def weights_facts(self) -> Facts:
+        """The facts that the written weights are for; those of the target's network, unless some were given up."""
+        if self.given_up is None:
+            return self.facts
+        bn_eps = self.facts.bn_eps if self.eps_shift else self.given_up.bn_eps
+        return replace(self.given_up, bn_eps=bn_eps, normalization=self.facts.normalization)
+
+    @property
     def name(self) -> str:
         """The layout's name, `canonical` for this project's own."""
         return self.layout.name if self.layout else CANONICAL
@@ -55,6 +64,8 @@ def choose_target(name: str, variant: Variant, facts: Facts, options: Options, p
     if not layout.write:
         raise LayoutMismatch(f"layout {name} is only read; give another one to write")
     compile_layout(layout, variant, facts)
+    if options.dtype and layout.dtypes and options.dtype not in layout.dtypes:
+        raise LayoutMismatch(f"{path}: {name}'s networks take {' or '.join(layout.dtypes)}, not {options.dtype}")
     plain = layout.facts_of(variant.name, default_facts(variant))
     plain, official = replace(plain, head_conv=facts.head_conv, classes=facts.classes), plain
     # Pixels are normalised where the library does it; only Keras has two ways, of which one is kept.
@@ -107,8 +118,12 @@ def code(target: Target, file: str, size: int) -> str:
 
     size: of the images in pixels, for networks whose padding is made for one.
     """
+    shown = json.dumps(file, ensure_ascii=False)[1:-1]  # as Python writes it between quotes
     if target.layout is None:
-        return f'effconvert.load_model("{file}")'
+        return f'effconvert.load_model("{shown}")'
+    suffixes = target.layout.suffixes
+    if suffixes and not file.endswith(suffixes):
+        return f'effconvert.load_model("{shown}")  # {target.name} itself loads {", ".join(suffixes)}'
     text = target.build.code.strip() if target.build else ""
     flat = file.endswith(".safetensors")
     if flat and "{state}" in text:
@@ -120,7 +135,8 @@ def code(target: Target, file: str, size: int) -> str:
         "classes": target.facts.classes,
         "bn_eps": target.facts.bn_eps,
         "size": size,
-        "file": file,
+        "top": target.facts.classes > 0,
+        "file": shown,
     }
     for name, value in values.items():
         text = text.replace(f"{{{name}}}", str(value))
@@ -130,8 +146,8 @@ def code(target: Target, file: str, size: int) -> str:
 def _remedies(facts: Facts, plain: Facts, options: Options) -> list[str]:
     wrong = list(differing_facts(facts, plain))
     remedies = []
-    if "bn_eps" in wrong and not options.fold_eps:
+    if wrong == ["bn_eps"] and not options.fold_eps:
         remedies.append("(--fold-eps absorbs another bn_eps into the variances, exactly)")
-    if set(wrong) - {"bn_eps"} and not options.allow_inexact:
+    elif not options.allow_inexact:
         remedies.append("(--allow-inexact converts anyway and measures how far off the result is)")
     return remedies

@@ -58,7 +58,7 @@ class Transfer:
         shift = self.plan.target.eps_shift
         if not shift or not self.canonical[name].endswith(".running_var"):
             return array
-        folded: Array = (array.astype(np.float64) + shift).astype(array.dtype)
+        folded: Array = (array.astype(np.float64) + shift).astype(np.promote_types(array.dtype, np.float32))
         if folded.size and folded.min() <= 0:
             raise LayoutMismatch(
                 f"{self.checkpoint.path}: tensor {name} ({self.canonical[name]}): --fold-eps would make its smallest "

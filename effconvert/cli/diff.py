@@ -60,7 +60,9 @@ def _print_difference(found: "Difference") -> None:
     for side in (found.first, found.second):
         click.echo(_side_text(side))
     for name, (one, other) in found.facts.items():
-        click.echo(f"fact {name}: {one} and {other}{'' if found.certain else ' (assumed)'}")
+        click.echo(f"fact {name}: {one} and {other}{' (assumed)' if name in found.assumed else ''}")
+    if found.dtypes:
+        click.echo(f"dtypes: those of {found.dtypes:,} tensors differ")
     rows = [
         [printable(tensor.name), f"{tensor.largest:.3g}", f"{tensor.relative:.2g}", list(tensor.at)]
         for tensor in found.differing[:_SHOWN]
@@ -84,11 +86,9 @@ def _side_text(side: "Side") -> str:
 def _verdict(found: "Difference") -> str:
     if found.same:
         return f"equal: all {found.equal:,} tensors"
-    if found.differing:
-        worst = max(tensor.largest for tensor in found.differing)
-        words = f"{len(found.differing):,} differ, by {worst:.3g} at most"
-    else:
-        words = "none differs"
-    missing = len(found.only_in_first) + len(found.only_in_second)
-    facts = ", but the networks are not the same" if found.facts else ""
-    return f"different: {found.equal:,} tensors are equal, {words}, {missing:,} are missing{facts}"
+    worst = max((tensor.largest for tensor in found.differing), default=0.0)
+    words = f"{len(found.differing):,} differ, by {worst:.3g} at most" if found.differing else "none differs"
+    missing = len({*found.only_in_first, *found.only_in_second})
+    facts = ", but the networks are not the same" if found.facts.keys() - set(found.assumed) else ""
+    kind = "close" if found.close and found.differing and not facts else "different"
+    return f"{kind}: {found.equal:,} tensors are equal, {words}, {missing:,} are missing{facts}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from effconvert.errors import listing
 from effconvert.facts import complete
 
 if TYPE_CHECKING:
@@ -23,8 +24,10 @@ def print_json(value: Any) -> None:
 
 def print_pairs(pairs: Sequence[tuple[str, str]]) -> None:
     """Print (label, text) pairs in two columns."""
+    import tabulate as library
     from tabulate import tabulate
 
+    library.PRESERVE_WHITESPACE = True  # code is indented
     printed = [[printable(cell) for cell in pair] for pair in pairs]
     click.echo(tabulate(printed, tablefmt="plain", disable_numparse=True))
 
@@ -89,8 +92,8 @@ def print_report(report: "Report", as_json: bool, quiet: bool) -> None:
         )
     for caution in report.cautions:
         click.echo(f"caution: {caution}")
-    for strange in report.strange:
-        click.echo(f"warning: {strange}")
+    if report.strange:
+        click.echo(listing("warning: no training gives such values:", map(printable, report.strange)))
 
 
 @contextmanager

@@ -126,8 +126,8 @@ def _open_companion(path: Path, size: int) -> Checkpoint:
     if path.suffix == ".index":
         raise UnreadableCheckpoint(f"{path}: a TensorFlow index that is damaged or cut off ({size:,} bytes)")
     raise UnreadableCheckpoint(
-        f"{path}: not a checkpoint that is known here (TensorFlow V2 bundle, SavedModel, safetensors, PyTorch zip, "
-        "MindSpore, .tar.gz of one)"
+        f"{path}: not a checkpoint that is known here (TensorFlow V2 bundle, SavedModel or .tar.gz of one, "
+        "safetensors, PyTorch, MindSpore, HDF5 or .keras of Keras, an index of shards)"
     )
 
 

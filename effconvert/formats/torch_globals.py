@@ -58,20 +58,20 @@ def _default_dict(_factory: Any = None) -> dict[Any, Any]:
 
 def _counter(counts: Any) -> dict[Any, Any]:
     if type(counts) is not dict:
-        raise PickleError("a Counter is not made of a dict")
+        raise PickleError("has a Counter that is not made of a dict")
     return dict(counts)
 
 
 def _size(sizes: Any) -> tuple[Any, ...]:
     if type(sizes) is not tuple:
-        raise PickleError("a Size is not made of a tuple")
+        raise PickleError("has a Size that is not made of a tuple")
     return sizes
 
 
 def _rebuild_from_type(function: Any, _type: Any, arguments: Any, _state: Any) -> Tensor | Unread:
     """Return the tensor of torch._tensor._rebuild_from_type_v2: one with attributes, which are dropped."""
     if not isinstance(function, Maker) or function.make not in _TENSOR_MAKERS or not isinstance(arguments, tuple):
-        raise PickleError("a tensor with attributes is not made by one of torch's functions")
+        raise PickleError("holds a tensor with attributes that is not made by one of torch's functions")
     result: Tensor | Unread = function.make(*arguments)
     return result
 
@@ -123,6 +123,7 @@ _INERT: tuple[tuple[str, str], ...] = (
     *((module, name) for module in ("pathlib", "pathlib._local") for name in _PATHS),
     *(("datetime", name) for name in ("datetime", "date", "timedelta")),
     ("torch", "device"),
+    ("torch.torch_version", "TorchVersion"),
     ("torch", "Tensor"),
     ("torch.nn.parameter", "Parameter"),
     ("torch.nn.parameter", "Buffer"),

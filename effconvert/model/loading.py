@@ -36,7 +36,8 @@ def load_model(
         identity = identify(checkpoint, facts=facts)
         moves = check_coverage(checkpoint, identity).moves
         check_digest(checkpoint)
-        if identity.description is None and facts is None and (identity.layout is None or not identity.certain):
+        bare = identity.layout is None and identity.description is None
+        if (bare and facts is None) or identity.assumed:
             words = identity.assumption or f"carries no facts; assumed are {identity.facts.in_words()}"
             warnings.warn(f"{path}: {words}; load_model(…, facts=…) says otherwise", stacklevel=2)
         with torch.device("meta"):
