@@ -32,7 +32,7 @@ def _set_cautions(identity: Identity, coverage: Coverage, target: str, options: 
     layout, before = identity.layout, identity.description
     if coverage.taken == RAW and options.raw:
         yield "raw weights were taken, as --raw asked; published accuracies belong to the averages"
-    elif layout and layout.average and coverage.taken == RAW:
+    elif layout and layout.average and coverage.taken == RAW and before is None:
         yield (
             "the file holds one set under the raw names: the averages, if a SavedModel of the official exporter; "
             "else raw weights, which score lower than the published averages"

@@ -14,10 +14,10 @@ from effconvert.layout import find_layout, layouts
 from effconvert.map_language import Layout
 from effconvert.moves import Move
 from effconvert.readings import Reading, own_root, read_as, readings, until_exact
-from effconvert.scopes import Scope
+from effconvert.scopes import own_scope
 from effconvert.targets import CANONICAL
 from effconvert.variants import Variant, find_variant
-from effconvert.weight_sets import WeightSets, single_set
+from effconvert.weight_sets import WeightSets
 
 OBJECT_GRAPH = "/.ATTRIBUTES/VARIABLE_VALUE"
 
@@ -82,6 +82,8 @@ def identify(
     if description and root is not None:
         raise LayoutMismatch(f"{checkpoint.path}: holds one network, which was converted; --root is for several")
     found = _described(checkpoint, description) if description else _recognised(checkpoint, root)
+    if found is None and root is not None:
+        raise LayoutMismatch(f"{checkpoint.path}: no network stands under {root!r}{_where_else(checkpoint)}")
     if found is None or found.explained < 0 or found.missing == len(found.moves):
         raise LayoutMismatch(f"{checkpoint.path}: {_unknown_names(checkpoint)}")
     if variant is not None:
@@ -119,7 +121,7 @@ def _described(checkpoint: Checkpoint, description: Description) -> Reading:
     layout = None if description.target == CANONICAL else find_layout(description.target)
     root = own_root(layout, variant) if layout else ""
     bare = bool(layout and layout.bare and not description.facts.classes)
-    scope = Scope(root, bare, single_set(checkpoint.tensors, root))
+    scope = own_scope(checkpoint, layout, root, bare)
     return read_as(checkpoint, layout, variant, scope, description.facts)
 
 
@@ -158,6 +160,15 @@ def _insist(checkpoint: Checkpoint, found: Reading, variant: Variant, described:
             f"not {variant.name}{lacking}; give --variant {found.variant.name} if it is meant to be that"
         )
     return wanted
+
+
+def _where_else(checkpoint: Checkpoint) -> str:
+    """Say under which root a network does stand."""
+    try:
+        found = _recognised(checkpoint, None)
+    except LayoutMismatch as error:
+        return f"; {str(error).removeprefix(f'{checkpoint.path}: ')}"
+    return f"; one stands under {found.scope.root!r}" if found else ""
 
 
 def _unknown_names(checkpoint: Checkpoint) -> str:

@@ -11,6 +11,7 @@ from effconvert.atomic import new_file, new_folder
 from effconvert.description import digest
 from effconvert.errors import OutputProblem, listing
 from effconvert.formats import open_checkpoint
+from effconvert.formats.checkpoint import Late
 from effconvert.formats.safetensors import FORMAT as SAFETENSORS
 from effconvert.formats.safetensors import library_problems
 from effconvert.plan import Plan
@@ -52,7 +53,7 @@ def write(
 ) -> None:
     """Write the tensors of `transfer` as `plan` says. Raises OutputProblem, and what reading the source raises."""
     if plan.target.name == TENSORFLOW:
-        _write_bundle(output, force, plan, transfer, hashes)
+        _write_bundle(output, force, plan, transfer, hashes, url)
     elif plan.target.name == HUGGINGFACE:
         _write_huggingface(output, force, plan, transfer, hashes, url)
     else:
@@ -78,7 +79,15 @@ def _write_file(
 def _write_container(
     file: Any, suffix: str, plan: Plan, transfer: Transfer, hashes: "Future[dict[str, str]]", url: str | None
 ) -> None:
-    """Write tensors and metadata; the hashes and the digest are put in when the last tensor has passed."""
+    metadata, late = _texts(plan, transfer, hashes, url)
+    module, writer = _WRITERS[suffix]
+    getattr(import_module(f"effconvert.formats.{module}"), writer)(file, plan.infos, transfer, metadata, late)
+
+
+def _texts(
+    plan: Plan, transfer: Transfer, hashes: "Future[dict[str, str]]", url: str | None
+) -> tuple[dict[str, str], Late]:
+    """Return what the output says of itself, and what gives its hashes and digest when the last tensor has passed."""
     names = [path.name for path in transfer.checkpoint.files]
     unknown = {name: f"{number:?>64}" for number, name in enumerate(names)}
     metadata = plan.description.to_metadata()
@@ -93,11 +102,13 @@ def _write_container(
             final["source"] = final["source"].replace(placeholder, text)
         return {**known, _DIGEST: digest(final, plan.infos, transfer.checksums)}
 
-    module, writer = _WRITERS[suffix]
-    getattr(import_module(f"effconvert.formats.{module}"), writer)(file, plan.infos, transfer, metadata, late)
+    return metadata, late
 
 
-def _write_bundle(output: Path, force: bool, plan: Plan, transfer: Transfer, hashes: "Future[dict[str, str]]") -> None:
+def _write_bundle(
+    output: Path, force: bool, plan: Plan, transfer: Transfer, hashes: "Future[dict[str, str]]", url: str | None
+) -> None:
+    from effconvert.formats.sidecar import write_sidecar
     from effconvert.formats.tensorflow import write_bundle
 
     with new_folder(output, force) as folder:
@@ -107,8 +118,11 @@ def _write_bundle(output: Path, force: bool, plan: Plan, transfer: Transfer, has
             write_bundle(data_file, index_file, plan.infos, transfer)
         state = f'model_checkpoint_path: "{BUNDLE_PREFIX}"\nall_model_checkpoint_paths: "{BUNDLE_PREFIX}"\n'
         (folder / "checkpoint").write_text(state)
+        metadata, late = _texts(plan, transfer, hashes, url)
+        for placeholder, text in late().items():
+            metadata = {name: value.replace(placeholder, text) for name, value in metadata.items()}
+        write_sidecar(index, metadata)
         _read_back(index, plan, transfer)
-        hashes.result()  # raises where the source is not what it should be
 
 
 def _write_huggingface(

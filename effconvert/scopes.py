@@ -53,9 +53,19 @@ def scopes_in(
             # A backbone is no part of a network whose classifier is there too.
             classifier = {root.removesuffix(dropped) + ends["head.fc.weight"] for root in roots} if bare else set()
             plausible = [root for root in roots if wanted in (None, root) and not classifier & names]
-            found = _sets(checkpoint, plausible, _nests(checkpoint, layout))
+            found = _sets(checkpoint, plausible, roots, _nests(checkpoint, layout))
         for sets in found:
-            yield _scope(checkpoint, layout, sets, bare)
+            yield scope_of(checkpoint, layout, sets, bare)
+
+
+def own_scope(checkpoint: Checkpoint, layout: Layout | None, root: str, bare: bool) -> Scope:
+    """Return the scope of a file that this project wrote under `root`."""
+    names = checkpoint.tensors
+    if layout and layout.average:
+        sets = sets_by_suffix(layout, [name for name in names if not ignored(layout, name)], root)
+    else:
+        sets = single_set(names, root)
+    return scope_of(checkpoint, layout, sets, bare)
 
 
 def ignored(layout: Layout | None, name: str) -> str:
@@ -84,8 +94,11 @@ def _before(names: Iterable[str], end: str, layout: Layout | None) -> list[str]:
     return sorted({root for root in found if not root or root[-1] in _BOUNDARIES}, key=lambda root: (len(root), root))
 
 
-def _sets(checkpoint: Checkpoint, roots: list[str], nested: bool) -> list[WeightSets]:
-    """Return the sets of the one network under `roots`: raw weights, averages, or both."""
+def _sets(checkpoint: Checkpoint, roots: list[str], known: list[str], nested: bool) -> list[WeightSets]:
+    """Return the sets of the one network under `roots`: raw weights, averages, or both.
+
+    known: those roots and others, whose networks are left alone.
+    """
     averages = [root for root in roots if _holds_averages(checkpoint, root)]
     raw = [root for root in roots if root not in averages]
     if max(len(raw), len(averages)) > 1:
@@ -93,7 +106,11 @@ def _sets(checkpoint: Checkpoint, roots: list[str], nested: bool) -> list[Weight
         raise LayoutMismatch(listing(heading, [repr(root) for root in roots]))
     if not roots:
         return []
-    inside = [name for name in checkpoint.tensors if any(_is_inside(name, root, nested) for root in roots)]
+    inside = [
+        name
+        for name in checkpoint.tensors
+        if max((root for root in known if _is_inside(name, root, nested)), key=len, default=None) in roots
+    ]
     if not averages:
         return [single_set(inside, raw[0])]
     return [sets_by_root(inside, raw[0] if raw else None, averages[0])]
@@ -116,14 +133,15 @@ def _nests(checkpoint: Checkpoint, layout: Layout | None) -> bool:
     return checkpoint.nested and not (layout and layout.separator == "/")
 
 
-def _scope(checkpoint: Checkpoint, layout: Layout | None, sets: WeightSets, bare: bool) -> Scope:
+def scope_of(checkpoint: Checkpoint, layout: Layout | None, sets: WeightSets, bare: bool) -> Scope:
+    """Return the scope of `sets`, with the reason for every tensor that stands elsewhere."""
     taken = {name for names in sets.names.values() for name in names.values()}
     roots = list(sets.roots.values())
     beside, outside = {}, 0
     for name in checkpoint.tensors.keys() - taken:
         reason = ignored(layout, name) or _elsewhere(name, sets, _nests(checkpoint, layout))
         outside += not reason
-        beside[name] = reason or f"outside of {roots[0]!r}"
+        beside[name] = reason or (f"outside of {roots[0]!r}" if roots[0] else "another network's")
     return Scope(roots[0], bare, sets, beside, outside)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from checkpoints import read_all
+from checkpoints import read_all, write_checkpoint
 from library_files import library_tensors, save
 from running import Ran
 
@@ -138,7 +138,10 @@ def test_diff_names_the_worst_tensors_first(run: Callable[..., Ran], tmp_path: P
 
 def test_diff_tells_networks_apart_whose_tensors_are_equal(run: Callable[..., Ran], tmp_path: Path) -> None:
     tensors = library_tensors("timm")
-    one, two = save(tmp_path / "tf_efficientnet_b0.pth", tensors), save(tmp_path / "efficientnet_b0.pth", tensors)
+    one, two = (
+        save(tmp_path / f"{arch}.pth", {"arch": arch, "state_dict": tensors})
+        for arch in ("tf_efficientnet_b0", "efficientnet_b0")
+    )
     ran = run("diff", one, two)
     assert ran.exit_code == 5
     assert "fact padding: tf-same and symmetric" in ran.out
@@ -179,6 +182,9 @@ def test_diff_of_rounded_weights_says_how_far_they_are(run: Callable[..., Ran], 
     ran = run("diff", b0_file, tmp_path / "half.safetensors", "--json")
     assert ran.exit_code == 5
     assert all(0 < tensor["relative"] < 1e-3 for tensor in json.loads(ran.out)["differing"])
+    told = run("diff", b0_file, tmp_path / "half.safetensors").out
+    assert "dtypes: those of 311 tensors differ" in told
+    assert told.splitlines()[-1].startswith("close: ")
 
 
 def test_diff_of_something_else_is_refused(run: Callable[..., Ran], b0_file: Path, tmp_path: Path) -> None:
@@ -187,6 +193,28 @@ def test_diff_of_something_else_is_refused(run: Callable[..., Ran], b0_file: Pat
     assert run("diff", b0_file, tmp_path / "missing").exit_code == 2
     resnet = save(tmp_path / "resnet.pth", {"conv1.weight": np.ones((64, 3, 7, 7), np.float32)})
     assert run("diff", b0_file, resnet).exit_code == 4
+
+
+def test_a_bundle_keeps_what_is_said_of_it_until_it_is_trained_on(b0: Path, tmp_path: Path) -> None:
+    effconvert.convert(b0, tmp_path / "x.safetensors", weights="advprop")
+    effconvert.convert(tmp_path / "x.safetensors", tmp_path / "tf", to="tf-official")
+    report = effconvert.convert(tmp_path / "tf", tmp_path / "back.safetensors")
+    assert (report.weights, report.recipe["mean"]) == ("advprop", [127.5] * 3)
+    trained = {name: tensor for name, tensor in read_all(tmp_path / "tf").items() if name != "global_step"}
+    write_checkpoint(tmp_path / "tf", trained)
+    assert effconvert.convert(tmp_path / "tf", tmp_path / "again.safetensors").weights is None
+
+
+def test_what_a_suffix_makes_unreadable_for_the_library_is_said(
+    run: Callable[..., Ran], b0_file: Path, tmp_path: Path
+) -> None:
+    ran = run("convert", b0_file, "--to", "timm", "--out", tmp_path / "x.ckpt")
+    assert "timm itself loads .safetensors, .pth, .pt, .tar, .bin" in ran.out
+
+
+def test_quotes_in_a_name_are_quoted_in_the_code(b0_file: Path, tmp_path: Path) -> None:
+    report = effconvert.convert(b0_file, tmp_path / 'o"q.pth', to="timm")
+    compile(report.network, "code", "exec")
 
 
 def test_the_same_input_gives_the_same_bytes_in_every_format(b0_file: Path, tmp_path: Path) -> None:
@@ -217,10 +245,7 @@ def test_what_a_file_says_of_itself_survives_every_format(b0: Path, tmp_path: Pa
     assert (report.weights, report.recipe["mean"]) == ("advprop", [127.5, 127.5, 127.5])
     with effconvert.open_checkpoint(tmp_path / "back.safetensors") as checkpoint:
         source = json.loads(checkpoint.metadata["source"])
-    chain = []
-    while source:
-        chain.append({name for name in source if name != "earlier"})
-        source = source.get("earlier")
+    chain = [set(source) - {"earlier"}, *map(set, source["earlier"])]
     assert chain == [
         {"model.safetensors"},
         {"x.pth"},

@@ -49,10 +49,10 @@ def test_another_container_keeps_what_the_file_says_of_its_origin(lite0: Path, t
     with effconvert.open_checkpoint(tmp_path / "x.pth") as checkpoint:
         texts = checkpoint.metadata
     assert (texts["layout"], texts["taken"], texts["weights"]) == ("tf-official", "averages", "base")
-    assert (texts["map_sha256"], json.loads(texts["options"])) == (LAYOUT.sha256, {"earlier": {"dtype": "bfloat16"}})
+    assert (texts["map_sha256"], json.loads(texts["options"])) == (LAYOUT.sha256, {"earlier": [{"dtype": "bfloat16"}]})
     source = json.loads(texts["source"])
     assert source.keys() == {"earlier", "x.safetensors"}
-    assert source["earlier"] == first.source_sha256
+    assert source["earlier"] == [first.source_sha256]
     assert same(read_all(tmp_path / "x.pth"), read_all(tmp_path / "x.safetensors"))
 
 
@@ -84,7 +84,7 @@ def test_a_small_dtype_comes_back_as_float32(lite0: Path, tmp_path: Path) -> Non
 def test_rounding_stays_on_record_after_going_back_to_float32(lite0: Path, tmp_path: Path) -> None:
     effconvert.convert(lite0, tmp_path / "small.safetensors", dtype="float16")
     report = effconvert.convert(tmp_path / "small.safetensors", tmp_path / "large.safetensors", dtype="float32")
-    assert report.options == {"dtype": "float32", "earlier": {"dtype": "float16"}}
+    assert report.options == {"dtype": "float32", "earlier": [{"dtype": "float16"}]}
 
 
 def test_values_that_vanish_in_a_small_dtype_are_warned_of(lite0_tensors: Tensors, tmp_path: Path) -> None:

@@ -62,9 +62,11 @@ def test_averages_are_taken_unless_raw_weights_are_asked_for(
 ) -> None:
     source = save(tmp_path / "x.pth", {first: raw, second: under("module.", averages)})
     report, seed = converted(source)
-    assert (report.taken, seed, report.left_behind["raw weights; their averages are taken"]) == ("averages", 2, 311)
+    assert (report.taken, seed, report.root) == ("averages", 2, f"{second}/module.")
+    assert report.left_behind[f"raw weights under '{first}/'; their averages are taken"] == 311
     report, seed = converted(source, raw=True)
-    assert (report.taken, seed, report.left_behind["averages; the raw weights are taken"]) == ("raw", 1, 311)
+    assert (report.taken, seed, report.root) == ("raw", 1, f"{first}/")
+    assert report.left_behind[f"averages under '{second}/module.'; the raw weights are taken"] == 311
 
 
 def test_mmengine_calls_the_averages_state_dict(
@@ -76,9 +78,10 @@ def test_mmengine_calls_the_averages_state_dict(
         "ema_state_dict": {**under("module.", raw), "steps": np.zeros((), np.int64)},
     }
     source = save(tmp_path / "x.pth", content)
-    assert converted(source)[1] == 2
+    report, seed = converted(source)
+    assert (report.taken, seed, report.root) == ("averages", 2, "state_dict/")
     report, seed = converted(source, raw=True)
-    assert (report.taken, seed) == ("raw", 1)
+    assert (report.taken, seed, report.root) == ("raw", 1, "ema_state_dict/module.")
 
 
 def test_torchvisions_counter_of_averages_is_no_unknown_tensor(
@@ -121,6 +124,16 @@ def test_two_networks_are_refused_until_one_is_named(
     report, seed = converted(source, root="teacher.")
     assert seed == 2
     assert report.left_behind["outside of 'teacher.'"] == 360
+    with pytest.raises(LayoutMismatch, match="no network stands under 'pupil.'; holds several networks"):
+        converted(source, root="pupil.")
+
+
+def test_a_network_at_the_top_is_told_from_another_beneath(
+    tmp_path: Path, raw: dict[str, np.ndarray], averages: dict[str, np.ndarray]
+) -> None:
+    source = save(tmp_path / "x.pth", raw | under("copy.", averages))
+    report, seed = converted(source, root="")
+    assert (seed, report.left_behind["another network's"]) == (1, 360)
 
 
 def test_other_modules_beside_the_network_are_left_behind_by_name(tmp_path: Path, raw: dict[str, np.ndarray]) -> None:

@@ -104,14 +104,32 @@ def test_an_inexact_conversion_is_measured_and_recorded(
     assert "inexact: this network's logits differ from the weights' own by 0." in ran.out
     with effconvert.open_checkpoint(tmp_path / "x.pth") as checkpoint:
         said = json.loads(checkpoint.metadata["options"])["inexact"]
-    assert said["weights_made_for"]["padding"] == "tf-same"
+    assert said["network"]["padding"] == "symmetric"
     images = synthetic_images(2, 224, 224)
     with torch.no_grad():
         expected = effconvert.load_model(tensorflow)(images)
-        found = effconvert.load_model(tmp_path / "x.pth")(images)
+        found = effconvert.load_model(tmp_path / "x.pth", facts=said["network"])(images)
+        own = effconvert.load_model(tmp_path / "x.pth")(images)
+    assert torch.equal(own, expected)  # the weights keep their facts, whatever network the file is for
     difference = float((found - expected).abs().max() / expected.abs().max())
     assert said["difference"] == pytest.approx(difference, rel=1e-3)
     assert difference > 0.05
+
+
+def test_an_inexact_file_goes_on_with_the_facts_of_its_weights(tensorflow: Path, tmp_path: Path) -> None:
+    effconvert.convert(tensorflow, tmp_path / "x.pth", to="torchvision", allow_inexact=True)
+    report = effconvert.convert(tmp_path / "x.pth", tmp_path / "back.safetensors")
+    assert (report.facts["padding"], report.facts["bn_eps"], report.inexact) == ("tf-same", 1e-3, None)
+
+
+def test_half_precision_is_left_where_an_epsilon_is_folded(tensorflow: Path, tmp_path: Path) -> None:
+    effconvert.convert(tensorflow, tmp_path / "half.safetensors", dtype="float16")
+    effconvert.convert(tmp_path / "half.safetensors", tmp_path / "x.ckpt", to="mindcv", fold_eps=True)
+    images = synthetic_images(2, 96, 96)
+    with torch.no_grad():
+        expected = effconvert.load_model(tmp_path / "half.safetensors")(images)
+        folded = effconvert.load_model(tmp_path / "x.ckpt")(images)
+    assert (folded - expected).abs().max() < 5e-6 * expected.abs().max()
 
 
 def test_what_is_folded_as_well_is_no_part_of_the_difference(tensorflow: Path, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from effconvert.formats.checkpoint import (
 )
 from effconvert.formats.leveldb_table import TableError, masked, read_table, write_table
 from effconvert.formats.protobuf import WireError, as_signed, bytes_field, fields, fixed32_field, number_field
+from effconvert.formats.sidecar import read_sidecar
 from effconvert.formats.tensor_slices import Extent, full_extent, parse_slice, slice_key
 
 FORMAT = "TensorFlow V2 checkpoint"
@@ -73,7 +74,7 @@ class TensorFlowCheckpoint(Checkpoint):
         """
         super().__init__()
         self.path = shown or index
-        self.metadata: Mapping[str, str] = {}
+        self.metadata: Mapping[str, str] = read_sidecar(index)
         prefix = index.name.removesuffix(".index")
         shard_count, self._entries, self._pieces = _read_index(index)
         shards = [index.with_name(f"{prefix}.data-{n:05d}-of-{shard_count:05d}") for n in range(shard_count)]
