@@ -69,6 +69,7 @@ def convert(
     weights: str | None = None,
     raw: bool = False,
     root: str | None = None,
+    backbone: bool = False,
     facts: Mapping[str, Any] | None = None,
     dtype: str | None = None,
     drop_background_class: bool = False,
@@ -87,7 +88,8 @@ def convert(
     or one of mappings/; `tf-official` and `huggingface` are written as folders; `mindspore` is `mindcv` or
     `mindvision`, whichever pads as the weights expect.
     variant: when the tensors do not say. weights: which training (`aa`, `ns`, …), for the recipe. raw: the raw weights
-    instead of their averages. root: the scope of the weights, in a file of several networks. facts: replace what the
+    instead of their averages. root: the scope of the weights, in a file of several networks. backbone: leave out the
+    classifier and whatever else the file holds. facts: replace what the
     layout says (`{"fused_stride": "expand"}`). dtype: `float32`, `float16` or `bfloat16` instead of the source's.
     names: which tensors `tf-official` gets: `raw`, `average`, `both`; by default both, of raw weights the raw ones.
     fold_eps: absorb another epsilon of the target into the variances. allow_inexact: convert for a network that
@@ -104,7 +106,9 @@ def convert(
     _check_arguments(output, to, dtype, names)
     if output:
         check_output(output, force)
-    options = Options(variant, weights, raw, root, facts, dtype, drop_background_class, names, fold_eps, allow_inexact)
+    options = Options(
+        variant, weights, raw, root, backbone, facts, dtype, drop_background_class, names, fold_eps, allow_inexact
+    )
     with open_checkpoint(source, key) as checkpoint:
         plan = make_plan(checkpoint, to, options)
         output = output or Path(f"{plan.identity.variant.name}.safetensors")

@@ -31,12 +31,14 @@ def check_coverage(checkpoint: Checkpoint, identity: Identity, want_raw: bool = 
     left_behind = dict(checkpoint.skipped) | dict(identity.reading.others) | _other_set(identity, taken)
     problems = [*_move_problems(checkpoint, identity, moves, taken)]
     problems += [
-        f"{name}: unknown; no move takes it and no [ignore] pattern matches it"
+        f"{name}: unknown; the layout has no such tensor, nor a reason to leave it behind"
         for name in sorted(identity.reading.unknown)
         if name not in left_behind
     ]
     if problems:
         kind = f"{taken} weights" if taken in (RAW, AVERAGES) else "one set of weights"
+        if identity.reading.unknown:
+            problems.append("(--backbone takes the network without its classifier, and leaves all else behind)")
         where = f"{checkpoint.path}: as {identity.layout_name}, {identity.variant.name}, {kind}:"
         raise LayoutMismatch(listing(where, problems))
     return Coverage(tuple(moves), taken, dict(sorted(left_behind.items())))

@@ -13,7 +13,7 @@ from effconvert.formats.checkpoint import Checkpoint
 from effconvert.layout import find_layout, layouts
 from effconvert.map_language import Layout
 from effconvert.moves import Move
-from effconvert.readings import Reading, own_root, read_as, readings, until_exact
+from effconvert.readings import Reading, own_root, read_as, readings, until_exact, without_classifier
 from effconvert.scopes import own_scope
 from effconvert.targets import CANONICAL
 from effconvert.variants import Variant, find_variant
@@ -70,11 +70,13 @@ def identify(
     variant: str | None = None,
     facts: Mapping[str, Any] | None = None,
     root: str | None = None,
+    backbone: bool = False,
 ) -> Identity:
     """Return what `checkpoint` is: the reading that explains most of its tensors.
 
     `variant` decides where the tensors leave it open; `facts` replaces what the layout or the file says; `root` is the
-    scope of the weights in a file that holds several networks.
+    scope of the weights in a file that holds several networks. `backbone` leaves out the classifier and what else there
+    is.
 
     Raises LayoutMismatch when no layout is near, or when the file is plainly another variant.
     """
@@ -88,6 +90,8 @@ def identify(
         raise LayoutMismatch(f"{checkpoint.path}: {_unknown_names(checkpoint)}")
     if variant is not None:
         found = _insist(checkpoint, found, find_variant(variant), description is not None, root)
+    if backbone:
+        found = without_classifier(checkpoint, found)
     return _with_facts(checkpoint, found, description, facts or {})
 
 

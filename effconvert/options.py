@@ -13,6 +13,7 @@ class Options:
     weights: str | None = None
     raw: bool = False
     root: str | None = None
+    backbone: bool = False
     facts: Mapping[str, Any] | None = None
     dtype: str | None = None
     drop_background_class: bool = False

@@ -63,7 +63,7 @@ def make_plan(checkpoint: Checkpoint, to: str, options: Options) -> Plan:
 
     Raises LayoutMismatch when the file is not what it should be, or when the target cannot have its facts.
     """
-    identity = identify(checkpoint, options.variant, options.facts, options.root)
+    identity = identify(checkpoint, options.variant, options.facts, options.root, options.backbone)
     _check_direction(checkpoint, identity, to, options)
     coverage = check_coverage(checkpoint, identity, options.raw)
     moves, facts = list(coverage.moves), identity.facts
@@ -140,6 +140,7 @@ def _describe(identity: Identity, coverage: Coverage, target: Target, options: O
     told = {
         "raw": options.raw,
         "root": options.root,
+        "backbone": options.backbone,
         "dtype": options.dtype,
         "drop_background_class": options.drop_background_class,
         "facts": dict(options.facts or {}),

@@ -92,6 +92,14 @@ def read_as(
     return Reading(layout, variant, facts, scope, compiled.moves, others, missing, tuple(unknown), scope.outside)
 
 
+def without_classifier(checkpoint: Checkpoint, found: Reading) -> Reading:
+    """Return the reading as a network without its classifier, which leaves behind whatever else the file holds."""
+    facts = replace(found.facts, classes=0)
+    bare = read_as(checkpoint, found.layout, found.variant, found.scope, facts)
+    rest = dict.fromkeys(bare.unknown, "not of the backbone, which --backbone asked for")
+    return replace(bare, others={**bare.others, **rest}, unknown=())
+
+
 def until_exact(found: Iterable[Reading]) -> Iterator[Reading]:
     """Yield readings up to the first that explains everything."""
     for reading in found:

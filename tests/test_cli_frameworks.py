@@ -205,6 +205,21 @@ def test_a_bundle_keeps_what_is_said_of_it_until_it_is_trained_on(b0: Path, tmp_
     assert effconvert.convert(tmp_path / "tf", tmp_path / "again.safetensors").weights is None
 
 
+def test_an_edited_config_beside_our_own_file_is_read(run: Callable[..., Ran], b0_file: Path, tmp_path: Path) -> None:
+    effconvert.convert(b0_file, tmp_path / "hf", to="huggingface")
+    path = tmp_path / "hf" / "config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps(config | {"batch_norm_eps": 1e-5}))
+    report = effconvert.convert(tmp_path / "hf", tmp_path / "x.safetensors")
+    assert report.facts["bn_eps"] == 1e-5
+    assert any("bn_eps is 1e-05 in config.json, which was edited" in caution for caution in report.cautions)
+    path.write_text(json.dumps(config | {"width_coefficient": 1.1}))
+    ran = run("convert", tmp_path / "hf", "--to", "timm", "--out", tmp_path / "y.pth")
+    assert ran.exit_code == 4
+    path.write_text("{")
+    assert run("convert", tmp_path / "hf", "--to", "timm", "--out", tmp_path / "y.pth").exit_code == 3
+
+
 def test_what_a_suffix_makes_unreadable_for_the_library_is_said(
     run: Callable[..., Ran], b0_file: Path, tmp_path: Path
 ) -> None:

@@ -182,3 +182,19 @@ def test_the_raw_twins_that_mmcvs_averaging_keeps_are_left_behind(tmp_path: Path
     report, seed = converted(save(tmp_path / "epoch_100.pth", {"meta": {}, "state_dict": tensors | twins}))
     assert seed == 2
     assert report.left_behind["raw weights; mmcv's EMAHook saves the averages as the weights"] == len(twins)
+
+
+@pytest.mark.parametrize("layout", ["timm", "torchvision", "mmpretrain", "keras", "canonical"])
+def test_a_backbone_can_be_taken_from_under_layers_of_ones_own(tmp_path: Path, layout: str) -> None:
+    tensors = library_tensors("timm" if layout == "canonical" else layout)
+    own = {"my.head.weight": np.ones((3, 4), np.float32), "my.head.bias": np.ones(3, np.float32)}
+    if layout == "canonical":
+        effconvert.convert(save(tmp_path / "x.pth", tensors), tmp_path / "c.pth")
+        tensors = read_all(tmp_path / "c.pth")
+    source = save(tmp_path / "own.pth", tensors | own)
+    with pytest.raises(LayoutMismatch, match="my.head.weight: unknown;(?s:.*)--backbone takes the network without"):
+        effconvert.convert(source, tmp_path / "y.pth")
+    report = effconvert.convert(source, tmp_path / "y.pth", backbone=True)
+    assert (report.facts["classes"], report.options["backbone"]) == (0, True)
+    assert report.left_behind["not of the backbone, which --backbone asked for"] == 4
+    assert len(read_all(tmp_path / "y.pth")) == 309

@@ -23,6 +23,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 _SOURCE = (
     click.option("--raw", is_flag=True, help="Take the raw weights instead of their averages."),
     click.option("--root", metavar="PREFIX", help="Of a file that holds several networks: what stands before the one."),
+    click.option("--backbone", is_flag=True, help="Leave out the classifier, and whatever else the file holds."),
     facts_option,
     key_option,
     click.option("--dtype", type=click.Choice(["float32", "float16", "bfloat16"]), help="Default: the source's."),
