@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from effconvert.errors import OutputProblem, Unavailable, UnreadableCheckpoint
+from effconvert.errors import LayoutMismatch, OutputProblem, Unavailable, UnreadableCheckpoint
 from effconvert.hashing import file_sha256, name_sha8
 from effconvert.hub import address
 from effconvert.reference_tables import Published
@@ -69,7 +69,8 @@ def fetch(
     beginning in the file's name included; it is recorded when it is first seen, and compared whenever it is used again.
 
     Raises Unavailable when the network is needed and does not give the file, UnreadableCheckpoint for a file that is
-    damaged or is not the published or recorded one, OutputProblem when the cache cannot be written.
+    damaged, of another network than `row`, or not the published or recorded one, OutputProblem when the cache cannot be
+    written.
     """
     # TensorFlow's were here first: their folders keep their names, and so what they hold.
     owner = "" if row.framework == "tensorflow" else f"{row.framework}-"
@@ -149,18 +150,20 @@ def _require_recorded(
 def _prepare(row: Published, entry: Path, file: Path, sha256: str, *, known: bool) -> _Record:
     """Make a checkpoint of the download and return the record of both.
 
-    Raises UnreadableCheckpoint when it holds none; it is then not kept, unless the same bytes were good before.
+    Raises UnreadableCheckpoint when it holds none, or another network's; it is then not kept, unless the same bytes
+    were good before.
     """
     try:
         if row.url.endswith(".tar.gz"):
             folder = _extract(entry, file)
             paths = [path for path in sorted((entry / _EXTRACTED).rglob("*")) if path.is_file()]
         else:
-            _require_checkpoint(file)
             folder, paths = file, [file]
+        _require_network(row, folder)
     except UnreadableCheckpoint as error:
         if known:
             raise
+        shutil.rmtree(entry / _EXTRACTED, ignore_errors=True)
         file.unlink()
         raise UnreadableCheckpoint(f"{error}; it came from {address(row)} and was not kept") from error
     hashes = {path: sha256 if path == file else file_sha256(path) for path in paths}
@@ -183,11 +186,26 @@ def _extract(entry: Path, archive: Path) -> Path:
     return extract(archive, extracted)
 
 
-def _require_checkpoint(file: Path) -> None:
-    """Raise UnreadableCheckpoint when `file` is no checkpoint: a server may answer with anything."""
-    from effconvert.formats import open_checkpoint
+def _require_network(row: Published, path: Path) -> None:
+    """Raise UnreadableCheckpoint unless `path` is a whole checkpoint of the network of `row`.
 
-    open_checkpoint(file).close()
+    A server may answer with anything, and what is recorded once is what every later download is held against.
+    """
+    from effconvert.formats import open_checkpoint
+    from effconvert.identification import identify
+
+    expected = f"{row.variant} with {row.classes} classes"
+    with open_checkpoint(path) as checkpoint:
+        try:
+            identity = identify(checkpoint)
+        except LayoutMismatch as error:
+            raise UnreadableCheckpoint(f"{error}; expected {expected}") from error
+    if (identity.variant.name, identity.facts.classes) != (row.variant, row.classes):
+        found = f"{identity.variant.name} with {identity.facts.classes} classes"
+        raise UnreadableCheckpoint(f"{path}: is {found}, expected {expected}")
+    if identity.reading.missing:
+        missing = f"{identity.reading.missing:,} of its {len(identity.moves):,} tensors"
+        raise UnreadableCheckpoint(f"{path}: is {expected}, but {missing} are missing or of another shape")
 
 
 def _is_complete(entry: Path, record: _Record) -> bool:

@@ -20,7 +20,10 @@ CASES = [
     ("mindvision", "b5", SYMMETRIC),  # as the wheel builds it from a YAML config
     ("mindvision", "b0", SYMMETRIC | {"classes": 7}),
     ("mindcv", "b0", SAME),
+    ("mindvision", "b0", SYMMETRIC | {"classes": 0}),
+    ("mindvision", "b5", SYMMETRIC | {"classes": 0}),
     ("mindcv", "b5", SAME | {"bn_eps": 1e-3, "classes": 7}),
+    ("mindcv", "b0", SAME | {"classes": 0}),
 ]
 
 
@@ -39,6 +42,21 @@ def test_weights_of_tensorflow_run_in_mindcv_once_their_eps_is_folded(tmp_path):
     torch.save(network.state_dict(), tmp_path / "b0.pth")
     report = effconvert.convert(tmp_path / "b0.pth", tmp_path / "model.ckpt", to="mindcv", fold_eps=True)
     assert_same_numbers("mindcv b0, folded eps", network, built(report), EVEN)
+
+
+@pytest.mark.parametrize(("layout", "facts"), [("mindvision", SYMMETRIC), ("mindcv", SAME)])
+def test_half_precision_arrives_as_the_float32_that_strict_loading_wants(tmp_path, layout, facts):
+    network = calibrated("b0", EVEN, **facts).half().float()
+    state = {name: tensor.half() for name, tensor in network.state_dict().items()}
+    assert {tensor.dtype for tensor in state.values()} == {torch.float16}
+    torch.save(state, tmp_path / "half.pth")
+    report = effconvert.convert(tmp_path / "half.pth", tmp_path / "model.ckpt", to=layout, facts=facts)
+    theirs = built(report)
+    held = {parameter.name: bits(values(parameter)) for parameter in theirs.get_parameters()}
+    with effconvert.open_checkpoint(tmp_path / "model.ckpt") as checkpoint:
+        assert {info.dtype.name for info in checkpoint.tensors.values()} == {"float32"}
+        assert {name: bits(checkpoint.read(name)) for name in checkpoint.tensors} == held
+    assert_same_numbers(f"{layout} b0, from float16", network, theirs, EVEN)
 
 
 @pytest.mark.parametrize(("layout", "facts"), [("mindvision", SYMMETRIC), ("mindcv", SAME)])

@@ -1,5 +1,6 @@
 """Published weights are found, cached, and checked each time they are used."""
 
+import io
 import json
 import os
 import subprocess
@@ -8,14 +9,41 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from library_files import library_tensors
 
 from effconvert.cache import cache_folder, fetch
 from effconvert.errors import LayoutMismatch, OutputProblem, Unavailable, UnreadableCheckpoint
+from effconvert.formats import TensorInfo
+from effconvert.formats.tensorflow import write_bundle
 from effconvert.hub import address, choose, published
 from effconvert.variants import VARIANTS
 
-from .conftest import CHECKPOINT, QUICK, Server, make_archive, make_tar, serve, status
+from .conftest import QUICK, Server, make_tar, serve, status
+from .conftest import make_archive as archive_of
+
+
+def official(variant: str, classes: int = 1000) -> dict[str, bytes]:
+    """Return the files of a checkpoint as TensorFlow's are, of zeros."""
+    tensors = library_tensors("tf-official", variant, classes=classes)
+    infos = [TensorInfo(name, tensors[name].shape, np.dtype(np.float16)) for name in sorted(tensors, key=str.encode)]
+    data, index = io.BytesIO(), io.BytesIO()
+    write_bundle(data, index, infos, (np.zeros(info.shape, info.dtype) for info in infos))
+    return {
+        "checkpoint": b'model_checkpoint_path: "model.ckpt"\n',
+        "model.ckpt.index": index.getvalue(),
+        "model.ckpt.data-00000-of-00001": data.getvalue(),
+    }
+
+
+CHECKPOINT = official("b0")
+
+
+def make_archive(inner: str = "efficientnet-b0") -> bytes:
+    """Return a .tar.gz of B0 in the folder `inner`."""
+    return archive_of(inner, CHECKPOINT)
+
 
 BODY = make_archive()
 B0 = choose("b0", "aa")
@@ -160,11 +188,25 @@ def test_a_record_that_is_not_one_is_refused_in_words(server: Server, cache: Pat
         get()
 
 
-@pytest.mark.parametrize("body", [BODY[:-2000], make_tar({"../escape": b"x"}), make_archive(members={"readme": b""})])
+@pytest.mark.parametrize("body", [BODY[:-2000], make_tar({"../escape": b"x"}), archive_of(members={"readme": b""})])
 def test_an_archive_that_cannot_be_used_is_not_cached(server: Server, cache: Path, body: bytes) -> None:
     server.answers = [serve(body), serve(BODY)]
     with pytest.raises(UnreadableCheckpoint, match="was not kept"):
         get()
+    assert [path.name for path in (cache / "b0-aa").iterdir()] == [".lock"]
+    assert get().is_dir()
+
+
+@pytest.mark.parametrize(("variant", "classes"), [("b1", 1000), ("b0", 7)])
+def test_an_archive_of_another_network_is_named_and_not_kept(
+    server: Server, cache: Path, variant: str, classes: int
+) -> None:
+    server.answers = [serve(archive_of(members=official(variant, classes))), serve(BODY)]
+    with pytest.raises(
+        UnreadableCheckpoint, match=f"is {variant} with {classes} classes, expected b0 with 1000"
+    ) as failure:
+        get()
+    assert f"it came from {address(B0)} and was not kept" in str(failure.value)
     assert [path.name for path in (cache / "b0-aa").iterdir()] == [".lock"]
     assert get().is_dir()
 

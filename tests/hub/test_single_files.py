@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-import random
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import safetensors.numpy
+from library_files import library_tensors
 
 from effconvert.cache import fetch
 from effconvert.errors import LayoutMismatch, Unavailable, UnreadableCheckpoint
@@ -18,8 +18,14 @@ from effconvert.reference_tables import Published
 
 from .conftest import QUICK, Server, serve, status
 
-BODY = safetensors.numpy.save({"w": np.frombuffer(random.Random(3).randbytes(400_000), np.float32)})
-OTHER = safetensors.numpy.save({"w": np.zeros(100_000, np.float32)})
+
+def timm_file(variant: str = "b0", classes: int = 1000, seed: int = 0) -> bytes:
+    """Return a file as timm writes it, in half precision."""
+    tensors = library_tensors("timm", variant, classes=classes, seed=seed)
+    return safetensors.numpy.save({name: tensor.astype(np.float16) for name, tensor in tensors.items()})
+
+
+BODY, OTHER = timm_file(), timm_file(seed=1)
 HALF = len(BODY) // 2
 SHA256 = hashlib.sha256(BODY).hexdigest()
 NAMED = replace(
@@ -121,6 +127,40 @@ def test_a_file_that_is_no_checkpoint_is_not_kept(server: Server, cache: Path) -
     assert get(UNNAMED).read_bytes() == BODY
 
 
+@pytest.mark.parametrize(
+    ("variant", "classes", "found"),
+    [("b1", 1000, "is b1 with 1000 classes"), ("b0", 1, "is b0 with 1 classes"), ("b0", 0, "is b0 with 0 classes")],
+)
+def test_a_checkpoint_of_another_network_is_named_and_not_kept(
+    server: Server, cache: Path, variant: str, classes: int, found: str
+) -> None:
+    server.answers = [serve(timm_file(variant, classes)), serve(BODY)]
+    with pytest.raises(UnreadableCheckpoint, match=f"{found}, expected b0 with 1000 classes") as failure:
+        get(UNNAMED)
+    assert f"it came from {address(UNNAMED)} and was not kept" in str(failure.value)
+    assert [path.name for path in (cache / f"timm-b0-{UNNAMED.weights}").iterdir()] == [".lock"]
+    assert get(UNNAMED).read_bytes() == BODY
+
+
+def test_a_checkpoint_of_no_known_network_is_not_kept(server: Server, cache: Path) -> None:
+    resnet = {"conv1.weight": np.zeros((64, 3, 7, 7), np.float32), "fc.bias": np.zeros(1000, np.float32)}
+    server.answers = [serve(safetensors.numpy.save(resnet)), serve(BODY)]
+    with pytest.raises(
+        UnreadableCheckpoint, match=r"conv1.weight.* of no known layout .*; expected b0 .* was not kept"
+    ):
+        get(UNNAMED)
+    assert get(UNNAMED).read_bytes() == BODY
+
+
+def test_a_checkpoint_that_lacks_tensors_is_not_kept(server: Server, cache: Path) -> None:
+    tensors = safetensors.numpy.load(BODY)
+    del tensors["blocks.1.0.conv_pw.weight"]
+    server.answers = [serve(safetensors.numpy.save(tensors)), serve(BODY)]
+    with pytest.raises(UnreadableCheckpoint, match="but 1 of its 311 tensors are missing .* was not kept"):
+        get(UNNAMED)
+    assert get(UNNAMED).read_bytes() == BODY
+
+
 @pytest.mark.parametrize("kind", ["text/html", "application/octet-stream"])
 def test_a_login_page_is_not_taken_for_a_file(server: Server, cache: Path, kind: str) -> None:
     server.answers = [serve(PAGE, **{"Content-Type": kind})]
@@ -202,7 +242,7 @@ def test_a_name_promises_a_hash_as_openmmlab_and_timm_write_it(name: str, promis
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        (f"b0-{SHA256[:8]}.pth", "as its name says: it is the file that was published"),
+        (f"b0-{SHA256[:8]}.pth", f"its SHA-256 begins with {SHA256[:8]}, as its name says"),
         ("b0-00c0ffee.pth", f"begins with {SHA256[:8]}, its name says 00c0ffee"),
     ],
 )
