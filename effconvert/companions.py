@@ -99,9 +99,10 @@ def _keras(checkpoint: Checkpoint, variant: Variant) -> Companion:
 
     find = getattr(checkpoint, "normalization", lambda: find_normalization(checkpoint, None))
     found = find()
+    facts: Mapping[str, Any] = getattr(checkpoint, "graph_facts", dict)()
     if found is None:
         words = "the file does not tell how its network normalises pixels; the usual way is assumed"
-        return Companion(cautions=(words,))
+        return Companion(facts, cautions=(words,))
     usual = recipe_for("keras", variant.name)
     recipe = replace(usual, mean=_three(found.mean), std=_three(found.std))
     cautions: tuple[str, ...] = ()
@@ -110,7 +111,7 @@ def _keras(checkpoint: Checkpoint, variant: Variant) -> Companion:
             "its normalization holds std in place of the variance, as Keras's published weights do: taken for their "
             "graph, which divides once more; in a network built with weights=None they compute otherwise",
         )
-    return Companion({"normalization": found.topology}, recipe, cautions)
+    return Companion({"normalization": found.topology, **facts}, recipe, cautions)
 
 
 def _three(values: tuple[float, ...]) -> tuple[float, float, float]:

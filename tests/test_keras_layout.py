@@ -121,6 +121,22 @@ def test_the_normalization_of_a_sessions_later_network_is_left_behind(tmp_path: 
     assert report.left_behind == {"the network's own normalization": 3}
 
 
+@pytest.mark.parametrize("layer", ["dense", "my_head"])
+def test_a_classifier_of_any_name_is_the_classifier(tmp_path: Path, layer: str) -> None:
+    infos = [
+        TensorInfo(
+            name.replace("predictions/", f"{layer}/"),
+            (*shape[:-1], 5) if "pred" in name else tuple(shape),
+            np.dtype(dtype),
+        )
+        for name, shape, dtype in golden()["b0"]
+    ]
+    with (tmp_path / "x.h5").open("w+b") as file:
+        write_legacy(file, infos, (np.ones(info.shape, info.dtype) for info in infos), {}, dict)
+    report = effconvert.convert(tmp_path / "x.h5", tmp_path / "x.pth")
+    assert (report.layout, report.variant, report.moved, report.facts["classes"]) == ("keras", "b0", 311, 5)
+
+
 def test_the_inverse_gives_every_value_back() -> None:
     for move, back in zip(compiled("b0").moves, invert(compiled("b0").moves), strict=True):
         values = np.arange(np.prod(move.source_shape, dtype=int)).reshape(move.source_shape)

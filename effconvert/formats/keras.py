@@ -9,12 +9,14 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from effconvert.errors import UnreadableCheckpoint
 from effconvert.formats.checkpoint import Array, Checkpoint, DataFile, TensorInfo, as_array, check_name
 from effconvert.formats.hdf5 import Group, find_signature, read_tree
 from effconvert.formats.hdf5_messages import Hdf5Error
 from effconvert.formats.keras_archive import CONFIG_RECORD, WEIGHTS_RECORD
+from effconvert.formats.keras_facts import graph_facts
 from effconvert.formats.keras_graph import Config, Normalization, find_normalization
 from effconvert.formats.keras_names import named_datasets
 
@@ -31,6 +33,7 @@ class KerasCheckpoint(Checkpoint):
 
     Tensors are named `layer/variable` as Keras 3 names them, a model inside a model like one that stands alone. A
     `.weights.h5` of Keras before 3.6 does not name its layers, only their classes: its tensors are `conv2d_1/kernel`.
+    A classifier that a user put on the network is called `predictions` as well (keras_classifier.py).
     HDF5 has no checksums, so `read` cannot notice a flipped bit; a `.keras` file has one for all weights, verified
     when it is opened.
     """
@@ -58,6 +61,13 @@ class KerasCheckpoint(Checkpoint):
         Raises UnreadableCheckpoint for damaged data.
         """
         return find_normalization(self, self._config)
+
+    def graph_facts(self) -> Mapping[str, Any]:
+        """Return the facts that the file's graph decides, none where it holds no graph.
+
+        Raises LayoutMismatch where its layers are not alike, or are none of an EfficientNet.
+        """
+        return graph_facts(self._config, self.path) if self._config else {}
 
     def checksum(self, name: str) -> int:
         found = self._datasets[name]

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,7 +53,7 @@ def class_path_names(config: Config, prefix: str = "") -> dict[str, str]:
     """
     names: dict[str, str] = {}
     counted: Counter[str] = Counter()
-    for layer in _layers(config):
+    for layer in layers_of(config):
         plain = layer["class_name"].lower()
         plain = _CLASSES.get(plain, plain)
         path = f"{prefix}layers/{plain}" + (f"_{counted[plain]}" if counted[plain] else "")
@@ -93,14 +93,13 @@ def find_normalization(checkpoint: Checkpoint, config: Config | None) -> Normali
 def _rescalings(config: Config) -> list[tuple[Any, Any]]:
     """Return scale and offset of every Rescaling of the model, in order; of none where one is not in numbers."""
     found: list[tuple[Any, Any]] = []
-    for layer in _layers(config):
+    for layer in all_layers(config):
         if layer["class_name"] == "Rescaling":
             try:
                 scale, offset = (_numbers(layer["config"].get(key)) for key in ("scale", "offset"))
             except (TypeError, ValueError):
                 return []
             found.append((scale, offset))
-        found += _rescalings(layer)
     return found
 
 
@@ -112,7 +111,16 @@ def _numbers(value: Any) -> Any:
     return array
 
 
-def _layers(config: Config) -> list[Any]:
+def all_layers(config: Config) -> Iterator[Any]:
+    """Yield every layer of a model's configuration in order, a model that is a layer before the layers in it."""
+    remaining = layers_of(config)[::-1]
+    while remaining:
+        layer = remaining.pop()
+        yield layer
+        remaining += layers_of(layer)[::-1]
+
+
+def layers_of(config: Config) -> list[Any]:
     """Return the layers of a model's configuration, none of those that are not well formed or of no model."""
     inner = config.get("config")
     layers = inner.get("layers") if isinstance(inner, dict) else None

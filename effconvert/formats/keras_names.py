@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from effconvert.formats.hdf5 import Dataset, Group
 from effconvert.formats.hdf5_messages import Hdf5Error
+from effconvert.formats.keras_classifier import CLASSIFIER, find_classifier
 from effconvert.formats.keras_graph import VARIABLES, Config, class_path_names
 
 _COUNTED = re.compile(r"(.+?)(?:_\d+)?")
@@ -15,6 +16,8 @@ Datasets = dict[str, Dataset]
 
 def named_datasets(root: Group, config: Config | None) -> tuple[Datasets, dict[str, str]]:
     """Return {`layer/variable`: dataset} of every weight, and {path in the file: reason} of what is none.
+
+    A classifier that a user named is called `predictions`, as the network's own.
 
     config: of the model, where the file holds one. Raises Hdf5Error for a file that is not Keras's, or whose parts
     contradict each other.
@@ -36,6 +39,9 @@ def named_datasets(root: Group, config: Config | None) -> tuple[Datasets, dict[s
     for name in [name for name, dataset in weights.items() if dataset.dtype is None]:
         del weights[name]
         skipped[name] = "holds texts"
+    own = find_classifier({name: dataset.shape for name, dataset in weights.items()}, config)
+    for variable in ("kernel", "bias") if own else ():
+        weights[f"{CLASSIFIER}/{variable}"] = weights.pop(f"{own}/{variable}")
     return weights, skipped
 
 

@@ -119,6 +119,13 @@ def test_the_lines_of_the_report_build_and_load_the_network(tmp_path, calibrated
     assert same_weights(names["network"], model)
 
 
+def test_the_lines_of_the_report_load_the_published_topology(tmp_path, calibrated):
+    report = write(calibrated[10], tmp_path / "x.keras", normalization="keras-imagenet")
+    names = {}
+    exec(report.network, names)
+    assert_same_numbers("10 keras-imagenet, lines of the report", calibrated[10], names["network"])
+
+
 def test_the_published_topology_computes_the_same(tmp_path, calibrated):
     """With std in place of the variance, and the second Rescaling."""
     write(calibrated[10], tmp_path / "x.keras", normalization="keras-imagenet")
@@ -174,6 +181,55 @@ def test_what_keras_saves_comes_back_as_the_canonical_weights(saved, calibrated,
     original = {n: t for n, t in calibrated[10].state_dict().items() if not n.endswith("num_batches_tracked")}
     assert state.keys() == original.keys()
     assert all(torch.equal(state[name], tensor) for name, tensor in original.items())
+
+
+def transferred(weights, nested):
+    """B0 without a top under a new head of 5 classes, as users build it; everything random but what `weights` hold."""
+    keras.utils.set_random_seed(5)
+    pixels = keras.layers.Input((224, 224, 3))
+    settings = {"weights": None, "include_top": False, "input_shape": (224, 224, 3)}
+    backbone = keras.applications.EfficientNetB0(**settings, **({} if nested else {"input_tensor": pixels}))
+    backbone.load_weights(weights)
+    features = backbone(pixels, training=False) if nested else backbone.output
+    pooled = keras.layers.Dropout(0.2)(keras.layers.GlobalAveragePooling2D()(features))
+    return keras.Model(pixels, keras.layers.Dense(5)(pooled))
+
+
+def canonical_logits(path):
+    """What the canonical network gives for a file, with the facts that its description holds, for the canonical images."""
+    effconvert.convert(path, path.with_suffix(".safetensors"), force=True)
+    network = effconvert.load_model(path.with_suffix(".safetensors"))
+    with torch.no_grad():
+        return network, network.eval()(images()).numpy()
+
+
+@pytest.mark.parametrize("suffix", [".keras", "_model.h5", ".weights.h5"])
+@pytest.mark.parametrize("nested", [True, False])
+def test_a_new_head_on_the_network_is_its_classifier(tmp_path, calibrated, nested, suffix):
+    write(calibrated[0], tmp_path / "notop.h5")
+    model, path = transferred(tmp_path / "notop.h5", nested), tmp_path / f"x{suffix}"
+    (model.save_weights if suffix == ".weights.h5" else model.save)(path)
+    network, logits = canonical_logits(path)
+    assert network.facts.classes == 5
+    error = distance(outputs(model), logits)
+    case = f"Keras b0 transferred {'nested' if nested else 'inline'} {suffix}"
+    assert record(case, "224 x 224", error, f"<= {TOLERANCE:.0e}") <= TOLERANCE
+
+
+def test_an_edited_epsilon_is_taken(tmp_path, saved):
+    original, paths = saved
+    edited = json.loads(original.to_json())
+    for layer in edited["config"]["layers"]:
+        if layer["class_name"] == "BatchNormalization":
+            layer["config"]["epsilon"] = 0.1
+    model = keras.models.model_from_json(json.dumps(edited))
+    model.load_weights(paths["x.weights.h5"])
+    model.save(tmp_path / "x.keras")
+    network, logits = canonical_logits(tmp_path / "x.keras")
+    assert network.facts.bn_eps == 0.1
+    assert distance(outputs(original), logits) > 1e-2
+    error = distance(outputs(model), logits)
+    assert record("Keras b0 10, epsilon 0.1", "224 x 224", error, f"<= {TOLERANCE:.0e}") <= TOLERANCE
 
 
 @pytest.mark.parametrize("variant", ["b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7"])
