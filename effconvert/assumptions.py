@@ -73,9 +73,8 @@ def _chosen(
     if len(found) == 1:
         ((key, build),) = found.values()
         return taken(build, f"taken for NAME, as its {key.rpartition('/')[2]} says")
-    strangers = [
-        f"its {key.rpartition('/')[2]} says {name!r}, which decides nothing: " for key, name in recorded.items()
-    ]
+    where = {name: key.rpartition("/")[2] for key, name in reversed(recorded.items())}
+    strangers = [f"its {key} says {name!r}, which decides nothing: " for name, key in where.items()]
     hint = named_in(checkpoint.path, named)
     if hint and not strangers:
         return taken(named[hint], "taken for NAME, as its name says", differing)

@@ -152,5 +152,5 @@ def _elsewhere(name: str, sets: WeightSets, nested: bool) -> str:
     for chosen, root in sets.roots.items():
         container = root[: root.rfind("/") + 1]
         if name.startswith(container) and "/" not in name[len(container) :]:
-            return "counter of the averages" if chosen == AVERAGES else ""
+            return "counter of the averages" if chosen == AVERAGES or is_averaged(root) else ""
     return f"beside the weights: {name.partition('/')[0]}"

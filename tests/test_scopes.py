@@ -80,6 +80,7 @@ def test_mmengine_calls_the_averages_state_dict(
     source = save(tmp_path / "x.pth", content)
     report, seed = converted(source)
     assert (report.taken, seed, report.root) == ("averages", 2, "state_dict/")
+    assert report.left_behind["counter of the averages"] == 1
     report, seed = converted(source, raw=True)
     assert (report.taken, seed, report.root) == ("raw", 1, "ema_state_dict/module.")
 
