@@ -114,7 +114,11 @@ def fitting_build(layout: Layout, variant: Variant, plain: Facts, facts: Facts) 
 
 def nearest_facts(layout: Layout, variant: Variant, plain: Facts, facts: Facts) -> Facts:
     """Return the facts of the layout's network that differs least from `facts`."""
-    found = [_facts(plain, build) for build in _usual(layout, variant)]
+    found = []
+    for build in _builds(layout, variant):
+        if all(getattr(facts, name) == build.facts.get(name, getattr(facts, name)) for name in _IN_THE_SHAPES):
+            free = {name: getattr(facts, name) for name, value in build.facts.items() if value == ANY}
+            found.append(changed(_facts(plain, build), free))
     return min(found, key=lambda candidate: sum(True for _ in differing_facts(candidate, facts)))
 
 

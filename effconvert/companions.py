@@ -21,11 +21,12 @@ _POSITIONAL = (
 
 @dataclass(frozen=True)
 class Companion:
-    """What a file's companions say: facts, the preprocessing, and what a user should know of them."""
+    """What a file's companions say: facts, the preprocessing, what a user should know of them, names of the classes."""
 
     facts: Mapping[str, Any] = field(default_factory=dict)
     recipe: Recipe | None = None
     cautions: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
 
 
 def companion(
@@ -61,7 +62,7 @@ def _huggingface(checkpoint: Checkpoint, variant: Variant, facts: Facts, descrip
         raise LayoutMismatch(listing(f"{checkpoint.path}: its companion is another network's:", problems))
     found = {"bn_eps": said.facts.bn_eps, "activation": said.facts.activation}
     if description is None:
-        return Companion(found, said.recipe, said.cautions)
+        return Companion(found, said.recipe, said.cautions, said.labels)
     edited = {name: value for name, value in found.items() if value != getattr(description.facts, name)}
     words = ", ".join(f"{name} is {value} in config.json" for name, value in edited.items())
     return Companion(

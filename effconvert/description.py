@@ -27,7 +27,7 @@ class Description:
     weights: which training, None where nobody said. taken: which set of weights of the source, `averages` or `raw`.
     options: what the command was told to do beyond the map. source: {file: its SHA-256}, and `url` where one was
     fetched. In both, `earlier` is what the source said of itself, when it was converted before. map_sha256: of the
-    mapping file. target: the layout that the file itself is in.
+    mapping file. target: the layout that the file itself is in. labels: names of the classes, empty where nobody said.
     """
 
     variant: str
@@ -40,6 +40,7 @@ class Description:
     source: Mapping[str, Any]
     map_sha256: str
     target: str = "canonical"
+    labels: tuple[str, ...] = ()
 
     @property
     def assumed(self) -> frozenset[str]:
@@ -65,6 +66,7 @@ class Description:
             "target": self.target,
             "taken": self.taken,
             "map_sha256": self.map_sha256,
+            **({"labels": json.dumps(self.labels)} if self.labels else {}),
             **{name: json.dumps(value, sort_keys=True) for name, value in plain.items()},
         }
 
@@ -95,6 +97,7 @@ def read_description(metadata: Mapping[str, str], where: str) -> Description | N
             source=parsed["source"],
             map_sha256=metadata["map_sha256"],
             target=metadata.get("target", "canonical"),
+            labels=tuple(str(label) for label in json.loads(metadata.get("labels", "[]"))),
         )
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError, LayoutMismatch) as error:
         raise UnreadableCheckpoint(f"{where}: its description is damaged: {error}") from error

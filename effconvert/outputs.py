@@ -132,7 +132,7 @@ def _write_huggingface(
 
     description = plan.description
     texts = {
-        "config.json": config(plan.target.variant, plan.facts, description.recipe.size),
+        "config.json": config(plan.target.variant, plan.facts, description.recipe.size, description.labels),
         "preprocessor_config.json": preprocessor(description.recipe),
     }
     with new_folder(output, force) as folder:

@@ -159,7 +159,14 @@ def _describe(identity: Identity, coverage: Coverage, target: Target, options: O
         source=_earlier(before, "source"),
         map_sha256=before.map_sha256 if before else identity.layout.sha256 if identity.layout else "",
         target=target.name,
+        labels=_labels(identity, target.facts.classes),
     )
+
+
+def _labels(identity: Identity, classes: int) -> tuple[str, ...]:
+    """Return the names of the classes, where the source has them and all classes go on."""
+    labels = identity.companion.labels or (identity.description.labels if identity.description else ())
+    return labels if len(labels) == classes else ()
 
 
 def _earlier(before: Description | None, field: str) -> dict[str, Any]:

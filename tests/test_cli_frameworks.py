@@ -220,6 +220,25 @@ def test_an_edited_config_beside_our_own_file_is_read(run: Callable[..., Ran], b
     assert run("convert", tmp_path / "hf", "--to", "timm", "--out", tmp_path / "y.pth").exit_code == 3
 
 
+def test_class_names_go_along_to_hugging_face(b0_file: Path, tmp_path: Path) -> None:
+    effconvert.convert(b0_file, tmp_path / "hf", to="huggingface")
+    path = tmp_path / "hf" / "config.json"
+    config = json.loads(path.read_text())
+    del config["num_labels"]
+    config |= {"id2label": {"0": "cat", "1": "dog"}, "label2id": {"cat": 0, "dog": 1}}
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    tensors = read_all(tmp_path / "hf")
+    save(foreign / "pytorch_model.bin", tensors)
+    (foreign / "config.json").write_text(json.dumps(config))
+    effconvert.convert(foreign, tmp_path / "x.pth", to="timm")
+    effconvert.convert(tmp_path / "x.pth", tmp_path / "back", to="huggingface")
+    said = json.loads((tmp_path / "back" / "config.json").read_text())
+    assert (said["id2label"], said["label2id"]) == (config["id2label"], config["label2id"])
+    effconvert.convert(foreign, tmp_path / "backbone", to="huggingface", backbone=True)
+    assert "id2label" not in json.loads((tmp_path / "backbone" / "config.json").read_text())
+
+
 def test_what_a_suffix_makes_unreadable_for_the_library_is_said(
     run: Callable[..., Ran], b0_file: Path, tmp_path: Path
 ) -> None:

@@ -122,6 +122,14 @@ def test_an_inexact_file_goes_on_with_the_facts_of_its_weights(tensorflow: Path,
     assert (report.facts["padding"], report.facts["bn_eps"], report.inexact) == ("tf-same", 1e-3, None)
 
 
+def test_what_the_target_can_hold_is_not_given_up(symmetric: Path, tmp_path: Path) -> None:
+    report = effconvert.convert(symmetric, tmp_path / "hf", to="huggingface", allow_inexact=True)
+    assert report.options["inexact"]["network"]["bn_eps"] == 1e-5
+    assert json.loads((tmp_path / "hf" / "config.json").read_text())["batch_norm_eps"] == 1e-5
+    back = effconvert.convert(tmp_path / "hf", tmp_path / "back.safetensors")
+    assert (back.facts["padding"], back.facts["bn_eps"]) == ("symmetric", 1e-5)
+
+
 def test_half_precision_is_left_where_an_epsilon_is_folded(tensorflow: Path, tmp_path: Path) -> None:
     effconvert.convert(tensorflow, tmp_path / "half.safetensors", dtype="float16")
     effconvert.convert(tmp_path / "half.safetensors", tmp_path / "x.ckpt", to="mindcv", fold_eps=True)

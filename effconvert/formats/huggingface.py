@@ -7,7 +7,7 @@ What the file does not say has the value that transformers gives it: B7's.
 import json
 import math
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ class Network:
     """What config.json says, and preprocessor_config.json beside it.
 
     size: of image in pixels that the paddings are made for. recipe: None where nothing known is said. cautions: what
-    neither facts nor a recipe can say, in sentences.
+    neither facts nor a recipe can say, in sentences. labels: names of the classes, empty where they are numbered only.
     """
 
     variant: Variant
@@ -64,12 +64,13 @@ class Network:
     size: int
     recipe: Recipe | None = None
     cautions: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
 
 
-def config(variant: Variant, facts: Facts, size: int | None = None) -> dict[str, Any]:
+def config(variant: Variant, facts: Facts, size: int | None = None, labels: Sequence[str] = ()) -> dict[str, Any]:
     """Return config.json for the network of `variant` with `facts`, for images of `size` pixels, by default its own.
 
-    Raises LayoutMismatch where transformers' network cannot be that one.
+    labels: names of the classes. Raises LayoutMismatch where transformers' network cannot be that one.
     """
     size = size or variant.resolution
     problems = [f"{variant.name}: no network of transformers"] if not _is_scaled_b0(variant) else []
@@ -93,7 +94,7 @@ def config(variant: Variant, facts: Facts, size: int | None = None) -> dict[str,
         "hidden_dim": head_channels(variant),
         "batch_norm_eps": facts.bn_eps,
         "dropout_rate": variant.dropout,
-        "num_labels": facts.classes,
+        **(_label_maps(labels) if len(labels) == facts.classes > 0 else {"num_labels": facts.classes}),
     }
 
 
@@ -128,7 +129,25 @@ def network_of(values: Mapping[str, Any]) -> Network:
     if problems or variant is None or activation is None or size is None or classes is None:
         raise LayoutMismatch(listing("describes no network that is known here:", problems))
     facts = replace(default_facts(variant), bn_eps=float(bn_eps), activation=activation, classes=classes)
-    return Network(variant, facts, size, cautions=_padding_cautions(variant, size, said["depthwise_padding"]))
+    cautions = _padding_cautions(variant, size, said["depthwise_padding"])
+    return Network(variant, facts, size, cautions=cautions, labels=_labels(said.get("id2label"), classes))
+
+
+def _label_maps(labels: Sequence[str]) -> dict[str, Any]:
+    return {
+        "id2label": {str(number): label for number, label in enumerate(labels)},
+        "label2id": {label: number for number, label in enumerate(labels)},
+    }
+
+
+def _labels(named: Any, classes: int) -> tuple[str, ...]:
+    """Return the names of the classes, empty where they are not named, or only as transformers numbers them."""
+    if not isinstance(named, dict) or len(named) != classes:
+        return ()
+    labels = [named.get(str(number)) for number in range(classes)]
+    texts = tuple(label for label in labels if isinstance(label, str))
+    numbered = tuple(f"LABEL_{number}" for number in range(classes))
+    return texts if len(texts) == classes and texts != numbered else ()
 
 
 def contradictions(said: Network, variant: Variant, facts: Facts) -> list[str]:
