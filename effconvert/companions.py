@@ -96,11 +96,15 @@ def _timm(checkpoint: Checkpoint, variant: Variant) -> Companion:
 
 
 def _keras(checkpoint: Checkpoint, variant: Variant) -> Companion:
+    from effconvert.formats.keras import KerasCheckpoint
     from effconvert.formats.keras_graph import find_normalization
 
-    find = getattr(checkpoint, "normalization", lambda: find_normalization(checkpoint, None))
-    found = find()
-    facts: Mapping[str, Any] = getattr(checkpoint, "graph_facts", dict)()
+    # Its tensors may also have been saved by another framework, which keeps no graph.
+    facts: Mapping[str, Any] = {}
+    if isinstance(checkpoint, KerasCheckpoint):
+        found, facts = checkpoint.normalization(), checkpoint.graph_facts()
+    else:
+        found = find_normalization(checkpoint, None)
     if found is None:
         words = "the file does not tell how its network normalises pixels; the usual way is assumed"
         return Companion(facts, cautions=(words,))

@@ -91,7 +91,7 @@ def make_plan(checkpoint: Checkpoint, to: str, options: Options) -> Plan:
         fill=fill,
         target=target,
         description=description,
-        cautions=tuple(cautions(checkpoint, identity, coverage, facts, to, options)),
+        cautions=tuple(cautions(checkpoint, identity, coverage, facts, target.name, options)),
     )
 
 

@@ -177,6 +177,28 @@ def test_the_report_says_which_network_a_timm_file_is_for(tmp_path: Path, facts:
     assert code in report.network
 
 
+@pytest.mark.parametrize(
+    ("facts", "code"),
+    [
+        ({"classes": 7}, 'build_model(images, "efficientnet-b0", training=False, override_params=dict(num_classes=7))'),
+        ({"classes": 0}, 'features, _ = builder.build_model_base(images, "efficientnet-b0", training=False)'),
+        ({"classes": 0, "head_conv": False}, "tf.train.Saver(variables)"),
+    ],
+)
+def test_the_official_builder_is_told_the_head(tmp_path: Path, facts: dict[str, object], code: str) -> None:
+    source = save(tmp_path / "tf_efficientnet_b0.pth", library_tensors("timm", **facts))
+    report = effconvert.convert(source, tmp_path / "tf", to="tf-official")
+    assert code in report.network
+    compile(report.network, "code", "exec")
+
+
+def test_wide_weights_are_rounded_for_mindspore_with_a_caution(symmetric: Path, tmp_path: Path) -> None:
+    wide = {name: tensor.astype(np.float64) for name, tensor in read_all(symmetric).items()}
+    facts = {"padding": "symmetric", "bn_eps": "1e-5"}
+    report = effconvert.convert(save(tmp_path / "x.pth", wide), tmp_path / "x.ckpt", to="mindspore", facts=facts)
+    assert any("311 tensors were rounded from float64 to float32" in caution for caution in report.cautions)
+
+
 def test_official_edgetpu_weights_are_refused_with_both_reasons(tmp_path: Path) -> None:
     source = save(tmp_path / "x.pth", library_tensors("tf-official", "edgetpu-s", classes=1001))
     for to in ("timm", "mmpretrain"):
