@@ -1,0 +1,179 @@
+"""Compares what two networks gave of the same images, layer by layer, and says where they first differ."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+ACCUMULATED, FED = "accumulated", "fed"
+_LAST = ("logits", "pooled")
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """The largest relative difference of a layer that rounding explains.
+
+    accumulated: where each network went its own way up to the layer. fed: where the layer got the reference's input.
+    """
+
+    accumulated: float
+    fed: float
+
+    def of(self, mode: str) -> float:
+        """Return the tolerance of `mode`."""
+        return self.fed if mode == FED else self.accumulated
+
+
+# By the dtype of the converted weights; both networks compute in float32.
+#   float32: two frameworks add the same products in another order. Networks of 16 to 27 blocks then differ by 1e-7 to
+#       1.4e-5 of a layer's largest value, and by 6e-6 at most in one layer that gets the same input. The smallest fault
+#       that is looked for, a kernel or a gamma scaled by 1.001, moves its layer by 3e-5 and more.
+#   float16, bfloat16: each weight is rounded by up to 2^-11 and 2^-8 of itself; a layer's sums move by about as much,
+#       and all layers together by a few times more. The source's float32 weights are what is compared with, so these
+#       say how much the rounding has cost; faults smaller than that cannot be seen.
+TOLERANCES = {
+    "float32": Tolerance(2e-5, 1e-5),
+    "float16": Tolerance(1e-2, 2e-3),
+    "bfloat16": Tolerance(8e-2, 2e-2),
+}
+
+
+@dataclass(frozen=True)
+class LayerDifference:
+    """How far one layer's outputs are apart.
+
+    largest, mean: of |Δ|, in the layer's own units. relative: the largest in shares of `scale`, the layer's largest
+    absolute value in the reference; NaN where one of them is not finite. cosine: of both outputs as vectors. at: index
+    of the largest. not_finite: how many values are NaN or infinite, in the reference and in the other.
+    """
+
+    layer: str
+    mode: str
+    largest: float
+    mean: float
+    scale: float
+    relative: float
+    cosine: float
+    at: tuple[int, ...]
+    not_finite: tuple[int, int]
+    allowed: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether the layer is within its tolerance; what is not finite never is."""
+        return self.relative <= self.allowed
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the row as plain values, numbers to four digits, None for those that are not finite."""
+        row = {name: _plain(value) for name, value in asdict(self).items()}
+        return row | {"at": list(self.at), "not_finite": list(self.not_finite), "passed": self.passed}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two networks on the same images.
+
+    rows: in the order of the layers; of each mode where there is one. only: {layer: which side has it}. top1, top5:
+    the share of images whose class, or set of five, agrees; None without a classifier.
+    """
+
+    rows: tuple[LayerDifference, ...]
+    only: Mapping[str, str]
+    top1: float | None
+    top5: float | None
+
+    @property
+    def same(self) -> bool:
+        """Whether every layer that both have is within its tolerance, the last one among them."""
+        return any(row.layer in _LAST for row in self.rows) and all(row.passed for row in self.rows)
+
+    @property
+    def first(self) -> LayerDifference | None:
+        """The first layer that differs: one that does so from the same input is guilty, others may only suffer."""
+        failing = [row for row in self.rows if not row.passed]
+        return next((row for row in failing if row.mode == FED), failing[0] if failing else None)
+
+    @property
+    def worst(self) -> LayerDifference:
+        """The row that comes nearest to its tolerance, or exceeds it most."""
+        return max(self.rows, key=lambda row: math.inf if math.isnan(row.relative) else row.relative / row.allowed)
+
+    def of(self, mode: str) -> list[LayerDifference]:
+        """Return the rows of one mode."""
+        return [row for row in self.rows if row.mode == mode]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the comparison as plain values, for JSON."""
+        return {
+            "same": self.same,
+            "first": self.first.to_dict() if self.first else None,
+            "rows": [row.to_dict() for row in self.rows],
+            "only": dict(self.only),
+            "top1_agreement": _plain(self.top1),
+            "top5_agreement": _plain(self.top5),
+        }
+
+
+def relative_difference(found: NDArray[Any], reference: NDArray[Any]) -> float:
+    """Return max |found - reference| / max |reference|, NaN where one is not finite."""
+    return difference("", ACCUMULATED, reference, found, 0.0).relative
+
+
+def difference(
+    layer: str, mode: str, reference: NDArray[Any], found: NDArray[Any], allowed: float
+) -> LayerDifference:
+    """Return how far `found` is from `reference`, arrays of the same shape."""
+    expected, given = np.asarray(reference, np.float64), np.asarray(found, np.float64)
+    not_finite = (_not_finite(expected), _not_finite(given))
+    if any(not_finite):
+        at = _index(~(np.isfinite(expected) & np.isfinite(given)))
+        return LayerDifference(layer, mode, *[math.nan] * 5, at, not_finite, allowed)
+    apart = np.abs(given - expected)
+    largest, scale = float(apart.max()), float(np.abs(expected).max())
+    relative = largest / scale if scale else (0.0 if largest == 0 else math.inf)
+    lengths = float(np.linalg.norm(expected)) * float(np.linalg.norm(given))
+    cosine = float(np.vdot(expected, given)) / lengths if lengths else float(largest == 0)
+    return LayerDifference(
+        layer, mode, largest, float(apart.mean()), scale, relative, cosine, _index(apart), not_finite, allowed
+    )
+
+
+def agreement(reference: NDArray[Any], found: NDArray[Any], count: int) -> float:
+    """Return the share of images whose `count` largest logits, arrays [N, classes], are of the same classes."""
+    best = [np.argsort(-logits, axis=1, kind="stable")[:, :count] for logits in (reference, found)]
+    return float(np.mean([set(one) == set(other) for one, other in zip(*best, strict=True)]))
+
+
+def rows_of(
+    layers: Sequence[str],
+    outputs: Iterator[tuple[str, str, NDArray[Any], NDArray[Any]]],
+    tolerance: Tolerance,
+) -> tuple[LayerDifference, ...]:
+    """Return a row for each (layer, mode, reference, found), in the order of `layers`."""
+    rows = [difference(layer, mode, *arrays, tolerance.of(mode)) for layer, mode, *arrays in outputs]
+    return tuple(sorted(rows, key=lambda row: layers.index(row.layer)))
+
+
+def would_pass(value: float) -> float:
+    """Return the least tolerance of two digits that `value` is within."""
+    if not math.isfinite(value) or value == 0:
+        return value
+    unit = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return float(f"{math.ceil(value / unit) * unit:.1e}")
+
+
+def _index(values: NDArray[Any]) -> tuple[int, ...]:
+    return tuple(int(number) for number in np.unravel_index(int(values.argmax()), values.shape))
+
+
+def _not_finite(values: NDArray[Any]) -> int:
+    return int(values.size - np.isfinite(values).sum())
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.4g}") if math.isfinite(value) else None
+    return value
