@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from effconvert import inputs
 from effconvert.model.network import EfficientNet
 from effconvert.variants import blocks
 
@@ -71,43 +72,13 @@ def calibrate(network: EfficientNet, images: Tensor, *, seed: int = 0) -> Effici
 
 
 def sensitivity(logits: Tensor) -> float:
-    """Return how much `logits` [N, classes] depend on the image: 0 not at all, 1 as much as they can.
-
-    It is the largest difference between two images in one class, divided by the range of all logits:
-    max over c of (max over i of l[i, c] - min over i of l[i, c]) / (max l - min l). Constant logits give 0, and
-    logits that are not finite give NaN, which exceeds no threshold. Raises ValueError for fewer than two images.
-    """
-    if logits.ndim != 2 or logits.shape[0] < 2 or logits.shape[1] < 1:
-        raise ValueError(f"sensitivity needs logits [2 or more images, classes], not {list(logits.shape)}")
-    values = logits.detach().double()
-    between_images = float((values.amax(0) - values.amin(0)).amax())
-    spread = float(values.amax() - values.amin())
-    return 0.0 if spread == 0 else between_images / spread
+    """Return how much `logits` [N, classes] depend on the image, from 0 to 1; see `effconvert.inputs.sensitivity`."""
+    return inputs.sensitivity(logits.detach().cpu().double().numpy())
 
 
 def synthetic_images(count: int, height: int, width: int, seed: int = 0) -> Tensor:
-    """Return `count` images float32 [N, 3, height, width] of zero mean and unit standard deviation each.
-
-    A gradient, stripes and discs in random colours: edges at all angles, and no symmetry, so that swapped axes,
-    channels or borders show. The values depend on the arguments only.
-    """
-    images = [_image(np.random.RandomState([seed, number]), height, width) for number in range(count)]
-    return torch.from_numpy(np.stack(images)) if images else torch.empty(0, 3, height, width)
-
-
-def _image(random: np.random.RandomState, height: int, width: int) -> NDArray[np.float32]:
-    size = max(height, width)
-    down, right = np.mgrid[0:height, 0:width] / size
-    colours = random.normal(0, 1, (9, 3, 1, 1))
-    image = colours[0] + 2 * colours[1] * down + 2 * colours[2] * right
-    angle, frequency, phase = random.uniform(0, np.pi), random.uniform(4, 16), random.uniform(0, 2 * np.pi)
-    along = np.cos(angle) * right + np.sin(angle) * down
-    image = image + colours[3] * np.sin(2 * np.pi * frequency * along + phase)
-    for colour in colours[4:]:
-        y, x, radius = random.uniform(0, height), random.uniform(0, width), random.uniform(0.05, 0.25)
-        image = np.where(np.hypot(down - y / size, right - x / size) < radius, 2 * colour, image)
-    image = image + random.normal(0, 0.1, image.shape)
-    return np.asarray((image - image.mean()) / image.std(), np.float32)
+    """Return `count` images float32 [N, 3, height, width]; see `effconvert.inputs.synthetic_images`."""
+    return torch.from_numpy(inputs.synthetic_images(count, height, width, seed))
 
 
 def _value(name: str, shape: tuple[int, ...], seed: int) -> NDArray[np.float32]:
