@@ -47,7 +47,8 @@ class LayerDifference:
 
     largest, mean: of |Δ|, in the layer's own units. relative: the largest in shares of `scale`, the layer's largest
     absolute value in the reference; NaN where one of them is not finite. cosine: of both outputs as vectors. at: index
-    of the largest. not_finite: how many values are NaN or infinite, in the reference and in the other.
+    of the largest. not_finite: how many values are NaN or infinite, in the reference and in the other. shapes: of both,
+    where they differ and nothing could be compared.
     """
 
     layer: str
@@ -60,6 +61,7 @@ class LayerDifference:
     at: tuple[int, ...]
     not_finite: tuple[int, int]
     allowed: float
+    shapes: tuple[tuple[int, ...], ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -68,8 +70,7 @@ class LayerDifference:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the row as plain values, numbers to four digits, None for those that are not finite."""
-        row = {name: _plain(value) for name, value in asdict(self).items()}
-        return row | {"at": list(self.at), "not_finite": list(self.not_finite), "passed": self.passed}
+        return {name: _plain(value) for name, value in asdict(self).items()} | {"passed": self.passed}
 
 
 @dataclass(frozen=True)
@@ -122,10 +123,11 @@ def relative_difference(found: NDArray[Any], reference: NDArray[Any]) -> float:
     return difference("", ACCUMULATED, reference, found, 0.0).relative
 
 
-def difference(
-    layer: str, mode: str, reference: NDArray[Any], found: NDArray[Any], allowed: float
-) -> LayerDifference:
-    """Return how far `found` is from `reference`, arrays of the same shape."""
+def difference(layer: str, mode: str, reference: NDArray[Any], found: NDArray[Any], allowed: float) -> LayerDifference:
+    """Return how far `found` is from `reference`; another shape is a difference that has no size."""
+    if reference.shape != found.shape:
+        shapes = (reference.shape, found.shape)
+        return LayerDifference(layer, mode, *[math.nan] * 5, (), (0, 0), allowed, shapes)
     expected, given = np.asarray(reference, np.float64), np.asarray(found, np.float64)
     not_finite = (_not_finite(expected), _not_finite(given))
     if any(not_finite):
@@ -176,4 +178,4 @@ def _not_finite(values: NDArray[Any]) -> int:
 def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return float(f"{value:.4g}") if math.isfinite(value) else None
-    return value
+    return [_plain(each) for each in value] if isinstance(value, tuple) else value

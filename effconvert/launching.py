@@ -1,0 +1,187 @@
+"""Starts a framework's runner in the framework's own interpreter, and gives it what it needs as files."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from effconvert.errors import (
+    EffconvertError,
+    LayoutMismatch,
+    MissingPath,
+    NumericMismatch,
+    Unavailable,
+    UnreadableCheckpoint,
+)
+
+CANONICAL = "canonical"
+_MISSING, _REFUSED = 9, 10
+_MORE = "; EFFCONVERT_DEBUG=1 shows more"
+
+
+@dataclass(frozen=True)
+class Framework:
+    """A framework with a runner.
+
+    layouts: whose files it takes. package: what pip calls it. install: how it comes into an environment.
+    """
+
+    name: str
+    layouts: tuple[str, ...]
+    package: str
+    install: str
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that names its interpreter."""
+        return f"EFFCONVERT_PYTHON_{self.name.upper()}"
+
+
+def _extra(name: str) -> str:
+    return f'pip install "effconvert[{name}]"'
+
+
+FRAMEWORKS = {
+    framework.name: framework
+    for framework in (
+        Framework("tensorflow", ("tf-official",), "tensorflow", _extra("tensorflow")),
+        Framework("mindcv", ("mindcv",), "mindcv", _extra("mindcv")),
+        # Its wheel asks for libraries of 2022 that its networks do not use.
+        Framework(
+            "mindvision", ("mindvision",), "mindvision", f"{_extra('mindvision')}; pip install --no-deps mindvision"
+        ),
+        Framework("mmpretrain", ("mmpretrain",), "mmpretrain", _extra("mmpretrain")),
+        Framework("timm", ("timm",), "timm", _extra("timm")),
+        Framework("torchvision", ("torchvision",), "torchvision", _extra("torchvision")),
+        Framework("lukemelas", ("lukemelas",), "efficientnet-pytorch", _extra("lukemelas")),
+        Framework("huggingface", ("huggingface",), "transformers", _extra("huggingface")),
+        Framework("keras", ("keras", "keras-positional"), "keras", _extra("keras")),
+    )
+}
+
+
+class LoaderRefused(EffconvertError):
+    """The library's own loader does not take the file."""
+
+
+def framework_of(layout: str) -> str:
+    """Return the framework that runs files of `layout`. Raises Unavailable where there is none."""
+    for framework in FRAMEWORKS.values():
+        if layout in framework.layouts:
+            return framework.name
+    if layout == CANONICAL:
+        return CANONICAL
+    raise Unavailable(
+        f"no framework here runs files of the layout {layout}; those that are run: {', '.join(FRAMEWORKS)}"
+    )
+
+
+def interpreter(name: str, pythons: Mapping[str, str]) -> str:
+    """Return the Python that runs the framework: of `pythons`, of its environment variable, or else this one.
+
+    Raises MissingPath for one that does not exist.
+    """
+    if name == CANONICAL:
+        return sys.executable
+    variable = FRAMEWORKS[name].variable
+    for where, path in ((f"--python {name}", pythons.get(name)), (variable, os.environ.get(variable))):
+        if path and not (Path(path).is_file() and os.access(path, os.X_OK)):
+            raise MissingPath(f"{where}={path}: no such program")
+        if path:
+            return path
+    return sys.executable
+
+
+def runner_command(name: str, python: str) -> list[str]:
+    """Return the command that starts the framework's runner, without its arguments."""
+    if name == CANONICAL:
+        return [python, "-P", "-m", "effconvert.model.running"]
+    return [python, str(runner_file(name))]
+
+
+def runner_file(name: str) -> Path:
+    """Return the framework's runner, one file that needs nothing of effconvert."""
+    return Path(str(files("effconvert.frameworks"))) / f"run_{name}.py"
+
+
+def run_network(
+    name: str,
+    python: str,
+    file: Path,
+    settings: Mapping[str, Any],
+    inputs: Mapping[str, NDArray[Any]],
+    out: Path,
+    feed: Path | None = None,
+    tensors: Mapping[str, NDArray[Any]] | None = None,
+) -> None:
+    """Run the network of `settings` with the weights in `file` on `inputs`, in a process of its own, and write `out`.
+
+    inputs: `images`, `mean` and `std`. feed: a run whose outputs each layer is fed as well. tensors: what is loaded in
+    place of the file, {the library's name: array}.
+
+    Raises Unavailable where the framework cannot be imported, LayoutMismatch where it has no such network,
+    LoaderRefused where its own loader does not take the file, EffconvertError when it fails otherwise.
+    """
+    beside = {kind: out.with_name(f"{out.name}.{kind}") for kind in ("settings", "inputs", "tensors")}
+    try:
+        beside["settings"].write_text(json.dumps(settings, sort_keys=True))
+        save_arrays(beside["inputs"], inputs)
+        arguments = [str(file), "--settings", str(beside["settings"]), "--inputs", str(beside["inputs"])]
+        arguments += ["--out", str(out)]
+        if tensors is not None:
+            save_arrays(beside["tensors"], tensors)
+            arguments += ["--tensors", str(beside["tensors"])]
+        if feed is not None:
+            arguments += ["--feed", str(feed)]
+        _start(name, python, arguments)
+    finally:
+        for path in beside.values():
+            path.unlink(missing_ok=True)
+
+
+def check_framework(name: str, python: str) -> dict[str, str]:
+    """Import the framework in its interpreter and return {package: version}. Raises Unavailable."""
+    found = _start(name, python, ["--check"]).splitlines()
+    versions: dict[str, str] = json.loads(found[-1])
+    return versions
+
+
+def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write arrays as an .npz, whatever its suffix."""
+    with open(path, "wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]  # none is called `file` or `allow_pickle`
+
+
+def _start(name: str, python: str, arguments: list[str]) -> str:
+    command = [*runner_command(name, python), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    except OSError as error:
+        raise Unavailable(f"{python}: {error.strerror}") from error
+    if done.returncode == 0:
+        return done.stdout
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    said = lines[-1] if lines else f"its process ended with {done.returncode} and said nothing"
+    if done.returncode == _MISSING and name != CANONICAL:
+        framework = FRAMEWORKS[name]
+        raise Unavailable(
+            f"{said}\n  in {python}; install it there: {framework.install}\n"
+            f"  or name another interpreter: --python {name}=PATH, or {framework.variable}=PATH"
+        )
+    if done.returncode == _REFUSED:
+        raise LoaderRefused(said)
+    for kind in (UnreadableCheckpoint, LayoutMismatch, NumericMismatch):
+        if done.returncode == kind.exit_code:
+            raise kind(said)
+    if done.returncode < 0:
+        said = f"{name}: its process was ended by signal {-done.returncode}"
+    more = "".join(f"\n  {line}" for line in lines[-20:])
+    raise EffconvertError(f"{said} (in {python}){more if os.environ.get('EFFCONVERT_DEBUG') else _MORE}")

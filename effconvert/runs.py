@@ -1,0 +1,161 @@
+"""A saved run: what every layer of one network gave of some images, and which network, file and images those were."""
+
+import json
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib.npyio import NpzFile
+from numpy.typing import NDArray
+
+from effconvert.comparison import ACCUMULATED, FED, Comparison, Tolerance, agreement, rows_of
+from effconvert.errors import NumericMismatch, UnreadableCheckpoint, require_path
+from effconvert.hashing import file_sha256
+
+SCHEMA = "effconvert/run/1"
+_NEEDED = {
+    "schema": str,
+    "framework": str,
+    "network": str,
+    "loader": str,
+    "file": str,
+    "settings": dict,
+    "layers": list,
+    "inputs_sha256": str,
+    "computing": dict,
+    "versions": dict,
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run in a file; arrays are read when they are asked for.
+
+    record: what the runner says of itself. layers: their names in order.
+    """
+
+    path: Path
+    record: Mapping[str, Any]
+    arrays: NpzFile = field(repr=False)
+
+    @property
+    def layers(self) -> Sequence[str]:
+        """The names of the layers, in order."""
+        return list(self.record["layers"])
+
+    @property
+    def words(self) -> str:
+        """The framework with its version."""
+        name = self.record["framework"]
+        versions = self.record["versions"]
+        package = next((package for package in versions if package not in ("python", "numpy")), "")
+        return f"{name} ({package} {versions[package]})" if package else name
+
+    @property
+    def images(self) -> NDArray[np.float32]:
+        """The images [N, 3, H, W]."""
+        return self._read("images")
+
+    @property
+    def outputs(self) -> NDArray[np.float32]:
+        """The logits, or what the network ends in, as [N, C]."""
+        last = self.layer(self.layers[-1])
+        return last.reshape(len(last), -1)
+
+    def layer(self, name: str, mode: str = ACCUMULATED) -> NDArray[np.float32]:
+        """Return the output of a layer, [N, C, H, W] or [N, C]."""
+        return self._read(f"{'fed' if mode == FED else 'layer'}/{name}")
+
+    def has(self, name: str, mode: str) -> bool:
+        """Return whether the run has that output."""
+        return f"{'fed' if mode == FED else 'layer'}/{name}" in self.arrays.files
+
+    def _read(self, name: str) -> NDArray[np.float32]:
+        try:
+            array = self.arrays[name]
+        except (KeyError, ValueError, OSError, EOFError, MemoryError, zipfile.BadZipFile) as error:
+            raise UnreadableCheckpoint(f"{self.path}: {name!r} is missing or damaged: {error}") from error
+        if array.dtype != np.float32 or array.ndim not in (2, 4) or not array.size:
+            raise UnreadableCheckpoint(f"{self.path}: {name!r} is {array.dtype} {list(array.shape)}, no layer's output")
+        return np.asarray(array)
+
+
+@contextmanager
+def open_run(path: str | Path) -> Iterator[Run]:
+    """Give the run in the file at `path`.
+
+    Raises MissingPath, and UnreadableCheckpoint for what is no run, is damaged, or is of a later schema.
+    """
+    path = require_path(path)
+    try:
+        arrays = np.load(path, allow_pickle=False)
+        if not isinstance(arrays, NpzFile):
+            raise ValueError("one array")
+        run = Run(path, _record(path, arrays), arrays)
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, RecursionError) as error:
+        raise UnreadableCheckpoint(f"{path}: not a saved run, as `effconvert run` writes it ({error})") from error
+    with arrays:
+        yield run
+
+
+def is_run(path: Path) -> bool:
+    """Return whether the file at `path` looks like a saved run."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return "run.npy" in archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def compare_runs(reference: Run, found: Run, tolerance: Tolerance, background: bool = False) -> Comparison:
+    """Return how far `found` is from `reference`, layer by layer.
+
+    Each layer is compared as it came out, and as it came out of the reference's own input, where `found` was run so.
+    background: `found` lacks the first of the reference's classes. Raises NumericMismatch where they saw different
+    images, or where no layer can be compared.
+    """
+    if reference.record["inputs_sha256"] != found.record["inputs_sha256"]:
+        raise NumericMismatch(
+            f"{found.path}: its images are not those of {reference.path}; "
+            f"`effconvert run FILE --follow {reference.path}` takes the same"
+        )
+    common = [name for name in reference.layers if name in found.layers]
+    only = {name: "reference" for name in reference.layers if name not in common}
+    only |= {name: "converted" for name in found.layers if name not in common}
+    follows = found.record["settings"].get("follows") == file_sha256(reference.path)
+    modes = (ACCUMULATED, FED) if follows else (ACCUMULATED,)
+
+    def outputs() -> Iterator[tuple[str, str, NDArray[Any], NDArray[Any]]]:
+        for name in common:
+            expected = reference.layer(name)
+            if name == "logits" and background:
+                expected = expected[:, 1:]
+            for mode in modes:
+                if found.has(name, mode):
+                    yield name, mode, expected, found.layer(name, mode)
+
+    rows = rows_of(reference.layers, outputs(), tolerance)
+    if not rows:
+        raise NumericMismatch(f"{found.path} and {reference.path} have no layer in common: nothing was compared")
+    if "logits" not in common:
+        return Comparison(rows, only, None, None)
+    logits, others = reference.layer("logits")[:, int(background) :], found.layer("logits")
+    shares = [agreement(logits, others, count) if logits.shape == others.shape else None for count in (1, 5)]
+    return Comparison(rows, only, *shares)
+
+
+def _record(path: Path, arrays: NpzFile) -> Mapping[str, Any]:
+    if "run" not in arrays.files:
+        raise ValueError("it has no record")
+    record = json.loads(str(arrays["run"]))
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+        found = record.get("schema") if isinstance(record, dict) else None
+        raise UnreadableCheckpoint(f"{path}: a run of schema {found!r}, this version reads {SCHEMA!r}")
+    wrong = [name for name, kind in _NEEDED.items() if not isinstance(record.get(name), kind)]
+    if wrong or not record["layers"] or not all(isinstance(name, str) for name in record["layers"]):
+        raise ValueError(f"its record lacks {', '.join(wrong or ['layers'])}")
+    return record
