@@ -33,6 +33,8 @@ def run(file, tensors, settings, inputs):
     import timm
 
     name, arguments = network_of(settings)
+    if not timm.is_model(name):
+        raise CannotBuild("timm has no %s" % name)
     network = timm.create_model(name, **arguments)
     if tensors is None:
         loader = "timm.models.load_checkpoint"
@@ -53,25 +55,27 @@ def run(file, tensors, settings, inputs):
 
 
 def network_of(settings):
-    """Return the name and the arguments of the network of timm that has the facts."""
-    arguments = {"num_classes": settings["classes"]}
-    usual = (1e-3, "tf-same"), (1e-5, "symmetric")
-    facts = (settings["bn_eps"], settings["padding"])
-    family = "efficientnet" if facts[1] == "symmetric" else "tf_efficientnet"
-    if facts not in usual:
-        arguments["bn_eps"] = facts[0]
-    if not settings["head_conv"]:
-        arguments["features_only"] = True
-    return "%s_%s" % (family, settings["name"]), arguments
+    """Return the name and the arguments of the network of timm that has the facts; raise CannotBuild."""
+    if settings["variant"].startswith("edgetpu"):
+        require_facts(settings, activation="relu", fused_stride="expand")
+    else:
+        require_facts(settings, activation="relu6" if settings["variant"].startswith("lite") else "silu")
+    symmetric = settings["padding"] == "symmetric"
+    # A backbone for detection: a list of maps, of which the last is the last block's.
+    arguments = {"num_classes": settings["classes"]} if settings["head_conv"] else {"features_only": True}
+    if settings["bn_eps"] != (1e-5 if symmetric else 1e-3):
+        arguments["bn_eps"] = settings["bn_eps"]
+    return ("efficientnet_" if symmetric else "tf_efficientnet_") + settings["name"], arguments
 
 
 def load_file(network, file, use_ema):
-    """Load the file as timm does, strictly."""
+    """Load the file as timm does, strictly; what it cannot load raises CannotLoad."""
     from timm.models import load_checkpoint
 
     try:
-        load_checkpoint(network, file, use_ema=use_ema)
-    except Exception as error:  # whatever it cannot read, effconvert's own reader can
+        # Said, because older versions of timm would run whatever code a file asks for.
+        load_checkpoint(network, file, use_ema=use_ema, weights_only=True)
+    except Exception as error:
         raise CannotLoad("timm.models.load_checkpoint: %s" % error) from error
 
 
@@ -100,8 +104,26 @@ def repair_torchvision():
             repair_torchvision.library.define(name + "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
 
+def require_facts(settings, **facts):
+    """Raise CannotBuild unless the settings are these facts, which are all that the library's network can have."""
+    wrong = ["%s %s, not %s" % (name, fact, settings[name]) for name, fact in facts.items() if settings[name] != fact]
+    if wrong:
+        raise CannotBuild("%s's EfficientNet %s has %s" % (FRAMEWORK, settings["name"], "; ".join(wrong)))
+
+
+def state_in(file):
+    """Return what a file of PyTorch or safetensors holds; nothing that a file asks for is run."""
+    import torch
+
+    if file.endswith(".safetensors"):
+        from safetensors.torch import load_file
+
+        return load_file(file)
+    return torch.load(file, map_location="cpu", weights_only=True)
+
+
 def load_tensors(network, tensors):
-    """Load {name: array} strictly."""
+    """Load {name: array} strictly, but for the counters of batches, which PyTorch itself adds."""
     import torch
 
     state = {name: torch.from_numpy(np.array(array)) for name, array in tensors.items()}
@@ -142,10 +164,10 @@ def record(network, entries, images, feed, result=lambda output: output):
 
 
 def as_array(value):
-    """Return a module's input or output as an array; of several maps the last."""
+    """Return a module's input or output as an array of its own; of several maps the last."""
     while isinstance(value, (list, tuple)):
         value = value[-1]
-    return value.detach().float().numpy()
+    return np.array(value.detach().float())
 
 
 def as_given(arriving, array):
@@ -197,7 +219,9 @@ def parsed_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", nargs="?", help="the weights")
     parser.add_argument("--settings", metavar="JSON", help="variant and facts of the network")
-    parser.add_argument("--inputs", metavar="NPZ", help="images [N, 3, H, W], normalised, and the mean and std that did it")
+    parser.add_argument(
+        "--inputs", metavar="NPZ", help="images [N, 3, H, W], normalised, and the mean and std that did it"
+    )
     parser.add_argument("--tensors", metavar="NPZ", help="to load in place of the file, by the library's own names")
     parser.add_argument("--feed", metavar="NPZ", help="another run: each layer is also given what it got there")
     parser.add_argument("--out", metavar="NPZ", help="the run to write")

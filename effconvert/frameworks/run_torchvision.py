@@ -1,0 +1,296 @@
+"""Runs torchvision's own EfficientNet on a file of weights and saves what every layer gives.
+
+Needs numpy and torchvision only, on Python 3.9 or later; nothing of effconvert. To run it elsewhere, copy this file:
+
+    python run_torchvision.py FILE --settings settings.json --inputs inputs.npz --out run.npz
+
+`effconvert run FILE --framework torchvision --prepare FOLDER` writes settings and inputs.
+"""
+
+import argparse
+import hashlib
+import json
+import platform
+import sys
+import traceback
+from importlib import metadata
+
+import numpy as np
+
+FRAMEWORK = "torchvision"
+PACKAGES = ("torchvision", "torch")
+
+
+def start():
+    """Import the framework, and make it compute in plain float32."""
+    start_torch()
+    repair_torchvision()
+    import torchvision  # noqa: F401
+
+
+def run(file, tensors, settings, inputs):
+    """Return what was built, how it was loaded, and a function from feed to {layer: output}."""
+    words, network = built(settings)
+    if tensors is None:
+        loader = "load_state_dict"
+        load_file(network, file)
+    else:
+        loader = "load_state_dict of given tensors"
+        load_tensors(network, tensors)
+    network.eval()
+    stem, *stages, head = network.features
+    blocks = [block for stage in stages for block in stage]
+    entries = [("stem", stem)]
+    entries += [("blocks.%d" % index, block) for index, block in enumerate(blocks)]
+    entries += [("head", head), ("pooled", network.avgpool)]
+    if settings["classes"]:
+        entries += [("logits", network.classifier)]
+    return words, loader, lambda feed: record(network, entries, inputs["images"], feed)
+
+
+def built(settings):
+    """Return the call that builds torchvision's network with the facts, and the network; raise CannotBuild."""
+    import torch
+    import torchvision
+
+    name = "efficientnet_" + settings["name"]
+    if not hasattr(torchvision.models, name):
+        raise CannotBuild("torchvision has no %s" % name)
+    # It fixes the epsilon by the name: these three were trained with TensorFlow's.
+    bn_eps = 1e-3 if settings["name"] in ("b5", "b6", "b7") else 1e-5
+    require_facts(settings, bn_eps=bn_eps, padding="symmetric", activation="silu", head_conv=True)
+    build = getattr(torchvision.models, name)
+    classes = settings["classes"]
+    if classes:
+        return "torchvision.models.%s(num_classes=%d)" % (name, classes), build(num_classes=classes)
+    network = build()
+    network.classifier = torch.nn.Identity()
+    return "torchvision.models.%s(), its classifier torch.nn.Identity()" % name, network
+
+
+def load_file(network, file):
+    """Load a state_dict strictly, as torchvision's users do: it has no loader of its own."""
+    try:
+        network.load_state_dict(state_in(file))
+    except Exception as error:
+        raise CannotLoad("load_state_dict: %s" % error) from error
+
+
+# ---- The same text in every runner of a PyTorch library ----------------------------------------------------------
+
+
+def start_torch():
+    """Import torch and keep it from rounding to TF32."""
+    import torch
+
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    torch.set_grad_enabled(False)
+
+
+def repair_torchvision():
+    """Define what a torchvision built for CUDA lacks beside a PyTorch of the CPU, or it cannot be imported.
+
+    Its compiled part does not load there, and two of its operators are declared but not defined: pytorch/vision#9085.
+    """
+    import torch
+
+    if torch.version.cuda is None and not hasattr(torch.ops.torchvision, "nms"):
+        repair_torchvision.library = torch.library.Library("torchvision", "DEF")  # kept alive
+        for name in ("nms", "qnms"):
+            repair_torchvision.library.define(name + "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+
+
+def require_facts(settings, **facts):
+    """Raise CannotBuild unless the settings are these facts, which are all that the library's network can have."""
+    wrong = ["%s %s, not %s" % (name, fact, settings[name]) for name, fact in facts.items() if settings[name] != fact]
+    if wrong:
+        raise CannotBuild("%s's EfficientNet %s has %s" % (FRAMEWORK, settings["name"], "; ".join(wrong)))
+
+
+def state_in(file):
+    """Return what a file of PyTorch or safetensors holds; nothing that a file asks for is run."""
+    import torch
+
+    if file.endswith(".safetensors"):
+        from safetensors.torch import load_file
+
+        return load_file(file)
+    return torch.load(file, map_location="cpu", weights_only=True)
+
+
+def load_tensors(network, tensors):
+    """Load {name: array} strictly, but for the counters of batches, which PyTorch itself adds."""
+    import torch
+
+    state = {name: torch.from_numpy(np.array(array)) for name, array in tensors.items()}
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise CannotBuild(str(error)) from error
+
+
+def record(network, entries, images, feed, result=lambda output: output):
+    """Return {layer: its output} of one pass; a layer in `feed` is given that in place of what arrives.
+
+    entries: [(layer, the module where it begins)] in order. What arrives at one layer is what the last one gave.
+    result: takes the last layer's output out of the network's.
+    """
+    import torch
+
+    layers, names = {}, [name for name, _ in entries]
+
+    def hook_of(number):
+        def hook(module, arriving):
+            if number:
+                layers[names[number - 1]] = as_array(arriving[0])
+            if names[number] in feed:
+                return (as_given(arriving[0], feed[names[number]]),) + arriving[1:]
+            return None
+
+        return hook
+
+    hooks = [module.register_forward_pre_hook(hook_of(number)) for number, (_, module) in enumerate(entries)]
+    try:
+        with torch.no_grad():
+            layers[names[-1]] = as_array(result(network(torch.from_numpy(images))))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return layers
+
+
+def as_array(value):
+    """Return a module's input or output as an array of its own; of several maps the last."""
+    while isinstance(value, (list, tuple)):
+        value = value[-1]
+    return np.array(value.detach().float())
+
+
+def as_given(arriving, array):
+    """Return the array in the form of what arrives."""
+    import torch
+
+    if isinstance(arriving, (list, tuple)):
+        return type(arriving)([*arriving[:-1], as_given(arriving[-1], array)])
+    return torch.from_numpy(array).reshape(arriving.shape)
+
+
+# ---- The same text in every runner -------------------------------------------------------------------------------
+
+SCHEMA = "effconvert/run/1"
+
+
+class CannotLoad(Exception):
+    """The library's own loader does not take the file; effconvert then reads it and gives the tensors."""
+
+
+class CannotBuild(Exception):
+    """The library has no network with the facts or the shapes that are asked for."""
+
+
+def main():
+    """Run the network on the inputs, write what every layer gave, and return the exit code."""
+    arguments = parsed_arguments()
+    try:
+        start()
+    except ImportError as error:
+        return failed("%s cannot be imported: %s" % (FRAMEWORK, error), 9)
+    if arguments.check:
+        print(json.dumps(versions()))
+        return 0
+    try:
+        write_run(arguments)
+    except CannotLoad as error:
+        return failed(error, 10)
+    except CannotBuild as error:
+        return failed(error, 4)
+    except Exception as error:
+        traceback.print_exc()
+        return failed("%s: %s" % (type(error).__name__, error), 1)
+    return 0
+
+
+def parsed_arguments():
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", nargs="?", help="the weights")
+    parser.add_argument("--settings", metavar="JSON", help="variant and facts of the network")
+    parser.add_argument(
+        "--inputs", metavar="NPZ", help="images [N, 3, H, W], normalised, and the mean and std that did it"
+    )
+    parser.add_argument("--tensors", metavar="NPZ", help="to load in place of the file, by the library's own names")
+    parser.add_argument("--feed", metavar="NPZ", help="another run: each layer is also given what it got there")
+    parser.add_argument("--out", metavar="NPZ", help="the run to write")
+    parser.add_argument("--check", action="store_true", help="import the framework, print versions, do nothing else")
+    arguments = parser.parse_args()
+    if not arguments.check and not all((arguments.file, arguments.settings, arguments.inputs, arguments.out)):
+        parser.error("FILE, --settings, --inputs and --out are needed")
+    return arguments
+
+
+def write_run(arguments):
+    """Run the network with and without feed, and write the run."""
+    with open(arguments.settings, encoding="utf-8") as file:
+        settings = json.load(file)
+    inputs = arrays_in(arguments.inputs)
+    tensors = arrays_in(arguments.tensors) if arguments.tensors else None
+    words, loader, forward = run(arguments.file, tensors, settings, inputs)
+    layers = forward({})
+    fed = forward(fed_inputs(arrays_in(arguments.feed))) if arguments.feed else {}
+    record_of_run = {
+        "schema": SCHEMA,
+        "framework": FRAMEWORK,
+        "network": words,
+        "loader": loader,
+        "file": arguments.file,
+        "settings": settings,
+        "layers": list(layers),
+        "inputs_sha256": hashlib.sha256(np.ascontiguousarray(inputs["images"]).tobytes()).hexdigest(),
+        "computing": {"dtype": "float32", "tf32": False, "autocast": False},
+        "versions": versions(),
+    }
+    arrays = {"layer/" + name: shaped(name, array) for name, array in layers.items()}
+    arrays.update(("fed/" + name, shaped(name, array)) for name, array in fed.items())
+    arrays.update((name, inputs[name]) for name in ("images", "mean", "std"))
+    with open(arguments.out, "wb") as file:
+        np.savez(file, run=np.array(json.dumps(record_of_run, sort_keys=True)), **arrays)
+
+
+def arrays_in(path):
+    """Return {name: array} of an .npz."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def fed_inputs(other):
+    """Return {layer: what entered it} of another run: what the layer before gave."""
+    names = json.loads(str(other["run"]))["layers"]
+    return {name: other["layer/" + before] for before, name in zip(names, names[1:])}
+
+
+def shaped(name, array):
+    """Return the output of a layer as float32 [N, C, H, W], and of the last two as [N, C]."""
+    array = np.asarray(array, np.float32)
+    return array.reshape(len(array), -1) if name in ("pooled", "logits") else array
+
+
+def versions():
+    """Return {package: version} of Python, numpy and the framework."""
+    found = {"python": platform.python_version(), "numpy": np.__version__}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def failed(message, code):
+    """Print what went wrong as the last line, and return the exit code."""
+    print("%s: %s" % (FRAMEWORK, " ".join(str(message).split())), file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
