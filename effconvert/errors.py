@@ -43,6 +43,12 @@ class NumericMismatch(EffconvertError):
     exit_code = 5
 
 
+class DatasetProblem(EffconvertError):
+    """Images are missing, unreadable, without a label or counted twice."""
+
+    exit_code = 7
+
+
 class OutputProblem(EffconvertError):
     """The output exists, the disk is full, or the folder cannot be written."""
 

@@ -1,0 +1,226 @@
+"""Images decoded as each library does: from the bytes of a file to the pixels of a window, RGB, uint8.
+
+JPEG leaves the decoder some freedom, and the libraries use it differently. What is said here was compared with the real
+ones: TensorFlow 1.15 and 2.21, Pillow 13, OpenCV 4.11 and 5.0, MindSpore 2.10.
+"""
+
+import importlib
+import io
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from effconvert.errors import DatasetProblem, Unavailable
+
+Pixels = NDArray[Any]  # [height, width, 3]
+
+_JPEG = b"\xff\xd8"
+_MOST_PIXELS = 178_956_970  # Pillow refuses more; nobody else does, but an image so large is an attack
+_APPLICATION_DATA = (0xE0, 0xEE)  # JFIF and Adobe: either says what the components are
+_START_OF_SCAN = 0xDA
+_ADOBE_RGB = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
+_PACKAGES = {"PIL.Image": "pillow", "simplejpeg": "simplejpeg", "cv2": "opencv-python-headless"}
+
+
+class Window(NamedTuple):
+    """A part of an image, in pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    def of(self, image: Pixels) -> Pixels:
+        """Return the part of `image` that the window shows."""
+        return image[self.top : self.top + self.height, self.left : self.left + self.width]
+
+
+WindowOf = Callable[[int, int], Window]  # of an image's height and width
+
+
+def decode(data: bytes, decoder: str, window_of: WindowOf) -> Pixels:
+    """Return the window of the image in `data` that `window_of` its height and width names: uint8 [height, width, 3].
+
+    decoder: one of DECODERS, as reference/recipes.toml describes them.
+
+    Raises DatasetProblem for what cannot be decoded; Unavailable when a package is missing.
+    """
+    try:
+        return DECODERS[decoder](data, window_of)
+    except (DatasetProblem, Unavailable, KeyboardInterrupt):
+        raise
+    except Exception as error:  # decoders raise nearly anything on damaged bytes
+        words = str(error) or type(error).__name__
+        raise DatasetProblem(f"cannot be read as an image: {words}") from error
+
+
+def image_package(module: str) -> Any:
+    """Return the imported module.
+
+    Raises Unavailable when its package is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        words = f"images need the package {_PACKAGES[module]}"
+        raise Unavailable(f'{words}: pip install "effconvert[images]"') from error
+
+
+def _pillow(data: bytes, window_of: WindowOf) -> Pixels:
+    """Decode as Pillow does: libjpeg's accurate transform, orientation ignored.
+
+    simplejpeg gives the same bytes of a flawless JPEG in less time; whatever else, Pillow reads itself.
+    """
+    image = _flawless_jpeg(data)
+    if image is None:
+        with image_package("PIL.Image").open(io.BytesIO(data)) as opened:
+            image = np.asarray(opened.convert("RGB"))
+    return window_of(*image.shape[:2]).of(image)
+
+
+def _flawless_jpeg(data: bytes) -> Pixels | None:
+    if data[:2] != _JPEG:
+        return None
+    simplejpeg = image_package("simplejpeg")
+    try:
+        height, width, color_space, _ = simplejpeg.decode_jpeg_header(data)
+        if color_space not in ("YCbCr", "Gray") or height * width > _MOST_PIXELS:
+            return None
+        decoded: Pixels = simplejpeg.decode_jpeg(data)
+    except ValueError:
+        return None
+    return decoded
+
+
+def _opencv(data: bytes, window_of: WindowOf) -> Pixels:
+    """Decode as OpenCV does: libjpeg's accurate transform, turned as the EXIF orientation says."""
+    cv2 = image_package("cv2")
+    return _opencv_window(data, window_of, cv2.IMREAD_COLOR)
+
+
+def _mindspore(data: bytes, window_of: WindowOf) -> Pixels:
+    """Decode as MindSpore does: a JPEG as Pillow, anything else as OpenCV, orientation ignored."""
+    if data[:2] == _JPEG:
+        return _pillow(data, window_of)
+    cv2 = image_package("cv2")
+    return _opencv_window(data, window_of, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+
+
+def _opencv_window(data: bytes, window_of: WindowOf, flags: int) -> Pixels:
+    image = image_package("cv2").imdecode(np.frombuffer(data, np.uint8), flags)
+    if image is None:
+        raise DatasetProblem("cannot be read as an image: OpenCV cannot decode it")
+    return window_of(*image.shape[:2]).of(image)[..., ::-1]
+
+
+def _tensorflow(data: bytes, window_of: WindowOf) -> Pixels:
+    """Decode as TensorFlow's decode_and_crop_jpeg does: libjpeg's fast transform, smooth chroma, orientation ignored.
+
+    Anything but a JPEG becomes one of quality 100 first, as the scripts that made the official TFRecords do.
+    """
+    simplejpeg = image_package("simplejpeg")
+    if data[:2] != _JPEG:
+        whole = _pillow(data, lambda height, width: Window(0, 0, height, width))
+        data = simplejpeg.encode_jpeg(np.ascontiguousarray(whole), 100, colorspace="RGB", colorsubsampling="420")
+    height, width, color_space, subsampling = simplejpeg.decode_jpeg_header(data)
+    if height * width > _MOST_PIXELS:
+        raise DatasetProblem(f"too large: {height} x {width} pixels")
+    window = window_of(height, width)
+    if color_space in ("CMYK", "YCCK"):
+        return window.of(_rgb_of_inks(_fast_jpeg(data, colorspace="CMYK"), inverted=b"Adobe" in data))
+    image = window.of(_fast_jpeg(data))
+    if color_space == "YCbCr" and subsampling in ("420", "422"):
+        return _with_edges(image, data, window, width, subsampling)
+    return image
+
+
+def _fast_jpeg(data: bytes, **options: Any) -> Pixels:
+    """Decode as TensorFlow, which takes damage inside the data, but not data that end early."""
+    simplejpeg = image_package("simplejpeg")
+    try:
+        decoded: Pixels = simplejpeg.decode_jpeg(data, fastdct=True, **options)
+    except ValueError as error:
+        words = str(error)
+        if not words.startswith("Corrupt JPEG data") or "premature" in words:
+            raise
+        decoded = simplejpeg.decode_jpeg(data, fastdct=True, strict=False, **options)
+    return decoded
+
+
+def _rgb_of_inks(inks: Pixels, inverted: bool) -> Pixels:
+    """Return RGB of cyan, magenta, yellow and black [height, width, 4]; Adobe's files hold them inverted."""
+    inks = inks.astype(np.int32) if inverted else 255 - inks.astype(np.int32)
+    colors: Pixels = (inks[..., :3] * inks[..., 3:] // 255).astype(np.uint8)
+    return colors
+
+
+def _with_edges(image: Pixels, data: bytes, window: Window, width: int, subsampling: str) -> Pixels:
+    """Return the window with the first and last column as if the image ended there.
+
+    TensorFlow decodes only the blocks that the window touches. Where chroma has half the width, each sample is mixed
+    with the neighbour's, and at the edges of those blocks there is none: left of a window that begins with a block of
+    16 pixels, right of one that ends at an even column. Source: jpeg_crop_scanline of libjpeg-turbo.
+    """
+    right = window.left + window.width
+    columns = []
+    if window.left > 0 and window.left % 16 == 0:
+        columns.append((window.left, 8))
+    if right < width and right % 2 == 0:
+        columns.append((right - 1, 7))
+    if not columns:
+        return image
+    image = image.copy()
+    components = _fast_jpeg(_marked_as_rgb(data), fastupsample=True)
+    rows = np.arange(window.top, window.top + window.height)
+    for column, rounding in columns:
+        luma = components[rows, column, 0].astype(np.int32)
+        chroma = components[:, column, 1:].astype(np.int32)
+        chroma = _upsampled(chroma[::2], rows, rounding) if subsampling == "420" else chroma[rows]
+        image[:, column - window.left] = _rgb_of_luma(luma, chroma)
+    return image
+
+
+def _upsampled(chroma: Pixels, rows: Pixels, rounding: int) -> Pixels:
+    """Return chroma [rows, 2] of samples that stand for two rows each, three parts of the nearer and one of the other.
+
+    Source: h2v2_fancy_upsample of libjpeg-turbo, first and last column.
+    """
+    nearer = rows // 2
+    other = np.clip(nearer + np.where(rows % 2, 1, -1), 0, len(chroma) - 1)
+    mixed: Pixels = (4 * (3 * chroma[nearer] + chroma[other]) + rounding) >> 4
+    return mixed
+
+
+def _rgb_of_luma(luma: Pixels, chroma: Pixels) -> Pixels:
+    """Return RGB [rows, 3] in libjpeg's integers of 16 binary places (jdcolor.c)."""
+    blue, red = chroma[:, 0] - 128, chroma[:, 1] - 128
+    half = 1 << 15
+    columns = [
+        luma + ((91881 * red + half) >> 16),
+        luma + ((-22554 * blue - 46802 * red + half) >> 16),
+        luma + ((116130 * blue + half) >> 16),
+    ]
+    colors: Pixels = np.clip(np.stack(columns, axis=-1), 0, 255).astype(np.uint8)
+    return colors
+
+
+def _marked_as_rgb(data: bytes) -> bytes:
+    """Return the JPEG with a mark that it holds RGB, so that its components are decoded to what they are."""
+    kept, position = [data[:2], _ADOBE_RGB], 2
+    while True:
+        position = data.index(b"\xff", position)
+        marker = data[position + 1]
+        if marker == _START_OF_SCAN:
+            return b"".join([*kept, data[position:]])
+        if marker in (0x00, 0xFF):  # filling
+            position += 1
+            continue
+        end = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+        if marker not in _APPLICATION_DATA:
+            kept.append(data[position:end])
+        position = end
+
+
+DECODERS = {"tf-integer-fast": _tensorflow, "pil": _pillow, "cv2": _opencv, "mindspore": _mindspore}
