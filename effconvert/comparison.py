@@ -1,7 +1,7 @@
 """Compares what two networks gave of the same images, layer by layer, and says where they first differ."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -70,7 +70,7 @@ class LayerDifference:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the row as plain values, numbers to four digits, None for those that are not finite."""
-        return {name: _plain(value) for name, value in asdict(self).items()} | {"passed": self.passed}
+        return {name: plain(value) for name, value in asdict(self).items()} | {"passed": self.passed}
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,8 @@ class Comparison:
             "first": self.first.to_dict() if self.first else None,
             "rows": [row.to_dict() for row in self.rows],
             "only": dict(self.only),
-            "top1_agreement": _plain(self.top1),
-            "top5_agreement": _plain(self.top5),
+            "top1_agreement": plain(self.top1),
+            "top5_agreement": plain(self.top5),
         }
 
 
@@ -126,13 +126,11 @@ def relative_difference(found: NDArray[Any], reference: NDArray[Any]) -> float:
 def difference(layer: str, mode: str, reference: NDArray[Any], found: NDArray[Any], allowed: float) -> LayerDifference:
     """Return how far `found` is from `reference`; another shape is a difference that has no size."""
     if reference.shape != found.shape:
-        shapes = (reference.shape, found.shape)
-        return LayerDifference(layer, mode, *[math.nan] * 5, (), (0, 0), allowed, shapes)
+        return _unmeasured(layer, mode, (), (0, 0), allowed, (reference.shape, found.shape))
     expected, given = np.asarray(reference, np.float64), np.asarray(found, np.float64)
     not_finite = (_not_finite(expected), _not_finite(given))
     if any(not_finite):
-        at = _index(~(np.isfinite(expected) & np.isfinite(given)))
-        return LayerDifference(layer, mode, *[math.nan] * 5, at, not_finite, allowed)
+        return _unmeasured(layer, mode, _index(~np.isfinite(expected + given)), not_finite, allowed)
     apart = np.abs(given - expected)
     largest, scale = float(apart.max()), float(np.abs(expected).max())
     relative = largest / scale if scale else (0.0 if largest == 0 else math.inf)
@@ -149,16 +147,6 @@ def agreement(reference: NDArray[Any], found: NDArray[Any], count: int) -> float
     return float(np.mean([set(one) == set(other) for one, other in zip(*best, strict=True)]))
 
 
-def rows_of(
-    layers: Sequence[str],
-    outputs: Iterator[tuple[str, str, NDArray[Any], NDArray[Any]]],
-    tolerance: Tolerance,
-) -> tuple[LayerDifference, ...]:
-    """Return a row for each (layer, mode, reference, found), in the order of `layers`."""
-    rows = [difference(layer, mode, *arrays, tolerance.of(mode)) for layer, mode, *arrays in outputs]
-    return tuple(sorted(rows, key=lambda row: layers.index(row.layer)))
-
-
 def would_pass(value: float) -> float:
     """Return the least tolerance of two digits that `value` is within."""
     if not math.isfinite(value) or value == 0:
@@ -167,15 +155,31 @@ def would_pass(value: float) -> float:
     return float(f"{math.ceil(value / unit) * unit:.1e}")
 
 
+def _unmeasured(
+    layer: str,
+    mode: str,
+    at: tuple[int, ...],
+    not_finite: tuple[int, int],
+    allowed: float,
+    shapes: tuple[tuple[int, ...], ...] = (),
+) -> LayerDifference:
+    return LayerDifference(
+        layer, mode, math.nan, math.nan, math.nan, math.nan, math.nan, at, not_finite, allowed, shapes
+    )
+
+
+def plain(value: Any) -> Any:
+    """Return `value` for JSON: numbers to four digits, None for those that are not finite."""
+    if isinstance(value, float):
+        return float(f"{value:.4g}") if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: plain(each) for name, each in value.items()}
+    return [plain(each) for each in value] if isinstance(value, tuple | list) else value
+
+
 def _index(values: NDArray[Any]) -> tuple[int, ...]:
     return tuple(int(number) for number in np.unravel_index(int(values.argmax()), values.shape))
 
 
 def _not_finite(values: NDArray[Any]) -> int:
     return int(values.size - np.isfinite(values).sum())
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float):
-        return float(f"{value:.4g}") if math.isfinite(value) else None
-    return [_plain(each) for each in value] if isinstance(value, tuple) else value

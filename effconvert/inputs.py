@@ -2,14 +2,14 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from effconvert.validate.recipes import Recipe
+from effconvert.validate.recipes import Recipe, recipe_named
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,33 @@ class Inputs:
     def sha256(self) -> str:
         """The SHA-256 of the pixels, by which runs on the same images are known."""
         return hashlib.sha256(np.ascontiguousarray(self.images).tobytes()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Images:
+    """Which images the networks are shown.
+
+    folder: of images, of which the first `count` go through `recipe`, as reference/recipes.toml calls it; None: `count`
+    synthetic ones, drawn from `seed`. size: in pixels, where it is not the recipe's.
+    """
+
+    folder: Path | None = None
+    count: int = 2
+    seed: int = 0
+    size: int | None = None
+    recipe: str | None = None
+
+    def prepared(self, usual: Recipe, variant: str) -> Inputs:
+        """Return the images for a network of `variant`; what is not said is as in `usual`.
+
+        Raises what `inputs_of_images` does, and LayoutMismatch for a recipe that is not known.
+        """
+        recipe = recipe_named(self.recipe, variant) if self.recipe else usual
+        if self.size:
+            recipe = replace(recipe, size=self.size, shorter_side=recipe.shorter_side * self.size // recipe.size)
+        if self.folder:
+            return inputs_of_images(self.folder, recipe, self.count)
+        return synthetic_inputs(self.count, recipe.size, self.seed)
 
 
 def synthetic_inputs(count: int, size: int, seed: int) -> Inputs:

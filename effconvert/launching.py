@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from effconvert.errors import (
 )
 
 CANONICAL = "canonical"
+KEY_VARIABLE = "EFFCONVERT_KEY_OF_THE_FILE"  # a key must not stand among a process's arguments
 _MISSING, _REFUSED = 9, 10
 _MORE = "; EFFCONVERT_DEBUG=1 shows more"
 
@@ -31,12 +33,12 @@ _MORE = "; EFFCONVERT_DEBUG=1 shows more"
 class Framework:
     """A framework with a runner.
 
-    layouts: whose files it takes. package: what pip calls it. install: how it comes into an environment.
+    layouts: whose files it takes. packages: what pip calls it. install: how it comes into an environment.
     """
 
     name: str
     layouts: tuple[str, ...]
-    package: str
+    packages: tuple[str, ...]
     install: str
 
     @property
@@ -52,18 +54,21 @@ def _extra(name: str) -> str:
 FRAMEWORKS = {
     framework.name: framework
     for framework in (
-        Framework("tensorflow", ("tf-official",), "tensorflow", _extra("tensorflow")),
-        Framework("mindcv", ("mindcv",), "mindcv", _extra("mindcv")),
+        Framework("tensorflow", ("tf-official",), ("tensorflow", "tensorflow-cpu"), _extra("tensorflow")),
+        Framework("mindcv", ("mindcv",), ("mindcv",), _extra("mindcv")),
         # Its wheel asks for libraries of 2022 that its networks do not use.
         Framework(
-            "mindvision", ("mindvision",), "mindvision", f"{_extra('mindvision')}; pip install --no-deps mindvision"
+            "mindvision",
+            ("mindvision",),
+            ("mindvision",),
+            f"{_extra('mindvision')} && pip install --no-deps mindvision==0.1.0",
         ),
-        Framework("mmpretrain", ("mmpretrain",), "mmpretrain", _extra("mmpretrain")),
-        Framework("timm", ("timm",), "timm", _extra("timm")),
-        Framework("torchvision", ("torchvision",), "torchvision", _extra("torchvision")),
-        Framework("lukemelas", ("lukemelas",), "efficientnet-pytorch", _extra("lukemelas")),
-        Framework("huggingface", ("huggingface",), "transformers", _extra("huggingface")),
-        Framework("keras", ("keras", "keras-positional"), "keras", _extra("keras")),
+        Framework("mmpretrain", ("mmpretrain",), ("mmpretrain",), _extra("mmpretrain")),
+        Framework("timm", ("timm",), ("timm",), _extra("timm")),
+        Framework("torchvision", ("torchvision",), ("torchvision",), _extra("torchvision")),
+        Framework("lukemelas", ("lukemelas",), ("efficientnet-pytorch",), _extra("lukemelas")),
+        Framework("huggingface", ("huggingface",), ("transformers",), _extra("huggingface")),
+        Framework("keras", ("keras", "keras-positional"), ("keras",), _extra("keras")),
     )
 }
 
@@ -121,11 +126,12 @@ def run_network(
     out: Path,
     feed: Path | None = None,
     tensors: Mapping[str, NDArray[Any]] | None = None,
+    key: bytes | None = None,
 ) -> None:
     """Run the network of `settings` with the weights in `file` on `inputs`, in a process of its own, and write `out`.
 
     inputs: `images`, `mean` and `std`. feed: a run whose outputs each layer is fed as well. tensors: what is loaded in
-    place of the file, {the library's name: array}.
+    place of the file, {the library's name: array}. key: of an encrypted file, for the canonical network.
 
     Raises Unavailable where the framework cannot be imported, LayoutMismatch where it has no such network,
     LoaderRefused where its own loader does not take the file, EffconvertError when it fails otherwise.
@@ -141,7 +147,7 @@ def run_network(
             arguments += ["--tensors", str(beside["tensors"])]
         if feed is not None:
             arguments += ["--feed", str(feed)]
-        _start(name, python, arguments)
+        _start(name, python, arguments, {KEY_VARIABLE: key.decode()} if key and name == CANONICAL else {})
     finally:
         for path in beside.values():
             path.unlink(missing_ok=True)
@@ -160,10 +166,12 @@ def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
         np.savez(file, **arrays)  # type: ignore[arg-type]  # none is called `file` or `allow_pickle`
 
 
-def _start(name: str, python: str, arguments: list[str]) -> str:
+def _start(name: str, python: str, arguments: list[str], variables: Mapping[str, str] = MappingProxyType({})) -> str:
     command = [*runner_command(name, python), *arguments]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", check=False, env={**os.environ, **variables}
+        )
     except OSError as error:
         raise Unavailable(f"{python}: {error.strerror}") from error
     if done.returncode == 0:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
-from effconvert.comparison import ACCUMULATED, FED, Comparison, Tolerance, agreement, rows_of
+from effconvert.comparison import ACCUMULATED, FED, Comparison, Tolerance, agreement, difference
 from effconvert.errors import NumericMismatch, UnreadableCheckpoint, require_path
 from effconvert.hashing import file_sha256
 
@@ -74,6 +74,10 @@ class Run:
         """Return whether the run has that output."""
         return f"{'fed' if mode == FED else 'layer'}/{name}" in self.arrays.files
 
+    def tensors_of(self, layer: str) -> dict[str, str]:
+        """Return {canonical tensor: its name in the run's file} of a layer, empty where the run does not say."""
+        return tensors_of_layer(self.record["settings"].get("tensors", {}), layer)
+
     def _read(self, name: str) -> NDArray[np.float32]:
         try:
             array = self.arrays[name]
@@ -82,6 +86,12 @@ class Run:
         if array.dtype != np.float32 or array.ndim not in (2, 4) or not array.size:
             raise UnreadableCheckpoint(f"{self.path}: {name!r} is {array.dtype} {list(array.shape)}, no layer's output")
         return np.asarray(array)
+
+
+def tensors_of_layer(sources: Mapping[str, str], layer: str) -> dict[str, str]:
+    """Return those of {canonical tensor: name in a file} that belong to a layer as runs name them."""
+    scopes = {"head": ("head.conv.", "head.bn."), "logits": ("head.fc.",)}.get(layer, (f"{layer}.",))
+    return {name: source for name, source in sources.items() if name.startswith(scopes)}
 
 
 @contextmanager
@@ -129,23 +139,21 @@ def compare_runs(reference: Run, found: Run, tolerance: Tolerance, background: b
     follows = found.record["settings"].get("follows") == file_sha256(reference.path)
     modes = (ACCUMULATED, FED) if follows else (ACCUMULATED,)
 
-    def outputs() -> Iterator[tuple[str, str, NDArray[Any], NDArray[Any]]]:
-        for name in common:
-            expected = reference.layer(name)
-            if name == "logits" and background:
-                expected = expected[:, 1:]
-            for mode in modes:
-                if found.has(name, mode):
-                    yield name, mode, expected, found.layer(name, mode)
-
-    rows = rows_of(reference.layers, outputs(), tolerance)
+    rows = []
+    for name in common:
+        expected = reference.layer(name)[:, int(background) if name == "logits" else 0 :]
+        rows += [
+            difference(name, mode, expected, found.layer(name, mode), tolerance.of(mode))
+            for mode in modes
+            if found.has(name, mode)
+        ]
     if not rows:
         raise NumericMismatch(f"{found.path} and {reference.path} have no layer in common: nothing was compared")
     if "logits" not in common:
-        return Comparison(rows, only, None, None)
+        return Comparison(tuple(rows), only, None, None)
     logits, others = reference.layer("logits")[:, int(background) :], found.layer("logits")
     shares = [agreement(logits, others, count) if logits.shape == others.shape else None for count in (1, 5)]
-    return Comparison(rows, only, *shares)
+    return Comparison(tuple(rows), only, *shares)
 
 
 def _record(path: Path, arrays: NpzFile) -> Mapping[str, Any]:

@@ -115,6 +115,25 @@ def official_recipe(variant_name: str, weights: str | None = None) -> Recipe:
     return recipe_for(_OFFICIAL, variant_name, weights)
 
 
+def recipe_named(name: str, variant_name: str) -> Recipe:
+    """Return the preprocessing that reference/recipes.toml calls `name`, as `timm-half`, at the size of a variant.
+
+    Raises LayoutMismatch for a name that it does not have, or a variant that the preprocessing has no size for.
+    """
+    tables, variant = recipe_tables(), find_variant(variant_name)
+    if name not in tables:
+        raise LayoutMismatch(f"no preprocessing is called {name!r}; known are {', '.join(tables)}")
+    table = tables[name]
+    if _TIMM in table["layouts"]:
+        usual = _timm_recipe(variant, None)
+        return _recipe(name, table, usual.shorter_side if table["crop"] != "none" else 0, usual.size)
+    if "sizes" in table and variant.name not in table["sizes"]:
+        raise LayoutMismatch(
+            f"the preprocessing {name} has no size for {variant.name}, only for {', '.join(table['sizes'])}"
+        )
+    return _recipe(name, table, *_sizes(name, table, variant, table["weights"][0]))
+
+
 def _timm_recipe(variant: Variant, weights: str | None) -> Recipe:
     row = choose(variant.name, weights, _TIMM)
     table = recipe_tables()[row.recipe]

@@ -4,10 +4,12 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from effconvert.atomic import new_file
 from effconvert.errors import listing
 from effconvert.facts import complete
 
@@ -20,6 +22,12 @@ _UNITS = ("bytes", "kB", "MB", "GB")
 def print_json(value: Any) -> None:
     """Print `value` as JSON, keys sorted."""
     click.echo(json.dumps(value, indent=2, sort_keys=True))
+
+
+def json_written(path: Path, value: Any) -> None:
+    """Write `value` as JSON to the file at `path`, which is whole at any time. Raises OutputProblem."""
+    with new_file(path, force=True) as (file, _):
+        file.write((json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode())
 
 
 def print_pairs(pairs: Sequence[tuple[str, str]]) -> None:

@@ -2,9 +2,9 @@
 
 import argparse
 import json
+import os
 import platform
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,11 @@ import torch
 from numpy.typing import NDArray
 
 from effconvert.errors import EffconvertError
-from effconvert.launching import CANONICAL, save_arrays
+from effconvert.launching import CANONICAL, KEY_VARIABLE, save_arrays
 from effconvert.model.capture import capture
-from effconvert.model.loading import load_model
-from effconvert.model.network import EfficientNet
+from effconvert.model.network import EfficientNet, create_model
+from effconvert.network_files import NetworkFile, examine
+from effconvert.options import Options
 from effconvert.runs import SCHEMA, open_run
 from effconvert.version import VERSION
 
@@ -32,14 +33,21 @@ def main() -> int:
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what was assumed is said by who started this
-            network = load_model(arguments.file, facts=settings["facts"])
-        _write(network, settings, arguments)
+        options = Options(facts=settings["facts"], **settings["reading"])
+        key = os.environ.get(KEY_VARIABLE)
+        _write(_network(examine(arguments.file, options, key.encode() if key else None)), settings, arguments)
     except EffconvertError as error:
         print(" ".join(str(error).split()), file=sys.stderr)
         return error.exit_code
     return 0
+
+
+def _network(file: NetworkFile) -> EfficientNet:
+    with torch.device("meta"):
+        network = create_model(file.identity.variant, file.facts)
+    state = {name: torch.from_numpy(np.array(array)) for name, array in file.canonical_tensors().items()}
+    network.load_state_dict(state, assign=True)
+    return network.eval()
 
 
 def _write(network: EfficientNet, settings: dict[str, Any], arguments: argparse.Namespace) -> None:
@@ -55,7 +63,7 @@ def _write(network: EfficientNet, settings: dict[str, Any], arguments: argparse.
         "schema": SCHEMA,
         "framework": CANONICAL,
         "network": f"effconvert.load_model({arguments.file!r})",
-        "loader": "effconvert.load_model",
+        "loader": "effconvert's own reader",
         "file": arguments.file,
         "settings": settings,
         "layers": list(layers),

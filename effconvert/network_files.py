@@ -1,0 +1,178 @@
+"""A file of weights with the network that it is for, ready to be run by its framework or as the canonical network."""
+
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from effconvert.coverage import Coverage, check_coverage
+from effconvert.errors import LayoutMismatch
+from effconvert.facts import Facts, complete
+from effconvert.formats import open_checkpoint
+from effconvert.hashing import file_sha256
+from effconvert.identification import Identity, identify
+from effconvert.inputs import Inputs
+from effconvert.launching import CANONICAL, FRAMEWORKS, LoaderRefused, framework_of, run_network
+from effconvert.layout import find_layout
+from effconvert.moves import compile_layout
+from effconvert.options import Options
+from effconvert.runs import tensors_of_layer
+from effconvert.transfer import check_digest
+from effconvert.validate.recipes import Recipe, recipe_for
+from effconvert.weight_sets import AVERAGES, RAW
+
+Tensors = dict[str, NDArray[Any]]
+# The options that say how a file is read.
+READING = ("variant", "raw", "root", "backbone")
+_PLAIN = Options()
+_HALVES = ("float16", "bfloat16")
+
+
+@dataclass(frozen=True)
+class NetworkFile:
+    """A file of weights.
+
+    options: how it is read. identity: what it is. coverage: its tensors' ways to canonical, of the set that is taken.
+    other: {canonical name: name in the file} of its other set, empty where it has one. recipe: the preprocessing of
+    its network. dtype: the coarsest of its weights. key: decrypts it. sha256: {name of each of its files: hash}.
+    """
+
+    path: Path
+    options: Options
+    identity: Identity = field(repr=False)
+    coverage: Coverage = field(repr=False)
+    other: Mapping[str, str] = field(repr=False)
+    recipe: Recipe
+    dtype: str
+    key: bytes | None
+    sha256: Mapping[str, str]
+
+    @property
+    def facts(self) -> Facts:
+        """What the weights assume of their network."""
+        return self.identity.facts
+
+    @property
+    def framework(self) -> str:
+        """The framework that the file is for. Raises Unavailable where it has no runner."""
+        return framework_of(self.identity.layout_name)
+
+    @property
+    def network_facts(self) -> Facts:
+        """What the network is that the file is for: not the weights' own, where it was converted inexactly."""
+        description = self.identity.description
+        inexact = description.options.get("inexact") if description else None
+        return complete(inexact["network"]) if inexact else self.facts
+
+    def tensors_of(self, layer: str) -> dict[str, str]:
+        """Return {canonical tensor: its name in the file} of a layer as runs name them."""
+        return tensors_of_layer({move.target: move.source for move in self.coverage.moves}, layer)
+
+    def canonical_tensors(self, only: Container[str] | None = None, other: bool = False) -> Tensors:
+        """Return {canonical name: float32 array}: all, or `only` some; of the set that is not taken if `other`."""
+        moves = [move for move in self.coverage.moves if only is None or move.target in only]
+        with open_checkpoint(self.path, self.key) as checkpoint:
+            sources = {move.target: self.other[move.target] if other else move.source for move in moves}
+            return {move.target: _as_float32(move.apply(checkpoint.read(sources[move.target]))) for move in moves}
+
+    def library_tensors(self) -> Tensors:
+        """Return {name as the library itself has it: float32 array in the library's axes}."""
+        layout = self.identity.layout
+        assert layout
+        if layout.name == "keras-positional":  # the same tensors, whose file does not name them
+            layout = find_layout("keras")
+        bare = layout.bare and not self.facts.classes
+        moves = compile_layout(layout, self.identity.variant, self.facts, bare=bare).moves
+        names = {move.target: move.source for move in moves}
+        with open_checkpoint(self.path, self.key) as checkpoint:
+            return {names[move.target]: _as_float32(checkpoint.read(move.source)) for move in self.coverage.moves}
+
+
+def examine(path: str | Path, options: Options = _PLAIN, key: bytes | None = None) -> NetworkFile:
+    """Return what the file at `path` is; of `options` those count that say how to read it.
+
+    Raises MissingPath, UnreadableCheckpoint, or LayoutMismatch with every problem.
+    """
+    path = Path(path)
+    with open_checkpoint(path, key) as checkpoint:
+        identity = identify(checkpoint, options.variant, options.facts, options.root, options.backbone)
+        coverage = check_coverage(checkpoint, identity, options.raw)
+        check_digest(checkpoint)
+        dtypes = {checkpoint.tensors[move.source].dtype.name for move in coverage.moves}
+        sha256 = {file.name: file_sha256(file) for file in checkpoint.files}
+        other = dict(_other_set(identity, coverage, checkpoint.tensors))
+    description = identity.description
+    recipe = identity.companion.recipe or (description.recipe if description else None)
+    recipe = recipe or recipe_for(identity.layout_name, identity.variant.name)
+    dtype = next((name for name in reversed(_HALVES) if name in dtypes), "float32")
+    return NetworkFile(path, options, identity, coverage, other, recipe, dtype, key, sha256)
+
+
+def run_file(
+    file: NetworkFile,
+    framework: str,
+    python: str,
+    inputs: Inputs,
+    out: Path,
+    follow: Path | None = None,
+) -> None:
+    """Run the network of `file` by `framework`, or as the canonical one, in a process of its own, and write `out`.
+
+    The framework's own loader reads the file where it can, else it gets the tensors. follow: a run whose outputs each
+    layer is fed as well. Raises what `run_network` does, and LayoutMismatch for a file of another framework.
+    """
+    settings, arrays = settings_of(file, framework, inputs, follow), arrays_for(file, inputs)
+    path = file.path.absolute()
+    try:
+        run_network(framework, python, path, settings, arrays, out, feed=follow, key=file.key)
+    except LoaderRefused:
+        run_network(framework, python, path, settings, arrays, out, feed=follow, tensors=file.library_tensors())
+
+
+def arrays_for(file: NetworkFile, inputs: Inputs) -> Tensors:
+    """Return the images, and the mean and std by which a network normalises that does it itself, as Keras's do."""
+    return {"images": inputs.images, "mean": np.array(file.recipe.mean), "std": np.array(file.recipe.std)}
+
+
+def settings_of(file: NetworkFile, framework: str, inputs: Inputs, follow: Path | None) -> dict[str, Any]:
+    """Return what the runner of `framework` is told of the network, and what is kept in the run for later."""
+    identity = file.identity
+    layout = identity.layout
+    facts = file.facts if framework == CANONICAL else file.network_facts
+    if framework != CANONICAL and identity.layout_name not in FRAMEWORKS[framework].layouts:
+        raise LayoutMismatch(
+            f"{file.path}: is in the layout {identity.layout_name}, which {framework} does not load; "
+            f"{framework} loads {' and '.join(FRAMEWORKS[framework].layouts)}"
+        )
+    return {
+        "schema": "effconvert/settings/1",
+        "variant": identity.variant.name,
+        "name": layout.variants[identity.variant.name] if layout else identity.variant.name,
+        **facts.to_dict(),
+        "facts": facts.to_dict(),
+        "size": int(inputs.images.shape[-1]),
+        "raw": file.coverage.taken == RAW and bool(file.other),
+        "taken": file.coverage.taken,
+        "dtype": file.dtype,
+        "sha256": dict(file.sha256),
+        "inputs": dict(inputs.words),
+        "inputs_sha256": inputs.sha256,
+        "follows": file_sha256(follow) if follow else None,
+        "reading": {name: getattr(file.options, name) for name in READING},
+        "tensors": {move.target: move.source for move in file.coverage.moves},
+    }
+
+
+def _other_set(identity: Identity, coverage: Coverage, held: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield (canonical name, name in the file) of the set that is not taken, where the file has all of it."""
+    other = RAW if coverage.taken == AVERAGES else AVERAGES
+    found = [(move.target, move.source) for move in identity.sets.taking(other, identity.moves)]
+    if other in identity.sets.names and all(name in held for _, name in found):
+        yield from found
+
+
+def _as_float32(array: NDArray[Any]) -> NDArray[np.float32]:
+    return np.asarray(array, np.float32)

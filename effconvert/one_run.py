@@ -1,0 +1,111 @@
+"""Runs one network here and saves the run, or prepares a folder with which it can be run on another machine."""
+
+import json
+import shlex
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from effconvert.atomic import check_output, new_file, new_folder
+from effconvert.errors import LayoutMismatch
+from effconvert.inputs import Images, Inputs, sensitivity
+from effconvert.launching import CANONICAL, interpreter, runner_file, save_arrays
+from effconvert.network_files import NetworkFile, arrays_for, examine, run_file, settings_of
+from effconvert.options import Options
+from effconvert.runs import open_run
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """What was run. images: in words. layers: how many. nbytes: of the file."""
+
+    framework: str
+    network: str
+    loader: str
+    facts: str
+    images: str
+    sensitivity: float
+    layers: int
+    nbytes: int
+    cautions: tuple[str, ...]
+
+
+def save_run(
+    file: str | Path,
+    framework: str,
+    out: Path,
+    reading: Options,
+    key: bytes | None,
+    images: Images,
+    follow: Path | None,
+    pythons: Mapping[str, str],
+    force: bool,
+) -> SavedRun:
+    """Run the network of `file` by `framework` and write the run to `out`; the arguments are those of `verify`.
+
+    follow: a run whose images are taken, and whose outputs each layer is fed as well. Raises what `run_file` does, and
+    OutputProblem.
+    """
+    check_output(out, force)
+    examined, name, inputs = _chosen(file, framework, reading, key, images, follow)
+    program = interpreter(name, pythons)
+    with new_file(out, force) as (_, part):
+        run_file(examined, name, program, inputs, part, follow)
+        with open_run(part) as run:
+            words = f"{inputs.words['count']} {inputs.words['kind']}, {inputs.words['size']} px"
+            return SavedRun(
+                framework=run.words,
+                network=run.record["network"],
+                loader=run.record["loader"],
+                facts=examined.facts.in_words(),
+                images=words,
+                sensitivity=sensitivity(run.outputs),
+                layers=len(run.layers),
+                nbytes=part.stat().st_size,
+                cautions=(f"{file}: {examined.identity.assumption}",) if examined.identity.assumed else (),
+            )
+
+
+def prepare_run(
+    file: str | Path,
+    framework: str,
+    folder: Path,
+    reading: Options,
+    key: bytes | None,
+    images: Images,
+    follow: Path | None,
+    force: bool,
+) -> str:
+    """Write to `folder` what runs the network of `file` elsewhere, and return the command for it.
+
+    The folder gets the runner, its settings and the images, and with `follow` that run: the framework and numpy are
+    all that is needed beside them. Raises LayoutMismatch, OutputProblem.
+    """
+    examined, name, inputs = _chosen(file, framework, reading, key, images, follow)
+    if name == CANONICAL:
+        raise LayoutMismatch(f"{file}: the canonical network is run by effconvert itself: give --out")
+    runner = runner_file(name)
+    command = ["python", runner.name, examined.path.name, "--settings", "settings.json", "--inputs", "inputs.npz"]
+    with new_folder(folder, force) as part:
+        shutil.copyfile(runner, part / runner.name)
+        settings = settings_of(examined, name, inputs, follow)
+        (part / "settings.json").write_text(json.dumps(settings, indent=1, sort_keys=True))
+        save_arrays(part / "inputs.npz", arrays_for(examined, inputs))
+        if follow:
+            shutil.copyfile(follow, part / "feed.npz")
+            command += ["--feed", "feed.npz"]
+    return shlex.join([*command, "--out", "run.npz"])
+
+
+def _chosen(
+    file: str | Path, framework: str, reading: Options, key: bytes | None, images: Images, follow: Path | None
+) -> tuple[NetworkFile, str, Inputs]:
+    examined = examine(file, reading, key)
+    name = examined.framework if framework == "auto" else framework
+    if follow is None:
+        return examined, name, images.prepared(examined.recipe, examined.identity.variant.name)
+    with open_run(follow) as other:
+        return examined, name, Inputs(np.array(other.images), other.record["settings"]["inputs"])

@@ -1,0 +1,161 @@
+"""The verdict on runs of the same images: are they the same function, where do they first differ, and by how much."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from effconvert.comparison import FED, TOLERANCES, Comparison, LayerDifference, Tolerance, plain, would_pass
+from effconvert.inputs import sensitivity
+from effconvert.runs import Run, compare_runs
+
+SAME, DIFFERENT, NOT_VERIFIABLE = "same", "different", "not verifiable"
+# Two images whose outputs differ by less than this share of their range show nothing: a network that is wrong almost
+# everywhere would give them too.
+LEAST_SENSITIVITY = 0.1
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The reference compared with one run; framework, network and loader are that run's, as its runner says."""
+
+    framework: str
+    network: str
+    loader: str
+    comparison: Comparison
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found.
+
+    word: `same`, `different` or `not verifiable`. reason: why it is not verifiable. pairs: of the reference with each
+    run. sensitivity: of the reference's outputs to the image. relaxed: the tolerance was given. rounded: the dtype that
+    the compared weights were rounded to and the reference's were not, "" where they were not.
+    """
+
+    word: str
+    reason: str
+    pairs: tuple[Pair, ...]
+    sensitivity: float
+    tolerance: Tolerance
+    relaxed: bool
+    rounded: str
+
+    @property
+    def failing(self) -> Pair | None:
+        """The first pair that differs."""
+        return next((pair for pair in self.pairs if not pair.comparison.same), None)
+
+    @property
+    def first(self) -> LayerDifference | None:
+        """The first layer that differs."""
+        return self.failing.comparison.first if self.failing else None
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in one line: what was measured, what is allowed, where, and what would have passed."""
+        if self.word == NOT_VERIFIABLE:
+            return f"{self.word}: {self.reason}"
+        if self.failing:
+            whose = f"{self.failing.framework} is not what the canonical network of the same file is; "
+            return f"{self.word}: {whose if self.failing != self.pairs[0] else ''}{_first_difference(self.failing)}"
+        weakened = f" within the given tolerance of {self.tolerance.accumulated:.0e}" if self.relaxed else ""
+        weakened = weakened or (f" but for the rounding to {self.rounded}" if self.rounded else "")
+        last = max((pair.comparison.rows[-1] for pair in self.pairs), key=lambda row: row.relative)
+        worst = max((pair.comparison.worst for pair in self.pairs), key=lambda row: row.relative / row.allowed)
+        return (
+            f"{self.word}{weakened}: {last.layer} are {last.relative:.1e} of the largest apart; "
+            f"nearest to its tolerance is {worst.layer}: {_measured(worst)}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the verdict as plain values: the word, the sentence, and a row for every layer and mode."""
+        return {
+            "verdict": self.word,
+            "sentence": self.sentence,
+            "sensitivity": plain(self.sensitivity),
+            "tolerance": {**vars(self.tolerance), "relaxed": self.relaxed, "rounded": self.rounded},
+            "comparisons": [
+                {
+                    "framework": pair.framework,
+                    "network": pair.network,
+                    "loader": pair.loader,
+                    **pair.comparison.to_dict(),
+                }
+                for pair in self.pairs
+            ],
+        }
+
+
+def reach_verdict(reference: Run, runs: Sequence[Run], tolerance: float | None = None) -> Verdict:
+    """Return the verdict on `runs` against `reference`; tolerance: instead of that of the weights' dtype.
+
+    Raises NumericMismatch where the runs saw different images or have no layer in common, UnreadableCheckpoint where
+    one is damaged.
+    """
+    rounded = rounded_to(reference.record["settings"], runs[0].record["settings"])
+    allowed = Tolerance(tolerance, tolerance) if tolerance is not None else TOLERANCES[rounded or "float32"]
+    pairs = tuple(
+        Pair(
+            run.words,
+            run.record["network"],
+            run.record["loader"],
+            compare_runs(
+                reference, run, allowed, lacks_background(reference.record["settings"], run.record["settings"])
+            ),
+        )
+        for run in runs
+    )
+    seen = sensitivity(reference.outputs) if len(reference.outputs) > 1 else 0.0
+    reason = _not_verifiable(seen, len(reference.outputs))
+    word = NOT_VERIFIABLE if reason else SAME if all(pair.comparison.same for pair in pairs) else DIFFERENT
+    return Verdict(word, reason, pairs, seen, allowed, tolerance is not None, rounded)
+
+
+def lacks_background(reference: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
+    """Return whether a run has the reference's classes but the first, EdgeTPU's background; both by their settings."""
+    return (reference.get("classes"), found.get("classes")) == (1001, 1000)
+
+
+def rounded_to(reference: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    """Return the dtype that a run's weights were rounded to, "" where the reference's were too, or none were."""
+    dtype = found.get("dtype", "float32")
+    return dtype if dtype in TOLERANCES and dtype not in ("float32", reference.get("dtype")) else ""
+
+
+def _not_verifiable(seen: float, images: int) -> str:
+    if images < 2:
+        return "one image does not show whether the network reacts to its input; two or more do"
+    if np.isnan(seen):
+        return "the reference's own outputs are NaN or infinite"
+    if seen < LEAST_SENSITIVITY:
+        return (
+            f"the reference hardly reacts to its input (sensitivity {seen:.2g}, needed {LEAST_SENSITIVITY}): "
+            "a comparison would notice next to nothing"
+        )
+    return ""
+
+
+def _first_difference(pair: Pair) -> str:
+    row = pair.comparison.first
+    if row is None:
+        return "the layers that both have do not reach the network's end"
+    words = f"{row.layer} is the first layer that differs: "
+    if row.shapes:
+        return f"{words}its output is {list(row.shapes[1])}, the reference's {list(row.shapes[0])}"
+    if any(row.not_finite):
+        reference, other = row.not_finite
+        return f"{words}{other:,} of its values are NaN or infinite, and {reference:,} of the reference's"
+    if row.mode != FED and pair.comparison.of(FED):
+        words = f"no layer differs by itself; rounding adds up, and {row.layer} is the first beyond its tolerance: "
+    return f"{words}{_measured(row)}"
+
+
+def _measured(row: LayerDifference) -> str:
+    given = " when given the reference's input" if row.mode == FED else ""
+    return (
+        f"max |Δ| is {row.relative:.1e} of its largest value at {list(row.at)}{given} "
+        f"(allowed {row.allowed:.0e}; {would_pass(row.relative):.1e} would have passed)"
+    )

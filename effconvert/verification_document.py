@@ -1,0 +1,55 @@
+"""A verification as plain values, for JSON and for what renders it."""
+
+import datetime
+import platform
+from typing import Any
+
+from effconvert.comparison import plain
+from effconvert.network_files import NetworkFile
+from effconvert.verification import Verification
+from effconvert.version import VERSION
+
+SCHEMA = "effconvert/verification/1"
+
+
+def document(found: Verification, seconds: float) -> dict[str, Any]:
+    """Return the verification as plain values; all but `run` is the same whenever the same files are verified."""
+    return {
+        **found.verdict.to_dict(),
+        "schema": SCHEMA,
+        "converted": _file(found.converted),
+        "source": _file(found.source) | dict(found.reference),
+        "inputs": {**found.inputs.words, "sha256": found.inputs.sha256},
+        "roundings": [plain(vars(rounding)) for rounding in found.roundings],
+        "judgement": found.judgement,
+        "tensors_of_first": [
+            {"canonical": name, "source": source, "values_differ": differs}
+            for name, (source, differs) in found.tensors.items()
+        ],
+        "causes": [plain(vars(trial)) for trial in found.trials],
+        "cautions": list(found.cautions),
+        "run": _run_block(seconds),
+    }
+
+
+def _run_block(seconds: float) -> dict[str, Any]:
+    """Return what is different in every run."""
+    return {
+        "effconvert": VERSION,
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "seconds": round(seconds, 1),
+        "machine": platform.platform(),
+    }
+
+
+def _file(file: NetworkFile) -> dict[str, Any]:
+    return {
+        "path": str(file.path),
+        "sha256": dict(file.sha256),
+        "layout": file.identity.layout_name,
+        "variant": file.identity.variant.name,
+        "taken": file.coverage.taken,
+        "dtype": file.dtype,
+        "facts": file.facts.to_dict(),
+        "assumed": sorted(file.identity.assumed),
+    }
