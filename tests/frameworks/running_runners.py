@@ -27,9 +27,8 @@ def settings_of(
     network: EfficientNet, name: str | None = None, *, raw: bool = False, **changes: object
 ) -> dict[str, Any]:
     """Return the settings for the network of a library that is `network`; `name` is the library's own, of the variant."""
-    facts = {**asdict(network.facts), **changes}
-    variant = network.variant
-    return {"variant": variant.name, "name": name or variant.name, "size": variant.resolution, "raw": raw, **facts}
+    variant = network.variant.name
+    return {"variant": variant, "name": name or variant, "raw": raw, **asdict(network.facts), **changes}
 
 
 def run(
@@ -64,8 +63,7 @@ def ran_runner(
     feed: Layers | None = None,
 ) -> Ran:
     """Run the runner of `framework` and return what it left: exit code, standard output, standard error."""
-    size = {"size": int(images.shape[2])}
-    (folder / "settings.json").write_text(json.dumps({**settings, **size}))
+    (folder / "settings.json").write_text(json.dumps({**settings, "size": images.shape[2]}))
     np.savez(folder / "inputs.npz", images=images, mean=np.array(MEAN), std=np.array(STD))
     (folder / "run.npz").unlink(missing_ok=True)
     options = ["--settings", "settings.json", "--inputs", "inputs.npz", "--out", "run.npz"]
@@ -102,7 +100,10 @@ def canonical_layers(network: EfficientNet, images: NDArray[np.float32]) -> Laye
 
 
 def canonical_fed(network: EfficientNet, feed: Layers) -> Layers:
-    """Return {layer: output} of the canonical network where each layer is given what the one before gave in `feed`."""
+    """Return {layer: output} of the canonical network where each layer is given what the one before gave in `feed`.
+
+    The stem is missing: no layer comes before it, and a runner gives it the images.
+    """
     given = {name: torch.from_numpy(feed[before]) for before, name in zip(feed, list(feed)[1:], strict=False)}
     modules = {f"blocks.{index}": block for index, block in enumerate(network.blocks)}
     if network.head is not None:
