@@ -1,0 +1,200 @@
+"""The known causes of a difference, and what it takes to put each right in the canonical network.
+
+Each is a mistake that a published converter makes or that a file's user can make; every one leaves all names and shapes
+as they are, or all but the number of classes.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from itertools import combinations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from effconvert.canonical import default_facts
+from effconvert.explanation import Trial, rank
+from effconvert.facts import changed
+from effconvert.formats import Array
+from effconvert.formats.checkpoint import BFLOAT16
+from effconvert.layout import layouts
+from effconvert.mismatch import Change, Mismatch
+from effconvert.model.layers import ACTIVATIONS
+from effconvert.variants import VARIANTS, blocks
+from effconvert.weight_sets import RAW
+
+_CLASSIFIER = ("head.fc.weight", "head.fc.bias")
+# An exchange belongs to a layer where it leaves at most this share of the layer's difference: where there are two
+# causes, the right one does not mend the layer, but a wrong one hardly ever halves what is wrong with it.
+_HELPS = 0.5
+_NAMED = 3
+
+
+def best_trial(mismatch: Mismatch, cause: str) -> Trial:
+    """Return the most successful of the changes that would put `cause` right."""
+    words, changes = CAUSES[cause]
+    before = mismatch.largest(mismatch.layers)
+    trials = []
+    for change in changes(mismatch):
+        left, vanishes, effect = mismatch.tried(change)
+        if effect:
+            trials.append(Trial(cause, words, before, left, vanishes, True, change.where, change.words))
+    return min(trials, key=rank, default=Trial(cause, words, before, before, False, False, "", ""))
+
+
+def _epsilons(mismatch: Mismatch) -> Iterator[Change]:
+    """Every epsilon of a layout, and those ten times larger and smaller."""
+    facts = {layout.facts_of(name, default_facts(VARIANTS[name])) for layout in layouts() for name in layout.variants}
+    known = {each.bn_eps for each in facts}
+    near = {float(f"{eps * factor:.3g}") for eps in known for factor in (0.1, 1, 10)}
+    return _fact(mismatch, "bn_eps", sorted(near))
+
+
+def _paddings(mismatch: Mismatch) -> Iterator[Change]:
+    return _fact(mismatch, "padding", ["tf-same", "symmetric"])
+
+
+def _activations(mismatch: Mismatch) -> Iterator[Change]:
+    return _fact(mismatch, "activation", ACTIVATIONS)
+
+
+def _fused_strides(mismatch: Mismatch) -> Iterator[Change]:
+    if any(block.fused and block.stride > 1 for block in blocks(mismatch.variant)):
+        yield from _fact(mismatch, "fused_stride", ["project", "expand"])
+
+
+def _fact(mismatch: Mismatch, name: str, values: Iterable[str | float]) -> Iterator[Change]:
+    present = getattr(mismatch.facts, name)
+    for value in values:
+        if value != present:
+            words = f"{name}: {present} -> {value} (--facts {name}={value})"
+            yield Change(words, facts=changed(mismatch.facts, {name: value}))
+
+
+def _weight_sets(mismatch: Mismatch) -> Iterator[Change]:
+    """The source's other set, where every tensor of the file is of one of its sets."""
+    sets = {
+        chosen: {name: _classes_of(mismatch, name, array) for name, array in tensors.items()}
+        for chosen, tensors in mismatch.sets.items()
+        if mismatch.tensors.keys() <= tensors.keys()
+    }
+    other = {
+        chosen: [name for name, tensor in mismatch.tensors.items() if not _equal(tensor.numpy(), tensors[name])]
+        for chosen, tensors in sets.items()
+    }
+    if not sets or set.intersection(*map(set, other.values())):
+        return
+    for chosen, names in other.items():
+        foreign, remedy = ("averages", "with --raw") if chosen == RAW else ("raw weights", "without --raw")
+        words = f"{len(names)} of {len(mismatch.tensors)} tensors are the source's {foreign}: convert it {remedy}"
+        if names:
+            yield Change(words, tensors={name: torch.from_numpy(sets[chosen][name]) for name in names})
+
+
+def _classes_of(mismatch: Mismatch, name: str, array: Array) -> NDArray[np.float32]:
+    """Return the source's tensor, without the background where the file has none."""
+    dropped = name in _CLASSIFIER and len(array) == len(mismatch.tensors[name]) + 1
+    return (
+        np.array(array[1:] if dropped else array, np.float32) if name in mismatch.tensors else np.empty(0, np.float32)
+    )
+
+
+def _equal(tensor: NDArray[np.float32], source: NDArray[np.float32]) -> bool:
+    """Return whether `tensor` is `source`, perhaps rounded to half precision."""
+    with np.errstate(over="ignore"):
+        rounded = [source.astype(dtype).astype(np.float32) for dtype in (np.float32, np.float16, BFLOAT16)]
+    return any(np.array_equal(tensor, each) for each in rounded)
+
+
+def _channels(mismatch: Mismatch) -> Iterator[Change]:
+    kernel = mismatch.tensors["stem.conv.weight"]
+    words = "reverse the input channels of stem.conv.weight, or give the images in the other order"
+    yield Change(words, "stem", tensors={"stem.conv.weight": kernel.flip(1)})
+
+
+def _backgrounds(mismatch: Mismatch) -> Iterator[Change]:
+    """Which end was dropped of classes with a background, or all classes shifted by one."""
+    if "logits" not in mismatch.reference or "logits" not in mismatch.layers:
+        return
+    there, here = mismatch.reference["logits"].shape[1], mismatch.facts.classes
+
+    def rows(function: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+        return {name: function(mismatch.tensors[name]) for name in _CLASSIFIER}
+
+    if there == here + 1:
+        words = "class 0, the background, was kept and the last class dropped: drop class 0 of the source"
+        yield Change(words, "logits", logits=slice(here))
+    elif there == here:
+        words = "the classes are shifted by one: move each row of head.fc one class {}"
+        yield Change(words.format("up, the last to the front"), "logits", tensors=rows(lambda each: each.roll(1, 0)))
+        yield Change(words.format("down, the first to the end"), "logits", tensors=rows(lambda each: each.roll(-1, 0)))
+    elif there == here - 1:
+        facts = changed(mismatch.facts, {"classes": there})
+        words = "the file has one class more than the source: drop its {} class"
+        yield Change(words.format("first"), "logits", facts, rows(lambda each: each[1:]))
+        yield Change(words.format("last"), "logits", facts, rows(lambda each: each[:-1]))
+
+
+def _transposed_kernels(mismatch: Mismatch) -> Iterator[Change]:
+    def exchanges(layer: str) -> dict[str, dict[str, Tensor]]:
+        own = {name: tensor for name, tensor in mismatch.tensors.items() if name.startswith(f"{layer}.")}
+        return {
+            name: {name: tensor.transpose(-1, -2).contiguous()}
+            for name, tensor in own.items()
+            if tensor.ndim >= 4 and tensor.shape[-1] > 1
+        }
+
+    return _mending(mismatch, exchanges, "exchange the last two axes of")
+
+
+def _swapped_statistics(mismatch: Mismatch) -> Iterator[Change]:
+    def exchanges(layer: str) -> dict[str, dict[str, Tensor]]:
+        names = [name for name in mismatch.tensors if name.startswith(f"{layer}.") and name.endswith(".bn.weight")]
+        pairs = {name.removesuffix(".weight"): (name, name.replace(".weight", ".running_var")) for name in names}
+        return {
+            bn: {gamma: mismatch.tensors[variance], variance: mismatch.tensors[gamma]}
+            for bn, (gamma, variance) in pairs.items()
+        }
+
+    return _mending(mismatch, exchanges, "exchange weight and running_var of")
+
+
+def _mending(
+    mismatch: Mismatch, exchanges: Callable[[str], dict[str, dict[str, Tensor]]], words: str
+) -> Iterator[Change]:
+    """Yield the change that makes, in every guilty layer, those of its `exchanges` that help it most."""
+    tensors: dict[str, Tensor] = {}
+    layers: list[str] = []
+    names: list[str] = []
+    for layer in mismatch.guilty:
+        possible = exchanges(layer)
+        subsets = [some for count in range(1, len(possible) + 1) for some in combinations(possible, count)]
+        replaced = [{name: tensor for each in some for name, tensor in possible[each].items()} for some in subsets]
+        left = [mismatch.left_in(layer, each) for each in replaced]
+        best = int(np.argmin(left)) if left else 0
+        if left and left[best] <= _HELPS * mismatch.left_in(layer, {}) and math.isfinite(left[best]):
+            tensors |= replaced[best]
+            layers.append(layer)
+            names += subsets[best]
+    if tensors:
+        yield Change(f"{words} {_listed(names)}", _listed(layers), tensors=tensors)
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+# {cause: (what it is, the changes that put it right)}
+CAUSES: dict[str, tuple[str, Callable[[Mismatch], Iterator[Change]]]] = {
+    "bn_eps": ("another epsilon in BatchNorm", _epsilons),
+    "padding": ("another padding where a stride meets an even size", _paddings),
+    "weights": ("raw weights in place of their averages, or averages in place of raw weights", _weight_sets),
+    "channels": ("RGB in place of BGR, or BGR in place of RGB", _channels),
+    "background": ("the background class", _backgrounds),
+    "fused_stride": ("the stride of fused blocks on another convolution", _fused_strides),
+    "activation": ("another activation", _activations),
+    "transposed_kernels": ("kernels with height and width exchanged", _transposed_kernels),
+    "swapped_statistics": ("gamma and variance exchanged", _swapped_statistics),
+}
