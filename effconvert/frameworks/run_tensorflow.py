@@ -275,7 +275,7 @@ def load_tensors(tensors, name, expected):
 def prefix_of(file):
     """Return the prefix of the bundle that `file` is, holds or belongs to."""
     path = Path(file)
-    if path.name in ("saved_model.pb", "checkpoint"):
+    if path.is_file() and path.name in ("saved_model.pb", "checkpoint"):
         path = path.parent
     if not path.is_dir():
         return re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", str(path))

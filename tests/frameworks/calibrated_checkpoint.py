@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from tensorflow_files import save
-from tensorflow_network import AVERAGE, block_layers, blocks, end_layers
+from tensorflow_network import own_name
 
+from effconvert.frameworks.run_tensorflow import AVERAGE, block_layers, blocks, end_layers
 from effconvert.model import create_model
 from effconvert.model.calibration import calibrate, random_weights, synthetic_images
 
@@ -33,7 +34,7 @@ _CANONICAL = {
 _NORM = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
 
 
-def calibrated_state(variant: str, size: tuple[int, int], seed: int, **facts: str) -> dict[str, np.ndarray]:
+def calibrated_state(variant: str, size: tuple[int, int], seed: int, **facts: object) -> dict[str, np.ndarray]:
     """Return the canonical tensors of `variant` with random weights, calibrated on eight images of `size` (H, W)."""
     network = random_weights(create_model(variant, **facts), seed)
     calibrate(network, synthetic_images(8, *size, seed=100 + seed), seed=seed)
@@ -42,12 +43,13 @@ def calibrated_state(variant: str, size: tuple[int, int], seed: int, **facts: st
 
 def official_variables(model: str, state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Return {official raw name: value in TensorFlow's axes} of the canonical tensors `state`."""
-    places = [("", end_layers(model))]
-    places += [(f"blocks.{block.index}.", block_layers(model, block)) for block in blocks(model)]
+    name, classes = own_name(model), len(state.get("head.fc.bias", ()))
+    places = [("", end_layers(name, classes, "head.conv.weight" in state))]
+    places += [(f"blocks.{block.index}.", block_layers(block)) for block in blocks(name)]
     variables: dict[str, np.ndarray] = {}
     for prefix, layers in places:
-        for layer, scope in layers.items():
-            variables |= _layer_variables(layer, scope, prefix + _CANONICAL[layer], state)
+        for layer, of in layers.items():
+            variables |= _layer_variables(layer, f"{model}/{of.scope}", prefix + _CANONICAL[layer], state)
     assert len(variables) == len(state)
     return variables
 

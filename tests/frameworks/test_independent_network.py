@@ -1,19 +1,29 @@
-"""The network that the other tests rely on is the official one: its names, and the numbers of the official graph."""
+"""The network of TensorFlow's runner is the official one: its names and shapes, and the numbers of the official graph."""
 
 import numpy as np
 import official_weights
 import pytest
-import tensorflow as tf
 from figures import distance, record
 from tensorflow_files import save
-from tensorflow_network import MODELS, OfficialNetwork, block_layers, blocks, end_layers, variables_of
+from tensorflow_network import MODELS, all_variables, official_network, own_name
+
+from effconvert.frameworks.run_tensorflow import blocks
 
 GOLDEN = ("efficientnet-b0", "efficientnet-lite0")
 MAPS = {
-    "mean": lambda features: features.mean((1, 2), dtype=np.float64),
-    "std": lambda features: features.std((1, 2), dtype=np.float64),
-    "corner": lambda features: features[:, :4, -4:, :8],
+    "mean": lambda features: features.mean((2, 3), dtype=np.float64),
+    "std": lambda features: features.std((2, 3), dtype=np.float64),
+    "corner": lambda features: np.moveaxis(features[:, :8, :4, -4:], 1, -1),
 }
+
+
+def images(model):
+    return np.moveaxis(official_weights.golden(model)["input"], -1, 1)
+
+
+def golden_name(layer):
+    """Return what the official graph calls the endpoint `layer`."""
+    return {"head": "head_1x1", "pooled": "pooled_features"}.get(layer, layer.replace("blocks.", "block_"))
 
 
 @pytest.fixture(scope="module", params=GOLDEN)
@@ -28,9 +38,7 @@ def checkpoint(model, tmp_path_factory):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_it_reads_exactly_the_variables_of_the_official_graph(name):
-    layers = [end_layers(name), *(block_layers(name, block) for block in blocks(name))]
-    read = [variable for group in layers for item in group.items() for variable in variables_of(*item)]
-    assert sorted(read) == sorted(official_weights.all_shapes()[name])
+    assert all_variables(name) == official_weights.all_shapes()[name]
 
 
 def test_it_knows_every_official_model():
@@ -40,11 +48,11 @@ def test_it_knows_every_official_model():
 # Pooled features of lite0 are 1.4e-5 from the golden ones, and so they are in float64: that is the rounding of
 # TensorFlow 1.15 in the golden file. Everything else is nearer than 1e-5.
 @pytest.mark.parametrize("weights", ["ema", "raw"])
-@pytest.mark.parametrize(("output", "tolerance"), [("logits", 1e-5), ("pooled_features", 2e-5)])
+@pytest.mark.parametrize(("output", "tolerance"), [("logits", 1e-5), ("pooled", 2e-5)])
 def test_it_computes_the_golden_outputs(model, checkpoint, weights, output, tolerance):
-    golden = official_weights.golden(model)
-    found = OfficialNetwork(checkpoint, model, average=weights == "ema")(golden["input"])[output]
-    error = distance(found, golden[f"{output}_{weights}"].reshape(found.shape))
+    golden = official_weights.golden(model)[f"{golden_name(output)}_{weights}"]
+    found = official_network(checkpoint, model, average=weights == "ema")(images(model))[output]
+    error = distance(found, golden.reshape(found.shape))
     assert record(f"{model}, {weights}, golden", output, error, f"<= {tolerance:.0e}") <= tolerance
 
 
@@ -52,9 +60,9 @@ def test_it_computes_the_golden_outputs(model, checkpoint, weights, output, tole
 @pytest.mark.parametrize(("statistic", "tolerance"), [("mean", 1e-5), ("std", 1e-5), ("corner", 3e-5)])
 def test_it_computes_the_golden_endpoints(model, checkpoint, statistic, tolerance):
     golden = official_weights.golden(model)
-    outputs = OfficialNetwork(checkpoint, model)(golden["input"])
+    outputs = {golden_name(layer): value for layer, value in official_network(checkpoint, model)(images(model)).items()}
     maps = {name: value for name, value in outputs.items() if f"endpoint_{statistic}:{name}" in golden}
-    assert len(maps) == len(blocks(model)) + 2
+    assert len(maps) == len(blocks(own_name(model))) + 2
     errors = {
         name: np.abs(MAPS[statistic](value) - golden[f"endpoint_{statistic}:{name}"]).max() / np.abs(value).max()
         for name, value in maps.items()
@@ -65,9 +73,6 @@ def test_it_computes_the_golden_endpoints(model, checkpoint, statistic, toleranc
 
 
 def test_in_double_precision_it_stays_as_near_to_the_golden_logits(model, checkpoint):
-    golden = official_weights.golden(model)
-    found = OfficialNetwork(checkpoint, model, dtype=tf.float64)(golden["input"])["logits"]
-    assert (
-        record(f"{model}, ema, golden", "logits, ours in float64", distance(found, golden["logits_ema"]), "<= 1e-05")
-        <= 1e-5
-    )
+    network = official_network(checkpoint, model, dtype=np.float64)
+    error = distance(network(images(model).astype(np.float64))["logits"], official_weights.golden(model)["logits_ema"])
+    assert record(f"{model}, ema, golden", "logits, ours in float64", error, "<= 1e-05") <= 1e-5

@@ -8,15 +8,16 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-import tensorflow as tf
 import torch
 from calibrated_checkpoint import calibrated_state, write_checkpoint
 from figures import distance, record
 from tensorflow_files import succeed
-from tensorflow_network import OfficialNetwork, blocks
+from tensorflow_network import official_network, own_name
 
 import effconvert
+from effconvert.frameworks.run_tensorflow import blocks
 from effconvert.model.calibration import sensitivity, synthetic_images
+from effconvert.model.capture import capture
 
 TOLERANCE = 1e-5
 # The largest of a million values tells of the rounding of single ones: TensorFlow's own float32 is up to 1.6e-5 away
@@ -71,10 +72,11 @@ class Files:
     def tensorflow(self) -> dict[str, np.ndarray]:
         return self.run_tensorflow()
 
-    def run_tensorflow(self, **options) -> dict[str, np.ndarray]:
-        """Return the endpoints of the independent network; `options` replace those of the case."""
-        network = OfficialNetwork(self.checkpoint / "model.ckpt", self.case.model, **{**self.case.facts, **options})
-        return network(self.images.permute(0, 2, 3, 1).numpy())
+    def run_tensorflow(self, dtype: type = np.float32, **options) -> dict[str, np.ndarray]:
+        """Return the layers of the independent network; `options` replace those of the case."""
+        facts = {**self.case.facts, **options}
+        network = official_network(self.checkpoint / "model.ckpt", self.case.model, dtype=dtype, **facts)
+        return network(self.images.numpy().astype(dtype))
 
     def convert(self, suffix: str = ".safetensors", **options) -> Path:
         output = self.folder / f"converted{suffix}"
@@ -111,29 +113,6 @@ def prepare(case: Case) -> Iterator[Files]:
         yield files
 
 
-def outputs(network: torch.nn.Module, images: torch.Tensor) -> dict[str, np.ndarray]:
-    """Return the endpoints of the canonical network under TensorFlow's names, maps as [N, H, W, C]."""
-    named = {"stem": network.stem, "head_1x1": network.head}
-    named |= {f"block_{index}": block for index, block in enumerate(network.blocks)}
-    ends: dict[str, np.ndarray] = {}
-    hooks = [
-        module.register_forward_hook(
-            lambda _module, _inputs, output, name=name: ends.update({name: output.permute(0, 2, 3, 1).numpy()})
-        )
-        for name, module in named.items()
-    ]
-    hooks.append(
-        network.head.fc.register_forward_pre_hook(
-            lambda _module, inputs: ends.update(pooled_features=inputs[0].numpy())
-        )
-    )
-    with torch.no_grad():
-        ends["logits"] = network(images).numpy()
-    for hook in hooks:
-        hook.remove()
-    return ends
-
-
 def logits(path: Path, images: torch.Tensor) -> np.ndarray:
     with torch.no_grad():
         return effconvert.load_model(path)(images).numpy()
@@ -151,20 +130,20 @@ def test_the_converted_network_gives_tensorflows_logits(files, suffix):
 
 
 def test_every_endpoint_of_the_converted_network_is_tensorflows(files):
-    found, expected = outputs(effconvert.load_model(files.converted), files.images), files.tensorflow
-    assert found.keys() == expected.keys()
-    assert len(found) == len(blocks(files.case.model)) + 4
+    found, expected = capture(effconvert.load_model(files.converted), files.images), files.tensorflow
+    assert list(found) == list(expected)
+    assert len(found) == len(blocks(own_name(files.case.model))) + 4
     errors = {name: distance(found[name], expected[name]) for name in expected}
     allowed = {name: TOLERANCE if value.ndim == 2 else MAP_TOLERANCE for name, value in expected.items()}
     worst = max(errors, key=errors.get)
-    for name in ("pooled_features", worst):
+    for name in ("pooled", worst):
         record(str(files.case), name, errors[name], f"<= {allowed[name]:.0e}")
     assert {name: error for name, error in errors.items() if not error <= allowed[name]} == {}
 
 
 def test_in_double_precision_every_endpoint_is_tensorflows_to_a_hundred_billionth(files):
-    expected = files.run_tensorflow(dtype=tf.float64)
-    found = outputs(effconvert.load_model(files.converted, torch.float64), files.images.double())
+    expected = files.run_tensorflow(dtype=np.float64)
+    found = capture(effconvert.load_model(files.converted, torch.float64), files.images.double())
     errors = {name: distance(found[name], value) for name, value in expected.items()}
     rounding = max(distance(files.tensorflow[name], value) for name, value in expected.items())
     record(str(files.case), "TensorFlow's float32 against its float64", rounding, "for comparison")
