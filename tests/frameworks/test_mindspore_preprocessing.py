@@ -1,0 +1,68 @@
+"""The recipes of mindvision and MindCV give what MindSpore's own operations give, bit for bit."""
+
+import mindspore_libraries  # noqa: F401
+
+# isort: split
+import numpy as np
+import pytest
+from effconvert.validate.pipeline import pixels, preprocess
+from effconvert.validate.recipes import recipe_for
+from figures import record
+from mindcv.data import create_transforms
+from mindspore.dataset import vision
+from mindvision.classification.dataset import ImageNet
+from pictures import KINDS, random_files
+
+CASES = [("mindvision", "b0"), ("mindvision", "b5"), ("mindcv", "b0"), ("mindcv", "b2")]
+
+
+def operations(layout: str, recipe) -> list:
+    """Return the library's own operations for evaluation."""
+    if layout == "mindvision":
+        data = ImageNet.__new__(ImageNet)
+        data.split, data.resize = "val", recipe.size
+        return data.default_transform()
+    return create_transforms(
+        "imagenet", image_resize=recipe.size, crop_pct=0.875, interpolation="bicubic", is_training=False
+    )
+
+
+@pytest.mark.parametrize(("layout", "variant"), CASES)
+def test_every_pixel_is_the_librarys_own(layout, variant):
+    recipe = recipe_for(layout, variant)
+    steps = operations(layout, recipe)
+    rounded = [step for step in steps if not isinstance(step, vision.Normalize | vision.HWC2CHW)]
+    assert [type(step) for step in rounded] == [vision.Decode, vision.Resize, vision.CenterCrop]
+    wrong, furthest = [], 0.0
+    for description, data in random_files(200, KINDS):
+        theirs = np.frombuffer(data, np.uint8)
+        for step in rounded:
+            theirs = step(theirs)
+        if not np.array_equal(pixels(data, recipe), theirs):
+            wrong.append(description)
+        for step in steps[len(rounded) :]:
+            theirs = step(theirs)
+        furthest = max(furthest, float(np.abs(preprocess(data, recipe) - theirs).max() / np.ptp(theirs)))
+    record(f"{layout} {variant}", "200 images, normalised", furthest, "<= 1e-06")
+    assert not wrong
+    assert furthest <= 1e-6
+
+
+def test_the_longer_side_is_computed_in_float32():
+    """A division that float64 gets right, and MindSpore does not."""
+    image = np.zeros((73, 62, 3), np.uint8)
+    assert vision.Resize(434)(image).shape == (510, 434, 3)
+
+
+def test_sizes_are_the_same_for_every_small_image():
+    from effconvert.validate import pipeline
+
+    recipe = recipe_for("mindcv", "b2")
+    resize = vision.Resize(recipe.shorter_side)
+    wrong = []
+    for height in range(20, 120, 3):
+        for width in range(20, 120, 3):
+            theirs = resize(np.zeros((height, width, 1), np.uint8)).shape[:2]
+            if pipeline._scaled(recipe, height, width) != theirs:
+                wrong.append((height, width))
+    assert not wrong
