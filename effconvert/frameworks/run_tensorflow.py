@@ -33,8 +33,8 @@ AVERAGE = "/ExponentialMovingAverage"
 EPSILON = 1e-3
 STEM, HEAD = 32, 1280
 
-# The builder's own notation: repeats, kernel, stride, expansion, filters in and out; c1 is a fused block. The last three
-# stages of CondConv's networks are routed.
+# The builder's own notation: repeats, kernel, stride, expansion, filters in and out; c1 is a fused block. In CondConv's
+# networks the last three stages are routed.
 MOBILE = (
     "r1_k3_s1_e1_i32_o16 r2_k3_s2_e6_i16_o24 r2_k5_s2_e6_i24_o40 r3_k3_s2_e6_i40_o80 "
     "r3_k5_s1_e6_i80_o112 r4_k5_s2_e6_i112_o192 r1_k3_s1_e6_i192_o320"

@@ -9,7 +9,7 @@ import tarfile
 import numpy as np
 import official_weights
 import pytest
-from calibrated_checkpoint import calibrated_state, official_variables, write_checkpoint
+from calibrated_checkpoint import calibrated_state, official_variables
 from figures import distance, record
 from official_weights import AVERAGE
 from running_runners import (
@@ -24,10 +24,15 @@ from running_runners import (
 )
 from tensorflow_files import save
 
+from effconvert.frameworks.run_tensorflow import CannotBuild, CannotLoad, load_file, load_tensors, official_name
+from effconvert.frameworks.run_tensorflow import variables as shapes_of_variables
 from effconvert.model import create_model
 from effconvert.model.calibration import synthetic_images
 
 SIZE = (97, 110)
+EXPECTED = shapes_of_variables("b0", 7)
+TENSORS = {name: np.random.RandomState(1).normal(size=shape).astype(np.float32) for name, shape in EXPECTED.items()}
+BIAS = "head/dense/bias"
 BARE = {"classes": 0, "head_conv": False}
 CASES = [
     ("b0", "b0", {}),
@@ -65,8 +70,13 @@ def b0():
     return network_of("b0", classes=7)
 
 
-def without_scope(tensors):
-    return {name.removeprefix("efficientnet-b0/"): array for name, array in tensors.items()}
+def own_scope(tensors, after=""):
+    return {f"efficientnet-b0/{name}{after}": array for name, array in tensors.items()}
+
+
+def assert_loads(file, expected, raw=False):
+    found = load_file(file, "b0", EXPECTED, raw)
+    assert {name: array.tobytes() for name, array in found.items()} == {n: a.tobytes() for n, a in expected.items()}
 
 
 @pytest.mark.parametrize("model", ["efficientnet-b0", "efficientnet-lite0"])
@@ -91,10 +101,10 @@ def test_every_layer_is_the_canonical_one_and_so_is_every_block_fed_with_another
     feed, settings = canonical_layers(network, images_of(8)), settings_of(network, name)
     found, arrays = run("tensorflow", tmp_path, tmp_path / "checkpoint", settings, images_of(), feed=feed)
     assert found["loader"] == "tf.train.load_checkpoint"
-    assert_same_layers(
-        f"tensorflow {name} {facts or ''}", part(arrays, "layer"), canonical_layers(network, images_of())
-    )
-    assert_same_layers(f"tensorflow {name} {facts or ''}, fed", part(arrays, "fed"), canonical_fed(network, feed))
+    case, fed = f"tensorflow {name} {facts or ''}", part(arrays, "fed")
+    assert_same_layers(case, part(arrays, "layer"), canonical_layers(network, images_of()))
+    assert np.array_equal(fed.pop("stem"), arrays["layer/stem"])
+    assert_same_layers(f"{case}, fed", fed, canonical_fed(network, feed))
 
 
 def test_a_fault_of_one_block_shows_in_that_block_alone_when_each_is_fed(tmp_path, b0):
@@ -109,8 +119,8 @@ def test_a_fault_of_one_block_shows_in_that_block_alone_when_each_is_fed(tmp_pat
 
 
 @pytest.mark.parametrize("form", ["folder", "prefix", "index", "data", "SavedModel", "saved_model.pb"])
-def test_a_checkpoint_may_be_given_as_any_of_its_files(tmp_path, b0, form):
-    folder = save(tmp_path / "model", variables(b0, "b0"))
+def test_a_checkpoint_may_be_given_as_any_of_its_files(tmp_path, form):
+    folder = save(tmp_path / "model", own_scope(TENSORS))
     (folder / "saved_model.pb").write_bytes(b"")
     (folder / "variables").mkdir()
     files = {"folder": folder, "prefix": folder / "model.ckpt", "index": folder / "model.ckpt.index"}
@@ -118,103 +128,76 @@ def test_a_checkpoint_may_be_given_as_any_of_its_files(tmp_path, b0, form):
     if form.lower().startswith("saved"):
         for path in folder.glob("model.ckpt.*"):
             path.rename(folder / "variables" / path.name.replace("model.ckpt", "variables"))
-    _, arrays = run("tensorflow", tmp_path, files.get(form, folder / form), settings_of(b0), images_of())
-    assert_same_layers(f"tensorflow, {form}", part(arrays, "layer"), canonical_layers(b0, images_of()))
+    assert_loads(files.get(form, folder / form), TENSORS)
 
 
-def test_averages_are_taken_where_there_are_any_and_raw_weights_where_they_are_asked_for(tmp_path, b0):
-    other = network_of("b0", seed=1, classes=7)
-    states = [{name: tensor.numpy() for name, tensor in network.state_dict().items()} for network in (b0, other)]
-    write_checkpoint(tmp_path / "checkpoint", "efficientnet-b0", averages=states[0], raw=states[1])
-    for raw, network in ((False, b0), (True, other)):
-        settings = settings_of(network, raw=raw)
-        _, arrays = run("tensorflow", tmp_path, tmp_path / "checkpoint", settings, images_of())
-        assert_same_layers(f"tensorflow, raw {raw}", part(arrays, "layer"), canonical_layers(network, images_of()))
+def test_averages_are_taken_where_there_are_any_and_raw_weights_where_they_are_asked_for(tmp_path):
+    averages = {name: array + 1 for name, array in TENSORS.items()}
+    save(tmp_path, {**own_scope(TENSORS), **own_scope(averages, AVERAGE)})
+    assert_loads(tmp_path, averages)
+    assert_loads(tmp_path, TENSORS, raw=True)
 
 
-def test_averages_alone_are_enough_but_not_for_raw_weights(tmp_path, b0):
-    averages = {name + AVERAGE: array for name, array in variables(b0, "b0").items()}
-    save(tmp_path / "checkpoint", averages)
-    _, arrays = run("tensorflow", tmp_path, tmp_path / "checkpoint", settings_of(b0), images_of())
-    assert_same_layers("tensorflow, averages alone", part(arrays, "layer"), canonical_layers(b0, images_of()))
-    ran = ran_runner("tensorflow", tmp_path, tmp_path / "checkpoint", settings_of(b0, raw=True), images_of())
-    assert ran.exit_code == 10
-    assert "stem/conv2d/kernel: missing" in ran.err
+def test_averages_alone_are_enough_but_not_for_raw_weights(tmp_path):
+    save(tmp_path, own_scope(TENSORS, AVERAGE))
+    assert_loads(tmp_path, TENSORS)
+    with pytest.raises(CannotLoad, match="stem/conv2d/kernel: missing"):
+        load_file(tmp_path, "b0", EXPECTED, raw=True)
 
 
-def test_slots_of_an_optimizer_and_the_step_are_no_weights(tmp_path, b0):
-    tensors = variables(b0, "b0")
-    slots = {f"{name}/RMSProp{number}": array for name, array in tensors.items() for number in ("", "_1")}
-    save(tmp_path / "checkpoint", {**tensors, **slots, "global_step": np.array(5)})
-    _, arrays = run("tensorflow", tmp_path, tmp_path / "checkpoint", settings_of(b0), images_of())
-    assert_same_layers("tensorflow, slots", part(arrays, "layer"), canonical_layers(b0, images_of()))
+def test_slots_of_an_optimizer_and_the_step_are_no_weights(tmp_path):
+    slots = {f"{name}/RMSProp{number}": array for name, array in TENSORS.items() for number in ("", "_1")}
+    save(tmp_path, {**own_scope(TENSORS), **own_scope(slots), "global_step": np.array(5)})
+    assert_loads(tmp_path, TENSORS)
 
 
-@pytest.mark.parametrize("scope", ["edgetpunet-S/", "", "student/efficientnet-edgetpu-S/"])
+@pytest.mark.parametrize("scope", ["edgetpunet-S/", "", "student/efficientnet-b0/"])
 def test_weights_under_another_scope_are_found(tmp_path, scope):
-    network = network_of("edgetpu-s", classes=7)
-    tensors = variables(network, "edgetpu-S")
-    save(tmp_path / "c", {name.replace("efficientnet-edgetpu-S/", scope): array for name, array in tensors.items()})
-    _, arrays = run("tensorflow", tmp_path, tmp_path / "c", settings_of(network, "edgetpu-S"), images_of())
-    assert_same_layers(f"tensorflow, scope {scope!r}", part(arrays, "layer"), canonical_layers(network, images_of()))
+    save(tmp_path, {scope + name: array for name, array in TENSORS.items()})
+    assert_loads(tmp_path, TENSORS)
 
 
-def test_two_networks_in_one_file_are_refused_unless_one_has_the_official_scope(tmp_path, b0):
-    tensors = variables(b0, "b0")
-    scopes = ("teacher", "student", "efficientnet-b0")
-    several = [{n.replace("efficientnet-b0", scope): array for n, array in tensors.items()} for scope in scopes]
-    save(tmp_path / "two", several[0] | several[1])
-    ran = ran_runner("tensorflow", tmp_path, tmp_path / "two", settings_of(b0), images_of())
-    assert (ran.exit_code, "2 scopes" in ran.err) == (10, True)
-    save(tmp_path / "three", several[0] | several[1] | several[2])
-    run("tensorflow", tmp_path, tmp_path / "three", settings_of(b0), images_of())
+def test_two_networks_in_one_file_are_refused_unless_one_has_the_official_scope(tmp_path):
+    others = {f"{scope}/{name}": array + 1 for scope in ("teacher", "student") for name, array in TENSORS.items()}
+    save(tmp_path / "two", others)
+    with pytest.raises(CannotLoad, match="2 scopes, not under efficientnet-b0/"):
+        load_file(tmp_path / "two", "b0", EXPECTED, raw=False)
+    save(tmp_path / "three", {**others, **own_scope(TENSORS)})
+    assert_loads(tmp_path / "three", TENSORS)
 
 
-def test_what_tensorflow_does_not_open_is_left_to_effconvert(tmp_path, b0):
-    folder = save(tmp_path / "model", variables(b0, "b0"))
+def test_what_tensorflow_does_not_open_is_left_to_effconvert(tmp_path):
+    folder = save(tmp_path / "model", own_scope(TENSORS))
     with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as archive:
         archive.add(folder, "model")
     (tmp_path / "empty").mkdir()
     shutil.copy(folder / "model.ckpt.index", tmp_path / "alone.index")
-    for name in ("model.tar.gz", "empty", "alone.index"):
-        ran = ran_runner("tensorflow", tmp_path, tmp_path / name, settings_of(b0), images_of())
-        assert (name, ran.exit_code) == (name, 10)
-        assert ran.err.splitlines()[-1].startswith("tensorflow: ")
-        assert "Traceback" not in ran.err
+    data = folder / "model.ckpt.data-00000-of-00001"
+    data.write_bytes(bytes(data.stat().st_size))
+    for name in ("model.tar.gz", "empty", "alone.index", "model", "nowhere"):
+        with pytest.raises(CannotLoad):
+            load_file(tmp_path / name, "b0", EXPECTED, raw=False)
 
 
-@pytest.mark.parametrize("scoped", [True, False])
-def test_given_tensors_are_loaded_in_place_of_the_file(tmp_path, b0, scoped):
-    tensors = variables(b0, "b0")
-    tensors = tensors if scoped else without_scope(tensors)
-    found, arrays = run("tensorflow", tmp_path, tmp_path / "any", settings_of(b0), images_of(), tensors=tensors)
-    assert found["loader"] == "given tensors"
-    assert_same_layers("tensorflow, tensors", part(arrays, "layer"), canonical_layers(b0, images_of()))
+FAULTS = {
+    "missing": ({name: array for name, array in TENSORS.items() if name != BIAS}, f"{BIAS}: missing"),
+    "unexpected": ({**TENSORS, "head/extra": TENSORS[BIAS]}, "head/extra: unexpected"),
+    "shape": ({**TENSORS, BIAS: TENSORS[BIAS][:5]}, rf"{BIAS}: \[5\], expected \[7\]"),
+    "transposed": (
+        {name: array.T if name.endswith("se/conv2d/kernel") else array for name, array in TENSORS.items()},
+        r"blocks_3/se/conv2d/kernel: \[6, 144, 1, 1\], expected \[1, 1, 144, 6\]",
+    ),
+}
 
 
-def mutations(tensors):
-    """Return {what is wrong: (tensors, what is said)}."""
-    bias = "efficientnet-b0/head/dense/bias"
-    lacking = {name: array for name, array in tensors.items() if name != bias}
-    return {
-        "missing": (lacking, "head/dense/bias: missing"),
-        "unexpected": ({**tensors, "efficientnet-b0/head/extra": tensors[bias]}, "head/extra: unexpected"),
-        "shape": ({**tensors, bias: tensors[bias][:5]}, "head/dense/bias: [5], expected [7]"),
-        "transposed": (
-            {name: array.T if name.endswith("se/conv2d/kernel") else array for name, array in tensors.items()},
-            "blocks_3/se/conv2d/kernel: [6, 144, 1, 1], expected [1, 1, 144, 6]",
-        ),
-    }
-
-
-@pytest.mark.parametrize("fault", ["missing", "unexpected", "shape", "transposed"])
-def test_tensors_that_do_not_fit_are_named_wherever_they_come_from(tmp_path, b0, fault):
-    tensors, said = mutations(variables(b0, "b0"))[fault]
-    save(tmp_path / "checkpoint", tensors)
-    for exit_code, options in ((10, {}), (4, {"tensors": tensors})):
-        ran = ran_runner("tensorflow", tmp_path, tmp_path / "checkpoint", settings_of(b0), images_of(), **options)
-        assert (ran.exit_code, said in ran.err.splitlines()[-1]) == (exit_code, True), ran.err
-        assert "Traceback" not in ran.err
+@pytest.mark.parametrize("fault", FAULTS)
+def test_tensors_that_do_not_fit_are_named_wherever_they_come_from(tmp_path, fault):
+    tensors, said = FAULTS[fault]
+    save(tmp_path, own_scope(tensors))
+    with pytest.raises(CannotLoad, match=said):
+        load_file(tmp_path, "b0", EXPECTED, raw=False)
+    with pytest.raises(CannotBuild, match=said):
+        load_tensors(tensors, "b0", EXPECTED)
 
 
 @pytest.mark.parametrize(
@@ -226,10 +209,26 @@ def test_tensors_that_do_not_fit_are_named_wherever_they_come_from(tmp_path, b0,
         ({"name": "b9"}, "no official network is called efficientnet-b9"),
     ],
 )
-def test_facts_that_the_official_network_cannot_have_are_refused(tmp_path, b0, facts, said):
-    settings = {**settings_of(b0), **facts}
-    ran = ran_runner("tensorflow", tmp_path, tmp_path / "any", settings, images_of(), tensors=variables(b0, "b0"))
-    assert (ran.exit_code, said in ran.err.splitlines()[-1]) == (4, True), ran.err
+def test_facts_that_the_official_network_cannot_have_are_refused(facts, said):
+    with pytest.raises(CannotBuild, match=said):
+        official_name({**settings_of(create_model("b0")), **facts})
+
+
+@pytest.mark.parametrize("scoped", [True, False])
+def test_given_tensors_are_loaded_in_place_of_the_file(tmp_path, b0, scoped):
+    tensors = variables(b0, "b0")
+    tensors = tensors if scoped else {name.removeprefix("efficientnet-b0/"): array for name, array in tensors.items()}
+    found, arrays = run("tensorflow", tmp_path, tmp_path / "any", settings_of(b0), images_of(), tensors=tensors)
+    assert found["loader"] == "given tensors"
+    assert_same_layers("tensorflow, tensors", part(arrays, "layer"), canonical_layers(b0, images_of()))
+
+
+@pytest.mark.parametrize(("exit_code", "facts"), [(10, {}), (4, {"bn_eps": 1e-5})])
+def test_a_refusal_is_one_line_and_its_exit_code_tells_whose_it_is(tmp_path, b0, exit_code, facts):
+    ran = ran_runner("tensorflow", tmp_path, tmp_path / "nothing", settings_of(b0, **facts), images_of())
+    assert ran.exit_code == exit_code
+    assert ran.err.startswith("tensorflow: ")
+    assert ran.err.count("\n") == 1
 
 
 def test_it_says_which_versions_it_would_run_and_nothing_else(tmp_path):
