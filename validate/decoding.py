@@ -20,7 +20,8 @@ _JPEG = b"\xff\xd8"
 _MOST_PIXELS = 178_956_970  # Pillow refuses more; nobody else does, but an image so large is an attack
 _APPLICATION_DATA = (0xE0, 0xEE)  # JFIF and Adobe: either says what the components are
 _START_OF_SCAN = 0xDA
-_ADOBE_RGB = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
+_ADOBE = b"\xff\xee\x00\x0eAdobe"
+_ADOBE_RGB = _ADOBE + b"\x00\x64\x00\x00\x00\x00\x00"
 _PACKAGES = {"PIL.Image": "pillow", "simplejpeg": "simplejpeg", "cv2": "opencv-python-headless"}
 
 
@@ -49,7 +50,7 @@ def decode(data: bytes, decoder: str, window_of: WindowOf) -> Pixels:
     """
     try:
         return DECODERS[decoder](data, window_of)
-    except (DatasetProblem, Unavailable, KeyboardInterrupt):
+    except (DatasetProblem, Unavailable):
         raise
     except Exception as error:  # decoders raise nearly anything on damaged bytes
         words = str(error) or type(error).__name__
@@ -129,7 +130,7 @@ def _tensorflow(data: bytes, window_of: WindowOf) -> Pixels:
         raise DatasetProblem(f"too large: {height} x {width} pixels")
     window = window_of(height, width)
     if color_space in ("CMYK", "YCCK"):
-        return window.of(_rgb_of_inks(_fast_jpeg(data, colorspace="CMYK"), inverted=b"Adobe" in data))
+        return window.of(_rgb_of_inks(_fast_jpeg(data, colorspace="CMYK"), inverted=_ADOBE in data))
     image = window.of(_fast_jpeg(data))
     if color_space == "YCbCr" and subsampling in ("420", "422"):
         return _with_edges(image, data, window, width, subsampling)

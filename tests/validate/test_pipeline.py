@@ -1,0 +1,239 @@
+"""An image goes through a recipe exactly as the recipe's library would have it, or is refused by name."""
+
+import dataclasses
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from effconvert.validate.decoding import Window, decode
+from effconvert.validate.pipeline import image_files, pixels, preprocess
+from effconvert.validate.recipes import Recipe, official_recipe, recipe_for
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pictures import KINDS, file, orientation, picture, saved
+from PIL import Image
+
+from effconvert.errors import DatasetProblem, LayoutMismatch, MissingPath, Unavailable
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "preprocessing"
+OFFICIAL = ["a_500x375", "b_375x500", "f_gray_481x321", "h_prog444_333x500"]
+RECIPES = [
+    official_recipe("b0"),
+    official_recipe("lite0"),
+    *(
+        recipe_for(layout, "b0")
+        for layout in ("mindvision", "mindcv", "mmpretrain", "timm", "torchvision", "huggingface")
+    ),
+]
+
+
+def changed(recipe: Recipe, **values: Any) -> Recipe:
+    return dataclasses.replace(recipe, **values)
+
+
+def official(size: int, resize: str = "tf1-bicubic") -> Recipe:
+    return changed(official_recipe("b0"), size=size, resize=resize)
+
+
+def whole(height: int, width: int) -> Window:
+    return Window(0, 0, height, width)
+
+
+@pytest.mark.parametrize("name", OFFICIAL)
+@pytest.mark.parametrize(
+    ("size", "resize", "array"),
+    [
+        (224, "tf1-bicubic", "pad32_224_image"),
+        (224, "tf1-bilinear", "pad32_224_image_bilinear"),
+        (300, "tf1-bicubic", "pad32_300_image"),
+    ],
+)
+def test_official_tensorflow_images_are_equal_bit_for_bit(name: str, size: int, resize: str, array: str) -> None:
+    found = pixels(GOLDEN / f"{name}.jpg", official(size, resize))
+    with np.load(GOLDEN / f"{name}.npz") as golden:
+        assert found.dtype == golden[array].dtype == np.float32
+        assert np.array_equal(found[::4], golden[array])
+
+
+@pytest.mark.parametrize("name", ["a_500x375", "f_gray_481x321"])
+def test_tensorflows_whole_decode_is_equal_and_is_not_pillows(name: str) -> None:
+    data = (GOLDEN / f"{name}.jpg").read_bytes()
+    with np.load(GOLDEN / f"{name}.npz") as golden:
+        assert np.array_equal(decode(data, "tf-integer-fast", whole)[::4], golden["decoded_full_uint8"])
+    assert not np.array_equal(decode(data, "tf-integer-fast", whole), decode(data, "pil", whole))
+
+
+def test_only_the_edges_of_a_window_depend_on_the_window() -> None:
+    data = file("4:2:0", 90, 120)
+    window = Window(7, 32, 60, 50)  # begins with a block, ends at an even column
+    found, sliced = (
+        decode(data, "tf-integer-fast", lambda *_: window),
+        window.of(decode(data, "tf-integer-fast", whole)),
+    )
+    different = (found != sliced).any((0, 2))
+    assert different[[0, -1]].all()
+    assert not different[1:-1].any()
+
+
+@pytest.mark.parametrize("name", ["mindcv", "mindvision"])
+@pytest.mark.parametrize("kind", ["4:2:0", "gray", "PNG"])
+def test_mindspores_images_are_equal_bit_for_bit(name: str, kind: str) -> None:
+    with np.load(GOLDEN / "mindspore.npz") as golden:
+        found = pixels(golden[f"{kind} file"].tobytes(), recipe_for(name, "b0"))
+        assert np.array_equal(found[::4], golden[f"{kind} {name}"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pillows_recipes_are_pillow(kind: str) -> None:
+    data = file(kind, 97, 131)
+    image = Image.open(io.BytesIO(data)).convert("RGB")
+    resized = np.asarray(image.resize((345, 256), Image.Resampling.BICUBIC))
+    assert np.array_equal(pixels(data, recipe_for("torchvision", "b0")), resized[16:240, 60:284])
+    squashed = np.asarray(image.resize((224, 224), Image.Resampling.NEAREST))
+    assert np.array_equal(pixels(data, recipe_for("keras", "b0")), squashed)
+
+
+def test_opencv_turns_an_image_that_pillow_and_tensorflow_leave() -> None:
+    image = picture(60, 90, 0)
+    turned, plain = saved(image, exif=orientation(6)), saved(image)
+    for recipe in RECIPES:
+        expected = pixels(plain, recipe)
+        if recipe.decode == "cv2":
+            assert np.array_equal(decode(turned, "cv2", whole), np.rot90(decode(plain, "cv2", whole), -1))
+        else:
+            assert np.array_equal(pixels(turned, recipe), expected)
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
+@pytest.mark.parametrize(("height", "width"), [(9, 13), (40, 3), (225, 224), (301, 500)])
+def test_any_size_comes_out_at_the_recipes(recipe: Recipe, height: int, width: int) -> None:
+    found = preprocess(file("4:2:0", height, width), recipe)
+    assert (found.shape, found.dtype) == ((3, 224, 224), np.float32)
+    assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_file_is_read_by_every_recipe(kind: str) -> None:
+    found = {recipe.name: pixels(file(kind, 64, 48, seed=5), recipe) for recipe in RECIPES}
+    assert all(image.std() > 10 for image in found.values())
+    assert {image.dtype.name for image in found.values()} == {"uint8", "float32"}
+
+
+def test_values_are_normalised_in_the_order_of_the_channels() -> None:
+    recipe = changed(recipe_for("timm", "b0"), mean=(1.0, 2.0, 3.0), std=(4.0, 5.0, 6.0))
+    data = file("PNG", 80, 80)
+    image = pixels(data, recipe).astype(np.float64)
+    for channels, order in (("rgb", [0, 1, 2]), ("bgr", [2, 1, 0])):
+        expected = (image[..., order] - recipe.mean) / recipe.std
+        assert np.allclose(preprocess(data, changed(recipe, channels=channels)), expected.transpose(2, 0, 1), atol=1e-5)
+
+
+def test_a_path_and_its_bytes_give_the_same(tmp_path: Path) -> None:
+    path, recipe = tmp_path / "a.jpg", official_recipe("b0")
+    path.write_bytes(file("4:2:0", 50, 70))
+    assert np.array_equal(preprocess(path, recipe), preprocess(path.read_bytes(), recipe))
+    assert np.array_equal(preprocess(path, recipe), preprocess(str(path), recipe))
+
+
+BROKEN = {
+    "empty": b"",
+    "text": b"not an image",
+    "three bytes": b"\xff\xd8\xff",
+    "truncated JPEG": file("4:2:0", 60, 60)[:-900],
+    "truncated PNG": file("PNG", 60, 60)[:-900],
+}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "content"),
+    [
+        pytest.param(recipe, content, id=f"{recipe.name}-{what}")
+        for recipe in RECIPES
+        for what, content in BROKEN.items()
+        if (recipe.decode, what) != ("cv2", "truncated PNG")  # OpenCV reads what is there, and so does mmpretrain
+    ],
+)
+def test_a_broken_image_is_refused_by_name(tmp_path: Path, recipe: Recipe, content: bytes) -> None:
+    path = tmp_path / "n01440764_9.JPEG"
+    path.write_bytes(content)
+    with pytest.raises(DatasetProblem, match=r"n01440764_9\.JPEG: ") as failure:
+        preprocess(path, recipe)
+    assert failure.value.exit_code == 7
+
+
+def test_a_file_that_is_not_there_and_a_folder_are_refused(tmp_path: Path) -> None:
+    for path in (tmp_path / "none.jpg", tmp_path):
+        with pytest.raises(DatasetProblem, match=path.name):
+            preprocess(path, RECIPES[0])
+
+
+@pytest.mark.parametrize("decoder", ["tf-integer-fast", "pil", "mindspore", "cv2"])
+def test_an_enormous_image_is_refused_before_it_is_decoded(decoder: str) -> None:
+    data = file("4:2:0", 64, 64)
+    start = data.index(b"\xff\xc0")
+    enormous = data[: start + 5] + b"\xff\xdc\xff\xdc" + data[start + 9 :]
+    with pytest.raises(DatasetProblem):
+        decode(enormous, decoder, whole)
+
+
+def test_a_single_pixel_is_too_small_for_tensorflows_crop() -> None:
+    with pytest.raises(DatasetProblem, match="too small to crop: 1 x 1 pixels"):
+        preprocess(file("4:2:0", 1, 1), official_recipe("b0"))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(KINDS), st.integers(0, 3000), st.binary(min_size=1, max_size=4), st.sampled_from(RECIPES))
+def test_damage_anywhere_is_read_or_refused(kind: str, place: int, damage: bytes, recipe: Recipe) -> None:
+    data = file(kind, 24, 33)
+    place %= len(data)
+    try:
+        found = pixels(data[:place] + damage + data[place + len(damage) :], recipe)
+    except DatasetProblem:
+        return
+    assert found.shape == (224, 224, 3)
+
+
+def test_everything_unknown_in_a_recipe_is_said_at_once() -> None:
+    recipe = changed(recipe_for("timm", "b0"), decode="gif", crop="corner", resize="lanczos", shorter_side=100)
+    with pytest.raises(LayoutMismatch) as failure:
+        preprocess(b"", recipe)
+    for words in (
+        "decode='gif' is unknown; known are tf-integer-fast",
+        "crop='corner'",
+        "resize='lanczos'",
+        "side of 100",
+    ):
+        assert words in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("module", "package", "recipe"),
+    [("PIL.Image", "pillow", 5), ("simplejpeg", "simplejpeg", 0), ("cv2", "opencv-python-headless", 4)],
+)
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, module: str, package: str, recipe: int) -> None:
+    data = file("4:2:0", 40, 40)
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(Unavailable, match=f'package {package}: pip install "effconvert\\[images\\]"'):
+        preprocess(data, RECIPES[recipe])
+
+
+def test_images_of_a_folder_are_found_in_order(tmp_path: Path) -> None:
+    for name in ("b/2.JPEG", "b/1.jpg", "a.PNG", "c/d/3.WebP", "c/e.bmp", "labels.txt", "x.npz"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "folder.jpg").mkdir()
+    found = [path.relative_to(tmp_path).as_posix() for path in image_files(tmp_path)]
+    assert found == ["a.PNG", "b/1.jpg", "b/2.JPEG", "c/d/3.WebP", "c/e.bmp"]
+
+
+def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").touch()
+    with pytest.raises(DatasetProblem, match=r"no image in it; looked for \.jpg, \.jpeg, \.png, \.webp, \.bmp"):
+        image_files(tmp_path)
+    with pytest.raises(DatasetProblem, match="not a folder"):
+        image_files(tmp_path / "labels.txt")
+    with pytest.raises(MissingPath):
+        image_files(tmp_path / "none")
