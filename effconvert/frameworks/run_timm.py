@@ -76,7 +76,7 @@ def load_file(network, file, use_ema):
         # Said, because older versions of timm would run whatever code a file asks for.
         load_checkpoint(network, file, use_ema=use_ema, weights_only=True)
     except Exception as error:
-        raise CannotLoad("timm.models.load_checkpoint: %s" % error) from error
+        raise CannotLoad("timm.models.load_checkpoint: %s %s" % (type(error).__name__, error)) from error
 
 
 # ---- The same text in every runner of a PyTorch library ----------------------------------------------------------
