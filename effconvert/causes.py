@@ -19,7 +19,7 @@ from effconvert.facts import changed
 from effconvert.formats import Array
 from effconvert.formats.checkpoint import BFLOAT16
 from effconvert.layout import layouts
-from effconvert.mismatch import Change, Mismatch
+from effconvert.mismatch import WITH_AND_WITHOUT_BACKGROUND, Change, Mismatch
 from effconvert.model.layers import ACTIVATIONS
 from effconvert.variants import VARIANTS, blocks
 from effconvert.weight_sets import RAW
@@ -103,8 +103,8 @@ def _classes_of(mismatch: Mismatch, name: str, array: Array) -> NDArray[np.float
 def _equal(tensor: NDArray[np.float32], source: NDArray[np.float32]) -> bool:
     """Return whether `tensor` is `source`, perhaps rounded to half precision."""
     with np.errstate(over="ignore"):
-        rounded = [source.astype(dtype).astype(np.float32) for dtype in (np.float32, np.float16, BFLOAT16)]
-    return any(np.array_equal(tensor, each) for each in rounded)
+        rounded = (source.astype(dtype).astype(np.float32) for dtype in (np.float32, np.float16, BFLOAT16))
+        return any(np.array_equal(tensor, each) for each in rounded)
 
 
 def _channels(mismatch: Mismatch) -> Iterator[Change]:
@@ -123,8 +123,10 @@ def _backgrounds(mismatch: Mismatch) -> Iterator[Change]:
         return {name: function(mismatch.tensors[name]) for name in _CLASSIFIER}
 
     if there == here + 1:
-        words = "class 0, the background, was kept and the last class dropped: drop class 0 of the source"
-        yield Change(words, "logits", logits=slice(here))
+        words = "the source's {} class was dropped: drop its {}"
+        yield Change(words.format("last", "first (--drop-background-class)"), "logits", logits=slice(here))
+        if (there, here) != WITH_AND_WITHOUT_BACKGROUND:
+            yield Change(words.format("first", "last, or none"), "logits", logits=slice(1, None))
     elif there == here:
         words = "the classes are shifted by one: move each row of head.fc one class {}"
         yield Change(words.format("up, the last to the front"), "logits", tensors=rows(lambda each: each.roll(1, 0)))

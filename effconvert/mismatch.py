@@ -22,6 +22,9 @@ from effconvert.model.capture import capture, layer_modules
 from effconvert.model.network import EfficientNet
 from effconvert.variants import Variant
 
+# ImageNet's classes in EdgeTPU's weights, where class 0 is the background, and in a file that properly lacks it.
+WITH_AND_WITHOUT_BACKGROUND = (1001, 1000)
+
 
 @dataclass(frozen=True)
 class Change:
@@ -57,20 +60,20 @@ class Mismatch:
         self.tolerance = tolerance
         self.images = torch.from_numpy(np.array(images, np.float32))
         self.tensors = {name: torch.from_numpy(np.array(array, np.float32)) for name, array in tensors.items()}
-        self.network = self._network()
-        self.layers = capture(self.network, self.images)
+        self._built: dict[Facts, EfficientNet] = {}
+        self.layers = capture(self._network(), self.images)
 
     @cached_property
     def fed(self) -> dict[str, Array]:
         """What each layer gives for the input that it had in the reference."""
-        return capture(self.network, self.images, self._entering)
+        return capture(self._network(), self.images, self._entering)
 
     @property
     def guilty(self) -> list[str]:
         """The layers that differ though they get the reference's input, pooling and the classifier left out."""
         return [
             layer
-            for layer in layer_modules(self.network)
+            for layer in layer_modules(self._network())
             if layer in self.reference and self._apart(layer, self.fed[layer]) > self.tolerance.fed
         ]
 
@@ -98,10 +101,15 @@ class Mismatch:
 
     def left_in(self, layer: str, tensors: Mapping[str, Tensor]) -> float:
         """Return how far `layer` is from the reference, from the same input, with `tensors` replaced."""
-        own = {name.removeprefix(f"{layer}."): tensor for name, tensor in tensors.items()}
+        own = {
+            name.removeprefix(f"{layer}."): tensor
+            for name, tensor in (self.tensors | dict(tensors)).items()
+            if name.startswith(f"{layer}.")
+        }
         arriving = torch.as_tensor(self._entering[layer]) if layer in self._entering else self.images
+        module = layer_modules(self._built[self.facts])[layer]
         with torch.no_grad():
-            leaving = torch.func.functional_call(layer_modules(self.network)[layer], own, (arriving,))
+            leaving = torch.func.functional_call(module, own, (arriving,))
         return self._apart(layer, leaving.numpy())
 
     @cached_property
@@ -109,14 +117,17 @@ class Mismatch:
         return {name: self.reference[before] for before, name in pairwise(self.layers) if before in self.reference}
 
     def _network(self, change: Change | None = None) -> EfficientNet:
-        with torch.device("meta"):
-            network = EfficientNet(self.variant, (change and change.facts) or self.facts)
-        network.load_state_dict(self.tensors | dict(change.tensors if change else {}), assign=True)
-        return network.eval()
+        """Return the network with `change`, until the next call: networks of the same facts are one."""
+        facts = (change and change.facts) or self.facts
+        if facts not in self._built:
+            with torch.device("meta"):
+                self._built[facts] = EfficientNet(self.variant, facts).eval()
+        self._built[facts].load_state_dict(self.tensors | dict(change.tensors if change else {}), assign=True)
+        return self._built[facts]
 
     def _apart(self, layer: str, found: Array, logits: slice | None = None) -> float:
         expected = self.reference[layer]
-        if layer == "logits" and (logits or expected.shape[1] == found.shape[1] + 1):
-            expected = expected[:, logits or slice(1, None)]  # without the background is a proper choice
+        if layer == "logits" and (logits or (expected.shape[1], found.shape[1]) == WITH_AND_WITHOUT_BACKGROUND):
+            expected = expected[:, logits or slice(1, None)]
         apart = relative_difference(found, expected)
         return math.inf if math.isnan(apart) else apart
