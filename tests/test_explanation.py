@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from effconvert.canonical import default_facts
-from effconvert.comparison import TOLERANCES
-from effconvert.explanation import Trial, explain, in_words
 from effconvert.facts import Facts, changed
 from effconvert.model import EfficientNet, create_model
 from effconvert.model.calibration import calibrate, random_weights, sensitivity, synthetic_images
-from effconvert.numpy_network import compute
 from effconvert.variants import VARIANTS
+from effconvert.verification.comparison import TOLERANCES
+from effconvert.verification.explanation import Trial, explain, in_words
+from effconvert.verification.numpy_network import compute
 
 Tensors = dict[str, np.ndarray]
 CLASSIFIER = ("head.fc.weight", "head.fc.bias")

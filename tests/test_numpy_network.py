@@ -8,8 +8,8 @@ from official_weights import canonical_weights, golden
 from effconvert.model import EfficientNet, create_model
 from effconvert.model.calibration import calibrate, random_weights, sensitivity, synthetic_images
 from effconvert.model.capture import capture
-from effconvert.numpy_network import compute
 from effconvert.variants import VARIANTS, blocks
+from effconvert.verification.numpy_network import compute
 
 SAME = 1e-11  # of the layer's largest value: both compute in float64
 SIZE = 65, 82  # odd and even, halved to odd and even: TensorFlow's padding differs between them

@@ -26,8 +26,8 @@ def command(run_a: Path, run_b: Path, layers: bool, tolerance: float | None, as_
 
     Example: effconvert compare own-run.npz own-timm-run.npz
     """
-    from effconvert.runs import open_run
-    from effconvert.verdict import SAME, reach_verdict
+    from effconvert.verification.runs import open_run
+    from effconvert.verification.verdict import SAME, reach_verdict
 
     with open_run(run_a) as reference, open_run(run_b) as found:
         verdict = reach_verdict(reference, [found], tolerance)

@@ -20,7 +20,7 @@ def command(quick: bool, pythons: tuple[str, ...], as_json: bool) -> None:
     """
     from tabulate import tabulate
 
-    from effconvert.availability import frameworks_here
+    from effconvert.verification.availability import frameworks_here
 
     found = frameworks_here(given_pythons(pythons), quick)
     if as_json:

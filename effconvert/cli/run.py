@@ -60,7 +60,7 @@ def command(
 
     Example: effconvert run own-timm.pth --framework timm --out own-timm-run.npz
     """
-    from effconvert.one_run import prepare_run, save_run
+    from effconvert.verification.one_run import prepare_run, save_run
 
     if (out is None) is (prepare is None):
         raise click.UsageError("give --out to run it here, or --prepare to run it elsewhere")

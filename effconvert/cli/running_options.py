@@ -9,8 +9,8 @@ import click
 from effconvert.cli.options import PATH, facts_option, given_facts, key_option
 
 if TYPE_CHECKING:
-    from effconvert.inputs import Images
     from effconvert.options import Options
+    from effconvert.verification.inputs import Images
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -71,7 +71,7 @@ def given_images(options: dict[str, Any]) -> "Images":
 
     Raises click's usage error for a recipe that nothing goes through.
     """
-    from effconvert.inputs import Images
+    from effconvert.verification.inputs import Images
 
     folder, recipe, count = options.pop("images"), options.pop("recipe"), options.pop("count")
     if recipe and not folder:

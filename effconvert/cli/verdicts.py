@@ -8,8 +8,8 @@ import click
 from effconvert.cli.output import printable
 
 if TYPE_CHECKING:
-    from effconvert.comparison import Comparison, LayerDifference
-    from effconvert.verdict import Verdict
+    from effconvert.verification.comparison import Comparison, LayerDifference
+    from effconvert.verification.verdict import Verdict
 
 _COLUMNS = ("layer", "mode", "max |Δ|", "mean |Δ|", "of the largest", "allowed", "cosine", "at", "")
 

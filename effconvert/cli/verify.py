@@ -22,7 +22,7 @@ from effconvert.cli.verdicts import print_comparisons, print_verdict
 from effconvert.errors import NumericMismatch
 
 if TYPE_CHECKING:
-    from effconvert.verification import Verification
+    from effconvert.verification.procedure import Verification
 
 
 @click.command("verify")
@@ -61,8 +61,8 @@ def command(
 
     Example: effconvert verify own.safetensors --against effconvert-demo/efficientnet-b0
     """
-    from effconvert.verification import verify
-    from effconvert.verification_document import document
+    from effconvert.verification.document import document
+    from effconvert.verification.procedure import verify
 
     started = time.monotonic()
     reading, key = given_reading(options)
@@ -88,7 +88,7 @@ def command(
 
 
 def _print(found: "Verification", layers: bool) -> None:
-    from effconvert.explanation import in_words
+    from effconvert.verification.explanation import in_words
 
     reference = found.reference
     click.echo(printable(f"{found.source.path}: run by {reference['framework']}, {reference['network']}"))

@@ -163,16 +163,18 @@ def refuse_other_layers(config, settings, size):
     if settings["normalization"] == "keras-imagenet":
         expected.append(("Rescaling", ""))
     found = [(layer["class_name"], layer["config"]["name"]) for layer in config["config"]["layers"]]
-    found, expected = [sorted(map(plain_name, layers)) for layers in (found, expected)]
-    own = [name for name in found if name not in expected] + ["no " + name for name in expected if name not in found]
+    found, expected = [plain_names(layers, pooled=settings["classes"]) for layers in (found, expected)]
     if found != expected:
-        raise CannotLoad("its layers are not those of keras.applications: %s" % ", ".join(own or ["some twice"]))
+        own = ["has " + name for name in found if name not in expected]
+        own += ["lacks " + name for name in expected if name not in found]
+        raise CannotLoad("not the layers of keras.applications: %s" % (", ".join(own) or "some stand there twice"))
 
 
-def plain_name(layer):
-    """Return class and name of a layer, without the number that a session gives."""
-    kind, name = layer
-    return kind if kind in ("InputLayer", "Rescaling", "Normalization") or name == "avg_pool" else kind + " " + name
+def plain_names(layers, pooled):
+    """Return class and name of every layer in order, without the numbers of a session; avg_pool only if `pooled`."""
+    unnamed = ("InputLayer", "Rescaling", "Normalization")
+    names = [kind if kind in unnamed else "%s %s" % (kind, name) for kind, name in layers]
+    return sorted(name for name in names if pooled or name != "GlobalAveragePooling2D avg_pool")
 
 
 def refuse_other_count(file, network):

@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from effconvert import inputs
 from effconvert.model.network import EfficientNet
 from effconvert.variants import blocks
+from effconvert.verification import inputs
 
 _GAIN = 1.4  # makes up for what an activation takes away
 # Without these two, deep networks are chaotic: images outside the calibration batch grow from block to block, and
@@ -72,12 +72,12 @@ def calibrate(network: EfficientNet, images: Tensor, *, seed: int = 0) -> Effici
 
 
 def sensitivity(logits: Tensor) -> float:
-    """Return how much `logits` [N, classes] depend on the image, from 0 to 1; see `effconvert.inputs.sensitivity`."""
+    """Return how much `logits` [N, classes] depend on the image, 0 to 1; see `effconvert.verification.inputs`."""
     return inputs.sensitivity(logits.detach().cpu().double().numpy())
 
 
 def synthetic_images(count: int, height: int, width: int, seed: int = 0) -> Tensor:
-    """Return `count` images float32 [N, 3, height, width]; see `effconvert.inputs.synthetic_images`."""
+    """Return `count` images float32 [N, 3, height, width]; see `effconvert.verification.inputs`."""
     return torch.from_numpy(inputs.synthetic_images(count, height, width, seed))
 
 

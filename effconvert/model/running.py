@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +14,22 @@ import torch
 from numpy.typing import NDArray
 
 from effconvert.errors import EffconvertError
-from effconvert.launching import CANONICAL, KEY_VARIABLE, save_arrays
 from effconvert.model.capture import capture
 from effconvert.model.network import EfficientNet, create_model
-from effconvert.network_files import NetworkFile, examine
 from effconvert.options import Options
-from effconvert.runs import SCHEMA, open_run
+from effconvert.verification.launching import CANONICAL, KEY_VARIABLE, save_arrays
+from effconvert.verification.network_files import NetworkFile, examine
+from effconvert.verification.runs import SCHEMA, open_run
 from effconvert.version import VERSION
 
 
-def main() -> int:
+def main(command: Sequence[str] | None = None) -> int:
     """Run the network of a file on the inputs, write the run, and return the exit code."""
     parser = argparse.ArgumentParser()
     parser.add_argument("file")
     for option in ("--settings", "--inputs", "--out", "--feed"):
         parser.add_argument(option, type=Path)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(command)
     settings = json.loads(arguments.settings.read_text())
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False

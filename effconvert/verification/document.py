@@ -4,9 +4,9 @@ import datetime
 import platform
 from typing import Any
 
-from effconvert.comparison import plain
-from effconvert.network_files import NetworkFile
-from effconvert.verification import Verification
+from effconvert.verification.comparison import plain
+from effconvert.verification.network_files import NetworkFile
+from effconvert.verification.procedure import Verification
 from effconvert.version import VERSION
 
 SCHEMA = "effconvert/verification/1"

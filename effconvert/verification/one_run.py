@@ -11,11 +11,11 @@ import numpy as np
 
 from effconvert.atomic import check_output, new_file, new_folder
 from effconvert.errors import LayoutMismatch
-from effconvert.inputs import Images, Inputs, sensitivity
-from effconvert.launching import CANONICAL, interpreter, runner_file, save_arrays
-from effconvert.network_files import NetworkFile, arrays_for, examine, run_file, settings_of
 from effconvert.options import Options
-from effconvert.runs import open_run
+from effconvert.verification.inputs import Images, Inputs, sensitivity
+from effconvert.verification.launching import CANONICAL, interpreter, runner_file, save_arrays
+from effconvert.verification.network_files import NetworkFile, arrays_for, examine, run_file, settings_of
+from effconvert.verification.runs import open_run
 
 
 @dataclass(frozen=True)

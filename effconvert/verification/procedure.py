@@ -11,14 +11,14 @@ import numpy as np
 
 from effconvert.atomic import reported
 from effconvert.errors import LayoutMismatch
-from effconvert.explanation import Trial, explain
-from effconvert.inputs import Images, Inputs
-from effconvert.judgement import Rounding, in_double, judge, rounding
-from effconvert.launching import CANONICAL, interpreter
-from effconvert.network_files import NetworkFile, examine, run_file
 from effconvert.options import Options
-from effconvert.runs import Run, open_run
-from effconvert.verdict import DIFFERENT, SAME, Verdict, lacks_background, reach_verdict
+from effconvert.verification.explanation import Trial, explain
+from effconvert.verification.inputs import Images, Inputs
+from effconvert.verification.launching import CANONICAL, interpreter
+from effconvert.verification.network_files import NetworkFile, examine, run_file
+from effconvert.verification.rounding import Rounding, in_double, judge, rounding
+from effconvert.verification.runs import Run, open_run
+from effconvert.verification.verdict import DIFFERENT, SAME, Verdict, lacks_background, reach_verdict
 from effconvert.weight_sets import AVERAGES, RAW
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from effconvert.comparison import relative_difference
-from effconvert.network_files import NetworkFile
-from effconvert.numpy_network import compute
-from effconvert.runs import Run
+from effconvert.verification.comparison import relative_difference
+from effconvert.verification.network_files import NetworkFile
+from effconvert.verification.numpy_network import compute
+from effconvert.verification.runs import Run
 
 _OF_ROUNDING = 1e-4  # float32 networks are within 2e-5 of float64; what is further off computes something else
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from effconvert.errors import EffconvertError, Unavailable
-from effconvert.launching import FRAMEWORKS, Framework, check_framework, interpreter
+from effconvert.verification.launching import FRAMEWORKS, Framework, check_framework, interpreter
 
 _LOOK = """
 import json, sys

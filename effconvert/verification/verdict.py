@@ -6,9 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from effconvert.comparison import FED, TOLERANCES, Comparison, LayerDifference, Tolerance, plain, would_pass
-from effconvert.inputs import sensitivity
-from effconvert.runs import Run, compare_runs
+from effconvert.verification.comparison import (
+    FED,
+    TOLERANCES,
+    Comparison,
+    LayerDifference,
+    Tolerance,
+    plain,
+    would_pass,
+)
+from effconvert.verification.inputs import sensitivity
+from effconvert.verification.runs import Run, compare_runs
 
 SAME, DIFFERENT, NOT_VERIFIABLE = "same", "different", "not verifiable"
 # Two images whose outputs differ by less than this share of their range show nothing: a network that is wrong almost

@@ -14,13 +14,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from effconvert.comparison import Tolerance, relative_difference
-from effconvert.explanation import Tensors
 from effconvert.facts import Facts
 from effconvert.formats import Array
 from effconvert.model.capture import capture, layer_modules
 from effconvert.model.network import EfficientNet
 from effconvert.variants import Variant
+from effconvert.verification.comparison import Tolerance, relative_difference
+from effconvert.verification.explanation import Tensors
 
 # ImageNet's classes in EdgeTPU's weights, where class 0 is the background, and in a file that properly lacks it.
 WITH_AND_WITHOUT_BACKGROUND = (1001, 1000)

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
-from effconvert.comparison import ACCUMULATED, FED, Comparison, Tolerance, agreement, difference
 from effconvert.errors import NumericMismatch, UnreadableCheckpoint, require_path
 from effconvert.hashing import file_sha256
+from effconvert.verification.comparison import ACCUMULATED, FED, Comparison, Tolerance, agreement, difference
 
 SCHEMA = "effconvert/run/1"
 _NEEDED = {

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from effconvert.canonical import default_facts
-from effconvert.explanation import Trial, rank
 from effconvert.facts import changed
 from effconvert.formats import Array
 from effconvert.formats.checkpoint import BFLOAT16
 from effconvert.layout import layouts
-from effconvert.mismatch import WITH_AND_WITHOUT_BACKGROUND, Change, Mismatch
 from effconvert.model.layers import ACTIVATIONS
 from effconvert.variants import VARIANTS, blocks
+from effconvert.verification.explanation import Trial, rank
+from effconvert.verification.mismatch import WITH_AND_WITHOUT_BACKGROUND, Change, Mismatch
 from effconvert.weight_sets import RAW
 
 _CLASSIFIER = ("head.fc.weight", "head.fc.bias")

@@ -14,14 +14,14 @@ from effconvert.facts import Facts, complete
 from effconvert.formats import open_checkpoint
 from effconvert.hashing import file_sha256
 from effconvert.identification import Identity, identify
-from effconvert.inputs import Inputs
-from effconvert.launching import CANONICAL, FRAMEWORKS, LoaderRefused, framework_of, run_network
 from effconvert.layout import find_layout
 from effconvert.moves import compile_layout
 from effconvert.options import Options
-from effconvert.runs import tensors_of_layer
 from effconvert.transfer import check_digest
 from effconvert.validate.recipes import Recipe, recipe_for
+from effconvert.verification.inputs import Inputs
+from effconvert.verification.launching import CANONICAL, FRAMEWORKS, LoaderRefused, framework_of, run_network
+from effconvert.verification.runs import tensors_of_layer
 from effconvert.weight_sets import AVERAGES, RAW
 
 Tensors = dict[str, NDArray[Any]]

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from effconvert.comparison import TOLERANCES, Tolerance
 from effconvert.facts import Facts
 from effconvert.variants import Variant
+from effconvert.verification.comparison import TOLERANCES, Tolerance
 
 Tensors = Mapping[str, NDArray[Any]]
 
@@ -51,8 +51,8 @@ def explain(
     their canonical names; variant, facts: of its network. sets: {"raw" or "averages": the source's canonical tensors}.
     Several trials vanish where several changes amount to the same.
     """
-    from effconvert.causes import CAUSES, best_trial  # these import torch, which comparing can do without
-    from effconvert.mismatch import Mismatch
+    from effconvert.verification.causes import CAUSES, best_trial  # these import torch, which comparing can do without
+    from effconvert.verification.mismatch import Mismatch
 
     mismatch = Mismatch(reference, images, tensors, variant, facts, sets, tolerance)
     if mismatch.passes(mismatch.layers):

@@ -1,0 +1,177 @@
+"""Right conversions of the real libraries' own files are verified from the command line, each library in its process."""
+
+import json
+import os
+
+os.environ["KERAS_BACKEND"] = "tensorflow"
+
+import numpy as np
+import pytest
+import torch
+import torchvision_repair  # noqa: F401  before timm and transformers
+from calibrated_checkpoint import calibrated_state, write_checkpoint
+from torch_libraries import built, calibrated, write
+from verifying import assert_verified, effconvert_command, library_file, verified
+
+import effconvert
+from effconvert.verification.runs import open_run
+
+SYMMETRIC = {"padding": "symmetric", "bn_eps": 1e-5}
+TENSORFLOW = {
+    "b0": "efficientnet-b0",
+    "cc-b0-4e": "efficientnet-condconv-b0-4e",
+    "edgetpu-s": "efficientnet-edgetpu-S",
+    "lite0": "efficientnet-lite0",
+}
+
+
+def tensorflow_file(folder, variant):
+    """A checkpoint that TensorFlow wrote, its averages and its raw weights different."""
+    states = [calibrated_state(variant, (96, 96), seed) for seed in (0, 1)]
+    return write_checkpoint(folder / "tensorflow", TENSORFLOW[variant], *states)
+
+
+@pytest.mark.parametrize("variant", TENSORFLOW)
+def test_files_of_tensorflow(tmp_path, variant):
+    document = assert_verified(f"tensorflow {variant}", tensorflow_file(tmp_path, variant))
+    assert document["source"]["loader"].startswith("tf.train.load_checkpoint")
+
+
+@pytest.mark.parametrize(
+    ("layout", "variant", "facts"),
+    [
+        ("timm", "b0", {}),
+        ("timm", "cc-b1-8e", {}),
+        ("torchvision", "b0", SYMMETRIC),
+        ("lukemelas", "b0", {}),
+        ("mmpretrain", "b0", {}),
+    ],
+    ids=str,
+)
+def test_files_that_pytorchs_libraries_save(tmp_path, layout, variant, facts):
+    network = built(write(calibrated(variant, (96, 96), **facts), tmp_path / "written.pth", layout))
+    torch.save(network.state_dict(), tmp_path / "source.pth")
+    document = assert_verified(f"{layout} {variant}", tmp_path / "source.pth")
+    assert document["source"]["framework"].startswith(layout)
+
+
+def test_folders_that_transformers_saves(tmp_path):
+    network = built(write(calibrated("b0", (96, 96)), tmp_path / "written", "huggingface"))
+    network.save_pretrained(tmp_path / "source")
+    assert_verified("huggingface b0", tmp_path / "source")
+
+
+@pytest.mark.parametrize("suffix", [".weights.h5", ".keras"])
+def test_files_that_keras_saves(tmp_path, suffix):
+    network = built(write(calibrated("b0", (96, 96)), tmp_path / f"written{suffix}", "keras"))
+    save = network.save if suffix == ".keras" else network.save_weights
+    save(tmp_path / f"source{suffix}")
+    assert_verified(f"keras b0 {suffix}", tmp_path / f"source{suffix}")
+
+
+def test_a_file_for_another_library_is_run_by_that_library_too(tmp_path):
+    source = tensorflow_file(tmp_path, "b0")
+    effconvert.convert(source, tmp_path / "timm.pth", to="timm")
+    ran, document = verified(tmp_path / "timm.pth", source, "--size", 128)
+    assert ran.exit_code == 0, ran.out + ran.err
+    frameworks = [pair["framework"].split()[0] for pair in document["comparisons"]]
+    assert frameworks == ["canonical", "timm"]
+
+
+def test_an_inexact_conversion_is_told_apart_from_the_library_it_is_for(tmp_path):
+    source = tensorflow_file(tmp_path, "b0")
+    effconvert.convert(source, tmp_path / "torchvision.pth", to="torchvision", allow_inexact=True)
+    ran, document = verified(tmp_path / "torchvision.pth", source, "--size", 128)
+    assert ran.exit_code == 5
+    assert [pair["same"] for pair in document["comparisons"]] == [True, False]
+    assert "torchvision" in document["sentence"]
+
+
+def test_a_file_that_its_library_does_not_load_is_read_for_it(tmp_path):
+    network = built(write(calibrated("b0", (96, 96)), tmp_path / "written.pth", "lukemelas"))
+    state = {f"module.{name}": tensor for name, tensor in network.state_dict().items()}
+    torch.save({"state_dict": state, "epoch": 3}, tmp_path / "source.pth")
+    document = assert_verified("lukemelas b0, nested", tmp_path / "source.pth", "--size", 128)
+    assert "given" in document["source"]["loader"]
+
+
+def test_raw_weights_are_verified_against_the_raw_ones(tmp_path):
+    source = tensorflow_file(tmp_path, "b0")
+    assert_verified("tensorflow b0, raw", source, "--raw", "--size", 128, raw=True)
+
+
+def test_raw_weights_are_not_the_averages_and_the_cause_is_named(tmp_path):
+    source = tensorflow_file(tmp_path, "b0")
+    effconvert.convert(source, tmp_path / "raw.safetensors", raw=True)
+    ran, document = verified(tmp_path / "raw.safetensors", source, "--explain", "--size", 128)
+    assert ran.exit_code == 5
+    assert [cause["cause"] for cause in document["causes"] if cause["vanishes"]] == ["weights"]
+    assert "--raw" in ran.out
+
+
+def test_the_background_class_may_be_left_out(tmp_path):
+    source = tensorflow_file(tmp_path, "edgetpu-s")
+    document = assert_verified("edgetpu-s without background", source, "--size", 128, drop_background_class=True)
+    assert any("background" in caution for caution in document["cautions"])
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_rounding_to_half_precision_is_said_and_has_its_own_tolerance(tmp_path, dtype):
+    source = tensorflow_file(tmp_path, "b0")
+    effconvert.convert(source, tmp_path / "half.safetensors", dtype=dtype)
+    ran, document = verified(tmp_path / "half.safetensors", source, "--size", 128)
+    assert ran.exit_code == 0, ran.out
+    assert document["sentence"].startswith(f"same but for the rounding to {dtype}")
+
+
+def test_the_document_is_the_same_every_time_but_for_its_run_block(tmp_path):
+    source = tensorflow_file(tmp_path, "b0")
+    effconvert.convert(source, tmp_path / "b0.safetensors")
+    documents = [verified(tmp_path / "b0.safetensors", source, "--size", 128)[1] for _ in range(2)]
+    assert documents[0].pop("run") != {}
+    documents[1].pop("run")
+    assert documents[0] == documents[1]
+
+
+def test_real_images_go_through_the_sources_recipe(tmp_path):
+    cv2 = pytest.importorskip("cv2")
+    source = tensorflow_file(tmp_path, "b0")
+    random = np.random.default_rng(0)
+    (tmp_path / "images").mkdir()
+    for number in range(3):
+        picture = cv2.resize(random.integers(0, 256, (6, 8, 3), np.uint8), (400, 300), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(tmp_path / "images" / f"{number}.jpg"), picture)
+    document = assert_verified("tensorflow b0, images", source, "--images", tmp_path / "images")
+    assert document["inputs"]["recipe"]["name"] == "tf-official"
+    assert document["inputs"]["files"] == ["0.jpg", "1.jpg", "2.jpg"]
+
+
+def test_two_saved_runs_are_compared_without_a_framework(tmp_path):
+    source = library_file(tmp_path, "timm", "b0", "source.pth")
+    effconvert.convert(source, tmp_path / "b0.safetensors")
+    runs = [tmp_path / "source.npz", tmp_path / "converted.npz"]
+    assert effconvert_command("run", source, "--size", 128, "--out", runs[0]).exit_code == 0
+    followed = effconvert_command("run", tmp_path / "b0.safetensors", "--follow", runs[0], "--out", runs[1])
+    assert followed.exit_code == 0, followed.err
+    ran = effconvert_command("compare", *runs, "--json")
+    assert ran.exit_code == 0, ran.out + ran.err
+    assert {row["mode"] for row in json.loads(ran.out)["comparisons"][0]["rows"]} == {"accumulated", "fed"}
+    with open_run(runs[0]) as run:
+        assert run.record["framework"] == "timm"
+
+
+def test_a_prepared_folder_is_run_without_effconvert(tmp_path):
+    import shutil
+    import subprocess
+    import sys
+
+    source = library_file(tmp_path, "timm", "b0", "source.pth")
+    prepared = effconvert_command("run", source, "--size", 128, "--prepare", tmp_path / "elsewhere")
+    assert prepared.exit_code == 0, prepared.err
+    shutil.copy(source, tmp_path / "elsewhere")
+    command = prepared.out.strip().splitlines()[-1].split()
+    done = subprocess.run([sys.executable, *command[1:]], cwd=tmp_path / "elsewhere", capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    with open_run(tmp_path / "elsewhere" / "run.npz") as run:
+        assert run.record["framework"] == "timm"
+        assert run.layers[-1] == "logits"
