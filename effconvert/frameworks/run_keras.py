@@ -24,7 +24,7 @@ from importlib import metadata
 import numpy as np
 
 FRAMEWORK = "keras"
-PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "torch", "jax", "h5py")
+PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "torch")
 
 # Keras's published weights hold these as the variance, so that their graph divides by the square roots once more.
 IMAGENET_STD = np.array([0.229, 0.224, 0.225])
