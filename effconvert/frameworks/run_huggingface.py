@@ -54,7 +54,7 @@ def run(file, tensors, settings, inputs):
     architecture, sizes = getattr(transformers, name), inputs["images"].shape[2:]
     config = config_beside(file)
     if config is None and tensors is None:
-        raise CannotLoad("no config.json of an EfficientNet is with %s" % file)
+        raise CannotLoad(f"no config.json of an EfficientNet is with {file}")
     config = config or config_of(settings, sizes[0])
     check_config(config, settings, sizes)
     if tensors is None:
@@ -65,7 +65,7 @@ def run(file, tensors, settings, inputs):
         network = architecture(config)
         load_tensors(network, tensors)
     network.float().eval()
-    words = "transformers.%s(%s)" % (name, in_words(config))
+    words = f"transformers.{name}({in_words(config)})"
     entries, result = entries_of(network, settings)
     return words, loader, lambda feed: record(network, entries, inputs["images"], feed, result)
 
@@ -74,7 +74,7 @@ def entries_of(network, settings):
     """Return [(layer, the module where it begins)], and what takes the last layer's output out of the network's."""
     bare = network.efficientnet if settings["classes"] else network
     entries = [("stem", bare.embeddings)]
-    entries += [("blocks.%d" % index, block) for index, block in enumerate(bare.encoder.blocks)]
+    entries += [(f"blocks.{index}", block) for index, block in enumerate(bare.encoder.blocks)]
     entries += [("head", bare.encoder.top_conv), ("pooled", bare.pooler)]
     if not settings["classes"]:
         return entries, lambda output: output.pooler_output
@@ -100,7 +100,7 @@ def config_beside(file):
             return None
         return EfficientNetConfig.from_dict(said)
     except Exception as error:
-        raise CannotBuild("%s: %s" % (path, error)) from error
+        raise CannotBuild(f"{path}: {error}") from error
 
 
 def config_of(settings, size):
@@ -108,9 +108,9 @@ def config_of(settings, size):
     from transformers import EfficientNetConfig
 
     if settings["name"] not in SCALES:
-        raise CannotBuild("transformers has no EfficientNet %s" % settings["name"])
+        raise CannotBuild("transformers has no EfficientNet {}".format(settings["name"]))
     if size % 2:
-        raise CannotBuild("images of %d pixels: transformers' stem pads odd sizes otherwise than TensorFlow" % size)
+        raise CannotBuild(f"images of {size} pixels: transformers' stem pads odd sizes otherwise than TensorFlow")
     width, depth, channels = SCALES[settings["name"]]
     config = EfficientNetConfig(
         image_size=size,
@@ -134,15 +134,15 @@ def check_config(config, settings, sizes):
     }
     asked = {"width, depth": SCALES.get(settings["name"], ())[:2]}
     asked.update((name, settings[name]) for name in ("bn_eps", "activation"))
-    wrong = ["%s %s, not %s" % (name, fact, asked[name]) for name, fact in said.items() if fact != asked[name]]
+    wrong = [f"{name} {fact}, not {asked[name]}" for name, fact in said.items() if fact != asked[name]]
     own = config.image_size if isinstance(config.image_size, int) else config.image_size[0]
     wrong += [
-        "paddings for images of %d pixels, which are others than for %d" % (own, size)
+        f"paddings for images of {own} pixels, which are others than for {size}"
         for size in sorted(set(sizes))
         if (size % 2, odd_blocks(config, size)) != (own % 2, odd_blocks(config, own))
     ]
     if wrong:
-        raise CannotBuild("the configuration of the EfficientNet has %s" % "; ".join(wrong))
+        raise CannotBuild("the configuration of the EfficientNet has {}".format("; ".join(wrong)))
 
 
 def odd_blocks(config, size):
@@ -167,7 +167,7 @@ def in_words(config):
         "batch_norm_eps",
         "hidden_act",
     )
-    return ", ".join("%s=%r" % (name, getattr(config, name)) for name in names)
+    return ", ".join(f"{name}={getattr(config, name)!r}" for name in names)
 
 
 def loaded(architecture, file):
@@ -175,20 +175,20 @@ def loaded(architecture, file):
     folder = folder_of(file)
     taken = next((name for name in TAKEN if (folder / name).exists()), None)
     if not file.is_dir() and file.name != taken:
-        raise CannotLoad("from_pretrained takes %s and not %s" % (taken, file.name))
+        raise CannotLoad(f"from_pretrained takes {taken} and not {file.name}")
     try:
         network, told = architecture.from_pretrained(str(folder), output_loading_info=True, local_files_only=True)
     except Exception as error:
-        raise CannotLoad("from_pretrained: %s" % error) from error
+        raise CannotLoad(f"from_pretrained: {error}") from error
     # A file of another framework has no counters of batches, and nothing but training reads them.
     wrong = [
-        "%s %s" % (kind, key)
+        f"{kind} {key}"
         for kind, keys in told.items()
         for key in sorted(map(str, keys))
         if not key.endswith("num_batches_tracked")
     ]
     if wrong:
-        raise CannotLoad("from_pretrained: %s" % ", ".join(wrong))
+        raise CannotLoad("from_pretrained: {}".format(", ".join(wrong)))
     return network
 
 
@@ -219,9 +219,9 @@ def repair_torchvision():
 
 def require_facts(settings, **facts):
     """Raise CannotBuild unless the settings are these facts, which are all that the library's network can have."""
-    wrong = ["%s %s, not %s" % (name, fact, settings[name]) for name, fact in facts.items() if settings[name] != fact]
+    wrong = [f"{name} {fact}, not {settings[name]}" for name, fact in facts.items() if settings[name] != fact]
     if wrong:
-        raise CannotBuild("%s's EfficientNet %s has %s" % (FRAMEWORK, settings["name"], "; ".join(wrong)))
+        raise CannotBuild("{}'s EfficientNet {} has {}".format(FRAMEWORK, settings["name"], "; ".join(wrong)))
 
 
 def state_in(file):
@@ -261,7 +261,7 @@ def record(network, entries, images, feed, result=lambda output: output):
             if number:
                 layers[names[number - 1]] = as_array(arriving[0])
             if names[number] in feed:
-                return (as_given(arriving[0], feed[names[number]]),) + arriving[1:]
+                return (as_given(arriving[0], feed[names[number]]), *arriving[1:])
             return None
 
         return hook
@@ -311,7 +311,7 @@ def main():
     try:
         start()
     except ImportError as error:
-        return failed("%s cannot be imported: %s" % (FRAMEWORK, error), 9)
+        return failed(f"{FRAMEWORK} cannot be imported: {error}", 9)
     if arguments.check:
         print(json.dumps(versions()))
         return 0
@@ -323,7 +323,7 @@ def main():
         return failed(error, 4)
     except Exception as error:
         traceback.print_exc()
-        return failed("%s: %s" % (type(error).__name__, error), 1)
+        return failed(f"{type(error).__name__}: {error}", 1)
     return 0
 
 
@@ -404,7 +404,7 @@ def versions():
 
 def failed(message, code):
     """Print what went wrong as the last line, and return the exit code."""
-    print("%s: %s" % (FRAMEWORK, " ".join(str(message).split())), file=sys.stderr)
+    print("{}: {}".format(FRAMEWORK, " ".join(str(message).split())), file=sys.stderr)
     return code
 
 

@@ -39,7 +39,7 @@ def start():
     import keras
 
     if keras.__version__.startswith("2."):
-        raise ImportError("Keras 3 is needed, this is %s" % keras.__version__)
+        raise ImportError(f"Keras 3 is needed, this is {keras.__version__}")
     keras.config.set_floatx("float32")  # a user's own configuration may say otherwise
     keras.config.set_dtype_policy("float32")
     keras.config.set_image_data_format("channels_last")
@@ -59,7 +59,7 @@ def run(file, tensors, settings, inputs):
         normalise_as(network, inputs["mean"], inputs["std"], settings["normalization"])
     refuse_other_facts(network, settings)
     parts = parts_of(network)
-    words += ", on %s" % keras.backend.backend()
+    words += f", on {keras.backend.backend()}"
     return words, loader, lambda feed: forward(parts, pixels_of(inputs), feed)
 
 
@@ -72,7 +72,7 @@ def built(settings, size):
 
     name, classes = "EfficientNet" + settings["name"], settings["classes"]
     if not hasattr(keras.applications, name):
-        raise CannotBuild("keras.applications has no %s" % name)
+        raise CannotBuild(f"keras.applications has no {name}")
     if settings["padding"] != "tf-same" or not settings["head_conv"]:
         raise CannotBuild("keras.applications pads tf-same and ends after the head's convolution")
     top = {"classes": classes, "classifier_activation": None} if classes else {"include_top": False, "pooling": "avg"}
@@ -80,8 +80,8 @@ def built(settings, size):
     network = getattr(keras.applications, name)(weights=None, input_shape=shape, **top)
     if settings["normalization"] == "keras-imagenet":
         return as_published(network, name, shape, classes)
-    arguments = "".join(", %s=%r" % item for item in top.items())
-    return network, "keras.applications.%s(weights=None, input_shape=%r%s)" % (name, shape, arguments)
+    arguments = "".join(", {}={!r}".format(*item) for item in top.items())
+    return network, f"keras.applications.{name}(weights=None, input_shape={shape!r}{arguments})"
 
 
 def as_published(plain, name, shape, classes):
@@ -96,12 +96,12 @@ def as_published(plain, name, shape, classes):
         keras.Model(plain.input, plain.get_layer("top_activation").output).save_weights(weights)
         with downloads_give(weights):
             network = getattr(keras.applications, name)(include_top=False, pooling="avg", input_shape=shape)
-    words = "keras.applications.%s(weights='imagenet', include_top=False, input_shape=%r)" % (name, shape)
+    words = f"keras.applications.{name}(weights='imagenet', include_top=False, input_shape={shape!r})"
     if classes:
         logits = keras.layers.Dense(classes, name="predictions")(network.output)
         network, words = (
             keras.Model(network.input, logits),
-            words + " under GlobalAveragePooling2D, Dense(%d)" % classes,
+            words + f" under GlobalAveragePooling2D, Dense({classes})",
         )
     return network, words
 
@@ -131,7 +131,7 @@ def loaded(file, settings, size):
         if config is not None:
             refuse_other_layers(config, settings, size)
             network, call = keras.models.load_model(file, compile=False, safe_mode=True), "keras.models.load_model"
-            return (*resized(network, call + "(%r)" % file, settings, size), call)
+            return (*resized(network, call + f"({file!r})", settings, size), call)
         if settings["normalization"] == "keras-imagenet":
             return (*published(file, settings, size), "load_weights of keras.applications")
         network, words = built(settings, size)
@@ -141,7 +141,7 @@ def loaded(file, settings, size):
     except (CannotBuild, CannotLoad):
         raise
     except Exception as error:  # whatever it cannot read, effconvert's own reader can
-        raise CannotLoad("%s: %s" % (file, error)) from error
+        raise CannotLoad(f"{file}: {error}") from error
 
 
 def graph_in(file):
@@ -173,7 +173,7 @@ def refuse_other_layers(config, settings, size):
 def plain_names(layers, pooled):
     """Return class and name of every layer in order, without the numbers of a session; avg_pool only if `pooled`."""
     unnamed = ("InputLayer", "Rescaling", "Normalization")
-    names = [kind if kind in unnamed else "%s %s" % (kind, name) for kind, name in layers]
+    names = [kind if kind in unnamed else f"{kind} {name}" for kind, name in layers]
     return sorted(name for name in names if pooled or name != "GlobalAveragePooling2D avg_pool")
 
 
@@ -187,7 +187,7 @@ def refuse_other_count(file, network):
             held.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
     count = len([name for name in names if not re.search("seed_generator|^optimizer/", name)])
     if count and count != len(network.weights):
-        raise CannotLoad("%s holds %d tensors, the network %d" % (file, count, len(network.weights)))
+        raise CannotLoad(f"{file} holds {count} tensors, the network {len(network.weights)}")
 
 
 def published(file, settings, size):
@@ -196,11 +196,11 @@ def published(file, settings, size):
 
     name, classes = "EfficientNet" + settings["name"], settings["classes"]
     if classes not in (0, 1000):
-        raise CannotLoad("keras.applications takes published weights for 1000 classes, not %d" % classes)
+        raise CannotLoad(f"keras.applications takes published weights for 1000 classes, not {classes}")
     top = {"classifier_activation": None} if classes else {"include_top": False, "pooling": "avg"}
     with downloads_give(file):
         network = getattr(keras.applications, name)(**top)
-    return resized(network, "keras.applications.%s()" % name, settings, size)
+    return resized(network, f"keras.applications.{name}()", settings, size)
 
 
 def resized(network, words, settings, size):
@@ -213,19 +213,19 @@ def resized(network, words, settings, size):
     other, call = built(settings, size)
     other.set_weights(network.get_weights())
     normalization_of(other).finalize_state()
-    return other, "%s with the weights of %s" % (call, words)
+    return other, f"{call} with the weights of {words}"
 
 
 def load_tensors(network, tensors):
     """Load {path of the variable: array} strictly; a file that does not name layers has their classes, numbered."""
     named = "stem_conv/kernel" in tensors
     variables = variables_of(network, named)
-    problems = ["%s: missing" % name for name in variables if name not in tensors]
-    problems += ["%s: unexpected" % name for name in tensors if name not in variables]
+    problems = [f"{name}: missing" for name in variables if name not in tensors]
+    problems += [f"{name}: unexpected" for name in tensors if name not in variables]
     for name in variables:
         if name in tensors and tensors[name].shape != tuple(variables[name].shape):
             found, expected = list(tensors[name].shape), list(variables[name].shape)
-            problems.append("%s: %s, expected %s" % (name, found, expected))
+            problems.append(f"{name}: {found}, expected {expected}")
     if problems:
         raise CannotBuild("; ".join(problems))
     for name, variable in variables.items():
@@ -240,11 +240,11 @@ def variables_of(network, named):
     for layer in network.layers:
         kind = type(layer).__name__
         if kind in kinds:
-            number = "_%d" % numbers[kind] if numbers[kind] else ""
+            number = f"_{numbers[kind]}" if numbers[kind] else ""
             numbers[kind] += 1
             for variable in layer.weights:
                 leaf = variable.path.split("/")[-1].replace("depthwise_kernel", "kernel")
-                variables["%s/%s" % (layer.name if named else kinds[kind] + number, leaf)] = variable
+                variables[f"{layer.name if named else kinds[kind] + number}/{leaf}"] = variable
     return variables
 
 
@@ -279,11 +279,9 @@ def refuse_other_facts(network, settings):
     wanted = {fact: settings[fact] for fact in found}
     if wanted["normalization"] == "outside":  # the canonical network's; here pixels are given, whatever the file's
         wanted["normalization"] = "keras"
-    wrong = [
-        "%s %s, not %s" % (fact, sorted(found[fact]), wanted[fact]) for fact in found if found[fact] != {wanted[fact]}
-    ]
+    wrong = [f"{fact} {sorted(found[fact])}, not {wanted[fact]}" for fact in found if found[fact] != {wanted[fact]}]
     if wrong:
-        raise CannotBuild("Keras's network has %s" % "; ".join(wrong))
+        raise CannotBuild("Keras's network has {}".format("; ".join(wrong)))
 
 
 def parts_of(network):
@@ -298,7 +296,7 @@ def parts_of(network):
             place = int(match[1]), match[2]
             blocks[place] = max(name, blocks.get(place, ""), key=lambda end: end.endswith("_add"))
     ends = [("stem", "stem_activation")]
-    ends += [("blocks.%d" % index, blocks[place]) for index, place in enumerate(sorted(blocks))]
+    ends += [(f"blocks.{index}", blocks[place]) for index, place in enumerate(sorted(blocks))]
     ends += [("head", "top_activation"), ("pooled", "avg_pool"), ("logits", "predictions")]
     if "predictions" in names:
         network.get_layer("predictions").activation = keras.activations.linear
@@ -347,7 +345,7 @@ def main():
     try:
         start()
     except ImportError as error:
-        return failed("%s cannot be imported: %s" % (FRAMEWORK, error), 9)
+        return failed(f"{FRAMEWORK} cannot be imported: {error}", 9)
     if arguments.check:
         print(json.dumps(versions()))
         return 0
@@ -359,7 +357,7 @@ def main():
         return failed(error, 4)
     except Exception as error:
         traceback.print_exc()
-        return failed("%s: %s" % (type(error).__name__, error), 1)
+        return failed(f"{type(error).__name__}: {error}", 1)
     return 0
 
 
@@ -440,7 +438,7 @@ def versions():
 
 def failed(message, code):
     """Print what went wrong as the last line, and return the exit code."""
-    print("%s: %s" % (FRAMEWORK, " ".join(str(message).split())), file=sys.stderr)
+    print("{}: {}".format(FRAMEWORK, " ".join(str(message).split())), file=sys.stderr)
     return code
 
 

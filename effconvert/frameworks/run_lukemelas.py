@@ -42,11 +42,13 @@ def run(file, tensors, settings, inputs):
         load_tensors(network, tensors)
     network.eval()
     entries = [("stem", network._conv_stem)]
-    entries += [("blocks.%d" % index, block) for index, block in enumerate(network._blocks)]
+    entries += [(f"blocks.{index}", block) for index, block in enumerate(network._blocks)]
     entries += [("head", network._conv_head), ("pooled", network._avg_pooling)]
     if settings["classes"]:
         entries += [("logits", network._fc)]
-    words = "EfficientNet.from_name(%r, %s)" % (name, ", ".join("%s=%r" % item for item in arguments.items()))
+    words = "EfficientNet.from_name({!r}, {})".format(
+        name, ", ".join("{}={!r}".format(*item) for item in arguments.items())
+    )
     return words, loader, lambda feed: record(network, entries, inputs["images"], feed)
 
 
@@ -56,7 +58,7 @@ def network_of(settings, size):
 
     name = "efficientnet-" + settings["name"]
     if name not in VALID_MODELS:
-        raise CannotBuild("EfficientNet-PyTorch has no %s" % name)
+        raise CannotBuild(f"EfficientNet-PyTorch has no {name}")
     require_facts(settings, padding="tf-same", activation="silu", head_conv=True)
     height, width = size
     # Its paddings are fixed when it is built, for one size of image.
@@ -74,7 +76,7 @@ def load_file(network, file):
     try:
         network.load_state_dict(state_in(file))
     except Exception as error:
-        raise CannotLoad("load_state_dict: %s" % error) from error
+        raise CannotLoad(f"load_state_dict: {error}") from error
 
 
 # ---- The same text in every runner of a PyTorch library ----------------------------------------------------------
@@ -104,9 +106,9 @@ def repair_torchvision():
 
 def require_facts(settings, **facts):
     """Raise CannotBuild unless the settings are these facts, which are all that the library's network can have."""
-    wrong = ["%s %s, not %s" % (name, fact, settings[name]) for name, fact in facts.items() if settings[name] != fact]
+    wrong = [f"{name} {fact}, not {settings[name]}" for name, fact in facts.items() if settings[name] != fact]
     if wrong:
-        raise CannotBuild("%s's EfficientNet %s has %s" % (FRAMEWORK, settings["name"], "; ".join(wrong)))
+        raise CannotBuild("{}'s EfficientNet {} has {}".format(FRAMEWORK, settings["name"], "; ".join(wrong)))
 
 
 def state_in(file):
@@ -146,7 +148,7 @@ def record(network, entries, images, feed, result=lambda output: output):
             if number:
                 layers[names[number - 1]] = as_array(arriving[0])
             if names[number] in feed:
-                return (as_given(arriving[0], feed[names[number]]),) + arriving[1:]
+                return (as_given(arriving[0], feed[names[number]]), *arriving[1:])
             return None
 
         return hook
@@ -196,7 +198,7 @@ def main():
     try:
         start()
     except ImportError as error:
-        return failed("%s cannot be imported: %s" % (FRAMEWORK, error), 9)
+        return failed(f"{FRAMEWORK} cannot be imported: {error}", 9)
     if arguments.check:
         print(json.dumps(versions()))
         return 0
@@ -208,7 +210,7 @@ def main():
         return failed(error, 4)
     except Exception as error:
         traceback.print_exc()
-        return failed("%s: %s" % (type(error).__name__, error), 1)
+        return failed(f"{type(error).__name__}: {error}", 1)
     return 0
 
 
@@ -289,7 +291,7 @@ def versions():
 
 def failed(message, code):
     """Print what went wrong as the last line, and return the exit code."""
-    print("%s: %s" % (FRAMEWORK, " ".join(str(message).split())), file=sys.stderr)
+    print("{}: {}".format(FRAMEWORK, " ".join(str(message).split())), file=sys.stderr)
     return code
 
 

@@ -45,7 +45,7 @@ def build(settings):
     refuse_other_facts(settings, bn_eps=(1e-3,) if wide else (1e-5,), padding="tf-same")
     name, classes = "efficientnet_" + settings["name"], settings["classes"]
     network = mindcv.create_model(name, num_classes=classes or 1)
-    words = "mindcv.create_model(%r, num_classes=%d)" % (name, classes or 1)
+    words = f"mindcv.create_model({name!r}, num_classes={classes or 1})"
     if not classes:  # its Dense takes no 0 classes
         network.mlp_head = nn.Identity()
         words += " without mlp_head"
@@ -57,7 +57,7 @@ def ends_of(network, classes):
     cells = list(network.features.cells())  # the stem and the head are three cells each: convolution, norm, activation
     blocks = [block for stage in cells[3:-3] for block in stage.cells()]
     ends = [("stem", cells[2])]
-    ends += [("blocks.%d" % index, block) for index, block in enumerate(blocks)]
+    ends += [(f"blocks.{index}", block) for index, block in enumerate(blocks)]
     ends += [("head", cells[-1]), ("pooled", network.avgpool)]
     return ends + ([("logits", network.mlp_head)] if classes else [])
 
@@ -77,7 +77,7 @@ def start_mindspore():
     try:
         mindspore.Tensor([1.0]) * mindspore.Tensor([1.0])
     except SystemError as error:  # built for NumPy 1, it is imported beside NumPy 2 but cannot multiply there
-        raise ImportError("MindSpore does not compute beside numpy %s; install numpy<2" % np.__version__) from error
+        raise ImportError(f"MindSpore does not compute beside numpy {np.__version__}; install numpy<2") from error
 
 
 def refuse_other_facts(settings, bn_eps, padding):
@@ -86,7 +86,7 @@ def refuse_other_facts(settings, bn_eps, padding):
     bn_eps: those that the library gives the variant. padding: that of all its networks.
     """
     has = {
-        "name": ["b%d" % number for number in range(8)],
+        "name": [f"b{number}" for number in range(8)],
         "bn_eps": bn_eps,
         "padding": (padding,),
         "activation": ("silu",),
@@ -94,12 +94,12 @@ def refuse_other_facts(settings, bn_eps, padding):
         "normalization": ("outside",),
     }
     problems = [
-        "%s=%s (it has %s)" % (fact, settings[fact], " or ".join(map(str, values)))
+        "{}={} (it has {})".format(fact, settings[fact], " or ".join(map(str, values)))
         for fact, values in has.items()
         if settings[fact] not in values
     ]
     if problems:
-        raise CannotBuild("%s builds no EfficientNet with %s" % (FRAMEWORK, ", ".join(problems)))
+        raise CannotBuild("{} builds no EfficientNet with {}".format(FRAMEWORK, ", ".join(problems)))
 
 
 def load(network, file, tensors, raw):
@@ -117,7 +117,7 @@ def load(network, file, tensors, raw):
     try:
         mindspore.load_param_into_net(network, weights, strict_load=True)
     except Exception as error:  # above all, weights of another precision
-        raise CannotLoad("mindspore.load_param_into_net: %s" % error) from error
+        raise CannotLoad(f"mindspore.load_param_into_net: {error}") from error
     return "mindspore.load_checkpoint" if tensors is None else "load_param_into_net of given tensors"
 
 
@@ -129,7 +129,7 @@ def read_file(file):
     try:
         weights = mindspore.load_checkpoint(file, **options)
     except Exception as error:  # whatever it cannot read, effconvert's own reader can
-        raise CannotLoad("mindspore.load_checkpoint: %s" % error) from error
+        raise CannotLoad(f"mindspore.load_checkpoint: {error}") from error
     return {name: value for name, value in weights.items() if isinstance(value, mindspore.Parameter)}
 
 
@@ -142,14 +142,14 @@ def problems_of(network, weights, scopes):
     wanted = {parameter.name: parameter.shape for parameter in network.get_parameters()}
     found = {name: weights[name].shape for name in wanted if name in weights}
     scopes = scopes | {first_word(name) for name in wanted}
-    problems = ["%s is missing" % name for name in wanted if name not in found]
+    problems = [f"{name} is missing" for name in wanted if name not in found]
     problems += [
-        "%s is %s, and %s in the network" % (name, list(shape), list(wanted[name]))
+        f"{name} is {list(shape)}, and {list(wanted[name])} in the network"
         for name, shape in found.items()
         if shape != wanted[name]
     ]
     unknown = [name for name in weights if name not in wanted and first_word(name) in scopes]
-    return problems + ["%s has no place in the network" % name for name in unknown]
+    return problems + [f"{name} has no place in the network" for name in unknown]
 
 
 def first_word(name):
@@ -160,7 +160,7 @@ def first_word(name):
 def refuse(kind, problems):
     """Raise an error of the kind that shows the first problems and counts them all, if there are any."""
     if problems:
-        raise kind("%d parameters do not fit: %s" % (len(problems), "; ".join(problems[:5])))
+        raise kind("{} parameters do not fit: {}".format(len(problems), "; ".join(problems[:5])))
 
 
 def record(network, ends, images, feed):
@@ -211,7 +211,7 @@ def main():
     try:
         start()
     except ImportError as error:
-        return failed("%s cannot be imported: %s" % (FRAMEWORK, error), 9)
+        return failed(f"{FRAMEWORK} cannot be imported: {error}", 9)
     if arguments.check:
         print(json.dumps(versions()))
         return 0
@@ -223,7 +223,7 @@ def main():
         return failed(error, 4)
     except Exception as error:
         traceback.print_exc()
-        return failed("%s: %s" % (type(error).__name__, error), 1)
+        return failed(f"{type(error).__name__}: {error}", 1)
     return 0
 
 
@@ -304,7 +304,7 @@ def versions():
 
 def failed(message, code):
     """Print what went wrong as the last line, and return the exit code."""
-    print("%s: %s" % (FRAMEWORK, " ".join(str(message).split())), file=sys.stderr)
+    print("{}: {}".format(FRAMEWORK, " ".join(str(message).split())), file=sys.stderr)
     return code
 
 

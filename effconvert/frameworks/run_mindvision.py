@@ -67,7 +67,7 @@ def build(settings):
         network, words = build_as_configured(name, classes or 1)
     else:
         network = getattr(models, "efficientnet_" + name)(num_classes=classes or 1)
-        words = "mindvision.classification.models.efficientnet_%s(num_classes=%d)" % (name, classes or 1)
+        words = f"mindvision.classification.models.efficientnet_{name}(num_classes={classes or 1})"
     if not classes:  # its Dense takes no 0 classes
         network.head = nn.Identity()
         words += " without head"
@@ -83,7 +83,7 @@ def build_as_configured(name, classes):
     width, depth, channels, dropout = WIDE[name]
     backbone = backbones.EfficientNet(width, depth, norm_layer=nn.BatchNorm2d)
     head = models.DenseHead(channels, classes, keep_prob=1 - dropout)
-    words = "BaseClassifier(EfficientNet(%s, %s, norm_layer=nn.BatchNorm2d), head=DenseHead(%d, %d, keep_prob=%s))"
+    words = "BaseClassifier(EfficientNet(%s, %s, norm_layer=nn.BatchNorm2d), head=DenseHead(%s, %s, keep_prob=%s))"
     return models.BaseClassifier(backbone, head=head), words % (width, depth, channels, classes, 1 - dropout)
 
 
@@ -92,7 +92,7 @@ def ends_of(network, classes):
     stem, *stages, head = network.backbone.features.cells()
     blocks = [block for stage in stages for block in stage.cells()]
     ends = [("stem", stem)]
-    ends += [("blocks.%d" % index, block) for index, block in enumerate(blocks)]
+    ends += [(f"blocks.{index}", block) for index, block in enumerate(blocks)]
     ends += [("head", head), ("pooled", network.backbone)]
     return ends + ([("logits", network.head)] if classes else [])
 
@@ -112,7 +112,7 @@ def start_mindspore():
     try:
         mindspore.Tensor([1.0]) * mindspore.Tensor([1.0])
     except SystemError as error:  # built for NumPy 1, it is imported beside NumPy 2 but cannot multiply there
-        raise ImportError("MindSpore does not compute beside numpy %s; install numpy<2" % np.__version__) from error
+        raise ImportError(f"MindSpore does not compute beside numpy {np.__version__}; install numpy<2") from error
 
 
 def refuse_other_facts(settings, bn_eps, padding):
@@ -121,7 +121,7 @@ def refuse_other_facts(settings, bn_eps, padding):
     bn_eps: those that the library gives the variant. padding: that of all its networks.
     """
     has = {
-        "name": ["b%d" % number for number in range(8)],
+        "name": [f"b{number}" for number in range(8)],
         "bn_eps": bn_eps,
         "padding": (padding,),
         "activation": ("silu",),
@@ -129,12 +129,12 @@ def refuse_other_facts(settings, bn_eps, padding):
         "normalization": ("outside",),
     }
     problems = [
-        "%s=%s (it has %s)" % (fact, settings[fact], " or ".join(map(str, values)))
+        "{}={} (it has {})".format(fact, settings[fact], " or ".join(map(str, values)))
         for fact, values in has.items()
         if settings[fact] not in values
     ]
     if problems:
-        raise CannotBuild("%s builds no EfficientNet with %s" % (FRAMEWORK, ", ".join(problems)))
+        raise CannotBuild("{} builds no EfficientNet with {}".format(FRAMEWORK, ", ".join(problems)))
 
 
 def load(network, file, tensors, raw):
@@ -152,7 +152,7 @@ def load(network, file, tensors, raw):
     try:
         mindspore.load_param_into_net(network, weights, strict_load=True)
     except Exception as error:  # above all, weights of another precision
-        raise CannotLoad("mindspore.load_param_into_net: %s" % error) from error
+        raise CannotLoad(f"mindspore.load_param_into_net: {error}") from error
     return "mindspore.load_checkpoint" if tensors is None else "load_param_into_net of given tensors"
 
 
@@ -164,7 +164,7 @@ def read_file(file):
     try:
         weights = mindspore.load_checkpoint(file, **options)
     except Exception as error:  # whatever it cannot read, effconvert's own reader can
-        raise CannotLoad("mindspore.load_checkpoint: %s" % error) from error
+        raise CannotLoad(f"mindspore.load_checkpoint: {error}") from error
     return {name: value for name, value in weights.items() if isinstance(value, mindspore.Parameter)}
 
 
@@ -177,14 +177,14 @@ def problems_of(network, weights, scopes):
     wanted = {parameter.name: parameter.shape for parameter in network.get_parameters()}
     found = {name: weights[name].shape for name in wanted if name in weights}
     scopes = scopes | {first_word(name) for name in wanted}
-    problems = ["%s is missing" % name for name in wanted if name not in found]
+    problems = [f"{name} is missing" for name in wanted if name not in found]
     problems += [
-        "%s is %s, and %s in the network" % (name, list(shape), list(wanted[name]))
+        f"{name} is {list(shape)}, and {list(wanted[name])} in the network"
         for name, shape in found.items()
         if shape != wanted[name]
     ]
     unknown = [name for name in weights if name not in wanted and first_word(name) in scopes]
-    return problems + ["%s has no place in the network" % name for name in unknown]
+    return problems + [f"{name} has no place in the network" for name in unknown]
 
 
 def first_word(name):
@@ -195,7 +195,7 @@ def first_word(name):
 def refuse(kind, problems):
     """Raise an error of the kind that shows the first problems and counts them all, if there are any."""
     if problems:
-        raise kind("%d parameters do not fit: %s" % (len(problems), "; ".join(problems[:5])))
+        raise kind("{} parameters do not fit: {}".format(len(problems), "; ".join(problems[:5])))
 
 
 def record(network, ends, images, feed):
@@ -246,7 +246,7 @@ def main():
     try:
         start()
     except ImportError as error:
-        return failed("%s cannot be imported: %s" % (FRAMEWORK, error), 9)
+        return failed(f"{FRAMEWORK} cannot be imported: {error}", 9)
     if arguments.check:
         print(json.dumps(versions()))
         return 0
@@ -258,7 +258,7 @@ def main():
         return failed(error, 4)
     except Exception as error:
         traceback.print_exc()
-        return failed("%s: %s" % (type(error).__name__, error), 1)
+        return failed(f"{type(error).__name__}: {error}", 1)
     return 0
 
 
@@ -339,7 +339,7 @@ def versions():
 
 def failed(message, code):
     """Print what went wrong as the last line, and return the exit code."""
-    print("%s: %s" % (FRAMEWORK, " ".join(str(message).split())), file=sys.stderr)
+    print("{}: {}".format(FRAMEWORK, " ".join(str(message).split())), file=sys.stderr)
     return code
 
 

@@ -41,7 +41,7 @@ def run(file, tensors, settings, inputs):
     stem, *stages, head = network.backbone.layers
     blocks = [block for stage in stages for block in stage]
     entries = [("stem", stem)]
-    entries += [("blocks.%d" % index, block) for index, block in enumerate(blocks)]
+    entries += [(f"blocks.{index}", block) for index, block in enumerate(blocks)]
     entries += [("head", head), ("pooled", network.neck)]
     if settings["classes"]:
         entries += [("logits", network.head.fc)]
@@ -58,7 +58,7 @@ def built(settings):
     require_facts(settings, padding="tf-same", head_conv=True, **facts)
     backbone = {"norm_cfg": {"type": "BN", "eps": settings["bn_eps"]}}
     head = {"num_classes": settings["classes"]} if settings["classes"] else None
-    words = "mmpretrain.get_model(%r, backbone=%r, head=%r)" % (path.name, backbone, head)
+    words = f"mmpretrain.get_model({path.name!r}, backbone={backbone!r}, head={head!r})"
     return words, mmpretrain.get_model(str(path), backbone=backbone, head=head)
 
 
@@ -69,10 +69,10 @@ def configuration(name):
     if name == "el":
         raise CannotBuild("mmpretrain's own arch 'el' has 120 channels in the first block where EdgeTPU-L has 128")
     kinds = {"es": "8xb32-01norm_in1k", "em": "8xb32-01norm_in1k", "l2": "8xb8_in1k-800px"}
-    file = "efficientnet-%s_%s.py" % (name, kinds.get(name, "8xb32_in1k"))
+    file = "efficientnet-{}_{}.py".format(name, kinds.get(name, "8xb32_in1k"))
     path = Path(mmpretrain.__path__[0]) / ".mim" / "configs" / "efficientnet" / file
     if not path.exists():
-        raise CannotBuild("mmpretrain has no EfficientNet %s: there is no %s" % (name, path))
+        raise CannotBuild(f"mmpretrain has no EfficientNet {name}: there is no {path}")
     return path
 
 
@@ -91,7 +91,7 @@ def load_file(network, file, raw):
     except CannotLoad:
         raise
     except Exception as error:
-        raise CannotLoad("mmengine.runner.load_checkpoint: %s" % error) from error
+        raise CannotLoad(f"mmengine.runner.load_checkpoint: {error}") from error
     return "mmengine.runner.load_checkpoint"
 
 
@@ -122,9 +122,9 @@ def repair_torchvision():
 
 def require_facts(settings, **facts):
     """Raise CannotBuild unless the settings are these facts, which are all that the library's network can have."""
-    wrong = ["%s %s, not %s" % (name, fact, settings[name]) for name, fact in facts.items() if settings[name] != fact]
+    wrong = [f"{name} {fact}, not {settings[name]}" for name, fact in facts.items() if settings[name] != fact]
     if wrong:
-        raise CannotBuild("%s's EfficientNet %s has %s" % (FRAMEWORK, settings["name"], "; ".join(wrong)))
+        raise CannotBuild("{}'s EfficientNet {} has {}".format(FRAMEWORK, settings["name"], "; ".join(wrong)))
 
 
 def state_in(file):
@@ -164,7 +164,7 @@ def record(network, entries, images, feed, result=lambda output: output):
             if number:
                 layers[names[number - 1]] = as_array(arriving[0])
             if names[number] in feed:
-                return (as_given(arriving[0], feed[names[number]]),) + arriving[1:]
+                return (as_given(arriving[0], feed[names[number]]), *arriving[1:])
             return None
 
         return hook
@@ -214,7 +214,7 @@ def main():
     try:
         start()
     except ImportError as error:
-        return failed("%s cannot be imported: %s" % (FRAMEWORK, error), 9)
+        return failed(f"{FRAMEWORK} cannot be imported: {error}", 9)
     if arguments.check:
         print(json.dumps(versions()))
         return 0
@@ -226,7 +226,7 @@ def main():
         return failed(error, 4)
     except Exception as error:
         traceback.print_exc()
-        return failed("%s: %s" % (type(error).__name__, error), 1)
+        return failed(f"{type(error).__name__}: {error}", 1)
     return 0
 
 
@@ -307,7 +307,7 @@ def versions():
 
 def failed(message, code):
     """Print what went wrong as the last line, and return the exit code."""
-    print("%s: %s" % (FRAMEWORK, " ".join(str(message).split())), file=sys.stderr)
+    print("{}: {}".format(FRAMEWORK, " ".join(str(message).split())), file=sys.stderr)
     return code
 
 

@@ -74,9 +74,9 @@ def run(file, tensors, settings, inputs):
         loader = "given tensors"
         values = load_tensors(tensors, name, expected)
     network = OfficialNetwork(name, values, settings["fused_stride"])
-    words = "efficientnet-%s of TensorFlow's operations" % name
+    words = f"efficientnet-{name} of TensorFlow's operations"
     if any(block.fused for block in blocks(name)):
-        words += ", stride of fused blocks on %s" % settings["fused_stride"]
+        words += ", stride of fused blocks on {}".format(settings["fused_stride"])
     return words, loader, lambda feed: network(inputs["images"], feed)
 
 
@@ -84,12 +84,12 @@ def official_name(settings):
     """Return the official name of the network that has the facts."""
     name = settings["name"]
     if name not in SCALES:
-        raise CannotBuild("no official network is called efficientnet-%s" % name)
+        raise CannotBuild(f"no official network is called efficientnet-{name}")
     only = {"bn_eps": EPSILON, "padding": "tf-same", "activation": activation_of(name)}
-    problems = ["%s %s" % (fact, settings[fact]) for fact in only if settings[fact] != only[fact]]
+    problems = [f"{fact} {settings[fact]}" for fact in only if settings[fact] != only[fact]]
     if problems:
-        facts = ", ".join("%s %s" % item for item in only.items())
-        raise CannotBuild("efficientnet-%s has %s, not %s" % (name, facts, ", ".join(problems)))
+        facts = ", ".join("{} {}".format(*item) for item in only.items())
+        raise CannotBuild("efficientnet-{} has {}, not {}".format(name, facts, ", ".join(problems)))
     return name
 
 
@@ -173,7 +173,7 @@ def blocks(name):
 
 def block_layers(block):
     """Return {layer: its variables}; calls of one kind are numbered in call order, in each block anew."""
-    scope = "blocks_%d/" % block.index
+    scope = f"blocks_{block.index}/"
     conv, norm = numbered(scope + "conv2d"), numbered(scope + "tpu_batch_normalization")
     entering, expanded, leaving, experts = block.entering, block.expanded, block.leaving, block.experts
     layers = {}
@@ -192,11 +192,11 @@ def block_layers(block):
         # Experts stand under a scope of their own and are numbered through the whole graph; each block's first number
         # is drawn by a fused convolution that is never called.
         own, number = "model/" + scope, block.routed
-        depthwise = own + "depthwise_cond_conv2d" + ("_%d" % number if number else "")
+        depthwise = own + "depthwise_cond_conv2d" + (f"_{number}" if number else "")
         layers["routing"] = Layer(scope + "dense", "dense", entering, experts)
-        layers["expand"] = Layer(own + "cond_conv2d_%d" % (3 * number + 1), "experts", entering, expanded, 1, experts)
+        layers["expand"] = Layer(own + "cond_conv2d_%s" % (3 * number + 1), "experts", entering, expanded, 1, experts)
         layers["depthwise"] = Layer(depthwise, "depthwise_experts", expanded, expanded, block.kernel, experts)
-        layers["project"] = Layer(own + "cond_conv2d_%d" % (3 * number + 2), "experts", expanded, leaving, 1, experts)
+        layers["project"] = Layer(own + "cond_conv2d_%s" % (3 * number + 2), "experts", expanded, leaving, 1, experts)
     return layers
 
 
@@ -226,7 +226,7 @@ def variables_of(layer):
         "experts": {"condconv_kernel": (layer.experts, size * size * inputs * outputs)},
         "depthwise_experts": {"depthwise_condconv_kernel": (layer.experts, size * size * outputs)},
     }
-    return {"%s/%s" % (layer.scope, leaf): shape for leaf, shape in shapes[layer.kind].items()}
+    return {f"{layer.scope}/{leaf}": shape for leaf, shape in shapes[layer.kind].items()}
 
 
 def variables(name, classes, head_conv=True):
@@ -239,7 +239,7 @@ def numbered(name):
     """Yield `name`, `name`_1, `name`_2 and so on."""
     yield name
     for number in count(1):
-        yield "%s_%d" % (name, number)
+        yield f"{name}_{number}"
 
 
 def load_file(file, name, expected, raw):
@@ -255,18 +255,18 @@ def load_file(file, name, expected, raw):
         found = {variable: tuple(shapes[full[variable]]) for variable in expected if full[variable] in shapes}
         problems = differences(found, expected) + strangers(shapes, root, expected)
         if problems:
-            raise CannotLoad("%s: %s" % (file, "; ".join(problems)))
+            raise CannotLoad("{}: {}".format(file, "; ".join(problems)))
         return {variable: reader.get_tensor(full[variable]).astype(np.float32) for variable in expected}
     except (tf.errors.OpError, OSError, RuntimeError, ValueError) as error:
-        raise CannotLoad("tf.train.load_checkpoint: %s" % error) from error
+        raise CannotLoad(f"tf.train.load_checkpoint: {error}") from error
 
 
 def load_tensors(tensors, name, expected):
     """Return {variable: value} of {name: array}, with or without the network's scope."""
-    root = "efficientnet-%s/" % name
+    root = f"efficientnet-{name}/"
     values = {tensor[len(root) :] if tensor.startswith(root) else tensor: array for tensor, array in tensors.items()}
     problems = differences({variable: array.shape for variable, array in values.items()}, expected)
-    problems += ["%s: unexpected" % variable for variable in sorted(set(values) - set(expected))]
+    problems += [f"{variable}: unexpected" for variable in sorted(set(values) - set(expected))]
     if problems:
         raise CannotBuild("; ".join(problems))
     return {variable: array.astype(np.float32) for variable, array in values.items()}
@@ -281,7 +281,7 @@ def prefix_of(file):
         return re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", str(path))
     bundles = [index.with_suffix("") for place in (path, path / "variables") for index in place.glob("[!.]*.index")]
     if len(bundles) != 1:
-        raise CannotLoad("%s: holds %d checkpoints" % (file, len(bundles)))
+        raise CannotLoad(f"{file}: holds {len(bundles)} checkpoints")
     return str(bundles[0])
 
 
@@ -289,20 +289,20 @@ def root_of(names, name):
     """Return the scope of the network: the official one, or the only one that has a stem."""
     stem = "stem/conv2d/kernel"
     roots = {found[: -len(stem)] for found in names if found == stem or found.endswith("/" + stem)}
-    usual = "efficientnet-%s/" % name
+    usual = f"efficientnet-{name}/"
     if usual in roots:
         return usual
     if len(roots) != 1:
-        raise CannotLoad("%s stand under %d scopes, not under %s" % (stem, len(roots), usual))
+        raise CannotLoad(f"{stem} stand under {len(roots)} scopes, not under {usual}")
     return roots.pop()
 
 
 def differences(found, expected):
     """Return a line for each variable that is missing or of another shape than expected."""
-    problems = ["%s: missing" % name for name in expected if name not in found]
+    problems = [f"{name}: missing" for name in expected if name not in found]
     for name in expected:
         if name in found and found[name] != expected[name]:
-            problems.append("%s: %s, expected %s" % (name, list(found[name]), list(expected[name])))
+            problems.append(f"{name}: {list(found[name])}, expected {list(expected[name])}")
     return problems
 
 
@@ -311,7 +311,7 @@ def strangers(names, root, expected):
     own = re.compile(re.escape(root) + r"((?:stem|head|blocks_\d+|model)/.*)")
     within = sorted({match[1] for match in map(own.fullmatch, names) if match})
     parts = tuple(name + "/" for name in expected)
-    return ["%s: unexpected" % name for name in within if name not in expected and not name.startswith(parts)]
+    return [f"{name}: unexpected" for name in within if name not in expected and not name.startswith(parts)]
 
 
 class OfficialNetwork:
@@ -351,7 +351,7 @@ class OfficialNetwork:
         layers = end_layers(self.name, "head/dense/kernel" in self.values)
         steps = [("stem", lambda x: self.activated(self.convolved(x, layers["stem"], 2), layers["stem_norm"]))]
         for block in blocks(self.name):
-            steps.append(("blocks.%d" % block.index, lambda x, block=block: self.block(x, block)))
+            steps.append((f"blocks.{block.index}", lambda x, block=block: self.block(x, block)))
         if "head/conv2d/kernel" in self.values:
             steps.append(("head", lambda x: self.activated(self.convolved(x, layers["head"]), layers["head_norm"])))
             steps.append(("pooled", lambda x: tf.reduce_mean(x, axis=(1, 2))))
@@ -457,7 +457,7 @@ def main():
     try:
         start()
     except ImportError as error:
-        return failed("%s cannot be imported: %s" % (FRAMEWORK, error), 9)
+        return failed(f"{FRAMEWORK} cannot be imported: {error}", 9)
     if arguments.check:
         print(json.dumps(versions()))
         return 0
@@ -469,7 +469,7 @@ def main():
         return failed(error, 4)
     except Exception as error:
         traceback.print_exc()
-        return failed("%s: %s" % (type(error).__name__, error), 1)
+        return failed(f"{type(error).__name__}: {error}", 1)
     return 0
 
 
@@ -550,7 +550,7 @@ def versions():
 
 def failed(message, code):
     """Print what went wrong as the last line, and return the exit code."""
-    print("%s: %s" % (FRAMEWORK, " ".join(str(message).split())), file=sys.stderr)
+    print("{}: {}".format(FRAMEWORK, " ".join(str(message).split())), file=sys.stderr)
     return code
 
 

@@ -34,7 +34,7 @@ def run(file, tensors, settings, inputs):
 
     name, arguments = network_of(settings)
     if not timm.is_model(name):
-        raise CannotBuild("timm has no %s" % name)
+        raise CannotBuild(f"timm has no {name}")
     network = timm.create_model(name, **arguments)
     if tensors is None:
         loader = "timm.models.load_checkpoint"
@@ -45,12 +45,12 @@ def run(file, tensors, settings, inputs):
     network.eval()
     blocks = [block for stage in network.blocks for block in stage]
     entries = [("stem", network.conv_stem)]
-    entries += [("blocks.%d" % index, block) for index, block in enumerate(blocks)]
+    entries += [(f"blocks.{index}", block) for index, block in enumerate(blocks)]
     if settings["head_conv"]:
         entries += [("head", network.conv_head), ("pooled", network.global_pool)]
     if settings["classes"]:
         entries += [("logits", network.classifier)]
-    words = "timm.create_model(%r, %s)" % (name, ", ".join("%s=%r" % item for item in arguments.items()))
+    words = "timm.create_model({!r}, {})".format(name, ", ".join("{}={!r}".format(*item) for item in arguments.items()))
     return words, loader, lambda feed: record(network, entries, inputs["images"], feed)
 
 
@@ -76,7 +76,7 @@ def load_file(network, file, use_ema):
         # Said, because older versions of timm would run whatever code a file asks for.
         load_checkpoint(network, file, use_ema=use_ema, weights_only=True)
     except Exception as error:
-        raise CannotLoad("timm.models.load_checkpoint: %s %s" % (type(error).__name__, error)) from error
+        raise CannotLoad(f"timm.models.load_checkpoint: {type(error).__name__} {error}") from error
 
 
 # ---- The same text in every runner of a PyTorch library ----------------------------------------------------------
@@ -106,9 +106,9 @@ def repair_torchvision():
 
 def require_facts(settings, **facts):
     """Raise CannotBuild unless the settings are these facts, which are all that the library's network can have."""
-    wrong = ["%s %s, not %s" % (name, fact, settings[name]) for name, fact in facts.items() if settings[name] != fact]
+    wrong = [f"{name} {fact}, not {settings[name]}" for name, fact in facts.items() if settings[name] != fact]
     if wrong:
-        raise CannotBuild("%s's EfficientNet %s has %s" % (FRAMEWORK, settings["name"], "; ".join(wrong)))
+        raise CannotBuild("{}'s EfficientNet {} has {}".format(FRAMEWORK, settings["name"], "; ".join(wrong)))
 
 
 def state_in(file):
@@ -148,7 +148,7 @@ def record(network, entries, images, feed, result=lambda output: output):
             if number:
                 layers[names[number - 1]] = as_array(arriving[0])
             if names[number] in feed:
-                return (as_given(arriving[0], feed[names[number]]),) + arriving[1:]
+                return (as_given(arriving[0], feed[names[number]]), *arriving[1:])
             return None
 
         return hook
@@ -198,7 +198,7 @@ def main():
     try:
         start()
     except ImportError as error:
-        return failed("%s cannot be imported: %s" % (FRAMEWORK, error), 9)
+        return failed(f"{FRAMEWORK} cannot be imported: {error}", 9)
     if arguments.check:
         print(json.dumps(versions()))
         return 0
@@ -210,7 +210,7 @@ def main():
         return failed(error, 4)
     except Exception as error:
         traceback.print_exc()
-        return failed("%s: %s" % (type(error).__name__, error), 1)
+        return failed(f"{type(error).__name__}: {error}", 1)
     return 0
 
 
@@ -291,7 +291,7 @@ def versions():
 
 def failed(message, code):
     """Print what went wrong as the last line, and return the exit code."""
-    print("%s: %s" % (FRAMEWORK, " ".join(str(message).split())), file=sys.stderr)
+    print("{}: {}".format(FRAMEWORK, " ".join(str(message).split())), file=sys.stderr)
     return code
 
 

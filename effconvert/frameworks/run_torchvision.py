@@ -41,7 +41,7 @@ def run(file, tensors, settings, inputs):
     stem, *stages, head = network.features
     blocks = [block for stage in stages for block in stage]
     entries = [("stem", stem)]
-    entries += [("blocks.%d" % index, block) for index, block in enumerate(blocks)]
+    entries += [(f"blocks.{index}", block) for index, block in enumerate(blocks)]
     entries += [("head", head), ("pooled", network.avgpool)]
     if settings["classes"]:
         entries += [("logits", network.classifier)]
@@ -55,17 +55,17 @@ def built(settings):
 
     name = "efficientnet_" + settings["name"]
     if not hasattr(torchvision.models, name):
-        raise CannotBuild("torchvision has no %s" % name)
+        raise CannotBuild(f"torchvision has no {name}")
     # It fixes the epsilon by the name: these three were trained with TensorFlow's.
     bn_eps = 1e-3 if settings["name"] in ("b5", "b6", "b7") else 1e-5
     require_facts(settings, bn_eps=bn_eps, padding="symmetric", activation="silu", head_conv=True)
     build = getattr(torchvision.models, name)
     classes = settings["classes"]
     if classes:
-        return "torchvision.models.%s(num_classes=%d)" % (name, classes), build(num_classes=classes)
+        return f"torchvision.models.{name}(num_classes={classes})", build(num_classes=classes)
     network = build()
     network.classifier = torch.nn.Identity()
-    return "torchvision.models.%s(), its classifier torch.nn.Identity()" % name, network
+    return f"torchvision.models.{name}(), its classifier torch.nn.Identity()", network
 
 
 def load_file(network, file):
@@ -73,7 +73,7 @@ def load_file(network, file):
     try:
         network.load_state_dict(state_in(file))
     except Exception as error:
-        raise CannotLoad("load_state_dict: %s" % error) from error
+        raise CannotLoad(f"load_state_dict: {error}") from error
 
 
 # ---- The same text in every runner of a PyTorch library ----------------------------------------------------------
@@ -103,9 +103,9 @@ def repair_torchvision():
 
 def require_facts(settings, **facts):
     """Raise CannotBuild unless the settings are these facts, which are all that the library's network can have."""
-    wrong = ["%s %s, not %s" % (name, fact, settings[name]) for name, fact in facts.items() if settings[name] != fact]
+    wrong = [f"{name} {fact}, not {settings[name]}" for name, fact in facts.items() if settings[name] != fact]
     if wrong:
-        raise CannotBuild("%s's EfficientNet %s has %s" % (FRAMEWORK, settings["name"], "; ".join(wrong)))
+        raise CannotBuild("{}'s EfficientNet {} has {}".format(FRAMEWORK, settings["name"], "; ".join(wrong)))
 
 
 def state_in(file):
@@ -145,7 +145,7 @@ def record(network, entries, images, feed, result=lambda output: output):
             if number:
                 layers[names[number - 1]] = as_array(arriving[0])
             if names[number] in feed:
-                return (as_given(arriving[0], feed[names[number]]),) + arriving[1:]
+                return (as_given(arriving[0], feed[names[number]]), *arriving[1:])
             return None
 
         return hook
@@ -195,7 +195,7 @@ def main():
     try:
         start()
     except ImportError as error:
-        return failed("%s cannot be imported: %s" % (FRAMEWORK, error), 9)
+        return failed(f"{FRAMEWORK} cannot be imported: {error}", 9)
     if arguments.check:
         print(json.dumps(versions()))
         return 0
@@ -207,7 +207,7 @@ def main():
         return failed(error, 4)
     except Exception as error:
         traceback.print_exc()
-        return failed("%s: %s" % (type(error).__name__, error), 1)
+        return failed(f"{type(error).__name__}: {error}", 1)
     return 0
 
 
@@ -288,7 +288,7 @@ def versions():
 
 def failed(message, code):
     """Print what went wrong as the last line, and return the exit code."""
-    print("%s: %s" % (FRAMEWORK, " ".join(str(message).split())), file=sys.stderr)
+    print("{}: {}".format(FRAMEWORK, " ".join(str(message).split())), file=sys.stderr)
     return code
 
 

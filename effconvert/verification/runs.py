@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from effconvert.errors import NumericMismatch, UnreadableCheckpoint, require_path
 from effconvert.hashing import file_sha256
 from effconvert.verification.comparison import ACCUMULATED, FED, Comparison, Tolerance, agreement, difference
+from effconvert.verification.launching import FRAMEWORKS
 
 SCHEMA = "effconvert/run/1"
 _NEEDED = {
@@ -50,10 +51,10 @@ class Run:
     @property
     def words(self) -> str:
         """The framework with its version."""
-        name = self.record["framework"]
-        versions = self.record["versions"]
-        package = next((package for package in versions if package not in ("python", "numpy")), "")
-        return f"{name} ({package} {versions[package]})" if package else name
+        name, versions = self.record["framework"], self.record["versions"]
+        packages = FRAMEWORKS[name].packages if name in FRAMEWORKS else ("effconvert",)
+        known = [f"{package} {versions[package]}" for package in packages if package in versions]
+        return f"{name} ({known[0]})" if known else name
 
     @property
     def images(self) -> NDArray[np.float32]:

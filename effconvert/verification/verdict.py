@@ -71,6 +71,9 @@ class Verdict:
             return f"{self.word}: {whose if self.failing != self.pairs[0] else ''}{_first_difference(self.failing)}"
         weakened = f" within the given tolerance of {self.tolerance.accumulated:.0e}" if self.relaxed else ""
         weakened = weakened or (f" but for the rounding to {self.rounded}" if self.rounded else "")
+        rows = [row for pair in self.pairs for row in pair.comparison.rows]
+        if not any(row.largest for row in rows):
+            return f"{self.word}{weakened}: every layer is equal bit for bit"
         last = max((pair.comparison.rows[-1] for pair in self.pairs), key=lambda row: row.relative)
         worst = max((pair.comparison.worst for pair in self.pairs), key=lambda row: row.relative / row.allowed)
         return (

@@ -86,7 +86,10 @@ def in_this_process(name, python, file, settings, inputs, out, **options) -> Non
         shutil.copyfile(kept, out)
         return
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("effconvert.verification.launching._start", lambda name, python, arguments, variables: start(name, arguments))
+        patch.setattr(
+            "effconvert.verification.launching._start",
+            lambda name, python, arguments, variables: start(name, arguments),
+        )
         REAL_RUN_NETWORK(name, python, file, settings, inputs, out, **options)
     if name != CANONICAL:
         shutil.copyfile(out, kept)

@@ -63,8 +63,9 @@ def test_folders_that_transformers_saves(tmp_path):
 
 @pytest.mark.parametrize("suffix", [".weights.h5", ".keras"])
 def test_files_that_keras_saves(tmp_path, suffix):
-    network = built(write(calibrated("b0", (96, 96)), tmp_path / f"written{suffix}", "keras"))
-    save = network.save if suffix == ".keras" else network.save_weights
+    names = {}
+    exec(write(calibrated("b0", (96, 96)), tmp_path / f"written{suffix}", "keras").network, names)
+    save = names["network"].save if suffix == ".keras" else names["network"].save_weights
     save(tmp_path / f"source{suffix}")
     assert_verified(f"keras b0 {suffix}", tmp_path / f"source{suffix}")
 

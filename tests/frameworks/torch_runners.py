@@ -14,8 +14,8 @@ from torch import Tensor
 from torch_libraries import ODD_AND_EVEN, calibrated, write
 
 import effconvert
-from effconvert.inputs import synthetic_images
 from effconvert.model import EfficientNet
+from effconvert.verification.inputs import synthetic_images
 
 LOADERS = {
     "timm": "timm.models.load_checkpoint",
