@@ -1,0 +1,52 @@
+"""Times `effconvert verify` on B0 against TensorFlow, and `effconvert compare` on two saved runs.
+
+The floor of a verification is what must happen anyway: TensorFlow runs the network, and torch runs it twice, each in a
+process of its own. The floor of a comparison is reading both files with numpy.
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from stopwatch import measure_all, print_table
+
+from effconvert.demo import run_demo
+
+READ = "import sys, numpy; [[dict(numpy.load(path).items())] for path in sys.argv[1:]]"
+
+
+def main() -> None:
+    """Print one table for each command."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=3)
+    runs = parser.parse_args().runs
+    with tempfile.TemporaryDirectory(prefix="effconvert-") as name:
+        folder = Path(name)
+        run_demo(folder / "demo")
+        source, converted = str(folder / "demo" / "efficientnet-b0"), str(folder / "demo" / "b0.safetensors")
+        tool = [sys.executable, "-m", "effconvert"]
+        first, second = str(folder / "source.npz"), str(folder / "converted.npz")
+        run_source = [*tool, "run", source, "--force", "--out", first]
+        run_converted = [*tool, "run", converted, "--force", "--follow", first, "--out", second]
+        measured = measure_all(
+            {
+                "run: TensorFlow's network": run_source,
+                "run: the canonical network, following": run_converted,
+                "verify": [*tool, "verify", converted, "--against", source],
+            },
+            runs,
+        )
+        print_table(measured, "TensorFlow's run")
+        measured = measure_all(
+            {
+                "numpy reads both": [sys.executable, "-c", READ, first, second],
+                "compare": [*tool, "compare", first, second],
+            },
+            runs,
+        )
+        print_table(measured, "reading")
+
+
+if __name__ == "__main__":
+    main()
