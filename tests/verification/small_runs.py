@@ -1,0 +1,72 @@
+"""Small saved runs, as a runner would have written them: a few layers of arbitrary values that depend on the image."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from effconvert.hashing import file_sha256
+
+Layers = dict[str, np.ndarray]
+SHAPES = {"stem": (4, 3, 3), "blocks.0": (5, 3, 3), "head": (6, 2, 2), "pooled": (6,), "logits": (10,)}
+
+
+def values(images: int = 2, classes: int = 10, seed: int = 0) -> Layers:
+    """Return {layer: float32 array} of `images` images."""
+    random = np.random.default_rng(seed)
+    shapes = SHAPES | {"logits": (classes,)}
+    return {name: random.normal(0, 1, (images, *shape)).astype(np.float32) for name, shape in shapes.items()}
+
+
+def changed(layers: Layers, name: str, by: float) -> Layers:
+    """Return the layers with the largest value of one of them, whatever its sign, moved by the share `by` of itself."""
+    array = layers[name].copy()
+    at = np.unravel_index(np.abs(array).argmax(), array.shape)
+    array[at] *= np.float32(1 + by)
+    return layers | {name: array}
+
+
+def record_of(images: np.ndarray, layers: Mapping[str, np.ndarray], **settings: object) -> dict[str, Any]:
+    """Return what a runner says of itself."""
+    words = {"kind": "synthetic", "count": len(images), "size": images.shape[-1], "seed": 0}
+    usual = {"dtype": "float32", "classes": 10, "tensors": {"stem.conv.weight": "conv_stem.weight"}, "inputs": words}
+    return {
+        "schema": "effconvert/run/1",
+        "framework": "timm",
+        "network": "timm.create_model('tf_efficientnet_b0')",
+        "loader": "timm.models.load_checkpoint",
+        "file": "b0.pth",
+        "settings": usual | settings,
+        "layers": list(layers),
+        "inputs_sha256": hashlib.sha256(images.tobytes()).hexdigest(),
+        "computing": {"dtype": "float32", "tf32": False, "autocast": False},
+        "versions": {"python": "3.12", "numpy": "2.0", "timm": "1.0.31"},
+    }
+
+
+def write_run(
+    path: Path,
+    layers: Layers | None = None,
+    *,
+    fed: Layers | None = None,
+    follows: Path | None = None,
+    seed_of_images: int = 0,
+    **settings: object,
+) -> Path:
+    """Write a run and return its path. fed: outputs for the input that each layer had in the run `follows`."""
+    layers = values() if layers is None else layers
+    images = np.random.default_rng(seed_of_images).normal(0, 1, (2, 3, 8, 8)).astype(np.float32)
+    record = record_of(images, layers, follows=file_sha256(follows) if follows else None, **settings)
+    return write_arrays(path, record, layers, fed or {}, images)
+
+
+def write_arrays(path: Path, record: object, layers: Layers, fed: Layers, images: np.ndarray) -> Path:
+    """Write a run whose record is any value that JSON has."""
+    arrays = {f"layer/{name}": array for name, array in layers.items()}
+    arrays |= {f"fed/{name}": array for name, array in fed.items()}
+    with open(path, "wb") as file:
+        np.savez(file, run=np.array(json.dumps(record)), images=images, **arrays)
+    return path
