@@ -28,17 +28,17 @@ class Tolerance:
         return self.fed if mode == FED else self.accumulated
 
 
-# By the dtype of the converted weights; both networks compute in float32.
-#   float32: two frameworks add the same products in another order. Networks of 16 to 27 blocks then differ by 1e-7 to
-#       1.4e-5 of a layer's largest value, and by 6e-6 at most in one layer that gets the same input. The smallest fault
-#       that is looked for, a kernel or a gamma scaled by 1.001, moves its layer by 3e-5 and more.
-#   float16, bfloat16: each weight is rounded by up to 2^-11 and 2^-8 of itself; a layer's sums move by about as much,
-#       and all layers together by a few times more. The source's float32 weights are what is compared with, so these
-#       say how much the rounding has cost; faults smaller than that cannot be seen.
+# By the dtype of the converted weights; both networks compute in float32. Measured on B0 to B7, Lite, EdgeTPU and CondConv.
+#   float32: frameworks add the same products in another order. That moves a layer that gets the same input by 1.6e-6 of
+#       its largest value at most, and adds up to 1e-5 over a network (1.9e-5 in MindCV's B5, whose sigmoid is less exact).
+#       A kernel, a gamma or a variance scaled by 1.001 moves its layer by more than 3e-5.
+#   float16, bfloat16: every weight is rounded by up to 2^-11 and 2^-8 of itself, and the reference's are not. That moves
+#       a layer by 1.0e-3 and 8.8e-3, a network by 1.4e-2 and 1.1e-1 (Lite0, whose ReLU6 caps the largest value). It
+#       says what the rounding has cost; faults that are smaller cannot be seen.
 TOLERANCES = {
-    "float32": Tolerance(2e-5, 1e-5),
-    "float16": Tolerance(1e-2, 2e-3),
-    "bfloat16": Tolerance(8e-2, 2e-2),
+    "float32": Tolerance(accumulated=2e-5, fed=1e-5),
+    "float16": Tolerance(accumulated=3e-2, fed=2e-3),
+    "bfloat16": Tolerance(accumulated=2e-1, fed=2e-2),
 }
 
 
