@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from effconvert.cli.options import json_option, path_argument, quiet_option
-from effconvert.cli.output import print_json
+from effconvert.cli.output import print_json, printable
 from effconvert.cli.verdicts import print_comparisons, print_verdict
 from effconvert.errors import NumericMismatch
 
@@ -38,6 +38,6 @@ def command(run_a: Path, run_b: Path, layers: bool, tolerance: float | None, as_
             first = verdict.first
             print_verdict(verdict)
             for name, source in reference.tensors_of(first.layer).items() if first else ():
-                click.echo(f"  {name} <- {source}")
+                click.echo(printable(f"  {name} <- {source}"))
     if verdict.word != SAME:
         sys.exit(NumericMismatch.exit_code)

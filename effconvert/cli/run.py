@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from effconvert.cli.options import PATH, force_option, path_argument, quiet_option
-from effconvert.cli.output import print_pairs, size_text
+from effconvert.cli.output import print_pairs, printable, size_text
 from effconvert.cli.running_options import (
     FRAMEWORKS,
     given_images,
@@ -68,6 +68,9 @@ def command(
     images, programs = given_images(options), given_pythons(pythons)
     if prepare:
         command_line = prepare_run(file, framework, prepare, reading, key, images, follow, force)
+        click.echo(
+            f"{printable(str(prepare))} is ready: take it and {printable(file.name)} to the other machine, and type in it:"
+        )
         click.echo(command_line)
         return
     assert out

@@ -54,4 +54,4 @@ def _cells(row: "LayerDifference") -> list[str]:
     elif any(row.not_finite):
         numbers = ["", "", f"{row.not_finite[1]:,} not finite"]
     cosine = f"{row.cosine:.8f}" if row.cosine == row.cosine else ""
-    return [row.layer, row.mode, *numbers, f"{row.allowed:.0e}", cosine, at, "" if row.passed else "differs"]
+    return [printable(row.layer), row.mode, *numbers, f"{row.allowed:.0e}", cosine, at, "" if row.passed else "differs"]

@@ -3,7 +3,7 @@
 import json
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,8 @@ _NEEDED = {
     "computing": dict,
     "versions": dict,
 }
+# Of its settings what comparing and following go by.
+_NEEDED_SETTINGS = {"dtype": str, "tensors": dict, "inputs": dict}
 
 
 @dataclass(frozen=True)
@@ -80,10 +82,7 @@ class Run:
         return tensors_of_layer(self.record["settings"].get("tensors", {}), layer)
 
     def _read(self, name: str) -> NDArray[np.float32]:
-        try:
-            array = self.arrays[name]
-        except (KeyError, ValueError, OSError, EOFError, MemoryError, zipfile.BadZipFile) as error:
-            raise UnreadableCheckpoint(f"{self.path}: {name!r} is missing or damaged: {error}") from error
+        array = _array(self.path, self.arrays, name)
         if array.dtype != np.float32 or array.ndim not in (2, 4) or not array.size:
             raise UnreadableCheckpoint(f"{self.path}: {name!r} is {array.dtype} {list(array.shape)}, no layer's output")
         return np.asarray(array)
@@ -102,14 +101,17 @@ def open_run(path: str | Path) -> Iterator[Run]:
     Raises MissingPath, and UnreadableCheckpoint for what is no run, is damaged, or is of a later schema.
     """
     path = require_path(path)
-    try:
-        arrays = np.load(path, allow_pickle=False)
-        if not isinstance(arrays, NpzFile):
-            raise ValueError("one array")
-        run = Run(path, _record(path, arrays), arrays)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, RecursionError) as error:
-        raise UnreadableCheckpoint(f"{path}: not a saved run, as `effconvert run` writes it ({error})") from error
-    with arrays:
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(path.open("rb"))  # np.load leaves open what it cannot read
+            arrays = np.load(file, allow_pickle=False)
+            if not isinstance(arrays, NpzFile):
+                raise ValueError("one array")
+            run = Run(path, _record(path, arrays), stack.enter_context(arrays))
+        except UnreadableCheckpoint:
+            raise
+        except Exception as error:  # numpy, zipfile and each way to compress raise kinds of their own
+            raise UnreadableCheckpoint(f"{path}: not a saved run, as `effconvert run` writes it ({error})") from error
         yield run
 
 
@@ -157,14 +159,25 @@ def compare_runs(reference: Run, found: Run, tolerance: Tolerance, background: b
     return Comparison(tuple(rows), only, *shares)
 
 
+def _array(path: Path, arrays: NpzFile, name: str) -> NDArray[Any]:
+    try:
+        return np.asarray(arrays[name])
+    except Exception as error:  # as above
+        raise UnreadableCheckpoint(f"{path}: {name!r} is missing or damaged: {error}") from error
+
+
 def _record(path: Path, arrays: NpzFile) -> Mapping[str, Any]:
     if "run" not in arrays.files:
         raise ValueError("it has no record")
-    record = json.loads(str(arrays["run"]))
+    record = json.loads(str(_array(path, arrays, "run")))
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         found = record.get("schema") if isinstance(record, dict) else None
         raise UnreadableCheckpoint(f"{path}: a run of schema {found!r}, this version reads {SCHEMA!r}")
     wrong = [name for name, kind in _NEEDED.items() if not isinstance(record.get(name), kind)]
+    settings = {} if "settings" in wrong else record["settings"]
+    wrong += [
+        f"settings.{name}" for name, kind in _NEEDED_SETTINGS.items() if not isinstance(settings.get(name), kind)
+    ]
     if wrong or not record["layers"] or not all(isinstance(name, str) for name in record["layers"]):
         raise ValueError(f"its record lacks {', '.join(wrong or ['layers'])}")
     return record
