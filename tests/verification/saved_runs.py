@@ -38,7 +38,9 @@ def checkpoint_of(variant: str, statistics: Mapping[str, np.ndarray] | None = No
 
 def _gammas_of_residuals() -> list[str]:
     residual = [block for block in blocks(VARIANTS[EDGETPU]) if block.residual]
-    return [f"{_SCOPE}/blocks_{block.index}/tpu_batch_normalization_{1 if block.fused else 2}/gamma" for block in residual]
+    return [
+        f"{_SCOPE}/blocks_{block.index}/tpu_batch_normalization_{1 if block.fused else 2}/gamma" for block in residual
+    ]
 
 
 def changed_run(

@@ -1,6 +1,6 @@
 """Wrote the files beside it: what the real TensorFlow gives of checkpoints that a test can regenerate.
 
-    python tests/golden/runs/make.py    # in an environment with TensorFlow and effconvert
+python tests/golden/runs/make.py    # in an environment with TensorFlow and effconvert
 """
 
 import json

@@ -1,0 +1,38 @@
+"""The canonical network run in this process: the same runner and files, without the seconds that importing torch takes."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from effconvert.model import running
+from effconvert.options import Options
+from effconvert.verification.inputs import Images
+from effconvert.verification.launching import CANONICAL
+from effconvert.verification.one_run import save_run
+
+
+@contextmanager
+def canonical_network_in_this_process() -> Iterator[None]:
+    """No process is started for the canonical network within the block."""
+    from effconvert.verification import launching
+
+    start = launching._start
+
+    def start_here(name: str, python: str, arguments: list[str], variables: Mapping[str, str] = {}) -> str:
+        if name != CANONICAL:
+            return start(name, python, arguments, variables)
+        assert running.main(arguments) == 0
+        return ""
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(launching, "_start", start_here)
+        yield
+
+
+def followed(file: Path, reference: Path, out: Path) -> Path:
+    """Run the canonical network of `file` as `effconvert run FILE --follow REFERENCE --out OUT`, and return `out`."""
+    with canonical_network_in_this_process():
+        save_run(file, CANONICAL, out, Options(), None, Images(), reference, {}, True)
+    return out
