@@ -16,7 +16,7 @@ from saved_runs import B0, RUNS, changed_run, checkpoint_of
 import effconvert
 from effconvert.verification.runs import open_run
 
-pytestmark = pytest.mark.xdist_group("saved runs")
+pytestmark = pytest.mark.xdist_group("compare")
 AVERAGED, RAW, OTHER = (RUNS / f"{name}.npz" for name in ("b0", "b0-raw", "edgetpu-s"))
 FRAMEWORKS = {"torch", "tensorflow", "keras", "mindspore", "timm", "torchvision", "transformers", "mmpretrain"}
 

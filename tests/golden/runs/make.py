@@ -1,20 +1,15 @@
 """Wrote the files beside it: what the real TensorFlow gives of checkpoints that a test can regenerate.
 
-python tests/golden/runs/make.py    # in an environment with TensorFlow and effconvert
+With TensorFlow and effconvert, `PYTHONPATH=tests:tests/verification python tests/golden/runs/make.py` does it again.
 """
 
 import json
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
-
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE.parents[1]), str(HERE.parents[1] / "verification")]
-
 from checkpoints import AVERAGE, LAYOUT, write_checkpoint
-from saved_runs import CHECKPOINTS, EDGETPU, SIZE, checkpoint_of
+from saved_runs import CHECKPOINTS, EDGETPU, RUNS, SIZE, checkpoint_of
 
 import effconvert
 from effconvert.model.calibration import calibrate, synthetic_images
@@ -33,7 +28,7 @@ def write_statistics(folder):
     values, moves = network.state_dict(), compile_moves(LAYOUT, network.variant, network.facts)
     statistics = {move.source: values[move.target].numpy() for move in moves if "moving_" in move.source}
     arrays = {f"stat:{name}{AVERAGE}": array for name, array in statistics.items()}
-    np.savez_compressed(HERE / f"{EDGETPU}-statistics.npz", **arrays)
+    np.savez_compressed(RUNS / f"{EDGETPU}-statistics.npz", **arrays)
 
 
 def write_run(folder, name):
@@ -47,7 +42,7 @@ def write_run(folder, name):
         held = dict(arrays)
     record = json.loads(str(held["run"])) | {"file": variant}
     held["run"] = np.array(json.dumps(record, sort_keys=True))
-    np.savez_compressed(HERE / f"{name}.npz", **held)
+    np.savez_compressed(RUNS / f"{name}.npz", **held)
 
 
 if __name__ == "__main__":
