@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from effconvert.verification.comparison import (
+    ACCUMULATED,
     FED,
     TOLERANCES,
     Comparison,
@@ -74,7 +75,7 @@ class Verdict:
         rows = [row for pair in self.pairs for row in pair.comparison.rows]
         if not any(row.largest for row in rows):
             return f"{self.word}{weakened}: every layer is equal bit for bit"
-        last = max((pair.comparison.rows[-1] for pair in self.pairs), key=lambda row: row.relative)
+        last = max((pair.comparison.of(ACCUMULATED)[-1] for pair in self.pairs), key=lambda row: row.relative)
         worst = max((pair.comparison.worst for pair in self.pairs), key=lambda row: row.relative / row.allowed)
         return (
             f"{self.word}{weakened}: {last.layer} are {last.relative:.1e} of the largest apart; "

@@ -14,18 +14,23 @@ Layers = dict[str, np.ndarray]
 SHAPES = {"stem": (4, 3, 3), "blocks.0": (5, 3, 3), "head": (6, 2, 2), "pooled": (6,), "logits": (10,)}
 
 
+LARGEST = 8.0  # a power of two: changed by a power of two, it differs by exactly that
+
+
 def values(images: int = 2, classes: int = 10, seed: int = 0) -> Layers:
-    """Return {layer: float32 array} of `images` images."""
+    """Return {layer: float32 array} of `images` images; LARGEST stands in the fourth place of each."""
     random = np.random.default_rng(seed)
     shapes = SHAPES | {"logits": (classes,)}
-    return {name: random.normal(0, 1, (images, *shape)).astype(np.float32) for name, shape in shapes.items()}
+    layers = {name: random.uniform(-4, 4, (images, *shape)).astype(np.float32) for name, shape in shapes.items()}
+    for array in layers.values():
+        array.flat[3] = LARGEST
+    return layers
 
 
 def changed(layers: Layers, name: str, by: float) -> Layers:
-    """Return the layers with the largest value of one of them, whatever its sign, moved by the share `by` of itself."""
+    """Return the layers with the largest value of one of them moved by the share `by` of itself."""
     array = layers[name].copy()
-    at = np.unravel_index(np.abs(array).argmax(), array.shape)
-    array[at] *= np.float32(1 + by)
+    array.flat[3] = LARGEST * (1 + by)
     return layers | {name: array}
 
 

@@ -127,7 +127,9 @@ def row(layer: str, mode: str, relative: float, allowed: float = 1e-5) -> LayerD
 
 def rows(*found: tuple[str, float, float]) -> Comparison:
     """Layers with their accumulated and their fed difference."""
-    table = [row(name, mode, number) for name, *both in found for mode, number in zip((ACCUMULATED, FED), both, strict=True)]
+    table = [
+        row(name, mode, number) for name, *both in found for mode, number in zip((ACCUMULATED, FED), both, strict=True)
+    ]
     return Comparison(tuple(table), {}, None, None)
 
 
@@ -168,7 +170,11 @@ def test_one_row_that_fails_in_either_mode_is_a_difference(failing: int) -> None
 
 
 def test_the_worst_row_is_the_nearest_to_its_own_tolerance() -> None:
-    table = (row("stem", ACCUMULATED, 1e-5, 2e-5), row("stem", FED, 9e-6, 1e-5), row("logits", ACCUMULATED, 1.5e-5, 2e-5))
+    table = (
+        row("stem", ACCUMULATED, 1e-5, 2e-5),
+        row("stem", FED, 9e-6, 1e-5),
+        row("logits", ACCUMULATED, 1.5e-5, 2e-5),
+    )
     assert Comparison(table, {}, None, None).worst == table[1]
 
 
@@ -186,7 +192,9 @@ def test_equal_layers_that_do_not_reach_the_end_are_no_pass() -> None:
 
 
 def test_equal_features_without_the_references_classifier_are_a_pass() -> None:
-    assert Comparison((row("stem", ACCUMULATED, 0), row("pooled", ACCUMULATED, 0)), {"logits": "reference"}, None, None).same
+    assert Comparison(
+        (row("stem", ACCUMULATED, 0), row("pooled", ACCUMULATED, 0)), {"logits": "reference"}, None, None
+    ).same
 
 
 def test_backbones_that_end_in_their_last_block_are_compared_to_their_end() -> None:
@@ -196,7 +204,11 @@ def test_backbones_that_end_in_their_last_block_are_compared_to_their_end() -> N
 def test_agreement_is_the_share_of_images_with_the_same_classes() -> None:
     reference = np.array([[3.0, 2, 1, 0], [3, 2, 1, 0]])
     found = np.array([[2.0, 3, 1, 0], [3, 2, 0, 1]])
-    assert (agreement(reference, found, 1), agreement(reference, found, 2), agreement(reference, found, 3)) == (0.5, 1.0, 0.5)
+    assert (agreement(reference, found, 1), agreement(reference, found, 2), agreement(reference, found, 3)) == (
+        0.5,
+        1.0,
+        0.5,
+    )
 
 
 def test_the_tolerance_of_a_mode_is_its_own() -> None:
