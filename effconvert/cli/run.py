@@ -68,9 +68,7 @@ def command(
     images, programs = given_images(options), given_pythons(pythons)
     if prepare:
         command_line = prepare_run(file, framework, prepare, reading, key, images, follow, force)
-        click.echo(
-            f"{printable(str(prepare))} is ready: take it and {printable(file.name)} to the other machine, and type in it:"
-        )
+        click.echo(printable(f"{prepare} is ready: take it to the other machine, put {file.name} there, and type:"))
         click.echo(command_line)
         return
     assert out
