@@ -36,6 +36,9 @@ def file(kind: str, height: int, width: int, seed: int = 0) -> bytes:
     return _MAKERS[kind](picture(height, width, seed))
 
 
+PICTURES = 72  # four of every kind
+
+
 def random_files(count: int, kinds: list[str], seed: int = 0) -> Iterator[tuple[str, bytes]]:
     """Yield a description and a file, `count` times: pictures of random sizes, the kinds in turn."""
     random = np.random.default_rng(seed)

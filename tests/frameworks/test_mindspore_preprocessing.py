@@ -11,7 +11,7 @@ from figures import record
 from mindcv.data import create_transforms
 from mindspore.dataset import vision
 from mindvision.classification.dataset import ImageNet
-from pictures import KINDS, file, random_files
+from pictures import KINDS, PICTURES, file, random_files
 
 CASES = [("mindvision", "b0"), ("mindvision", "b5"), ("mindcv", "b0"), ("mindcv", "b2")]
 
@@ -34,7 +34,7 @@ def test_every_pixel_is_the_librarys_own(layout, variant):
     rounded = [step for step in steps if not isinstance(step, vision.Normalize | vision.HWC2CHW)]
     assert [type(step) for step in rounded] == [vision.Decode, vision.Resize, vision.CenterCrop]
     wrong, furthest = [], 0.0
-    for description, data in random_files(200, KINDS):
+    for description, data in random_files(PICTURES, KINDS):
         theirs = np.frombuffer(data, np.uint8)
         for step in rounded:
             theirs = step(theirs)

@@ -1,4 +1,4 @@
-"""Each recipe gives what its library's own pipeline gives: every pixel, on 200 images of random sizes and every kind."""
+"""Each recipe gives what its library's own pipeline gives: every pixel, on 72 images of random sizes, four of every kind."""
 
 import dataclasses
 import io
@@ -20,7 +20,7 @@ from figures import record
 from mmengine.dataset import Compose
 from mmpretrain import get_model
 from mmpretrain.registry import TRANSFORMS
-from pictures import JPEGS, KINDS, file, random_files
+from pictures import JPEGS, KINDS, PICTURES, file, random_files
 from PIL import Image
 from timm.data import create_transform, resolve_data_config
 from torchvision.models import efficientnet
@@ -35,7 +35,7 @@ def compared(case, recipe, theirs, kinds):
     theirs: from a file's bytes to pixels [H, W, 3] and to normalised values [3, H, W] or None.
     """
     wrong, furthest = [], 0.0
-    for description, data in random_files(200, kinds):
+    for description, data in random_files(PICTURES, kinds):
         reference, normalised = theirs(data)
         found = pixels(data, recipe)
         if found.dtype != reference.dtype or not np.array_equal(found, reference):
@@ -43,8 +43,8 @@ def compared(case, recipe, theirs, kinds):
         if normalised is not None:
             distance = np.abs(preprocess(data, recipe) - normalised).max() / np.ptp(normalised)
             furthest = max(furthest, float(distance))
-    record(case, "images of 200 with another pixel", len(wrong), "0")
-    record(case, "normalised, 200 images, max / range", furthest, "<= 1e-06")
+    record(case, f"images of {PICTURES} with another pixel", len(wrong), "0")
+    record(case, f"normalised, {PICTURES} images, max / range", furthest, "<= 1e-06")
     assert not wrong
     assert furthest <= 1e-6
 
