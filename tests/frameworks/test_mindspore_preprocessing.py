@@ -43,7 +43,7 @@ def test_every_pixel_is_the_librarys_own(layout, variant):
         for step in steps[len(rounded) :]:
             theirs = step(theirs)
         furthest = max(furthest, float(np.abs(preprocess(data, recipe) - theirs).max() / np.ptp(theirs)))
-    record(f"{layout} {variant}", "200 images, normalised", furthest, "<= 1e-06")
+    record(f"{layout} {variant}", f"{PICTURES} images, normalised", furthest, "<= 1e-06")
     assert not wrong
     assert furthest <= 1e-6
 
