@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from effconvert.atomic import new_file
-from effconvert.errors import listing
+from effconvert.atomic import check_output, new_file
+from effconvert.errors import OutputProblem, listing
 from effconvert.facts import complete
 
 if TYPE_CHECKING:
@@ -22,6 +22,13 @@ _UNITS = ("bytes", "kB", "MB", "GB")
 def print_json(value: Any) -> None:
     """Print `value` as JSON, keys sorted."""
     click.echo(json.dumps(value, indent=2, sort_keys=True))
+
+
+def check_json_file(path: Path) -> None:
+    """Raise OutputProblem where `json_written` would, before the work is done."""
+    check_output(path, force=True)
+    if path.is_dir():
+        raise OutputProblem(f"{path}: is a folder; give the name of a file")
 
 
 def json_written(path: Path, value: Any) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from effconvert.cli.options import PATH, path_argument, quiet_option
-from effconvert.cli.output import json_written, printable
+from effconvert.cli.output import check_json_file, json_written, printable
 from effconvert.cli.running_options import (
     FRAMEWORKS,
     given_images,
@@ -65,6 +65,8 @@ def command(
     from effconvert.verification.procedure import verify
 
     started = time.monotonic()
+    if json_file:
+        check_json_file(json_file)
     reading, key = given_reading(options)
     found = verify(
         converted,

@@ -1,5 +1,6 @@
 """Says whether a converted file is the same network as its source, which the real framework runs on the same images."""
 
+import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -10,7 +11,7 @@ from types import MappingProxyType
 import numpy as np
 
 from effconvert.atomic import reported
-from effconvert.errors import LayoutMismatch
+from effconvert.errors import LayoutMismatch, OutputProblem
 from effconvert.options import Options
 from effconvert.verification.explanation import Trial, explain
 from effconvert.verification.inputs import Images, Inputs
@@ -84,6 +85,7 @@ def verify(
     inputs = (images or Images()).prepared(original.recipe, original.identity.variant.name)
     with _folder(keep) as folder, ExitStack() as stack:
         paths = [folder / "source.npz", *(folder / f"converted-{name}.npz" for name in names[1:])]
+        _check_new(paths)
         run_file(original, names[0], programs[names[0]], inputs, paths[0])
         for name, path in zip(names[1:], paths[1:], strict=True):
             run_file(result, name, programs[name], inputs, path, follow=paths[0])
@@ -178,6 +180,12 @@ def _texts(value: object) -> Iterator[str]:
         yield value
     for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
         yield from _texts(each)
+
+
+def _check_new(paths: Sequence[Path]) -> None:
+    for path in paths:
+        if os.path.lexists(path):
+            raise OutputProblem(f"{path}: exists; name another folder with --keep")
 
 
 @contextmanager

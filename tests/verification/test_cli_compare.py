@@ -1,6 +1,5 @@
 """`effconvert compare` on saved runs of TensorFlow: what it prints, and answers with its exit code."""
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from checkpoints import write_checkpoint
 from running import Ran
 from running_here import followed
 from saved_runs import B0, RUNS, changed_run, checkpoint_of
+from strict_json import parsed
 
 import effconvert
 from effconvert.verification.runs import open_run
@@ -32,15 +32,6 @@ def canonical(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def logits_of(run: Path) -> np.ndarray:
     with open_run(run) as opened:
         return opened.layer("logits")
-
-
-def parsed(text: str) -> dict[str, object]:
-    """Parse strict JSON, which has no NaN."""
-
-    def refused(constant: str) -> None:
-        raise AssertionError(f"{constant} is no JSON")
-
-    return json.loads(text, parse_constant=refused)
 
 
 def test_the_same_function_is_0(run: Callable[..., Ran], canonical: Path) -> None:

@@ -1,0 +1,13 @@
+"""JSON as its standard has it."""
+
+import json
+from typing import Any
+
+
+def parsed(text: str) -> dict[str, Any]:
+    """Return what `text` says; NaN and infinity are no JSON."""
+
+    def refused(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    return json.loads(text, parse_constant=refused)

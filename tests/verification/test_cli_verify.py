@@ -1,0 +1,319 @@
+"""`effconvert verify` as a user types it: what it prints, and answers with its exit code.
+
+A canonical source is run by the canonical network, so that no framework is needed.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from running import Ran
+from running_here import canonical_network_in_this_process
+from strict_json import parsed
+
+import effconvert
+from effconvert.verification.causes import CAUSES
+
+pytestmark = pytest.mark.xdist_group("verify")
+LAYERS = ["stem", *(f"blocks.{index}" for index in range(16)), "head", "pooled", "logits"]
+Change = Callable[[dict[str, torch.Tensor]], object]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _in_this_process() -> Iterator[None]:
+    with canonical_network_in_this_process():
+        yield
+
+
+@pytest.fixture(scope="module")
+def source(lite0: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A canonical Lite0; do not change it."""
+    path = tmp_path_factory.mktemp("source") / "source.safetensors"
+    effconvert.convert(lite0, path)
+    return path
+
+
+@pytest.fixture
+def changed(source: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Write the source's weights with a change."""
+
+    def write(change: Change, name: str = "changed.pth") -> Path:
+        state = effconvert.load_model(source).state_dict()
+        change(state)
+        torch.save(state, tmp_path / name)
+        return tmp_path / name
+
+    return write
+
+
+@pytest.fixture
+def other(changed: Callable[..., Path]) -> Path:
+    """The same network but for one kernel."""
+    return changed(lambda state: state["blocks.3.depthwise.conv.weight"].mul_(1.001))
+
+
+@pytest.fixture
+def verify(run: Callable[..., Ran]) -> Callable[..., Ran]:
+    """Verify on images of 64 pixels."""
+    return lambda converted, source, *options: run("verify", converted, "--against", source, "--size", 64, *options)
+
+
+def the_document(folder: Path) -> dict[str, object]:
+    return parsed((folder / "report.json").read_text())
+
+
+def test_the_same_network_is_0(verify: Callable[..., Ran], source: Path, changed: Callable[..., Path]) -> None:
+    ran = verify(changed(lambda state: None), source)
+    assert (ran.exit_code, ran.err) == (0, "")
+    assert "same: every layer is equal bit for bit" in ran.out
+    assert "on 2 synthetic images (seed 0), 64 px; sensitivity of the source's network 0." in ran.out
+    assert "rounding, against float64: canonical" in ran.out
+
+
+def test_another_network_is_5_with_the_first_layer_and_its_tensors(
+    verify: Callable[..., Ran], source: Path, other: Path
+) -> None:
+    ran = verify(other, source)
+    assert ran.exit_code == 5
+    assert "different: blocks.3 is the first layer that differs: max |Δ| is" in ran.out
+    assert "when given the reference's input (allowed 1e-05; " in ran.out
+    marked = [line.strip() for line in ran.out.splitlines() if "values differ" in line]
+    assert marked == ["blocks.3.depthwise.conv.weight <- blocks.3.depthwise.conv.weight: values differ"]
+    assert "float64: each side computes what its own file says; weights or facts were changed on the way" in ran.out
+
+
+def test_a_blind_network_is_not_verifiable_which_is_5(verify: Callable[..., Ran], changed: Callable[..., Path]) -> None:
+    blind = changed(lambda state: state["head.fc.weight"].zero_())
+    ran = verify(blind, blind)
+    assert ran.exit_code == 5
+    assert "not verifiable: the reference hardly reacts to its input (sensitivity 0, needed 0.1)" in ran.out
+
+
+def test_another_variant_is_4(verify: Callable[..., Ran], source: Path, b0: Path) -> None:
+    ran = verify(b0, source)
+    assert ran.exit_code == 4
+    assert f"{b0}: is b0, and {source} is lite0: another network" in ran.err
+
+
+def test_a_layout_that_the_framework_does_not_load_is_4(verify: Callable[..., Ran], source: Path) -> None:
+    ran = verify(source, source, "--framework", "timm")
+    assert ran.exit_code == 4
+    assert f"{source}: is in the layout canonical, which timm does not load; timm loads timm" in ran.err
+
+
+def test_what_is_no_checkpoint_or_is_damaged_is_3(verify: Callable[..., Ran], source: Path, tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("weights: heavy")
+    (tmp_path / "half").write_bytes(source.read_bytes()[:1_000_000])
+    for file in (tmp_path / "text", tmp_path / "half"):
+        for pair in ((file, source), (source, file)):
+            ran = verify(*pair)
+            assert ran.exit_code == 3
+            assert str(file) in ran.err
+
+
+def test_a_path_that_is_not_there_is_2(verify: Callable[..., Ran], source: Path, tmp_path: Path) -> None:
+    for pair in ((tmp_path / "none", source), (source, tmp_path / "none")):
+        ran = verify(*pair)
+        assert ran.exit_code == 2
+        assert f"{tmp_path / 'none'}: no such file or directory" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--count", "1"], "x>=2"),
+        (["--recipe", "timm"], "give --images too"),
+        (["--python", "timm"], "must read FRAMEWORK=PATH"),
+        (["--python", "timm="], "must read FRAMEWORK=PATH"),
+        (["--python", "caffe=/usr/bin/python"], "must read FRAMEWORK=PATH, of tensorflow, mindcv"),
+        (["--framework", "caffe"], "'caffe' is not one of 'auto', 'tensorflow'"),
+        (["--framework", "timm", "--python", "timm=/no/such/python"], "--python timm=/no/such/python: no such program"),
+        (["--size", "16"], "x>=32"),
+        (["--tolerance", "0"], "0<x<=1"),
+        (["--facts", "eps=1"], "eps unknown"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_usage_errors_are_2(verify: Callable[..., Ran], source: Path, options: list[str], said: str) -> None:
+    ran = verify(source, source, *options)
+    assert ran.exit_code == 2
+    assert said in ran.err
+
+
+def test_without_a_source_it_is_a_usage_error(run: Callable[..., Ran], source: Path) -> None:
+    ran = run("verify", source)
+    assert ran.exit_code == 2
+    assert "--against" in ran.err
+
+
+def test_a_missing_framework_is_9_and_the_way_to_it_is_named(
+    verify: Callable[..., Ran], source: Path, lite0: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tensorflow.py").write_text("raise ImportError('libtensorflow.so: cannot open')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    ran = verify(source, lite0)
+    assert ran.exit_code == 9
+    assert "tensorflow cannot be imported: libtensorflow.so: cannot open" in ran.err
+    assert 'pip install "effconvert[tensorflow]"' in ran.err
+    assert "--python tensorflow=PATH, or EFFCONVERT_PYTHON_TENSORFLOW=PATH" in ran.err
+    assert sys.executable in ran.err
+
+
+def test_the_interpreter_of_a_framework_is_that_of_its_variable(
+    verify: Callable[..., Ran], source: Path, lite0: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EFFCONVERT_PYTHON_TENSORFLOW", "/no/such/python")
+    ran = verify(source, lite0)
+    assert ran.exit_code == 2
+    assert "EFFCONVERT_PYTHON_TENSORFLOW=/no/such/python: no such program" in ran.err
+
+
+def test_an_output_that_cannot_be_written_is_8_before_any_network_is_run(
+    verify: Callable[..., Ran], source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("effconvert.verification.procedure.run_file", None)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("mine")
+    nowhere = tmp_path / "none" / "output"
+    for option, path in (("--json", nowhere), ("--keep", nowhere), ("--json", tmp_path / "folder"), ("--keep", tmp_path / "file")):  # fmt: skip
+        ran = verify(source, source, option, path)
+        assert (ran.exit_code, ran.out) == (8, "")
+        assert str(path) in ran.err
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_kept_runs_are_compared_later_and_never_replaced(
+    verify: Callable[..., Ran], run: Callable[..., Ran], source: Path, other: Path, tmp_path: Path
+) -> None:
+    assert verify(other, source, "--keep", tmp_path / "runs").exit_code == 5
+    kept = {file.name: file.read_bytes() for file in (tmp_path / "runs").iterdir()}
+    assert kept.keys() == {"source.npz", "converted-canonical.npz"}
+    ran = run("compare", tmp_path / "runs" / "source.npz", tmp_path / "runs" / "converted-canonical.npz")
+    assert ran.exit_code == 5
+    assert "blocks.3 is the first layer that differs" in ran.out
+    again = verify(source, source, "--keep", tmp_path / "runs")
+    assert again.exit_code == 8
+    assert f"{tmp_path / 'runs' / 'source.npz'}: exists; name another folder with --keep" in again.err
+    assert {file.name: file.read_bytes() for file in (tmp_path / "runs").iterdir()} == kept
+
+
+def test_every_layer_is_printed_only_when_asked_for(verify: Callable[..., Ran], source: Path, other: Path) -> None:
+    def rows(*options: str) -> list[list[str]]:
+        lines = [line.split() for line in verify(other, source, *options).out.splitlines()]
+        return [words[:2] for words in lines if words[0] in LAYERS and words[1] in ("accumulated", "fed")]
+
+    assert rows("--layers") == [[layer, mode] for layer in LAYERS for mode in ("accumulated", "fed")]
+    few = rows()
+    assert ["blocks.3", "fed"] in few
+    assert ["logits", "fed"] in few
+    assert len(few) <= 5
+
+
+def test_explain_tries_the_nine_causes(verify: Callable[..., Ran], source: Path, changed: Callable[..., Path]) -> None:
+    channels = changed(lambda state: state.update({"stem.conv.weight": state["stem.conv.weight"].flip(1)}))
+    ran = verify(channels, source, "--explain")
+    assert ran.exit_code == 5
+    assert all(words in ran.out for words, _ in CAUSES.values())
+    assert len(CAUSES) == 9
+    assert [line.split("  ")[0] for line in ran.out.splitlines() if line.endswith("vanishes")] == [
+        CAUSES["channels"][0]
+    ]
+    assert "the cause is RGB in place of BGR, or BGR in place of RGB in stem" in ran.out
+
+
+def test_explain_says_nothing_where_there_is_no_difference(verify: Callable[..., Ran], source: Path) -> None:
+    ran = verify(source, source, "--explain")
+    assert ran.exit_code == 0
+    assert "cause" not in ran.out
+
+
+def test_quiet_prints_nothing(verify: Callable[..., Ran], source: Path, other: Path) -> None:
+    assert verify(source, source, "--quiet") == Ran(0, "", "")
+    assert verify(other, source, "--quiet", "--explain") == Ran(5, "", "")
+
+
+def test_the_document_says_everything_and_is_the_same_every_time(
+    verify: Callable[..., Ran], source: Path, other: Path, tmp_path: Path
+) -> None:
+    documents = []
+    for _ in range(2):
+        assert verify(other, source, "--json", tmp_path / "report.json", "--explain").exit_code == 5
+        documents.append(the_document(tmp_path))
+    document = documents[0]
+    assert document["schema"] == "effconvert/verification/1"
+    assert document["verdict"] == "different"
+    assert len(document["comparisons"][0]["rows"]) == 2 * len(LAYERS)
+    assert document["comparisons"][0]["first"]["layer"] == "blocks.3"
+    assert len(document["causes"]) == 9
+    assert document["inputs"]["kind"] == "synthetic"
+    assert [each.pop("run").keys() for each in documents] == 2 * [{"effconvert", "date", "seconds", "machine"}]
+    assert documents[0] == documents[1]
+
+
+def test_the_document_has_no_nan(
+    verify: Callable[..., Ran], source: Path, changed: Callable[..., Path], tmp_path: Path
+) -> None:
+    wrong = changed(lambda state: state["blocks.5.project.conv.weight"][3].fill_(float("nan")))
+    for pair, verdict in (((wrong, source), "different"), ((source, wrong), "not verifiable")):
+        ran = verify(*pair, "--json", tmp_path / "report.json", "--explain")
+        assert (ran.exit_code, ran.err) == (5, "")
+        assert "NaN" in ran.out
+        assert the_document(tmp_path)["verdict"] == verdict
+
+
+def test_a_document_is_replaced_and_survives_a_failure(
+    verify: Callable[..., Ran], source: Path, other: Path, b0: Path, tmp_path: Path
+) -> None:
+    assert verify(source, source, "--json", tmp_path / "report.json").exit_code == 0
+    before = (tmp_path / "report.json").read_bytes()
+    assert verify(b0, source, "--json", tmp_path / "report.json").exit_code == 4
+    assert (tmp_path / "report.json").read_bytes() == before
+    assert verify(other, source, "--json", tmp_path / "report.json").exit_code == 5
+    assert the_document(tmp_path)["verdict"] == "different"
+
+
+def test_control_characters_do_not_steer_the_terminal(
+    verify: Callable[..., Ran], source: Path, changed: Callable[..., Path]
+) -> None:
+    evil = changed(lambda state: state["stem.conv.weight"].mul_(1.01), "red\r.pth")
+    for pair in ((evil, source), (source, evil)):
+        ran = verify(*pair, "--explain")
+        assert ran.exit_code == 5
+        assert "red\\r.pth" in ran.out
+        assert "\r" not in ran.out + ran.err
+
+
+def test_a_given_tolerance_shows_in_the_verdict(verify: Callable[..., Ran], source: Path, other: Path) -> None:
+    ran = verify(other, source, "--tolerance", "1e-2")
+    assert ran.exit_code == 0
+    assert "same within the given tolerance of 1e-02" in ran.out
+
+
+def test_real_images_are_said_with_their_number(verify: Callable[..., Ran], source: Path, tmp_path: Path) -> None:
+    pictures = pytest.importorskip("PIL.Image")
+    random = np.random.default_rng(0)
+    for number in range(3):
+        small = pictures.fromarray(random.integers(0, 256, (5, 6, 3), np.uint8))
+        small.resize((120, 100)).save(tmp_path / f"{number}.png")
+    ran = verify(source, source, "--images", tmp_path, "--count", 2, "--json", tmp_path / "report.json")
+    assert ran.exit_code in (0, 5)
+    assert "on 2 of 3 images, 64 px" in ran.out
+    assert the_document(tmp_path)["inputs"]["files"] == ["0.png", "1.png"]
+
+
+def test_a_folder_without_images_is_7(verify: Callable[..., Ran], source: Path, tmp_path: Path) -> None:
+    assert verify(source, source, "--images", tmp_path).exit_code == 7
+
+
+def test_it_works_in_processes_of_their_own(source: Path, other: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "effconvert", "verify", other, "--against", source, "--size", "64", "--no-float64"]
+    command += ["--json", tmp_path / "report.json"]
+    ran = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (5, "")
+    assert "blocks.3 is the first layer that differs" in ran.stdout
+    assert json.loads((tmp_path / "report.json").read_text())["roundings"] == []
