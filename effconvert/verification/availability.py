@@ -1,6 +1,5 @@
 """Which frameworks are usable here, and how the others are installed."""
 
-import json
 import os
 import subprocess
 from collections.abc import Mapping
@@ -9,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from effconvert.errors import EffconvertError, Unavailable
-from effconvert.verification.launching import FRAMEWORKS, Framework, check_framework, interpreter
+from effconvert.verification.launching import FRAMEWORKS, Framework, check_framework, interpreter, versions_in
 
 _LOOK = """
 import json, sys
@@ -57,8 +56,9 @@ def frameworks_here(pythons: Mapping[str, str], quick: bool = False) -> list[Ava
 def _imported(framework: Framework, python: str) -> Availability:
     try:
         versions = check_framework(framework.name, python)
-    except Unavailable:
-        return Availability(framework.name, "missing", {}, python, _remedy(framework))
+    except Unavailable as error:
+        reason = str(error).splitlines()[0].removeprefix(f"{framework.name}: ")
+        return Availability(framework.name, "missing", {}, python, f"{reason}; {_remedy(framework)}")
     except EffconvertError as error:
         return Availability(framework.name, "broken", {}, python, str(error))
     return Availability(framework.name, "usable", versions, python)
@@ -66,8 +66,13 @@ def _imported(framework: Framework, python: str) -> Availability:
 
 def _installed(framework: Framework, python: str) -> Availability:
     command = [python, "-c", _LOOK, *framework.packages]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    versions = json.loads(done.stdout or "{}")
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+        versions = versions_in(done.stdout, python)
+    except OSError as error:
+        return Availability(framework.name, "broken", {}, python, f"{python}: {error.strerror}")
+    except EffconvertError as error:
+        return Availability(framework.name, "broken", {}, python, str(error))
     if not versions:
         return Availability(framework.name, "missing", {}, python, _remedy(framework))
     return Availability(framework.name, "installed", versions, python)

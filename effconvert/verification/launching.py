@@ -27,6 +27,9 @@ CANONICAL = "canonical"
 KEY_VARIABLE = "EFFCONVERT_KEY_OF_THE_FILE"  # a key must not stand among a process's arguments
 _MISSING, _REFUSED = 9, 10
 _MORE = "; EFFCONVERT_DEBUG=1 shows more"
+_NO_PYTHON = "is it a Python interpreter?"
+# A runner says itself that its framework is missing, but begins with numpy, without which no framework can be there.
+_NO_NUMPY = "ModuleNotFoundError: No module named 'numpy'"
 
 
 @dataclass(frozen=True)
@@ -148,16 +151,27 @@ def run_network(
         if feed is not None:
             arguments += ["--feed", str(feed)]
         _start(name, python, arguments, {KEY_VARIABLE: key.decode()} if key and name == CANONICAL else {})
+        if not out.exists() or not out.stat().st_size:
+            raise EffconvertError(f"{name}: {python} wrote no run and no error: {_NO_PYTHON}")
     finally:
         for path in beside.values():
             path.unlink(missing_ok=True)
 
 
 def check_framework(name: str, python: str) -> dict[str, str]:
-    """Import the framework in its interpreter and return {package: version}. Raises Unavailable."""
-    found = _start(name, python, ["--check"]).splitlines()
-    versions: dict[str, str] = json.loads(found[-1])
-    return versions
+    """Import the framework in its interpreter and return {package: version}.
+
+    Raises Unavailable, and EffconvertError where it fails otherwise.
+    """
+    return versions_in(_start(name, python, ["--check"]), python)
+
+
+def versions_in(said: str, python: str) -> dict[str, str]:
+    """Return {package: version}, the last line that the interpreter said. Raises EffconvertError where it is not."""
+    try:
+        return dict(json.loads(said.splitlines()[-1]))
+    except (IndexError, ValueError, TypeError) as error:
+        raise EffconvertError(f"{python}: said no versions: {_NO_PYTHON}") from error
 
 
 def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -178,7 +192,7 @@ def _start(name: str, python: str, arguments: list[str], variables: Mapping[str,
         return done.stdout
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     said = lines[-1] if lines else f"its process ended with {done.returncode} and said nothing"
-    if done.returncode == _MISSING and name != CANONICAL:
+    if (done.returncode == _MISSING or said == _NO_NUMPY) and name != CANONICAL:
         framework = FRAMEWORKS[name]
         raise Unavailable(
             f"{said}\n  in {python}; install it there: {framework.install}\n"
