@@ -60,15 +60,19 @@ def command(
 
     Example: effconvert run own-timm.pth --framework timm --out own-timm-run.npz
     """
-    from effconvert.verification.one_run import prepare_run, save_run
+    from effconvert.verification.inputs import Images
+    from effconvert.verification.one_run import name_elsewhere, prepare_run, save_run
 
     if (out is None) is (prepare is None):
         raise click.UsageError("give --out to run it here, or --prepare to run it elsewhere")
     reading, key = given_reading(options)
     images, programs = given_images(options), given_pythons(pythons)
+    if follow and images != Images():
+        raise click.UsageError("--follow takes the images of that run: leave out --images, --count, --seed and --size")
     if prepare:
         command_line = prepare_run(file, framework, prepare, reading, key, images, follow, force)
-        click.echo(printable(f"{prepare} is ready: take it to the other machine, put {file.name} there, and type:"))
+        name = name_elsewhere(file)
+        click.echo(printable(f"{prepare} is ready: take it to the other machine, put {name} there, and type:"))
         click.echo(command_line)
         return
     assert out

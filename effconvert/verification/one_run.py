@@ -88,7 +88,9 @@ def prepare_run(
     if name == CANONICAL:
         raise LayoutMismatch(f"{file}: the canonical network is run by effconvert itself: give --out")
     runner = runner_file(name)
-    command = ["python", runner.name, examined.path.name, "--settings", "settings.json", "--inputs", "inputs.npz"]
+    carried = name_elsewhere(file)
+    file_argument = f"./{carried}" if carried.startswith("-") else carried
+    command = ["python", runner.name, file_argument, "--settings", "settings.json", "--inputs", "inputs.npz"]
     with new_folder(folder, force) as part:
         shutil.copyfile(runner, part / runner.name)
         settings = settings_of(examined, name, inputs, follow)
@@ -98,6 +100,12 @@ def prepare_run(
             shutil.copyfile(follow, part / "feed.npz")
             command += ["--feed", "feed.npz"]
     return shlex.join([*command, "--out", "run.npz"])
+
+
+def name_elsewhere(file: str | Path) -> str:
+    """Return what the file is called, also one that was named by dots."""
+    path = Path(file)
+    return path.resolve().name if path.name in ("", "..") else path.name
 
 
 def _chosen(
