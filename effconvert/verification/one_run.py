@@ -20,14 +20,14 @@ from effconvert.verification.runs import open_run
 
 @dataclass(frozen=True)
 class SavedRun:
-    """What was run. images: in words. layers: how many. nbytes: of the file."""
+    """What was run. images: in words. sensitivity: None of one image. layers: how many. nbytes: of the file."""
 
     framework: str
     network: str
     loader: str
     facts: str
     images: str
-    sensitivity: float
+    sensitivity: float | None
     layers: int
     nbytes: int
     cautions: tuple[str, ...]
@@ -55,14 +55,14 @@ def save_run(
     with new_file(out, force) as (_, part):
         run_file(examined, name, program, inputs, part, follow)
         with open_run(part) as run:
-            words = f"{inputs.words['count']} {inputs.words['kind']}, {inputs.words['size']} px"
+            words = f"{len(run.images)} {inputs.words.get('kind', 'images')}, {run.images.shape[-1]} px"
             return SavedRun(
                 framework=run.words,
                 network=run.record["network"],
                 loader=run.record["loader"],
                 facts=examined.facts.in_words(),
                 images=words,
-                sensitivity=sensitivity(run.outputs),
+                sensitivity=sensitivity(run.outputs) if len(run.outputs) > 1 else None,
                 layers=len(run.layers),
                 nbytes=part.stat().st_size,
                 cautions=(f"{file}: {examined.identity.assumption}",) if examined.identity.assumed else (),
