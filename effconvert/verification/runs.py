@@ -175,9 +175,7 @@ def _record(path: Path, arrays: NpzFile) -> Mapping[str, Any]:
         raise UnreadableCheckpoint(f"{path}: a run of schema {found!r}, this version reads {SCHEMA!r}")
     wrong = [name for name, kind in _NEEDED.items() if not isinstance(record.get(name), kind)]
     settings = {} if "settings" in wrong else record["settings"]
-    wrong += [
-        f"settings.{name}" for name, kind in _NEEDED_SETTINGS.items() if not isinstance(settings.get(name), kind)
-    ]
+    wrong += [f"settings.{name}" for name, kind in _NEEDED_SETTINGS.items() if not isinstance(settings.get(name), kind)]
     if wrong or not record["layers"] or not all(isinstance(name, str) for name in record["layers"]):
         raise ValueError(f"its record lacks {', '.join(wrong or ['layers'])}")
     return record
