@@ -1,4 +1,4 @@
-"""The canonical network run in this process: the same runner and files, without the seconds that importing torch takes."""
+"""The canonical network run in this process: the same runner and files, without the seconds that a start takes."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

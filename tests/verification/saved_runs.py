@@ -46,7 +46,7 @@ def _gammas_of_residuals() -> list[str]:
 def changed_run(
     run: Path, out: Path, record: Mapping[str, object] = MappingProxyType({}), **arrays: np.ndarray
 ) -> Path:
-    """Write `run` to `out` with other entries in its record and other arrays, `logits` for `layer/logits`; return `out`."""
+    """Write `run` to `out` with other entries of its record and other layers, as `logits`; return `out`."""
     with np.load(run) as opened:
         held = dict(opened)
     held |= {f"layer/{name}": array for name, array in arrays.items()}

@@ -1,7 +1,6 @@
 """`effconvert run` as a user types it: what it writes, prints, and answers with its exit code."""
 
 import json
-import os
 import shlex
 import subprocess
 from collections.abc import Callable, Iterator
@@ -41,6 +40,10 @@ def saved(run: Callable[..., Ran], converted: Path, tmp_path: Path) -> Path:
     return tmp_path / "saved.npz"
 
 
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 def test_it_writes_what_every_layer_gave_and_says_so(run: Callable[..., Ran], converted: Path, tmp_path: Path) -> None:
     ran = run("run", converted, "--size", 64, "--out", tmp_path / "own.npz")
     assert (ran.exit_code, ran.err) == (0, "")
@@ -52,7 +55,7 @@ def test_it_writes_what_every_layer_gave_and_says_so(run: Callable[..., Ran], co
         assert opened.layer("logits").shape == (2, 1000)
         assert not opened.has("stem", "fed")
         assert opened.record["settings"]["inputs"] == {"kind": "synthetic", "count": 2, "size": 64, "seed": 0}
-    assert os.listdir(tmp_path) == ["own.npz"]
+    assert names_in(tmp_path) == ["own.npz"]
 
 
 def test_the_images_are_those_of_the_seed_and_the_count(
@@ -92,7 +95,7 @@ def test_a_run_that_exists_survives_a_failure(
     for file, framework, code in ((lite0, "tensorflow", 9), (converted, "timm", 4)):
         assert run("run", file, "--framework", framework, "--out", saved, "--force").exit_code == code
         assert saved.read_bytes() == before
-    assert sorted(os.listdir(tmp_path)) == ["broken", "saved.npz"]
+    assert names_in(tmp_path) == ["broken", "saved.npz"]
 
 
 @pytest.mark.parametrize("option", ["--out", "--prepare"])
@@ -139,7 +142,7 @@ def test_it_is_either_run_or_prepared(run: Callable[..., Ran], converted: Path, 
 def test_preparing_writes_what_is_needed_elsewhere(run: Callable[..., Ran], lite0: Path, tmp_path: Path) -> None:
     ran = run("run", lite0, "--size", 64, "--prepare", tmp_path / "there")
     assert (ran.exit_code, ran.err) == (0, "")
-    assert sorted(os.listdir(tmp_path / "there")) == ["inputs.npz", "run_tensorflow.py", "settings.json"]
+    assert names_in(tmp_path / "there") == ["inputs.npz", "run_tensorflow.py", "settings.json"]
     assert (tmp_path / "there" / "run_tensorflow.py").read_bytes() == runner_file("tensorflow").read_bytes()
     settings = json.loads((tmp_path / "there" / "settings.json").read_text())
     assert (settings["name"], settings["activation"], settings["size"]) == ("lite0", "relu6", 64)

@@ -1,0 +1,140 @@
+"""`effconvert frameworks` as a user types it, and what the commands of verification say of themselves."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fake_pythons import shell
+from running import Ran
+
+from effconvert.verification.launching import FRAMEWORKS
+
+COMMANDS = ("verify", "run", "compare", "frameworks")
+
+
+@pytest.fixture
+def pythons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+    """Programs in place of Python: one has what it is asked for, one has nothing, one breaks; timm is in the first."""
+    programs = {
+        "has": shell(tmp_path / "has", 'echo \'{"numpy": "2.4.6", "timm": "1.0.31"}\''),
+        "lacks": shell(tmp_path / "lacks", "echo '{}'; echo 'it cannot be imported: no module' >&2; exit 9"),
+        "breaks": shell(tmp_path / "breaks", "echo 'Illegal instruction' >&2; exit 1"),
+    }
+    for name, framework in FRAMEWORKS.items():
+        program = {"timm": "has", "keras": "breaks"}.get(name, "lacks")
+        monkeypatch.setenv(framework.variable, str(programs[program]))
+    return programs
+
+
+def row_of(ran: Ran, name: str) -> str:
+    return next(line for line in ran.out.splitlines() if line.split()[:1] == [name])
+
+
+def remedy_of(ran: Ran, name: str) -> str:
+    return next(line for line in ran.out.splitlines() if line.startswith(f"{name}: "))
+
+
+def test_every_framework_has_a_row_with_its_state_versions_and_interpreter(
+    run: Callable[..., Ran], pythons: dict[str, Path]
+) -> None:
+    ran = run("frameworks")
+    assert (ran.exit_code, ran.err) == (0, "")
+    assert row_of(ran, "timm").split() == ["timm", "usable", "numpy", "2.4.6,", "timm", "1.0.31", str(pythons["has"])]
+    assert row_of(ran, "keras").split() == ["keras", "broken", str(pythons["breaks"])]
+    for name in FRAMEWORKS.keys() - {"timm", "keras"}:
+        assert row_of(ran, name).split() == [name, "missing", str(pythons["lacks"])]
+
+
+def test_what_is_missing_says_how_it_is_installed(run: Callable[..., Ran], pythons: dict[str, Path]) -> None:
+    ran = run("frameworks")
+    for name in FRAMEWORKS.keys() - {"timm", "keras"}:
+        assert f'pip install "effconvert[{name}]"' in remedy_of(ran, name)
+        assert f"EFFCONVERT_PYTHON_{name.upper()}=PATH" in remedy_of(ran, name)
+    assert "Illegal instruction" in remedy_of(ran, "keras")
+    assert not any(line.startswith("timm: ") for line in ran.out.splitlines())
+
+
+def test_an_option_goes_before_the_variable(run: Callable[..., Ran], pythons: dict[str, Path]) -> None:
+    ran = run("frameworks", "--python", f"mindcv={pythons['has']}", "--python", f"timm={pythons['lacks']}")
+    assert row_of(ran, "mindcv").split()[1] == "usable"
+    assert row_of(ran, "timm").split()[1] == "missing"
+
+
+@pytest.mark.parametrize("options", [[], ["--quick"]], ids=str)
+def test_json_has_the_same(run: Callable[..., Ran], pythons: dict[str, Path], options: list[str]) -> None:
+    ran = run("frameworks", "--json", *options)
+    assert ran.exit_code == 0
+    rows = {row["name"]: row for row in json.loads(ran.out)}
+    assert rows.keys() == FRAMEWORKS.keys()
+    assert rows["timm"] == {
+        "name": "timm",
+        "state": "installed" if options else "usable",
+        "versions": {"numpy": "2.4.6", "timm": "1.0.31"},
+        "python": str(pythons["has"]),
+        "remedy": "",
+    }
+    assert rows["mindcv"]["state"] == "missing"
+    assert 'pip install "effconvert[mindcv]"' in rows["mindcv"]["remedy"]
+
+
+def test_a_quick_look_imports_nothing(run: Callable[..., Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, framework in FRAMEWORKS.items():
+        monkeypatch.setenv(framework.variable, sys.executable)
+        package = tmp_path / name
+        metadata = tmp_path / f"{framework.packages[0].replace('-', '_')}-9.9.dist-info"
+        package.mkdir()
+        metadata.mkdir()
+        (package / "__init__.py").write_text("raise SystemExit('imported')")
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {framework.packages[0]}\nVersion: 9.9\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    ran = run("frameworks", "--quick")
+    assert ran.exit_code == 0
+    for name, framework in FRAMEWORKS.items():
+        assert row_of(ran, name).split()[:4] == [name, "installed", framework.packages[0], "9.9"]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("timm", "must read FRAMEWORK=PATH"),
+        ("=x", "must read FRAMEWORK=PATH"),
+        ("caffe=/bin/sh", "of tensorflow, mindcv"),
+        ("timm=/no/such/python", "--python timm=/no/such/python: no such program"),
+    ],
+)
+def test_usage_errors_are_2(run: Callable[..., Ran], value: str, said: str) -> None:
+    ran = run("frameworks", "--python", value)
+    assert ran.exit_code == 2
+    assert said in ran.err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_a_help_with_an_example(run: Callable[..., Ran], command: str) -> None:
+    ran = run(command, "--help")
+    assert ran.exit_code == 0
+    assert f"Example: effconvert {command}" in " ".join(ran.out.split())
+    assert command in run("--help").out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_imports_neither_torch_nor_numpy(command: str) -> None:
+    script = (
+        "import sys; from effconvert.cli import main\n"
+        "try:\n    main(sys.argv[1:])\n"
+        "finally:\n    print(*sys.modules, file=sys.stderr)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", script, command, "--help"], capture_output=True, text=True, check=True)
+    assert not {"torch", "numpy", "tensorflow"} & set(ran.stderr.split())
+
+
+def test_frameworks_imports_no_framework_itself(pythons: dict[str, Path]) -> None:
+    script = (
+        "import sys; from effconvert.cli import main\n"
+        "try:\n    main(['frameworks'])\n"
+        "finally:\n    print(*sys.modules, file=sys.stderr)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert not {"torch", "tensorflow", *FRAMEWORKS} & set(ran.stderr.split())
