@@ -1,0 +1,307 @@
+"""A converted file is verified against its source: the verdict, the tensors of the first layer, who is wrong, what to know.
+
+A canonical source is run by the canonical network, so that no framework is needed; where one is, a program plays it that
+gives a run made before.
+"""
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from fake_pythons import fake_python, told
+from running_here import canonical_network_in_this_process
+
+import effconvert
+from effconvert.errors import LayoutMismatch, MissingPath
+from effconvert.hashing import file_sha256
+from effconvert.model import create_model
+from effconvert.model.calibration import calibrate, random_weights, synthetic_images
+from effconvert.options import Options
+from effconvert.verification.comparison import FED, TOLERANCES
+from effconvert.verification.document import document
+from effconvert.verification.inputs import Images
+from effconvert.verification.network_files import examine, run_file
+from effconvert.verification.procedure import Verification, verify
+from effconvert.verification.rounding import Rounding, judge
+from effconvert.verification.runs import compare_runs, open_run
+from effconvert.verification.verdict import DIFFERENT, NOT_VERIFIABLE, SAME
+
+IMAGES = Images(size=64)
+WRONG = "blocks.3.depthwise.bn.weight"
+State = dict[str, torch.Tensor]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _in_this_process() -> Iterator[None]:
+    with canonical_network_in_this_process():
+        yield
+
+
+def state_of(variant: str = "b0", **facts: object) -> State:
+    """A calibrated network's weights."""
+    return calibrate(random_weights(create_model(variant, **facts)), synthetic_images(8, 64, 64)).state_dict()
+
+
+def saved(path: Path, state: State) -> Path:
+    torch.save({name: tensor.clone() for name, tensor in state.items()}, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def state() -> State:
+    return state_of(classes=10)
+
+
+@pytest.fixture(scope="module")
+def source(state: State, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A canonical B0 of ten classes; do not change it."""
+    return saved(tmp_path_factory.mktemp("source") / "source.pth", state)
+
+
+@pytest.fixture(scope="module")
+def converted(source: Path) -> Path:
+    effconvert.convert(source, source.with_name("converted.safetensors"))
+    return source.with_name("converted.safetensors")
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("kept") / "runs"
+
+
+@pytest.fixture(scope="module")
+def same(source: Path, converted: Path, kept: Path) -> Verification:
+    return verify(converted, source, images=IMAGES, keep=kept)
+
+
+@pytest.fixture(scope="module")
+def different(source: Path, state: State) -> Verification:
+    other = saved(source.with_name("other.pth"), state | {WRONG: state[WRONG] * 1.001})
+    return verify(other, source, images=IMAGES)
+
+
+@pytest.fixture(scope="module")
+def player(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Give an interpreter that plays a framework by what the canonical network gives of a file."""
+
+    def of(file: Path, follow: Path | None = None) -> Path:
+        folder = tmp_path_factory.mktemp("player")
+        examined = examine(file)
+        inputs = IMAGES.prepared(examined.recipe, examined.identity.variant.name)
+        run_file(examined, "canonical", "python", inputs, folder / "run.npz", follow)
+        return fake_python(folder / "python", f"shutil.copy({str(folder / 'run.npz')!r}, options['--out'])")
+
+    return of
+
+
+def test_the_same_network_is_the_same_to_the_last_bit(same: Verification) -> None:
+    assert same.same
+    assert same.verdict.sentence == "same: every layer is equal bit for bit"
+    assert same.verdict.sensitivity > 0.1
+    assert (same.tensors, same.judgement, same.trials, same.cautions) == ({}, "", (), ())
+
+
+def test_every_layer_is_compared_in_both_modes(same: Verification) -> None:
+    (pair,) = same.verdict.pairs
+    layers = ["stem", *(f"blocks.{index}" for index in range(16)), "head", "pooled", "logits"]
+    assert [(row.layer, row.mode) for row in pair.comparison.rows] == [
+        (name, mode) for name in layers for mode in ("accumulated", FED)
+    ]
+
+
+def test_each_sides_rounding_is_measured_against_float64(same: Verification) -> None:
+    assert [rounding.framework.split()[0] for rounding in same.roundings] == ["canonical", "canonical"]
+    assert all(
+        0 < rounding.outputs <= rounding.worst < TOLERANCES["float32"].accumulated for rounding in same.roundings
+    )
+
+
+def test_the_runs_are_kept_for_comparing_later(same: Verification, kept: Path, source: Path) -> None:
+    assert sorted(path.name for path in kept.iterdir()) == ["converted-canonical.npz", "source.npz"]
+    with open_run(kept / "source.npz") as one, open_run(kept / "converted-canonical.npz") as other:
+        assert one.record["file"] == str(source)
+        assert other.record["settings"]["follows"] == file_sha256(kept / "source.npz")
+        assert compare_runs(one, other, TOLERANCES["float32"]).of(FED) == same.verdict.pairs[0].comparison.of(FED)
+
+
+def test_the_first_layer_that_differs_is_named_with_its_tensors(different: Verification) -> None:
+    assert different.verdict.word == DIFFERENT
+    assert different.verdict.sentence.startswith("different: blocks.3 is the first layer that differs: max |Δ| is ")
+    assert "when given the reference's input (allowed 1e-05; " in different.verdict.sentence
+    assert {name for name, (_, differs) in different.tensors.items() if differs} == {WRONG}
+    assert {name for name in different.tensors if not name.startswith("blocks.3.")} == set()
+    assert all(source == name for name, (source, _) in different.tensors.items())
+
+
+def test_layers_before_and_after_the_guilty_one_do_not_differ_by_themselves(different: Verification) -> None:
+    rows = different.verdict.pairs[0].comparison.of(FED)
+    assert [row.layer for row in rows if not row.passed] == ["blocks.3"]
+
+
+def test_where_each_side_computes_its_own_file_the_weights_were_changed(different: Verification) -> None:
+    assert different.judgement == (
+        "float64: each side computes what its own file says; weights or facts were changed on the way"
+    )
+    assert all(rounding.worst < TOLERANCES["float32"].accumulated for rounding in different.roundings)
+
+
+def test_a_run_that_is_not_what_its_file_says_is_the_guilty_side(
+    source: Path, converted: Path, state: State, tmp_path: Path, player: Callable[..., Path]
+) -> None:
+    wrong = saved(tmp_path / "wrong.pth", state | {WRONG: state[WRONG] * 1.1})
+    effconvert.convert(source, tmp_path / "timm.pth", to="timm")
+    found = verify(converted, tmp_path / "timm.pth", images=IMAGES, pythons={"timm": str(player(wrong))})
+    assert found.verdict.word == DIFFERENT
+    assert "does not compute what the source's tensors and facts say, as they are read here" in found.judgement
+
+
+WELL, BADLY = Rounding("timm (timm 1.0.31)", 1e-7, 1e-6, "stem"), Rounding("keras (keras 3.15)", 1e-3, 2e-3, "blocks.4")
+
+
+@pytest.mark.parametrize(
+    ("roundings", "words"),
+    [
+        ((BADLY, WELL), "keras (keras 3.15) does not compute what the source's tensors and facts say, as they are read here (0.002 off at blocks.4)"),
+        ((BADLY, BADLY), "keras (keras 3.15) does not compute what the source's tensors"),
+        ((WELL, BADLY), "keras (keras 3.15) does not compute what the converted file's tensors and facts say (0.002 off at blocks.4)"),
+        ((WELL, WELL, BADLY), "does not compute what the converted file's tensors"),
+        ((WELL, WELL), "each side computes what its own file says; weights or facts were changed on the way"),
+    ],
+)  # fmt: skip
+def test_float64_says_which_side_is_wrong(roundings: tuple[Rounding, ...], words: str) -> None:
+    assert words in judge(roundings)
+
+
+def test_a_file_in_a_librarys_layout_is_run_by_that_library_too(
+    source: Path, state: State, tmp_path: Path, player: Callable[..., Path]
+) -> None:
+    effconvert.convert(source, tmp_path / "timm.pth", to="timm")
+    wrong = saved(tmp_path / "wrong.pth", state | {WRONG: state[WRONG] * 1.1})
+    python = player(wrong)
+    found = verify(tmp_path / "timm.pth", source, images=IMAGES, pythons={"timm": str(python)}, in_float64=False)
+    assert [pair.comparison.same for pair in found.verdict.pairs] == [True, False]
+    assert (
+        "is not what the canonical network of the same file is; blocks.3 is the first layer" in found.verdict.sentence
+    )
+    assert told(python)[0]["options"]["--feed"].endswith("source.npz")
+
+
+def test_float64_may_be_left_out(source: Path, converted: Path) -> None:
+    assert verify(converted, source, images=IMAGES, in_float64=False).roundings == ()
+
+
+def test_one_image_is_not_verifiable(source: Path, converted: Path) -> None:
+    found = verify(converted, source, images=Images(size=64, count=1), in_float64=False)
+    assert (found.verdict.word, found.same, found.trials) == (NOT_VERIFIABLE, False, ())
+
+
+def test_another_variant_is_refused_before_anything_is_run(converted: Path, lite0: Path, kept: Path) -> None:
+    with pytest.raises(LayoutMismatch) as caught:
+        verify(converted, lite0, keep=kept / "refused")
+    assert str(caught.value) == f"{converted}: is b0, and {lite0} is lite0: another network"
+    assert not (kept / "refused").exists()
+
+
+def test_an_interpreter_that_is_missing_is_told_before_anything_is_run(converted: Path, b0: Path, kept: Path) -> None:
+    with pytest.raises(MissingPath, match="--python tensorflow=/none: no such program"):
+        verify(converted, b0, pythons={"tensorflow": "/none"}, keep=kept / "refused")
+    assert not (kept / "refused").exists()
+
+
+def test_a_file_that_was_converted_from_another_is_told(
+    source: Path, converted: Path, state: State, tmp_path: Path
+) -> None:
+    again = saved(tmp_path / "again.pth", state | {"head.fc.bias": state["head.fc.bias"] * 1.0000001})
+    assert file_sha256(again) != file_sha256(source)
+    found = verify(converted, again, images=IMAGES, in_float64=False)
+    assert found.same
+    assert found.cautions == (f"{converted} says that it was converted from another file than {again}",)
+
+
+def test_raw_weights_against_averages_are_told_and_the_cause_is_named(
+    b0: Path, tmp_path: Path, player: Callable[..., Path]
+) -> None:
+    effconvert.convert(b0, tmp_path / "raw.safetensors", raw=True)
+    effconvert.convert(b0, tmp_path / "averages.safetensors")
+    python = str(player(tmp_path / "averages.safetensors"))
+    found = verify(tmp_path / "raw.safetensors", b0, images=IMAGES, pythons={"tensorflow": python}, causes=True)
+    assert found.verdict.word == DIFFERENT
+    assert found.cautions == (
+        "the converted file holds the raw weights, and the source's averages were run; --raw runs its raw weights",
+    )
+    assert [trial.cause for trial in found.trials if trial.vanishes] == ["weights"]
+    assert found.tensors["stem.conv.weight"] == ("efficientnet-b0/stem/conv2d/kernel/ExponentialMovingAverage", True)
+
+
+def test_a_background_that_was_left_out_is_told_and_each_side_is_measured_with_its_own_classes(tmp_path: Path) -> None:
+    source = saved(tmp_path / "source.pth", state_of("edgetpu-s"))
+    effconvert.convert(source, tmp_path / "converted.safetensors", drop_background_class=True)
+    found = verify(tmp_path / "converted.safetensors", source, images=IMAGES)
+    assert found.same
+    assert found.cautions == (
+        "the source's class 0, the background, is not among the converted file's classes and is not compared",
+    )
+    assert all(0 < rounding.worst < TOLERANCES["float32"].accumulated for rounding in found.roundings)
+
+
+def test_the_rounding_of_a_source_is_not_that_of_the_halved_weights(source: Path, tmp_path: Path) -> None:
+    effconvert.convert(source, tmp_path / "half.safetensors", dtype="float16")
+    found = verify(tmp_path / "half.safetensors", source, images=IMAGES)
+    assert found.verdict.word == SAME
+    assert found.verdict.sentence.startswith("same but for the rounding to float16: logits are ")
+    assert all(rounding.worst < TOLERANCES["float32"].accumulated for rounding in found.roundings)
+
+
+def test_a_backbone_is_compared_to_its_end(tmp_path: Path) -> None:
+    source = saved(tmp_path / "source.pth", state_of("lite0", classes=0, head_conv=False))
+    effconvert.convert(source, tmp_path / "converted.safetensors")
+    found = verify(tmp_path / "converted.safetensors", source, images=IMAGES)
+    assert found.same
+    assert found.verdict.pairs[0].comparison.rows[-1].layer == "blocks.15"
+
+
+def test_nothing_is_left_behind(source: Path, converted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    verify(converted, source, images=IMAGES, in_float64=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_document_is_the_same_every_time_but_for_its_run_block(
+    source: Path, converted: Path, same: Verification
+) -> None:
+    one, other = document(same, 1.0), document(verify(converted, source, images=IMAGES), 2.0)
+    assert one.pop("run") != other.pop("run")
+    assert json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
+def test_the_document_says_what_was_verified_and_holds_no_nan(different: Verification, source: Path) -> None:
+    said = json.loads(json.dumps(document(different, 1.0), allow_nan=False))
+    assert (said["schema"], said["verdict"]) == ("effconvert/verification/1", "different")
+    assert said["source"]["sha256"] == {"source.pth": file_sha256(source)}
+    assert said["inputs"]["sha256"] == different.inputs.sha256
+    assert [row["canonical"] for row in said["tensors_of_first"] if row["values_differ"]] == [WRONG]
+    assert set(said["run"]) == {"effconvert", "date", "seconds", "machine"}
+
+
+def test_weights_that_give_no_number_differ_from_the_source_and_break_nothing(
+    source: Path, state: State, tmp_path: Path
+) -> None:
+    broken = saved(
+        tmp_path / "broken.pth", state | {"head.bn.weight": torch.full_like(state["head.bn.weight"], torch.nan)}
+    )
+    found = verify(broken, source, images=IMAGES, causes=True)
+    assert found.verdict.word == DIFFERENT
+    assert found.verdict.sentence.startswith("different: head is the first layer that differs: ")
+    assert "of its values are NaN or infinite, and 0 of the reference's" in found.verdict.sentence
+    json.dumps(document(found, 1.0), allow_nan=False)
+
+
+def test_reading_options_are_for_the_source(source: Path, tmp_path: Path) -> None:
+    effconvert.convert(source, tmp_path / "converted.safetensors", facts={"padding": "symmetric"})
+    as_it_was = verify(tmp_path / "converted.safetensors", source, images=IMAGES, in_float64=False)
+    reading = Options(facts={"padding": "symmetric"})
+    as_it_is = verify(tmp_path / "converted.safetensors", source, images=IMAGES, reading=reading, in_float64=False)
+    assert (as_it_was.verdict.word, as_it_is.verdict.word) == (DIFFERENT, SAME)
