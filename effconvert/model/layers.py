@@ -79,7 +79,7 @@ class Convolution(nn.Conv2d):
     def reset_parameters(self) -> None:
         """Draw the kernel from N(0, 2 / fan_out) and set the bias to zero (`conv_kernel_initializer`)."""
         fan_out = self.out_channels // self.groups * math.prod(self.kernel_size)
-        nn.init.normal_(self.weight, std=math.sqrt(2 / fan_out))
+        _draw(self.weight, fan_out)
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
@@ -114,7 +114,7 @@ class RoutedConvolution(nn.Module):
     def reset_parameters(self) -> None:
         """Draw every expert as a convolution of its own (`get_condconv_initializer`)."""
         _, leaving, _, *kernel = self.weight.shape
-        nn.init.normal_(self.weight, std=math.sqrt(2 / (leaving // self.groups * math.prod(kernel))))
+        _draw(self.weight, leaving // self.groups * math.prod(kernel))
 
     def forward(self, x: Tensor, routing: Tensor) -> Tensor:
         """Return [N, O, H', W'] for `x` [N, I, H, W] and `routing` [N, experts].
@@ -192,3 +192,9 @@ def _pad_same(x: Tensor, kernel: int, stride: int) -> Tensor:
     above, _ = same_padding(height, kernel, stride)
     left, _ = same_padding(width, kernel, stride)
     return F.pad(x, (left, kernel - 1 - left, above, kernel - 1 - above))
+
+
+def _draw(weight: Tensor, fan_out: int) -> None:
+    # The meta device has no values; to draw none, torch would import its compiler, which takes a second.
+    if not weight.is_meta:
+        nn.init.normal_(weight, std=math.sqrt(2 / fan_out))

@@ -29,6 +29,7 @@ from effconvert.verification.rounding import Rounding, judge
 from effconvert.verification.runs import compare_runs, open_run
 from effconvert.verification.verdict import DIFFERENT, NOT_VERIFIABLE, SAME
 
+pytestmark = pytest.mark.xdist_group("procedure")
 IMAGES = Images(size=64)
 WRONG = "blocks.3.depthwise.bn.weight"
 State = dict[str, torch.Tensor]
