@@ -122,6 +122,11 @@ def nearest_facts(layout: Layout, variant: Variant, plain: Facts, facts: Facts) 
     return min(found, key=lambda candidate: sum(True for _ in differing_facts(candidate, facts)))
 
 
+def usual_values(layout: Layout, variant: Variant, plain: Facts, name: str) -> set[Any]:
+    """Return what the fact `name` is in the networks that the library builds without being told facts."""
+    return {getattr(_facts(plain, build), name) for build in _usual(layout, variant)}
+
+
 def differing_facts(one: Facts, other: Facts) -> Iterator[str]:
     """Yield the names of the facts in which two networks compute differently."""
     for name, value in one.to_dict().items():

@@ -2,7 +2,9 @@
 
 import io
 import os
+import signal
 import sys
+import threading
 from importlib import import_module
 
 import click
@@ -56,7 +58,7 @@ class _Commands(click.Group):
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="`effconvert COMMAND --help` tells more of each. Exit codes: 2 usage, 3 unreadable checkpoint, "
-    "4 layout mismatch, 5 numeric mismatch, 8 output problem, 9 unavailable.",
+    "4 layout mismatch, 5 numeric mismatch, 7 images, 8 output problem, 9 unavailable.",
 )
 @click.version_option(VERSION, prog_name="effconvert")
 def cli() -> None:
@@ -69,6 +71,8 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; every failure ends in one message on standard error and its exit code."""
     return_large_buffers()
+    if threading.current_thread() is threading.main_thread():  # what was begun is then ended and cleaned up
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         cli.main(arguments, standalone_mode=False)
         if sys.stdout:

@@ -23,7 +23,11 @@ PATH = _Path(path_type=Path)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 quiet_option = click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
-key_option = click.option("--key", help="Of an encrypted MindSpore checkpoint.")
+key_option = click.option(
+    "--key",
+    envvar="EFFCONVERT_KEY",
+    help="Of an encrypted MindSpore checkpoint; also EFFCONVERT_KEY, which no other user sees.",
+)
 force_option = click.option("--force", is_flag=True, help="Replace an output that exists.")
 
 facts_option = click.option(

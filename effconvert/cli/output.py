@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from effconvert.atomic import check_output, new_file
+from effconvert.atomic import check_output, new_file, reported
 from effconvert.errors import OutputProblem, listing
 from effconvert.facts import complete
 
@@ -29,6 +29,10 @@ def check_json_file(path: Path) -> None:
     check_output(path, force=True)
     if path.is_dir():
         raise OutputProblem(f"{path}: is a folder; give the name of a file")
+    with reported(path):
+        begins = path.open("rb").read(1) if path.exists() else b""
+    if begins not in (b"", b"{"):
+        raise OutputProblem(f"{path}: exists and is no JSON; give another name")
 
 
 def json_written(path: Path, value: Any) -> None:

@@ -36,9 +36,11 @@ def print_verdict(verdict: "Verdict") -> None:
 
 
 def _telling(comparison: "Comparison") -> Iterator["LayerDifference"]:
-    """Yield the first layer that differs, the worst of each mode, and the last one."""
-    chosen = [comparison.first, comparison.rows[-1], comparison.worst]
-    chosen += [max(rows, key=_badness) for mode in ("accumulated", "fed") if (rows := comparison.of(mode))]
+    """Yield the first layer that differs, the worst and the last one of each mode."""
+    chosen = [comparison.first, comparison.worst]
+    for mode in ("accumulated", "fed"):
+        rows = comparison.of(mode)
+        chosen += [max(rows, key=_badness), rows[-1]] if rows else []
     yield from (row for row in comparison.rows if row in chosen)
 
 
@@ -54,4 +56,4 @@ def _cells(row: "LayerDifference") -> list[str]:
     elif any(row.not_finite):
         numbers = ["", "", f"{row.not_finite[1]:,} not finite"]
     cosine = f"{row.cosine:.8f}" if row.cosine == row.cosine else ""
-    return [printable(row.layer), row.mode, *numbers, f"{row.allowed:.0e}", cosine, at, "" if row.passed else "differs"]
+    return [printable(row.layer), row.mode, *numbers, f"{row.allowed:.1e}", cosine, at, "" if row.passed else "differs"]

@@ -108,6 +108,9 @@ def _print(found: "Verification", layers: bool) -> None:
     for rounding in found.roundings:
         worst = f"{rounding.worst:.1e} at {rounding.layer}"
         click.echo(f"rounding, against float64: {rounding.framework} {rounding.outputs:.1e}, at most {worst}")
+    if found.rounding_cost is not None:
+        moved = f"moves the outputs by {found.rounding_cost:.1e} of the largest"
+        click.echo(f"rounding the weights to {found.verdict.rounded} {moved}")
     for caution in found.cautions:
         click.echo(printable(f"caution: {caution}"))
     print_verdict(found.verdict)
@@ -116,6 +119,9 @@ def _print(found: "Verification", layers: bool) -> None:
     if found.judgement:
         click.echo(printable(found.judgement))
     if found.trials:
+        alone = found.verdict.failing if found.library_alone else None
+        if alone:
+            click.echo(f"tried on the canonical network, to find what {alone.framework} does otherwise:")
         _print_trials(found)
         click.secho(printable(in_words(found.trials)), bold=True)
 

@@ -45,6 +45,7 @@ def run(file, tensors, settings, inputs):
     entries += [("head", head), ("pooled", network.neck)]
     if settings["classes"]:
         entries += [("logits", network.head.fc)]
+    require_epsilon(network, settings)
     return words, loader, lambda feed: record(network, entries, inputs["images"], feed)
 
 
@@ -56,7 +57,7 @@ def built(settings):
     edge = settings["name"] in ("es", "em")
     facts = {"activation": "relu", "fused_stride": "expand"} if edge else {"activation": "silu"}
     require_facts(settings, padding="tf-same", head_conv=True, **facts)
-    backbone = {"norm_cfg": {"type": "BN", "eps": settings["bn_eps"]}}
+    backbone = {} if settings.get("usual") else {"norm_cfg": {"type": "BN", "eps": settings["bn_eps"]}}
     head = {"num_classes": settings["classes"]} if settings["classes"] else None
     words = f"mmpretrain.get_model({path.name!r}, backbone={backbone!r}, head={head!r})"
     return words, mmpretrain.get_model(str(path), backbone=backbone, head=head)
@@ -127,6 +128,17 @@ def require_facts(settings, **facts):
         raise CannotBuild("{}'s EfficientNet {} has {}".format(FRAMEWORK, settings["name"], "; ".join(wrong)))
 
 
+def require_epsilon(network, settings):
+    """Raise CannotBuild unless every BatchNorm has the epsilon of the settings, also where the library chose it."""
+    import torch
+
+    norms = torch.nn.modules.batchnorm._BatchNorm
+    found = sorted({module.eps for module in network.modules() if isinstance(module, norms)})
+    if found != [settings["bn_eps"]]:
+        said = " and ".join(map(str, found))
+        raise CannotBuild("{}'s network has bn_eps {}, not {}".format(FRAMEWORK, said, settings["bn_eps"]))
+
+
 def state_in(file):
     """Return what a file of PyTorch or safetensors holds; nothing that a file asks for is run."""
     import torch
@@ -183,7 +195,7 @@ def as_array(value):
     """Return a module's input or output as an array of its own; of several maps the last."""
     while isinstance(value, (list, tuple)):
         value = value[-1]
-    return np.array(value.detach().float())
+    return value.detach().float().numpy().copy()
 
 
 def as_given(arriving, array):
@@ -254,6 +266,7 @@ def write_run(arguments):
         settings = json.load(file)
     inputs = arrays_in(arguments.inputs)
     tensors = arrays_in(arguments.tensors) if arguments.tensors else None
+    check_file(arguments.file, settings)
     words, loader, forward = run(arguments.file, tensors, settings, inputs)
     layers = forward({})
     fed = forward(fed_inputs(arrays_in(arguments.feed))) if arguments.feed else {}
@@ -274,6 +287,27 @@ def write_run(arguments):
     arrays.update((name, inputs[name]) for name in ("images", "mean", "std"))
     with open(arguments.out, "wb") as file:
         np.savez(file, run=np.array(json.dumps(record_of_run, sort_keys=True)), **arrays)
+
+
+def check_file(file, settings):
+    """Raise CannotBuild unless the file is the one that the settings were made for."""
+    path, expected = Path(file), settings.get("sha256", {})
+    for name in sorted(expected):
+        places = [path, path.parent / name, path / name, path / "variables" / name]
+        found = [place for place in places if place.is_file() and place.name == name]
+        if not found and path.is_file() and len(expected) == 1:
+            found = [path]  # renamed on its way
+        if found and sha256_of(found[0]) != expected[name]:
+            raise CannotBuild(f"{found[0]} is not the file that the settings were made for: its SHA-256 is another")
+
+
+def sha256_of(path):
+    """Return the SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for part in iter(lambda: file.read(1 << 20), b""):
+            digest.update(part)
+    return digest.hexdigest()
 
 
 def arrays_in(path):

@@ -497,6 +497,7 @@ def write_run(arguments):
         settings = json.load(file)
     inputs = arrays_in(arguments.inputs)
     tensors = arrays_in(arguments.tensors) if arguments.tensors else None
+    check_file(arguments.file, settings)
     words, loader, forward = run(arguments.file, tensors, settings, inputs)
     layers = forward({})
     fed = forward(fed_inputs(arrays_in(arguments.feed))) if arguments.feed else {}
@@ -517,6 +518,27 @@ def write_run(arguments):
     arrays.update((name, inputs[name]) for name in ("images", "mean", "std"))
     with open(arguments.out, "wb") as file:
         np.savez(file, run=np.array(json.dumps(record_of_run, sort_keys=True)), **arrays)
+
+
+def check_file(file, settings):
+    """Raise CannotBuild unless the file is the one that the settings were made for."""
+    path, expected = Path(file), settings.get("sha256", {})
+    for name in sorted(expected):
+        places = [path, path.parent / name, path / name, path / "variables" / name]
+        found = [place for place in places if place.is_file() and place.name == name]
+        if not found and path.is_file() and len(expected) == 1:
+            found = [path]  # renamed on its way
+        if found and sha256_of(found[0]) != expected[name]:
+            raise CannotBuild(f"{found[0]} is not the file that the settings were made for: its SHA-256 is another")
+
+
+def sha256_of(path):
+    """Return the SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for part in iter(lambda: file.read(1 << 20), b""):
+            digest.update(part)
+    return digest.hexdigest()
 
 
 def arrays_in(path):

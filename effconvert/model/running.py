@@ -6,6 +6,7 @@ import os
 import platform
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from effconvert.errors import EffconvertError
+from effconvert.errors import EffconvertError, LayoutMismatch
 from effconvert.model.capture import capture
 from effconvert.model.network import EfficientNet, create_model
 from effconvert.options import Options
+from effconvert.verification.inputs import Inputs
 from effconvert.verification.launching import CANONICAL, KEY_VARIABLE, save_arrays
 from effconvert.verification.network_files import NetworkFile, examine
 from effconvert.verification.runs import SCHEMA, open_run
@@ -36,7 +38,10 @@ def main(command: Sequence[str] | None = None) -> int:
     try:
         options = Options(facts=settings["facts"], **settings["reading"])
         key = os.environ.get(KEY_VARIABLE)
-        _write(_network(examine(arguments.file, options, key.encode() if key else None)), settings, arguments)
+        file = examine(arguments.file, options, key.encode() if key else None)
+        if dict(file.sha256) != settings["sha256"]:
+            raise LayoutMismatch(f"{arguments.file}: was changed since it was looked at")
+        _write(_network(replace(file, rounded=settings["rounded"])), settings, arguments)
     except EffconvertError as error:
         print(" ".join(str(error).split()), file=sys.stderr)
         return error.exit_code
@@ -68,7 +73,7 @@ def _write(network: EfficientNet, settings: dict[str, Any], arguments: argparse.
         "file": arguments.file,
         "settings": settings,
         "layers": list(layers),
-        "inputs_sha256": settings["inputs_sha256"],
+        "inputs_sha256": Inputs(inputs["images"], {}).sha256,
         "computing": {"dtype": "float32", "tf32": False, "autocast": False},
         "versions": {
             "python": platform.python_version(),

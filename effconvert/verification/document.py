@@ -21,6 +21,7 @@ def document(found: Verification, seconds: float) -> dict[str, Any]:
         "source": _file(found.source) | dict(found.reference),
         "inputs": {**found.inputs.words, "sha256": found.inputs.sha256},
         "roundings": [plain(vars(rounding)) for rounding in found.roundings],
+        "rounding_cost": plain(found.rounding_cost),
         "judgement": found.judgement,
         "tensors_of_first": [
             {"canonical": name, "source": source, "values_differ": differs}

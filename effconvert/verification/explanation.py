@@ -15,6 +15,9 @@ from effconvert.verification.comparison import TOLERANCES, Tolerance
 Tensors = Mapping[str, NDArray[Any]]
 
 
+_HELPS = 0.5  # a change that leaves more than this share of the difference is no hint
+
+
 @dataclass(frozen=True)
 class Trial:
     """One known cause, put right in the converted network.
@@ -73,8 +76,8 @@ def in_words(trials: Sequence[Trial]) -> str:
     if causes:
         return "the cause is " + ", or ".join(_sentence(trial) for trial in causes)
     best = trials[0]
-    if not best.difference < best.before:
-        return "no known cause alone makes the difference vanish or smaller"
+    if not best.difference < _HELPS * best.before:
+        return "no known cause alone makes the difference vanish, or much smaller"
     return f"no known cause alone makes the difference vanish; nearest comes {_sentence(best)}"
 
 

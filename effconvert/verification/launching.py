@@ -1,9 +1,11 @@
 """Starts a framework's runner in the framework's own interpreter, and gives it what it needs as files."""
 
+import errno
 import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -19,6 +21,7 @@ from effconvert.errors import (
     LayoutMismatch,
     MissingPath,
     NumericMismatch,
+    OutputProblem,
     Unavailable,
     UnreadableCheckpoint,
 )
@@ -26,6 +29,8 @@ from effconvert.errors import (
 CANONICAL = "canonical"
 KEY_VARIABLE = "EFFCONVERT_KEY_OF_THE_FILE"  # a key must not stand among a process's arguments
 _MISSING, _REFUSED = 9, 10
+_OF_PYTHON = ("PYTHONPATH", "PYTHONHOME")
+_FULL = f"[Errno {errno.ENOSPC}]"
 _MORE = "; EFFCONVERT_DEBUG=1 shows more"
 _NO_PYTHON = "is it a Python interpreter?"
 # A runner says itself that its framework is missing, but begins with numpy, without which no framework can be there.
@@ -139,8 +144,8 @@ def run_network(
     Raises Unavailable where the framework cannot be imported, LayoutMismatch where it has no such network,
     LoaderRefused where its own loader does not take the file, EffconvertError when it fails otherwise.
     """
-    beside = {kind: out.with_name(f"{out.name}.{kind}") for kind in ("settings", "inputs", "tensors")}
-    try:
+    with tempfile.TemporaryDirectory(prefix="effconvert-") as folder:  # only its owner can look into it
+        beside = {kind: Path(folder) / kind for kind in ("settings", "inputs", "tensors")}
         beside["settings"].write_text(json.dumps(settings, sort_keys=True))
         save_arrays(beside["inputs"], inputs)
         arguments = [str(file), "--settings", str(beside["settings"]), "--inputs", str(beside["inputs"])]
@@ -151,11 +156,8 @@ def run_network(
         if feed is not None:
             arguments += ["--feed", str(feed)]
         _start(name, python, arguments, {KEY_VARIABLE: key.decode()} if key and name == CANONICAL else {})
-        if not out.exists() or not out.stat().st_size:
-            raise EffconvertError(f"{name}: {python} wrote no run and no error: {_NO_PYTHON}")
-    finally:
-        for path in beside.values():
-            path.unlink(missing_ok=True)
+    if not out.exists() or not out.stat().st_size:
+        raise EffconvertError(f"{name}: {python} wrote no run and no error: {_NO_PYTHON}")
 
 
 def check_framework(name: str, python: str) -> dict[str, str]:
@@ -182,9 +184,11 @@ def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 def _start(name: str, python: str, arguments: list[str], variables: Mapping[str, str] = MappingProxyType({})) -> str:
     command = [*runner_command(name, python), *arguments]
+    # What is meant for this interpreter would mislead another one.
+    kept = os.environ if python == sys.executable else {n: v for n, v in os.environ.items() if n not in _OF_PYTHON}
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", check=False, env={**os.environ, **variables}
+            command, capture_output=True, text=True, errors="replace", check=False, env={**kept, **variables}
         )
     except OSError as error:
         raise Unavailable(f"{python}: {error.strerror}") from error
@@ -203,6 +207,10 @@ def _start(name: str, python: str, arguments: list[str], variables: Mapping[str,
     for kind in (UnreadableCheckpoint, LayoutMismatch, NumericMismatch):
         if done.returncode == kind.exit_code:
             raise kind(said)
+    if _FULL in said:
+        raise OutputProblem(
+            f"{said}: TMPDIR names the folder for runs, which need some 20 bytes for each value of a layer"
+        )
     if done.returncode < 0:
         said = f"{name}: its process was ended by signal {-done.returncode}"
     more = "".join(f"\n  {line}" for line in lines[-20:])

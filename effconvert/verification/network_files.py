@@ -1,22 +1,26 @@
 """A file of weights with the network that it is for, ready to be run by its framework or as the canonical network."""
 
 from collections.abc import Container, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from effconvert.assumptions import usual_values
+from effconvert.canonical import default_facts
 from effconvert.coverage import Coverage, check_coverage
 from effconvert.errors import LayoutMismatch
 from effconvert.facts import Facts, complete
 from effconvert.formats import open_checkpoint
+from effconvert.formats.checkpoint import BFLOAT16
 from effconvert.hashing import file_sha256
 from effconvert.identification import Identity, identify
 from effconvert.layout import find_layout
 from effconvert.moves import compile_layout
 from effconvert.options import Options
+from effconvert.readings import own_root
 from effconvert.transfer import check_digest
 from effconvert.validate.recipes import Recipe, recipe_for
 from effconvert.verification.inputs import Inputs
@@ -37,7 +41,8 @@ class NetworkFile:
 
     options: how it is read. identity: what it is. coverage: its tensors' ways to canonical, of the set that is taken.
     other: {canonical name: name in the file} of its other set, empty where it has one. recipe: the preprocessing of
-    its network. dtype: the coarsest of its weights. key: decrypts it. sha256: {name of each of its files: hash}.
+    its network. dtypes: {canonical name: dtype}. key: decrypts it. sha256: {name of each of its files: hash}. rounded:
+    {canonical name: half precision that its values are rounded to when they are read}.
     """
 
     path: Path
@@ -46,9 +51,16 @@ class NetworkFile:
     coverage: Coverage = field(repr=False)
     other: Mapping[str, str] = field(repr=False)
     recipe: Recipe
-    dtype: str
+    dtypes: Mapping[str, str] = field(repr=False)
     key: bytes | None
     sha256: Mapping[str, str]
+    rounded: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def dtype(self) -> str:
+        """The coarsest dtype of its weights."""
+        held = {*self.dtypes.values(), *self.rounded.values()}
+        return next((name for name in reversed(_HALVES) if name in held), "float32")
 
     @property
     def facts(self) -> Facts:
@@ -59,6 +71,12 @@ class NetworkFile:
     def framework(self) -> str:
         """The framework that the file is for. Raises Unavailable where it has no runner."""
         return framework_of(self.identity.layout_name)
+
+    @property
+    def is_nested(self) -> bool:
+        """Whether the weights stand under a scope that the library itself would not write."""
+        layout, root = self.identity.layout, self.identity.sets.roots[self.coverage.taken]
+        return layout is not None and root not in ("", own_root(layout, self.identity.variant))
 
     @property
     def network_facts(self) -> Facts:
@@ -76,7 +94,10 @@ class NetworkFile:
         moves = [move for move in self.coverage.moves if only is None or move.target in only]
         with open_checkpoint(self.path, self.key) as checkpoint:
             sources = {move.target: self.other[move.target] if other else move.source for move in moves}
-            return {move.target: _as_float32(move.apply(checkpoint.read(sources[move.target]))) for move in moves}
+            return {
+                move.target: self._values(move.target, move.apply(checkpoint.read(sources[move.target])))
+                for move in moves
+            }
 
     def library_tensors(self) -> Tensors:
         """Return {name as the library itself has it: float32 array in the library's axes}."""
@@ -88,7 +109,25 @@ class NetworkFile:
         moves = compile_layout(layout, self.identity.variant, self.facts, bare=bare).moves
         names = {move.target: move.source for move in moves}
         with open_checkpoint(self.path, self.key) as checkpoint:
-            return {names[move.target]: _as_float32(checkpoint.read(move.source)) for move in self.coverage.moves}
+            return {
+                names[move.target]: self._values(move.target, checkpoint.read(move.source))
+                for move in self.coverage.moves
+            }
+
+    def rounded_like(self, other: "NetworkFile") -> "NetworkFile":
+        """Return the file read with every value rounded as `other` holds it, where that is a half precision."""
+        rounded = {
+            name: dtype
+            for name, dtype in other.dtypes.items()
+            if dtype in _HALVES and self.dtypes.get(name, dtype) != dtype
+        }
+        return replace(self, rounded=rounded)
+
+    def _values(self, name: str, array: NDArray[Any]) -> NDArray[np.float32]:
+        values = np.asarray(array, np.float32)
+        if name not in self.rounded:
+            return values
+        return values.astype(BFLOAT16 if self.rounded[name] == "bfloat16" else self.rounded[name]).astype(np.float32)
 
 
 def examine(path: str | Path, options: Options = _PLAIN, key: bytes | None = None) -> NetworkFile:
@@ -101,14 +140,13 @@ def examine(path: str | Path, options: Options = _PLAIN, key: bytes | None = Non
         identity = identify(checkpoint, options.variant, options.facts, options.root, options.backbone)
         coverage = check_coverage(checkpoint, identity, options.raw)
         check_digest(checkpoint)
-        dtypes = {checkpoint.tensors[move.source].dtype.name for move in coverage.moves}
+        dtypes = {move.target: checkpoint.tensors[move.source].dtype.name for move in coverage.moves}
         sha256 = {file.name: file_sha256(file) for file in checkpoint.files}
         other = dict(_other_set(identity, coverage, checkpoint.tensors))
     description = identity.description
     recipe = identity.companion.recipe or (description.recipe if description else None)
     recipe = recipe or recipe_for(identity.layout_name, identity.variant.name)
-    dtype = next((name for name in reversed(_HALVES) if name in dtypes), "float32")
-    return NetworkFile(path, options, identity, coverage, other, recipe, dtype, key, sha256)
+    return NetworkFile(path, options, identity, coverage, other, recipe, dtypes, key, sha256)
 
 
 def run_file(
@@ -121,15 +159,18 @@ def run_file(
 ) -> None:
     """Run the network of `file` by `framework`, or as the canonical one, in a process of its own, and write `out`.
 
-    The framework's own loader reads the file where it can, else it gets the tensors. follow: a run whose outputs each
-    layer is fed as well. Raises what `run_network` does, and LayoutMismatch for a file of another framework.
+    The framework's own loader reads the file where it can; else, and where values are rounded, it gets the tensors.
+    follow: a run whose outputs each layer is fed as well. Raises what `run_network` does, and LayoutMismatch for a file
+    of another framework.
     """
     settings, arrays = settings_of(file, framework, inputs, follow), arrays_for(file, inputs)
     path = file.path.absolute()
-    try:
-        run_network(framework, python, path, settings, arrays, out, feed=follow, key=file.key)
-    except LoaderRefused:
-        run_network(framework, python, path, settings, arrays, out, feed=follow, tensors=file.library_tensors())
+    if not file.rounded or framework == CANONICAL:
+        try:
+            return run_network(framework, python, path, settings, arrays, out, feed=follow, key=file.key)
+        except LoaderRefused:
+            pass
+    return run_network(framework, python, path, settings, arrays, out, feed=follow, tensors=file.library_tensors())
 
 
 def arrays_for(file: NetworkFile, inputs: Inputs) -> Tensors:
@@ -156,7 +197,9 @@ def settings_of(file: NetworkFile, framework: str, inputs: Inputs, follow: Path 
         "size": int(inputs.images.shape[-1]),
         "raw": file.coverage.taken == RAW and bool(file.other),
         "taken": file.coverage.taken,
+        "usual": _has_usual_facts(file),
         "dtype": file.dtype,
+        "rounded": dict(file.rounded),
         "sha256": dict(file.sha256),
         "inputs": dict(inputs.words),
         "inputs_sha256": inputs.sha256,
@@ -174,5 +217,14 @@ def _other_set(identity: Identity, coverage: Coverage, held: Mapping[str, Any]) 
         yield from found
 
 
-def _as_float32(array: NDArray[Any]) -> NDArray[np.float32]:
-    return np.asarray(array, np.float32)
+def _has_usual_facts(file: NetworkFile) -> bool:
+    """Return whether the facts are the library's own as the map knows them, said by neither the user nor the file.
+
+    The library's network is then built without being told them, so that a mistake in the map shows.
+    """
+    identity = file.identity
+    said = {*(file.options.facts or {}), *identity.companion.facts}
+    if identity.layout is None or identity.description is not None or said & {"bn_eps", "padding", "activation"}:
+        return False
+    plain = identity.layout.facts_of(identity.variant.name, default_facts(identity.variant))
+    return identity.facts.bn_eps in usual_values(identity.layout, identity.variant, plain, "bn_eps")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from effconvert.atomic import check_output, new_file, new_folder
-from effconvert.errors import LayoutMismatch
+from effconvert.errors import LayoutMismatch, OutputProblem
 from effconvert.options import Options
 from effconvert.verification.inputs import Images, Inputs, sensitivity
 from effconvert.verification.launching import CANONICAL, interpreter, runner_file, save_arrays
@@ -50,6 +50,9 @@ def save_run(
     OutputProblem.
     """
     check_output(out, force)
+    for given in (Path(file), follow):
+        if given and out.exists() and given.exists() and out.samefile(given):
+            raise OutputProblem(f"{out}: is what is read; give another name with --out")
     examined, name, inputs = _chosen(file, framework, reading, key, images, follow)
     program = interpreter(name, pythons)
     with new_file(out, force) as (_, part):
@@ -81,8 +84,9 @@ def prepare_run(
 ) -> str:
     """Write to `folder` what runs the network of `file` elsewhere, and return the command for it.
 
-    The folder gets the runner, its settings and the images, and with `follow` that run: the framework and numpy are
-    all that is needed beside them. Raises LayoutMismatch, OutputProblem.
+    The folder gets the runner, its settings and the images, with `follow` that run, and the tensors of a file that the
+    library's own loader does not take: the framework and numpy are all that is needed beside them. Raises
+    LayoutMismatch, OutputProblem.
     """
     examined, name, inputs = _chosen(file, framework, reading, key, images, follow)
     if name == CANONICAL:
@@ -96,6 +100,9 @@ def prepare_run(
         settings = settings_of(examined, name, inputs, follow)
         (part / "settings.json").write_text(json.dumps(settings, indent=1, sort_keys=True))
         save_arrays(part / "inputs.npz", arrays_for(examined, inputs))
+        if key or examined.is_nested:  # which the library's own loader does not take
+            save_arrays(part / "tensors.npz", examined.library_tensors())
+            command += ["--tensors", "tensors.npz"]
         if follow:
             shutil.copyfile(follow, part / "feed.npz")
             command += ["--feed", "feed.npz"]
@@ -116,4 +123,7 @@ def _chosen(
     if follow is None:
         return examined, name, images.prepared(examined.recipe, examined.identity.variant.name)
     with open_run(follow) as other:
+        variant = other.record["settings"].get("variant")
+        if variant != examined.identity.variant.name:
+            raise LayoutMismatch(f"{file}: is {examined.identity.variant.name}, and {follow} a run of {variant}")
         return examined, name, Inputs(np.array(other.images), other.record["settings"]["inputs"])

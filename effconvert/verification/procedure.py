@@ -8,18 +8,25 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
-import numpy as np
-
 from effconvert.atomic import reported
 from effconvert.errors import LayoutMismatch, OutputProblem
 from effconvert.options import Options
+from effconvert.verification.doubts import cautions, inexactness
 from effconvert.verification.explanation import Trial, explain
 from effconvert.verification.inputs import Images, Inputs
 from effconvert.verification.launching import CANONICAL, interpreter
 from effconvert.verification.network_files import NetworkFile, examine, run_file
-from effconvert.verification.rounding import Rounding, in_double, judge, rounding
+from effconvert.verification.rounding import (
+    Rounding,
+    changes_between,
+    in_double,
+    judge,
+    rounding,
+    rounding_cost,
+    same_values,
+)
 from effconvert.verification.runs import Run, open_run
-from effconvert.verification.verdict import DIFFERENT, SAME, Verdict, lacks_background, reach_verdict
+from effconvert.verification.verdict import DIFFERENT, RELAXED, SAME, Verdict, reach_verdict
 from effconvert.weight_sets import AVERAGES, RAW
 
 
@@ -30,7 +37,8 @@ class Verification:
     reference: {framework, network, loader} of the source's run. roundings: of the reference and of each run of the
     converted file, the canonical network's first; empty where they were not measured. judgement: which side is wrong.
     tensors: {canonical name: (name in the source, whether the files' values differ)} of the first layer that differs.
-    trials: the causes that were tried.
+    trials: the causes that were tried. rounding_cost: how far float64 says that the outputs move, in shares of the
+    largest, when the source's weights are rounded as the converted file's; None where that was not measured.
     """
 
     verdict: Verdict
@@ -43,11 +51,17 @@ class Verification:
     tensors: Mapping[str, tuple[str, bool]] = field(default_factory=dict)
     trials: tuple[Trial, ...] = ()
     cautions: tuple[str, ...] = ()
+    rounding_cost: float | None = None
 
     @property
     def same(self) -> bool:
         """Whether the two files are the same network."""
-        return self.verdict.word == SAME
+        return self.verdict.word in (SAME, RELAXED)
+
+    @property
+    def library_alone(self) -> bool:
+        """Whether the canonical network is the source's, and only that of the library that the file is for differs."""
+        return self.verdict.failing is not None and self.verdict.failing != self.verdict.pairs[0]
 
 
 def verify(
@@ -77,30 +91,38 @@ def verify(
 
     Example: `effconvert.verify("b0.safetensors", "efficientnet-b0/").same`
     """
-    original, result = examine(source, reading or Options(), key), examine(converted)
-    _check_variants(original, result)
+    unrounded, result = examine(source, reading or Options(), key), examine(converted)
+    _check_variants(unrounded, result)
+    original = unrounded.rounded_like(result)
     names = [framework if framework != "auto" else original.framework, CANONICAL]
     names += [result.framework] if result.framework != CANONICAL else []
-    programs = {name: interpreter(name, pythons) for name in names}
+    programs = [interpreter(name, pythons) for name in names]
     inputs = (images or Images()).prepared(original.recipe, original.identity.variant.name)
     with _folder(keep) as folder, ExitStack() as stack:
         paths = [folder / "source.npz", *(folder / f"converted-{name}.npz" for name in names[1:])]
         _check_new(paths)
-        run_file(original, names[0], programs[names[0]], inputs, paths[0])
-        for name, path in zip(names[1:], paths[1:], strict=True):
-            run_file(result, name, programs[name], inputs, path, follow=paths[0])
-        reference, *runs = [stack.enter_context(open_run(path)) for path in paths]
-        found = Verification(
-            reach_verdict(reference, runs, tolerance),
-            original,
-            result,
-            inputs,
-            {"framework": reference.words, **{name: reference.record[name] for name in ("network", "loader")}},
-            cautions=tuple(_cautions(original, result, reference, inputs)),
-        )
-        found = _with_first_layer(found)
-        found = _with_roundings(found, reference, runs) if in_float64 else found
-        return replace(found, trials=_explained(found, reference, runs)) if causes else found
+        run_file(original, names[0], programs[0], inputs, paths[0])
+        for name, program, path in zip(names[1:], programs[1:], paths[1:], strict=True):
+            run_file(result, name, program, inputs, path, follow=paths[0])
+        runs = [stack.enter_context(open_run(path)) for path in paths]
+        found = _with_first_layer(_found(original, result, inputs, runs, tolerance))
+        found = _with_roundings(found, unrounded, runs) if in_float64 else found
+        return replace(found, trials=_explained(found, runs)) if causes else found
+
+
+def _found(
+    source: NetworkFile, converted: NetworkFile, inputs: Inputs, runs: Sequence[Run], tolerance: float | None
+) -> Verification:
+    reference, *others = runs
+    said = {"framework": reference.words, **{name: reference.record[name] for name in ("network", "loader")}}
+    return Verification(
+        reach_verdict(reference, others, tolerance),
+        source,
+        converted,
+        inputs,
+        said,
+        cautions=tuple(cautions(source, converted, reference)),
+    )
 
 
 def _check_variants(source: NetworkFile, converted: NetworkFile) -> None:
@@ -113,40 +135,42 @@ def _check_variants(source: NetworkFile, converted: NetworkFile) -> None:
 
 def _with_first_layer(found: Verification) -> Verification:
     """Name the tensors of the first layer that differs, and say which have other values in the two files."""
-    if not found.verdict.first:
+    if not found.verdict.first or found.library_alone:
         return found
     names = found.source.tensors_of(found.verdict.first.layer)
     ours, theirs = (file.canonical_tensors(only=names) for file in (found.source, found.converted))
-    tensors = {
-        name: (names[name], name not in theirs or not np.array_equal(ours[name], theirs[name], equal_nan=True))
-        for name in names
-    }
-    return replace(found, tensors=tensors)
+    differing = {name: not same_values(name, ours[name], theirs.get(name)) for name in names}
+    ordered = sorted(names, key=lambda name: not differing[name])
+    return replace(found, tensors={name: (names[name], differing[name]) for name in ordered})
 
 
-def _with_roundings(found: Verification, reference: Run, runs: Sequence[Run]) -> Verification:
+def _with_roundings(found: Verification, unrounded: NetworkFile, runs: Sequence[Run]) -> Verification:
     """Measure each run against float64, and where they differ say which side is not what its own file says."""
-    verdict, converted = found.verdict, in_double(found.converted, reference)
-    # Files that are one network to float32's last digits need float64's seconds only once.
-    alike = verdict.word == SAME and not (verdict.relaxed or verdict.rounded)
-    alike = alike and found.source.facts == found.converted.facts
-    original = converted if alike else in_double(found.source, reference)
-    roundings = (rounding(reference, original), *(rounding(run, converted) for run in runs))
-    return replace(found, roundings=roundings, judgement=judge(roundings) if verdict.word == DIFFERENT else "")
+    source, converted = found.source, found.converted
+    changes = changes_between(source, converted)
+    of_source, networks = in_double(source, runs[0]), [converted] * (len(runs) - 1)
+    of_converted = in_double(converted, runs[0]) if changes else of_source
+    weights = [of_source, *(of_converted for _ in networks)]
+    if inexactness(converted):
+        weights[-1] = in_double(converted, runs[0], converted.network_facts)
+    roundings = tuple(rounding(run, expected) for run, expected in zip(runs, weights, strict=True))
+    judgement = judge(roundings, changes) if found.verdict.word == DIFFERENT else ""
+    cost = rounding_cost(in_double(unrounded, runs[0]), of_source) if source.rounded else None
+    return replace(found, roundings=roundings, judgement=judgement, rounding_cost=cost)
 
 
-def _explained(found: Verification, reference: Run, runs: Sequence[Run]) -> tuple[Trial, ...]:
+def _explained(found: Verification, runs: Sequence[Run]) -> tuple[Trial, ...]:
     """Try the known causes on the canonical network, until it gives what the run gives that it should equal.
 
     Where it differs from the source, that is the source's run. Where only the library's network does, it is the
-    library's: what must be changed in the canonical network to get there is what that library does otherwise.
+    library's: what must be changed in the canonical network to get there is what that library does otherwise. A file
+    that says itself what its library does otherwise needs no search.
     """
-    if found.verdict.word != DIFFERENT:
-        return ()
-    differing = next(number for number, pair in enumerate(found.verdict.pairs) if not pair.comparison.same)
-    wanted = runs[differing] if differing else reference
     source, converted, sets = found.source, found.converted, {}
-    if source.other and not differing:
+    if found.verdict.word != DIFFERENT or (found.library_alone and inexactness(converted)):
+        return ()
+    wanted = runs[-1] if found.library_alone else runs[0]
+    if source.other and not found.library_alone:
         other = AVERAGES if source.coverage.taken == RAW else RAW
         sets = {source.coverage.taken: source.canonical_tensors(), other: source.canonical_tensors(other=True)}
     return explain(
@@ -158,30 +182,6 @@ def _explained(found: Verification, reference: Run, runs: Sequence[Run]) -> tupl
         sets=sets,
         tolerance=found.verdict.tolerance,
     )
-
-
-def _cautions(source: NetworkFile, converted: NetworkFile, reference: Run, inputs: Inputs) -> Iterator[str]:
-    if lacks_background(source.facts.to_dict(), converted.facts.to_dict()):
-        yield "the source's class 0, the background, is not among the converted file's classes and is not compared"
-    description = converted.identity.description
-    if description and not set(source.sha256.values()) & set(_texts(description.source)):
-        yield f"{converted.path} says that it was converted from another file than {source.path}"
-    if description and description.taken == RAW and source.other and source.coverage.taken != RAW:
-        yield "the converted file holds the raw weights, and the source's averages were run; --raw runs its raw weights"
-    if source.identity.assumed:
-        yield f"{source.path}: {source.identity.assumption}"
-    for file in (source, converted):
-        if file.identity.layout_name == "huggingface" and inputs.images.shape[-1] != file.identity.variant.resolution:
-            native = file.identity.variant.resolution
-            yield f"{file.path}: its paddings are for images of {native} pixels; at another size it computes otherwise"
-
-
-def _texts(value: object) -> Iterator[str]:
-    """Yield every text in nested lists and dicts."""
-    if isinstance(value, str):
-        yield value
-    for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from _texts(each)
 
 
 def _check_new(paths: Sequence[Path]) -> None:

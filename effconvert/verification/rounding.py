@@ -5,8 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
+from effconvert.assumptions import differing_facts
+from effconvert.facts import Facts
 from effconvert.verification.comparison import relative_difference
 from effconvert.verification.network_files import NetworkFile
 from effconvert.verification.numpy_network import compute
@@ -33,9 +36,18 @@ class Rounding:
         return self.worst <= _OF_ROUNDING
 
 
-def in_double(file: NetworkFile, run: Run) -> dict[str, NDArray[Any]]:
-    """Return what float64 gives for the weights and facts of `file` on the first image of `run`, layer by layer."""
-    return {**compute(file.canonical_tensors(), file.identity.variant, file.facts, run.images[:1])}
+def in_double(file: NetworkFile, run: Run, facts: Facts | None = None) -> dict[str, NDArray[Any]]:
+    """Return what float64 gives for the weights of `file` on the first image of `run`, layer by layer.
+
+    facts: of the network, where they are not the weights' own.
+    """
+    return {**compute(file.canonical_tensors(), file.identity.variant, facts or file.facts, run.images[:1])}
+
+
+def rounding_cost(exact: Mapping[str, NDArray[Any]], rounded: Mapping[str, NDArray[Any]]) -> float:
+    """Return how far the outputs of rounded weights are off."""
+    last = list(exact)[-1]
+    return relative_difference(rounded[last], exact[last])
 
 
 def rounding(run: Run, reference: Mapping[str, NDArray[Any]]) -> Rounding:
@@ -48,8 +60,11 @@ def rounding(run: Run, reference: Mapping[str, NDArray[Any]]) -> Rounding:
     return Rounding(run.words, finite[list(finite)[-1]], finite[worst], worst)
 
 
-def judge(roundings: Sequence[Rounding]) -> str:
-    """Say who is wrong where the source's run, the first, differs from one of the others: each against its own file."""
+def judge(roundings: Sequence[Rounding], changes: Sequence[str]) -> str:
+    """Say who is wrong where the source's run, the first, differs from one of the others: each against its own file.
+
+    changes: in what the two files differ, as they are read here.
+    """
     source, *others = roundings
     if not source.computes_its_weights:
         return (
@@ -62,4 +77,28 @@ def judge(roundings: Sequence[Rounding]) -> str:
                 f"float64: {other.framework} does not compute what the converted file's tensors and facts say "
                 f"({other.worst:.2g} off at {other.layer})"
             )
-    return "float64: each side computes what its own file says; weights or facts were changed on the way"
+    if changes:
+        return f"float64: each side computes what its own file says, and the files differ: {', '.join(changes)}"
+    further = max(roundings, key=lambda rounding: rounding.worst)
+    return (
+        f"float64: the files hold the same weights and facts, and each side computes them but for rounding; furthest "
+        f"off is {further.framework}, {further.worst:.1e} at {further.layer}"
+    )
+
+
+def changes_between(source: NetworkFile, converted: NetworkFile) -> list[str]:
+    """Return in what two files differ, as they are read: how many tensors' values, and which facts."""
+    ours, theirs = source.canonical_tensors(), converted.canonical_tensors()
+    differing = [name for name, tensor in ours.items() if not same_values(name, tensor, theirs.get(name))]
+    words = [f"the values of {len(differing):,} tensors"] if differing else []
+    facts = differing_facts(source.facts, converted.facts)
+    return words + [f"{name} {getattr(source.facts, name)} and {getattr(converted.facts, name)}" for name in facts]
+
+
+def same_values(name: str, source: NDArray[Any], converted: NDArray[Any] | None) -> bool:
+    """Return whether two tensors hold the same values, those of a background class left out."""
+    if converted is None:
+        return False
+    if name.startswith("head.fc.") and (len(source), len(converted)) == (1001, 1000):
+        source = source[1:]
+    return np.array_equal(source, converted, equal_nan=True)

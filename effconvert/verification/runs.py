@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 
 from effconvert.errors import NumericMismatch, UnreadableCheckpoint, require_path
 from effconvert.hashing import file_sha256
-from effconvert.verification.comparison import ACCUMULATED, FED, Comparison, Tolerance, agreement, difference
+from effconvert.verification.comparison import (
+    ACCUMULATED,
+    CONVERTED,
+    FED,
+    REFERENCE,
+    Comparison,
+    Tolerance,
+    agreement,
+    difference,
+)
 from effconvert.verification.launching import FRAMEWORKS
 
 SCHEMA = "effconvert/run/1"
@@ -111,7 +120,8 @@ def open_run(path: str | Path) -> Iterator[Run]:
         except UnreadableCheckpoint:
             raise
         except Exception as error:  # numpy, zipfile and each way to compress raise kinds of their own
-            raise UnreadableCheckpoint(f"{path}: not a saved run, as `effconvert run` writes it ({error})") from error
+            words = "it holds Python objects" if "allow_pickle" in str(error) else error
+            raise UnreadableCheckpoint(f"{path}: not a saved run, as `effconvert run` writes it ({words})") from error
         yield run
 
 
@@ -137,8 +147,8 @@ def compare_runs(reference: Run, found: Run, tolerance: Tolerance, background: b
             f"`effconvert run FILE --follow {reference.path}` takes the same"
         )
     common = [name for name in reference.layers if name in found.layers]
-    only = {name: "reference" for name in reference.layers if name not in common}
-    only |= {name: "converted" for name in found.layers if name not in common}
+    only = {name: REFERENCE for name in reference.layers if name not in common}
+    only |= {name: CONVERTED for name in found.layers if name not in common}
     follows = found.record["settings"].get("follows") == file_sha256(reference.path)
     modes = (ACCUMULATED, FED) if follows else (ACCUMULATED,)
 

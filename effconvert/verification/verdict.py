@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from effconvert.verification.comparison import (
     ACCUMULATED,
@@ -20,6 +21,7 @@ from effconvert.verification.inputs import sensitivity
 from effconvert.verification.runs import Run, compare_runs
 
 SAME, DIFFERENT, NOT_VERIFIABLE = "same", "different", "not verifiable"
+RELAXED = "same within the given tolerance"
 # Two images whose outputs differ by less than this share of their range show nothing: a network that is wrong almost
 # everywhere would give them too.
 LEAST_SENSITIVITY = 0.1
@@ -39,9 +41,9 @@ class Pair:
 class Verdict:
     """What was found.
 
-    word: `same`, `different` or `not verifiable`. reason: why it is not verifiable. pairs: of the reference with each
-    run. sensitivity: of the reference's outputs to the image. relaxed: the tolerance was given. rounded: the dtype that
-    the compared weights were rounded to and the reference's were not, "" where they were not.
+    word: `same`, `different`, `not verifiable`, or `same within the given tolerance` where that is a looser one.
+    reason: why it is not verifiable. pairs: of the reference with each run. sensitivity: of the reference's outputs to
+    the image. rounded: the dtype that the source's weights were rounded to, "" where they were not.
     """
 
     word: str
@@ -49,7 +51,6 @@ class Verdict:
     pairs: tuple[Pair, ...]
     sensitivity: float
     tolerance: Tolerance
-    relaxed: bool
     rounded: str
 
     @property
@@ -68,17 +69,17 @@ class Verdict:
         if self.word == NOT_VERIFIABLE:
             return f"{self.word}: {self.reason}"
         if self.failing:
-            whose = f"{self.failing.framework} is not what the canonical network of the same file is; "
+            whose = f"only {self.failing.framework} is, and not the canonical network of the same file; "
             return f"{self.word}: {whose if self.failing != self.pairs[0] else ''}{_first_difference(self.failing)}"
-        weakened = f" within the given tolerance of {self.tolerance.accumulated:.0e}" if self.relaxed else ""
-        weakened = weakened or (f" but for the rounding to {self.rounded}" if self.rounded else "")
+        word = f"{self.word} of {self.tolerance.accumulated:.1e}" if self.word == RELAXED else self.word
+        word += f" but for the rounding to {self.rounded}" if self.rounded else ""
         rows = [row for pair in self.pairs for row in pair.comparison.rows]
         if not any(row.largest for row in rows):
-            return f"{self.word}{weakened}: every layer is equal bit for bit"
+            return f"{word}: every layer is equal bit for bit"
         last = max((pair.comparison.of(ACCUMULATED)[-1] for pair in self.pairs), key=lambda row: row.relative)
         worst = max((pair.comparison.worst for pair in self.pairs), key=lambda row: row.relative / row.allowed)
         return (
-            f"{self.word}{weakened}: {last.layer} are {last.relative:.1e} of the largest apart; "
+            f"{word}: {last.layer} are {last.relative:.1e} of the largest apart; "
             f"nearest to its tolerance is {worst.layer}: {_measured(worst)}"
         )
 
@@ -88,7 +89,7 @@ class Verdict:
             "verdict": self.word,
             "sentence": self.sentence,
             "sensitivity": plain(self.sensitivity),
-            "tolerance": {**vars(self.tolerance), "relaxed": self.relaxed, "rounded": self.rounded},
+            "tolerance": {**vars(self.tolerance), "relaxed": self.word == RELAXED, "rounded": self.rounded},
             "comparisons": [
                 {
                     "framework": pair.framework,
@@ -107,23 +108,38 @@ def reach_verdict(reference: Run, runs: Sequence[Run], tolerance: float | None =
     Raises NumericMismatch where the runs saw different images or have no layer in common, UnreadableCheckpoint where
     one is damaged.
     """
-    rounded = rounded_to(reference.record["settings"], runs[0].record["settings"])
-    allowed = Tolerance(tolerance, tolerance) if tolerance is not None else TOLERANCES[rounded or "float32"]
+    settings = reference.record["settings"]
+    rounded = rounded_to(settings, runs[0].record["settings"])
+    usual = TOLERANCES[rounded or "float32"]
+    allowed = usual if tolerance is None else Tolerance(tolerance, tolerance)
     pairs = tuple(
         Pair(
             run.words,
             run.record["network"],
             run.record["loader"],
-            compare_runs(
-                reference, run, allowed, lacks_background(reference.record["settings"], run.record["settings"])
-            ),
+            compare_runs(reference, run, allowed, lacks_background(settings, run.record["settings"])),
         )
         for run in runs
     )
-    seen = sensitivity(reference.outputs) if len(reference.outputs) > 1 else 0.0
-    reason = _not_verifiable(seen, len(reference.outputs))
-    word = NOT_VERIFIABLE if reason else SAME if all(pair.comparison.same for pair in pairs) else DIFFERENT
-    return Verdict(word, reason, pairs, seen, allowed, tolerance is not None, rounded)
+    seen = _sensitivity(reference)
+    reason = _not_verifiable(seen, reference.images)
+    same = RELAXED if allowed.fed > usual.fed else SAME
+    word = NOT_VERIFIABLE if reason else same if all(pair.comparison.same for pair in pairs) else DIFFERENT
+    return Verdict(word, reason, pairs, seen, allowed, rounded or _coarsest(settings.get("rounded")))
+
+
+def _sensitivity(run: Run) -> float:
+    """Return the sensitivity of the outputs; of a single class, whose range is its own, that of what it is made of."""
+    outputs = run.outputs
+    if outputs.shape[1] == 1 and "pooled" in run.layers:
+        outputs = run.layer("pooled")
+    return sensitivity(outputs) if len(outputs) > 1 else 0.0
+
+
+def _coarsest(rounded: object) -> str:
+    """Return the half precision that the reference's own tensors were rounded to for the comparison."""
+    held = rounded.values() if isinstance(rounded, dict) else ()
+    return next((name for name in ("bfloat16", "float16") if name in held), "")
 
 
 def lacks_background(reference: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
@@ -137,9 +153,11 @@ def rounded_to(reference: Mapping[str, Any], found: Mapping[str, Any]) -> str:
     return dtype if dtype in TOLERANCES and dtype not in ("float32", reference.get("dtype")) else ""
 
 
-def _not_verifiable(seen: float, images: int) -> str:
-    if images < 2:
+def _not_verifiable(seen: float, images: NDArray[np.float32]) -> str:
+    if len(images) < 2:
         return "one image does not show whether the network reacts to its input; two or more do"
+    if not (images != images[0]).any():
+        return "the images are all the same, and do not show whether the network reacts to its input"
     if np.isnan(seen):
         return "the reference's own outputs are NaN or infinite"
     if seen < LEAST_SENSITIVITY:
@@ -153,7 +171,8 @@ def _not_verifiable(seen: float, images: int) -> str:
 def _first_difference(pair: Pair) -> str:
     row = pair.comparison.first
     if row is None:
-        return "the layers that both have do not reach the network's end"
+        sides = [f"only the {side} has {layer}" for layer, side in pair.comparison.only.items()]
+        return f"every layer that both have is the same, and {', '.join(sides)}"
     words = f"{row.layer} is the first layer that differs: "
     if row.shapes:
         return f"{words}its output is {list(row.shapes[1])}, the reference's {list(row.shapes[0])}"
@@ -169,5 +188,5 @@ def _measured(row: LayerDifference) -> str:
     given = " when given the reference's input" if row.mode == FED else ""
     return (
         f"max |Δ| is {row.relative:.1e} of its largest value at {list(row.at)}{given} "
-        f"(allowed {row.allowed:.0e}; {would_pass(row.relative):.1e} would have passed)"
+        f"(allowed {row.allowed:.1e}; {would_pass(row.relative):.1e} would have passed)"
     )

@@ -1,0 +1,66 @@
+"""What a user should know beside a verdict: what was assumed, left out, or run otherwise than one would think."""
+
+from collections.abc import Iterator
+
+from effconvert.assumptions import differing_facts
+from effconvert.verification.launching import CANONICAL
+from effconvert.verification.network_files import NetworkFile
+from effconvert.verification.runs import Run
+from effconvert.verification.verdict import lacks_background
+from effconvert.weight_sets import RAW
+
+
+def cautions(source: NetworkFile, converted: NetworkFile, reference: Run) -> Iterator[str]:
+    """Yield the sentences."""
+    if reference.record["framework"] == CANONICAL:
+        yield f"{source.path} is canonical, so that no other library took part: its own source is what proves something"
+    elif "given" in reference.record["loader"] and not source.rounded:
+        yield f"the framework's own loader does not take {source.path}; effconvert read the tensors for it"
+    if lacks_background(source.facts.to_dict(), converted.facts.to_dict()):
+        yield "the source's class 0, the background, is not among the converted file's classes and is not compared"
+    if _is_of_another_source(source, converted):
+        yield f"{converted.path} says that it was converted from another file than {source.path}"
+    description = converted.identity.description
+    if description and description.taken == RAW and source.other and source.coverage.taken != RAW:
+        yield "the converted file holds the raw weights, and the source's averages were run; --raw runs its raw weights"
+    if source.options.facts:
+        given = ", ".join(f"{name}={value}" for name, value in source.options.facts.items())
+        yield f"{source.path}: {given} was given, and is no finding"
+    if source.identity.assumed:
+        yield f"{source.path}: {source.identity.assumption}"
+    if sentence := inexactness(converted):
+        yield sentence
+    if description and _normalise_otherwise(source, converted):
+        yield f"preprocessing: {source.path} wants {source.recipe.name}'s, {converted.path} {converted.recipe.name}'s"
+
+
+def inexactness(converted: NetworkFile) -> str:
+    """Return what an inexactly converted file says of itself, "" for another."""
+    names = list(differing_facts(converted.network_facts, converted.facts))
+    if not names:
+        return ""
+    has = ", ".join(f"{name} {getattr(converted.network_facts, name)}" for name in names)
+    wants = ", ".join(str(getattr(converted.facts, name)) for name in names)
+    return f"{converted.path} was converted inexactly: its library's network has {has} where the weights want {wants}"
+
+
+def _is_of_another_source(source: NetworkFile, converted: NetworkFile) -> bool:
+    """Return whether neither file says that it was made from the other, and they are not the same one."""
+    files = [source, converted]
+    said = [set(_texts(file.identity.description.source)) if file.identity.description else set() for file in files]
+    hashes = [set(file.sha256.values()) for file in files]
+    related = said[1] & hashes[0] or said[0] & hashes[1] or hashes[0] & hashes[1]
+    return bool(said[1]) and not related
+
+
+def _normalise_otherwise(source: NetworkFile, converted: NetworkFile) -> bool:
+    ours, theirs = (file.recipe.mean + file.recipe.std for file in (source, converted))
+    return any(abs(one - other) > 1e-3 for one, other in zip(ours, theirs, strict=True))
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Yield every text in nested lists and dicts."""
+    if isinstance(value, str):
+        yield value
+    for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _texts(each)
