@@ -27,7 +27,7 @@ def command(run_a: Path, run_b: Path, layers: bool, tolerance: float | None, as_
     Example: effconvert compare own-run.npz own-timm-run.npz
     """
     from effconvert.verification.runs import open_run
-    from effconvert.verification.verdict import SAME, reach_verdict
+    from effconvert.verification.verdict import RELAXED, SAME, reach_verdict
 
     with open_run(run_a) as reference, open_run(run_b) as found:
         verdict = reach_verdict(reference, [found], tolerance)
@@ -39,5 +39,5 @@ def command(run_a: Path, run_b: Path, layers: bool, tolerance: float | None, as_
             print_verdict(verdict)
             for name, source in reference.tensors_of(first.layer).items() if first else ():
                 click.echo(printable(f"  {name} <- {source}"))
-    if verdict.word != SAME:
+    if verdict.word not in (SAME, RELAXED):
         sys.exit(NumericMismatch.exit_code)

@@ -27,10 +27,12 @@ def print_json(value: Any) -> None:
 def check_json_file(path: Path) -> None:
     """Raise OutputProblem where `json_written` would, before the work is done."""
     check_output(path, force=True)
-    if path.is_dir():
-        raise OutputProblem(f"{path}: is a folder; give the name of a file")
-    with reported(path):
-        begins = path.open("rb").read(1) if path.exists() else b""
+    if not path.exists():
+        return
+    if not path.is_file():  # a folder, or a device, which would give its place to a file
+        raise OutputProblem(f"{path}: is no file; give the name of a file")
+    with reported(path), path.open("rb") as file:
+        begins = file.read(1)
     if begins not in (b"", b"{"):
         raise OutputProblem(f"{path}: exists and is no JSON; give another name")
 

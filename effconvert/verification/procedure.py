@@ -155,6 +155,8 @@ def _with_roundings(found: Verification, unrounded: NetworkFile, runs: Sequence[
         weights[-1] = in_double(converted, runs[0], converted.network_facts)
     roundings = tuple(rounding(run, expected) for run, expected in zip(runs, weights, strict=True))
     judgement = judge(roundings, changes) if found.verdict.word == DIFFERENT else ""
+    if found.library_alone and inexactness(converted):
+        judgement = inexactness(converted)
     cost = rounding_cost(in_double(unrounded, runs[0]), of_source) if source.rounded else None
     return replace(found, roundings=roundings, judgement=judgement, rounding_cost=cost)
 

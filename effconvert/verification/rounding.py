@@ -90,7 +90,7 @@ def changes_between(source: NetworkFile, converted: NetworkFile) -> list[str]:
     """Return in what two files differ, as they are read: how many tensors' values, and which facts."""
     ours, theirs = source.canonical_tensors(), converted.canonical_tensors()
     differing = [name for name, tensor in ours.items() if not same_values(name, tensor, theirs.get(name))]
-    words = [f"the values of {len(differing):,} tensors"] if differing else []
+    words = [f"the values of {len(differing):,} of {len(ours):,} tensors"] if differing else []
     facts = differing_facts(source.facts, converted.facts)
     return words + [f"{name} {getattr(source.facts, name)} and {getattr(converted.facts, name)}" for name in facts]
 

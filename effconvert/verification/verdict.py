@@ -171,8 +171,10 @@ def _not_verifiable(seen: float, images: NDArray[np.float32]) -> str:
 def _first_difference(pair: Pair) -> str:
     row = pair.comparison.first
     if row is None:
-        sides = [f"only the {side} has {layer}" for layer, side in pair.comparison.only.items()]
-        return f"every layer that both have is the same, and {', '.join(sides)}"
+        only = pair.comparison.only
+        sides = {side: ", ".join(layer for layer in only if only[layer] == side) for side in only.values()}
+        alone = " and ".join(f"only the {side} has {layers}" for side, layers in sides.items())
+        return f"every layer that both have is the same, and {alone}"
     words = f"{row.layer} is the first layer that differs: "
     if row.shapes:
         return f"{words}its output is {list(row.shapes[1])}, the reference's {list(row.shapes[0])}"

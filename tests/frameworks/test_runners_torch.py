@@ -17,11 +17,12 @@ from running_runners import (
     canonical_fed,
     canonical_layers,
     part,
+    ran_runner,
     run,
     settings_of,
 )
 from torch_libraries import ODD_AND_EVEN, calibrated, write
-from torch_runners import BACKBONE, EDGE, LOADERS, SYMMETRIC, b0_files, images_of, state_of
+from torch_runners import BACKBONE, EDGE, LOADERS, SYMMETRIC, b0_files, images_of, state_of, tensors_in
 
 CASES = [
     ("timm", "b0", "b0", {}, "timm.create_model('tf_efficientnet_b0', num_classes=1000)"),
@@ -132,6 +133,19 @@ def test_the_paddings_of_a_configuration_are_run_as_they_are(tmp_path, networks)
     (tmp_path / "folder" / "config.json").write_text(json.dumps(config | {"depthwise_padding": [5]}))
     _, arrays = run("huggingface", tmp_path, tmp_path / "folder", settings_of(network), images)
     assert differing(part(arrays, "layer"), canonical_layers(network, images))[0] == "blocks.5"
+
+
+@pytest.mark.parametrize("framework", ["timm", "lukemelas", "mmpretrain", "huggingface"])
+def test_an_epsilon_that_is_not_the_librarys_own_is_refused_unless_it_was_said(tmp_path, networks, framework):
+    """A mistake in a map would otherwise be built into the very network that should show it."""
+    network, images, file = networks[framework]
+    settings = settings_of(network) | {"bn_eps": 5e-3, "usual": True}
+    (tmp_path / "alone").mkdir()
+    alone = tmp_path / "alone" / "file"  # beside no configuration
+    ran = ran_runner(framework, tmp_path, alone, settings, images, tensors=tensors_in(file))
+    assert ran.exit_code == 4
+    assert "0.001" in ran.err.splitlines()[-1]
+    assert "0.005" in ran.err.splitlines()[-1]
 
 
 @pytest.mark.parametrize("framework", LOADERS)
