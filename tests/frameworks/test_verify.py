@@ -73,7 +73,7 @@ def test_files_that_keras_saves(tmp_path, suffix):
 def test_a_file_for_another_library_is_run_by_that_library_too(tmp_path):
     source = tensorflow_file(tmp_path, "b0")
     effconvert.convert(source, tmp_path / "timm.pth", to="timm")
-    ran, document = verified(tmp_path / "timm.pth", source, "--size", 128)
+    ran, document = verified(tmp_path / "timm.pth", source, "--size", 96)
     assert ran.exit_code == 0, ran.out + ran.err
     frameworks = [pair["framework"].split()[0] for pair in document["comparisons"]]
     assert frameworks == ["canonical", "timm"]
@@ -82,7 +82,7 @@ def test_a_file_for_another_library_is_run_by_that_library_too(tmp_path):
 def test_an_inexact_conversion_is_told_apart_from_the_library_it_is_for(tmp_path):
     source = tensorflow_file(tmp_path, "b0")
     effconvert.convert(source, tmp_path / "torchvision.pth", to="torchvision", allow_inexact=True)
-    ran, document = verified(tmp_path / "torchvision.pth", source, "--size", 128)
+    ran, document = verified(tmp_path / "torchvision.pth", source, "--size", 96)
     assert ran.exit_code == 5
     assert [pair["same"] for pair in document["comparisons"]] == [True, False]
     assert "torchvision" in document["sentence"]
@@ -92,19 +92,19 @@ def test_a_file_that_its_library_does_not_load_is_read_for_it(tmp_path):
     network = built(write(calibrated("b0", (96, 96)), tmp_path / "written.pth", "lukemelas"))
     state = {f"module.{name}": tensor for name, tensor in network.state_dict().items()}
     torch.save({"state_dict": state, "epoch": 3}, tmp_path / "source.pth")
-    document = assert_verified("lukemelas b0, nested", tmp_path / "source.pth", "--size", 128)
+    document = assert_verified("lukemelas b0, nested", tmp_path / "source.pth", "--size", 96)
     assert "given" in document["source"]["loader"]
 
 
 def test_raw_weights_are_verified_against_the_raw_ones(tmp_path):
     source = tensorflow_file(tmp_path, "b0")
-    assert_verified("tensorflow b0, raw", source, "--raw", "--size", 128, raw=True)
+    assert_verified("tensorflow b0, raw", source, "--raw", "--size", 96, raw=True)
 
 
 def test_raw_weights_are_not_the_averages_and_the_cause_is_named(tmp_path):
     source = tensorflow_file(tmp_path, "b0")
     effconvert.convert(source, tmp_path / "raw.safetensors", raw=True)
-    ran, document = verified(tmp_path / "raw.safetensors", source, "--explain", "--size", 128)
+    ran, document = verified(tmp_path / "raw.safetensors", source, "--explain", "--size", 96)
     assert ran.exit_code == 5
     assert [cause["cause"] for cause in document["causes"] if cause["vanishes"]] == ["weights"]
     assert "--raw" in ran.out
@@ -112,7 +112,7 @@ def test_raw_weights_are_not_the_averages_and_the_cause_is_named(tmp_path):
 
 def test_the_background_class_may_be_left_out(tmp_path):
     source = tensorflow_file(tmp_path, "edgetpu-s")
-    document = assert_verified("edgetpu-s without background", source, "--size", 128, drop_background_class=True)
+    document = assert_verified("edgetpu-s without background", source, "--size", 96, drop_background_class=True)
     assert any("background" in caution for caution in document["cautions"])
 
 
@@ -120,15 +120,57 @@ def test_the_background_class_may_be_left_out(tmp_path):
 def test_rounding_to_half_precision_is_said_and_has_its_own_tolerance(tmp_path, dtype):
     source = tensorflow_file(tmp_path, "b0")
     effconvert.convert(source, tmp_path / "half.safetensors", dtype=dtype)
-    ran, document = verified(tmp_path / "half.safetensors", source, "--size", 128)
+    ran, document = verified(tmp_path / "half.safetensors", source, "--size", 96)
     assert ran.exit_code == 0, ran.out
     assert document["sentence"].startswith(f"same but for the rounding to {dtype}")
+
+
+def test_a_fault_is_not_hidden_by_half_precision(tmp_path):
+    source = tensorflow_file(tmp_path, "b0")
+    effconvert.convert(source, tmp_path / "half.safetensors", dtype="bfloat16", facts={"bn_eps": 1e-5})
+    ran, document = verified(tmp_path / "half.safetensors", source, "--size", 96, "--explain")
+    assert ran.exit_code == 5
+    assert [cause["cause"] for cause in document["causes"] if cause["vanishes"]] == ["bn_eps"]
+
+
+def test_one_tensor_in_half_precision_does_not_loosen_the_others(tmp_path):
+    source = tensorflow_file(tmp_path, "b0")
+    effconvert.convert(source, tmp_path / "right.safetensors")
+    state = effconvert.load_model(tmp_path / "right.safetensors").state_dict()
+    state["head.fc.bias"] = state["head.fc.bias"].bfloat16()
+    torch.save(state, tmp_path / "mixed.pth")
+    assert verified(tmp_path / "mixed.pth", source, "--size", 96)[0].exit_code == 0
+    state["blocks.3.project.bn.running_var"] *= 1.03
+    torch.save(state, tmp_path / "wrong.pth")
+    ran, document = verified(tmp_path / "wrong.pth", source, "--size", 96)
+    assert ran.exit_code == 5
+    assert document["comparisons"][0]["first"]["layer"] == "blocks.3"
+
+
+def test_a_backbone_of_keras_ends_in_a_map(tmp_path):
+    import keras
+
+    write(calibrated("b0", (96, 96), classes=0), tmp_path / "written.weights.h5", "keras")
+    network = keras.applications.EfficientNetB0(weights=None, include_top=False, input_shape=(96, 96, 3))
+    network.load_weights(tmp_path / "written.weights.h5")
+    network.save(tmp_path / "source.keras")
+    document = assert_verified("keras b0 without a top", tmp_path / "source.keras", "--size", 96)
+    assert document["comparisons"][0]["only"] == {"pooled": "converted"}
+
+
+def test_a_classifier_that_was_lost_is_a_difference_unless_it_was_left_out(tmp_path):
+    source = tensorflow_file(tmp_path, "b0")
+    effconvert.convert(source, tmp_path / "backbone.safetensors", backbone=True)
+    ran, document = verified(tmp_path / "backbone.safetensors", source, "--size", 96)
+    assert ran.exit_code == 5
+    assert "only the reference has logits" in document["sentence"]
+    assert verified(tmp_path / "backbone.safetensors", source, "--size", 96, "--backbone")[0].exit_code == 0
 
 
 def test_the_document_is_the_same_every_time_but_for_its_run_block(tmp_path):
     source = tensorflow_file(tmp_path, "b0")
     effconvert.convert(source, tmp_path / "b0.safetensors")
-    documents = [verified(tmp_path / "b0.safetensors", source, "--size", 128)[1] for _ in range(2)]
+    documents = [verified(tmp_path / "b0.safetensors", source, "--size", 96)[1] for _ in range(2)]
     assert documents[0].pop("run") != {}
     documents[1].pop("run")
     assert documents[0] == documents[1]
@@ -151,7 +193,7 @@ def test_two_saved_runs_are_compared_without_a_framework(tmp_path):
     source = library_file(tmp_path, "timm", "b0", "source.pth")
     effconvert.convert(source, tmp_path / "b0.safetensors")
     runs = [tmp_path / "source.npz", tmp_path / "converted.npz"]
-    assert effconvert_command("run", source, "--size", 128, "--out", runs[0]).exit_code == 0
+    assert effconvert_command("run", source, "--size", 96, "--out", runs[0]).exit_code == 0
     followed = effconvert_command("run", tmp_path / "b0.safetensors", "--follow", runs[0], "--out", runs[1])
     assert followed.exit_code == 0, followed.err
     ran = effconvert_command("compare", *runs, "--json")
@@ -167,7 +209,7 @@ def test_a_prepared_folder_is_run_without_effconvert(tmp_path):
     import sys
 
     source = library_file(tmp_path, "timm", "b0", "source.pth")
-    prepared = effconvert_command("run", source, "--size", 128, "--prepare", tmp_path / "elsewhere")
+    prepared = effconvert_command("run", source, "--size", 96, "--prepare", tmp_path / "elsewhere")
     assert prepared.exit_code == 0, prepared.err
     shutil.copy(source, tmp_path / "elsewhere")
     command = prepared.out.strip().splitlines()[-1].split()
