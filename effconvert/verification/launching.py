@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from effconvert.atomic import reported
 from effconvert.errors import (
     EffconvertError,
     LayoutMismatch,
@@ -142,16 +143,19 @@ def run_network(
     place of the file, {the library's name: array}. key: of an encrypted file, for the canonical network.
 
     Raises Unavailable where the framework cannot be imported, LayoutMismatch where it has no such network,
-    LoaderRefused where its own loader does not take the file, EffconvertError when it fails otherwise.
+    LoaderRefused where its own loader does not take the file, OutputProblem where the disk is full, EffconvertError when
+    it fails otherwise.
     """
     with tempfile.TemporaryDirectory(prefix="effconvert-") as folder:  # only its owner can look into it
         beside = {kind: Path(folder) / kind for kind in ("settings", "inputs", "tensors")}
-        beside["settings"].write_text(json.dumps(settings, sort_keys=True))
-        save_arrays(beside["inputs"], inputs)
+        with reported(Path(folder)):
+            beside["settings"].write_text(json.dumps(settings, sort_keys=True))
+            save_arrays(beside["inputs"], inputs)
+            if tensors is not None:
+                save_arrays(beside["tensors"], tensors)
         arguments = [str(file), "--settings", str(beside["settings"]), "--inputs", str(beside["inputs"])]
         arguments += ["--out", str(out)]
         if tensors is not None:
-            save_arrays(beside["tensors"], tensors)
             arguments += ["--tensors", str(beside["tensors"])]
         if feed is not None:
             arguments += ["--feed", str(feed)]

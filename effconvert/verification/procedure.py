@@ -149,7 +149,8 @@ def _with_roundings(found: Verification, unrounded: NetworkFile, runs: Sequence[
     source, converted = found.source, found.converted
     changes = changes_between(source, converted)
     of_source, networks = in_double(source, runs[0]), [converted] * (len(runs) - 1)
-    of_converted = in_double(converted, runs[0]) if changes else of_source
+    alike = not changes and source.facts.classes == converted.facts.classes
+    of_converted = of_source if alike else in_double(converted, runs[0])
     weights = [of_source, *(of_converted for _ in networks)]
     if inexactness(converted):
         weights[-1] = in_double(converted, runs[0], converted.network_facts)

@@ -59,11 +59,17 @@ def write_run(
     fed: Layers | None = None,
     follows: Path | None = None,
     seed_of_images: int = 0,
+    images: np.ndarray | None = None,
     **settings: object,
 ) -> Path:
-    """Write a run and return its path. fed: outputs for the input that each layer had in the run `follows`."""
+    """Write a run and return its path. fed: outputs for the input that each layer had in the run `follows`.
+
+    images: what was run, by default one for each output, drawn from `seed_of_images`.
+    """
     layers = values() if layers is None else layers
-    images = np.random.default_rng(seed_of_images).normal(0, 1, (2, 3, 8, 8)).astype(np.float32)
+    if images is None:
+        count = len(next(iter(layers.values())))
+        images = np.random.default_rng(seed_of_images).normal(0, 1, (count, 3, 8, 8)).astype(np.float32)
     record = record_of(images, layers, follows=file_sha256(follows) if follows else None, **settings)
     return write_arrays(path, record, layers, fed or {}, images)
 

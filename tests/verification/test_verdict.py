@@ -12,6 +12,7 @@ from effconvert.verification.runs import open_run
 from effconvert.verification.verdict import (
     DIFFERENT,
     NOT_VERIFIABLE,
+    RELAXED,
     SAME,
     Verdict,
     lacks_background,
@@ -46,7 +47,7 @@ def test_the_same_within_its_tolerance_says_what_was_measured_and_what_comes_nea
     assert found.word == SAME
     assert found.sentence == (
         "same: logits are 3.8e-06 of the largest apart; nearest to its tolerance is head: "
-        "max |Δ| is 7.6e-06 of its largest value at [0, 0, 1, 1] (allowed 2e-05; 7.7e-06 would have passed)"
+        "max |Δ| is 7.6e-06 of its largest value at [0, 0, 1, 1] (allowed 2.0e-05; 7.7e-06 would have passed)"
     )
 
 
@@ -60,7 +61,7 @@ def test_a_difference_says_where_how_much_what_is_allowed_and_what_would_have_pa
     assert found.word == DIFFERENT
     assert found.sentence == (
         "different: blocks.0 is the first layer that differs: max |Δ| is 9.8e-04 of its largest value at [0, 0, 1, 0] "
-        "(allowed 2e-05; 9.8e-04 would have passed)"
+        "(allowed 2.0e-05; 9.8e-04 would have passed)"
     )
 
 
@@ -68,7 +69,7 @@ def test_a_layer_that_differs_by_itself_says_so(tmp_path: Path) -> None:
     wrong = changed(changed(values(), "head", 1e-3), "logits", 1e-3)
     found = verdict(tmp_path, wrong, fed=changed(values(), "head", 1e-3))
     assert found.sentence.startswith("different: head is the first layer that differs: max |Δ| is 1.0e-03")
-    assert "when given the reference's input (allowed 1e-05; " in found.sentence
+    assert "when given the reference's input (allowed 5.0e-06; " in found.sentence
 
 
 def test_rounding_that_adds_up_is_not_called_a_guilty_layer(tmp_path: Path) -> None:
@@ -95,9 +96,42 @@ def test_what_is_not_finite_is_counted_on_both_sides(tmp_path: Path) -> None:
     )
 
 
-def test_layers_that_do_not_reach_the_end_are_no_pass(tmp_path: Path) -> None:
-    found = verdict(tmp_path, {name: array for name, array in values().items() if name in ("stem", "blocks.0")})
-    assert found.sentence == "different: the layers that both have do not reach the network's end"
+def without(*names: str) -> Layers:
+    return {name: array for name, array in values().items() if name not in names}
+
+
+@pytest.mark.parametrize(
+    ("reference", "found", "alone"),
+    [
+        ((), ("logits",), "only the reference has logits"),
+        (("logits",), (), "only the converted has logits"),
+        ((), ("head", "pooled", "logits"), "only the reference has head, pooled, logits"),
+        (("logits",), ("head",), "only the reference has head and only the converted has logits"),
+        ((), ("pooled",), "only the reference has pooled"),
+    ],
+)
+def test_an_end_or_a_layer_that_only_one_side_has_is_a_difference(
+    tmp_path: Path, reference: tuple[str, ...], found: tuple[str, ...], alone: str
+) -> None:
+    verdict_ = verdict(tmp_path, without(*found), without(*reference))
+    assert (verdict_.word, verdict_.first) == (DIFFERENT, None)
+    assert verdict_.sentence == f"different: every layer that both have is the same, and {alone}"
+
+
+def test_the_pooled_features_of_a_map_may_be_the_converted_networks_alone(tmp_path: Path) -> None:
+    found = verdict(tmp_path, without("logits"), without("pooled", "logits"))
+    assert (found.word, found.pairs[0].comparison.only) == (SAME, {"pooled": "converted"})
+
+
+@pytest.mark.parametrize(("by", "word"), [(0.0, SAME), (1e-3, DIFFERENT)])
+@pytest.mark.parametrize("end", ["blocks.0", "head"])
+def test_backbones_that_end_in_the_same_layer_are_compared_to_it(
+    tmp_path: Path, end: str, by: float, word: str
+) -> None:
+    names = list(values())
+    layers = without(*names[names.index(end) + 1 :])
+    found = verdict(tmp_path, changed(layers, end, by), layers)
+    assert (found.word, found.pairs[0].comparison.rows[-1].layer) == (word, end)
 
 
 def test_the_second_network_of_a_file_is_named_where_it_alone_differs(tmp_path: Path) -> None:
@@ -108,24 +142,46 @@ def test_the_second_network_of_a_file_is_named_where_it_alone_differs(tmp_path: 
         found = reach_verdict(one, [other, third])
     assert found.word == DIFFERENT
     assert found.sentence.startswith(
-        "different: timm (timm 1.0.31) is not what the canonical network of the same file is; stem is the first layer"
+        "different: only timm (timm 1.0.31) is, and not the canonical network of the same file; stem is the first layer"
     )
 
 
-@pytest.mark.parametrize(("by", "word"), [(2**-7, SAME), (2**-6, DIFFERENT)])
-def test_a_given_tolerance_decides_and_shows(tmp_path: Path, by: float, word: str) -> None:
-    found = verdict(tmp_path, changed(values(), "logits", by), tolerance=1e-2)
-    assert (found.word, found.relaxed) == (word, True)
-    assert found.to_dict()["tolerance"] == {"accumulated": 1e-2, "fed": 1e-2, "relaxed": True, "rounded": ""}
-    words = (
-        "same within the given tolerance of 1e-02: " if word == SAME else "(allowed 1e-02; 1.6e-02 would have passed)"
-    )
-    assert words in found.sentence
+@pytest.mark.parametrize(
+    ("by", "tolerance", "word"),
+    [
+        (2**-7, 1e-2, RELAXED),
+        (0.0, 1e-2, RELAXED),
+        (2**-6, 1e-2, DIFFERENT),
+        (2**-17, 6e-6, DIFFERENT),
+        (2**-18, 4e-6, SAME),
+        (0.0, 1e-7, SAME),
+    ],
+)
+def test_a_given_tolerance_decides_and_a_looser_one_is_another_word(
+    tmp_path: Path, by: float, tolerance: float, word: str
+) -> None:
+    found = verdict(tmp_path, changed(values(), "logits", by), tolerance=tolerance)
+    assert found.word == word
+    said = {"accumulated": tolerance, "fed": tolerance, "relaxed": word == RELAXED, "rounded": ""}
+    assert found.to_dict()["tolerance"] == said
+    assert found.to_dict()["verdict"] == word
 
 
-def test_a_given_tolerance_shows_where_every_bit_is_equal(tmp_path: Path) -> None:
-    sentence = "same within the given tolerance of 1e-02: every layer is equal bit for bit"
-    assert verdict(tmp_path, tolerance=1e-2).sentence == sentence
+def test_a_looser_tolerance_shows_in_the_sentence(tmp_path: Path) -> None:
+    found = verdict(tmp_path, changed(values(), "logits", 2**-7), tolerance=1e-2)
+    assert found.sentence.startswith("same within the given tolerance of 1.0e-02: logits are 7.8e-03 of the largest")
+    assert RELAXED == "same within the given tolerance"
+
+
+def test_a_looser_tolerance_shows_where_every_bit_is_equal(tmp_path: Path) -> None:
+    sentence = "same within the given tolerance of 2.5e-02: every layer is equal bit for bit"
+    assert verdict(tmp_path, tolerance=2.5e-2).sentence == sentence
+
+
+def test_a_given_tolerance_that_is_exceeded_is_printed_with_two_digits(tmp_path: Path) -> None:
+    found = verdict(tmp_path, changed(values(), "logits", 2**-6), tolerance=1.5e-2)
+    assert found.sentence.startswith("different: logits is the first layer that differs: ")
+    assert "(allowed 1.5e-02; 1.6e-02 would have passed)" in found.sentence
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
@@ -140,6 +196,27 @@ def test_weights_that_were_rounded_have_their_own_tolerance_and_show(tmp_path: P
 def test_what_rounding_does_not_explain_is_a_difference(tmp_path: Path, dtype: str) -> None:
     found = verdict(tmp_path, changed(values(), "logits", 1.2 * TOLERANCES[dtype].accumulated), dtype=dtype)
     assert found.word == DIFFERENT
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_a_source_that_was_rounded_itself_is_held_to_the_tolerance_of_float32(tmp_path: Path, dtype: str) -> None:
+    layers = changed(values(), "logits", 2**-10)
+    one = write_run(tmp_path / "one.npz", dtype=dtype, rounded={"stem.conv.weight": dtype})
+    for by, word in ((2**-17, SAME), (2**-10, DIFFERENT)):
+        other = write_run(tmp_path / "other.npz", changed(layers, "logits", by), dtype=dtype)
+        with open_run(one) as reference, open_run(other) as run:
+            found = reach_verdict(reference, [run])
+        assert (found.word, found.rounded, found.tolerance) == (word, dtype, TOLERANCES["float32"])
+    assert found.to_dict()["tolerance"]["rounded"] == dtype
+
+
+def test_of_two_dtypes_that_a_source_was_rounded_to_the_coarser_is_told(tmp_path: Path) -> None:
+    rounded = {"stem.conv.weight": "float16", "head.fc.weight": "bfloat16", "head.fc.bias": "float16"}
+    one = write_run(tmp_path / "one.npz", dtype="bfloat16", rounded=rounded)
+    other = write_run(tmp_path / "other.npz", dtype="bfloat16")
+    with open_run(one) as reference, open_run(other) as run:
+        found = reach_verdict(reference, [run])
+    assert found.sentence == "same but for the rounding to bfloat16: every layer is equal bit for bit"
 
 
 @pytest.mark.parametrize(
@@ -173,6 +250,29 @@ def test_a_network_that_gives_the_same_of_every_image_is_not_verifiable(tmp_path
     assert found.sentence.startswith(
         "not verifiable: the reference hardly reacts to its input (sensitivity 0, needed 0.1): "
     )
+
+
+def test_images_that_are_all_the_same_show_nothing(tmp_path: Path) -> None:
+    images = np.ones((2, 3, 8, 8), np.float32)
+    paths = [write_run(tmp_path / name, images=images) for name in ("one.npz", "other.npz")]
+    with open_run(paths[0]) as one, open_run(paths[1]) as other:
+        found = reach_verdict(one, [other])
+    assert found.sensitivity > 0.1
+    assert found.sentence == (
+        "not verifiable: the images are all the same, and do not show whether the network reacts to its input"
+    )
+
+
+def test_of_one_class_the_features_that_it_is_made_of_must_react(tmp_path: Path) -> None:
+    """Two values of one class are always the whole of their own range."""
+    reacting = values() | {"logits": np.array([[1], [2]], np.float32)}
+    blind = reacting | {"pooled": np.repeat(reacting["pooled"][:1], 2, 0)}
+    blind["pooled"][0, 0] += 1e-3
+    assert verdict(tmp_path, reference=reacting, classes=1).word == SAME
+    (tmp_path / "blind").mkdir()
+    found = verdict(tmp_path / "blind", reference=blind, classes=1)
+    assert found.word == NOT_VERIFIABLE
+    assert 0 < found.sensitivity < 1e-3
 
 
 def test_one_constant_for_every_class_is_not_verifiable(tmp_path: Path) -> None:
