@@ -31,7 +31,8 @@ def cautions(source: NetworkFile, converted: NetworkFile, reference: Run) -> Ite
     if sentence := inexactness(converted):
         yield sentence
     if description and _normalise_otherwise(source, converted):
-        yield f"preprocessing: {source.path} wants {source.recipe.name}'s, {converted.path} {converted.recipe.name}'s"
+        ours, theirs = (_normalisation(file) for file in (source, converted))
+        yield f"preprocessing: {source.path} wants {ours}, {converted.path} {theirs}"
 
 
 def inexactness(converted: NetworkFile) -> str:
@@ -56,6 +57,11 @@ def _is_of_another_source(source: NetworkFile, converted: NetworkFile) -> bool:
 def _normalise_otherwise(source: NetworkFile, converted: NetworkFile) -> bool:
     ours, theirs = (file.recipe.mean + file.recipe.std for file in (source, converted))
     return any(abs(one - other) > 1e-3 for one, other in zip(ours, theirs, strict=True))
+
+
+def _normalisation(file: NetworkFile) -> str:
+    means, stds = (", ".join(f"{value:g}" for value in values) for values in (file.recipe.mean, file.recipe.std))
+    return f"mean {means} and std {stds}"
 
 
 def _texts(value: object) -> Iterator[str]:

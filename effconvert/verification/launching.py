@@ -143,8 +143,8 @@ def run_network(
     place of the file, {the library's name: array}. key: of an encrypted file, for the canonical network.
 
     Raises Unavailable where the framework cannot be imported, LayoutMismatch where it has no such network,
-    LoaderRefused where its own loader does not take the file, OutputProblem where the disk is full, EffconvertError when
-    it fails otherwise.
+    LoaderRefused where its own loader does not take the file, OutputProblem where the disk is full, EffconvertError
+    when it fails otherwise.
     """
     with tempfile.TemporaryDirectory(prefix="effconvert-") as folder:  # only its owner can look into it
         beside = {kind: Path(folder) / kind for kind in ("settings", "inputs", "tensors")}

@@ -1,11 +1,13 @@
 """The canonical network run in this process: the same runner and files, without the seconds that a start takes."""
 
+import io
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 
 import pytest
 
+from effconvert.errors import LayoutMismatch
 from effconvert.model import running
 from effconvert.options import Options
 from effconvert.verification.inputs import Images
@@ -23,7 +25,12 @@ def canonical_network_in_this_process() -> Iterator[None]:
     def start_here(name: str, python: str, arguments: list[str], variables: Mapping[str, str] = {}) -> str:
         if name != CANONICAL:
             return start(name, python, arguments, variables)
-        assert running.main(arguments) == 0
+        said = io.StringIO()
+        with redirect_stderr(said):
+            code = running.main(arguments)
+        if code == LayoutMismatch.exit_code:
+            raise LayoutMismatch(said.getvalue())
+        assert code == 0, said.getvalue()
         return ""
 
     with pytest.MonkeyPatch.context() as patch:

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -60,18 +61,19 @@ def write_run(
     follows: Path | None = None,
     seed_of_images: int = 0,
     images: np.ndarray | None = None,
+    record: Mapping[str, object] = MappingProxyType({}),
     **settings: object,
 ) -> Path:
     """Write a run and return its path. fed: outputs for the input that each layer had in the run `follows`.
 
-    images: what was run, by default one for each output, drawn from `seed_of_images`.
+    images: what was run, by default one for each output, drawn from `seed_of_images`. record: what is said otherwise.
     """
     layers = values() if layers is None else layers
     if images is None:
         count = len(next(iter(layers.values())))
         images = np.random.default_rng(seed_of_images).normal(0, 1, (count, 3, 8, 8)).astype(np.float32)
-    record = record_of(images, layers, follows=file_sha256(follows) if follows else None, **settings)
-    return write_arrays(path, record, layers, fed or {}, images)
+    usual = record_of(images, layers, follows=file_sha256(follows) if follows else None, **settings)
+    return write_arrays(path, {**usual, **record}, layers, fed or {}, images)
 
 
 def write_arrays(path: Path, record: object, layers: Layers, fed: Layers, images: np.ndarray) -> Path:

@@ -1,7 +1,9 @@
 """Each framework runs in its own interpreter, is given files and no secrets, and its failures are told apart."""
 
+import errno
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +15,12 @@ from effconvert.errors import (
     LayoutMismatch,
     MissingPath,
     NumericMismatch,
+    OutputProblem,
     Unavailable,
     UnreadableCheckpoint,
 )
 from effconvert.layout import layouts
+from effconvert.verification import launching
 from effconvert.verification.launching import (
     CANONICAL,
     FRAMEWORKS,
@@ -32,6 +36,12 @@ from effconvert.verification.launching import (
 SETTINGS = {"variant": "b0", "sha256": {"b0.pth": "0" * 64}}
 INPUTS = {"images": np.zeros((2, 3, 8, 8), np.float32)}
 WRITES = 'open(options["--out"], "wb").write(b"run")'
+_LOOKS = """
+folder = os.path.dirname(options["--settings"])
+with open(os.path.join(os.path.dirname(options["--out"]), "looked"), "w") as file:
+    file.write(oct(os.stat(folder).st_mode & 0o777))
+"""
+OF_PYTHON = ("PYTHONPATH", "PYTHONHOME")
 
 
 @pytest.fixture(autouse=True)
@@ -180,11 +190,24 @@ def test_the_runner_is_given_everything_as_files(tmp_path: Path) -> None:
     assert out.read_bytes() == b"run"
     (call,) = told(python)
     assert call["arguments"][:2] == [str(runner_file("timm")), str(tmp_path / "b0.pth")]
-    assert call["options"] == {
-        "--settings": f"{out}.settings", "--inputs": f"{out}.inputs", "--out": str(out),
-        "--tensors": f"{out}.tensors", "--feed": str(feed),
-    }  # fmt: skip
+    assert call["options"].keys() == {"--settings", "--inputs", "--out", "--tensors", "--feed"}
+    assert (call["options"]["--out"], call["options"]["--feed"]) == (str(out), str(feed))
     assert call["settings"] == '{"sha256": {"b0.pth": "' + 64 * "0" + '"}, "variant": "b0"}'
+
+
+def test_what_a_runner_is_given_lies_in_a_folder_of_its_owner_and_not_beside_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python, folder = fake_python(tmp_path / "python", WRITES + _LOOKS), tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    started(python, tmp_path, tensors={"conv_stem.weight": np.zeros(3, np.float32)})
+    (call,) = told(python)
+    given = {Path(call["options"][name]) for name in ("--settings", "--inputs", "--tensors")}
+    (private,) = {path.parent for path in given}
+    assert private.parent == folder
+    assert (tmp_path / "looked").read_text() == "0o700"
+    assert list(folder.iterdir()) == []
 
 
 def test_without_feed_and_tensors_neither_is_named(tmp_path: Path) -> None:
@@ -257,6 +280,38 @@ def test_a_runner_that_writes_no_run_is_a_failure(tmp_path: Path) -> None:
 def test_words_in_no_encoding_are_no_obstacle(tmp_path: Path) -> None:
     error = failure(shell(tmp_path / "python", r"printf 'bad \377 byte\n' >&2; exit 1"), tmp_path)
     assert "bad \N{REPLACEMENT CHARACTER} byte" in str(error)
+
+
+def test_another_interpreter_is_not_told_where_this_one_finds_its_packages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in (*OF_PYTHON, "TF_CPP_MIN_LOG_LEVEL"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    python = shell(tmp_path / "python", f"env > '{tmp_path}/variables'; echo '{{}}'")
+    check_framework("timm", str(python))
+    variables = dict(line.partition("=")[::2] for line in (tmp_path / "variables").read_text().splitlines())
+    assert variables["TF_CPP_MIN_LOG_LEVEL"] == str(tmp_path)
+    assert not set(OF_PYTHON) & variables.keys()
+
+
+@pytest.mark.parametrize("said", ["timm: OSError: [Errno 28] No space left on device", "OSError: [Errno 28] no room"])
+def test_a_full_disk_is_an_output_problem_that_names_the_way_out(tmp_path: Path, said: str) -> None:
+    error = failure(shell(tmp_path / "python", f"echo '{said}' >&2; exit 1"), tmp_path)
+    assert isinstance(error, OutputProblem)
+    assert str(error).startswith(f"{said}: TMPDIR names the folder for runs")
+
+
+def test_a_disk_that_is_full_before_the_runner_is_started_is_an_output_problem_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, arrays: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(launching, "save_arrays", full)
+    error = failure(shell(tmp_path / "python", "touch started"), tmp_path)
+    assert isinstance(error, OutputProblem)
+    assert "cannot be written: No space left on device (" in str(error)
+    assert not (tmp_path / "started").exists()
 
 
 def test_paths_with_spaces_and_in_any_script_are_passed_as_they_are(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A file of any layout is told what it is, and its tensors are given as the library, or as canonical, has them."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from checkpoints import AVERAGE
 from fake_pythons import fake_python, told
 from library_files import canonical_values, library_tensors, save
+from running_here import canonical_network_in_this_process
 from small_runs import write_run
 
 import effconvert
@@ -21,9 +23,10 @@ from effconvert.hashing import file_sha256
 from effconvert.options import Options
 from effconvert.variants import VARIANTS
 from effconvert.verification.inputs import Images, synthetic_inputs
-from effconvert.verification.launching import LoaderRefused
+from effconvert.verification.launching import LoaderRefused, run_network
 from effconvert.verification.network_files import NetworkFile, examine, run_file, settings_of
 from effconvert.verification.one_run import prepare_run
+from effconvert.verification.runs import open_run
 
 INPUTS = synthetic_inputs(2, 32, 0)
 # What a library keeps beside the weights of its network, and sets itself.
@@ -134,6 +137,51 @@ def test_half_precision_becomes_float32_value_by_value(tmp_path: Path, dtype: st
     assert found.canonical_tensors()["stem.conv.weight"].dtype == np.float32
 
 
+@pytest.fixture
+def halved(tmp_path: Path) -> Callable[..., NetworkFile]:
+    """Give timm's B0 with the tensors that begin as given in half precision."""
+
+    def written(dtype: str, begin: str = "") -> NetworkFile:
+        tensors = {name: torch.from_numpy(tensor) for name, tensor in weights(library_tensors("timm")).items()}
+        half = {name: tensor.to(getattr(torch, dtype)) for name, tensor in tensors.items() if name.startswith(begin)}
+        torch.save(tensors | half, tmp_path / f"{dtype}.pth")
+        return examine(tmp_path / f"{dtype}.pth")
+
+    return written
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_a_source_is_rounded_tensor_by_tensor_as_the_converted_file_holds_it(
+    timm: NetworkFile, halved: Callable[..., NetworkFile], dtype: str
+) -> None:
+    half = halved(dtype, "conv_stem")
+    rounded = timm.rounded_like(half)
+    assert (rounded.rounded, rounded.dtype, rounded.sha256) == ({"stem.conv.weight": dtype}, dtype, timm.sha256)
+    assert equal(rounded.canonical_tensors(), half.canonical_tensors())
+    assert equal(rounded.library_tensors(), half.library_tensors())
+    assert not equal(rounded.canonical_tensors(), timm.canonical_tensors())
+
+
+def test_what_is_as_coarse_already_or_finer_in_the_converted_file_is_not_rounded(
+    timm: NetworkFile, halved: Callable[..., NetworkFile]
+) -> None:
+    half, coarse = halved("float16"), halved("bfloat16")
+    assert [one.rounded_like(other).rounded for one, other in ((timm, timm), (half, timm), (half, half))] == [{}] * 3
+    assert set(half.rounded_like(coarse).rounded.values()) == {"bfloat16"}
+
+
+def test_a_rounded_source_is_run_from_its_tensors(
+    timm: NetworkFile, halved: Callable[..., NetworkFile], tmp_path: Path
+) -> None:
+    half = halved("float16")
+    python = fake_python(tmp_path / "python", f'{WRITES}\nshutil.copy(options["--tensors"], __file__ + ".npz")')
+    run_file(timm.rounded_like(half), "timm", str(python), INPUTS, tmp_path / "run.npz")
+    (call,) = told(python)
+    assert json.loads(call["settings"])["rounded"]["stem.conv.weight"] == "float16"
+    with np.load(tmp_path / "python.py.npz") as given:
+        assert equal(dict(given), half.library_tensors())
+
+
 @pytest.mark.parametrize(
     ("coarsest", "dtype"), [(np.float32, "float32"), (np.float16, "float16"), (ml_dtypes.bfloat16, "bfloat16")]
 )
@@ -180,6 +228,20 @@ def test_the_settings_say_what_is_run_and_are_plain_values(timm: NetworkFile) ->
     }  # fmt: skip
     assert settings["sha256"] == {"b0.pth": file_sha256(timm.path)}
     assert settings["inputs_sha256"] == INPUTS.sha256
+
+
+def test_the_facts_that_are_the_librarys_own_are_not_told_to_it(tmp_path: Path, timm: NetworkFile) -> None:
+    """So that its own network shows a mistake in the map."""
+    converted = tmp_path / "converted.pth"
+    effconvert.convert(timm.path, converted, to="timm")
+    kinds = {
+        "as it came": timm,
+        "symmetric": examine(timm.path, Options(facts={"padding": "symmetric"})),
+        "another epsilon": examine(timm.path, Options(facts={"bn_eps": 1e-4})),
+        "converted": examine(converted),
+    }
+    usual = {kind: settings_of(file, "timm", INPUTS, None)["usual"] for kind, file in kinds.items()}
+    assert usual == {"as it came": True, "symmetric": False, "another epsilon": False, "converted": False}
 
 
 def test_the_run_that_is_followed_is_known_by_its_hash(timm: NetworkFile, tmp_path: Path) -> None:
@@ -230,6 +292,40 @@ def test_a_library_that_refuses_the_tensors_too_has_the_last_word(timm: NetworkF
     assert len(told(python)) == 2
 
 
+def canonical_run(file: NetworkFile, out: Path) -> None:
+    with canonical_network_in_this_process():
+        run_file(file, "canonical", "python", INPUTS, out)
+
+
+def test_the_canonical_network_refuses_a_file_that_was_changed_since_it_was_looked_at(tmp_path: Path) -> None:
+    file = examine(save(tmp_path / "b0.pth", library_tensors("timm")))
+    save(file.path, library_tensors("timm", seed=1))
+    with pytest.raises(LayoutMismatch, match=r"b0\.pth: was changed since it was looked at"):
+        canonical_run(file, tmp_path / "run.npz")
+    assert not (tmp_path / "run.npz").exists()
+
+
+def test_the_canonical_network_rounds_as_it_is_told(
+    timm: NetworkFile, halved: Callable[..., NetworkFile], tmp_path: Path
+) -> None:
+    half = halved("bfloat16")
+    for name, file in {"plain": timm, "rounded": timm.rounded_like(half), "half": half}.items():
+        canonical_run(file, tmp_path / f"{name}.npz")
+    with open_run(tmp_path / "rounded.npz") as rounded, open_run(tmp_path / "half.npz") as expected:
+        assert all(np.array_equal(rounded.layer(name), expected.layer(name)) for name in expected.layers)
+        with open_run(tmp_path / "plain.npz") as plain:
+            assert not np.array_equal(plain.layer("stem"), rounded.layer("stem"))
+
+
+def test_the_canonical_network_records_the_images_that_it_was_given(timm: NetworkFile, tmp_path: Path) -> None:
+    told_of = dataclasses.replace(INPUTS, images=INPUTS.images[::-1].copy())
+    settings = settings_of(timm, "canonical", told_of, None)
+    with canonical_network_in_this_process():
+        run_network("canonical", "python", timm.path, settings, {"images": INPUTS.images}, tmp_path / "run.npz")
+    with open_run(tmp_path / "run.npz") as run:
+        assert run.record["inputs_sha256"] == INPUTS.sha256 != told_of.sha256
+
+
 def test_a_runner_that_fails_otherwise_is_not_started_again(timm: NetworkFile, tmp_path: Path) -> None:
     python = fake_python(tmp_path / "python", "sys.exit(1)")
     with pytest.raises(EffconvertError):
@@ -245,6 +341,7 @@ def test_the_key_of_an_encrypted_file_is_in_no_settings(timm: NetworkFile, tmp_p
         "inputs.npz",
         "run_timm.py",
         "settings.json",
+        "tensors.npz",
     ]
     assert not any(key in path.read_bytes() for path in (tmp_path / "elsewhere").iterdir())
 
