@@ -65,7 +65,7 @@ def network_of(settings):
     symmetric = settings["padding"] == "symmetric"
     # A backbone for detection: a list of maps, of which the last is the last block's.
     arguments = {"num_classes": settings["classes"]} if settings["head_conv"] else {"features_only": True}
-    if not settings.get("usual"):
+    if settings["bn_eps"] != (1e-5 if symmetric else 1e-3) and not settings.get("usual"):
         arguments["bn_eps"] = settings["bn_eps"]
     return ("efficientnet_" if symmetric else "tf_efficientnet_") + settings["name"], arguments
 

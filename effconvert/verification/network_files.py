@@ -1,6 +1,7 @@
 """A file of weights with the network that it is for, ready to be run by its framework or as the canonical network."""
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -91,13 +92,22 @@ class NetworkFile:
 
     def canonical_tensors(self, only: Container[str] | None = None, other: bool = False) -> Tensors:
         """Return {canonical name: float32 array}: all, or `only` some; of the set that is not taken if `other`."""
-        moves = [move for move in self.coverage.moves if only is None or move.target in only]
-        with open_checkpoint(self.path, self.key) as checkpoint:
-            sources = {move.target: self.other[move.target] if other else move.source for move in moves}
+        with self.opened(other) as read:
             return {
-                move.target: self._values(move.target, move.apply(checkpoint.read(sources[move.target])))
-                for move in moves
+                move.target: read(move.target) for move in self.coverage.moves if only is None or move.target in only
             }
+
+    @contextmanager
+    def opened(self, other: bool = False) -> Iterator[Callable[[str], NDArray[np.float32]]]:
+        """Give a function from a canonical name to its float32 array; of the set that is not taken if `other`."""
+        moves = {move.target: move for move in self.coverage.moves}
+        with open_checkpoint(self.path, self.key) as checkpoint:
+
+            def read(name: str) -> NDArray[np.float32]:
+                source = self.other[name] if other else moves[name].source
+                return self._values(name, moves[name].apply(checkpoint.read(source)))
+
+            yield read
 
     def library_tensors(self) -> Tensors:
         """Return {name as the library itself has it: float32 array in the library's axes}."""

@@ -5,10 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from effconvert.assumptions import differing_facts
 from effconvert.facts import Facts
 from effconvert.verification.comparison import relative_difference
 from effconvert.verification.network_files import NetworkFile
@@ -84,21 +82,3 @@ def judge(roundings: Sequence[Rounding], changes: Sequence[str]) -> str:
         f"float64: the files hold the same weights and facts, and each side computes them but for rounding; furthest "
         f"off is {further.framework}, {further.worst:.1e} at {further.layer}"
     )
-
-
-def changes_between(source: NetworkFile, converted: NetworkFile) -> list[str]:
-    """Return in what two files differ, as they are read: how many tensors' values, and which facts."""
-    ours, theirs = source.canonical_tensors(), converted.canonical_tensors()
-    differing = [name for name, tensor in ours.items() if not same_values(name, tensor, theirs.get(name))]
-    words = [f"the values of {len(differing):,} of {len(ours):,} tensors"] if differing else []
-    facts = differing_facts(source.facts, converted.facts)
-    return words + [f"{name} {getattr(source.facts, name)} and {getattr(converted.facts, name)}" for name in facts]
-
-
-def same_values(name: str, source: NDArray[Any], converted: NDArray[Any] | None) -> bool:
-    """Return whether two tensors hold the same values, those of a background class left out."""
-    if converted is None:
-        return False
-    if name.startswith("head.fc.") and (len(source), len(converted)) == (1001, 1000):
-        source = source[1:]
-    return np.array_equal(source, converted, equal_nan=True)

@@ -103,6 +103,12 @@ def tensors_of_layer(sources: Mapping[str, str], layer: str) -> dict[str, str]:
     return {name: source for name, source in sources.items() if name.startswith(scopes)}
 
 
+def layer_of_tensor(name: str) -> str:
+    """Return the layer, as runs name it, that a canonical tensor belongs to."""
+    first, second, *_ = name.split(".")
+    return f"blocks.{second}" if first == "blocks" else "logits" if second == "fc" else first
+
+
 @contextmanager
 def open_run(path: str | Path) -> Iterator[Run]:
     """Give the run in the file at `path`.

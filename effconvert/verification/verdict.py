@@ -1,7 +1,7 @@
 """The verdict on runs of the same images: are they the same function, where do they first differ, and by how much."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from effconvert.verification.comparison import (
     would_pass,
 )
 from effconvert.verification.inputs import sensitivity
-from effconvert.verification.runs import Run, compare_runs
+from effconvert.verification.runs import Run, compare_runs, layer_of_tensor
 
 SAME, DIFFERENT, NOT_VERIFIABLE = "same", "different", "not verifiable"
 RELAXED = "same within the given tolerance"
@@ -43,7 +43,8 @@ class Verdict:
 
     word: `same`, `different`, `not verifiable`, or `same within the given tolerance` where that is a looser one.
     reason: why it is not verifiable. pairs: of the reference with each run. sensitivity: of the reference's outputs to
-    the image. rounded: the dtype that the source's weights were rounded to, "" where they were not.
+    the image. rounded: the dtype that the source's weights were rounded to, "" where they were not. unlike: {tensor:
+    largest relative difference} of tensors that differ between the files, though every layer is within its tolerance.
     """
 
     word: str
@@ -52,6 +53,7 @@ class Verdict:
     sensitivity: float
     tolerance: Tolerance
     rounded: str
+    unlike: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def failing(self) -> Pair | None:
@@ -64,6 +66,14 @@ class Verdict:
         return self.failing.comparison.first if self.failing else None
 
     @property
+    def first_layer(self) -> str:
+        """The name of the first layer that differs, by its outputs or else by its tensors; "" where none does."""
+        if self.first:
+            return self.first.layer
+        layers = [layer_of_tensor(name) for name in self.unlike]
+        return layers[0] if layers else ""
+
+    @property
     def sentence(self) -> str:
         """The verdict in one line: what was measured, what is allowed, where, and what would have passed."""
         if self.word == NOT_VERIFIABLE:
@@ -71,6 +81,12 @@ class Verdict:
         if self.failing:
             whose = f"only {self.failing.framework} is, and not the canonical network of the same file; "
             return f"{self.word}: {whose if self.failing != self.pairs[0] else ''}{_first_difference(self.failing)}"
+        if self.unlike:
+            name, value = next(iter(self.unlike.items()))
+            return (
+                f"{self.word}: every layer is within its tolerance, but {len(self.unlike):,} tensors are not as in the "
+                f"source; {name} is {value:.1e} of its largest value off (allowed 1.0e-06)"
+            )
         word = f"{self.word} of {self.tolerance.accumulated:.1e}" if self.word == RELAXED else self.word
         word += f" but for the rounding to {self.rounded}" if self.rounded else ""
         rows = [row for pair in self.pairs for row in pair.comparison.rows]

@@ -1,0 +1,42 @@
+"""Compares the tensors of two files, of which one was made from the other, one at a time."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from effconvert.verification.network_files import NetworkFile
+
+# What folding one epsilon into a variance and taking it out again loses in float32, and no kernel loses.
+_ROUNDING = 1e-6
+
+
+def unlike_tensors(source: NetworkFile, converted: NetworkFile) -> dict[str, float]:
+    """Return {canonical name: largest difference in shares of the tensor's largest value} of tensors that differ.
+
+    A variance is compared with its epsilon added, so that a folded one is the same. A background class that was left
+    out is no difference, and neither is what only one file has: the classifier of the other's backbone.
+    """
+    names = {move.target for move in converted.coverage.moves}
+    with source.opened() as ours, converted.opened() as theirs:
+        found = {
+            move.target: _difference(move.target, ours(move.target), theirs(move.target), source, converted)
+            for move in source.coverage.moves
+            if move.target in names
+        }
+    return {name: value for name, value in found.items() if not value <= _ROUNDING}
+
+
+def _difference(
+    name: str, ours: NDArray[Any], theirs: NDArray[Any], source: NetworkFile, converted: NetworkFile
+) -> float:
+    if name.startswith("head.fc.") and (len(ours), len(theirs)) == (1001, 1000):
+        ours = ours[1:]
+    if ours.shape != theirs.shape:
+        return np.inf
+    expected, found = ours.astype(np.float64), theirs.astype(np.float64)
+    if name.endswith("running_var"):
+        expected, found = expected + source.facts.bn_eps, found + converted.facts.bn_eps
+    largest = float(np.abs(expected).max(initial=0.0))
+    apart = float(np.abs(found - expected).max(initial=0.0))
+    return apart / largest if largest else apart
