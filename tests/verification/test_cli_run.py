@@ -1,13 +1,19 @@
 """`effconvert run` as a user types it: what it writes, prints, and answers with its exit code."""
 
 import json
+import os
 import shlex
+import signal
 import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fake_pythons import shell
+from library_files import library_tensors, save, under
 from running import Ran
 from running_here import canonical_network_in_this_process
 
@@ -98,6 +104,30 @@ def test_a_run_that_exists_survives_a_failure(
     assert names_in(tmp_path) == ["broken", "saved.npz"]
 
 
+def test_what_is_read_is_not_replaced_even_with_force(
+    run: Callable[..., Ran], converted: Path, saved: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "own.safetensors"
+    file.write_bytes(converted.read_bytes())
+    (tmp_path / "link.npz").symlink_to(saved)
+    before = {path: path.read_bytes() for path in (file, saved)}
+    for out in (file, saved, tmp_path / "link.npz"):
+        ran = run("run", file, "--follow", saved, "--out", out, "--force")
+        assert ran.exit_code == 8
+        assert f"{out}: is what is read; give another name with --out" in ran.err
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_run_of_another_variant_is_not_followed(
+    run: Callable[..., Ran], b0: Path, saved: Path, tmp_path: Path
+) -> None:
+    for option in ("--out", "--prepare"):
+        ran = run("run", b0, "--follow", saved, option, tmp_path / "output")
+        assert ran.exit_code == 4
+        assert f"{b0}: is b0, and {saved} a run of lite0" in ran.err
+    assert names_in(tmp_path) == ["saved.npz"]
+
+
 @pytest.mark.parametrize("option", ["--out", "--prepare"])
 def test_a_folder_that_does_not_exist_is_8(run: Callable[..., Ran], lite0: Path, tmp_path: Path, option: str) -> None:
     ran = run("run", lite0, "--size", 64, option, tmp_path / "none" / "output")
@@ -154,6 +184,27 @@ def test_preparing_writes_what_is_needed_elsewhere(run: Callable[..., Ran], lite
         f"{tmp_path / 'there'} is ready: take it to the other machine, put efficientnet-lite0 there, and type:",
         command,
     ]
+
+
+@pytest.mark.parametrize("content", ["plain", "nested", "encrypted"])
+def test_what_the_librarys_loader_would_not_take_is_taken_along_as_tensors(
+    run: Callable[..., Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    tensors = library_tensors("timm")
+    nested = {"state_dict": under("detector.backbone.", tensors)}
+    file = save(tmp_path / "b0.pth", nested if content == "nested" else tensors)
+    if content == "encrypted":  # as far as is known before a file is read that the key is not for
+        monkeypatch.setenv("EFFCONVERT_KEY", "0123456789abcdef")
+    ran = run("run", file, "--size", 64, "--prepare", tmp_path / "there")
+    assert ran.exit_code == 0, ran.err
+    taken = content != "plain"
+    assert ("--tensors tensors.npz" in ran.out.splitlines()[-1]) is taken
+    assert ("tensors.npz" in names_in(tmp_path / "there")) is taken
+    if taken:
+        with np.load(tmp_path / "there" / "tensors.npz") as given:
+            assert all(np.array_equal(given[name], tensors[name]) for name in given.files)
+            assert "conv_stem.weight" in given.files
+    assert not any(b"0123456789abcdef" in path.read_bytes() for path in (tmp_path / "there").iterdir())
 
 
 def test_preparing_with_a_run_to_follow_takes_it_along(
@@ -249,3 +300,32 @@ def test_a_files_name_does_not_steer_the_terminal(run: Callable[..., Ran], conve
     assert ran.exit_code == 0
     assert "red\\r.npz" in ran.out
     assert "\r" not in ran.out
+
+
+def test_a_command_that_is_asked_to_end_ends_its_framework_and_cleans_up(converted: Path, tmp_path: Path) -> None:
+    (tmp_path / "temporary").mkdir()
+    file = save(tmp_path / "b0.pth", library_tensors("timm"))
+    python = shell(tmp_path / "python", f"echo $$ > '{tmp_path}/pid.part'; mv '{tmp_path}/pid.part' '{tmp_path}/pid'\n"
+                   "exec sleep 60")  # fmt: skip
+    command = [sys.executable, "-m", "effconvert", "run", file, "--size", "64", "--out", tmp_path / "run.npz"]
+    command += ["--python", f"timm={python}"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "temporary")}
+    with subprocess.Popen(list(map(str, command)), env=environment, stderr=subprocess.PIPE) as started:
+        waited_for(lambda: (tmp_path / "pid").exists())
+        framework = int((tmp_path / "pid").read_text())
+        assert names_in(tmp_path / "temporary") != []
+        started.terminate()
+        _, said = started.communicate(timeout=30)
+    assert started.returncode == 128 + signal.SIGTERM
+    assert b"Traceback" not in said
+    waited_for(lambda: not Path(f"/proc/{framework}").exists())
+    assert names_in(tmp_path / "temporary") == []
+    assert names_in(tmp_path) == ["b0.pth", "pid", "python", "temporary"]
+
+
+def waited_for(happened: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if happened():
+            return
+        time.sleep(0.1)
+    raise AssertionError("it never happened")

@@ -4,6 +4,7 @@ A canonical source is run by the canonical network, so that no framework is need
 """
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -187,6 +188,35 @@ def test_an_output_that_cannot_be_written_is_8_before_any_network_is_run(
     assert file.read_text() == "mine"
 
 
+@pytest.mark.parametrize("content", [b"\x93NUMPY", b"PK\x03\x04", b"[1, 2]", b"my notes"], ids=repr)
+def test_a_report_replaces_nothing_but_a_report(
+    verify: Callable[..., Ran], source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    monkeypatch.setattr("effconvert.verification.procedure.run_file", None)
+    (tmp_path / "mine").write_bytes(content)
+    ran = verify(source, source, "--json", tmp_path / "mine")
+    assert (ran.exit_code, ran.out) == (8, "")
+    assert f"{tmp_path / 'mine'}: exists and is no JSON; give another name" in ran.err
+    assert (tmp_path / "mine").read_bytes() == content
+
+
+def test_a_report_is_a_file_and_takes_no_devices_place(
+    verify: Callable[..., Ran], source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("effconvert.verification.procedure.run_file", None)
+    os.mkfifo(tmp_path / "pipe")
+    ran = verify(source, source, "--json", tmp_path / "pipe")
+    assert ran.exit_code == 8
+    assert f"{tmp_path / 'pipe'}: is no file; give the name of a file" in ran.err
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_an_empty_file_may_become_a_report(verify: Callable[..., Ran], source: Path, tmp_path: Path) -> None:
+    (tmp_path / "report.json").touch()
+    assert verify(source, source, "--no-float64", "--json", tmp_path / "report.json").exit_code == 0
+    assert the_document(tmp_path)["verdict"] == "same"
+
+
 def test_kept_runs_are_compared_later_and_never_replaced(
     verify: Callable[..., Ran], run: Callable[..., Ran], source: Path, other: Path, tmp_path: Path
 ) -> None:
@@ -292,6 +322,30 @@ def test_a_given_tolerance_shows_in_the_verdict(verify: Callable[..., Ran], sour
     ran = verify(other, source, "--tolerance", "1e-2")
     assert ran.exit_code == 0
     assert "same within the given tolerance of 1.0e-02: logits are" in ran.out
+
+
+def test_a_looser_tolerance_is_another_word_in_the_document(
+    verify: Callable[..., Ran], source: Path, other: Path, tmp_path: Path
+) -> None:
+    assert verify(other, source, "--tolerance", "1e-2", "--json", tmp_path / "report.json").exit_code == 0
+    document = the_document(tmp_path)
+    assert document["verdict"] == "same within the given tolerance"
+    assert document["tolerance"] == {"accumulated": 1e-2, "fed": 1e-2, "relaxed": True, "rounded": ""}
+
+
+def test_half_precision_says_what_it_costs(verify: Callable[..., Ran], source: Path, tmp_path: Path) -> None:
+    effconvert.convert(source, tmp_path / "half.safetensors", dtype="float16")
+    ran = verify(tmp_path / "half.safetensors", source, "--json", tmp_path / "report.json")
+    assert ran.exit_code == 0
+    assert "same but for the rounding to float16: every layer is equal bit for bit" in ran.out
+    (line,) = [line for line in ran.out.splitlines() if line.startswith("rounding the weights to float16 moves the ")]
+    document = the_document(tmp_path)
+    assert f"by {document['rounding_cost']:.1e} of the largest" in line
+    assert document["tolerance"] == {"accumulated": 2e-5, "fed": 5e-6, "relaxed": False, "rounded": "float16"}
+
+
+def test_what_no_other_library_has_run_is_told(verify: Callable[..., Ran], source: Path) -> None:
+    assert f"caution: {source} is canonical, so that no other library took part" in verify(source, source).out
 
 
 def test_real_images_are_said_with_their_number(verify: Callable[..., Ran], source: Path, tmp_path: Path) -> None:
