@@ -11,6 +11,7 @@ from types import MappingProxyType
 from effconvert.assumptions import differing_facts
 from effconvert.atomic import reported
 from effconvert.errors import LayoutMismatch, OutputProblem
+from effconvert.facts import complete
 from effconvert.options import Options
 from effconvert.verification.doubts import cautions, inexactness
 from effconvert.verification.explanation import Trial, explain
@@ -157,17 +158,18 @@ def _with_roundings(found: Verification, unrounded: NetworkFile, runs: Sequence[
     changes = [f"the values of {len(found.unlike):,} tensors"] if found.unlike else []
     facts = differing_facts(source.facts, converted.facts)
     changes += [f"{name} {getattr(source.facts, name)} and {getattr(converted.facts, name)}" for name in facts]
-    of_source, networks = in_double(source, runs[0]), [converted] * (len(runs) - 1)
-    alike = not changes and source.facts.classes == converted.facts.classes
-    of_converted = of_source if alike else in_double(converted, runs[0])
-    weights = [of_source, *(of_converted for _ in networks)]
-    if inexactness(converted):
-        weights[-1] = in_double(converted, runs[0], converted.network_facts)
+    # A run says for which facts its network was built: an inexact file's library computes with others.
+    built = [complete(run.record["settings"]["facts"]) for run in runs]
+    of_source = in_double(source, runs[0], built[0])
+    alike = not found.unlike
+    weights = [of_source]
+    for run, own in zip(runs[1:], built[1:], strict=True):
+        weights.append(of_source if alike and own == built[0] else in_double(converted, run, own))
     roundings = tuple(rounding(run, expected) for run, expected in zip(runs, weights, strict=True))
     judgement = judge(roundings, changes) if found.verdict.word == DIFFERENT else ""
     if found.library_alone and inexactness(converted):
         judgement = inexactness(converted)
-    cost = rounding_cost(in_double(unrounded, runs[0]), of_source) if source.rounded else None
+    cost = rounding_cost(in_double(unrounded, runs[0], built[0]), of_source) if source.rounded else None
     return replace(found, roundings=roundings, judgement=judgement, rounding_cost=cost)
 
 

@@ -34,12 +34,12 @@ class Rounding:
         return self.worst <= _OF_ROUNDING
 
 
-def in_double(file: NetworkFile, run: Run, facts: Facts | None = None) -> dict[str, NDArray[Any]]:
-    """Return what float64 gives for the weights of `file` on the first image of `run`, layer by layer.
+def in_double(file: NetworkFile, run: Run, facts: Facts) -> dict[str, NDArray[Any]]:
+    """Return what float64 gives for the weights of `file` in the network of `facts`, layer by layer.
 
-    facts: of the network, where they are not the weights' own.
+    It is computed for the first image of `run`.
     """
-    return {**compute(file.canonical_tensors(), file.identity.variant, facts or file.facts, run.images[:1])}
+    return {**compute(file.canonical_tensors(), file.identity.variant, facts, run.images[:1])}
 
 
 def rounding_cost(exact: Mapping[str, NDArray[Any]], rounded: Mapping[str, NDArray[Any]]) -> float:

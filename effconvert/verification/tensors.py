@@ -14,7 +14,7 @@ _ROUNDING = 1e-6
 def unlike_tensors(source: NetworkFile, converted: NetworkFile) -> dict[str, float]:
     """Return {canonical name: largest difference in shares of the tensor's largest value} of tensors that differ.
 
-    A variance is compared with its epsilon added, so that a folded one is the same. A background class that was left
+    A variance is also compared with its epsilon added: a folded one is the same. A background class that was left
     out is no difference, and neither is what only one file has: the classifier of the other's backbone.
     """
     names = {move.target for move in converted.coverage.moves}
@@ -35,8 +35,11 @@ def _difference(
     if ours.shape != theirs.shape:
         return np.inf
     expected, found = ours.astype(np.float64), theirs.astype(np.float64)
+    apart = _largest(found - expected)
     if name.endswith("running_var"):
-        expected, found = expected + source.facts.bn_eps, found + converted.facts.bn_eps
-    largest = float(np.abs(expected).max(initial=0.0))
-    apart = float(np.abs(found - expected).max(initial=0.0))
-    return apart / largest if largest else apart
+        apart = min(apart, _largest(found - expected + converted.facts.bn_eps - source.facts.bn_eps))
+    return apart / _largest(expected) if expected.any() else apart
+
+
+def _largest(values: NDArray[np.float64]) -> float:
+    return float(np.abs(values).max(initial=0.0))
