@@ -155,7 +155,7 @@ def _with_tensors(found: Verification) -> Verification:
 def _with_roundings(found: Verification, unrounded: NetworkFile, runs: Sequence[Run]) -> Verification:
     """Measure each run against float64, and where they differ say which side is not what its own file says."""
     source, converted = found.source, found.converted
-    changes = [f"the values of {len(found.unlike):,} tensors"] if found.unlike else []
+    changes = [f"the values of {len(found.unlike):,} of {len(source.coverage.moves):,} tensors"] if found.unlike else []
     facts = differing_facts(source.facts, converted.facts)
     changes += [f"{name} {getattr(source.facts, name)} and {getattr(converted.facts, name)}" for name in facts]
     # A run says for which facts its network was built: an inexact file's library computes with others.

@@ -34,7 +34,15 @@ def _difference(
         ours = ours[1:]
     if ours.shape != theirs.shape:
         return np.inf
-    expected, found = ours.astype(np.float64), theirs.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # infinity less infinity
+        return _furthest(name, ours.astype(np.float64), theirs.astype(np.float64), source, converted)
+
+
+def _furthest(
+    name: str, expected: NDArray[Any], found: NDArray[Any], source: NetworkFile, converted: NetworkFile
+) -> float:
+    if np.array_equal(expected, found, equal_nan=True):
+        return 0.0
     apart = _largest(found - expected)
     if name.endswith("running_var"):
         apart = min(apart, _largest(found - expected + converted.facts.bn_eps - source.facts.bn_eps))

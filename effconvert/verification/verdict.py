@@ -84,8 +84,8 @@ class Verdict:
         if self.unlike:
             name, value = next(iter(self.unlike.items()))
             return (
-                f"{self.word}: every layer is within its tolerance, but {len(self.unlike):,} tensors are not as in the "
-                f"source; {name} is {value:.1e} of its largest value off (allowed 1.0e-06)"
+                f"{self.word}: every layer is within its tolerance, but the values of {len(self.unlike):,} of its "
+                f"tensors are not the source's; {name} is {value:.1e} of its largest value off (allowed 1.0e-06)"
             )
         word = f"{self.word} of {self.tolerance.accumulated:.1e}" if self.word == RELAXED else self.word
         word += f" but for the rounding to {self.rounded}" if self.rounded else ""

@@ -28,9 +28,9 @@ from effconvert.verification.inputs import Images
 from effconvert.verification.network_files import examine, run_file
 from effconvert.verification.numpy_network import compute
 from effconvert.verification.procedure import Verification, verify
-from effconvert.verification.rounding import Rounding, changes_between, judge, same_values
+from effconvert.verification.rounding import Rounding, judge
 from effconvert.verification.runs import compare_runs, open_run
-from effconvert.verification.verdict import DIFFERENT, NOT_VERIFIABLE, SAME
+from effconvert.verification.verdict import DIFFERENT, NOT_VERIFIABLE, RELAXED, SAME
 
 pytestmark = pytest.mark.xdist_group("procedure")
 IMAGES = Images(size=64)
@@ -202,30 +202,44 @@ def test_where_the_files_do_not_differ_either_rounding_is_what_is_left() -> None
     )
 
 
-def test_in_what_two_files_differ_is_counted_and_named(source: Path, converted: Path, state: State) -> None:
-    other = saved(
-        source.with_name("changes.pth"), state | {WRONG: state[WRONG] * 2, "stem.bn.bias": state["stem.bn.bias"] + 1}
+def test_in_what_two_files_differ_is_counted_and_named(source: Path, tmp_path: Path) -> None:
+    effconvert.convert(source, tmp_path / "converted.safetensors", facts={"padding": "symmetric"})
+    found = verify(tmp_path / "converted.safetensors", source, images=IMAGES)
+    assert found.judgement.endswith("and the files differ: padding tf-same and symmetric")
+    assert found.unlike == {}
+
+
+@pytest.fixture(scope="module")
+def unseen(source: Path, state: State) -> Verification:
+    """A gate whose kernel is wrong by less than its layer shows."""
+    wrong = {name: state[name] * 1.00001 for name in ("blocks.9.se.reduce.weight", "blocks.3.se.expand.weight")}
+    return verify(saved(source.with_name("unseen.pth"), state | wrong), source, images=IMAGES, causes=True)
+
+
+def test_tensors_that_differ_by_less_than_a_layer_shows_are_a_difference(unseen: Verification) -> None:
+    assert all(row.passed for row in unseen.verdict.pairs[0].comparison.rows)
+    assert (unseen.verdict.word, unseen.same, unseen.verdict.first) == (DIFFERENT, False, None)
+    assert list(unseen.unlike) == ["blocks.3.se.expand.weight", "blocks.9.se.reduce.weight"]
+    assert unseen.verdict.sentence == (
+        "different: every layer is within its tolerance, but the values of 2 of its tensors are not the source's; "
+        "blocks.3.se.expand.weight is 1.0e-05 of its largest value off (allowed 1.0e-06)"
     )
-    one = examine(source)
-    assert changes_between(one, examine(converted)) == []
-    assert changes_between(one, examine(other)) == ["the values of 2 of 311 tensors"]
-    facts = examine(other, Options(facts={"padding": "symmetric"}))
-    assert changes_between(one, facts) == ["the values of 2 of 311 tensors", "padding tf-same and symmetric"]
 
 
-def test_a_background_class_left_out_is_no_change_of_the_values_of_the_others() -> None:
-    weight, bias = np.arange(2002.0).reshape(1001, 2), np.arange(1001.0)
-    assert same_values("head.fc.weight", weight, weight[1:])
-    assert same_values("head.fc.bias", bias, bias[1:])
-    assert not same_values("head.fc.bias", bias, bias[:-1])
-    assert not same_values("head.fc.bias", bias, None)
-    assert not same_values("head.conv.weight", weight, weight[1:])
+def test_the_layer_of_the_first_tensor_that_differs_is_the_first_layer(unseen: Verification) -> None:
+    assert unseen.verdict.first_layer == "blocks.3"
+    assert {name for name, (_, differs) in unseen.tensors.items() if differs} == {"blocks.3.se.expand.weight"}
+    assert all(name.startswith("blocks.3.") for name in unseen.tensors)
+    assert unseen.judgement.endswith("and the files differ: the values of 2 of 311 tensors")
+    assert unseen.trials == ()
+    json.dumps(document(unseen, 1.0), allow_nan=False)
 
 
-def test_values_that_are_no_numbers_are_equal_at_the_same_place() -> None:
-    one = np.array([1.0, np.nan])
-    assert same_values("stem.bn.bias", one, one.copy())
-    assert not same_values("stem.bn.bias", one, np.array([np.nan, 1.0]))
+def test_a_looser_tolerance_goes_for_the_tensors_too(source: Path, unseen: Verification) -> None:
+    found = verify(unseen.converted.path, source, images=IMAGES, tolerance=1e-4, in_float64=False)
+    assert found.verdict.word == RELAXED
+    assert found.same
+    assert len(found.unlike) == 2
 
 
 @pytest.fixture(scope="module")
