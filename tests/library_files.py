@@ -42,7 +42,8 @@ def library_tensors(
     values = canonical_values(variant, facts.classes, facts.head_conv, seed)
     moved = {move.target: move.apply(values[move.source]) for move in invert(compiled.moves)}
     filled = {name: np.zeros(fill.shape, fill.dtype) for name, fill in compiled.fills.items()}
-    return {name: np.ascontiguousarray((moved | filled)[name]) for name in compiled.order}
+    # Copies: a test may change what it gets, and the values are drawn once for all.
+    return {name: np.ascontiguousarray((moved | filled)[name]).copy() for name in compiled.order}
 
 
 def save(path: Path, content: object) -> Path:
