@@ -59,6 +59,7 @@ def command(
     run CONVERTED: each in a process of its own, on the same images, layer by layer. The options that say how a file is
     read are for the source. Exit code 0: the same function; 5: another, or not verifiable.
 
+    \b
     Example: effconvert verify own.safetensors --against effconvert-demo/efficientnet-b0
     """
     from effconvert.verification.document import document
