@@ -27,6 +27,7 @@ def document(found: Verification, seconds: float) -> dict[str, Any]:
             {"canonical": name, "source": source, "values_differ": differs}
             for name, (source, differs) in found.tensors.items()
         ],
+        "unlike_tensors": plain(dict(found.unlike)),
         "causes": [plain(vars(trial)) for trial in found.trials],
         "cautions": list(found.cautions),
         "run": _run_block(seconds),
