@@ -1,7 +1,6 @@
 """A saved run: what every layer of one network gave of some images, and which network, file and images those were."""
 
 import json
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -129,15 +128,6 @@ def open_run(path: str | Path) -> Iterator[Run]:
             words = "it holds Python objects" if "allow_pickle" in str(error) else error
             raise UnreadableCheckpoint(f"{path}: not a saved run, as `effconvert run` writes it ({words})") from error
         yield run
-
-
-def is_run(path: Path) -> bool:
-    """Return whether the file at `path` looks like a saved run."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return "run.npy" in archive.namelist()
-    except (OSError, zipfile.BadZipFile):
-        return False
 
 
 def compare_runs(reference: Run, found: Run, tolerance: Tolerance, background: bool = False) -> Comparison:

@@ -2,9 +2,14 @@
 
 import json
 import os
+import shutil
+import subprocess
+import sys
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
+import cv2
+import keras
 import numpy as np
 import pytest
 import torch
@@ -148,8 +153,6 @@ def test_one_tensor_in_half_precision_does_not_loosen_the_others(tmp_path):
 
 
 def test_a_backbone_of_keras_ends_in_a_map(tmp_path):
-    import keras
-
     write(calibrated("b0", (96, 96), classes=0), tmp_path / "written.weights.h5", "keras")
     network = keras.applications.EfficientNetB0(weights=None, include_top=False, input_shape=(96, 96, 3))
     network.load_weights(tmp_path / "written.weights.h5")
@@ -177,7 +180,6 @@ def test_the_document_is_the_same_every_time_but_for_its_run_block(tmp_path):
 
 
 def test_real_images_go_through_the_sources_recipe(tmp_path):
-    cv2 = pytest.importorskip("cv2")
     source = tensorflow_file(tmp_path, "b0")
     random = np.random.default_rng(0)
     (tmp_path / "images").mkdir()
@@ -204,10 +206,6 @@ def test_two_saved_runs_are_compared_without_a_framework(tmp_path):
 
 
 def test_a_prepared_folder_is_run_without_effconvert(tmp_path):
-    import shutil
-    import subprocess
-    import sys
-
     source = library_file(tmp_path, "timm", "b0", "source.pth")
     prepared = effconvert_command("run", source, "--size", 96, "--prepare", tmp_path / "elsewhere")
     assert prepared.exit_code == 0, prepared.err

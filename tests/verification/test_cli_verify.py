@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from running import Ran
 from running_here import canonical_network_in_this_process
 from strict_json import parsed
@@ -349,10 +350,9 @@ def test_what_no_other_library_has_run_is_told(verify: Callable[..., Ran], sourc
 
 
 def test_real_images_are_said_with_their_number(verify: Callable[..., Ran], source: Path, tmp_path: Path) -> None:
-    pictures = pytest.importorskip("PIL.Image")
     random = np.random.default_rng(0)
     for number in range(3):
-        small = pictures.fromarray(random.integers(0, 256, (5, 6, 3), np.uint8))
+        small = Image.fromarray(random.integers(0, 256, (5, 6, 3), np.uint8))
         small.resize((120, 100)).save(tmp_path / f"{number}.png")
     options = ("--images", tmp_path, "--count", 2, "--recipe", "timm", "--json", tmp_path / "report.json")
     ran = verify(source, source, *options)

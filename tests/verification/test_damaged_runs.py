@@ -13,7 +13,7 @@ from small_runs import changed, record_of, values, write_arrays, write_run
 
 from effconvert.errors import MissingPath, NumericMismatch, UnreadableCheckpoint
 from effconvert.verification.comparison import ACCUMULATED, FED, TOLERANCES, Comparison
-from effconvert.verification.runs import compare_runs, is_run, open_run
+from effconvert.verification.runs import compare_runs, open_run
 
 IMAGES = np.zeros((2, 3, 8, 8), np.float32)
 TOLERANCE = TOLERANCES["float32"]
@@ -170,16 +170,6 @@ def test_an_array_of_objects_is_not_unpickled(tmp_path: Path) -> None:
     record = json.dumps(record_of(IMAGES, {"logits": IMAGES}))
     np.savez(tmp_path / "run.npz", run=np.array(record), images=IMAGES, **{"layer/logits": np.array([{}])})
     assert "'layer/logits' is missing or damaged: Object arrays cannot be loaded" in refused(tmp_path / "run.npz")
-
-
-def test_only_what_has_a_record_looks_like_a_run(tmp_path: Path) -> None:
-    np.savez(tmp_path / "other.npz", images=IMAGES)
-    (tmp_path / "text").write_text("run")
-    assert [is_run(path) for path in (write_run(tmp_path / "run.npz"), tmp_path / "other.npz", tmp_path / "text")] == [
-        True,
-        False,
-        False,
-    ]
 
 
 def test_a_run_that_is_whole_is_read(tmp_path: Path) -> None:
