@@ -1,0 +1,113 @@
+"""What one network answered to every image of a data set, as arrays and as a file."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from effconvert.atomic import new_file
+from effconvert.errors import UnreadableCheckpoint, require_path
+
+SCHEMA = "effconvert/validation/1"
+# What stands in place of a class: the background class that some networks have; the end of an image's labels, where
+# others have more; a place among the top five of a network with fewer classes.
+BACKGROUND, NO_LABEL, NO_CLASS = -1, -2, -3
+
+_RECORD = "validation"
+_ARRAYS = {
+    "ids": (np.int64, 1),
+    "names": (np.str_, 1),
+    "labels": (np.int32, 2),
+    "top5": (np.int32, 2),
+    "label_logit": (np.float32, 1),
+    "margin": (np.float32, 1),
+    "confidence": (np.float32, 1),
+}
+_NEEDED = {"model": dict, "recipe": dict, "dataset": dict, "computing": dict, "complete": bool}
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The answers of one network, images in the data set's order.
+
+    record: model, recipe, data set, and how it was computed, in plain values. ids [N]: the image's place in the whole
+    data set. names [N]. labels [N, L]: the right classes, ended by NO_LABEL. top5 [N, 5]: the classes with the largest
+    logits, the largest first, of equal ones the lower class. label_logit [N]: of the first label. margin [N]: between
+    the two largest logits. confidence [N]: the largest softmax probability.
+    """
+
+    record: Mapping[str, Any]
+    ids: NDArray[np.int64] = field(repr=False)
+    names: NDArray[np.str_] = field(repr=False)
+    labels: NDArray[np.int32] = field(repr=False)
+    top5: NDArray[np.int32] = field(repr=False)
+    label_logit: NDArray[np.float32] = field(repr=False)
+    margin: NDArray[np.float32] = field(repr=False)
+    confidence: NDArray[np.float32] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def hits(self, count: int) -> NDArray[np.bool_]:
+        """Return [N]: whether a right class is among the first `count` (1 to 5)."""
+        found: NDArray[np.bool_] = (self.top5[:, :count, None] == self.labels[:, None, :]).any((1, 2))
+        return found
+
+
+def is_predictions(path: Path) -> bool:
+    """Return whether the file at `path` holds predictions, whole or damaged."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return _RECORD in arrays
+    except Exception:  # numpy and zipfile raise kinds of their own; whoever reads it says what is wrong
+        return False
+
+
+def read_predictions(path: str | Path) -> Predictions:
+    """Return the predictions in the file at `path`.
+
+    Raises MissingPath; UnreadableCheckpoint for what are none, are damaged, or are of a later schema.
+    """
+    path = require_path(path)
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            record = json.loads(str(arrays[_RECORD]))
+            values = {name: arrays[name] for name in _ARRAYS}
+    except Exception as error:  # as above
+        words = f"not the predictions of `effconvert validate`: {error or type(error).__name__}"
+        raise UnreadableCheckpoint(f"{path}: {words}") from error
+    problems = _problems(record, values)
+    if problems:
+        raise UnreadableCheckpoint(f"{path}: {'; '.join(problems)}")
+    return Predictions(record, **values)
+
+
+def write_predictions(path: Path, predictions: Predictions, force: bool = False) -> None:
+    """Write the predictions to `path`, whole or not at all. Raises OutputProblem."""
+    arrays: dict[str, Any] = {name: getattr(predictions, name) for name in _ARRAYS}
+    arrays[_RECORD] = np.array(json.dumps(predictions.record, sort_keys=True))
+    with new_file(path, force) as (file, _):
+        np.savez_compressed(file, **arrays)
+
+
+def _problems(record: Any, values: Mapping[str, NDArray[Any]]) -> list[str]:
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+        found = record.get("schema") if isinstance(record, dict) else None
+        return [f"predictions of schema {found!r}, this version reads {SCHEMA!r}"]
+    problems = [f"$.{name}: must be {kind.__name__}" for name, kind in _NEEDED.items() if type(record.get(name)) != kind]
+    count = len(values["ids"]) if values["ids"].ndim else 0
+    for name, (dtype, dimensions) in _ARRAYS.items():
+        array = values[name]
+        if not np.issubdtype(array.dtype, dtype) or array.ndim != dimensions or len(array) != count:
+            problems.append(f"{name} is {array.dtype} {list(array.shape)}, of {count} images")
+    if not problems and values["top5"].shape[1] != 5:
+        problems.append(f"top5 has {values['top5'].shape[1]} columns")
+    if not problems and len(np.unique(values["ids"])) != count:
+        problems.append("an image is counted twice")
+    if not count:
+        problems.append("no image")
+    return problems
