@@ -64,6 +64,10 @@ class Recipe:
         """Return the recipe as plain values, for JSON."""
         return dataclasses.asdict(self) | {"mean": list(self.mean), "std": list(self.std)}
 
+    def at(self, size: int) -> "Recipe":
+        """Return the recipe for networks that take images of `size` pixels; a shorter side keeps its proportion."""
+        return dataclasses.replace(self, size=size, shorter_side=self.shorter_side * size // self.size)
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Recipe":
         """Return the recipe that `to_dict` gave; every key must be there but `shorter_side`, and no other.

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,6 +16,9 @@ from effconvert.identification import identify
 from effconvert.model.network import EfficientNet
 from effconvert.transfer import check_digest
 from effconvert.validate.recipes import recipe_for
+
+if TYPE_CHECKING:
+    from effconvert.verification.network_files import NetworkFile
 
 
 def load_model(
@@ -48,6 +51,17 @@ def load_model(
     usual = identity.companion.recipe or recipe_for(identity.layout_name, identity.variant.name)
     network.recipe = description.recipe if description else usual
     return network.requires_grad_(True).eval()
+
+
+def network_of(file: "NetworkFile") -> EfficientNet:
+    """Return the network of a file that was examined, read as its options say: float32, in eval mode, on the CPU."""
+    with torch.device("meta"):
+        network = EfficientNet(file.identity.variant, file.facts)
+    with file.opened() as read:
+        state = {name: torch.from_numpy(np.array(read(name))) for name in network.state_dict()}
+    network.load_state_dict(state, assign=True)
+    network.recipe = file.recipe
+    return network.eval()
 
 
 def _cast(name: str, tensor: torch.Tensor, dtype: torch.dtype | None) -> torch.Tensor:

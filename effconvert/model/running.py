@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from effconvert.errors import EffconvertError, LayoutMismatch
 from effconvert.model.capture import capture
-from effconvert.model.network import EfficientNet, create_model
+from effconvert.model.loading import network_of
+from effconvert.model.network import EfficientNet
 from effconvert.options import Options
 from effconvert.verification.inputs import Inputs
 from effconvert.verification.launching import CANONICAL, KEY_VARIABLE, save_arrays
-from effconvert.verification.network_files import NetworkFile, examine
+from effconvert.verification.network_files import examine
 from effconvert.verification.runs import SCHEMA, open_run
 from effconvert.version import VERSION
 
@@ -41,19 +42,11 @@ def main(command: Sequence[str] | None = None) -> int:
         file = examine(arguments.file, options, key.encode() if key else None)
         if dict(file.sha256) != settings["sha256"]:
             raise LayoutMismatch(f"{arguments.file}: was changed since it was looked at")
-        _write(_network(replace(file, rounded=settings["rounded"])), settings, arguments)
+        _write(network_of(replace(file, rounded=settings["rounded"])), settings, arguments)
     except EffconvertError as error:
         print(" ".join(str(error).split()), file=sys.stderr)
         return error.exit_code
     return 0
-
-
-def _network(file: NetworkFile) -> EfficientNet:
-    with torch.device("meta"):
-        network = create_model(file.identity.variant, file.facts)
-    state = {name: torch.from_numpy(np.array(array)) for name, array in file.canonical_tensors().items()}
-    network.load_state_dict(state, assign=True)
-    return network.eval()
 
 
 def _write(network: EfficientNet, settings: dict[str, Any], arguments: argparse.Namespace) -> None:

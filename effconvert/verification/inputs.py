@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ class Images:
         """
         recipe = recipe_named(self.recipe, variant) if self.recipe else usual
         if self.size:
-            recipe = replace(recipe, size=self.size, shorter_side=recipe.shorter_side * self.size // recipe.size)
+            recipe = recipe.at(self.size)
         if self.folder:
             return inputs_of_images(self.folder, recipe, self.count)
         return synthetic_inputs(self.count, recipe.size, self.seed)
