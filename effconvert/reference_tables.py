@@ -65,8 +65,10 @@ class Accuracy:
     """ImageNet accuracy in percent of (variant, weights) at `size` pixels.
 
     kind: who says so: `readme` (tensorflow/tpu as it stands), `readme-before-<date>`, `readme-text`, `paper`; `timm`
-    (measured again on ported weights, which have their short names, and on its own), `mmpretrain`, `mindspore`. top5 is
-    None where it was not published.
+    (measured again on ported weights, which have their short names, and on its own), `mmpretrain`, `mindspore`,
+    `torchvision`. top5 is None where it was not published. layout: the library whose preprocessing of these weights it
+    was measured with. decides: whether a measured accuracy can be judged by it: `yes`, `no`, or `top1` where its top5
+    is not to be trusted; the note says why not.
     """
 
     variant: str
@@ -75,6 +77,8 @@ class Accuracy:
     size: int
     top1: float
     top5: float | None
+    layout: str
+    decides: str
     note: str
     source: str
 
