@@ -1,0 +1,107 @@
+"""What the classes of a data set are called and in which order they stand: ImageNet's thousand, or a list of the user's.
+
+ImageNet's are in `reference/imagenet_classes.csv`: in the order of their synsets, which is the order of every network's
+logits. `ilsvrc_id` is the number that the ILSVRC2012 development kit gives them, another order. The names are
+torchvision's; the lemmas are WordNet 3.0's; the group is the nearest of 44 chosen hypernyms in WordNet 3.0.
+"""
+
+import csv
+import json
+from collections import Counter
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from effconvert.errors import DatasetProblem, listing, require_path
+
+IMAGENET = "imagenet-1k"
+
+
+@dataclass(frozen=True)
+class ClassList:
+    """The classes of a data set, index = class.
+
+    name: "imagenet-1k", or where a list of the user's own came from. identifiers: what folders and labels call them
+    (synsets). names: for people. groups: of each class, () where unknown.
+    """
+
+    name: str
+    identifiers: tuple[str, ...]
+    names: tuple[str, ...]
+    groups: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.identifiers)
+
+    def described(self, index: int) -> str:
+        """Return what a message calls the class: its identifier, and its name where that says more."""
+        identifier, name = self.identifiers[index], self.names[index]
+        return identifier if identifier == name else f"{identifier} ({name})"
+
+    def places(self) -> dict[str, int]:
+        """Return {identifier or name: index}; names that two classes share are not in it."""
+        counts = Counter(self.names)
+        found = {name: index for index, name in enumerate(self.names) if counts[name] == 1}
+        return found | {identifier: index for index, identifier in enumerate(self.identifiers)}
+
+
+@cache
+def imagenet_classes() -> ClassList:
+    """Return ImageNet's 1,000 classes in the order of their synsets."""
+    rows = imagenet_rows()
+    columns = (tuple(row[column] for row in rows) for column in ("synset", "name", "group"))
+    return ClassList(IMAGENET, *columns)
+
+
+@cache
+def imagenet_rows() -> tuple[dict[str, str], ...]:
+    """Return the rows of `reference/imagenet_classes.csv`: index, synset, ilsvrc_id, name, lemmas, group."""
+    text = files("effconvert.reference").joinpath("imagenet_classes.csv").read_text(encoding="utf-8")
+    return tuple(csv.DictReader(text.splitlines()))
+
+
+def read_classes(path: str | Path) -> ClassList:
+    """Return the class list in a file: a line `identifier` or `identifier,name` a class, or JSON.
+
+    JSON is a list of names, or {index: name} as Hugging Face's `id2label`, from 0 and without gaps.
+
+    Raises MissingPath; DatasetProblem for a file that is neither, has no class, or has one twice.
+    """
+    path = require_path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetProblem(f"{path}: cannot be read as a list of classes: {error}") from error
+    rows = _from_json(path, text) if text.lstrip().startswith(("[", "{")) else _from_lines(text)
+    identifiers = [row[0] for row in rows]
+    problems = [f"{name!r} stands {count} times" for name, count in Counter(identifiers).items() if count > 1]
+    if not rows:
+        problems.append("no class in it")
+    if problems:
+        raise DatasetProblem(listing(f"{path}: not a list of classes:", problems))
+    if tuple(identifiers) == imagenet_classes().identifiers:
+        return imagenet_classes()
+    return ClassList(path.name, tuple(identifiers), tuple(row[-1] for row in rows))
+
+
+def _from_lines(text: str) -> list[list[str]]:
+    rows = [[field.strip() for field in row[:2]] for row in csv.reader(text.splitlines()) if any(map(str.strip, row))]
+    return [[field for field in row if field] for row in rows]
+
+
+def _from_json(path: Path, text: str) -> list[list[str]]:
+    try:
+        content: Any = json.loads(text)
+    except ValueError as error:
+        raise DatasetProblem(f"{path}: not JSON: {error}") from error
+    if isinstance(content, dict):
+        content = content.get("id2label", content)
+        expected = [str(index) for index in range(len(content))]
+        if sorted(content, key=lambda key: (len(key), key)) != expected:
+            raise DatasetProblem(f"{path}: expected {{index: name}} with every index from 0 to {len(content) - 1}")
+        content = [content[index] for index in expected]
+    if not all(isinstance(name, str) for name in content):
+        raise DatasetProblem(f"{path}: expected names of classes, a list or {{index: name}}")
+    return [[name] for name in content]
