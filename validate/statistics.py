@@ -1,0 +1,152 @@
+"""Statistics of right answers: intervals, a paired test, calibration; plain formulas, each with its source."""
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Of intervals that hold the true value in 95 of 100 samples.
+Z = NormalDist().inv_cdf(0.975)
+BINS = 15
+
+
+class Interval(NamedTuple):
+    """A confidence interval of 95 %, in the units of what it is of."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Proportion:
+    """How many of how many images."""
+
+    hits: int
+    images: int
+
+    @property
+    def percent(self) -> float:
+        """The share in percent; NaN of no images."""
+        return 100 * self.hits / self.images if self.images else math.nan
+
+    @property
+    def interval(self) -> Interval:
+        """Wilson's interval of the share, in percent."""
+        return Interval(*(100 * bound for bound in wilson_interval(self.hits, self.images)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values, for JSON; percentages to six digits after the point."""
+        percent = round(self.percent, 6) if self.images else None
+        interval = [round(bound, 6) for bound in self.interval]
+        return {"hits": self.hits, "images": self.images, "percent": percent, "interval": interval}
+
+
+@dataclass(frozen=True)
+class Bin:
+    """The images whose confidence lies above `low` and not above `high`.
+
+    confidence, accuracy: their means, shares; 0 where there is no image.
+    """
+
+    low: float
+    high: float
+    images: int
+    confidence: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The expected calibration error, a share, with the bins that it was summed over."""
+
+    error: float
+    bins: tuple[Bin, ...]
+
+
+def wilson_interval(hits: int, images: int) -> Interval:
+    """Return the score interval of the share `hits / images`; of no images nothing is known: 0 to 1.
+
+    Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference, JASA 22 (1927) 209-212.
+    Raises ValueError for hits that are no part of the images.
+    """
+    if not 0 <= hits <= images:
+        raise ValueError(f"{hits} of {images} images")
+    if not images:
+        return Interval(0.0, 1.0)
+    share, square = hits / images, Z * Z / images
+    centre = (share + square / 2) / (1 + square)
+    half = math.sqrt(share * (1 - share) * square + square * square / 4) / (1 + square)
+    # Rounding must not take the certain ends away.
+    return Interval(centre - half if hits else 0.0, centre + half if hits < images else 1.0)
+
+
+def mcnemar(only_one: int, only_other: int) -> float:
+    """Return the exact two-sided p-value of discordant pairs: images that only one, or only the other, got right.
+
+    Were both equally good, each pair would be a toss of a coin: p is twice the smaller tail of the binomial, 1 at most.
+    Computed in whole numbers and rounded once; 0 below the smallest float.
+
+    Source: Q. McNemar, Psychometrika 12 (1947) 153-157; exact as in A. Agresti, Categorical Data Analysis, 10.1.
+    Raises ValueError for a negative count.
+    """
+    if min(only_one, only_other) < 0:
+        raise ValueError(f"{only_one} and {only_other} discordant pairs")
+    pairs = only_one + only_other
+    ways = tail = 1
+    for count in range(1, min(only_one, only_other) + 1):
+        ways = ways * (pairs - count + 1) // count
+        tail += ways
+    return min(1.0, 2 * tail / (1 << pairs))
+
+
+def paired_interval(only_one: int, only_other: int, images: int) -> Interval:
+    """Return the interval of the difference of two shares of right answers to the same images, one minus the other.
+
+    Half an image is added to each of the four cells, then the usual normal interval is taken; it has a width even where
+    no pair is discordant. Of no images nothing is known: -1 to 1.
+
+    Source: A. Agresti and Y. Min, Statistics in Medicine 24 (2005) 729-740.
+    """
+    if not images:
+        return Interval(-1.0, 1.0)
+    total = images + 2
+    difference = (only_one - only_other) / total
+    half = Z * math.sqrt((only_one + only_other + 1) / total - difference**2) / math.sqrt(total)
+    return Interval(max(-1.0, difference - half), min(1.0, difference + half))
+
+
+def calibration(confidence: NDArray[Any], right: NDArray[np.bool_]) -> Calibration:
+    """Return the expected calibration error of images [N]: how far confidence is from accuracy, averaged over images.
+
+    The confidences are sorted into 15 bins of equal width, each without its lower and with its upper end.
+
+    Source: C. Guo et al., On calibration of modern neural networks, ICML 2017, section 2.
+    """
+    if not len(confidence):
+        raise ValueError("no image")
+    ends = np.arange(BINS + 1) / BINS
+    values = confidence.astype(np.float64)
+    places = np.clip(np.searchsorted(ends, values) - 1, 0, BINS - 1)  # NaN has a place as well, and shows in the error
+    images = np.bincount(places, minlength=BINS)
+    filled = np.maximum(images, 1)
+    confidences = np.bincount(places, values, BINS) / filled
+    accuracies = np.bincount(places, right, BINS) / filled
+    error = float((images * np.abs(accuracies - confidences)).sum() / len(values))
+    columns = (ends[:-1], ends[1:], confidences, accuracies)
+    rows = zip(images.tolist(), *(column.tolist() for column in columns), strict=True)
+    return Calibration(error, tuple(Bin(low, high, count, mean, share) for count, low, high, mean, share in rows))
+
+
+def hits_by(keys: NDArray[np.integer[Any]], right: NDArray[np.bool_], count: int) -> list[Proportion]:
+    """Return for each key from 0 to `count` - 1 how many of its images [N] were right."""
+    images = np.bincount(keys, minlength=count).tolist()
+    hits = np.bincount(keys[right], minlength=count).tolist()
+    return [Proportion(part, whole) for part, whole in zip(hits, images, strict=True)]
+
+
+def agreement(one: NDArray[np.integer[Any]], other: NDArray[np.integer[Any]]) -> Proportion:
+    """Return of how many images [N] two networks gave the same class."""
+    return Proportion(int((one == other).sum()), len(one))
