@@ -29,7 +29,10 @@ _COMMANDS = {
     "run": "Run one network on images and save what every layer gave.",
     "compare": "Compare two saved runs, without either framework.",
     "frameworks": "Show which frameworks are usable here, and how to install the others.",
+    "cost": "Show parameters, multiply-adds and FLOPs beside every published table.",
     "inspect": "Show what a checkpoint holds: format, layout, variant, sets of weights, tensors.",
+    "predict": "Say which classes a network sees in images.",
+    "features": "Write the feature maps or pooled features of images.",
     "list": "List the published weights with their size, cost and accuracy.",
     "demo": "Show the whole way on a small example, without a network.",
 }
