@@ -1,4 +1,4 @@
-"""`effconvert compare`: two saved runs, without either framework."""
+"""`effconvert compare`: two saved outputs, of layers or of a data set, without either framework."""
 
 import sys
 from pathlib import Path
@@ -7,6 +7,7 @@ import click
 
 from effconvert.cli.options import json_option, path_argument, quiet_option
 from effconvert.cli.output import print_json, printable
+from effconvert.cli.prediction_verdicts import print_prediction_comparison
 from effconvert.cli.verdicts import print_comparisons, print_verdict
 from effconvert.errors import NumericMismatch
 
@@ -19,13 +20,56 @@ from effconvert.errors import NumericMismatch
 @json_option
 @quiet_option
 def command(run_a: Path, run_b: Path, layers: bool, tolerance: float | None, as_json: bool, quiet: bool) -> None:
-    """Compare two saved runs, layer by layer; RUN_A is the reference.
+    """Compare two saved outputs; RUN_A is the reference.
 
-    If RUN_B was made with --follow RUN_A, each layer is compared from RUN_A's own input too, so that the guilty one
-    stands out. Exit code 0: the same function; 5: another, or not verifiable.
+    Of two files of `run`, layers are compared. If RUN_B was made with --follow RUN_A, each layer is compared from
+    RUN_A's own input too, so that the guilty one stands out. Exit code 0: the same function; 5: another, or not
+    verifiable.
+
+    Of two files of `validate`, predictions are compared, image by image. Exit code 0: every image has the same top-1;
+    5: one has another.
 
     Example: effconvert compare own-run.npz own-timm-run.npz
     """
+    if _hold_predictions(run_a, run_b):
+        if layers or tolerance is not None:
+            raise click.UsageError("--layers and --tolerance are for runs; these files hold predictions")
+        same = _compare_predictions(run_a, run_b, as_json, quiet)
+    else:
+        same = _compare_layers(run_a, run_b, layers, tolerance, as_json, quiet)
+    if not same:
+        sys.exit(NumericMismatch.exit_code)
+
+
+def _hold_predictions(run_a: Path, run_b: Path) -> bool:
+    """Return whether both files hold predictions. Raises click's usage error for one of each kind."""
+    from effconvert.validate.predictions import is_predictions
+    from effconvert.verification.runs import open_run
+
+    found = {path: is_predictions(path) for path in (run_a, run_b)}
+    if all(found.values()) or not any(found.values()):
+        return all(found.values())
+    predictions, other = sorted(found, key=lambda path: not found[path])
+    with open_run(other):  # says what is wrong with a file that is neither
+        raise click.UsageError(f"{predictions} holds predictions and {other} the layers of a run; give two of a kind")
+
+
+def _compare_predictions(run_a: Path, run_b: Path, as_json: bool, quiet: bool) -> bool:
+    from effconvert.validate.prediction_comparison import compare_predictions
+    from effconvert.validate.predictions import read_predictions
+
+    a, b = read_predictions(run_a), read_predictions(run_b)
+    found = compare_predictions(a, b)
+    if as_json:
+        print_json(found.to_dict() | {"a": a.record, "b": b.record})
+    elif not quiet:
+        print_prediction_comparison(a, b, found)
+    return not found.changed
+
+
+def _compare_layers(
+    run_a: Path, run_b: Path, layers: bool, tolerance: float | None, as_json: bool, quiet: bool
+) -> bool:
     from effconvert.verification.runs import open_run
     from effconvert.verification.verdict import RELAXED, SAME, reach_verdict
 
@@ -39,5 +83,4 @@ def command(run_a: Path, run_b: Path, layers: bool, tolerance: float | None, as_
             print_verdict(verdict)
             for name, source in reference.tensors_of(first.layer).items() if first else ():
                 click.echo(printable(f"  {name} <- {source}"))
-    if verdict.word not in (SAME, RELAXED):
-        sys.exit(NumericMismatch.exit_code)
+    return verdict.word in (SAME, RELAXED)

@@ -1,0 +1,38 @@
+"""Finds the same images in two runs by their names, which may come from a folder, an archive or a table."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from effconvert.errors import NumericMismatch, listing
+
+
+@dataclass(frozen=True)
+class Matched:
+    """Images that are in both: their names, in the first run's order, and their places in each run."""
+
+    names: tuple[str, ...]
+    first: tuple[int, ...]
+    second: tuple[int, ...]
+
+
+def match(first: Sequence[str], second: Sequence[str]) -> Matched:
+    """Return the images that two runs have in common.
+
+    A name's last part without its suffix tells images apart, so `n01440764/x.JPEG` in one run is `x` in the other;
+    where that is not enough in one of the runs, as in `cat/1.png` and `dog/1.png`, the whole name without its suffix
+    does.
+
+    Raises NumericMismatch with the names that still stand for several images.
+    """
+    keys = [[PurePosixPath(name).stem for name in names] for names in (first, second)]
+    if any(len(set(side)) < len(side) for side in keys):
+        keys = [[str(PurePosixPath(name).with_suffix("")) for name in names] for names in (first, second)]
+    twice = sorted({key for side in keys for key, count in Counter(side).items() if count > 1})
+    if twice:
+        raise NumericMismatch(listing("these names stand for several images each, so none can be matched:", twice))
+    places = [{key: place for place, key in enumerate(side)} for side in keys]
+    common = [key for key in keys[0] if key in places[1]]
+    one, other = (tuple(found[key] for key in common) for found in places)
+    return Matched(tuple(first[place] for place in one), one, other)
