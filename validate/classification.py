@@ -17,7 +17,7 @@ from effconvert.identification import Identity
 from effconvert.options import Options
 
 SCHEMA = "effconvert/predictions-of-images/1"
-WITHOUT_AND_WITH_BACKGROUND = (1000, 1001)
+_WITHOUT_AND_WITH_BACKGROUND = (1000, 1001)
 _PLAIN = Options()
 
 
@@ -104,12 +104,12 @@ def names_of_outputs(identity: Identity, file: Path | None = None) -> Names:
     own = identity.description.labels if identity.description else identity.companion.labels
     if file:
         given = read_classes(file)
-        if len(given) != count and (len(given), count) != WITHOUT_AND_WITH_BACKGROUND:
+        if len(given) != count and (len(given), count) != _WITHOUT_AND_WITH_BACKGROUND:
             raise LayoutMismatch(f"{file}: names {len(given):,} classes, {identity.variant.name} has {count:,}")
         return _from_list(f"as {file} has them", given, count)
     if len(own) == count:
         return Names("as the weights' file has them", own)
-    if count not in WITHOUT_AND_WITH_BACKGROUND:
+    if count not in _WITHOUT_AND_WITH_BACKGROUND:
         return Names(f"none: the file has none for its {count:,} classes; --classes names a file of them")
     return _from_list("ImageNet's", imagenet_classes(), count)
 
