@@ -1,7 +1,7 @@
-"""What the classes of a data set are called and in which order they stand: ImageNet's thousand, or a list of the user's.
+"""What the classes of a data set are called, and their order: ImageNet's thousand, or a list of the user's.
 
-ImageNet's are in `reference/imagenet_classes.csv`: in the order of their synsets, which is the order of every network's
-logits. `ilsvrc_id` is the number that the ILSVRC2012 development kit gives them, another order. The names are
+ImageNet's are in `reference/imagenet_classes.csv`: in the order of their synsets, as the logits of every network.
+`ilsvrc_id` is the number that the ILSVRC2012 development kit gives them, another order. The names are
 torchvision's; the lemmas are WordNet 3.0's; the group is the nearest of 44 chosen hypernyms in WordNet 3.0.
 """
 

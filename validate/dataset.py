@@ -1,7 +1,7 @@
 """A data set as the evaluation sees it: each image once, with a name, its right classes, and where to read it.
 
-Opening one lists everything and reads no image. What is missing, doubled or without a label is an error before the first
-image is computed; whatever a person should know otherwise is a finding.
+Opening one lists everything and reads no image. What is missing, doubled or without a label is an error before any is
+computed; whatever a person should know otherwise is a finding.
 """
 
 import hashlib
@@ -86,11 +86,18 @@ def open_dataset(
         kept, right = _real_labels(path, real, numbers, order)
         findings.append(_said_of_real(right, len(names)))
     names = [names[place] for place in kept]
-    locations = tuple(contents.images[place].location for place in kept)
-    fingerprint = _fingerprint(names, right)
     return Dataset(
-        str(path), contents.kind, tuple(names), right, locations, order.classes, tuple(findings), own, missing, fingerprint
-    )  # fmt: skip
+        path=str(path),
+        kind=contents.kind,
+        names=tuple(names),
+        labels=right,
+        locations=tuple(contents.images[place].location for place in kept),
+        classes=order.classes,
+        findings=tuple(findings),
+        imagenet_validation=own,
+        missing=missing,
+        fingerprint=_fingerprint(names, right),
+    )
 
 
 def _refuse(path: str | Path, problems: Sequence[str]) -> None:

@@ -1,7 +1,7 @@
 """ImageNet's validation set as it was published: 50,000 numbered images, 50 of each class, and their labels.
 
-`reference/imagenet_validation_labels.txt` holds the class of each image, a line an image, in the order of their numbers.
-It is the list of synsets that TensorFlow Datasets ships, which agrees with the development kit's ground truth.
+`reference/imagenet_validation_labels.txt` holds the class of each image, a line an image, in the order of their
+numbers. It is the list of synsets that TensorFlow Datasets ships, which agrees with the development kit's ground truth.
 """
 
 import re

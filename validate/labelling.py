@@ -1,12 +1,17 @@
 """Where the labels of a data set come from: a file, the container, or the names of ImageNet's images."""
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 from effconvert.validate import imagenet
+from effconvert.validate.classes import imagenet_classes
 from effconvert.validate.containers.contents import Contents
 from effconvert.validate.label_files import DEVKIT, LabelFile, labelled, read_label_file
 
 from effconvert.errors import DatasetProblem
+
+_SYNSET = re.compile(r"(?<![0-9A-Za-z])n\d{8}(?![0-9])")
 
 
 def label(contents: Contents, labels: Path | None, partial: bool) -> tuple[Contents, list[str]]:
@@ -55,18 +60,15 @@ def _fitting(contents: Contents, path: Path) -> LabelFile | None:
 
 def _from_names(contents: Contents) -> tuple[Contents, list[str]]:
     """Return `contents` with the labels that ImageNet gave its images, or with the synsets in the names."""
-    images = contents.images
-    numbers = [imagenet.image_number(image.name) for image in images]
-    known = [number for number in numbers if number]
-    if len(known) < len(images):
+    found = [_SYNSET.search(image.name) for image in contents.images]
+    synsets = [match[0] for match in found if match]
+    said = "labels from the synsets in the names of the images"
+    if len(synsets) < len(contents.images):
+        numbers = [imagenet.image_number(image.name) for image in contents.images]
+        own, identifiers = imagenet.validation_labels(), imagenet_classes().identifiers
+        synsets = [identifiers[own[number - 1]] for number in numbers if number]
+        said = "labels are ImageNet's own, by the names of the images"
+    if len(synsets) < len(contents.images):
         return contents, []
-    synsets = [imagenet.SYNSET.search(image.name) for image in images]
-    if all(synsets):
-        contents.images = [
-            image._replace(label=found[0]) for image, found in zip(images, synsets, strict=True) if found
-        ]
-        return contents, ["labels from the synsets in the names"]
-    own = imagenet.validation_labels()
-    places = zip(images, known, strict=True)
-    contents.images = [image._replace(label=int(own[number - 1])) for image, number in places]
-    return contents, ["labels are ImageNet's own, by the names of the images"]
+    images = [image._replace(label=synset) for image, synset in zip(contents.images, synsets, strict=True)]
+    return replace(contents, images=images), [said]

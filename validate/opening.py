@@ -49,7 +49,8 @@ def _matching(pattern: str) -> list[Path]:
         if missing or not names:
             raise DatasetProblem(listing(f"{pattern}: {len(missing):,} of {len(names):,} shards are missing:", missing))
         return [Path(name) for name in names]
-    files = sorted(Path(name) for name in glob.glob(pattern) if Path(name).is_file())
+    names = glob.glob(pattern)  # noqa: PTH207 - the pattern may be absolute
+    files = sorted(Path(name) for name in names if Path(name).is_file())
     if not files:
         raise MissingPath(f"{pattern}: no such file or directory")
     return files

@@ -1,4 +1,4 @@
-"""TFRecord shards of tf.train.Example, as the official TensorFlow evaluation reads them, or as TensorFlow Datasets does.
+"""TFRecord shards of tf.train.Example, as the official TensorFlow evaluation reads them, or TensorFlow Datasets.
 
 A record is its length, that length's checksum, an Example, and its checksum (tensorflow/core/lib/io/record_writer.h).
 Listing the images reads around them; an image is read with its whole record, whose checksum must fit.
