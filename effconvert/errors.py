@@ -43,6 +43,12 @@ class NumericMismatch(EffconvertError):
     exit_code = 5
 
 
+class PublishedMismatch(EffconvertError):
+    """An accuracy, a number of parameters or of operations is not the published one."""
+
+    exit_code = 6
+
+
 class DatasetProblem(EffconvertError):
     """Images are missing, unreadable, without a label or counted twice."""
 

@@ -85,22 +85,36 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Cost:
-    """Trainable values and multiply-adds of a variant at `size` pixels.
+    """A published cost of a variant at `size` pixels.
 
-    kind: `graph` (counted in the official graph), `readme` or `paper`. The steps are the units that the numbers were
-    rounded to. fused_stride: where the counted network had the stride of its fused blocks, None where it has none.
+    kind: who says so: `graph` (counted in the official graph), `readme` and `readme-text` (tensorflow/tpu), `paper`,
+    `mmpretrain`, `torchvision`, `timm-documents` (its model index), `timm` (its results). counted_size: the size that
+    the operations are those of, another than `size` where the table is wrong. classes: of the network that was counted.
+    parameters: trainable values, None where they were not published, as `operations`. convention: how those are added
+    up, one of `effconvert.validate.conventions`, "" without operations. The steps are the units that the numbers were
+    rounded to. decides: whether a count can be judged by it: `yes`, `parameters` or `operations` where only these are
+    explained; the note says what is not. fused_stride: where the counted network had the stride of its fused blocks,
+    None where it has none or that is not known.
     """
 
     variant: str
     kind: str
     size: int
-    parameters: int
+    counted_size: int
+    classes: int
+    parameters: int | None
     parameters_step: int
-    macs: int
-    macs_step: int
+    convention: str
+    operations: int | None
+    operations_step: int
+    decides: str
     fused_stride: str | None
     note: str
     source: str
+
+    def decides_on(self, quantity: str) -> bool:
+        """Return whether its `parameters` or `operations` can be held against a count."""
+        return self.decides in ("yes", quantity)
 
 
 @cache
@@ -139,10 +153,16 @@ def accuracy_table() -> tuple[Accuracy, ...]:
 @cache
 def cost_table() -> tuple[Cost, ...]:
     """Return every published or counted cost, those of the official graphs first."""
-    numbers = ("size", "parameters", "parameters_step", "macs", "macs_step")
-    return tuple(
-        Cost(**row | {name: int(row[name]) for name in numbers} | {"fused_stride": row["fused_stride"] or None})
-        for row in _rows("cost.csv")
+    return tuple(_cost(row) for row in _rows("cost.csv"))
+
+
+def _cost(row: dict[str, Any]) -> Cost:
+    numbers = {name: int(row[name]) for name in ("size", "classes")}
+    steps = {name: int(row[name] or 0) for name in ("parameters_step", "operations_step")}
+    figures = {name: int(row[name]) if row[name] else None for name in ("parameters", "operations")}
+    counted_size = int(row["counted_size"] or row["size"])
+    return Cost(
+        **row | numbers | steps | figures | {"counted_size": counted_size, "fused_stride": row["fused_stride"] or None}
     )
 
 

@@ -53,7 +53,7 @@ def test_macs_equal_the_graphs(name: str) -> None:
 @pytest.mark.parametrize("name", GRAPH)
 def test_the_table_has_what_was_counted(name: str) -> None:
     (row,) = (row for row in cost_table() if row.kind == "graph" and row.variant == name)
-    assert (row.parameters, row.macs) == (GRAPH[name][0], GRAPH[name][1] * 10**6)
+    assert (row.parameters, row.operations) == (GRAPH[name][0], GRAPH[name][1] * 10**6)
     assert row.fused_stride == ("expand" if name.startswith("edgetpu") else None)
 
 
