@@ -61,7 +61,7 @@ class _Commands(click.Group):
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="`effconvert COMMAND --help` tells more of each. Exit codes: 2 usage, 3 unreadable checkpoint, "
-    "4 layout mismatch, 5 numeric mismatch, 7 images, 8 output problem, 9 unavailable.",
+    "4 layout mismatch, 5 numeric mismatch, 6 not as published, 7 images, 8 output problem, 9 unavailable.",
 )
 @click.version_option(VERSION, prog_name="effconvert")
 def cli() -> None:
