@@ -22,7 +22,7 @@ _APPLICATION_DATA = (0xE0, 0xEE)  # JFIF and Adobe: either says what the compone
 _START_OF_SCAN = 0xDA
 _ADOBE = b"\xff\xee\x00\x0eAdobe"
 _ADOBE_RGB = _ADOBE + b"\x00\x64\x00\x00\x00\x00\x00"
-_PACKAGES = {"PIL.Image": "pillow", "simplejpeg": "simplejpeg", "cv2": "opencv-python-headless"}
+_PACKAGES = {"PIL": "pillow", "PIL.Image": "pillow", "simplejpeg": "simplejpeg", "cv2": "opencv-python-headless"}
 
 
 class Window(NamedTuple):
@@ -133,7 +133,7 @@ def _tensorflow(data: bytes, window_of: WindowOf) -> Pixels:
         return window.of(_rgb_of_inks(_fast_jpeg(data, colorspace="CMYK"), inverted=_ADOBE in data))
     image = window.of(_fast_jpeg(data))
     if color_space == "YCbCr" and subsampling in ("420", "422"):
-        return _with_edges(image, data, window, width, subsampling)
+        _correct_edges(image, data, window, width, subsampling)
     return image
 
 
@@ -157,8 +157,8 @@ def _rgb_of_inks(inks: Pixels, inverted: bool) -> Pixels:
     return colors
 
 
-def _with_edges(image: Pixels, data: bytes, window: Window, width: int, subsampling: str) -> Pixels:
-    """Return the window with the first and last column as if the image ended there.
+def _correct_edges(image: Pixels, data: bytes, window: Window, width: int, subsampling: str) -> None:
+    """Make the first and last column of the window what they are where the image ends there.
 
     TensorFlow decodes only the blocks that the window touches. Where chroma has half the width, each sample is mixed
     with the neighbour's, and at the edges of those blocks there is none: left of a window that begins with a block of
@@ -171,8 +171,7 @@ def _with_edges(image: Pixels, data: bytes, window: Window, width: int, subsampl
     if right < width and right % 2 == 0:
         columns.append((right - 1, 7))
     if not columns:
-        return image
-    image = image.copy()
+        return
     components = _fast_jpeg(_marked_as_rgb(data), fastupsample=True)
     rows = np.arange(window.top, window.top + window.height)
     for column, rounding in columns:
@@ -180,7 +179,6 @@ def _with_edges(image: Pixels, data: bytes, window: Window, width: int, subsampl
         chroma = components[:, column, 1:].astype(np.int32)
         chroma = _upsampled(chroma[::2], rows, rounding) if subsampling == "420" else chroma[rows]
         image[:, column - window.left] = _rgb_of_luma(luma, chroma)
-    return image
 
 
 def _upsampled(chroma: Pixels, rows: Pixels, rounding: int) -> Pixels:

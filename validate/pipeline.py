@@ -1,12 +1,14 @@
 """An image through a recipe: the steps in their order, each as the library that the recipe comes from computes it."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from effconvert.validate.decoding import DECODERS, Pixels, Window, decode
 from effconvert.validate.recipes import Recipe
-from effconvert.validate.resizing import RESIZES
+from effconvert.validate.resizing import RESIZES, UNROUNDED
 from numpy.typing import NDArray
 
 from effconvert.errors import DatasetProblem, LayoutMismatch, listing, require_path
@@ -19,30 +21,47 @@ def preprocess(image: str | Path | bytes, recipe: Recipe) -> NDArray[np.float32]
 
     Channels stand in the recipe's order. Raises what `pixels` does.
     """
-    values = pixels(image, recipe).astype(np.float32)
+    values = pixels(image, recipe)
     if recipe.channels == "bgr":
         values = values[..., ::-1]
-    mean, std = (np.array(numbers, np.float32) for numbers in (recipe.mean, recipe.std))
-    return np.ascontiguousarray(((values - mean) / std).transpose(2, 0, 1))
+    mean, std = (np.array(numbers, np.float32)[:, None, None] for numbers in (recipe.mean, recipe.std))
+    planes = values.transpose(2, 0, 1).astype(np.float32, order="C")
+    planes -= mean
+    planes /= std
+    return planes
 
 
-def pixels(image: str | Path | bytes, recipe: Recipe) -> Pixels:
-    """Return the image decoded, cropped and resized: [size, size, 3], RGB, 0 to 255.
+def pixels(image: str | Path | bytes, recipe: Recipe, out: Pixels | None = None) -> Pixels:
+    """Return the image, a path or a file's bytes, decoded, cropped and resized: [size, size, 3], RGB, 0 to 255.
 
-    uint8, or float32 where the library does not round (TensorFlow: neither rounded nor clipped).
+    uint8, or float32 where the library does not round (TensorFlow: neither rounded nor clipped): `pixel_type`.
+
+    out: where the pixels are written instead of in a new array; of that shape and type, and contiguous. A failure may
+    leave anything in it.
 
     Raises DatasetProblem for an image that cannot be read or is too small; LayoutMismatch for a recipe with steps that
-    are unknown; Unavailable when a package is missing.
+    are unknown; Unavailable when a package is missing; ValueError for an `out` of another kind.
     """
     check(recipe)
+    shape, dtype = (recipe.size, recipe.size, 3), pixel_type(recipe)
+    if out is None:
+        out = np.empty(shape, dtype)
+    elif (out.shape, out.dtype, out.flags.c_contiguous) != (shape, dtype, True):
+        raise ValueError(f"out is {out.dtype} {out.shape}; it must be {dtype} {shape}, contiguous")
     try:
         data = image if isinstance(image, bytes) else Path(image).read_bytes()
-        return _pixels(data, recipe)
+        _prepare(data, recipe, out)
+        return out
     except OSError as error:
         raise DatasetProblem(f"{image!s}: cannot be read: {error.strerror}") from error
     except DatasetProblem as error:
         name = f"an image of {len(data)} bytes" if isinstance(image, bytes) else str(image)
         raise DatasetProblem(f"{name}: {error}") from error
+
+
+def pixel_type(recipe: Recipe) -> np.dtype[Any]:
+    """Return the type of the pixels that `recipe` gives: float32 where its library does not round, or else uint8."""
+    return np.dtype(np.float32 if recipe.resize in UNROUNDED else np.uint8)
 
 
 def check(recipe: Recipe) -> None:
@@ -73,16 +92,15 @@ def image_files(folder: str | Path) -> list[Path]:
     return found
 
 
-def _pixels(data: bytes, recipe: Recipe) -> Pixels:
+def _prepare(data: bytes, recipe: Recipe, out: Pixels) -> None:
     resize, size = RESIZES[recipe.resize], recipe.size
-    if recipe.crop == "none":
-        return resize(decode(data, recipe.decode, _whole), size, size)
-    crop = _CROPS[recipe.crop]
-    if not recipe.shorter_side:
-        return resize(decode(data, recipe.decode, lambda *shape: _window(crop, recipe, *shape)), size, size)
-    image = decode(data, recipe.decode, _whole)
-    image = resize(image, *_scaled(recipe, *image.shape[:2]))
-    return np.ascontiguousarray(_window(crop, recipe, *image.shape[:2]).of(image))
+    if recipe.shorter_side and recipe.crop != "none":
+        image = decode(data, recipe.decode, _whole)
+        scaled = _scaled(recipe, *image.shape[:2])
+        resize(image, *scaled, _window(recipe, *scaled), out)
+    else:
+        window_of = _whole if recipe.crop == "none" else partial(_window, recipe)
+        resize(decode(data, recipe.decode, window_of), size, size, _whole(size, size), out)
 
 
 def _whole(height: int, width: int) -> Window:
@@ -99,8 +117,8 @@ def _scaled(recipe: Recipe, height: int, width: int) -> tuple[int, int]:
     return (recipe.shorter_side, scaled) if height <= width else (scaled, recipe.shorter_side)
 
 
-def _window(crop: "Crop", recipe: Recipe, height: int, width: int) -> Window:
-    window = crop(recipe, height, width)
+def _window(recipe: Recipe, height: int, width: int) -> Window:
+    window = _CROPS[recipe.crop](recipe, height, width)
     if min(window.height, window.width) < 1:
         raise DatasetProblem(f"too small to crop: {height} x {width} pixels")
     return window

@@ -1,32 +1,38 @@
-"""Images resized as each library does: from [height, width, 3] to another height and width.
+"""Images resized as each library does: from [height, width, 3] to a window of the image at another height and width.
 
-TensorFlow's and MindSpore's bicubic are written out here; the others are Pillow's and OpenCV's own.
+Only what the window needs is computed. TensorFlow's resizes, MindSpore's bicubic and the choice of a nearest pixel are
+written out here; the antialiased ones are Pillow's (validate/antialiasing.py), the rest is OpenCV itself.
 """
 
 from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
-from effconvert.validate.decoding import Pixels, image_package
+from effconvert.validate.antialiasing import antialiased
+from effconvert.validate.decoding import Pixels, Window, image_package
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-Resize = Callable[[Pixels, int, int], Pixels]
+# Of an image, to a height and width; the window of the result is written into the last, contiguous.
+Resize = Callable[[Pixels, int, int, Window, Pixels], None]
 
 _TF_STEPS = 1024
 _OPENCV_ONE = 2048  # the weight 1 in OpenCV's integers
+_SIZES_KEPT = 256
 
 
-def _tf_bicubic(image: Pixels, height: int, width: int) -> Pixels:
-    """Return float32, not clipped: Keys' cubic with A = -0.75 from a table, rows before columns.
+def _tf_bicubic(image: Pixels, height: int, width: int, window: Window, out: Pixels) -> None:
+    """Write float32, not clipped: Keys' cubic with A = -0.75 from a table, rows before columns.
 
     Source: resize_bicubic_op.cc of TensorFlow with align_corners and half_pixel_centers false.
     """
-    image = image.astype(np.float32)
-    rows, columns = (_tf_cubic_taps(*sizes) for sizes in zip(image.shape, (height, width), strict=False))
-    return _across(_down(image, *rows), *columns)
+    rows, columns = _tf_cubic_taps(image.shape[0], height), _tf_cubic_taps(image.shape[1], width)
+    lines = _down(_lines(image), *_part(rows, window.top, window.height))
+    _across(lines, *_part(columns, window.left, window.width), _lines(out))
 
 
+@lru_cache(_SIZES_KEPT)
 def _tf_cubic_taps(length: int, target: int) -> tuple[Array, Array]:
     """Return source positions and weights, each [4, target]."""
     source = np.arange(target, dtype=np.float32) * (np.float32(length) / np.float32(target))
@@ -47,48 +53,57 @@ def _tf_cubic_table() -> tuple[Array, Array]:
     return near.astype(np.float32), far.astype(np.float32)
 
 
-def _tf_bilinear(image: Pixels, height: int, width: int) -> Pixels:
-    """Return float32.
+def _tf_bilinear(image: Pixels, height: int, width: int, window: Window, out: Pixels) -> None:
+    """Write float32.
 
     Source: resize_bilinear_op.cc of TensorFlow with align_corners and half_pixel_centers false.
     """
-    image = image.astype(np.float32)
-    upper, lower, below = _tf_linear_taps(image.shape[0], height)
-    left, right, beside = _tf_linear_taps(image.shape[1], width)
-    top, bottom = (
-        rows[:, left] + (rows[:, right] - rows[:, left]) * beside[:, None] for rows in (image[upper], image[lower])
-    )
-    resized: Pixels = top + (bottom - top) * below[:, None, None]
-    return resized
+    rows, columns = _tf_linear_taps(image.shape[0], height), _tf_linear_taps(image.shape[1], width)
+    (left, right), beside = _part(columns, window.left, window.width)
+    (upper, lower), below = _part(rows, window.top, window.height)
+    lines = _lines(image)
+    lines = _between(lines[:, _thrice(left)], lines[:, _thrice(right)], np.repeat(beside, 3))
+    _lines(out)[...] = _between(lines[upper], lines[lower], below[:, None])
 
 
-def _tf_linear_taps(length: int, target: int) -> tuple[Array, Array, Array]:
-    """Return the two source positions and the share of the second, each [target]."""
+def _tf_linear_taps(length: int, target: int) -> tuple[Array, Array]:
+    """Return the two source positions [2, target] and the share of the second [target]."""
     source = np.arange(target, dtype=np.float32) * (np.float32(length) / np.float32(target))
     first = source.astype(np.int64)
-    return first, np.minimum(first + 1, length - 1), source - first.astype(np.float32)
+    return np.stack([first, np.minimum(first + 1, length - 1)]), source - first.astype(np.float32)
 
 
-def _mindspore_bicubic(image: Pixels, height: int, width: int) -> Pixels:
-    """Return uint8: OpenCV's INTER_CUBIC as MindSpore has it, compiled for vectors of 128 bits without fused products.
+def _between(first: Array, second: Array, share: Array) -> Array:
+    """Return first + (second - first) * share; the second is overwritten."""
+    second -= first
+    second *= share
+    second += first
+    return second
 
-    Columns are integers. Rows are float32, eight values at a time, and integers for what is left at a row's end; OpenCV
-    itself takes longer vectors where the processor has them, and then rounds here and there to the other side.
-    Source: resize.cpp of OpenCV (VResizeCubicVec_32s8u, FixedPtCast).
+
+def _mindspore_bicubic(image: Pixels, height: int, width: int, window: Window, out: Pixels) -> None:
+    """Write uint8: OpenCV's INTER_CUBIC as MindSpore has it, compiled for vectors of 128 bits without fused products.
+
+    Columns are integers, which float32 holds exactly. Rows are float32, eight values at a time, and integers for what
+    is left at a row's end; OpenCV itself takes longer vectors where the processor has them, and then rounds here and
+    there to the other side. Source: resize.cpp of OpenCV (VResizeCubicVec_32s8u, FixedPtCast).
     """
-    rows, columns = (_opencv_cubic_taps(*sizes) for sizes in zip(image.shape, (height, width), strict=False))
-    lines = _across(image.astype(np.int32), *columns).reshape(len(image), -1)[:, :, None]
-    ends = lines.shape[1] // 8 * 8
-    positions, weights = rows
-    share = weights.astype(np.float32) * np.float32(1 / _OPENCV_ONE**2)
-    rounded = np.rint(_down(lines[:, :ends].astype(np.float32), positions[::-1], share[::-1])).astype(np.int32)
-    left = (_down(lines[:, ends:], positions, weights) + (1 << 21)) >> 22
-    resized: Pixels = np.clip(np.concatenate([rounded, left], axis=1), 0, 255).astype(np.uint8)
-    return resized.reshape(height, width, 3)
+    rows, columns = _opencv_cubic_taps(image.shape[0], height), _opencv_cubic_taps(image.shape[1], width)
+    positions, weights = _part(rows, window.top, window.height)
+    top, bottom = positions.min(), positions.max() + 1
+    lines = _across(_lines(image[top:bottom]), *_part(columns, window.left, window.width))
+    positions, share = positions - top, weights * np.float32(1 / _OPENCV_ONE**2)
+    sums = _down(lines, positions[::-1], share[::-1])
+    np.clip(np.rint(sums, out=sums), 0, 255, out=sums)
+    ends = max(width * 3 // 8 * 8 - window.left * 3, 0)
+    left = _down(lines[:, ends:].astype(np.int32), positions, weights.astype(np.int32))
+    sums[:, ends:] = np.clip((left + (1 << 21)) >> 22, 0, 255)
+    _lines(out, out.dtype)[...] = sums
 
 
+@lru_cache(_SIZES_KEPT)
 def _opencv_cubic_taps(length: int, target: int) -> tuple[Array, Array]:
-    """Return source positions and integer weights, each [4, target]."""
+    """Return source positions and whole weights, as float32, each [4, target]."""
     source = ((np.arange(target) + 0.5) * (1 / (target / length)) - 0.5).astype(np.float32)
     first = np.floor(source)
     x = source - first
@@ -97,7 +112,7 @@ def _opencv_cubic_taps(length: int, target: int) -> tuple[Array, Array]:
     here = ((a + two) * x - (a + three)) * x * x + one
     after = ((a + two) * (one - x) - (a + three)) * (one - x) * (one - x) + one
     weights = np.stack([before, here, after, one - before - here - after])
-    return _clamped(first.astype(np.int64), length), np.rint(weights * np.float32(_OPENCV_ONE)).astype(np.int32)
+    return _clamped(first.astype(np.int64), length), np.rint(weights * np.float32(_OPENCV_ONE))
 
 
 def _clamped(first: Array, length: int) -> Array:
@@ -105,59 +120,84 @@ def _clamped(first: Array, length: int) -> Array:
     return clamped
 
 
-def _down(image: Array, positions: Array, weights: Array) -> Array:
-    """Return [target, width, 3]: each row the weighted sum of four, added in their order."""
-    sums: Array = weights[0][:, None, None] * image[positions[0]]
+def _part(taps: tuple[Array, Array], start: int, count: int) -> tuple[Array, Array]:
+    """Return the source positions and weights of `count` outputs from `start`."""
+    positions, weights = taps
+    return positions[..., start : start + count], weights[..., start : start + count]
+
+
+def _lines(image: Pixels, dtype: Any = np.float32) -> Array:
+    """Return [height, width * 3]; not a copy where the image is of that type and contiguous."""
+    return np.ascontiguousarray(image, dtype).reshape(len(image), -1)
+
+
+def _thrice(positions: Array) -> Array:
+    """Return where the three channels of the pixels [..., width] stand in a line: [..., width * 3]."""
+    channels = positions[..., None] * 3 + np.arange(3)
+    return channels.reshape(*positions.shape[:-1], -1)
+
+
+def _down(lines: Array, positions: Array, weights: Array) -> Array:
+    """Return [target, width * 3]: each line the weighted sum of four, added in their order."""
+    return _weighted_sum(lines, positions, weights[:, :, None], 0)
+
+
+def _across(lines: Array, positions: Array, weights: Array, out: Array | None = None) -> Array:
+    """Return [height, target * 3], or fill `out`: each column the weighted sum of four, added in their order."""
+    return _weighted_sum(lines, _thrice(positions), np.repeat(weights, 3, axis=1), 1, out)
+
+
+def _weighted_sum(lines: Array, positions: Array, weights: Array, axis: int, out: Array | None = None) -> Array:
+    sums: Array = np.take(lines, positions[0], axis, out=out, mode="clip")  # another mode would copy `out`
+    sums *= weights[0]
+    added = np.empty_like(sums)
     for position, weight in zip(positions[1:], weights[1:], strict=True):
-        sums = sums + weight[:, None, None] * image[position]
+        np.take(lines, position, axis, out=added, mode="clip")
+        added *= weight
+        sums += added
     return sums
 
 
-def _across(image: Array, positions: Array, weights: Array) -> Array:
-    """Return [height, target, 3]: each column the weighted sum of four, added in their order."""
-    sums: Array = weights[0][:, None] * image[:, positions[0]]
-    for position, weight in zip(positions[1:], weights[1:], strict=True):
-        sums = sums + weight[:, None] * image[:, position]
-    return sums
+def _pillow_nearest(length: int, target: int) -> Array:
+    """Return source positions [target]. Source: ImagingScaleAffine in Geometry.c of Pillow, which adds up the steps."""
+    steps = np.full(target, length / target)
+    steps[0] *= 0.5
+    positions: Array = np.cumsum(steps).astype(np.int64)
+    return positions
 
 
-def _torch_nearest(image: Pixels, height: int, width: int) -> Pixels:
-    """Return the nearest pixels as torch's nearest-exact finds them, in float32: Pillow's, but for some ties."""
-    rows, columns = (
-        np.floor((np.arange(target, dtype=np.float32) + np.float32(0.5)) * (np.float32(length) / np.float32(target)))
-        for length, target in zip(image.shape, (height, width), strict=False)
-    )
-    rows, columns = np.minimum(rows, len(image) - 1), np.minimum(columns, image.shape[1] - 1)
-    nearest: Pixels = image[rows.astype(np.int64)][:, columns.astype(np.int64)]
-    return nearest
+def _torch_nearest(length: int, target: int) -> Array:
+    """Return source positions [target], as torch's nearest-exact has them, in float32: Pillow's, but for some ties."""
+    steps = np.arange(target, dtype=np.float32) + np.float32(0.5)
+    positions: Array = np.minimum(steps * (np.float32(length) / np.float32(target)), length - 1).astype(np.int64)
+    return positions
 
 
-def _pillow(name: str) -> Resize:
-    def resize(image: Pixels, height: int, width: int) -> Pixels:
-        module = image_package("PIL.Image")
-        return np.asarray(module.fromarray(image).resize((width, height), getattr(module.Resampling, name)))
+def _nearest(
+    image: Pixels, height: int, width: int, window: Window, out: Pixels, positions: Callable[[int, int], Array]
+) -> None:
+    rows = positions(image.shape[0], height)[window.top : window.top + window.height]
+    columns = positions(image.shape[1], width)[window.left : window.left + window.width]
+    np.take(image[rows], columns, axis=1, out=out, mode="clip")
 
-    return resize
 
-
-def _opencv(name: str) -> Resize:
-    def resize(image: Pixels, height: int, width: int) -> Pixels:
-        cv2 = image_package("cv2")
-        # Its rounding depends on where a value stands in the row, and its users hold BGR.
-        resized = cv2.resize(np.ascontiguousarray(image[..., ::-1]), (width, height), interpolation=getattr(cv2, name))
-        return np.asarray(resized)[..., ::-1]
-
-    return resize
+def _opencv(image: Pixels, height: int, width: int, window: Window, out: Pixels, name: str) -> None:
+    cv2 = image_package("cv2")
+    # Its rounding depends on where a value stands in the row, and its users hold BGR.
+    bgr = image[..., ::-1] if image.strides[2] < 0 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    resized = cv2.resize(bgr, (width, height), interpolation=getattr(cv2, name))
+    cv2.cvtColor(window.of(resized), cv2.COLOR_BGR2RGB, dst=out)
 
 
 RESIZES: dict[str, Resize] = {
     "tf1-bicubic": _tf_bicubic,
     "tf1-bilinear": _tf_bilinear,
-    "pil-bicubic": _pillow("BICUBIC"),
-    "pil-bilinear": _pillow("BILINEAR"),
-    "pil-nearest": _pillow("NEAREST"),
-    "torch-nearest": _torch_nearest,
-    "cv2-bicubic": _opencv("INTER_CUBIC"),
+    "pil-bicubic": partial(antialiased, filter_name="BICUBIC"),
+    "pil-bilinear": partial(antialiased, filter_name="BILINEAR"),
+    "pil-nearest": partial(_nearest, positions=_pillow_nearest),
+    "torch-nearest": partial(_nearest, positions=_torch_nearest),
+    "cv2-bicubic": partial(_opencv, name="INTER_CUBIC"),
     "mindspore-bicubic": _mindspore_bicubic,
-    "mindspore-bilinear": _opencv("INTER_LINEAR"),
+    "mindspore-bilinear": partial(_opencv, name="INTER_LINEAR"),
 }
+UNROUNDED = ("tf1-bicubic", "tf1-bilinear")  # float32; the others are uint8

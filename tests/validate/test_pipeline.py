@@ -214,7 +214,7 @@ def test_everything_unknown_in_a_recipe_is_said_at_once() -> None:
     [("PIL.Image", "pillow", 5), ("simplejpeg", "simplejpeg", 0), ("cv2", "opencv-python-headless", 4)],
 )
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, module: str, package: str, recipe: int) -> None:
-    data = file("4:2:0", 40, 40)
+    data = file("progressive" if package == "simplejpeg" else "PNG", 40, 40)
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(Unavailable, match=f'package {package}: pip install "effconvert\\[images\\]"'):
         preprocess(data, RECIPES[recipe])
