@@ -124,6 +124,8 @@ def test_nobodys_preprocessing_is_judged_by_the_furthest_of_all(percent: str, wo
     expected = SAME if max(distances) <= GREEN_LIMIT else NEAR if max(distances) <= AMBER_LIMIT else AWAY
     found = at(percent, **OTHER)
     assert found.word == expected
+    furthest = ("readme", "timm", "mmpretrain")[distances.index(max(distances))]
+    assert f"{furthest} has" in found.sentence
     assert "another preprocessing" in found.sentence
 
 
@@ -223,7 +225,11 @@ def test_the_kits_labels_from_a_file_are_imagenets_own() -> None:
     assert judge(own).word == AWAY
     others = own.labels.copy()
     others[7] += 1
-    assert judge(Predictions(**{**vars(own), "labels": others})).word == NOT_JUDGED
+    several = np.column_stack([own.labels, own.labels + 1])
+    for labels in (others, several):
+        assert judge(Predictions(**{**vars(own), "labels": labels})).word == NOT_JUDGED
+    bare = np.array([f"image {place}" for place in range(50_000)])
+    assert judge(Predictions(**{**vars(own), "names": bare})).word == NOT_JUDGED
 
 
 @pytest.mark.parametrize("said", [{"model": {"options": {"dtype": "float16"}}}, {"computing": {"dtype": "float16"}}])

@@ -34,6 +34,12 @@ def test_wilson_ends_where_a_share_ends() -> None:
     assert wilson_interval(20, 20) == (pytest.approx(1 - high), 1)
 
 
+def test_rounding_takes_no_end_away() -> None:
+    for images in range(1, 500):
+        assert wilson_interval(0, images).low == 0
+        assert wilson_interval(images, images).high == 1
+
+
 def test_wilson_knows_nothing_of_no_images() -> None:
     assert wilson_interval(0, 0) == (0, 1)
 
