@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from effconvert.validate.asking import Subject, check_finite, subject
 from effconvert.validate.batches import batches, named_images
 from effconvert.validate.classes import IMAGENET, ClassList, imagenet_classes, read_classes
+from effconvert.validate.evaluation.computing import Computing, choose_computing, exact_arithmetic
+from effconvert.validate.subjects import Subject, check_finite, subject
 from numpy.typing import NDArray
 
 from effconvert.errors import LayoutMismatch
@@ -49,6 +50,7 @@ class Classification:
     """What a network saw: of each image, in the given order, its likeliest classes, the likeliest first."""
 
     subject: Subject
+    computing: Computing
     names: Names
     images: tuple[tuple[Path, tuple[SeenClass, ...]], ...]
 
@@ -57,6 +59,7 @@ class Classification:
         return {
             "schema": SCHEMA,
             **self.subject.record(),
+            "computing": self.computing.record(),
             "names": self.names.words,
             "images": [
                 {"path": str(path), "classes": [asdict(seen) for seen in classes]} for path, classes in self.images
@@ -85,13 +88,14 @@ def classify(
     number of classes, DatasetProblem with every image that cannot be read, NumericMismatch where the network gives NaN.
     """
     files = named_images(images)
-    asked = subject(path, options, key, recipe, size, device)
+    computing = choose_computing(device, "float32")
+    asked = subject(path, options, key, recipe, size)
     if not asked.file.facts.classes:
         raise LayoutMismatch(
             f"{path}: has no classifier, and so tells no classes; `effconvert features` gives what it makes of images"
         )
     names = names_of_outputs(asked.file.identity, classes)
-    return Classification(asked, names, tuple(_seen(asked, files, names, top)))
+    return Classification(asked, computing, names, tuple(_seen(asked, computing, files, names, top)))
 
 
 def names_of_outputs(identity: Identity, file: Path | None = None) -> Names:
@@ -122,13 +126,13 @@ def _from_list(words: str, classes: ClassList, count: int) -> Names:
 
 
 def _seen(
-    asked: Subject, files: Sequence[Path], names: Names, top: int
+    asked: Subject, computing: Computing, files: Sequence[Path], names: Names, top: int
 ) -> Iterator[tuple[Path, tuple[SeenClass, ...]]]:
     network = None
     for paths, images in batches(files, asked.recipe):
-        network = network or asked.network()  # not before images can be read
-        with torch.inference_mode():
-            logits = network(torch.from_numpy(images).to(asked.device)).cpu()
+        network = network or asked.network().to(computing.device)  # not before images can be read
+        with torch.inference_mode(), exact_arithmetic():
+            logits = network(torch.from_numpy(images).to(computing.device)).cpu()
         check_finite(logits, paths, asked.file.path)
         for path, values in zip(paths, logits.numpy(), strict=True):
             yield path, tuple(_likeliest(values, names, top))

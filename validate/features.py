@@ -12,8 +12,9 @@ from typing import IO, Any, BinaryIO
 
 import numpy as np
 import torch
-from effconvert.validate.asking import Subject, check_finite, subject
 from effconvert.validate.batches import batches, named_images
+from effconvert.validate.evaluation.computing import Computing, choose_computing, exact_arithmetic
+from effconvert.validate.subjects import Subject, check_finite, subject
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -76,18 +77,20 @@ def save_features(
     check_output(out, force)
     files = named_images(images)
     _require_another_file(out, [Path(path), *files])
-    asked = subject(path, options, key, recipe, size, device)
+    computing = choose_computing(device, "float32")
+    asked = subject(path, options, key, recipe, size)
     wanted = list(dict.fromkeys(levels))
     if HEAD in wanted and not asked.file.facts.head_conv:
         raise LayoutMismatch(f"{path}: a backbone without a head; its last map is that of level {_LAST}")
     names = {level: "features" if len(wanted) == 1 else _array_name(level) for level in wanted}
     with new_file(out, force) as (file, part), ExitStack() as stack:
         spills = {level: _Spill(stack.enter_context(tempfile.TemporaryFile(dir=out.parent))) for level in wanted}
-        _spill(asked, files, spills, dtype)
+        _spill(asked, computing, files, spills, dtype)
         arrays = {names[level]: spill for level, spill in spills.items()}
         record = {
             "schema": SCHEMA,
             **asked.record(),
+            "computing": computing.record(),
             "levels": {names[level]: level for level in wanted},
             "dtype": dtype,
         }
@@ -121,12 +124,12 @@ def _require_another_file(out: Path, read: Sequence[Path]) -> None:
         raise OutputProblem(f"{out}: is what is read; give another name with --out")
 
 
-def _spill(asked: Subject, files: Sequence[Path], spills: dict[str, _Spill], dtype: str) -> None:
+def _spill(asked: Subject, computing: Computing, files: Sequence[Path], spills: dict[str, _Spill], dtype: str) -> None:
     network = None
     for paths, images in batches(files, asked.recipe):
-        network = network or asked.network()  # not before images can be read
-        with torch.inference_mode():
-            found = features(network, torch.from_numpy(images).to(asked.device), list(spills))
+        network = network or asked.network().to(computing.device)  # not before images can be read
+        with torch.inference_mode(), exact_arithmetic():
+            found = features(network, torch.from_numpy(images).to(computing.device), list(spills))
         for level, values in found.items():
             check_finite(values, paths, asked.file.path)
             spills[level].append(_cast(values.cpu().numpy(), dtype, level))

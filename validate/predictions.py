@@ -98,7 +98,9 @@ def _problems(record: Any, values: Mapping[str, NDArray[Any]]) -> list[str]:
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         found = record.get("schema") if isinstance(record, dict) else None
         return [f"predictions of schema {found!r}, this version reads {SCHEMA!r}"]
-    problems = [f"$.{name}: must be {kind.__name__}" for name, kind in _NEEDED.items() if type(record.get(name)) != kind]
+    problems = [
+        f"$.{name}: must be {kind.__name__}" for name, kind in _NEEDED.items() if not isinstance(record.get(name), kind)
+    ]
     count = len(values["ids"]) if values["ids"].ndim else 0
     for name, (dtype, dimensions) in _ARRAYS.items():
         array = values[name]

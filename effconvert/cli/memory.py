@@ -13,9 +13,21 @@ def return_large_buffers() -> None:
     Smaller ones are kept, or every tensor's pages would be asked of the system anew. Other C libraries are left as
     they are.
     """
+    _set_thresholds(_LARGE, 2 * _LARGE)
+
+
+def keep_large_buffers() -> None:
+    """Have glibc keep buffers of up to 1 GB for later, as a network asks for the same ones again with every batch.
+
+    Their pages would otherwise be asked of the system each time: a quarter of the time of B0 in batches of 16.
+    """
+    _set_thresholds(1 << 30, (1 << 31) - 1)
+
+
+def _set_thresholds(mapped: int, trimmed: int) -> None:
     try:
         library = ctypes.CDLL(None)
-        library.mallopt(_M_MMAP_THRESHOLD, _LARGE)
-        library.mallopt(_M_TRIM_THRESHOLD, 2 * _LARGE)
+        library.mallopt(_M_MMAP_THRESHOLD, mapped)
+        library.mallopt(_M_TRIM_THRESHOLD, trimmed)
     except (AttributeError, OSError, TypeError):
         return

@@ -162,11 +162,12 @@ class SqueezeExcite(nn.Module):
         self.reduce = Convolution(channels, reduced, bias=True)
         self.activation = ACTIVATIONS[activation]()
         self.expand = Convolution(reduced, channels, bias=True)
+        self.overwrites = False  # what it is given, which saves a copy where nobody needs that any more
 
     def forward(self, x: Tensor) -> Tensor:
         """Return `x` [N, C, H, W] times its gates."""
-        gates = self.expand(self.activation(self.reduce(x.mean((2, 3), keepdim=True))))
-        return x * torch.sigmoid(gates)
+        gates = torch.sigmoid(self.expand(self.activation(self.reduce(x.mean((2, 3), keepdim=True)))))
+        return x.mul_(gates) if self.overwrites else x * gates
 
 
 class ConvNorm(nn.Module):

@@ -1,0 +1,207 @@
+"""How a validation looks in a terminal: what the data hold, how far it is, what came of it."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from effconvert.cli.output import print_pairs, printable, recipe_text
+
+if TYPE_CHECKING:
+    from effconvert.validate.dataset import Dataset
+    from effconvert.validate.results import Result
+    from effconvert.validate.statistics import Proportion
+
+Advance = Callable[[int, int], None]
+
+_COLORS = {"green": "green", "amber": "yellow", "red": "red"}
+_SECONDS_BETWEEN_LINES = 60
+_WORST = 5
+
+
+class Display:
+    """Prints, or is silent."""
+
+    def __init__(self, silent: bool) -> None:
+        self._silent = silent
+
+    def found(self, dataset: "Dataset") -> None:
+        """Print what the data set holds, before the first image."""
+        if not self._silent:
+            click.echo(printable(f"data     {dataset.path}: {dataset.kind}"))
+            for sentence in dataset.findings:
+                click.echo(printable(f"         {sentence}"))
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """End the command in words when the user interrupts it."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            click.echo("effconvert: interrupted; what was answered is kept, and --resume goes on from there", err=True)
+            sys.exit(130)
+
+    @contextmanager
+    def progress(self) -> Iterator[Advance]:
+        """Give a function that shows how many images of how many are done: a bar, or a line a minute in a log."""
+        if self._silent:
+            yield lambda done, total: None
+        elif sys.stderr.isatty():
+            with _bar() as advance:
+                yield advance
+        else:
+            yield _lines()
+
+    def results(self, results: Sequence["Result"]) -> None:
+        """Print what came of it."""
+        if not self._silent:
+            for result in results:
+                click.echo()
+                _print_result(result)
+
+
+@contextmanager
+def _bar() -> Iterator[Advance]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=None, rate="")
+        begin: list[tuple[float, int]] = []
+
+        def advance(done: int, total: int) -> None:
+            begin.append((time.monotonic(), done)) if not begin else None
+            progress.update(task, completed=done, total=total, rate=_rate_text(begin[0], done))
+
+        yield advance
+
+
+def _lines() -> Advance:
+    begin: list[tuple[float, int]] = []
+    last = time.monotonic()
+
+    def advance(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        begin.append((now, done)) if not begin else None
+        if now - last >= _SECONDS_BETWEEN_LINES:
+            last = now
+            rate = (done - begin[0][1]) / max(now - begin[0][0], 1e-9)
+            left = f", {(total - done) / rate / 60:,.0f} min left" if rate else ""
+            click.echo(f"{done:,} of {total:,} images, {_rate_text(begin[0], done)}{left}", err=True)
+
+    return advance
+
+
+def _rate_text(begin: tuple[float, int], done: int) -> str:
+    seconds = time.monotonic() - begin[0]
+    return f"{(done - begin[1]) / seconds:,.0f} images/s" if seconds > 0 and done > begin[1] else ""
+
+
+def _print_result(result: "Result") -> None:
+    record = result.measured.predictions.record
+    summary, computing, run = result.summary, record["computing"], record["run"]
+    print_pairs(
+        [
+            ("network", _network(record["model"])),
+            ("recipe", recipe_text(record["recipe"])),
+            ("images", _images(record["dataset"])),
+            ("top-1", _accuracy(summary.top1)),
+            ("top-5", _accuracy(summary.top5)),
+            ("calibration", f"error {100 * summary.calibration.error:.2f} %, 15 bins"),
+            ("groups", _groups(result)),
+            ("computed", _computed(computing, run)),
+            *([("pipeline", _effect(computing["effect"]))] if "effect" in computing else []),
+            ("kept in", str(result.measured.out)),
+        ]
+    )
+    for name, words in record["dataset"]["skipped"].items():
+        click.echo(printable(f"left out: {name}: {words}"))
+    for words in (*record["cautions"], *result.judgement.remarks):
+        click.echo(printable(f"caution: {words}"))
+    _print_sources(result)
+    _print_cost(result)
+    click.secho(printable(result.judgement.sentence), bold=True, fg=_COLORS.get(result.judgement.colour))
+
+
+def _network(model: dict[str, Any]) -> str:
+    weights = f" ({model['weights']})" if model["weights"] else ""
+    return f"{model['file']}: {model['variant']}{weights}, layout {model['layout']}, {model['parameters']:,} parameters"
+
+
+def _images(dataset: dict[str, Any]) -> str:
+    of = "" if dataset["evaluated"] == dataset["images"] else f" of {dataset['images']:,}"
+    labels = "" if dataset["labels"] == "own" else f", labels of {dataset['labels']}"
+    skipped = f", {len(dataset['skipped']):,} left out as broken" if dataset["skipped"] else ""
+    return f"{dataset['evaluated']:,}{of}, {dataset['classes']}{labels}{skipped}"
+
+
+def _accuracy(found: "Proportion") -> str:
+    low, high = found.interval
+    return f"{found.percent:.3f} %  ({found.hits:,} of {found.images:,}; 95 %: {low:.3f} to {high:.3f})"
+
+
+def _groups(result: "Result") -> str:
+    rows = result.summary.groups
+    if not rows:
+        return "none known"
+    return "least accurate: " + ", ".join(f"{row.name} {row.top1.percent:.1f} %" for row in rows[:_WORST])
+
+
+def _computed(computing: dict[str, Any], run: dict[str, Any]) -> str:
+    rate = f"{run['images_per_second']:,} images/s" if run["images_per_second"] else "too few images to time"
+    parts = [
+        computing["device_name"],
+        computing["dtype"],
+        computing["execution"],
+        f"{computing['at_once']} at once",
+        rate,
+    ]
+    if run["ranks"] > 1:
+        parts.append(f"{run['ranks']} processes")
+    return ", ".join(str(part) for part in parts if part)
+
+
+def _effect(effect: dict[str, Any]) -> str:
+    return (
+        f"fast: on {effect['images']:,} images, {effect['changed_top1']:,} predictions are not those of the exact one, "
+        f"top-1 {effect['top1_difference']:+.2f} points"
+    )
+
+
+def _print_sources(result: "Result") -> None:
+    from tabulate import tabulate
+
+    if not result.judgement.rows:
+        return
+    table = [
+        [
+            row.published.kind,
+            f"{row.published.top1:g}",
+            f"{row.top1.difference:+.3f}",
+            "" if row.published.top5 is None else f"{row.published.top5:g}",
+            "" if row.top5 is None else f"{row.top5.difference:+.3f}",
+            row.published.size,
+            "its own" if row.own else "another",
+            row.top1.word if row.decides else "not judged",
+            row.reason,
+        ]
+        for row in result.judgement.rows
+    ]
+    headers = ["published", "top-1", "Δ", "top-5", "Δ", "size", "preprocessing", "verdict", ""]
+    click.echo(tabulate(table, headers, disable_numparse=True, maxcolwidths=[None] * 8 + [60]))
+
+
+def _print_cost(result: "Result") -> None:
+    cost = result.cost
+    equal = sum(comparison.equal for comparison in cost.comparisons)
+    click.echo(
+        f"cost     {cost.parameters:,} parameters, {cost.statistics:,} BatchNorm statistics; {equal} of "
+        f"{len(cost.comparisons)} published figures are ours by their own convention (`effconvert cost` shows them)"
+    )
+    for comparison in cost.failures:
+        click.echo(printable(f"         {comparison.row.source}: {comparison.quantity}: {comparison.verdict}"))

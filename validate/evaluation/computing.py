@@ -1,0 +1,99 @@
+"""Where and how networks are computed: device, dtype, how many images at once."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from effconvert.errors import Unavailable
+from effconvert.variants import Variant, blocks, stem_channels
+from effconvert.version import VERSION
+
+AUTO = "auto"
+# Pixels at a time on a CPU, 16 images of B0: its caches hold little more.
+_CPU_PIXELS = 16 * 224**2
+_MOST_AT_ONCE = 512
+_SHARE = 0.5  # of a GPU's free memory that maps may take
+
+
+@dataclass(frozen=True)
+class Computing:
+    """device: torch's name of it, as `cuda:0`. dtype: of kernels and maps. compiled: by torch.compile.
+
+    The classifier is computed in float32 in any case: bfloat16 has too few digits to tell the largest logits apart.
+    """
+
+    device: str
+    dtype: str
+    compiled: bool = False
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether it is computed on a GPU."""
+        return self.device.startswith("cuda")
+
+    def record(self) -> dict[str, Any]:
+        """Return how it is computed and on what, in plain values."""
+        name = torch.cuda.get_device_name(self.device) if self.on_gpu else "cpu"
+        return {
+            "device": self.device.partition(":")[0],
+            "device_name": name,
+            "dtype": self.dtype,
+            "tf32": False,
+            "compiled": self.compiled,
+            "versions": {"effconvert": VERSION, "numpy": np.__version__, "torch": torch.__version__},
+        }
+
+
+def choose_computing(device: str | None, dtype: str, compiled: bool = False, local_rank: int = 0) -> Computing:
+    """Return where and how to compute; `device` None is a GPU where there is one, `dtype` auto bfloat16 there.
+
+    A GPU without bfloat16, and a CPU, get float32. Raises Unavailable for a device that is not there.
+    """
+    if device is None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda":
+        if not torch.cuda.is_available():
+            raise Unavailable(
+                f"--device cuda: torch {torch.__version__} finds no GPU here; leave it out to take the CPU"
+            )
+        device = f"cuda:{local_rank % torch.cuda.device_count()}"
+    if dtype == AUTO:
+        dtype = "float32"
+        if device.startswith("cuda") and torch.cuda.is_bf16_supported(including_emulation=False):
+            dtype = "bfloat16"
+    return Computing(device, dtype, compiled)
+
+
+def images_at_once(variant: Variant, size: int, computing: Computing) -> int:
+    """Return how many images of `size` pixels to compute at once: a power of two on a GPU, by its free memory."""
+    if not computing.on_gpu:
+        return max(1, _CPU_PIXELS // size**2)
+    free, _ = torch.cuda.mem_get_info(computing.device)
+    fitting = int(free * _SHARE) // (_largest_maps(variant, size) * getattr(torch, computing.dtype).itemsize)
+    return int(min(_MOST_AT_ONCE, 1 << max(0, fitting.bit_length() - 1)))
+
+
+def _largest_maps(variant: Variant, size: int) -> int:
+    """Return the most values that one image has at a time: what enters a convolution, what leaves it, and a copy."""
+    side = -(-size // 2)
+    largest = 3 * size**2 + stem_channels(variant) * side**2
+    for block in blocks(variant):
+        leaving = -(-side // block.stride)
+        largest = max(largest, block.expanded_channels * (side**2 + leaving**2) + block.in_channels * side**2)
+        side = leaving
+    return 2 * largest
+
+
+@contextmanager
+def exact_arithmetic() -> Iterator[None]:
+    """Compute float32 in float32 within the block: TF32, which has ten digits of mantissa fewer, is off."""
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before

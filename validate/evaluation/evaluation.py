@@ -1,0 +1,160 @@
+"""Runs networks over prepared images, all on the same pixels, and hands on what they answer as it comes."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from effconvert.validate.evaluation.answers import answer, count_hits, unpack
+from effconvert.validate.evaluation.execution import Execution
+from effconvert.validate.evaluation.feeding import Batch
+from effconvert.validate.evaluation.journal import Answers
+from numpy.typing import NDArray
+from torch import Tensor
+
+from effconvert.errors import EffconvertError
+
+_MOST_PENDING = 8
+
+
+@dataclass
+class Contestant:
+    """A network in an evaluation.
+
+    keep: is given the answers to each batch, in order. first_class, only: as in `answer`. hits: of how many images the
+    first and the first five classes hold a label, counted on the device, and kept: the same of what was handed on.
+    seconds: that the network took.
+    """
+
+    execution: Execution
+    keep: Callable[[Answers], None]
+    first_class: int = 0
+    only: Tensor | None = None
+    seconds: float = 0.0
+    hits: Tensor | None = None
+    _events: list[tuple[Any, Any]] = field(default_factory=list, repr=False)
+
+    def compute(self, pixels: Tensor, labels: Tensor, good: Tensor) -> Tensor:
+        """Return what the network answers, on the device, and count its hits there."""
+        begin, started = time.perf_counter(), self._mark()
+        logits = self.execution.logits(pixels)
+        if started:
+            self._events.append((started, self._mark()))
+        else:
+            self.seconds += time.perf_counter() - begin
+        answers = answer(logits, labels, self.first_class, self.only)
+        hits = count_hits(answers, labels, good)
+        self.hits = hits if self.hits is None else self.hits + hits
+        return answers
+
+    def _mark(self) -> Any:
+        return mark(self.execution.computing.on_gpu, timed=True)
+
+    def finish(self) -> tuple[int, int]:
+        """Return the hits; the one time that the processor waits for the device's counts."""
+        if self._events:
+            torch.cuda.synchronize()
+            self.seconds += sum(started.elapsed_time(ended) for started, ended in self._events) / 1000
+        first, five = (0, 0) if self.hits is None else self.hits.tolist()
+        return first, five
+
+
+def evaluate(
+    contestants: Sequence[Contestant],
+    batches: Iterable[Batch],
+    labels: NDArray[np.int32],
+    broken: Callable[[dict[int, str]], None],
+    progress: Callable[[int], None],
+) -> None:
+    """Run every contestant on every batch.
+
+    labels: [images of the data set, L]. broken: is told {id: what is wrong} of images that cannot be read, which are
+    not answered; it may raise. progress: is told how many images were done. Raises EffconvertError where what was
+    handed on is not what was counted on the device.
+    """
+    computing = contestants[0].execution.computing
+    right = torch.from_numpy(labels.astype(np.int64)).to(computing.device)
+    kept = [_Kept(contestant, labels) for contestant in contestants]
+    pending: deque[_Pending] = deque()
+    with torch.inference_mode():
+        for batch in batches:
+            good = np.array([number not in batch.failures for number in batch.ids], bool)
+            ids = torch.from_numpy(batch.ids).to(computing.device)
+            mask = torch.from_numpy(good).to(computing.device)
+            answers = [contestant.compute(batch.pixels, right[ids], mask) for contestant in contestants]
+            packed = [_to_processor(each) for each in answers]
+            pending.append(_Pending(batch.ids, good, packed, mark(computing.on_gpu)))
+            while pending and (len(pending) > _MOST_PENDING or pending[0].arrived):
+                _hand_on(pending.popleft(), kept)
+            if batch.failures:
+                while pending:
+                    _hand_on(pending.popleft(), kept)
+                broken(batch.failures)
+            progress(len(batch.ids))
+        while pending:
+            _hand_on(pending.popleft(), kept)
+    for each in kept:
+        each.check()
+
+
+@dataclass
+class _Kept:
+    """What was handed on of a contestant's answers, counted again."""
+
+    contestant: Contestant
+    labels: NDArray[np.int32]
+    first: int = 0
+    five: int = 0
+
+    def add(self, answers: Answers) -> None:
+        right = answers["top5"][:, :, None] == self.labels[answers["id"]][:, None, :]
+        self.first += int(right[:, :1].any((1, 2)).sum())
+        self.five += int(right.any((1, 2)).sum())
+        self.contestant.keep(answers)
+
+    def check(self) -> None:
+        counted = self.contestant.finish()
+        if counted != (self.first, self.five):
+            raise EffconvertError(
+                f"a fault of effconvert: the device counted {counted} right answers, kept were {self.first, self.five}"
+            )
+
+
+@dataclass(frozen=True)
+class _Pending:
+    """Answers on their way from the device."""
+
+    ids: NDArray[np.int64]
+    good: NDArray[np.bool_]
+    packed: list[Tensor]
+    event: Any
+
+    @property
+    def arrived(self) -> bool:
+        return self.event is None or bool(self.event.query())
+
+
+def _to_processor(packed: Tensor) -> Tensor:
+    if packed.device.type == "cpu":
+        return packed
+    host = torch.empty(packed.shape, dtype=packed.dtype, pin_memory=True)
+    return host.copy_(packed, non_blocking=True)
+
+
+def mark(on_gpu: bool, timed: bool = False) -> Any:
+    """Return an event of the GPU's after everything that it was told to do so far, None on a CPU."""
+    if not on_gpu:
+        return None
+    event = torch.cuda.Event(enable_timing=timed)  # type: ignore[no-untyped-call]
+    event.record()
+    return event
+
+
+def _hand_on(done: _Pending, kept: Sequence[_Kept]) -> None:
+    if done.event is not None:
+        done.event.synchronize()
+    for each, packed in zip(kept, done.packed, strict=True):
+        each.add(unpack(done.ids[done.good], packed.numpy()[done.good]))

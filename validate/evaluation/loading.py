@@ -1,0 +1,196 @@
+"""Images prepared by worker processes, in the order asked for, a few slots ahead of the network."""
+
+import os
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection, wait
+
+import numpy as np
+from effconvert.validate.evaluation.preparing import Prepared, Setup, prepare
+from effconvert.validate.evaluation.ring import Ring, image_bytes, shared_memory
+from effconvert.validate.evaluation.settings import EXACT, FAST
+from effconvert.validate.reading import Location
+from effconvert.validate.recipes import Recipe
+from numpy.typing import NDArray
+
+from effconvert.errors import EffconvertError
+
+_AHEAD = 2  # slots that a worker has at a time, so that it need not wait for the next
+_MOST_BYTES = 384 << 20
+_MOST_IMAGES = 16
+# Libraries start as many threads as there are cores, each with a buffer of its own.
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+
+@dataclass
+class Clock:
+    """Seconds that preparing images took, summed over all workers, and that their reader waited for them."""
+
+    reading: float = 0.0
+    preparing: float = 0.0
+    waiting: float = 0.0
+
+    def add(self, prepared: Prepared) -> None:
+        """Count what a worker spent."""
+        self.reading += prepared.reading
+        self.preparing += prepared.preparing
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some images. ids: their places in the data set. pixels [N, size, size, 3]: until the next chunk is asked for.
+
+    failures: {id: what is wrong} of those that cannot be read, whose pixels are zeros.
+    """
+
+    ids: NDArray[np.int64]
+    pixels: NDArray[np.generic] = field(repr=False)
+    failures: dict[int, str]
+
+
+def usual_workers(shares: int = 1) -> int:
+    """Return how many workers each of `shares` processes of this machine starts: one a core together, 16 at most."""
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(16, available // shares))
+
+
+@contextmanager
+def prepared_images(
+    locations: Sequence[Location],
+    ids: Sequence[int],
+    recipe: Recipe,
+    *,
+    pipeline: str = EXACT,
+    workers: int = 1,
+    clock: Clock | None = None,
+    pin: Callable[[NDArray[np.generic]], None] | None = None,
+) -> Iterator[Iterator[Chunk]]:
+    """Give the images `ids` of `locations`, each prepared once, in that order.
+
+    pipeline: `exact`, the recipe bit for bit, or `fast`. workers: processes; 0 prepares in this one. They are started
+    at once and ended with the block. pin: is given the memory that the pixels will lie in. The iterator raises
+    EffconvertError when a worker dies, LayoutMismatch and Unavailable as `pixels` does.
+    """
+    clock = clock or Clock()
+    ring = _ring(recipe, pipeline, workers)
+    parts = [np.array(ids[start : start + ring.images], np.int64) for start in range(0, len(ids), ring.images)]
+    if workers == 0:
+        yield _prepared_here(parts, locations, Setup(recipe, pipeline, ring), clock)
+        return
+    with ExitStack() as stack:
+        memory = shared_memory(ring.nbytes)
+        stack.callback(os.close, memory)
+        setup = Setup(recipe, pipeline, ring)
+        pool = [stack.enter_context(_worker(memory, setup)) for _ in range(min(workers, len(parts)))]
+        slots = ring.array(memory)
+        if pin:
+            pin(slots)
+        yield _prepared_by(pool, parts, locations, slots, clock)
+
+
+def _ring(recipe: Recipe, pipeline: str, workers: int) -> Ring:
+    dtype = "uint8" if pipeline == FAST else recipe.dtype
+    slots = max(1, workers * _AHEAD + 2)
+    fitting = max(1, min(_MOST_IMAGES, _MOST_BYTES // (slots * image_bytes(recipe.size, dtype))))
+    images = 1 << (fitting.bit_length() - 1)  # a power of two, as batches are, which are made of whole slots
+    return Ring(slots, images, recipe.size, dtype)
+
+
+def _prepared_here(
+    parts: list[NDArray[np.int64]], locations: Sequence[Location], setup: Setup, clock: Clock
+) -> Iterator[Chunk]:
+    ring = setup.ring
+    slot: NDArray[np.generic] = np.empty((ring.images, ring.size, ring.size, 3), ring.dtype)
+    for ids in parts:
+        prepared = prepare([locations[i] for i in ids], setup.recipe, setup.pipeline, slot)
+        clock.add(prepared)
+        yield _chunk(ids, slot, prepared)
+
+
+@contextmanager
+def _worker(memory: int, setup: Setup) -> Iterator[tuple[subprocess.Popen[bytes], Connection]]:
+    here, there = Pipe()
+    command = [sys.executable, "-P", "-m", "effconvert.validate.evaluation.worker", str(there.fileno()), str(memory)]
+    process = subprocess.Popen(
+        command, pass_fds=(there.fileno(), memory), stdin=subprocess.DEVNULL, env={**os.environ, **_ONE_THREAD}
+    )
+    there.close()
+    try:
+        here.send(setup)
+        yield process, here
+    finally:
+        here.close()  # which a worker takes as its end, after the image that it is at
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _prepared_by(
+    pool: Sequence[tuple[subprocess.Popen[bytes], Connection]],
+    parts: list[NDArray[np.int64]],
+    locations: Sequence[Location],
+    ring: NDArray[np.generic],
+    clock: Clock,
+) -> Iterator[Chunk]:
+    """Hand out the parts, collect what comes back in any order, and yield it in theirs."""
+    processes = {connection: process for process, connection in pool}
+    at_work: dict[Connection, deque[tuple[int, int]]] = {connection: deque() for _, connection in pool}
+    free, waiting = list(range(len(ring))), deque(range(len(parts)))
+    done: dict[int, tuple[int, Prepared]] = {}
+    for number, ids in enumerate(parts):
+        while number not in done:
+            for connection, tasks in at_work.items():
+                # The last free slot is for the part that is waited for, or nobody could go on.
+                while waiting and free and len(tasks) < _AHEAD and (len(free) > 1 or waiting[0] == number):
+                    part, slot = waiting.popleft(), free.pop()
+                    tasks.append((part, slot))
+                    _send(connection, (slot, [locations[i] for i in parts[part]]), processes[connection], parts[part])
+            begin = time.perf_counter()
+            ready = set(wait(list(at_work)))
+            clock.waiting += time.perf_counter() - begin
+            for connection in at_work.keys() & ready:
+                part, slot = at_work[connection].popleft()
+                done[part] = slot, _answer(connection, processes[connection], parts[part])
+                clock.add(done[part][1])
+        slot, prepared = done.pop(number)
+        yield _chunk(ids, ring[slot], prepared)
+        free.append(slot)
+
+
+def _send(connection: Connection, task: object, process: subprocess.Popen[bytes], ids: NDArray[np.int64]) -> None:
+    try:
+        connection.send(task)
+    except (BrokenPipeError, ConnectionError) as error:
+        raise _died(process, ids) from error
+
+
+def _answer(connection: Connection, process: subprocess.Popen[bytes], ids: NDArray[np.int64]) -> Prepared:
+    try:
+        answer = connection.recv()
+    except (EOFError, ConnectionError) as error:
+        raise _died(process, ids) from error
+    if isinstance(answer, EffconvertError):
+        raise answer
+    assert isinstance(answer, Prepared)
+    return answer
+
+
+def _died(process: subprocess.Popen[bytes], ids: NDArray[np.int64]) -> EffconvertError:
+    try:
+        code = process.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        code = 0
+    how = f"was ended by signal {-code}" if code < 0 else f"ended with {code}"
+    return EffconvertError(f"a decode worker {how}, at the images {ids[0]} to {ids[-1]} of the data set")
+
+
+def _chunk(ids: NDArray[np.int64], slot: NDArray[np.generic], prepared: Prepared) -> Chunk:
+    return Chunk(ids, slot[: len(ids)], {int(ids[place]): words for place, words in prepared.failures})

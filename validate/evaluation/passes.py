@@ -1,0 +1,158 @@
+"""One pass over the images of a data set, in which every network answers that wants the same pixels."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from effconvert.validate.dataset import Dataset
+from effconvert.validate.evaluation.computing import Computing, exact_arithmetic, images_at_once
+from effconvert.validate.evaluation.evaluation import Contestant, evaluate
+from effconvert.validate.evaluation.execution import Execution
+from effconvert.validate.evaluation.feeding import on_cpu, on_gpu, pin
+from effconvert.validate.evaluation.journal import ANSWER, Answers, continued_journal
+from effconvert.validate.evaluation.loading import Clock, prepared_images
+from effconvert.validate.evaluation.settings import Settings
+from effconvert.validate.predictions import NO_LABEL
+from effconvert.validate.subjects import Subject
+from numpy.typing import NDArray
+
+from effconvert.errors import DatasetProblem, NumericMismatch, listing
+
+
+@dataclass
+class Pass:
+    """A network in a pass. journal: where its answers are written down at once, None nowhere. have: the ids that it has
+    answered before; they are not answered again.
+    """
+
+    subject: Subject
+    first_class: int
+    journal: Path | None = None
+    have: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64), repr=False)
+    answers: list[Answers] = field(default_factory=list, repr=False)
+    seconds: float = 0.0
+    at_once: int = 0
+    how: str = ""
+
+    @property
+    def answered(self) -> Answers:
+        """What was answered in this pass."""
+        return np.concatenate([np.zeros(0, ANSWER), *self.answers])
+
+
+@dataclass(frozen=True)
+class Course:
+    """How a pass went.
+
+    skipped: {id: what is wrong}. images, seconds: without the first batch, which waits for the workers and warms up.
+    """
+
+    skipped: dict[int, str]
+    images: int
+    seconds: float
+    clock: Clock
+
+    def rates(self, passes: Sequence[Pass], workers: int) -> dict[str, Any]:
+        """Return images a second, of all together and of the parts, in plain values."""
+        total = sum(len(one.answered) for one in passes[:1])
+        busy = self.clock.reading + self.clock.preparing
+        return {
+            "images_per_second": _rate(self.images, self.seconds),
+            "prepared_per_core_second": _rate(total, busy),
+            "model_images_per_second": {str(one.subject.file.path): _rate(total, one.seconds) for one in passes},
+            "seconds": round(self.seconds, 3),
+            "reading_seconds": round(self.clock.reading, 3),
+            "preparing_seconds": round(self.clock.preparing, 3),
+            "waiting_seconds": round(self.clock.waiting, 3),
+            "workers": workers,
+        }
+
+
+def run_pass(
+    passes: Sequence[Pass],
+    dataset: Dataset,
+    ids: Sequence[int],
+    settings: Settings,
+    computing: Computing,
+    workers: int,
+    pipeline: str,
+    progress: Callable[[int], None],
+) -> Course:
+    """Show the images `ids` to every network in `passes`, and keep what each answers.
+
+    Raises DatasetProblem for images that cannot be read, unless `settings` skip them; NumericMismatch where a network
+    gives NaN or infinity; LayoutMismatch for one without a classifier.
+    """
+    recipe, clock, skipped = passes[0].subject.recipe, Clock(), dict[int, str]()
+
+    def broken(failures: dict[int, str]) -> None:
+        if not settings.skip_broken:
+            words = [f"{dataset.names[number]}: {problem}" for number, problem in failures.items()]
+            remedy = "--skip-broken leaves such images out, --resume keeps what was answered"
+            raise DatasetProblem(listing(f"{dataset.path}: images that cannot be read ({remedy}):", words))
+        skipped.update(failures)
+
+    times: list[tuple[float, int]] = []
+
+    def count(images: int) -> None:
+        times.append((time.perf_counter(), images))
+        progress(images)
+
+    with ExitStack() as stack:
+        stack.enter_context(exact_arithmetic())
+        images = stack.enter_context(
+            prepared_images(
+                dataset.locations, ids, recipe,
+                pipeline=pipeline, workers=workers, clock=clock, pin=pin if computing.on_gpu else None,
+            )
+        )  # fmt: skip
+        contestants = [_contestant(one, dataset, settings, computing, stack) for one in passes]
+        at_once = min(contestant.execution.at_once for contestant in contestants)
+        batches = on_gpu(images, at_once, computing.device) if computing.on_gpu else on_cpu(images)
+        if len(ids):
+            evaluate(contestants, batches, dataset.labels, broken, count)
+    for one, contestant in zip(passes, contestants, strict=True):
+        one.seconds, one.at_once, one.how = contestant.seconds, contestant.execution.at_once, contestant.execution.how
+    after_first = sum(images for _, images in times[1:])
+    return Course(skipped, after_first, times[-1][0] - times[0][0] if times else 0.0, clock)
+
+
+def _contestant(one: Pass, dataset: Dataset, settings: Settings, computing: Computing, stack: ExitStack) -> Contestant:
+    recipe, variant = one.subject.recipe, one.subject.file.identity.variant
+    at_once = settings.batch or images_at_once(variant, recipe.size, computing)
+    execution = Execution(one.subject.network(), recipe, computing, at_once)
+    write = stack.enter_context(continued_journal(one.journal)) if one.journal else None
+
+    def keep(answers: Answers) -> None:
+        answers = answers[~np.isin(answers["id"], one.have)]
+        _check_finite(answers, dataset, one.subject.file.path)
+        one.answers.append(answers)
+        if write:
+            write(answers)
+
+    only = _present(dataset, execution.classes, one.first_class, computing) if settings.only_present else None
+    return Contestant(execution, keep, one.first_class, only)
+
+
+def _present(dataset: Dataset, outputs: int, first_class: int, computing: Computing) -> torch.Tensor:
+    present = torch.zeros(outputs, dtype=torch.bool)
+    labels = dataset.labels[dataset.labels != NO_LABEL].astype(np.int64)
+    present[torch.from_numpy(labels) + first_class] = True
+    return present.to(computing.device)
+
+
+def _check_finite(answers: Answers, dataset: Dataset, path: Path) -> None:
+    bad = answers["id"][~np.isfinite(answers["margin"] + answers["confidence"])]
+    if len(bad):
+        names = [dataset.names[number] for number in bad]
+        remedy = "weights or facts that are not its own, or numbers too large for the dtype: --dtype float32"
+        raise NumericMismatch(listing(f"{path}: its network gives NaN or infinity ({remedy}):", names))
+
+
+def _rate(images: int, seconds: float) -> float | None:
+    return round(images / seconds, 1) if seconds > 0 else None

@@ -1,0 +1,54 @@
+"""Some images read, decoded and resized into memory that is given; torch is never imported."""
+
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from effconvert.validate.evaluation.ring import Ring
+from effconvert.validate.evaluation.settings import FAST
+from effconvert.validate.fast import fast_pixels
+from effconvert.validate.pipeline import pixels
+from effconvert.validate.reading import Location, read_image
+from effconvert.validate.recipes import Recipe
+from numpy.typing import NDArray
+
+from effconvert.errors import DatasetProblem
+
+
+class Setup(NamedTuple):
+    """What a worker is told first. pipeline: `exact` or `fast`."""
+
+    recipe: Recipe
+    pipeline: str
+    ring: Ring
+
+
+class Prepared(NamedTuple):
+    """What became of the images of one slot. failures: [(place in the slot, what is wrong)]. Seconds of the worker."""
+
+    failures: list[tuple[int, str]]
+    reading: float
+    preparing: float
+
+
+def prepare(locations: Sequence[Location], recipe: Recipe, pipeline: str, slot: NDArray[Any]) -> Prepared:
+    """Write the images at `locations` into `slot` [images, size, size, 3]; one that cannot be read becomes zeros.
+
+    Raises what `pixels` does but DatasetProblem, which is reported.
+    """
+    failures, reading, preparing = [], 0.0, 0.0
+    for place, location in enumerate(locations):
+        begin = middle = time.perf_counter()
+        try:
+            data = read_image(location)
+            middle = time.perf_counter()
+            if pipeline == FAST:
+                slot[place] = fast_pixels(data, recipe)
+            else:
+                pixels(data, recipe, out=slot[place])
+        except DatasetProblem as error:
+            slot[place] = 0
+            failures.append((place, str(error)))
+        reading += middle - begin
+        preparing += time.perf_counter() - middle
+    return Prepared(failures, reading, preparing)

@@ -1,0 +1,27 @@
+"""What a user decides about an evaluation, beside which networks and which images."""
+
+from dataclasses import dataclass
+
+EXACT, FAST = "exact", "fast"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How networks are evaluated.
+
+    device: `cpu` or `cuda`, None a GPU where there is one. dtype: `auto` or a torch dtype. compiled: by torch.compile.
+    batch: images at once, None as many as fit. workers: processes that prepare images, None one a core, 0 none.
+    pipeline: `exact` or `fast`. skip_broken: images that cannot be read are counted and listed. only_present: only
+    classes that the data set has compete. resume: go on where an earlier run ended. force: replace a run that is there.
+    """
+
+    device: str | None = None
+    dtype: str = "auto"
+    compiled: bool = False
+    batch: int | None = None
+    workers: int | None = None
+    pipeline: str = EXACT
+    skip_broken: bool = False
+    only_present: bool = False
+    resume: bool = False
+    force: bool = False
