@@ -6,7 +6,8 @@ BIN = .venv/bin
 LIBRARIES_BIN = .venv-libraries/bin
 MINDSPORE_BIN = .venv-mindspore/bin
 LIBRARIES = tensorflow-cpu timm==1.0.31 transformers==5.23.0 efficientnet-pytorch==0.7.1 \
-            mmengine==0.10.7 mmcv-lite==2.1.0 mmpretrain==1.2.0 fvcore==0.1.5.post20221221
+            mmengine==0.10.7 mmcv-lite==2.1.0 mmpretrain==1.2.0 \
+            webdataset==1.0.2 pyarrow==26.0.1 fvcore==0.1.5.post20221221
 MINDSPORE = mindspore==2.10.0 "numpy<2" mindcv==0.3.0 \
             opencv-python-headless ml-collections easydict matplotlib
 # Two tests at a time, each torch on one core.

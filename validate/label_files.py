@@ -138,7 +138,7 @@ def _keys(name: str) -> Iterator[str]:
 
 def _split(line: str) -> list[str]:
     if "\t" in line or "," in line:
-        row = next(csv.reader([line], delimiter="\t" if "\t" in line else ","))
+        row = next(csv.reader([line], delimiter="\t" if "\t" in line else ",", skipinitialspace=True))
         row = [field.strip() for field in row]
     else:
         row = line.split(None, 1)

@@ -30,7 +30,7 @@ def open_contents(path: str | Path) -> Contents:
         folder = Path(path)
         if folder.is_dir():
             return _open_folder(folder)
-        return _open_files([folder] if folder.exists() else _complete(_matching(str(path))))
+        return _open_files([folder]) if folder.exists() else _open_files(_matching(str(path)), whole=True)
     except UnreadableCheckpoint as error:  # of a file that is read as checkpoints are
         raise DatasetProblem(str(error)) from error
     except OSError as error:
@@ -75,12 +75,12 @@ def _open_folder(path: Path) -> Contents:
         return flat
     shards = sorted(entry for entry in entries if entry.is_file() and _kind(entry) in ("tar", "parquet", "tfrecord"))
     if shards:
-        return _open_files(_complete(shards))
+        return _open_files(shards, whole=True)
     within = f"; in it are {', '.join(sorted(folders)[:5])}" if folders else ""
     raise DatasetProblem(f"{path}: no image and no shard in it{within}")
 
 
-def _open_files(paths: list[Path]) -> Contents:
+def _open_files(paths: list[Path], whole: bool = False) -> Contents:
     kinds = {path: _kind(path) for path in paths}
     unknown = [f"{path}: {kind}" for path, kind in kinds.items() if kind not in ("tar", "parquet", "tfrecord")]
     if unknown:
@@ -89,6 +89,8 @@ def _open_files(paths: list[Path]) -> Contents:
         raise DatasetProblem(
             f"{paths[0].parent}: shards of several kinds, {', '.join(sorted(set(kinds.values())))}; name one"
         )
+    if whole:
+        _check_whole(paths)
     kind = kinds[paths[0]]
     if kind == "parquet":
         return list_parquet(paths)
@@ -115,11 +117,8 @@ def _kind(path: Path) -> str:
     return "neither a tar file, Parquet nor TFRecord; a data set is one of these, shards of them, or a folder of images"
 
 
-def _complete(paths: list[Path]) -> list[Path]:
-    """Return shards that are the whole of one part of a data set.
-
-    Raises DatasetProblem for shards of several parts, and for sets with gaps (`-00003-of-00014`).
-    """
+def _check_whole(paths: list[Path]) -> None:
+    """Raise DatasetProblem for shards of several parts of a data set, and for sets with gaps (`-00003-of-00014`)."""
     splits = {found[1].lower(): path for path in paths if (found := _SPLIT.match(path.name))}
     if len(splits) > 1:
         example = splits.get("validation") or splits.get("val") or paths[-1]
@@ -127,11 +126,11 @@ def _complete(paths: list[Path]) -> list[Path]:
         raise DatasetProblem(f"{example.parent}: shards of {', '.join(sorted(splits))}; name one: '{pattern}'")
     numbered = [(int(found[1]), int(found[2])) for path in paths if (found := _SHARD.search(path.name))]
     if len(numbered) == len(paths):
-        first, total = min(1, min(number for number, _ in numbered)), numbered[0][1]
+        total = numbered[0][1]
+        first = int(max(number for number, _ in numbered) == total)  # most count from 0
         missing = sorted(set(range(first, first + total)) - {number for number, _ in numbered})
         if missing:
             problems = [f"{number:05}-of-{total:05}" for number in missing]
             raise DatasetProblem(
                 listing(f"{paths[0].parent}: {len(missing):,} of {total:,} shards are missing:", problems)
             )
-    return paths

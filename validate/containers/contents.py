@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from effconvert.validate.reading import Location
@@ -58,4 +57,5 @@ def sort_of(name: str) -> str:
 
 def stem(name: str) -> str:
     """Return `name` without folders and suffix."""
-    return PurePosixPath(name).stem
+    base = name.rpartition("/")[2]
+    return base.rpartition(".")[0] or base

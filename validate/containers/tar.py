@@ -45,6 +45,9 @@ def members(path: Path) -> list[Member]:
                 if member.offset_data + member.size > size:
                     raise DatasetProblem(f"{path}: ends within {member.name}; copy or download it again")
                 found.append(Member(str(PurePosixPath(member.name)), member.offset_data, member.size))
+            file.seek(archive.offset)  # tarfile takes a damaged header for the end
+            if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+                raise tarfile.ReadError(f"no header at byte {archive.offset:,}, and no end")
     except _FAILURES as error:
         after = f" after {found[-1].name}" if found else ""
         raise DatasetProblem(f"{path}: a damaged tar file{after}: {error}; copy or download it again") from error
