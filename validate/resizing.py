@@ -4,9 +4,9 @@ Only what the window needs is computed. TensorFlow's resizes, MindSpore's bicubi
 written out here; the antialiased ones are Pillow's (validate/antialiasing.py), the rest is OpenCV itself.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from effconvert.validate.antialiasing import antialiased
@@ -20,6 +20,14 @@ Resize = Callable[[Pixels, int, int, Window, Pixels], None]
 _TF_STEPS = 1024
 _OPENCV_ONE = 2048  # the weight 1 in OpenCV's integers
 _SIZES_KEPT = 256
+_STRIP = 32  # rows
+
+
+class Taps(NamedTuple):
+    """What is added up for each output: source positions [taps, target] and weights, of that shape if not said."""
+
+    positions: Array
+    weights: Array
 
 
 def _tf_bicubic(image: Pixels, height: int, width: int, window: Window, out: Pixels) -> None:
@@ -28,19 +36,20 @@ def _tf_bicubic(image: Pixels, height: int, width: int, window: Window, out: Pix
     Source: resize_bicubic_op.cc of TensorFlow with align_corners and half_pixel_centers false.
     """
     rows, columns = _tf_cubic_taps(image.shape[0], height), _tf_cubic_taps(image.shape[1], width)
-    lines = _down(_lines(image), *_part(rows, window.top, window.height))
-    _across(lines, *_part(columns, window.left, window.width), _lines(out))
+    across = _of_channels(_part(columns, window.left, window.width))
+    for lines, down, target in _strips(image, _part(rows, window.top, window.height), out):
+        _across(_down(lines, down), across, target)
 
 
 @lru_cache(_SIZES_KEPT)
-def _tf_cubic_taps(length: int, target: int) -> tuple[Array, Array]:
-    """Return source positions and weights, each [4, target]."""
+def _tf_cubic_taps(length: int, target: int) -> Taps:
+    """Return taps of four."""
     source = np.arange(target, dtype=np.float32) * (np.float32(length) / np.float32(target))
     first = source.astype(np.int64)
     step = np.rint((source - first.astype(np.float32)) * np.float32(_TF_STEPS)).astype(np.int64)
     near, far = _tf_cubic_table()
     weights = np.stack([far[step], near[step], near[_TF_STEPS - step], far[_TF_STEPS - step]])
-    return _clamped(first, length), weights
+    return Taps(_clamped(first, length), weights)
 
 
 def _tf_cubic_table() -> tuple[Array, Array]:
@@ -59,18 +68,17 @@ def _tf_bilinear(image: Pixels, height: int, width: int, window: Window, out: Pi
     Source: resize_bilinear_op.cc of TensorFlow with align_corners and half_pixel_centers false.
     """
     rows, columns = _tf_linear_taps(image.shape[0], height), _tf_linear_taps(image.shape[1], width)
-    (left, right), beside = _part(columns, window.left, window.width)
-    (upper, lower), below = _part(rows, window.top, window.height)
-    lines = _lines(image)
-    lines = _between(lines[:, _thrice(left)], lines[:, _thrice(right)], np.repeat(beside, 3))
-    _lines(out)[...] = _between(lines[upper], lines[lower], below[:, None])
+    (left, right), beside = _of_channels(_part(columns, window.left, window.width))
+    for lines, ((upper, lower), below), target in _strips(image, _part(rows, window.top, window.height), out):
+        resized = _between(lines.take(left, axis=1), lines.take(right, axis=1), beside)
+        target[...] = _between(resized[upper], resized[lower], below[:, None])
 
 
-def _tf_linear_taps(length: int, target: int) -> tuple[Array, Array]:
-    """Return the two source positions [2, target] and the share of the second [target]."""
+def _tf_linear_taps(length: int, target: int) -> Taps:
+    """Return taps of two; the weight [target] is the share of the second."""
     source = np.arange(target, dtype=np.float32) * (np.float32(length) / np.float32(target))
     first = source.astype(np.int64)
-    return np.stack([first, np.minimum(first + 1, length - 1)]), source - first.astype(np.float32)
+    return Taps(np.stack([first, np.minimum(first + 1, length - 1)]), source - first.astype(np.float32))
 
 
 def _between(first: Array, second: Array, share: Array) -> Array:
@@ -89,21 +97,23 @@ def _mindspore_bicubic(image: Pixels, height: int, width: int, window: Window, o
     there to the other side. Source: resize.cpp of OpenCV (VResizeCubicVec_32s8u, FixedPtCast).
     """
     rows, columns = _opencv_cubic_taps(image.shape[0], height), _opencv_cubic_taps(image.shape[1], width)
-    positions, weights = _part(rows, window.top, window.height)
-    top, bottom = positions.min(), positions.max() + 1
-    lines = _across(_lines(image[top:bottom]), *_part(columns, window.left, window.width))
-    positions, share = positions - top, weights * np.float32(1 / _OPENCV_ONE**2)
-    sums = _down(lines, positions[::-1], share[::-1])
-    np.clip(np.rint(sums, out=sums), 0, 255, out=sums)
+    positions, weights = _part(columns, window.left, window.width)
+    first, end = positions.min(), positions.max() + 1
+    image, across = image[:, first:end], _of_channels(Taps(positions - first, weights))
     ends = max(width * 3 // 8 * 8 - window.left * 3, 0)
-    left = _down(lines[:, ends:].astype(np.int32), positions, weights.astype(np.int32))
-    sums[:, ends:] = np.clip((left + (1 << 21)) >> 22, 0, 255)
-    _lines(out, out.dtype)[...] = sums
+    for lines, (positions, weights), target in _strips(image, _part(rows, window.top, window.height), out):
+        resized = _across(lines, across)
+        share = weights * np.float32(1 / _OPENCV_ONE**2)
+        sums = _down(resized, Taps(positions[::-1], share[::-1]))
+        target[...] = np.clip(np.rint(sums, out=sums), 0, 255, out=sums)
+        if ends < target.shape[1]:
+            left = _down(resized[:, ends:].astype(np.int32), Taps(positions, weights.astype(np.int32)))
+            target[:, ends:] = np.clip((left + (1 << 21)) >> 22, 0, 255)
 
 
 @lru_cache(_SIZES_KEPT)
-def _opencv_cubic_taps(length: int, target: int) -> tuple[Array, Array]:
-    """Return source positions and whole weights, as float32, each [4, target]."""
+def _opencv_cubic_taps(length: int, target: int) -> Taps:
+    """Return taps of four, whole weights as float32."""
     source = ((np.arange(target) + 0.5) * (1 / (target / length)) - 0.5).astype(np.float32)
     first = np.floor(source)
     x = source - first
@@ -112,7 +122,7 @@ def _opencv_cubic_taps(length: int, target: int) -> tuple[Array, Array]:
     here = ((a + two) * x - (a + three)) * x * x + one
     after = ((a + two) * (one - x) - (a + three)) * (one - x) * (one - x) + one
     weights = np.stack([before, here, after, one - before - here - after])
-    return _clamped(first.astype(np.int64), length), np.rint(weights * np.float32(_OPENCV_ONE))
+    return Taps(_clamped(first.astype(np.int64), length), np.rint(weights * np.float32(_OPENCV_ONE)))
 
 
 def _clamped(first: Array, length: int) -> Array:
@@ -120,31 +130,39 @@ def _clamped(first: Array, length: int) -> Array:
     return clamped
 
 
-def _part(taps: tuple[Array, Array], start: int, count: int) -> tuple[Array, Array]:
-    """Return the source positions and weights of `count` outputs from `start`."""
-    positions, weights = taps
-    return positions[..., start : start + count], weights[..., start : start + count]
+def _part(taps: Taps, start: int, count: int) -> Taps:
+    """Return the taps of `count` outputs from `start`."""
+    return Taps(*(numbers[..., start : start + count] for numbers in taps))
 
 
-def _lines(image: Pixels, dtype: Any = np.float32) -> Array:
-    """Return [height, width * 3]; not a copy where the image is of that type and contiguous."""
-    return np.ascontiguousarray(image, dtype).reshape(len(image), -1)
+def _of_channels(columns: Taps) -> Taps:
+    """Return the taps of the values in a line of pixels, three for each column."""
+    channels = columns.positions[..., None] * 3 + np.arange(3)
+    return Taps(channels.reshape(*columns.positions.shape[:-1], -1), np.repeat(columns.weights, 3, axis=-1))
 
 
-def _thrice(positions: Array) -> Array:
-    """Return where the three channels of the pixels [..., width] stand in a line: [..., width * 3]."""
-    channels = positions[..., None] * 3 + np.arange(3)
-    return channels.reshape(*positions.shape[:-1], -1)
+def _strips(image: Pixels, rows: Taps, out: Pixels) -> Iterator[tuple[Array, Taps, Array]]:
+    """Yield a few rows of `out` at a time, so that all that is computed on the way stays in the processor's cache.
+
+    Yields the lines of the image that they need, float32 [lines, width * 3]; the taps of the rows, in those lines; and
+    the rows themselves, to be filled, [rows, width * 3].
+    """
+    for start in range(0, len(out), _STRIP):
+        target = out[start : start + _STRIP]
+        positions, weights = _part(rows, start, len(target))
+        first, end = positions.min(), positions.max() + 1
+        lines = image[first:end].astype(np.float32).reshape(end - first, -1)
+        yield lines, Taps(positions - first, weights), target.reshape(len(target), -1)
 
 
-def _down(lines: Array, positions: Array, weights: Array) -> Array:
-    """Return [target, width * 3]: each line the weighted sum of four, added in their order."""
-    return _weighted_sum(lines, positions, weights[:, :, None], 0)
+def _down(lines: Array, rows: Taps) -> Array:
+    """Return [target, values]: each line the weighted sum of four, added in their order."""
+    return _weighted_sum(lines, rows.positions, rows.weights[:, :, None], 0)
 
 
-def _across(lines: Array, positions: Array, weights: Array, out: Array | None = None) -> Array:
-    """Return [height, target * 3], or fill `out`: each column the weighted sum of four, added in their order."""
-    return _weighted_sum(lines, _thrice(positions), np.repeat(weights, 3, axis=1), 1, out)
+def _across(lines: Array, columns: Taps, out: Array | None = None) -> Array:
+    """Return [lines, target], or fill `out`: each value the weighted sum of four of its line, added in their order."""
+    return _weighted_sum(lines, *columns, 1, out)
 
 
 def _weighted_sum(lines: Array, positions: Array, weights: Array, axis: int, out: Array | None = None) -> Array:
