@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from effconvert.validate.decoding import Window, decode
-from effconvert.validate.pipeline import image_files, pixels, preprocess
+from effconvert.validate.pipeline import image_files, pixel_type, pixels, preprocess
 from effconvert.validate.recipes import Recipe, official_recipe, recipe_for
+from effconvert.validate.resizing import RESIZES, UNROUNDED
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pictures import KINDS, file, orientation, picture, saved
@@ -136,6 +138,59 @@ def test_a_path_and_its_bytes_give_the_same(tmp_path: Path) -> None:
     path.write_bytes(file("4:2:0", 50, 70))
     assert np.array_equal(preprocess(path, recipe), preprocess(path.read_bytes(), recipe))
     assert np.array_equal(preprocess(path, recipe), preprocess(str(path), recipe))
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
+def test_pixels_are_written_where_the_caller_says(recipe: Recipe) -> None:
+    data, batch = file("4:2:0", 300, 400), np.zeros((3, 224, 224, 3), pixel_type(recipe))
+    assert np.shares_memory(pixels(data, recipe, out=batch[1]), batch)
+    assert np.array_equal(batch[1], pixels(data, recipe))
+    assert not batch[[0, 2]].any()
+
+
+@pytest.mark.parametrize(
+    "out",
+    [np.zeros((224, 224, 3)), np.zeros((3, 224, 224), np.uint8), np.zeros((3, 224, 224), np.uint8).transpose(1, 2, 0)],
+)
+def test_pixels_are_not_written_where_they_do_not_fit(out: np.ndarray) -> None:
+    with pytest.raises(ValueError, match=r"must be uint8 \(224, 224, 3\), contiguous"):
+        pixels(file("PNG", 30, 30), recipe_for("timm", "b0"), out=out)
+
+
+@pytest.mark.parametrize("name", RESIZES)
+def test_a_window_of_a_resize_is_the_same_part_of_the_whole(name: str) -> None:
+    """At the end of a line, MindSpore computes in another way, so the window reaches it every other time."""
+    random, dtype = np.random.default_rng(4), np.float32 if name in UNROUNDED else np.uint8
+    for number in range(60):
+        height, width, target_height, target_width = (int(length) for length in random.integers(2, 150, 4))
+        window = Window(target_height // 3, target_width // 4, target_height // 2, (target_width + 1) // 2)
+        if number % 2:
+            window = window._replace(width=target_width - window.left)
+        image = picture(height, width, number)
+        entire, part = (
+            np.empty((*size, 3), dtype) for size in ((target_height, target_width), (window.height, window.width))
+        )
+        RESIZES[name](image, target_height, target_width, whole(target_height, target_width), entire)
+        RESIZES[name](image, target_height, target_width, window, part)
+        assert np.array_equal(part, window.of(entire)), (image.shape, entire.shape, window)
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
+def test_a_process_that_prepares_images_loads_what_the_recipe_needs_and_no_more(recipe: Recipe, tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(file("4:2:0", 300, 400))
+    words = "; ".join(
+        [
+            "import sys",
+            "from effconvert.validate.pipeline import pixels",
+            "from effconvert.validate.recipes import Recipe",
+            f"pixels({str(path)!r}, Recipe.from_dict({recipe.to_dict()!r}))",
+            "print(*({'torch', 'pandas', 'cv2'} & set(sys.modules)))",
+        ]
+    )
+    loaded = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True).stdout.split()
+    needs_opencv = recipe.decode == "cv2" or recipe.resize in ("cv2-bicubic", "mindspore-bilinear")
+    assert loaded == (["cv2"] if needs_opencv else [])
 
 
 BROKEN = {
