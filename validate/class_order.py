@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from effconvert.validate.classes import ClassList, imagenet_classes, imagenet_rows
-from effconvert.validate.containers.contents import Contents
+from effconvert.validate.containers.contents import Contents, counted
 from effconvert.validate.imagenet import SYNSET
 from numpy.typing import NDArray
 
@@ -36,17 +36,18 @@ def class_order(contents: Contents, classes: ClassList | None) -> Order:
     unlabelled = [image.name for image in contents.images if image.label is None]
     if unlabelled:
         some = ", ".join(unlabelled[:3])
-        problems.append(f"{len(unlabelled):,} images without a label: {some}; give their labels with --labels")
+        problems.append(f"{counted(len(unlabelled), 'image')} without a label: {some}; give their labels with --labels")
     # Without a list, folders that are all numbers are ImageNet-V2's or a problem.
     numbered = classes is None and all(map(str.isdigit, contents.folders))
+    wrong: list[str] = []
     if classes is None:
         classes, said, wrong = _class_list(contents, counts)
         findings += said
         problems += wrong
     places = _places(contents.class_names, classes, counts, numbered)
-    if not problems or unlabelled:
+    if not wrong:
         unknown = [label for label in counts if label not in places]
-        problems += [_unknown(label, counts[label], classes, bool(contents.folders)) for label in unknown[:20]]
+        problems += [_unknown(label, counts[label], classes, bool(contents.folders)) for label in unknown]
     found = [places.get(label, _UNLABELLED) if label is not None else _UNLABELLED for label in labels]
     return Order(np.array(found, np.int32), classes, findings, problems)
 
@@ -64,12 +65,9 @@ def _class_list(contents: Contents, counts: Counter[str | int]) -> tuple[ClassLi
         return imagenet, _numbers(counts), []
     if all(word.isdigit() for word in words):
         return imagenet, *_numeric_folders(words)
-    known = imagenet.places()
-    if contents.folders:
-        is_imagenet = any(word in imagenet.identifiers for word in words) or set(words) == set(imagenet.names)
-    else:
-        is_imagenet = any(word in known for word in words)
-    if is_imagenet:
+    # A few folders with names of ImageNet's (lemon, orange, …) are rather somebody's own classes.
+    named = set(words) == set(imagenet.names) if contents.folders else set(words) <= imagenet.places().keys()
+    if named or set(words) & set(imagenet.identifiers):
         return imagenet, [], []
     return _own("the data set's own, sorted", tuple(words))
 
@@ -128,9 +126,9 @@ def _places(
 
 def _unknown(label: str | int, count: int, classes: ClassList, is_folder: bool) -> str:
     what = "class folder" if is_folder else "label"
-    images = f"{count:,} image{'s' * (count != 1)}"
+    images = counted(count, "image")
     if isinstance(label, int):
         remedy = "labels count from 0" if label == len(classes) else _LIST
         return f"{what} {label} ({images}) is no place in the {len(classes):,} classes of {classes.name}; {remedy}"
     similar = " (a synset, but none of ImageNet's 1,000)" if SYNSET.fullmatch(label) else ""
-    return f"{what} {label!r}{similar} ({images}) is not in the class list {classes.name}"
+    return f"{what} {label!r}{similar} ({images}) is not in the class list {classes.name}; {_LIST}"

@@ -94,7 +94,7 @@ def _from_lines(text: str) -> list[list[str]]:
 def _from_json(path: Path, text: str) -> list[list[str]]:
     try:
         content: Any = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DatasetProblem(f"{path}: not JSON: {error}") from error
     if isinstance(content, dict):
         content = content.get("id2label", content)

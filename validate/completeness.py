@@ -6,6 +6,7 @@ import numpy as np
 from effconvert.validate import imagenet
 from effconvert.validate.class_order import Order
 from effconvert.validate.classes import IMAGENET, ClassList
+from effconvert.validate.containers.contents import counted
 from numpy.typing import NDArray
 
 _SOME = 10
@@ -26,7 +27,8 @@ def is_imagenet_validation(order: Order, numbers: Sequence[int | None]) -> tuple
     own = imagenet.validation_labels()[found - 1]
     wrong = np.flatnonzero(order.labels[places] != own)
     if not len(wrong):
-        return len(known) == len(numbers), []
+        others = len(numbers) - len(known)
+        return not others, [f"{counted(others, 'image')} with other names than ImageNet's"] if others else []
     first = wrong[0]
     described = order.classes.described
     example = (
@@ -68,7 +70,7 @@ def described(order: Order, own: bool, missing: int) -> Iterator[str]:
     each = (
         f"{present.min()} of each" if present.min() == present.max() else f"{present.min()} to {present.max()} of each"
     )
-    what = f"{len(order.labels):,} images of {len(present):,} class{'es' * (len(present) != 1)}, {each}"
+    what = f"{counted(len(order.labels), 'image')} of {len(present):,} class{'es' * (len(present) != 1)}, {each}"
     if own and not missing:
         what += ": ImageNet's validation set, complete"
     elif own:

@@ -15,7 +15,7 @@ from effconvert.validate import imagenet
 from effconvert.validate.class_order import Order, class_order
 from effconvert.validate.classes import IMAGENET, ClassList
 from effconvert.validate.completeness import described, is_imagenet_validation, missing_problems
-from effconvert.validate.containers.contents import Contents, stem
+from effconvert.validate.containers.contents import Contents, counted, stem
 from effconvert.validate.label_files import is_json, read_real
 from effconvert.validate.labelling import label
 from effconvert.validate.opening import open_contents
@@ -68,7 +68,8 @@ def open_dataset(
     labels = require_path(labels) if labels is not None else None
     real = read_real(labels) if labels and is_json(labels) else None
     contents = open_contents(path)
-    _refuse(path, contents.problems)
+    if not contents.images:
+        _refuse(path, contents.problems or [_no_image(contents)])
     contents, findings = label(contents, None if real else labels, partial)
     numbers = [imagenet.image_number(image.name) for image in contents.images]
     names = _names(contents)
@@ -105,6 +106,10 @@ def _refuse(path: str | Path, problems: Sequence[str]) -> None:
         raise DatasetProblem(f"{path}: {problems[0]}" if len(problems) == 1 else listing(f"{path}:", problems))
 
 
+def _no_image(contents: Contents) -> str:
+    return "; ".join((f"{contents.kind} without an image", *contents.findings()))
+
+
 def _names(contents: Contents) -> list[str]:
     """Return ImageNet's own names where there are, else file names without folders where those are unique."""
     whole = [image.name for image in contents.images]
@@ -132,7 +137,7 @@ def _real_labels(
         words = (
             "ImageNet-ReaL's labels belong to ImageNet's validation images, by their names (ILSVRC2012_val_00000001)"
         )
-        raise DatasetProblem(f"{path}: {words}; {sum(number is None for number in numbers):,} images have other names")
+        raise DatasetProblem(f"{path}: {words}; {counted(numbers.count(None), 'image')} with other names")
     rows = [real[number - 1] for number in numbers if number]
     kept = np.array([place for place, row in enumerate(rows) if row], np.int64)
     if not len(kept):
@@ -144,7 +149,7 @@ def _real_labels(
 
 
 def _said_of_real(right: NDArray[np.int32], images: int) -> str:
-    left = f"{images - len(right):,} images without one are left out"
+    left = f"left out: {counted(images - len(right), 'image')} without one"
     return f"labels of ImageNet-ReaL, up to {right.shape[1]} an image; {left}"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from effconvert.validate import imagenet
 from effconvert.validate.classes import imagenet_classes
-from effconvert.validate.containers.contents import Contents, stem
+from effconvert.validate.containers.contents import Contents, counted, stem
 
 from effconvert.errors import DatasetProblem, listing
 
@@ -27,9 +27,12 @@ class LabelFile:
 
 
 def is_json(path: Path) -> bool:
-    """Return whether a file of labels is JSON, which only ImageNet-ReaL's are."""
-    with path.open("rb") as file:
-        return file.read(64).lstrip().startswith((b"[", b"{"))
+    """Return whether a file of labels is JSON, which only ImageNet-ReaL's are. Raises DatasetProblem."""
+    try:
+        with path.open("rb") as file:
+            return file.read(64).lstrip().startswith((b"[", b"{"))
+    except OSError as error:
+        raise DatasetProblem(f"{path}: cannot be read as labels: {error.strerror}") from error
 
 
 def read_real(path: Path) -> list[list[int]]:
@@ -41,7 +44,7 @@ def read_real(path: Path) -> list[list[int]]:
     """
     try:
         content: Any = json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DatasetProblem(f"{path}: not JSON: {error}") from error
     expected = f"expected {imagenet.IMAGES:,} lists of classes, 0 to 999, as ImageNet-ReaL's real.json"
     if not isinstance(content, list) or len(content) != imagenet.IMAGES:
@@ -120,7 +123,8 @@ def _by_id(contents: Contents, file: LabelFile) -> Iterator[tuple[str, str]]:
     elif len(file.ids) == len(names):
         lines = list(range(len(names)))
     else:
-        words = f"{len(file.ids):,} labels without names, and {len(names):,} images: which belongs to which is unknown"
+        counts = f"{counted(len(file.ids), 'label')} without names, and {counted(len(names), 'image')}"
+        words = f"{counts}: which belongs to which is unknown"
         raise DatasetProblem(f"{file.path}: {words}")
     synsets, places = imagenet_classes().identifiers, imagenet.classes_of_ids()
     yield from ((name, synsets[places[file.ids[line]]]) for name, line in zip(names, lines, strict=True))

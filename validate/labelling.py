@@ -6,7 +6,7 @@ from pathlib import Path
 
 from effconvert.validate import imagenet
 from effconvert.validate.classes import imagenet_classes
-from effconvert.validate.containers.contents import Contents
+from effconvert.validate.containers.contents import Contents, counted
 from effconvert.validate.label_files import DEVKIT, LabelFile, labelled, read_label_file
 
 from effconvert.errors import DatasetProblem
@@ -41,7 +41,7 @@ def _from_file(contents: Contents, file: LabelFile, partial: bool) -> tuple[Cont
     contents, spare = labelled(contents, file)
     said = [f"labels from {file.path}"]
     if spare:
-        words = f"{file.path.name}: {len(spare):,} labels without an image: {', '.join(spare[:3])}"
+        words = f"{file.path.name}: {counted(len(spare), 'label')} without an image: {', '.join(spare[:3])}"
         (said if partial else contents.problems).append(words)
     return contents, said
 

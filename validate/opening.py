@@ -4,7 +4,7 @@ import glob
 import re
 from pathlib import Path
 
-from effconvert.validate.containers.contents import Contents, sort_of
+from effconvert.validate.containers.contents import Contents, counted, sort_of
 from effconvert.validate.containers.flat import list_flat_folder
 from effconvert.validate.containers.folder import list_class_folders
 from effconvert.validate.containers.parquet import list_parquet
@@ -64,7 +64,9 @@ def _open_folder(path: Path) -> Contents:
     if classed and (classed.images or (classed.problems and not beside)):
         if beside:
             some = ", ".join(sorted(beside)[:3])
-            classed.problems.append(f"{len(beside):,} images lie beside the class folders, without a class: {some}")
+            classed.problems.append(
+                f"{counted(len(beside), 'image')} beside the class folders, without a class: {some}"
+            )
         classed.left_out["files beside the class folders"] += len(entries) - len(folders) - len(beside)
         classed.left_out = +classed.left_out
         return classed

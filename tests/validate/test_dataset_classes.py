@@ -128,6 +128,14 @@ def test_labels_that_are_not_imagenets_own_are_said_and_not_imagenet(tmp_path: P
     assert dataset.missing == 0
 
 
+def test_images_with_other_names_among_imagenets_are_said(tmp_path: Path) -> None:
+    path = image_sets.write_class_folders(tmp_path, image_sets.samples())
+    image_sets.write(path / "n01440764" / "mine.JPEG", b"")
+    dataset = open_dataset(path)
+    assert "1 image with other names than ImageNet's" in dataset.findings
+    assert not dataset.imagenet_validation
+
+
 @pytest.mark.parametrize("cause", ["the labels count from 1", "the labels are the ids of the development kit"])
 def test_the_cause_of_wrong_labels_is_named(cause: str, tmp_path: Path) -> None:
     from effconvert.validate.classes import imagenet_rows

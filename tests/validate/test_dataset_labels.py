@@ -59,13 +59,21 @@ def test_a_header_and_a_mark_of_the_byte_order_do_no_harm(flat: Path) -> None:
     assert open_dataset(flat).labels[:, 0].tolist() == INDICES
 
 
+def test_words_that_are_not_imagenets_are_classes_of_their_own(flat: Path) -> None:
+    words = ("orange", "rose", "tulip")
+    (flat / "val.txt").write_text("".join(f"{place:02}.jpg {words[place % 3]}\n" for place in range(24)))
+    dataset = open_dataset(flat)
+    assert dataset.classes.identifiers == words
+    assert dataset.labels[:6, 0].tolist() == [0, 1, 2, 0, 1, 2]
+
+
 def test_a_text_that_holds_no_labels_is_no_image(flat: Path) -> None:
     (flat / "README.txt").write_text("Some words about these images.\nAnd more.\n")
     (flat / "val.txt").write_text(lines("{place:02}.jpg {index}"))
     (flat / "._00.jpg").write_bytes(b"")
     findings = open_dataset(flat).findings
-    assert "left out: 1 files that are no images" in findings
-    assert "left out: 1 hidden files" in findings
+    assert "left out: files that are no images (1)" in findings
+    assert "left out: hidden files (1)" in findings
 
 
 def test_of_two_files_of_labels_one_must_be_chosen(flat: Path) -> None:
@@ -91,15 +99,15 @@ def test_an_image_without_a_label_and_a_label_without_an_image_are_one_error(fla
     labels.write_text(lines("{place:02}.jpg {index}").replace("03.jpg", "no.jpg"))
     with pytest.raises(DatasetProblem) as error:
         open_dataset(flat, labels=labels)
-    assert "labels.txt: 1 labels without an image: no.jpg" in str(error.value)
-    assert "1 images without a label: 03.jpg" in str(error.value)
+    assert "labels.txt: 1 label without an image: no.jpg" in str(error.value)
+    assert "1 image without a label: 03.jpg" in str(error.value)
 
 
 def test_labels_of_images_that_are_not_there_are_a_finding_of_a_part(flat: Path, tmp_path: Path) -> None:
     labels = tmp_path / "labels.txt"
     labels.write_text(lines("{place:02}.jpg {index}") + "more.jpg 3\n")
     dataset = open_dataset(flat, labels=labels, partial=True)
-    assert "labels.txt: 1 labels without an image: more.jpg" in dataset.findings
+    assert "labels.txt: 1 label without an image: more.jpg" in dataset.findings
 
 
 def test_two_labels_of_an_image_are_refused_with_the_line(flat: Path, tmp_path: Path) -> None:
@@ -134,6 +142,8 @@ def test_a_file_that_holds_no_labels_of_these_images_is_refused(
 def test_a_file_of_labels_that_does_not_exist_is_a_usage_error(flat: Path) -> None:
     with pytest.raises(MissingPath):
         open_dataset(flat, labels=flat / "nothing.txt")
+    with pytest.raises(DatasetProblem, match="cannot be read as labels"):
+        open_dataset(flat, labels=flat)
 
 
 def test_the_ids_of_the_development_kit_are_not_the_order_of_the_synsets() -> None:
@@ -194,7 +204,7 @@ def test_real_labels_belong_to_the_names_in_every_container(container: str, real
     expected = {image.name: [image.index, image.index + 1] for place, image in enumerate(IMAGES_OF_TEST) if place % 3}
     assert found == expected
     assert len(dataset.locations) == 16
-    assert "labels of ImageNet-ReaL, up to 2 an image; 8 images without one are left out" in dataset.findings
+    assert "labels of ImageNet-ReaL, up to 2 an image; left out: 8 images without one" in dataset.findings
     assert dataset.imagenet_validation
 
 
@@ -211,7 +221,7 @@ def test_rows_of_real_labels_end_where_others_go_on(real: Path, tmp_path: Path) 
 def test_real_labels_need_imagenets_names(real: Path, tmp_path: Path) -> None:
     for place, image in enumerate(IMAGES_OF_TEST):
         image_sets.write(tmp_path / "val" / image.synset / f"{place}.JPEG", image.data)
-    with pytest.raises(DatasetProblem, match=r"24 images have other names"):
+    with pytest.raises(DatasetProblem, match=r"24 images with other names"):
         open_dataset(tmp_path / "val", labels=real)
 
 

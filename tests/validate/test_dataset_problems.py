@@ -36,20 +36,17 @@ def test_missing_images_are_named_with_their_classes_and_the_remedy(tmp_path: Pa
 
 def test_all_problems_stand_in_one_message(tmp_path: Path) -> None:
     path = image_sets.write_class_folders(tmp_path, image_sets.samples())
-    image_sets.write(path / "n99999999" / "one.JPEG", b"")
-    image_sets.write(path / "n88888888" / "two.JPEG", b"")
-    image_sets.write(path / "beside.JPEG", b"")
-    (path / "n01440764").mkdir()
-    (path / "n01440764" / "gone.JPEG").symlink_to(tmp_path / "nowhere")
+    for name in ("n99999999/one.JPEG", "n88888888/two.JPEG", "beside.JPEG"):
+        image_sets.write(path / name, b"")
+    (path / "n01443537" / "gone.JPEG").symlink_to(tmp_path / "nowhere")
+    unknown = "(a synset, but none of ImageNet's 1,000) (1 image) is not in the class list imagenet-1k"
     refused(
         path,
-        "1 images lie beside the class folders, without a class: beside.JPEG",
-        "n01440764/gone.JPEG: a broken link",
+        "1 image beside the class folders, without a class: beside.JPEG",
+        "n01443537/gone.JPEG: a broken link",
+        f"class folder 'n99999999' {unknown}",
+        f"class folder 'n88888888' {unknown}",
     )
-    (path / "beside.JPEG").unlink()
-    (path / "n01440764" / "gone.JPEG").unlink()
-    unknown = "(a synset, but none of ImageNet's 1,000) (1 image) is not in the class list imagenet-1k"
-    refused(path, f"class folder 'n99999999' {unknown}", f"class folder 'n88888888' {unknown}")
 
 
 def test_an_image_that_stands_twice_is_named_with_both_places(tmp_path: Path) -> None:
@@ -118,6 +115,11 @@ def test_a_file_with_damaged_headers_is_refused(container: str, tmp_path: Path) 
     refused(path, str(path), "damaged")
 
 
+def test_a_tar_of_tars_holds_no_image(tmp_path: Path) -> None:
+    path = image_sets.tar(tmp_path / "ILSVRC2012_img_train.tar", [("n01440764.tar", b""), ("n01443537.tar", b"")])
+    refused(path, "a tar file without an image; left out: files that are no images (2)")
+
+
 def test_a_tar_with_links_is_refused(tmp_path: Path) -> None:
     import tarfile
 
@@ -135,7 +137,7 @@ def test_a_label_without_an_image_in_a_webdataset_is_refused(tmp_path: Path) -> 
 
 def test_a_sample_without_a_label_in_a_webdataset_is_refused(tmp_path: Path) -> None:
     path = image_sets.tar(tmp_path / "val.tar", [("a.jpg", b""), ("a.cls", b"1"), ("b.jpg", b"")])
-    refused(path, "1 images without a label: b.jpg")
+    refused(path, "1 image without a label: b.jpg")
 
 
 def test_json_of_a_webdataset_that_is_none_is_refused(tmp_path: Path) -> None:
@@ -158,7 +160,7 @@ def test_a_record_that_is_no_example_is_refused(tmp_path: Path) -> None:
 def test_the_background_class_is_no_label_of_an_image(tmp_path: Path) -> None:
     content = image_sets.record(image_sets.example({"image/encoded": b"x", "image/class/label": 0}))
     path = image_sets.write(tmp_path / "validation", content)
-    refused(path, "1 images without a label: validation:0")
+    refused(path, "1 image without a label: validation:0")
 
 
 def test_a_damaged_record_is_found_when_its_image_is_read(tmp_path: Path) -> None:

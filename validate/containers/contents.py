@@ -45,7 +45,7 @@ class Contents:
     def findings(self) -> Iterator[str]:
         """Yield a sentence for each sort of file that was left out."""
         for sort, count in sorted(self.left_out.items()):
-            yield f"left out: {count:,} {sort}"
+            yield f"left out: {sort} ({count:,})"
 
 
 def sort_of(name: str) -> str:
@@ -53,6 +53,11 @@ def sort_of(name: str) -> str:
     if name.startswith("."):
         return "hidden files"
     return "image" if name.lower().endswith(SUFFIXES) else "files that are no images"
+
+
+def counted(count: int, noun: str) -> str:
+    """Return "1 image" or "2,000 images"."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def stem(name: str) -> str:

@@ -7,7 +7,7 @@ import json
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from effconvert.validate.containers.contents import Contents
+from effconvert.validate.containers.contents import Contents, counted
 from effconvert.validate.reading import Location
 
 from effconvert.errors import DatasetProblem, Unavailable
@@ -20,7 +20,7 @@ def list_parquet(paths: list[Path]) -> Contents:
 
     Raises DatasetProblem for a damaged file or other columns; Unavailable without pyarrow.
     """
-    contents = Contents(f"{len(paths)} Parquet file{'s' * (len(paths) != 1)}")
+    contents = Contents(counted(len(paths), "Parquet file"))
     names = []
     for path in paths:
         table = ParquetImages(str(path))
@@ -59,7 +59,7 @@ class ParquetImages:
         try:
             features = json.loads(text).get("info", {}).get("features", {})
             return tuple(map(str, features.get("label", {}).get("names", ())))
-        except (ValueError, AttributeError, TypeError):
+        except (ValueError, AttributeError, TypeError, RecursionError):
             return ()
 
     def rows(self) -> Any:

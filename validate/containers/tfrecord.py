@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import crc32c
-from effconvert.validate.containers.contents import Contents
+from effconvert.validate.containers.contents import Contents, counted
 from effconvert.validate.reading import Location
 
 from effconvert.errors import DatasetProblem
@@ -37,7 +37,7 @@ def list_tfrecords(paths: list[Path]) -> Contents:
 
     Raises DatasetProblem for a damaged shard; UnreadableCheckpoint for one that ends too early.
     """
-    contents = Contents(f"{len(paths)} TFRecord shard{'s' * (len(paths) != 1)}")
+    contents = Contents(counted(len(paths), "TFRecord shard"))
     for path in paths:
         file = DataFile(path)
         try:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from effconvert.validate.containers.contents import SUFFIXES, Contents
+from effconvert.validate.containers.contents import SUFFIXES, Contents, counted
 from effconvert.validate.containers.tar import Member
 from effconvert.validate.imagenet import image_number
 from effconvert.validate.reading import Location
@@ -27,7 +27,7 @@ def is_webdataset(found: Iterable[Member]) -> bool:
 
 def list_webdataset(shards: dict[Path, list[Member]]) -> Contents:
     """Return the samples that have an image, in the shards' order. Raises UnreadableCheckpoint for a short file."""
-    contents = Contents(f"{len(shards)} WebDataset shard{'s' * (len(shards) != 1)}")
+    contents = Contents(counted(len(shards), "WebDataset shard"))
     for path, found in shards.items():
         file = DataFile(path)
         try:
@@ -77,7 +77,7 @@ def _add(contents: Contents, file: DataFile, path: Path, key: str, sample: dict[
     }
     try:
         record = json.loads(texts.get("json", "{}"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         contents.problems.append(f"{sample['json'].name}: not JSON: {error}")
         return
     label = texts["cls"].strip() if "cls" in texts else _label_in(record)
