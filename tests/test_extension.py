@@ -1,0 +1,52 @@
+"""The project installs with a compiler and without, and then prepares the same images."""
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[1]
+IMAGES = PROJECT / "tests" / "golden" / "preprocessing"
+PACKAGED = ("pyproject.toml", "README.md", "LICENSE", "effconvert", "mappings", "reference", "validate")
+# Without the finder of an editable installation, which would supply the module that the wheel lacks.
+PREPARE = """
+import sys
+sys.meta_path = [finder for finder in sys.meta_path if "editable" not in getattr(finder, "__module__", "")]
+from effconvert.validate import antialiasing
+from effconvert.validate.pipeline import pixels
+from effconvert.validate.recipes import recipe_for
+assert antialiasing.__file__.startswith(sys.argv[1])
+print(antialiasing._antialiasing is not None)
+print(*(pixels(image, recipe_for("timm", "b0")).tobytes().hex() for image in sys.argv[2:]))
+"""
+
+
+def installed(folder: Path, compiler: str) -> Path:
+    """Return where a wheel that was built with that compiler is unpacked."""
+    source = folder / "source"
+    source.mkdir(parents=True)
+    for name in PACKAGED:
+        copy = shutil.copytree if (PROJECT / name).is_dir() else shutil.copy
+        copy(PROJECT / name, source / name)
+    for built in source.rglob("*.so"):
+        built.unlink()
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    environment = os.environ | {"CC": compiler, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    subprocess.run([*command, "--wheel-dir", folder, source], env=environment, check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder / "installed")
+    return folder / "installed"
+
+
+def test_a_wheel_with_the_extension_and_one_without_give_the_same_pixels(tmp_path: Path) -> None:
+    images, found = [IMAGES / "a_500x375.jpg", IMAGES / "b_375x500.jpg"], {}
+    for compiler in ("cc", "no-such-compiler"):
+        packages = installed(tmp_path / compiler, compiler)
+        command = [sys.executable, "-c", PREPARE, packages, *images]
+        ran = subprocess.run(command, cwd=packages, check=True, capture_output=True, text=True)
+        built, found[compiler] = ran.stdout.splitlines()
+        assert (built == "True") == (compiler == "cc" and shutil.which("cc") is not None)
+    assert found["cc"] == found["no-such-compiler"]
