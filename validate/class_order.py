@@ -1,7 +1,7 @@
 """Which place in the class list each label means. The order comes from synsets or a list, never from folder numbers.
 
 Folders sorted as text put `10` before `2`, and networks trained elsewhere know another order; so numbers are taken as
-places only where they can be nothing else: all of 0 to 999, as the folders of ImageNet-V2.
+places only where they begin with 0 and end below 1,000, as the folders of ImageNet-V2.
 """
 
 from collections import Counter
@@ -93,12 +93,12 @@ def _numbers(counts: Counter[str | int]) -> list[str]:
 
 def _numeric_folders(words: list[str]) -> tuple[list[str], list[str]]:
     numbers = sorted(map(int, words))
-    if numbers == list(range(1000)):
-        return ["the folders 0 to 999 are taken as places in ImageNet's classes, as ImageNet-V2 numbers them"], []
+    if numbers[0] == 0 and numbers[-1] < len(imagenet_classes()):
+        return ["the folders' numbers are taken as places in ImageNet's classes, from 0, as ImageNet-V2 has them"], []
     what = f"the class folders are numbers, {numbers[0]} to {numbers[-1]}, {len(numbers):,} of them"
     if numbers[0] == 1 and numbers[-1] == 1000:
         what += "; from 1 to 1,000 they can be ILSVRC's ids or places from 1, which are different classes"
-    return [], [f"{what}; only 0 to 999 say which class is which; {_LIST}"]
+    return [], [f"{what}; only those that begin with 0 say which class is which; {_LIST}"]
 
 
 def _places(

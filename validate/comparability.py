@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from effconvert.validate.imagenet import image_number, validation_labels
-from effconvert.validate.predictions import NO_LABEL, Predictions
+from effconvert.validate.predictions import NO_LABEL, OWN_LABELS, Predictions
 
 from effconvert.description import Description
 from effconvert.reference_tables import weights_table
@@ -14,7 +14,6 @@ from effconvert.weight_sets import RAW
 # Trainings of its own, though called `base` as tensorflow/tpu's are.
 _MODEL_ZOO = "mindspore-zoo"
 _TIMM = "timm"
-OWN_LABELS = "own"
 
 
 def origin(description: Description | None) -> dict[str, Any] | None:

@@ -19,7 +19,7 @@ from effconvert.validate.containers.contents import Contents, counted, stem
 from effconvert.validate.label_files import is_json, read_real
 from effconvert.validate.labelling import label
 from effconvert.validate.opening import open_contents
-from effconvert.validate.predictions import NO_LABEL
+from effconvert.validate.predictions import NO_LABEL, OWN_LABELS
 from effconvert.validate.reading import Location
 from numpy.typing import NDArray
 
@@ -36,8 +36,8 @@ class Dataset:
 
     kind: the container, for people. names [N]: unique; ImageNet's own where the container has them. labels [N, L]: the
     right classes, ended by NO_LABEL. findings: sentences for the user. imagenet_validation: these are ImageNet's own
-    validation images, with its class order. missing: how many of them are not there. fingerprint: SHA-256 over names
-    and labels, the same for the same data in any container.
+    validation images, with its class order. missing: how many of them are not there. label_source: "own", or the file
+    that labels came from. fingerprint: SHA-256 over names and labels, the same for the same data in any container.
     """
 
     path: str
@@ -49,6 +49,7 @@ class Dataset:
     findings: tuple[str, ...]
     imagenet_validation: bool
     missing: int
+    label_source: str
     fingerprint: str
 
     def __len__(self) -> int:
@@ -97,6 +98,7 @@ def open_dataset(
         findings=tuple(findings),
         imagenet_validation=own,
         missing=missing,
+        label_source=labels.name if labels else OWN_LABELS,
         fingerprint=_fingerprint(names, right),
     )
 

@@ -1,52 +1,52 @@
-"""An image prepared for speed: nearly what a recipe gives, by the cheapest steps that keep its window and size.
+"""An image prepared for speed: a recipe's own steps, but of a JPEG that is decoded by cheaper arithmetic.
 
-A JPEG is decoded at a half, a quarter or an eighth of its size where that is enough, with libjpeg's fast transform, and
-the window of the recipe is resized by OpenCV, averaging where it shrinks.
+libjpeg's fast transform and repeated chroma take the place of the accurate ones, and an image that shrinks to
+less than half is decoded at a half, a quarter or an eighth of its size.
 """
 
-from typing import Any
-
-import numpy as np
-from effconvert.validate.decoding import Pixels, image_package
-from effconvert.validate.pipeline import pixels
+from effconvert.validate.decoding import Pixels, Window, image_package
+from effconvert.validate.pipeline import geometry, pixels
 from effconvert.validate.recipes import Recipe
-from effconvert.validate.windows import Extent, extent_of
+from effconvert.validate.resizing import RESIZES
 
 _JPEG = b"\xff\xd8"
 _SCALES = (8, 4, 2, 1)
 _EXIF = b"Exif\0\0"
 
 
-def fast_pixels(data: bytes, recipe: Recipe) -> Pixels:
-    """Return the image in `data` about as `recipe` prepares it: uint8 [size, size, 3], RGB.
+def fast_pixels(data: bytes, recipe: Recipe, out: Pixels) -> Pixels:
+    """Write the image in `data` to `out`, about as `recipe` prepares it, and return that; arguments as in `pixels`.
 
-    What is no JPEG of the usual colours is prepared exactly, and rounded. Raises what `pixels` does.
+    What is no JPEG of the usual colours is prepared exactly. Raises what `pixels` does.
     """
-    decoded = _decoded(data, recipe)
-    if decoded is None:
-        return np.clip(np.rint(pixels(data, recipe)), 0, 255).astype(np.uint8)
-    image, extent = decoded
-    top, left = round(extent.top), round(extent.left)
-    window = image[top : top + max(1, round(extent.height)), left : left + max(1, round(extent.width))]
-    cv2 = image_package("cv2")
-    shrinks = min(window.shape[:2]) > recipe.size
-    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(window, (recipe.size, recipe.size), interpolation=interpolation))
-
-
-def _decoded(data: bytes, recipe: Recipe) -> tuple[Pixels, Extent] | None:
-    """Return the image at the smallest scale that is enough, and the recipe's window in it."""
-    if data[:2] != _JPEG or (recipe.decode == "cv2" and _EXIF in data[:65536]):  # OpenCV turns what EXIF says is turned
-        return None
+    if not is_plain_jpeg(data, recipe):
+        return pixels(data, recipe, out)
     simplejpeg = image_package("simplejpeg")
     try:
-        height, width, colors, _ = simplejpeg.decode_jpeg_header(data)
-        if colors not in ("YCbCr", "Gray"):
-            return None
-        extent = extent_of(recipe, height, width)
-        scale = next(s for s in _SCALES if s == 1 or min(extent.height, extent.width) / s >= recipe.size)
-        least: dict[str, Any] = {"min_height": -(-height // scale), "min_width": -(-width // scale)}
+        height, width, _, _ = simplejpeg.decode_jpeg_header(data)
+        place = geometry(recipe, height, width)
+        shrinks = min(place.crop.height / place.height, place.crop.width / place.width)
+        scale = next(scale for scale in _SCALES if shrinks >= scale or scale == 1)
+        least = {"min_height": -(-height // scale), "min_width": -(-width // scale)} if scale > 1 else {}
         image = simplejpeg.decode_jpeg(data, fastdct=True, fastupsample=True, **least)
+    except ValueError:  # damaged: the exact way says what is wrong, or reads it all the same
+        return pixels(data, recipe, out)
+    crop = _scaled(place.crop, image.shape[0] / height, image.shape[1] / width)
+    RESIZES[recipe.resize](crop.of(image), place.height, place.width, place.window, out)
+    return out
+
+
+def is_plain_jpeg(data: bytes, recipe: Recipe) -> bool:
+    """Return whether any decoder gives about the same: a JPEG in color or gray that `recipe` does not turn."""
+    if data[:2] != _JPEG or (recipe.decode == "cv2" and _EXIF in data[:65536]):  # OpenCV turns what EXIF says is turned
+        return False
+    try:
+        return image_package("simplejpeg").decode_jpeg_header(data)[2] in ("YCbCr", "Gray")
     except ValueError:
-        return None
-    return image, extent.scaled(image.shape[0] / height, image.shape[1] / width)
+        return False
+
+
+def _scaled(window: Window, vertically: float, horizontally: float) -> Window:
+    top, height = round(window.top * vertically), max(1, round(window.height * vertically))
+    left, width = round(window.left * horizontally), max(1, round(window.width * horizontally))
+    return Window(top, left, height, width)

@@ -1,9 +1,8 @@
 """An image through a recipe: the steps in their order, each as the library that the recipe comes from computes it."""
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from effconvert.validate.decoding import DECODERS, Pixels, Window, decode
@@ -92,15 +91,33 @@ def image_files(folder: str | Path) -> list[Path]:
     return found
 
 
-def _prepare(data: bytes, recipe: Recipe, out: Pixels) -> None:
-    resize, size = RESIZES[recipe.resize], recipe.size
+class Geometry(NamedTuple):
+    """What a recipe does with an image of one size: `crop` it, resize that to height and width, keep `window` of it."""
+
+    crop: Window
+    height: int
+    width: int
+    window: Window
+
+
+def geometry(recipe: Recipe, height: int, width: int) -> Geometry:
+    """Return what `recipe` does with an image of `height` x `width` pixels. Raises DatasetProblem for one too small."""
     if recipe.shorter_side and recipe.crop != "none":
-        image = decode(data, recipe.decode, _whole)
-        scaled = _scaled(recipe, *image.shape[:2])
-        resize(image, *scaled, _window(recipe, *scaled), out)
-    else:
-        window_of = _whole if recipe.crop == "none" else partial(_window, recipe)
-        resize(decode(data, recipe.decode, window_of), size, size, _whole(size, size), out)
+        scaled = _scaled(recipe, height, width)
+        return Geometry(_whole(height, width), *scaled, _window(recipe, *scaled))
+    crop = _whole(height, width) if recipe.crop == "none" else _window(recipe, height, width)
+    return Geometry(crop, recipe.size, recipe.size, _whole(recipe.size, recipe.size))
+
+
+def _prepare(data: bytes, recipe: Recipe, out: Pixels) -> None:
+    places: list[Geometry] = []
+
+    def crop(height: int, width: int) -> Window:
+        places.append(geometry(recipe, height, width))
+        return places[0].crop
+
+    image = decode(data, recipe.decode, crop)
+    RESIZES[recipe.resize](image, *places[0][1:], out)
 
 
 def _whole(height: int, width: int) -> Window:

@@ -17,6 +17,8 @@ SCHEMA = "effconvert/validation/1"
 # others have more; a place among the top five of a network with fewer classes.
 BACKGROUND, NO_LABEL, NO_CLASS = -1, -2, -3
 
+OWN_LABELS = "own"  # in place of the file that labels came from
+
 _RECORD = "validation"
 _ARRAYS = {
     "ids": (np.int64, 1),

@@ -69,11 +69,6 @@ class Recipe:
         return dataclasses.replace(self, size=size, shorter_side=self.shorter_side * size // self.size)
 
     @property
-    def dtype(self) -> str:
-        """What pixels are before they are normalised, as numpy calls it: only TensorFlow does not round them."""
-        return "float32" if self.resize.startswith("tf1-") else "uint8"
-
-    @property
     def pixel_steps(self) -> tuple[str | int, ...]:
         """What decides the pixels: two recipes that agree in it can share them and normalise each in its own way."""
         return self.decode, self.crop, self.crop_padding, self.resize, self.shorter_side, self.size

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from effconvert.validate.classes import IMAGENET
-from effconvert.validate.comparability import OWN_LABELS
 from effconvert.validate.dataset import Dataset
 from effconvert.validate.evaluation.journal import Answers
 from effconvert.validate.evaluation.settings import Settings
@@ -81,7 +80,7 @@ def _dataset_record(dataset: Dataset, evaluated: int, skipped: Mapping[int, str]
         "evaluated": evaluated,
         "missing": dataset.missing,
         "imagenet_validation": dataset.imagenet_validation,
-        "labels": OWN_LABELS,
+        "labels": dataset.label_source,
         "findings": list(dataset.findings),
         "fingerprint": dataset.fingerprint,
         "skipped": {dataset.names[number]: words for number, words in sorted(skipped.items())},

@@ -52,11 +52,17 @@ def test_the_folders_of_imagenet_v2_are_places_in_a_tar_as_well(tmp_path: Path) 
     assert by_folder(open_dataset(path)) == {str(number): number for number in range(1000)}
 
 
+def test_a_part_of_imagenet_v2_that_begins_with_0_keeps_its_places(tmp_path: Path) -> None:
+    dataset = open_dataset(folders(tmp_path, ["0", "10", "2", "999"]))
+    assert by_folder(dataset) == {"0": 0, "10": 10, "2": 2, "999": 999}
+    assert any("places in ImageNet's classes, from 0" in finding for finding in dataset.findings)
+
+
 @pytest.mark.parametrize(
     ("names", "words"),
     [
         (range(1, 1001), "1 to 1000, 1,000 of them; from 1 to 1,000 they can be ILSVRC's ids or places from 1"),
-        (range(10), "the class folders are numbers, 0 to 9, 10 of them; only 0 to 999 say which class is which"),
+        (range(1, 10), "the class folders are numbers, 1 to 9, 9 of them; only those that begin with 0 say which"),
         (range(5, 1100), "the class folders are numbers, 5 to 1099"),
     ],
 )

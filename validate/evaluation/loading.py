@@ -14,7 +14,8 @@ from multiprocessing.connection import Connection, wait
 import numpy as np
 from effconvert.validate.evaluation.preparing import Prepared, Setup, prepare
 from effconvert.validate.evaluation.ring import Ring, image_bytes, shared_memory
-from effconvert.validate.evaluation.settings import EXACT, FAST
+from effconvert.validate.evaluation.settings import EXACT
+from effconvert.validate.pipeline import pixel_type
 from effconvert.validate.reading import Location
 from effconvert.validate.recipes import Recipe
 from numpy.typing import NDArray
@@ -78,7 +79,7 @@ def prepared_images(
     EffconvertError when a worker dies, LayoutMismatch and Unavailable as `pixels` does.
     """
     clock = clock or Clock()
-    ring = _ring(recipe, pipeline, workers)
+    ring = _ring(recipe, workers)
     parts = [np.array(ids[start : start + ring.images], np.int64) for start in range(0, len(ids), ring.images)]
     if workers == 0:
         yield _prepared_here(parts, locations, Setup(recipe, pipeline, ring), clock)
@@ -94,8 +95,8 @@ def prepared_images(
         yield _prepared_by(pool, parts, locations, slots, clock)
 
 
-def _ring(recipe: Recipe, pipeline: str, workers: int) -> Ring:
-    dtype = "uint8" if pipeline == FAST else recipe.dtype
+def _ring(recipe: Recipe, workers: int) -> Ring:
+    dtype = str(pixel_type(recipe))
     slots = max(1, workers * _AHEAD + 2)
     fitting = max(1, min(_MOST_IMAGES, _MOST_BYTES // (slots * image_bytes(recipe.size, dtype))))
     images = 1 << (fitting.bit_length() - 1)  # a power of two, as batches are, which are made of whole slots

@@ -1,7 +1,7 @@
 """One pass over the images of a data set, in which every network answers that wants the same pixels."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,11 +13,13 @@ from effconvert.validate.dataset import Dataset
 from effconvert.validate.evaluation.computing import Computing, exact_arithmetic, images_at_once
 from effconvert.validate.evaluation.evaluation import Contestant, evaluate
 from effconvert.validate.evaluation.execution import Execution
-from effconvert.validate.evaluation.feeding import on_cpu, on_gpu, pin
+from effconvert.validate.evaluation.feeding import Batch, on_cpu, on_gpu, pin
+from effconvert.validate.evaluation.gpu_images import gpu_decoder, images_on_gpu
 from effconvert.validate.evaluation.journal import ANSWER, Answers, continued_journal
 from effconvert.validate.evaluation.loading import Clock, prepared_images
-from effconvert.validate.evaluation.settings import Settings
+from effconvert.validate.evaluation.settings import FAST, Settings
 from effconvert.validate.predictions import NO_LABEL
+from effconvert.validate.recipes import Recipe
 from effconvert.validate.subjects import Subject
 from numpy.typing import NDArray
 
@@ -103,17 +105,11 @@ def run_pass(
         times.append((time.perf_counter(), images))
         progress(images)
 
+    at_once = min(_at_once(one, settings, computing) for one in passes)
     with ExitStack() as stack:
         stack.enter_context(exact_arithmetic())
-        images = stack.enter_context(
-            prepared_images(
-                dataset.locations, ids, recipe,
-                pipeline=pipeline, workers=workers, clock=clock, pin=pin if computing.on_gpu else None,
-            )
-        )  # fmt: skip
-        contestants = [_contestant(one, dataset, settings, computing, stack) for one in passes]
-        at_once = min(contestant.execution.at_once for contestant in contestants)
-        batches = on_gpu(images, at_once, computing.device) if computing.on_gpu else on_cpu(images)
+        batches = _batches(dataset, ids, recipe, pipeline, workers, computing, at_once, clock, stack)
+        contestants = [_contestant(one, dataset, settings, computing, at_once, stack) for one in passes]
         if len(ids):
             evaluate(contestants, batches, dataset.labels, broken, count)
     for one, contestant in zip(passes, contestants, strict=True):
@@ -122,10 +118,41 @@ def run_pass(
     return Course(skipped, after_first, times[-1][0] - times[0][0] if times else 0.0, clock)
 
 
-def _contestant(one: Pass, dataset: Dataset, settings: Settings, computing: Computing, stack: ExitStack) -> Contestant:
-    recipe, variant = one.subject.recipe, one.subject.file.identity.variant
-    at_once = settings.batch or images_at_once(variant, recipe.size, computing)
-    execution = Execution(one.subject.network(), recipe, computing, at_once)
+def _at_once(one: Pass, settings: Settings, computing: Computing) -> int:
+    return settings.batch or images_at_once(one.subject.file.identity.variant, one.subject.recipe.size, computing)
+
+
+def _batches(
+    dataset: Dataset,
+    ids: Sequence[int],
+    recipe: Recipe,
+    pipeline: str,
+    workers: int,
+    computing: Computing,
+    at_once: int,
+    clock: Clock,
+    stack: ExitStack,
+) -> Iterator[Batch]:
+    """Return the images on the device; what prepares them is started, and ended with `stack`."""
+    device = computing.device
+    if pipeline == FAST and computing.on_gpu and (decode := gpu_decoder(device, at_once)):
+        return stack.enter_context(
+            images_on_gpu(
+                dataset.locations, ids, recipe,
+                decode=decode, device=device, images=at_once, threads=workers, clock=clock,
+            )
+        )  # fmt: skip
+    pinned = pin if computing.on_gpu else None
+    chunks = stack.enter_context(
+        prepared_images(dataset.locations, ids, recipe, pipeline=pipeline, workers=workers, clock=clock, pin=pinned)
+    )
+    return on_gpu(chunks, at_once, device) if computing.on_gpu else on_cpu(chunks)
+
+
+def _contestant(
+    one: Pass, dataset: Dataset, settings: Settings, computing: Computing, at_once: int, stack: ExitStack
+) -> Contestant:
+    execution = Execution(one.subject.network(), one.subject.recipe, computing, at_once)
     write = stack.enter_context(continued_journal(one.journal)) if one.journal else None
 
     def keep(answers: Answers) -> None:

@@ -42,10 +42,7 @@ def prepare(locations: Sequence[Location], recipe: Recipe, pipeline: str, slot: 
         try:
             data = read_image(location)
             middle = time.perf_counter()
-            if pipeline == FAST:
-                slot[place] = fast_pixels(data, recipe)
-            else:
-                pixels(data, recipe, out=slot[place])
+            (fast_pixels if pipeline == FAST else pixels)(data, recipe, slot[place])
         except DatasetProblem as error:
             slot[place] = 0
             failures.append((place, str(error)))

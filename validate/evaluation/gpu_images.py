@@ -1,0 +1,163 @@
+"""Images decoded and resized on a GPU: the fast pipeline where nvJPEG is at hand, by torchvision or DALI."""
+
+import importlib
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from effconvert.validate.decoding import Pixels, image_package
+from effconvert.validate.evaluation.feeding import Batch
+from effconvert.validate.evaluation.loading import Clock
+from effconvert.validate.fast import fast_pixels, is_plain_jpeg
+from effconvert.validate.pipeline import geometry, pixel_type
+from effconvert.validate.reading import Location, read_image
+from effconvert.validate.recipes import Recipe
+from torch import Tensor
+
+from effconvert.errors import DatasetProblem
+
+# From files' bytes to uint8 [3, H, W] on the GPU.
+Decode = Callable[[Sequence[bytes]], Sequence[Tensor]]
+
+_BATCHES_AHEAD = 3
+
+
+def gpu_decoder(device: str, images: int) -> Decode | None:
+    """Return what decodes up to `images` JPEGs at once on `device`, None where nothing here does."""
+    for make in (_torchvision, _dali):
+        try:
+            return make(device, images)
+        except (ImportError, RuntimeError, OSError, AttributeError):  # each library says in its own way that it cannot
+            continue
+    return None
+
+
+@contextmanager
+def images_on_gpu(
+    locations: Sequence[Location],
+    ids: Sequence[int],
+    recipe: Recipe,
+    *,
+    decode: Decode,
+    device: str,
+    images: int,
+    threads: int,
+    clock: Clock,
+) -> Iterator[Iterator[Batch]]:
+    """Give the images `ids`, about as `recipe` prepares them, in batches of `images`; `threads` read files ahead."""
+    parts = [np.array(ids[start : start + images], np.int64) for start in range(0, len(ids), images)]
+    with ThreadPoolExecutor(max(1, threads)) as pool:
+        yield _batches(parts, locations, recipe, pool, decode, device, clock)
+
+
+def resized(image: Tensor, recipe: Recipe) -> Tensor:
+    """Return what `recipe` shows of `image` uint8 [3, H, W]: uint8 [size, size, 3]. Only Pillow's resizes antialias.
+
+    Raises DatasetProblem for an image that is too small.
+    """
+    place = geometry(recipe, *image.shape[1:])
+    crop, window = place.crop, place.window
+    part = image[:, crop.top : crop.top + crop.height, crop.left : crop.left + crop.width][None].float()
+    mode = "nearest-exact" if "nearest" in recipe.resize else recipe.resize.rpartition("-")[2]
+    smooth = {"antialias": recipe.resize.startswith("pil-")} if mode != "nearest-exact" else {}
+    whole = F.interpolate(part, (place.height, place.width), mode=mode, **smooth)[0]
+    kept = whole[:, window.top : window.top + window.height, window.left : window.left + window.width]
+    return kept.round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0)
+
+
+def _batches(
+    parts: Sequence[np.ndarray[Any, Any]],
+    locations: Sequence[Location],
+    recipe: Recipe,
+    pool: ThreadPoolExecutor,
+    decode: Decode,
+    device: str,
+    clock: Clock,
+) -> Iterator[Batch]:
+    coming: deque[list[Future[bytes]]] = deque()
+    waiting = iter(parts)
+    for ids in parts:
+        while len(coming) < _BATCHES_AHEAD and (part := next(waiting, None)) is not None:
+            coming.append([pool.submit(read_image, locations[number]) for number in part])
+        begin = time.perf_counter()
+        files: dict[int, bytes] = {}
+        failures: dict[int, str] = {}
+        for number, future in zip(ids.tolist(), coming.popleft(), strict=True):
+            try:
+                files[number] = future.result()
+            except DatasetProblem as error:
+                failures[number] = str(error)
+        clock.waiting += time.perf_counter() - begin
+        begin = time.perf_counter()
+        pixels = _prepared(files, recipe, decode, device, failures)
+        empty = torch.zeros((recipe.size, recipe.size, 3), dtype=torch.uint8, device=device)
+        batch = torch.stack([pixels.get(number, empty) for number in ids.tolist()])
+        clock.preparing += time.perf_counter() - begin
+        yield Batch(ids, batch, failures)
+
+
+def _prepared(
+    files: dict[int, bytes], recipe: Recipe, decode: Decode, device: str, failures: dict[int, str]
+) -> dict[int, Tensor]:
+    """Return {id: pixels}, and add to `failures` what cannot be read."""
+    plain = [number for number, data in files.items() if is_plain_jpeg(data, recipe)]
+    found: dict[int, Tensor] = {}
+    try:
+        decoded = decode([files[number] for number in plain]) if plain else []
+        found = {number: resized(image, recipe) for number, image in zip(plain, decoded, strict=True)}
+    except (RuntimeError, DatasetProblem):  # one that is broken ends the whole batch, and is found below
+        found = {}
+    for number in files.keys() - found.keys():
+        out: Pixels = np.empty((recipe.size, recipe.size, 3), pixel_type(recipe))
+        try:
+            exact = torch.from_numpy(fast_pixels(files[number], recipe, out))
+            found[number] = exact.round().clamp(0, 255).to(device, torch.uint8)
+        except DatasetProblem as error:
+            failures[number] = str(error)
+    return found
+
+
+def _torchvision(device: str, images: int) -> Decode:
+    io: Any = importlib.import_module("torchvision.io")
+
+    def decode(files: Sequence[bytes]) -> Sequence[Tensor]:
+        data = [torch.frombuffer(bytearray(file), dtype=torch.uint8) for file in files]
+        images: list[Tensor] = io.decode_jpeg(data, mode=io.ImageReadMode.RGB, device=device)
+        return images
+
+    decode([_probe()])
+    return decode
+
+
+def _dali(device: str, images: int) -> Decode:
+    dali: Any = importlib.import_module("nvidia.dali")
+    fn, types = dali.fn, dali.types
+    on_cpu = device == "cpu"
+    place = None if on_cpu else torch.device(device).index or 0
+    # Nothing is fed ahead, so nothing must be asked for ahead.
+    pipeline = dali.Pipeline(images, 2, place, prefetch_queue_depth=1, exec_async=False, exec_pipelined=False)
+    with pipeline:
+        encoded = fn.external_source(name="files", dtype=types.UINT8, ndim=1)
+        where = "cpu" if on_cpu else "mixed"
+        pipeline.set_outputs(fn.decoders.image(encoded, device=where, output_type=types.RGB))
+    pipeline.build()
+
+    def decode(files: Sequence[bytes]) -> Sequence[Tensor]:
+        pipeline.feed_input("files", [np.frombuffer(file, np.uint8) for file in files])
+        (decoded,) = pipeline.run()
+        return [torch.as_tensor(image, device=device).permute(2, 0, 1).clone() for image in decoded]
+
+    decode([_probe()])
+    return decode
+
+
+def _probe() -> bytes:
+    """Return a small JPEG: a library may be there without what decodes one on a GPU."""
+    encoded: bytes = image_package("simplejpeg").encode_jpeg(np.full((16, 16, 3), 127, np.uint8), 90)
+    return encoded
