@@ -127,6 +127,26 @@ def test_timms_transform(variant, name):
     compared(f"timm {name}", recipe_for("timm", variant, name), theirs, KINDS)
 
 
+@pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
+def test_timms_transform_of_extreme_proportions(interpolation):
+    """Of the tall ones, Pillow 13 and later resize the rows first; ImageNet has images of every kind here."""
+    recipe = dataclasses.replace(recipe_for("timm", "b0"), resize=f"pil-{interpolation}")
+    transform = create_transform(recipe.size, interpolation=interpolation, is_training=False, use_prefetcher=True)
+    for height, width in [
+        (1400, 500),
+        (700, 300),
+        (2500, 260),
+        (300, 900),
+        (260, 2500),
+        (1, 40),
+        (40, 1),
+        (3000, 2000),
+    ]:
+        data = file("4:2:0", height, width)
+        theirs = np.asarray(transform(opened(data))).transpose(1, 2, 0)
+        assert np.array_equal(pixels(data, recipe), theirs), (height, width)
+
+
 @pytest.mark.parametrize(
     ("variant", "weights"),
     [
