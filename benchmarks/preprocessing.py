@@ -23,13 +23,13 @@ import cv2
 import numpy as np
 from effconvert.validate.pipeline import pixel_type, pixels, preprocess
 from effconvert.validate.recipes import Recipe, recipe_named
+from photographs import HEIGHT, WIDTH, photograph
 from PIL import Image
 from tabulate import tabulate
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "frameworks"))
 
 Prepare = Callable[[bytes], Any]
-HEIGHT, WIDTH, QUALITY = 375, 500, 92
 IMAGENET_STD = [0.229, 0.224, 0.225]
 
 
@@ -55,19 +55,6 @@ def main() -> None:
         kind = str(pixel_type(recipe)) if ours is pixels else "normalised"
         rows.append([name, kind, found, library, peer, f"{found / peer:.2f} x"])
     print(tabulate(rows, ["recipe", "to", "images / s", "library", "images / s", "ratio"], floatfmt=".0f"))
-
-
-def photograph(seed: int) -> bytes:
-    """Return a JPEG of smooth noise of every scale, the coarser the stronger, and some grain."""
-    random = np.random.default_rng(seed)
-    image = np.zeros((HEIGHT, WIDTH, 3))
-    for columns in (4, 8, 16, 32, 64, 128, 256):
-        noise = random.normal(size=(max(2, columns * HEIGHT // WIDTH), columns, 3))
-        image += cv2.resize(noise, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC) * columns**-0.9
-    image = (image - image.mean()) / image.std() * 55 + 120 + random.normal(0, 10, (HEIGHT, WIDTH, 1))
-    file = io.BytesIO()
-    Image.fromarray(np.clip(image, 0, 255).astype(np.uint8)).save(file, "JPEG", quality=QUALITY, subsampling=2)
-    return file.getvalue()
 
 
 def rates(ways: list[Prepare], files: list[bytes], rounds: int) -> list[float]:

@@ -4,59 +4,23 @@ What is wrong with files, data or outputs is found before the first image is com
 gives the same pixels share one pass over the images.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from effconvert.validate.classes import ClassList, read_classes
+from effconvert.validate.classes import IMAGENET, ClassList, read_classes
 from effconvert.validate.dataset import Dataset, open_dataset
-from effconvert.validate.evaluation.journal import Answers
+from effconvert.validate.evaluation.entries import Entry, Measured
 from effconvert.validate.evaluation.ranks import Ranks
-from effconvert.validate.evaluation.run_file import (
-    check_run,
-    check_same_run,
-    gathered,
-    journal_path,
-    remove_journals,
-    take_up,
-)
-from effconvert.validate.evaluation.settings import EXACT, FAST, Settings
-from effconvert.validate.predictions import Predictions, read_predictions, write_predictions
-from effconvert.validate.run_records import header_of, predictions_of
+from effconvert.validate.evaluation.run_file import check_run
+from effconvert.validate.evaluation.settings import Settings
 from effconvert.validate.sampling import choose_images
 from effconvert.validate.subjects import Subject, subject
-from numpy.typing import NDArray
 
-from effconvert.errors import EffconvertError, LayoutMismatch, OutputProblem, listing
+from effconvert.errors import LayoutMismatch, OutputProblem, listing
 from effconvert.options import Options
 
-if TYPE_CHECKING:
-    from effconvert.validate.evaluation.computing import Computing
-
 RUNS = Path("effconvert-runs")
-# How many images show what the fast pipeline changes.
-_SAMPLE = 512
-
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A network to be measured. out: where its run is kept. first_class: which of its outputs is the first class."""
-
-    subject: Subject
-    out: Path
-    first_class: int
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A finished run, and the file that it is kept in."""
-
-    out: Path
-    predictions: Predictions = field(repr=False)
 
 
 def measure_accuracy(
@@ -93,18 +57,17 @@ def measure_accuracy(
     settings, ranks = settings or Settings(), ranks or Ranks()
     subjects = [subject(file, options or Options(), key, recipe, size) for file in files]
     outs = _outs(out, [one.file.path for one in subjects])
-    if ranks.first:
-        _make_folder(out)
-        for path in outs:
-            check_run(path, settings.resume, settings.force)
+    ranks.agree(lambda: _check_runs(out, outs, settings) if ranks.first else None)
     some = partial or limit is not None or subset is not None
-    dataset = open_dataset(data, _classes(classes, subjects), labels, some)
+    dataset = ranks.agree(lambda: open_dataset(data, _classes(classes, subjects), labels, some))
     found(dataset)
     ids = choose_images(dataset, limit, subset)
     entries = [Entry(one, path, _first_class(one, dataset.classes)) for one, path in zip(subjects, outs, strict=True)]
+    from effconvert.validate.evaluation.groups import measure_group  # torch, once data and files are known to be good
+
     measured: dict[Path, Measured] = {}
     for group in _sharing_pixels(entries):
-        measured |= _measure_group(group, dataset, ids, settings, ranks, progress)
+        measured |= measure_group(group, dataset, ids, settings, ranks, progress)
     return [measured[entry.out] for entry in entries]
 
 
@@ -120,10 +83,12 @@ def _classes(file: Path | None, subjects: Sequence[Subject]) -> ClassList | None
 
 
 def _first_class(one: Subject, classes: ClassList) -> int:
-    """Return which output is the first class: the second where there is a background before them."""
+    """Return which output is the first class: of networks with ImageNet's background class the second."""
     outputs = one.file.facts.classes
-    if outputs in (len(classes), len(classes) + 1):
-        return outputs - len(classes)
+    if outputs == len(classes):
+        return 0
+    if outputs == len(classes) + 1 and classes.name == IMAGENET:
+        return 1
     path = one.file.path
     if not outputs:
         raise LayoutMismatch(f"{path}: has no classifier, so that there is no accuracy to measure")
@@ -147,11 +112,13 @@ def _outs(folder: Path, files: Sequence[Path]) -> list[Path]:
     return [folder / f"{name}.npz" for name in unique]
 
 
-def _make_folder(folder: Path) -> None:
+def _check_runs(folder: Path, outs: Sequence[Path], settings: Settings) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputProblem(f"{folder}: cannot be made: {error.strerror}; --runs names another folder") from error
+    for path in outs:
+        check_run(path, settings.resume, settings.force)
 
 
 def _sharing_pixels(entries: Sequence[Entry]) -> list[list[Entry]]:
@@ -159,118 +126,3 @@ def _sharing_pixels(entries: Sequence[Entry]) -> list[list[Entry]]:
     for entry in entries:
         groups.setdefault(entry.subject.recipe.pixel_steps, []).append(entry)
     return list(groups.values())
-
-
-def _measure_group(
-    group: Sequence[Entry],
-    dataset: Dataset,
-    ids: NDArray[np.int64],
-    settings: Settings,
-    ranks: Ranks,
-    progress: Progress,
-) -> dict[Path, Measured]:
-    """Measure networks that want the same pixels, in one pass over the images that any of them has not answered."""
-    from effconvert.validate.evaluation.computing import choose_computing
-    from effconvert.validate.evaluation.loading import usual_workers
-    from effconvert.validate.evaluation.passes import Pass, run_pass
-
-    computing = choose_computing(settings.device, settings.dtype, settings.compiled, ranks.local_rank)
-    workers = usual_workers(ranks.local_count) if settings.workers is None else settings.workers
-    headers = {entry.out: header_of(entry.subject, dataset, ids, settings, computing) for entry in group}
-    finished = {entry.out: run for entry in group if (run := _finished(entry.out, headers[entry.out], settings))}
-    entries = [entry for entry in group if entry.out not in finished]
-    if not entries:
-        return finished
-    earlier = {entry.out: take_up(entry.out, headers[entry.out], settings.resume, ranks) for entry in entries}
-    passes = [
-        Pass(entry.subject, entry.first_class, journal_path(entry.out, ranks.rank), earlier[entry.out]["id"])
-        for entry in entries
-    ]
-    exact = _exact_sample(entries, dataset, ids, settings, computing, workers, ranks)
-    done = set.intersection(*(set(one.have.tolist()) for one in passes))
-    mine = ranks.share([int(number) for number in ids if number not in done])
-    count = 0
-
-    def advance(images: int) -> None:
-        nonlocal count
-        count += images
-        progress(count, len(mine))
-
-    course = ranks.agree(
-        lambda: run_pass(passes, dataset, mine, settings, computing, workers, settings.pipeline, advance)
-    )
-    skipped = {number: words for part in ranks.gather(course.skipped) for number, words in part.items()}
-    rates = course.rates(passes, workers) | {"ranks": ranks.count}
-    for entry, one in zip(entries, passes, strict=True):
-        answers = gathered(np.concatenate([earlier[entry.out], one.answered]), ranks)
-        _check_once(answers, ids, skipped)
-        how = {"execution": one.how, "at_once": one.at_once, **_effect(answers, exact.get(entry.out), dataset)}
-        record = {"settings": headers[entry.out], "computing": {**computing.record(), **how}, "run": rates}
-        predictions = predictions_of(entry.subject, dataset, answers, skipped, record)
-        if ranks.first:
-            write_predictions(entry.out, predictions, force=True)
-        finished[entry.out] = Measured(entry.out, predictions)
-    ranks.agree(lambda: None)  # the runs are written; what was only needed to continue may go
-    for entry in entries:
-        remove_journals(entry.out)
-    return finished
-
-
-def _finished(out: Path, header: Mapping[str, Any], settings: Settings) -> Measured | None:
-    """Return the run at `out` that is to be gone on with, where nothing is left to do."""
-    if not (settings.resume and out.exists()):
-        return None
-    predictions = read_predictions(out)
-    check_same_run(out, predictions.record.get("settings", {}), header)
-    return Measured(out, predictions)
-
-
-def _exact_sample(
-    entries: Sequence[Entry],
-    dataset: Dataset,
-    ids: NDArray[np.int64],
-    settings: Settings,
-    computing: "Computing",
-    workers: int,
-    ranks: Ranks,
-) -> dict[Path, Answers]:
-    """Return what each network answers to a sample of the images, exactly prepared, where they will not be."""
-    from effconvert.validate.evaluation.passes import Pass, run_pass
-
-    if settings.pipeline != FAST:
-        return {}
-    count = min(_SAMPLE, len(ids))
-    sample = ranks.share(ids[np.arange(count) * len(ids) // count].tolist())
-    passes = [Pass(entry.subject, entry.first_class) for entry in entries]
-    ranks.agree(lambda: run_pass(passes, dataset, sample, settings, computing, workers, EXACT, lambda images: None))
-    return {entry.out: gathered(one.answered, ranks) for entry, one in zip(entries, passes, strict=True)}
-
-
-def _effect(answers: Answers, exact: Answers | None, dataset: Dataset) -> dict[str, Any]:
-    """Return what the fast pipeline changed on the sample, {} where the pipeline was exact."""
-    if exact is None:
-        return {"pipeline": EXACT}
-    _, fast_places, exact_places = np.intersect1d(answers["id"], exact["id"], return_indices=True)
-    fast, exact = answers[fast_places], exact[exact_places]
-    labels = dataset.labels[fast["id"]]
-    right = [int((one["top5"][:, :1] == labels).any(1).sum()) for one in (fast, exact)]
-    return {
-        "pipeline": FAST,
-        "effect": {
-            "images": len(fast),
-            "changed_top1": int((fast["top5"][:, 0] != exact["top5"][:, 0]).sum()),
-            "hits": right[0],
-            "hits_exact": right[1],
-            "top1_difference": round(100 * (right[0] - right[1]) / len(fast), 4) if len(fast) else None,
-        },
-    }
-
-
-def _check_once(answers: Answers, ids: NDArray[np.int64], skipped: Mapping[int, str]) -> None:
-    """Raise EffconvertError unless every image was answered once, or could not be read."""
-    wanted = np.setdiff1d(ids, np.fromiter(skipped, np.int64, len(skipped)))
-    if not np.array_equal(answers["id"], wanted):
-        missing, strange = np.setdiff1d(wanted, answers["id"]), np.setdiff1d(answers["id"], wanted)
-        raise EffconvertError(
-            f"a fault of effconvert: {len(missing):,} images were not answered, {len(strange):,} not asked for"
-        )

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from effconvert.validate.cost_report import CostReport, cost_report
+from effconvert.validate.evaluation.entries import Measured
 from effconvert.validate.judgement import AWAY, Judgement, judge
-from effconvert.validate.measuring import Measured
 from effconvert.validate.summary import Summary, summarise
 
 from effconvert.facts import complete

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-import numpy as np
 import torch
 
 from effconvert.errors import Unavailable
@@ -44,8 +44,19 @@ class Computing:
             "dtype": self.dtype,
             "tf32": False,
             "compiled": self.compiled,
-            "versions": {"effconvert": VERSION, "numpy": np.__version__, "torch": torch.__version__},
+            "versions": {"effconvert": VERSION, "torch": torch.__version__, **_versions()},
         }
+
+
+def _versions() -> dict[str, str]:
+    """Return those of the packages that prepare images, of which a newer one may round otherwise."""
+    found = {}
+    for package in ("numpy", "pillow", "simplejpeg", "opencv-python-headless", "opencv-python"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
 
 
 def choose_computing(device: str | None, dtype: str, compiled: bool = False, local_rank: int = 0) -> Computing:

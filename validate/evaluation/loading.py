@@ -25,8 +25,13 @@ from effconvert.errors import EffconvertError
 _AHEAD = 2  # slots that a worker has at a time, so that it need not wait for the next
 _MOST_BYTES = 384 << 20
 _MOST_IMAGES = 16
-# Libraries start as many threads as there are cores, each with a buffer of its own.
-_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+# Libraries start as many threads as there are cores, each with a buffer of its own; and glibc would give an image's
+# pages back to the system, to ask for them again with the next.
+_ENVIRONMENT = {
+    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+    "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+}
 
 
 @dataclass
@@ -119,7 +124,7 @@ def _worker(memory: int, setup: Setup) -> Iterator[tuple[subprocess.Popen[bytes]
     here, there = Pipe()
     command = [sys.executable, "-P", "-m", "effconvert.validate.evaluation.worker", str(there.fileno()), str(memory)]
     process = subprocess.Popen(
-        command, pass_fds=(there.fileno(), memory), stdin=subprocess.DEVNULL, env={**os.environ, **_ONE_THREAD}
+        command, pass_fds=(there.fileno(), memory), stdin=subprocess.DEVNULL, env={**os.environ, **_ENVIRONMENT}
     )
     there.close()
     try:

@@ -26,10 +26,22 @@ from numpy.typing import NDArray
 from effconvert.errors import DatasetProblem, NumericMismatch, listing
 
 
+@dataclass(frozen=True)
+class Task:
+    """What is evaluated and how; workers: how many processes prepare images."""
+
+    dataset: Dataset
+    settings: Settings
+    computing: Computing
+    workers: int
+
+
 @dataclass
 class Pass:
-    """A network in a pass. journal: where its answers are written down at once, None nowhere. have: the ids that it has
-    answered before; they are not answered again.
+    """A network in a pass.
+
+    journal: where its answers are written down at once, None nowhere. have: the ids that it has answered before, which
+    it does not answer again. answers, seconds, at_once, how: what came of it, and how it was computed.
     """
 
     subject: Subject
@@ -76,101 +88,83 @@ class Course:
 
 
 def run_pass(
-    passes: Sequence[Pass],
-    dataset: Dataset,
-    ids: Sequence[int],
-    settings: Settings,
-    computing: Computing,
-    workers: int,
-    pipeline: str,
-    progress: Callable[[int], None],
+    passes: Sequence[Pass], task: Task, ids: Sequence[int], pipeline: str, progress: Callable[[int], None]
 ) -> Course:
     """Show the images `ids` to every network in `passes`, and keep what each answers.
 
-    Raises DatasetProblem for images that cannot be read, unless `settings` skip them; NumericMismatch where a network
-    gives NaN or infinity; LayoutMismatch for one without a classifier.
+    progress: is told how many images were done. Raises DatasetProblem for images that cannot be read, unless they are
+    to be skipped; NumericMismatch where a network gives NaN or infinity; LayoutMismatch for one without a classifier.
     """
-    recipe, clock, skipped = passes[0].subject.recipe, Clock(), dict[int, str]()
+    clock, skipped, times = Clock(), dict[int, str](), list[tuple[float, int]]()
 
     def broken(failures: dict[int, str]) -> None:
-        if not settings.skip_broken:
-            words = [f"{dataset.names[number]}: {problem}" for number, problem in failures.items()]
+        if not task.settings.skip_broken:
+            words = [f"{task.dataset.names[number]}: {problem}" for number, problem in failures.items()]
             remedy = "--skip-broken leaves such images out, --resume keeps what was answered"
-            raise DatasetProblem(listing(f"{dataset.path}: images that cannot be read ({remedy}):", words))
+            raise DatasetProblem(listing(f"{task.dataset.path}: images that cannot be read ({remedy}):", words))
         skipped.update(failures)
-
-    times: list[tuple[float, int]] = []
 
     def count(images: int) -> None:
         times.append((time.perf_counter(), images))
         progress(images)
 
-    at_once = min(_at_once(one, settings, computing) for one in passes)
+    at_once = min(_at_once(one, task) for one in passes)
     with ExitStack() as stack:
         stack.enter_context(exact_arithmetic())
-        batches = _batches(dataset, ids, recipe, pipeline, workers, computing, at_once, clock, stack)
-        contestants = [_contestant(one, dataset, settings, computing, at_once, stack) for one in passes]
+        batches = _batches(passes[0].subject.recipe, task, ids, pipeline, at_once, clock, stack)
+        contestants = [_contestant(one, task, at_once, stack) for one in passes]
         if len(ids):
-            evaluate(contestants, batches, dataset.labels, broken, count)
+            evaluate(contestants, batches, task.dataset.labels, broken, count)
     for one, contestant in zip(passes, contestants, strict=True):
         one.seconds, one.at_once, one.how = contestant.seconds, contestant.execution.at_once, contestant.execution.how
     after_first = sum(images for _, images in times[1:])
     return Course(skipped, after_first, times[-1][0] - times[0][0] if times else 0.0, clock)
 
 
-def _at_once(one: Pass, settings: Settings, computing: Computing) -> int:
-    return settings.batch or images_at_once(one.subject.file.identity.variant, one.subject.recipe.size, computing)
+def _at_once(one: Pass, task: Task) -> int:
+    variant, size = one.subject.file.identity.variant, one.subject.recipe.size
+    return task.settings.batch or images_at_once(variant, size, task.computing)
 
 
 def _batches(
-    dataset: Dataset,
-    ids: Sequence[int],
-    recipe: Recipe,
-    pipeline: str,
-    workers: int,
-    computing: Computing,
-    at_once: int,
-    clock: Clock,
-    stack: ExitStack,
+    recipe: Recipe, task: Task, ids: Sequence[int], pipeline: str, at_once: int, clock: Clock, stack: ExitStack
 ) -> Iterator[Batch]:
     """Return the images on the device; what prepares them is started, and ended with `stack`."""
-    device = computing.device
-    if pipeline == FAST and computing.on_gpu and (decode := gpu_decoder(device, at_once)):
+    locations, device, on_a_gpu = task.dataset.locations, task.computing.device, task.computing.on_gpu
+    if pipeline == FAST and on_a_gpu and (decode := gpu_decoder(device, at_once)):
         return stack.enter_context(
             images_on_gpu(
-                dataset.locations, ids, recipe,
-                decode=decode, device=device, images=at_once, threads=workers, clock=clock,
+                locations, ids, recipe,
+                decode=decode, device=device, images=at_once, threads=task.workers, clock=clock,
             )
         )  # fmt: skip
-    pinned = pin if computing.on_gpu else None
+    pinned = pin if on_a_gpu else None
     chunks = stack.enter_context(
-        prepared_images(dataset.locations, ids, recipe, pipeline=pipeline, workers=workers, clock=clock, pin=pinned)
+        prepared_images(locations, ids, recipe, pipeline=pipeline, workers=task.workers, clock=clock, pin=pinned)
     )
-    return on_gpu(chunks, at_once, device) if computing.on_gpu else on_cpu(chunks)
+    return on_gpu(chunks, at_once, device) if on_a_gpu else on_cpu(chunks)
 
 
-def _contestant(
-    one: Pass, dataset: Dataset, settings: Settings, computing: Computing, at_once: int, stack: ExitStack
-) -> Contestant:
-    execution = Execution(one.subject.network(), one.subject.recipe, computing, at_once)
+def _contestant(one: Pass, task: Task, at_once: int, stack: ExitStack) -> Contestant:
+    execution = Execution(one.subject.network(), one.subject.recipe, task.computing, at_once)
     write = stack.enter_context(continued_journal(one.journal)) if one.journal else None
 
     def keep(answers: Answers) -> None:
         answers = answers[~np.isin(answers["id"], one.have)]
-        _check_finite(answers, dataset, one.subject.file.path)
+        _check_finite(answers, task.dataset, one.subject.file.path)
         one.answers.append(answers)
         if write:
             write(answers)
 
-    only = _present(dataset, execution.classes, one.first_class, computing) if settings.only_present else None
+    only = _present(task, execution.classes, one.first_class) if task.settings.only_present else None
     return Contestant(execution, keep, one.first_class, only)
 
 
-def _present(dataset: Dataset, outputs: int, first_class: int, computing: Computing) -> torch.Tensor:
+def _present(task: Task, outputs: int, first_class: int) -> torch.Tensor:
+    labels = task.dataset.labels[task.dataset.labels != NO_LABEL].astype(np.int64)
     present = torch.zeros(outputs, dtype=torch.bool)
-    labels = dataset.labels[dataset.labels != NO_LABEL].astype(np.int64)
     present[torch.from_numpy(labels) + first_class] = True
-    return present.to(computing.device)
+    return present.to(task.computing.device)
 
 
 def _check_finite(answers: Answers, dataset: Dataset, path: Path) -> None:

@@ -24,7 +24,10 @@ class Setup(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """What became of the images of one slot. failures: [(place in the slot, what is wrong)]. Seconds of the worker."""
+    """What became of the images of one slot.
+
+    failures: [(place in the slot, what is wrong)]. reading: seconds. preparing: seconds of processor time.
+    """
 
     failures: list[tuple[int, str]]
     reading: float
@@ -38,14 +41,14 @@ def prepare(locations: Sequence[Location], recipe: Recipe, pipeline: str, slot: 
     """
     failures, reading, preparing = [], 0.0, 0.0
     for place, location in enumerate(locations):
-        begin = middle = time.perf_counter()
         try:
+            begin = time.perf_counter()
             data = read_image(location)
-            middle = time.perf_counter()
+            reading += time.perf_counter() - begin
+            begin = time.process_time()
             (fast_pixels if pipeline == FAST else pixels)(data, recipe, slot[place])
+            preparing += time.process_time() - begin
         except DatasetProblem as error:
             slot[place] = 0
             failures.append((place, str(error)))
-        reading += middle - begin
-        preparing += time.perf_counter() - middle
     return Prepared(failures, reading, preparing)

@@ -1,0 +1,139 @@
+"""Times the accuracy of B0 (or another) being measured, end to end, beside timm's own evaluation, in one run.
+
+timm's evaluation is what its validate.py does, by its own loader, transform and network: batches of 256, four workers,
+plain by default, then with channels_last, on a GPU in mixed precision as well. Both see the same JPEGs of 500 x 375
+pixels, and the same weights. On a GPU the parts are timed as well: preparing, copying, the network alone.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+from effconvert.validate.classes import imagenet_classes
+from effconvert.validate.predictions import read_predictions
+from photographs import photograph
+from tabulate import tabulate
+
+import effconvert
+from effconvert.model import create_model
+from effconvert.model.calibration import calibrate, random_weights, synthetic_images
+
+NETWORKS = {"b0": "tf_efficientnet_b0", "b7": "tf_efficientnet_b7"}
+OURS = {"effconvert validate": [], "effconvert validate --pipeline fast": ["--pipeline", "fast"]}
+PEER = Path(__file__).with_name("timm_validation.py")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--variant", default="b0", choices=NETWORKS)
+    parser.add_argument("--images", type=int, default=2000 if torch.cuda.is_available() else 512)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--folder", type=Path, help="where to write; a temporary folder by default")
+    arguments = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="effconvert-bench-", dir=arguments.folder))
+    try:
+        write_images(folder / "val", arguments.images)
+        write_networks(folder, arguments.variant)
+        print(f"{arguments.variant}, {arguments.images} JPEGs of 500 x 375, {os.cpu_count()} cores, {device_name()}")
+        compare(folder, NETWORKS[arguments.variant], arguments.runs)
+        if torch.cuda.is_available():
+            subprocess.run([sys.executable, Path(__file__).with_name("gpu_parts.py"), folder], check=True)
+    finally:
+        shutil.rmtree(folder)
+
+
+def device_name() -> str:
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+
+
+def write_images(folder: Path, count: int) -> None:
+    """Write JPEGs like photographs into folders of ImageNet's classes, in turn."""
+    identifiers = imagenet_classes().identifiers
+    for number in range(count):
+        path = folder / identifiers[number % len(identifiers)] / f"{number:05}.JPEG"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(photograph(number))
+
+
+def write_networks(folder: Path, variant: str) -> None:
+    """Write one network with random weights that see, for us and for timm."""
+    network = random_weights(create_model(variant))
+    calibrate(network, synthetic_images(8, 128, 128))
+    torch.save(network.state_dict(), folder / "state.pth")
+    effconvert.convert(folder / "state.pth", folder / "ours.safetensors")
+    effconvert.convert(folder / "ours.safetensors", folder / "timm.pth", to="timm")
+
+
+def compare(folder: Path, name: str, runs: int) -> None:
+    """Run everything in turn, `runs` times, and print rates of whole evaluations, without starting the processes."""
+    options = {"timm, as it runs by default": [], "timm --channels-last": ["--channels-last"]}
+    if torch.cuda.is_available():
+        options["timm --channels-last --amp -j 16"] = ["--channels-last", "--amp", "--workers", "16"]
+    rates: dict[str, list[float]] = {}
+    answers: dict[str, np.ndarray] = {}
+    for _ in range(runs):
+        for row, more in options.items():
+            rate, answers[row] = run_timm(folder, name, more)
+            rates.setdefault(row, []).append(rate)
+        for row, more in {
+            "effconvert validate": [],
+            "effconvert validate --pipeline fast": ["--pipeline", "fast"],
+        }.items():
+            rate, answers[row] = run_ours(folder, more)
+            rates.setdefault(row, []).append(rate)
+    reference, *others = (median(rates[row]) for row in options)
+    ours = answers["effconvert validate"]
+    table = [
+        [
+            row,
+            min(found),
+            median(found),
+            max(found),
+            f"{median(found) / reference:.2f} x",
+            f"{median(found) / others[0]:.2f} x",
+            int((answers[row] != ours).sum()),
+        ]
+        for row, found in rates.items()
+    ]
+    headers = [
+        "images/s, end to end",
+        "min",
+        "median",
+        "max",
+        "of timm",
+        "of channels-last",
+        "other predictions than ours",
+    ]
+    print(tabulate(table, headers, floatfmt=".1f"))
+
+
+def run_timm(folder: Path, name: str, more: list[str]) -> tuple[float, np.ndarray]:
+    """Return images a second of timm's evaluation, and what it predicts."""
+    out = folder / "timm.json"
+    command = [sys.executable, PEER, folder / "val", "--model", name, "--checkpoint", folder / "timm.pth", "--out", out]
+    subprocess.run([*map(str, command), *more], check=True, capture_output=True)
+    found = json.loads(out.read_text())
+    return found["images"] / found["seconds"], np.array(found["predictions"])
+
+
+def run_ours(folder: Path, more: list[str]) -> tuple[float, np.ndarray]:
+    """Return images a second of our evaluation, after the first batch as timm's, and what it predicts."""
+    runs = folder / "runs"
+    dtype = [] if torch.cuda.is_available() else ["--dtype", "float32"]
+    command = [sys.executable, "-m", "effconvert", "validate", "--data", folder / "val", folder / "ours.safetensors"]
+    command += ["--recipe", "timm", "--runs", runs, "--force", "--quiet", *dtype, *more]
+    subprocess.run(list(map(str, command)), check=True)
+    predictions = read_predictions(runs / "ours.npz")
+    return predictions.record["run"]["images_per_second"], predictions.top5[:, 0]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""A network on its way through an evaluation: before it, and after."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from effconvert.validate.predictions import Predictions
+from effconvert.validate.subjects import Subject
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A network to be measured. out: where its run is kept. first_class: which of its outputs is the first class."""
+
+    subject: Subject
+    out: Path
+    first_class: int
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A finished run, and the file that it is kept in."""
+
+    out: Path
+    predictions: Predictions = field(repr=False)
