@@ -1,1 +1,27 @@
-"""Measure a network against what was published of it: recipes, cost, accuracy."""
+"""Measure a network against what was published of it: recipes, data sets, accuracy, cost."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from effconvert.validate.judgement import judge
+    from effconvert.validate.measuring import measure_accuracy
+    from effconvert.validate.predictions import read_predictions
+    from effconvert.validate.summary import summarise
+
+__all__ = ["judge", "measure_accuracy", "read_predictions", "summarise"]
+
+_HOMES = {
+    "judge": "effconvert.validate.judgement",
+    "measure_accuracy": "effconvert.validate.measuring",
+    "read_predictions": "effconvert.validate.predictions",
+    "summarise": "effconvert.validate.summary",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public function when it is first used."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'effconvert.validate' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

@@ -122,8 +122,10 @@ def run_pass(
 
 
 def _at_once(one: Pass, task: Task) -> int:
-    variant, size = one.subject.file.identity.variant, one.subject.recipe.size
-    return task.settings.batch or images_at_once(variant, size, task.computing)
+    usual = images_at_once(one.subject.file.identity.variant, one.subject.recipe.size, task.computing)
+    if task.computing.on_gpu:
+        return task.settings.batch or usual
+    return min(task.settings.batch or usual, usual)  # more at once would take memory, and not be faster
 
 
 def _batches(
