@@ -9,6 +9,7 @@ import torch
 from effconvert.atomic import check_output, reported
 from effconvert.canonical import default_facts
 from effconvert.conversion import Report, convert
+from effconvert.demo_images import write_images
 from effconvert.errors import NumericMismatch, listing
 from effconvert.formats import Array, TensorInfo, open_checkpoint
 from effconvert.formats.checkpoint import as_bytes
@@ -20,11 +21,15 @@ from effconvert.model.loading import load_model
 from effconvert.model.network import EfficientNet, create_model
 from effconvert.moves import compile_moves, invert
 from effconvert.outputs import BUNDLE_PREFIX
+from effconvert.validate.recipes import official_recipe
 from effconvert.variants import VARIANTS
 from effconvert.weight_sets import average_name
 
 _VARIANT = "b0"
-_WRITTEN = {f"efficientnet-{_VARIANT}", f"{_VARIANT}.safetensors", f"{_VARIANT}-raw.safetensors", "back", "back-raw"}
+_IMAGES = "images"
+_WRITTEN = {
+    f"efficientnet-{_VARIANT}", f"{_VARIANT}.safetensors", f"{_VARIANT}-raw.safetensors", "back", "back-raw", _IMAGES,
+}  # fmt: skip
 # Two images whose logits differ by less than this share of their range show a network that does not see.
 _LEAST_SENSITIVITY = 0.1
 _TOLERANCE = 2e-5
@@ -35,7 +40,8 @@ class Demo:
     """What the demo saw.
 
     returned: tensors that came back bit for bit. sensitivity: of the logits of two images. difference: between the
-    logits of the network that made the weights and of the converted one, relative to the largest.
+    logits of the network that made the weights and of the converted one, relative to the largest. images: the folder of
+    some, each in a folder of the class that the network that made the weights sees in it.
     """
 
     checkpoint: Path
@@ -46,6 +52,7 @@ class Demo:
     returned: int
     sensitivity: float
     difference: float
+    images: Path
 
 
 def run_demo(folder: Path, force: bool = False) -> Demo:
@@ -81,7 +88,8 @@ def _run(folder: Path) -> Demo:
     seen = sensitivity(logits)
     if not (difference <= _TOLERANCE and seen >= _LEAST_SENSITIVITY):  # NaN is neither
         raise NumericMismatch(f"{converted}: logits differ by {difference:.1e}, sensitivity {seen:.2f}")
-    return Demo(checkpoint, converted, source, report, inspect(converted), returned, seen, difference)
+    write_images(folder / _IMAGES, averages, official_recipe(_VARIANT))
+    return Demo(checkpoint, converted, source, report, inspect(converted), returned, seen, difference, folder / _IMAGES)
 
 
 def _calibrated(seed: int) -> EfficientNet:

@@ -112,7 +112,7 @@ def judge(predictions: Predictions) -> Judgement:
     published = [row for row in accuracy_table() if (row.variant, row.weights) == (model["variant"], name)]
     recipe = Recipe.from_dict(predictions.record["recipe"])
     rows = _only_own_decide([_judge_source(row, recipe, top1, top5, against) for row in published])
-    notes = (*remarks(predictions.record), *_about_samples(top1))
+    notes = (*remarks(predictions.record), *(() if against else _about_samples(top1)))
     return Judgement(*_overall(rows, against, f"{model['variant']} {name}"), tuple(rows), notes)
 
 

@@ -21,7 +21,7 @@ def command(out: Path, force: bool) -> None:
     """Show the whole way on a small example, without a network.
 
     A TensorFlow checkpoint of a small network is made, converted to PyTorch, converted back, compared bit for bit, and
-    run on two images.
+    run on two images. Some more images are written, to try the other commands on.
 
     Example: effconvert demo
     """
@@ -47,6 +47,7 @@ def _print_demo(demo: "Demo") -> None:
     click.echo(f"sensitivity {demo.sensitivity:.2f}: two images change the logits by this share of their range")
     _heading("Now try")
     click.echo(f"{_program()} pt2tf {demo.converted} --out b0-tensorflow")
+    click.echo(f"{_program()} validate --data {demo.images} {demo.converted}")
     click.echo(f"{_program()} list")
     click.echo(f"{_program()} tf2pt --variant b0    # downloads the published weights")
 

@@ -130,7 +130,8 @@ def _print_result(result: "Result") -> None:
 
 def _network(model: dict[str, Any]) -> str:
     weights = f" ({model['weights']})" if model["weights"] else ""
-    return f"{model['file']}: {model['variant']}{weights}, layout {model['layout']}, {model['parameters']:,} parameters"
+    origin = (model["origin"] or model)["layout"]
+    return f"{model['file']}: {model['variant']}{weights} of {origin}, {model['parameters']:,} parameters"
 
 
 def _images(dataset: dict[str, Any]) -> str:

@@ -16,6 +16,7 @@ def test_they_work_as_printed(tmp_path, monkeypatch):
                       ["pt2timm", "own.safetensors", "--out", "own-timm.pth"]):  # fmt: skip
         assert effconvert_command(*arguments).exit_code == 0
     chosen = [arguments for arguments in COMMANDS if arguments[0] in ("frameworks", "verify", "run", "compare")]
+    chosen = [arguments for arguments in chosen if not arguments[1:2] or "effconvert-runs" not in arguments[1]]
     assert [arguments[0] for arguments in chosen] == ["frameworks", "verify", "verify", "run", "run", "compare"]
     for arguments in chosen:
         ran = effconvert_command(*arguments)
