@@ -42,6 +42,7 @@ bench: .venv-libraries/installed
 	$(LIBRARIES_BIN)/python benchmarks/tensorflow_to_pytorch.py
 	$(LIBRARIES_BIN)/python benchmarks/timm_both_ways.py
 	$(LIBRARIES_BIN)/python benchmarks/verification.py
+	$(LIBRARIES_BIN)/python benchmarks/validate.py
 	$(LIBRARIES_BIN)/python benchmarks/preprocessing.py
 
 .venv/installed: pyproject.toml constraints.txt validate/_antialiasing.c scripts/install.sh scripts/install_torch.py

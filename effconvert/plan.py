@@ -16,8 +16,9 @@ from effconvert.identification import Identity, identify
 from effconvert.map_language import Fill
 from effconvert.moves import Move, compose, dropping_background_class
 from effconvert.options import Options
+from effconvert.preparation import published_recipe
 from effconvert.targets import TENSORFLOW, Target, choose_target, onward
-from effconvert.validate.recipes import Recipe, recipe_for
+from effconvert.validate.recipes import Recipe
 from effconvert.weight_sets import RAW, WEIGHTS
 
 DTYPES: dict[str, np.dtype[Any]] = {
@@ -124,12 +125,7 @@ def _recipe(identity: Identity, weights: str | None) -> Recipe:
         return identity.description.recipe
     if identity.companion.recipe and weights is None:
         return identity.companion.recipe
-    try:
-        return recipe_for(identity.layout_name, identity.variant.name, weights or identity.network or None)
-    except LayoutMismatch:
-        if weights:
-            raise
-        return recipe_for(identity.layout_name, identity.variant.name)  # of a network that was never published
+    return published_recipe(identity, weights)
 
 
 def _describe(identity: Identity, coverage: Coverage, target: Target, options: Options, facts: Facts) -> Description:

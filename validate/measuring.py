@@ -11,7 +11,6 @@ from effconvert.validate.classes import IMAGENET, ClassList, read_classes
 from effconvert.validate.dataset import Dataset, open_dataset
 from effconvert.validate.evaluation.entries import Entry, Measured
 from effconvert.validate.evaluation.ranks import Ranks
-from effconvert.validate.evaluation.run_file import check_run
 from effconvert.validate.evaluation.settings import Settings
 from effconvert.validate.sampling import choose_images
 from effconvert.validate.subjects import Subject, subject
@@ -46,7 +45,8 @@ def measure_accuracy(
 
     options: how the files are read, and which training they are (`weights`). recipe, size: in place of the files' own.
     data, classes, labels, partial: as `open_dataset`; limit, subset: as `choose_images`. out: the folder of the run
-    files, one a network; while a run lasts its answers lie beside it, so that nothing is lost. found: is told of the
+    files, one a network; while a run lasts its answers lie beside it, so that nothing is lost. A run of other data or
+    settings is never replaced. found: is told of the
     data set before the first image. progress: is told how many images of how many this process has done.
 
     Raises MissingPath, UnreadableCheckpoint, LayoutMismatch for a network without classes or with others than the data
@@ -56,19 +56,19 @@ def measure_accuracy(
     """
     settings, ranks = settings or Settings(), ranks or Ranks()
     subjects = [subject(file, options or Options(), key, recipe, size) for file in files]
-    outs = _outs(out, [one.file.path for one in subjects])
-    ranks.agree(lambda: _check_runs(out, outs, settings) if ranks.first else None)
+    names = _names([one.file.path for one in subjects])
+    ranks.agree(lambda: _make_folder(out) if ranks.first else None)
     some = partial or limit is not None or subset is not None
     dataset = ranks.agree(lambda: open_dataset(data, _classes(classes, subjects), labels, some))
     found(dataset)
     ids = choose_images(dataset, limit, subset)
-    entries = [Entry(one, path, _first_class(one, dataset.classes)) for one, path in zip(subjects, outs, strict=True)]
+    entries = [Entry(one, name, _first_class(one, dataset.classes)) for one, name in zip(subjects, names, strict=True)]
     from effconvert.validate.evaluation.groups import measure_group  # torch, once data and files are known to be good
 
-    measured: dict[Path, Measured] = {}
+    measured: dict[str, Measured] = {}
     for group in _sharing_pixels(entries):
-        measured |= measure_group(group, dataset, ids, settings, ranks, progress)
-    return [measured[entry.out] for entry in entries]
+        measured |= measure_group(group, dataset, ids, out, settings, ranks, progress)
+    return [measured[entry.name] for entry in entries]
 
 
 def _classes(file: Path | None, subjects: Sequence[Subject]) -> ClassList | None:
@@ -98,8 +98,8 @@ def _first_class(one: Subject, classes: ClassList) -> int:
     )
 
 
-def _outs(folder: Path, files: Sequence[Path]) -> list[Path]:
-    """Return a run file for each file, named after it, and after its folders where two would have the same name."""
+def _names(files: Sequence[Path]) -> list[str]:
+    """Return a name for the run of each file: its own, with its folders where two would have the same."""
     names = [file.name.removesuffix(file.suffix) if file.is_file() else file.resolve().name for file in files]
     whole = ["-".join(part for part in file.parts if part not in ("/", "..", ".")) for file in files]
     unique = [
@@ -109,16 +109,14 @@ def _outs(folder: Path, files: Sequence[Path]) -> list[Path]:
     doubled = sorted({name for name in unique if unique.count(name) > 1})
     if doubled:
         raise OutputProblem(listing("two files would have the same run; name each once:", doubled))
-    return [folder / f"{name}.npz" for name in unique]
+    return unique
 
 
-def _check_runs(folder: Path, outs: Sequence[Path], settings: Settings) -> None:
+def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputProblem(f"{folder}: cannot be made: {error.strerror}; --runs names another folder") from error
-    for path in outs:
-        check_run(path, settings.resume, settings.force)
 
 
 def _sharing_pixels(entries: Sequence[Entry]) -> list[list[Entry]]:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from effconvert.cli.memory import keep_large_buffers
-from effconvert.cli.options import PATH, facts_option, force_option, given_facts, json_option, key_option, quiet_option
+from effconvert.cli.options import PATH, facts_option, given_facts, json_option, key_option, quiet_option
 from effconvert.cli.output import print_json
 from effconvert.cli.validating_options import evaluation_options, given_settings
 from effconvert.errors import PublishedMismatch
@@ -32,7 +32,7 @@ from effconvert.errors import PublishedMismatch
 @facts_option
 @key_option
 @evaluation_options
-@force_option
+@click.option("--force", is_flag=True, help="Begin anew, though the same run lies here unfinished.")
 @json_option
 @quiet_option
 def command(files: tuple[Path, ...], as_json: bool, quiet: bool, **options: Any) -> None:

@@ -21,9 +21,10 @@ from effconvert.identification import Identity, identify
 from effconvert.layout import find_layout
 from effconvert.moves import compile_layout
 from effconvert.options import Options
+from effconvert.preparation import published_recipe
 from effconvert.readings import own_root
 from effconvert.transfer import check_digest
-from effconvert.validate.recipes import Recipe, recipe_for
+from effconvert.validate.recipes import Recipe
 from effconvert.verification.inputs import Inputs
 from effconvert.verification.launching import CANONICAL, FRAMEWORKS, LoaderRefused, framework_of, run_network
 from effconvert.verification.runs import tensors_of_layer
@@ -155,7 +156,7 @@ def examine(path: str | Path, options: Options = _PLAIN, key: bytes | None = Non
         other = dict(_other_set(identity, coverage, checkpoint.tensors))
     description = identity.description
     recipe = identity.companion.recipe or (description.recipe if description else None)
-    recipe = recipe or recipe_for(identity.layout_name, identity.variant.name)
+    recipe = recipe or published_recipe(identity, options.weights)
     return NetworkFile(path, options, identity, coverage, other, recipe, dtypes, key, sha256)
 
 

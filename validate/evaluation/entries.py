@@ -9,10 +9,10 @@ from effconvert.validate.subjects import Subject
 
 @dataclass(frozen=True)
 class Entry:
-    """A network to be measured. out: where its run is kept. first_class: which of its outputs is the first class."""
+    """A network to be measured. name: of its run. first_class: which of its outputs is the first class."""
 
     subject: Subject
-    out: Path
+    name: str
     first_class: int
 
 

@@ -13,9 +13,10 @@ from effconvert.validate.evaluation.loading import usual_workers
 from effconvert.validate.evaluation.passes import Pass, Task, run_pass
 from effconvert.validate.evaluation.ranks import Ranks
 from effconvert.validate.evaluation.run_file import (
-    check_same_run,
+    choose_run,
     gathered,
     journal_path,
+    journals_of,
     remove_journals,
     take_up,
 )
@@ -36,28 +37,29 @@ def measure_group(
     group: Sequence[Entry],
     dataset: Dataset,
     ids: NDArray[np.int64],
+    folder: Path,
     settings: Settings,
     ranks: Ranks,
     progress: Progress,
-) -> dict[Path, Measured]:
-    """Return {its file: the run} of every network in `group`, in one pass over what any of them has not answered.
+) -> dict[str, Measured]:
+    """Return {name: the run} of every network in `group`, in one pass over what any of them has not answered.
 
-    ids: the images to evaluate, of which each rank takes its share. Raises what `run_pass` does, OutputProblem for a
-    run that cannot be gone on with or written, EffconvertError where an image was not answered just once.
+    ids: the images to evaluate, of which each rank takes its share. folder: of the run files. Raises what `run_pass`
+    does, OutputProblem for a run that cannot be begun or written, EffconvertError where an image was not answered just
+    once.
     """
     computing = choose_computing(settings.device, settings.dtype, settings.compiled, ranks.local_rank)
     workers = usual_workers(ranks.local_count) if settings.workers is None else settings.workers
     task = Task(dataset, settings, computing, workers)
-    headers = {entry.out: header_of(entry.subject, dataset, ids, settings, computing) for entry in group}
-    finished = ranks.agree(lambda: _finished(group, headers, settings) if ranks.first else {})
-    finished = ranks.gather(finished)[0]
-    entries = [entry for entry in group if entry.out not in finished]
+    headers = {entry.name: header_of(entry.subject, dataset, ids, settings, computing) for entry in group}
+    outs, finished = _begun(group, headers, folder, settings, ranks)
+    entries = [entry for entry in group if entry.name not in finished]
     if not entries:
         return finished
-    earlier = {entry.out: take_up(entry.out, headers[entry.out], settings.resume, ranks) for entry in entries}
+    earlier = [take_up(outs[entry.name], headers[entry.name], settings.resume, ranks) for entry in entries]
     passes = [
-        Pass(entry.subject, entry.first_class, journal_path(entry.out, ranks.rank), earlier[entry.out]["id"])
-        for entry in entries
+        Pass(entry.subject, entry.first_class, journal_path(outs[entry.name], ranks.rank), known["id"])
+        for entry, known in zip(entries, earlier, strict=True)
     ]
     exact = _exact_sample(entries, task, ids, ranks)
     done = set.intersection(*(set(one.have.tolist()) for one in passes))
@@ -65,28 +67,35 @@ def measure_group(
     course = ranks.agree(lambda: run_pass(passes, task, mine, settings.pipeline, _counting(progress, len(mine))))
     skipped = {number: words for part in ranks.gather(course.skipped) for number, words in part.items()}
     run = course.rates(passes, workers) | {"ranks": ranks.count}
-    for entry, one in zip(entries, passes, strict=True):
-        answers = gathered(np.concatenate([earlier[entry.out], one.answered]), ranks)
+    for entry, known, one in zip(entries, earlier, passes, strict=True):
+        answers = gathered(np.concatenate([known, one.answered]), ranks)
         _check_once(answers, ids, skipped)
-        how = {"execution": one.how, "at_once": one.at_once, **_effect(answers, exact.get(entry.out), dataset)}
-        record = {"settings": headers[entry.out], "computing": {**computing.record(), **how}, "run": run}
-        finished[entry.out] = Measured(entry.out, predictions_of(entry.subject, dataset, answers, skipped, record))
-    ranks.agree(lambda: _write([finished[entry.out] for entry in entries]) if ranks.first else None)
+        how = {"execution": one.how, "at_once": one.at_once, **_effect(answers, exact.get(entry.name), dataset)}
+        record = {"settings": headers[entry.name], "computing": {**computing.record(), **how}, "run": run}
+        predictions = predictions_of(entry.subject, dataset, answers, skipped, record)
+        finished[entry.name] = Measured(outs[entry.name], predictions)
+    ranks.agree(lambda: _write([finished[entry.name] for entry in entries]) if ranks.first else None)
     for entry in entries:
-        remove_journals(entry.out)
+        remove_journals(outs[entry.name])
     return finished
 
 
-def _finished(
-    group: Sequence[Entry], headers: Mapping[Path, Mapping[str, Any]], settings: Settings
-) -> dict[Path, Measured]:
-    """Return the runs that are to be gone on with, and of which nothing is left to do."""
-    found = {}
-    for out in (entry.out for entry in group if settings.resume and entry.out.exists()):
-        predictions = read_predictions(out)
-        check_same_run(out, predictions.record.get("settings", {}), headers[out])
-        found[out] = Measured(out, predictions)
-    return found
+def _begun(
+    group: Sequence[Entry], headers: Mapping[str, Mapping[str, Any]], folder: Path, settings: Settings, ranks: Ranks
+) -> tuple[dict[str, Path], dict[str, Measured]]:
+    """Return where each run lies, as the first rank sees it, and those that --resume finds finished."""
+
+    def look() -> tuple[dict[str, Path], dict[str, Measured]]:
+        options = settings.resume, settings.force
+        outs = {entry.name: choose_run(folder, entry.name, headers[entry.name], *options) for entry in group}
+        found = {name: Measured(out, read_predictions(out)) for name, out in outs.items() if _is_finished(out)}
+        return outs, found if settings.resume and not settings.force else {}
+
+    return ranks.gather(ranks.agree(lambda: look() if ranks.first else ({}, {})))[0]
+
+
+def _is_finished(out: Path) -> bool:
+    return out.exists() and not journals_of(out)
 
 
 def _counting(progress: Progress, total: int) -> Callable[[int], None]:
@@ -105,7 +114,7 @@ def _write(runs: Sequence[Measured]) -> None:
         write_predictions(run.out, run.predictions, force=True)
 
 
-def _exact_sample(entries: Sequence[Entry], task: Task, ids: NDArray[np.int64], ranks: Ranks) -> dict[Path, Answers]:
+def _exact_sample(entries: Sequence[Entry], task: Task, ids: NDArray[np.int64], ranks: Ranks) -> dict[str, Answers]:
     """Return what each network answers to a sample of the images, exactly prepared, where they will not be."""
     if task.settings.pipeline != FAST:
         return {}
@@ -113,7 +122,7 @@ def _exact_sample(entries: Sequence[Entry], task: Task, ids: NDArray[np.int64], 
     sample = ranks.share(ids[np.arange(count) * len(ids) // count].tolist())
     passes = [Pass(entry.subject, entry.first_class) for entry in entries]
     ranks.agree(lambda: run_pass(passes, task, sample, EXACT, lambda images: None))
-    return {entry.out: gathered(one.answered, ranks) for entry, one in zip(entries, passes, strict=True)}
+    return {entry.name: gathered(one.answered, ranks) for entry, one in zip(entries, passes, strict=True)}
 
 
 def _effect(answers: Answers, exact: Answers | None, dataset: Dataset) -> dict[str, Any]:

@@ -1,14 +1,16 @@
 """Where the answers of a run lie: while it lasts in journals, one for each rank, at its end in one file."""
 
 from collections.abc import Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from effconvert.validate.evaluation.journal import ANSWER, Answers, begin_journal, read_journal
 from effconvert.validate.evaluation.ranks import Ranks
+from effconvert.validate.predictions import is_predictions, read_predictions
 
-from effconvert.errors import OutputProblem, listing
+from effconvert.errors import OutputProblem
 
 _NONE: Answers = np.zeros(0, ANSWER)
 
@@ -23,19 +25,31 @@ def journals_of(out: Path) -> list[Path]:
     return sorted(out.parent.glob(f"{_escaped(out.name)}.part-[0-9]*"))
 
 
-def check_run(out: Path, resume: bool, force: bool) -> None:
-    """Raise OutputProblem where a run may not begin at `out`: there is one, finished or not."""
-    if out.exists() and not (force or resume):
-        raise OutputProblem(f"{out}: exists; --resume takes its results, --force replaces it")
-    if journals_of(out) and not (force or resume):
-        raise OutputProblem(f"{out}: an unfinished run lies here; --resume continues it, --force begins anew")
+def choose_run(folder: Path, name: str, header: Mapping[str, Any], resume: bool, force: bool) -> Path:
+    """Return the file for a run with that header: `name`.npz, or the first of `name`-2.npz, … where no other run lies.
+
+    The same run, measured once more, replaces itself. Raises OutputProblem where it lies unfinished, and neither
+    `resume` (go on) nor `force` (begin anew) says what is to become of it.
+    """
+    for number in count(1):
+        out = folder / f"{name}{'' if number == 1 else f'-{number}'}.npz"
+        journals = journals_of(out)
+        if not (out.exists() or journals):
+            return out
+        if journals and _same(read_journal(journals[0])[0], header):
+            if not (resume or force):
+                raise OutputProblem(f"{out}: this run lies here unfinished; --resume continues it, --force begins anew")
+            return out
+        if not journals and is_predictions(out) and _same(read_predictions(out).record.get("settings", {}), header):
+            return out
+    raise AssertionError
 
 
 def take_up(out: Path, header: Mapping[str, Any], resume: bool, ranks: Ranks) -> Answers:
     """Return what an earlier run to `out` has answered, each image once, and begin this rank's journal.
 
-    The first rank's journal then holds all of it, and the earlier ones are removed. Without `resume` nothing is taken.
-    Raises OutputProblem where the earlier run was another one, with everything that differs.
+    The first rank's journal then holds all of it, and the earlier ones are removed. Without `resume` nothing is taken,
+    nor from a journal of another run.
     """
     found = journals_of(out)
     earlier = ranks.agree(lambda: _read(found, header) if resume else _NONE)
@@ -57,14 +71,6 @@ def take_up(out: Path, header: Mapping[str, Any], resume: bool, ranks: Ranks) ->
     return answers
 
 
-def check_same_run(path: Path, found: Mapping[str, Any], header: Mapping[str, Any]) -> None:
-    """Raise OutputProblem, with everything that differs, where the run at `path` has another header."""
-    other = [name for name in header if found.get(name) != header[name]]
-    if other:
-        words = [f"{name}: was {found.get(name)!r}, is {header[name]!r}" for name in other]
-        raise OutputProblem(listing(f"{path}: is of another run, and --force begins anew:", words))
-
-
 def gathered(answers: Answers, ranks: Ranks) -> Answers:
     """Return the answers of all ranks, each image once, in the data set's order."""
     return _once(np.concatenate(ranks.gather(answers)))
@@ -80,9 +86,13 @@ def _read(paths: list[Path], header: Mapping[str, Any]) -> Answers:
     parts = [_NONE]
     for path in paths:
         found, answers = read_journal(path)
-        check_same_run(path, found, header)
-        parts.append(answers)
+        if _same(found, header):
+            parts.append(answers)
     return np.concatenate(parts)
+
+
+def _same(found: Mapping[str, Any], header: Mapping[str, Any]) -> bool:
+    return all(found.get(name) == header[name] for name in header)
 
 
 def _once(answers: Answers) -> Answers:

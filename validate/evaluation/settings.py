@@ -12,7 +12,7 @@ class Settings:
     device: `cpu` or `cuda`, None a GPU where there is one. dtype: `auto` or a torch dtype. compiled: by torch.compile.
     batch: images at once, None as many as fit. workers: processes that prepare images, None one a core, 0 none.
     pipeline: `exact` or `fast`. skip_broken: images that cannot be read are counted and listed. only_present: only
-    classes that the data set has compete. resume: go on where an earlier run ended. force: replace a run that is there.
+    classes that the data set has compete. resume: go on where the same run ended before. force: begin it anew.
     """
 
     device: str | None = None

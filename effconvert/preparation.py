@@ -1,0 +1,19 @@
+"""How images are prepared for the network of a file that does not say it itself."""
+
+from effconvert.errors import LayoutMismatch
+from effconvert.identification import Identity
+from effconvert.validate.recipes import Recipe, recipe_for
+
+
+def published_recipe(identity: Identity, weights: str | None) -> Recipe:
+    """Return the preprocessing that the library evaluates `weights` with; without them that of the file's network.
+
+    timm's own networks and those that it ported differ in it. A network that was never published has the usual one of
+    its layout. Raises LayoutMismatch for weights that are unknown.
+    """
+    try:
+        return recipe_for(identity.layout_name, identity.variant.name, weights or identity.network or None)
+    except LayoutMismatch:
+        if weights:
+            raise
+        return recipe_for(identity.layout_name, identity.variant.name)
