@@ -27,12 +27,10 @@ class Execution:
             raise LayoutMismatch("the network has no classifier: there is no accuracy to measure")
         self.computing, self.at_once, self.classes = computing, at_once, network.head.fc.out_features
         self.how = "eager"
-        self._recipe = recipe
         self._network = _prepared(network, recipe.size, computing)
-        order = [0, 1, 2] if recipe.channels == "rgb" else [2, 1, 0]
-        self._order = order
-        self._mean, self._std = (
-            torch.tensor(numbers, dtype=torch.float32, device=computing.device)[order, None, None]
+        self._turned = recipe.channels == "bgr"
+        self._mean, self._std = (  # in the network's order, as `preprocess` takes them
+            torch.tensor(numbers, dtype=torch.float32, device=computing.device)[:, None, None]
             for numbers in (recipe.mean, recipe.std)
         )
         self._fixed: Logits | None = None  # what only takes `at_once` images
@@ -66,7 +64,7 @@ class Execution:
 
     def _compute(self, pixels: Tensor) -> Tensor:
         values = pixels.permute(0, 3, 1, 2)  # in memory, the channels stay last
-        if self._order != [0, 1, 2]:
+        if self._turned:
             values = values.flip(1)
         values = values.to(torch.float32, copy=True).sub_(self._mean).div_(self._std)
         maps = self._network.forward_features(values.to(getattr(torch, self.computing.dtype)))
@@ -76,7 +74,13 @@ class Execution:
     def _compiled(self, pixels: Tensor) -> Logits:
         mode = "max-autotune" if self.computing.on_gpu else None
         compiled: Logits = torch.compile(self._compute, mode=mode, dynamic=False)
-        compiled(pixels)
+        try:
+            compiled(pixels)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # torch's compiler raises kinds of its own, as for want of a C++ compiler
+            words = str(error).partition("\n")[0]
+            raise Unavailable(f"--compile: torch cannot compile here, leave it out: {words}") from error
         self.how = "compiled"
         return (lambda batch: compiled(batch).clone()) if self.computing.on_gpu else compiled
 
