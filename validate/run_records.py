@@ -37,6 +37,7 @@ def header_of(
         "pipeline": settings.pipeline,
         "device": computing.device.partition(":")[0],
         "dtype": computing.dtype,
+        "compiled": computing.compiled,
         "only_present": settings.only_present,
     }
     plain: dict[str, Any] = json.loads(json.dumps(header))  # as it comes back from a file

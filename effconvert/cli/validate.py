@@ -27,6 +27,7 @@ from effconvert.errors import PublishedMismatch
 @click.option("--limit", type=click.IntRange(1), help="So many images, spread evenly over the data.")
 @click.option("--subset", type=PATH, metavar="LIST", help="Only the images or classes that its lines name.")
 @click.option("--partial", is_flag=True, help="Evaluate what is there, though images of ImageNet are missing.")
+@click.option("--tables", is_flag=True, help="Print the accuracy of each group of classes and of each class.")
 @click.option("--raw", is_flag=True, help="Take the raw weights instead of their averages.")
 @click.option("--root", metavar="PREFIX", help="Of a file that holds several networks: what stands before the one.")
 @facts_option
@@ -35,14 +36,14 @@ from effconvert.errors import PublishedMismatch
 @click.option("--force", is_flag=True, help="Begin anew, though the same run lies here unfinished.")
 @json_option
 @quiet_option
-def command(files: tuple[Path, ...], as_json: bool, quiet: bool, **options: Any) -> None:
+def command(files: tuple[Path, ...], tables: bool, as_json: bool, quiet: bool, **options: Any) -> None:
     """Measure top-1 and top-5 of networks on ImageNet, and set them beside every published value.
 
     FILEs may be of any layout; those whose images are prepared alike share one pass. Without one, every file in this
     folder that effconvert made is measured. DATA is a folder per class, a folder or ILSVRC2012_img_val.tar with or
     without labels, WebDataset or TFRecord shards, or Parquet; it is recognised by what it holds.
 
-    The answers to every image are kept in effconvert-runs/NAME.npz, for `effconvert compare` and `report`. Ctrl-C loses
+    The answers to every image are kept in effconvert-runs/NAME.npz, for `effconvert compare`. Ctrl-C loses
     nothing: --resume goes on. `torchrun --nproc-per-node 8 -m effconvert validate …` shares the images among processes.
 
     Exit code 6: an accuracy, parameters or operations are not the published ones.
@@ -87,6 +88,6 @@ def command(files: tuple[Path, ...], as_json: bool, quiet: bool, **options: Any)
         results = [result_of(one) for one in measured]
         if as_json:
             print_json({"schema": "effconvert/validations/1", "results": [result.to_dict() for result in results]})
-        display.results(results)
+        display.results(results, tables)
     if any(result.failed for result in results):
         sys.exit(PublishedMismatch.exit_code)

@@ -55,12 +55,14 @@ class Display:
         else:
             yield _lines()
 
-    def results(self, results: Sequence["Result"]) -> None:
-        """Print what came of it."""
+    def results(self, results: Sequence["Result"], tables: bool) -> None:
+        """Print what came of it; tables: with every group and class."""
         if not self._silent:
             for result in results:
                 click.echo()
                 _print_result(result)
+                if tables:
+                    _print_tables(result)
 
 
 @contextmanager
@@ -172,6 +174,22 @@ def _effect(effect: dict[str, Any]) -> str:
         f"fast: on {effect['images']:,} images, {effect['changed_top1']:,} predictions are not those of the exact one, "
         f"top-1 {effect['top1_difference']:+.2f} points"
     )
+
+
+def _print_tables(result: "Result") -> None:
+    from tabulate import tabulate
+
+    headers = ["", "classes", "images", "top-1", "top-5"]
+    if result.summary.groups:
+        groups = [[row.name, row.classes, *_numbers(row.top1, row.top5)] for row in result.summary.groups]
+        click.echo(tabulate(groups, headers, floatfmt=".2f"))
+    classes = [[row.name, row.identifier, *_numbers(row.top1, row.top5)] for row in result.summary.classes]
+    headers[1] = "class"
+    click.echo(tabulate(classes, headers, floatfmt=".2f", disable_numparse=[0, 1]))
+
+
+def _numbers(top1: "Proportion", top5: "Proportion") -> list[float]:
+    return [top1.images, top1.percent, top5.percent]
 
 
 def _print_sources(result: "Result") -> None:
