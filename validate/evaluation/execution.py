@@ -34,20 +34,23 @@ class Execution:
             for numbers in (recipe.mean, recipe.std)
         )
         self._fixed: Logits | None = None  # what only takes `at_once` images
+        self._begun = False
 
     def logits(self, pixels: Tensor) -> Tensor:
         """Return float32 [N, classes] for `pixels` [N, size, size, 3] on the device.
 
-        When memory does not suffice, half as many images are tried at once, from then on. Raises Unavailable when not
-        even one fits.
+        A batch that is larger than the first is computed in parts. When memory does not suffice, half as many images
+        are tried at once, from then on. Raises Unavailable when not even one fits.
         """
+        if not self._begun:  # more than ever come would only be filled up
+            self.at_once, self._begun = min(self.at_once, len(pixels)), True
         while True:
             try:
                 return torch.cat([self._run(part) for part in torch.split(pixels, self.at_once)])
             except torch.OutOfMemoryError as error:
                 if self.at_once == 1:
                     raise Unavailable(f"{self.computing.device}: not even one image fits into its memory") from error
-            self.at_once = max(1, min(self.at_once, len(pixels)) // 2)
+            self.at_once //= 2
             self._fixed = None
             if self.computing.on_gpu:
                 torch.cuda.empty_cache()

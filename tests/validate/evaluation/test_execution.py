@@ -163,9 +163,18 @@ def test_a_compiled_network_gets_batches_of_one_size(monkeypatch: pytest.MonkeyP
 def test_what_fills_a_batch_up_changes_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled_to(monkeypatch)
     execution = Execution(network(), OFFICIAL, Computing("cpu", "float32", compiled=True), 8)
-    alone = logits(execution, pixels()[:1])
-    among_others = logits(execution)
+    among_others = logits(execution, pixels(8))
+    alone = logits(execution, pixels(8)[:1])
     assert torch.equal(alone, among_others[:1])
+
+
+def test_a_batch_is_not_filled_up_beyond_the_largest_that_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = compiled_to(monkeypatch)
+    execution = Execution(network(), OFFICIAL, Computing("cpu", "float32", compiled=True), 1024)
+    logits(execution)
+    logits(execution, pixels()[:2])
+    assert set(seen) == {7}
+    assert execution.at_once == 7
 
 
 def test_a_compiled_network_is_compiled_again_for_half_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
