@@ -82,8 +82,7 @@ def evaluate(
     with torch.inference_mode():
         for batch in batches:
             good = np.array([number not in batch.failures for number in batch.ids], bool)
-            ids = torch.from_numpy(batch.ids).to(computing.device)
-            mask = torch.from_numpy(good).to(computing.device)
+            ids, mask = (_to_device(array, computing.device) for array in (batch.ids, good))
             answers = [contestant.compute(batch.pixels, right[ids], mask) for contestant in contestants]
             packed = [_to_processor(each) for each in answers]
             pending.append(_Pending(batch.ids, good, packed, mark(computing.on_gpu)))
@@ -135,6 +134,12 @@ class _Pending:
     @property
     def arrived(self) -> bool:
         return self.event is None or bool(self.event.query())
+
+
+def _to_device(array: NDArray[Any], device: str) -> Tensor:
+    """Return the array on the device; a GPU is not waited for, or the next batch would be late."""
+    tensor = torch.from_numpy(array)
+    return tensor if device == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
 
 
 def _to_processor(packed: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from effconvert.validate.evaluation.computing import choose_computing
 from effconvert.validate.evaluation.entries import Entry, Measured
 from effconvert.validate.evaluation.journal import Answers
 from effconvert.validate.evaluation.loading import usual_workers
-from effconvert.validate.evaluation.passes import Pass, Task, run_pass
+from effconvert.validate.evaluation.passes import Course, Pass, Task, run_pass
 from effconvert.validate.evaluation.ranks import Ranks
 from effconvert.validate.evaluation.run_file import (
     choose_run,
@@ -65,14 +65,14 @@ def measure_group(
     done = set.intersection(*(set(one.have.tolist()) for one in passes))
     mine = ranks.share([number for number in ids.tolist() if number not in done])
     course = ranks.agree(lambda: run_pass(passes, task, mine, settings.pipeline, _counting(progress, len(mine))))
-    skipped = {number: words for part in ranks.gather(course.skipped) for number, words in part.items()}
+    course = Course.together(ranks.gather(course))
     run = course.rates(passes, workers) | {"ranks": ranks.count}
     for entry, known, one in zip(entries, earlier, passes, strict=True):
         answers = gathered(np.concatenate([known, one.answered]), ranks)
-        _check_once(answers, ids, skipped)
+        _check_once(answers, ids, course.skipped)
         how = {"execution": one.how, "at_once": one.at_once, **_effect(answers, exact.get(entry.name), dataset)}
         record = {"settings": headers[entry.name], "computing": {**computing.record(), **how}, "run": run}
-        predictions = predictions_of(entry.subject, dataset, answers, skipped, record)
+        predictions = predictions_of(entry.subject, dataset, answers, course.skipped, record)
         finished[entry.name] = Measured(outs[entry.name], predictions)
     ranks.agree(lambda: _write([finished[entry.name] for entry in entries]) if ranks.first else None)
     for entry in entries:

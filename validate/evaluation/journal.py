@@ -50,7 +50,9 @@ def continued_journal(path: Path) -> Iterator[Callable[[Answers], None]]:
 
     def add(answers: Answers) -> None:
         try:
-            file.write(_with_checksums(answers).tobytes())
+            left = memoryview(_with_checksums(answers).tobytes())
+            while left:  # a disk that is nearly full takes a part, and complains the next time
+                left = left[file.write(left) :]
         except OSError as error:
             words = "what was answered before is kept, and --resume goes on from there"
             raise OutputProblem(f"{path}: cannot be written: {error.strerror}; {words}") from error

@@ -36,14 +36,16 @@ _ENVIRONMENT = {
 
 @dataclass
 class Clock:
-    """Seconds that preparing images took, summed over all workers, and that their reader waited for them."""
+    """What preparing `images` took, summed over all workers, and how long their reader waited for them, in seconds."""
 
+    images: int = 0
     reading: float = 0.0
     preparing: float = 0.0
     waiting: float = 0.0
 
-    def add(self, prepared: Prepared) -> None:
+    def add(self, images: int, prepared: Prepared) -> None:
         """Count what a worker spent."""
+        self.images += images
         self.reading += prepared.reading
         self.preparing += prepared.preparing
 
@@ -115,7 +117,7 @@ def _prepared_here(
     slot: NDArray[np.generic] = np.empty((ring.images, ring.size, ring.size, 3), ring.dtype)
     for ids in parts:
         prepared = prepare([locations[i] for i in ids], setup.recipe, setup.pipeline, slot)
-        clock.add(prepared)
+        clock.add(len(ids), prepared)
         yield _chunk(ids, slot, prepared)
 
 
@@ -165,7 +167,7 @@ def _prepared_by(
             for connection in at_work.keys() & ready:
                 part, slot = at_work[connection].popleft()
                 done[part] = slot, _answer(connection, processes[connection], parts[part])
-                clock.add(done[part][1])
+                clock.add(len(parts[part]), done[part][1])
         slot, prepared = done.pop(number)
         yield _chunk(ids, ring[slot], prepared)
         free.append(slot)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -71,14 +71,23 @@ class Course:
     seconds: float
     clock: Clock
 
+    @classmethod
+    def together(cls, courses: Sequence["Course"]) -> "Course":
+        """Return how a pass went that several processes shared."""
+        return cls(
+            skipped={number: words for course in courses for number, words in course.skipped.items()},
+            images=sum(course.images for course in courses),
+            seconds=max(course.seconds for course in courses),
+            clock=Clock(*(sum(column) for column in zip(*(astuple(course.clock) for course in courses), strict=True))),
+        )
+
     def rates(self, passes: Sequence[Pass], workers: int) -> dict[str, Any]:
-        """Return images a second, of all together and of the parts, in plain values."""
-        total = sum(len(one.answered) for one in passes[:1])
-        busy = self.clock.reading + self.clock.preparing
+        """Return images a second in plain values; those of a model are its alone, in this process."""
+        answered = len(passes[0].answered)
         return {
             "images_per_second": _rate(self.images, self.seconds),
-            "prepared_per_core_second": _rate(total, busy),
-            "model_images_per_second": {str(one.subject.file.path): _rate(total, one.seconds) for one in passes},
+            "prepared_per_core_second": _rate(self.clock.images, self.clock.preparing),
+            "model_images_per_second": {str(one.subject.file.path): _rate(answered, one.seconds) for one in passes},
             "seconds": round(self.seconds, 3),
             "reading_seconds": round(self.clock.reading, 3),
             "preparing_seconds": round(self.clock.preparing, 3),
