@@ -111,8 +111,9 @@ def test_pixels_are_not_overwritten() -> None:
 
 
 def test_out_of_memory_halves_what_is_computed_at_once() -> None:
+    alone = Execution(network(), OFFICIAL, CPU, 1)
+    expected = torch.cat([logits(alone, part) for part in pixels().split(1)])
     execution = Execution(network(), OFFICIAL, CPU, 7)
-    expected = torch.cat([logits(execution, part) for part in pixels().split(1)])
     seen = with_memory_for(execution, 1)
     found = logits(execution)
     assert torch.equal(found, expected)
