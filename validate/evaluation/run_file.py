@@ -36,7 +36,7 @@ def choose_run(folder: Path, name: str, header: Mapping[str, Any], resume: bool,
         journals = journals_of(out)
         if not (out.exists() or journals):
             return out
-        if journals and _same(read_journal(journals[0])[0], header):
+        if journals and _is_of(journals[0], header, force):
             if not (resume or force):
                 raise OutputProblem(f"{out}: this run lies here unfinished; --resume continues it, --force begins anew")
             return out
@@ -89,6 +89,16 @@ def _read(paths: list[Path], header: Mapping[str, Any]) -> Answers:
         if _same(found, header):
             parts.append(answers)
     return np.concatenate(parts)
+
+
+def _is_of(journal: Path, header: Mapping[str, Any], force: bool) -> bool:
+    """Return whether the journal is of the run with that header; a damaged one is nobody's where `force` replaces it."""
+    try:
+        return _same(read_journal(journal)[0], header)
+    except OutputProblem:
+        if force:
+            return True
+        raise
 
 
 def _same(found: Mapping[str, Any], header: Mapping[str, Any]) -> bool:
