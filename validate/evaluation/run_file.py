@@ -92,7 +92,7 @@ def _read(paths: list[Path], header: Mapping[str, Any]) -> Answers:
 
 
 def _is_of(journal: Path, header: Mapping[str, Any], force: bool) -> bool:
-    """Return whether the journal is of the run with that header; a damaged one is nobody's where `force` replaces it."""
+    """Return whether the journal is of the run with that header; where `force` replaces it, a damaged one is too."""
     try:
         return _same(read_journal(journal)[0], header)
     except OutputProblem:
