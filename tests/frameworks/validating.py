@@ -64,6 +64,7 @@ def validated(
 ) -> tuple[dict[str, Any], Predictions]:
     """Run `effconvert validate`, which must succeed; return its JSON and what it kept, images in the order of names."""
     runs = file.parent / "runs"
+    capsys.readouterr()  # libraries talk
     main(["validate", str(file), "--data", str(data), "--json", "--force", f"--runs={runs}", *map(str, options)])
     (result,) = json.loads(capsys.readouterr().out)["results"]
     kept = read_predictions(result["out"])
