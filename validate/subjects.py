@@ -29,9 +29,9 @@ class Subject:
 
     @property
     def weights(self) -> str | None:
-        """Which training the weights are, as the user or the file says."""
+        """Which training the weights are, as the file says, or else the user."""
         description = self.file.identity.description
-        return self.file.options.weights or (description.weights if description else None)
+        return (description.weights if description else None) or self.file.options.weights
 
     def network(self) -> "EfficientNet":
         """Return the network in float32, in eval mode, on the CPU."""

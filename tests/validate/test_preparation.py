@@ -1,0 +1,46 @@
+"""A file that does not say how its images are prepared gets the preprocessing of its network, not only of its layout."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from asked_files import seeing, written
+from effconvert.validate.recipes import recipe_for
+from effconvert.validate.subjects import subject
+
+import effconvert
+from effconvert.options import Options
+from effconvert.verification.network_files import examine
+
+OWN = {"padding": "symmetric", "bn_eps": 1e-5}  # of the networks that timm trained itself
+
+
+@pytest.fixture
+def unsaid(tmp_path: Path) -> Path:
+    """A Lite0 that timm trained, as torch.save leaves it."""
+    path = written(seeing("lite0", **OWN), tmp_path / "written.pth", "timm")
+    state = {name: tensor for name, tensor in torch.load(path).items() if torch.is_tensor(tensor)}
+    torch.save(state, tmp_path / "efficientnet_lite0.pth")
+    return tmp_path / "efficientnet_lite0.pth"
+
+
+def test_it_is_prepared_as_the_network_that_its_name_says(unsaid: Path) -> None:
+    recipe = examine(unsaid).recipe
+    assert recipe == recipe_for("timm", "lite0", "efficientnet_lite0") != recipe_for("timm", "lite0")
+
+
+def test_it_is_prepared_as_the_training_that_the_user_says(unsaid: Path) -> None:
+    assert examine(unsaid, Options(weights="in1k")).recipe == recipe_for("timm", "lite0", "in1k")
+
+
+def test_what_a_converted_file_says_is_taken(tmp_path: Path) -> None:
+    path = written(seeing("lite0", **OWN), tmp_path / "efficientnet_lite0.pth", "timm")
+    assert examine(path).recipe == recipe_for("tf-official", "lite0")
+
+
+def test_which_training_it_is_the_file_knows_better_than_the_user(tmp_path: Path) -> None:
+    torch.save(seeing().state_dict(), tmp_path / "state.pth")
+    effconvert.convert(tmp_path / "state.pth", tmp_path / "aa.safetensors", variant="b0", weights="aa")
+    for name, said in (("aa.safetensors", "aa"), ("state.pth", "advprop")):
+        one = subject(tmp_path / name, Options(weights="advprop"), None, None, None)
+        assert (one.weights, one.recipe) == (said, recipe_for("canonical", "b0", said))
