@@ -55,14 +55,15 @@ def measure_accuracy(
     Example: `effconvert.validate.measure_accuracy(["b0.safetensors"], "imagenet/val")`
     """
     settings, ranks = settings or Settings(), ranks or Ranks()
-    subjects = [subject(file, options or Options(), key, recipe, size) for file in files]
-    names = _names([one.file.path for one in subjects])
+    subjects = ranks.agree(lambda: [subject(file, options or Options(), key, recipe, size) for file in files])
+    names = ranks.agree(lambda: _names([one.file.path for one in subjects]))
     ranks.agree(lambda: _make_folder(out) if ranks.first else None)
     some = partial or limit is not None or subset is not None
     dataset = ranks.agree(lambda: open_dataset(data, _classes(classes, subjects), labels, some))
     found(dataset)
-    ids = choose_images(dataset, limit, subset)
-    entries = [Entry(one, name, _first_class(one, dataset.classes)) for one, name in zip(subjects, names, strict=True)]
+    ids = ranks.agree(lambda: choose_images(dataset, limit, subset))
+    firsts = ranks.agree(lambda: [_first_class(one, dataset.classes) for one in subjects])
+    entries = [Entry(*each) for each in zip(subjects, names, firsts, strict=True)]
     from effconvert.validate.evaluation.groups import measure_group  # torch, once data and files are known to be good
 
     measured: dict[str, Measured] = {}

@@ -1,6 +1,7 @@
 """The processes that share an evaluation, as torchrun starts them: each takes every n-th image, all get all answers."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,10 @@ T = TypeVar("T")
 
 # What one rank is slower than another, at most: it waits for the last image of all.
 _PATIENCE = timedelta(hours=12)
+
+
+class FailedElsewhere(EffconvertError):
+    """Another of the processes failed, and says why."""
 
 
 @dataclass(frozen=True)
@@ -46,21 +51,30 @@ class Ranks:
     def agree(self, work: Callable[[], T]) -> T:
         """Do `work` on every rank and return what it gives here.
 
-        Where it fails on any rank, every rank raises that rank's error, so that none waits for one that has gone.
+        Where it fails on any rank, every rank fails, so that none waits for one that has gone: the first that did with
+        its own error, the others with FailedElsewhere.
         """
         try:
             result, failure = work(), None
         except EffconvertError as error:
             result, failure = None, error
-        failures = [error for error in self.gather(failure) if error is not None]
+        failures = [(rank, error) for rank, error in enumerate(self.gather(failure)) if error is not None]
         if failures:
-            raise failures[0]
+            rank, error = failures[0]
+            if rank == self.rank:
+                raise error
+            elsewhere = FailedElsewhere(str(error))
+            elsewhere.exit_code = error.exit_code
+            raise elsewhere
         return result  # type: ignore[return-value]
 
 
 @contextmanager
 def joined() -> Iterator[Ranks]:
-    """Join the processes that torchrun started, for the block; alone where it started none."""
+    """Join the processes that torchrun started, for the block; alone where it started none.
+
+    Where another of them fails, which says why, this one exits without a word.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield Ranks()
         return
@@ -71,5 +85,7 @@ def joined() -> Iterator[Ranks]:
     try:
         names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
         yield Ranks(*(int(os.environ.get(name, default)) for name, default in zip(names, "0101", strict=True)))
+    except FailedElsewhere as error:
+        sys.exit(error.exit_code)
     finally:
         distributed.destroy_process_group()
