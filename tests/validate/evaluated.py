@@ -66,7 +66,7 @@ def wait_until(reached: Callable[[], bool], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not reached():
         assert time.monotonic() < end, "it did not come to that"
-        time.sleep(0.002)
+        time.sleep(0.003)
 
 
 def descendants(pid: int) -> list[int]:
@@ -84,7 +84,7 @@ def _descendants(pid: int) -> Iterator[int]:
         yield from _descendants(child)
 
 
-def runs(pid: int) -> bool:
+def is_running(pid: int) -> bool:
     """Return whether the process `pid` is there and is no zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"

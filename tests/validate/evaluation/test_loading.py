@@ -23,7 +23,7 @@ from effconvert.validate.evaluation.preparing import Prepared
 from effconvert.validate.pipeline import pixels
 from effconvert.validate.reading import Location
 from effconvert.validate.recipes import official_recipe, recipe_for
-from evaluated import SIZE, descendants, runs, wait_until
+from evaluated import SIZE, descendants, is_running, wait_until
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from image_sets import WRITERS, samples
@@ -165,7 +165,7 @@ def test_a_worker_that_dies_is_an_error_that_says_where(
             if chunk.ids[0] == 4:
                 workers = descendants(os.getpid())
                 os.kill(workers[0], how)
-                wait_until(lambda: not runs(workers[0]))  # noqa: B023
+                wait_until(lambda: not is_running(workers[0]))  # noqa: B023
     assert descendants(os.getpid()) == []
 
 
@@ -196,7 +196,7 @@ def test_workers_end_when_their_parent_is_killed(zoo: Path) -> None:
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    wait_until(lambda: not any(map(runs, workers)), 10)
+    wait_until(lambda: not any(map(is_running, workers)), 10)
 
 
 @pytest.mark.parametrize("pipeline", ["exact", "fast"])

@@ -1,0 +1,147 @@
+"""Whatever ends `effconvert validate`, --resume goes on and comes to the numbers of an undisturbed run."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from effconvert.validate.dataset import open_dataset
+from effconvert.validate.evaluation.journal import ANSWER, begin_journal, read_journal
+from effconvert.validate.evaluation.settings import Settings
+from effconvert.validate.measuring import measure_accuracy
+from effconvert.validate.predictions import read_predictions
+from evaluated import SIZE, descendants, finished, is_running, same_answers, start, wait_until, write_zoo
+from running import Ran
+
+KILLS = 10
+IMAGES = 400
+RUN = "zoo-net.npz"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As many images as ten interruptions need; do not change it."""
+    return write_zoo(tmp_path_factory.mktemp("data") / "zoo", IMAGES)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(data: Path, zoo_network: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole run; do not change it."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    (run,) = measure_accuracy([zoo_network], data, size=SIZE, out=folder, settings=Settings(workers=1))
+    return run.out
+
+
+@pytest.fixture
+def begin() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start the command; what is left of it in the end is killed."""
+    started: list[subprocess.Popen[str]] = []
+
+    def begin(*given: object) -> subprocess.Popen[str]:
+        started.append(start(*given))
+        return started[-1]
+
+    yield begin
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def arguments(data: Path, network: Path, runs: Path) -> list[object]:
+    return ["--data", data, network, "--size", SIZE, "--workers", 1, "--runs", runs]
+
+
+def answered(runs: Path) -> int:
+    """How many answers the journals of an unfinished run hold."""
+    return sum(len(read_journal(path)[1]) for path in runs.glob(f"{RUN}.part-*"))
+
+
+def grown(runs: Path, count: int) -> Callable[[], bool]:
+    """Return a question: is there a journal, and does it hold `count` answers?"""
+    return lambda: (runs / f"{RUN}.part-0").exists() and answered(runs) >= count
+
+
+def test_killed_at_ten_moments_it_comes_to_the_same(
+    begin: Callable[..., subprocess.Popen[str]], data: Path, zoo_network: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    moments = random.Random(7)
+    counts = [0]
+    for _ in range(KILLS):
+        process = begin(*arguments(data, zoo_network, tmp_path), "--quiet", "--resume")
+        workers: list[int] = []
+        wait_until(grown(tmp_path, counts[-1] + moments.choice([0, 1, 1, 17])))
+        workers = descendants(process.pid)
+        time.sleep(moments.uniform(0, 0.03))
+        assert process.poll() is None
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+        wait_until(lambda: not any(map(is_running, workers)), 10)  # noqa: B023
+        counts.append(answered(tmp_path))
+    assert counts == sorted(counts)
+    assert len(set(counts)) > KILLS // 2
+    assert counts[-1] < IMAGES
+    code, _, err = finished(begin(*arguments(data, zoo_network, tmp_path), "--quiet", "--resume"))
+    assert (code, err) == (0, "")
+    found = same_answers(tmp_path / RUN, undisturbed)
+    assert found.ids.tolist() == list(range(IMAGES))
+    assert [path.name for path in tmp_path.iterdir()] == [RUN]
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_says_how_to_go_on_and_keeps_what_was_answered(
+    begin: Callable[..., subprocess.Popen[str]], data: Path, zoo_network: Path, tmp_path: Path, how: signal.Signals
+) -> None:
+    process = begin(*arguments(data, zoo_network, tmp_path))
+    wait_until(grown(tmp_path, 1))
+    workers = descendants(process.pid)
+    os.killpg(process.pid, how) if how == signal.SIGINT else process.send_signal(how)
+    code, _, err = finished(process)
+    assert code == 128 + how
+    assert "Traceback" not in err
+    if how == signal.SIGINT:
+        assert err == "effconvert: interrupted; what was answered is kept, and --resume goes on from there\n"
+    assert not any(map(is_running, workers))
+    assert 0 < answered(tmp_path) < IMAGES
+    assert not (tmp_path / RUN).exists()
+
+
+def test_what_was_answered_is_not_computed_again(
+    begin: Callable[..., subprocess.Popen[str]],
+    run: Callable[..., Ran],
+    data: Path,
+    zoo_network: Path,
+    undisturbed: Path,
+    tmp_path: Path,
+) -> None:
+    own = Path(shutil.copytree(data, tmp_path / data.name))
+    process = begin(*arguments(own, zoo_network, tmp_path))
+    wait_until(grown(tmp_path, 1))
+    process.kill()
+    process.wait()
+    had = read_journal(tmp_path / f"{RUN}.part-0")[1]
+    for location in np.array(open_dataset(own).locations, object)[had["id"]]:
+        Path(location[1]).write_bytes(b"")
+    refused = run("validate", *arguments(own, zoo_network, tmp_path))
+    assert refused.exit_code == 8
+    assert "this run lies here unfinished; --resume continues it, --force begins anew" in refused.err
+    assert answered(tmp_path) == len(had)
+    assert run("validate", *arguments(own, zoo_network, tmp_path), "--resume", "--quiet").exit_code == 0
+    same_answers(tmp_path / RUN, undisturbed)
+
+
+def test_a_run_that_was_killed_before_it_had_tidied_up_is_finished_by_resuming(
+    run: Callable[..., Ran], data: Path, zoo_network: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    shutil.copy(undisturbed, tmp_path / RUN)
+    found = read_predictions(undisturbed)
+    begin_journal(tmp_path / f"{RUN}.part-0", found.record["settings"], np.zeros(0, ANSWER))
+    assert run("validate", *arguments(data, zoo_network, tmp_path), "--resume", "--quiet").exit_code == 0
+    same_answers(tmp_path / RUN, undisturbed)
+    assert [path.name for path in tmp_path.iterdir()] == [RUN]
