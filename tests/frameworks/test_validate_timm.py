@@ -28,14 +28,10 @@ from validating import (
 )
 
 SYMMETRIC = {"padding": "symmetric", "bn_eps": 1e-5}
+SAID = ("--weights", "ra_in1k")  # timm trained efficientnet_b0 twice, and prepares images differently for each
 CASES = [
     ("tf_efficientnet_b0", "b0", {}, ()),
-    (
-        "efficientnet_b0",
-        "b0",
-        SYMMETRIC,
-        ("--weights", "ra_in1k"),
-    ),  # timm has two trainings of it, prepared differently
+    ("efficientnet_b0", "b0", SYMMETRIC, SAID),
     ("tf_efficientnet_cc_b0_4e", "cc-b0-4e", {}, ()),
     ("efficientnet_lite0", "lite0", SYMMETRIC, ()),
     ("tf_efficientnet_es", "edgetpu-s", {"fused_stride": "expand", "classes": 1000}, ()),
