@@ -78,7 +78,7 @@ def _classes(file: Path | None, subjects: Sequence[Subject]) -> ClassList | None
         return read_classes(file)
     identity = subjects[0].file.identity
     names = identity.description.labels if identity.description else identity.companion.labels
-    if len(names) != identity.facts.classes or len(names) in (1000, 1001):
+    if not names or len(names) != identity.facts.classes or len(names) in (1000, 1001):
         return None
     return ClassList(str(subjects[0].file.path), tuple(names), tuple(names))
 

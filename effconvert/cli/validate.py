@@ -60,7 +60,6 @@ def command(files: tuple[Path, ...], tables: bool, as_json: bool, quiet: bool, *
     from effconvert.options import Options
     from effconvert.validate.evaluation.ranks import joined
     from effconvert.validate.measuring import measure_accuracy
-    from effconvert.validate.results import result_of
     from effconvert.validate.sources import files_to_measure
 
     key, facts = options.pop("key"), given_facts(options.pop("assignments"))
@@ -85,6 +84,8 @@ def command(files: tuple[Path, ...], tables: bool, as_json: bool, quiet: bool, *
             )
         if not ranks.first:
             return
+        from effconvert.validate.results import result_of  # torch, once data and files are known to be good
+
         results = [result_of(one) for one in measured]
         if as_json:
             print_json({"schema": "effconvert/validations/1", "results": [result.to_dict() for result in results]})
