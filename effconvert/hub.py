@@ -27,7 +27,7 @@ def choose(variant: str, weights: str | None = None, framework: str = "tensorflo
 
     So the default is the newest of TensorFlow and mmpretrain, mindvision's of MindSpore, and of timm the ported network
     (`tf_efficientnet_*`). weights: as the framework names them (timm's tag `ns_jft_in1k`), or short (`ns`). timm's
-    networks, `efficientnet_b0` and `efficientnet_b0.ra_in1k`, are taken as well.
+    networks, `efficientnet_b0` (of its own default) and `efficientnet_b0.ra_in1k`, are taken as well.
 
     Raises LayoutMismatch that lists what exists when `variant` has no such weights.
     """
@@ -39,7 +39,8 @@ def choose(variant: str, weights: str | None = None, framework: str = "tensorflo
     if weights is None:
         return _usual(rows)
     if named := _called(weights, rows):
-        return _usual(named)
+        asked_network = weights.lower() in {row.network for row in named}
+        return _usual(named, prefer_default=asked_network)
     others = ", ".join(dict.fromkeys(row.variant for row in _called(weights, _of(framework))))
     known = ", ".join(dict.fromkeys(row.weights for row in _of(framework)))
     elsewhere = f"only {others} have them" if others else f"no variant has them (known are {known})"
@@ -79,5 +80,6 @@ def _called(weights: str, rows: list[Published]) -> list[Published]:
     return [row for row in rows if name in (row.weights, row.short, row.network, f"{row.network}.{row.weights}")]
 
 
-def _usual(rows: list[Published]) -> Published:
-    return next((row for row in rows if row.short == "aa"), rows[-1])
+def _usual(rows: list[Published], prefer_default: bool = False) -> Published:
+    preferred = [row for row in rows if row.short == "aa"] or [row for row in rows if prefer_default and row.default]
+    return (preferred or rows[-1:])[0]

@@ -11,9 +11,10 @@ def published_recipe(identity: Identity, weights: str | None) -> Recipe:
     timm's own networks and those that it ported differ in it. A network that was never published has the usual one of
     its layout. Raises LayoutMismatch for weights that are unknown.
     """
+    layout = identity.description.layout if identity.description else identity.layout_name
     try:
-        return recipe_for(identity.layout_name, identity.variant.name, weights or identity.network or None)
+        return recipe_for(layout, identity.variant.name, weights or identity.network or None)
     except LayoutMismatch:
         if weights:
             raise
-        return recipe_for(identity.layout_name, identity.variant.name)
+        return recipe_for(layout, identity.variant.name)

@@ -30,7 +30,8 @@ class Published:
     network: what the framework calls the network that runs them. release: orders the weights of one variant, the usual
     ones last; rises with the date where that is known. released: year and month, "" where unknown. size: height and
     width in pixels that they are evaluated at. sha256: of the file, None where it is not known. facts: those that
-    neither the file nor its layout says. recipe: a table of recipes.toml. crop_pct: timm's, None elsewhere.
+    neither the file nor its layout says. recipe: a table of recipes.toml. crop_pct: timm's, None elsewhere. default:
+    timm takes this one where only the network is named.
     """
 
     framework: str
@@ -46,6 +47,7 @@ class Published:
     facts: Mapping[str, str]
     recipe: str
     crop_pct: float | None
+    default: bool
     note: str
     source: str
 
@@ -128,6 +130,7 @@ def weights_table() -> tuple[Published, ...]:
                 "sha256": row["sha256"].lower() or None,
                 "facts": parse_assignments(row["facts"].split()),
                 "crop_pct": float(row["crop_pct"]) if row["crop_pct"] else None,
+                "default": row["default"] == "yes",
             }
         )
         for row in _rows("weights.csv")

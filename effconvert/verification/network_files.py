@@ -156,6 +156,8 @@ def examine(path: str | Path, options: Options = _PLAIN, key: bytes | None = Non
         other = dict(_other_set(identity, coverage, checkpoint.tensors))
     description = identity.description
     recipe = identity.companion.recipe or (description.recipe if description else None)
+    if description and options.weights and not description.weights:  # its recipe was a guess, which is now better
+        recipe = None
     recipe = recipe or published_recipe(identity, options.weights)
     return NetworkFile(path, options, identity, coverage, other, recipe, dtypes, key, sha256)
 

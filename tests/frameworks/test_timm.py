@@ -7,6 +7,7 @@ import pytest
 import safetensors.torch
 import timm
 import torch
+from timm.models import get_pretrained_cfg
 from torch_libraries import (
     ODD_AND_EVEN,
     assert_comes_back,
@@ -19,6 +20,7 @@ from torch_libraries import (
 )
 
 from effconvert.model.calibration import synthetic_images
+from effconvert.reference_tables import weights_table
 
 EDGE = {"fused_stride": "expand", "classes": 1000}
 SYMMETRIC = {"padding": "symmetric", "bn_eps": 1e-5}
@@ -83,3 +85,9 @@ def test_what_it_saves_is_read_bit_for_bit_and_comes_back(tmp_path, variant):
     for name in ("saved.pth", "saved.safetensors"):
         assert_read_bit_for_bit(tmp_path / name, theirs.state_dict())
         assert_comes_back(tmp_path / name, network)
+
+
+def test_its_default_trainings_are_those_that_the_table_marks():
+    networks = {row.network for row in weights_table() if row.framework == "timm"}
+    marked = {row.network: row.weights for row in weights_table() if row.default}
+    assert marked == {network: get_pretrained_cfg(network).tag for network in networks}

@@ -33,6 +33,19 @@ def test_it_is_prepared_as_the_training_that_the_user_says(unsaid: Path) -> None
     assert examine(unsaid, Options(weights="in1k")).recipe == recipe_for("timm", "lite0", "in1k")
 
 
+def test_a_training_named_later_is_better_than_the_guess_of_the_conversion(tmp_path: Path) -> None:
+    torch.save(seeing().state_dict(), tmp_path / "state.pth")
+    effconvert.convert(tmp_path / "state.pth", tmp_path / "unsaid.safetensors", variant="b0")
+    assert examine(tmp_path / "unsaid.safetensors").recipe == recipe_for("canonical", "b0")
+    advprop = examine(tmp_path / "unsaid.safetensors", Options(weights="advprop")).recipe
+    assert advprop == recipe_for("canonical", "b0", "advprop") != recipe_for("canonical", "b0")
+
+
+@pytest.mark.parametrize(("variant", "network", "tag"), [("b0", "efficientnet_b0", "ra_in1k"), ("l2", "tf_efficientnet_l2", "ns_jft_in1k_475")])  # fmt: skip
+def test_a_network_of_timm_is_prepared_as_timms_own_default(variant: str, network: str, tag: str) -> None:
+    assert recipe_for("timm", variant, network) == recipe_for("timm", variant, tag)
+
+
 def test_what_a_converted_file_says_is_taken(tmp_path: Path) -> None:
     path = written(seeing("lite0", **OWN), tmp_path / "efficientnet_lite0.pth", "timm")
     assert examine(path).recipe == recipe_for("tf-official", "lite0")

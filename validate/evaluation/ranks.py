@@ -58,13 +58,13 @@ class Ranks:
             result, failure = work(), None
         except EffconvertError as error:
             result, failure = None, error
-        failures = [(rank, error) for rank, error in enumerate(self.gather(failure)) if error is not None]
+        failures = [(rank, failed) for rank, failed in enumerate(self.gather(failure)) if failed is not None]
         if failures:
-            rank, error = failures[0]
+            rank, first = failures[0]
             if rank == self.rank:
-                raise error
-            elsewhere = FailedElsewhere(str(error))
-            elsewhere.exit_code = error.exit_code
+                raise first
+            elsewhere = FailedElsewhere(str(first))
+            elsewhere.exit_code = first.exit_code
             raise elsewhere
         return result  # type: ignore[return-value]
 
