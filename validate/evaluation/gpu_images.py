@@ -64,11 +64,29 @@ def resized(image: Tensor, recipe: Recipe) -> Tensor:
     place = geometry(recipe, *image.shape[1:])
     crop, window = place.crop, place.window
     part = image[:, crop.top : crop.top + crop.height, crop.left : crop.left + crop.width][None].float()
-    mode = "nearest-exact" if "nearest" in recipe.resize else recipe.resize.rpartition("-")[2]
-    smooth = {"antialias": recipe.resize.startswith("pil-")} if mode != "nearest-exact" else {}
-    whole = F.interpolate(part, (place.height, place.width), mode=mode, **smooth)[0]
+    whole = _interpolated(part, place.height, place.width, recipe.resize)
     kept = whole[:, window.top : window.top + window.height, window.left : window.left + window.width]
     return kept.round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0)
+
+
+def _interpolated(image: Tensor, height: int, width: int, resize: str) -> Tensor:
+    """Return `image` [1, 3, H, W] resized to [3, height, width], about as the recipe's `resize` does it."""
+    library, _, mode = resize.partition("-")
+    if library == "tf1":
+        return _from_corners(image, height, width, mode)
+    if mode == "nearest":
+        return F.interpolate(image, (height, width), mode="nearest-exact")[0]
+    return F.interpolate(image, (height, width), mode=mode, antialias=library == "pil")[0]
+
+
+def _from_corners(image: Tensor, height: int, width: int, mode: str) -> Tensor:
+    """Resize as TensorFlow 1, whose pixel x lies at x * in / out of the source: it knows no half pixels."""
+    rows, columns = (
+        torch.arange(new, device=image.device) * (old / new) * (2 / max(1, old - 1)) - 1
+        for new, old in ((height, image.shape[2]), (width, image.shape[3]))
+    )
+    grid = torch.stack([columns.expand(height, width), rows[:, None].expand(height, width)], -1)[None]
+    return F.grid_sample(image, grid, mode=mode, padding_mode="border", align_corners=True)[0]
 
 
 def _batches(
