@@ -126,7 +126,11 @@ def _worker(memory: int, setup: Setup) -> Iterator[tuple[subprocess.Popen[bytes]
     here, there = Pipe()
     command = [sys.executable, "-P", "-m", "effconvert.validate.evaluation.worker", str(there.fileno()), str(memory)]
     process = subprocess.Popen(
-        command, pass_fds=(there.fileno(), memory), stdin=subprocess.DEVNULL, env={**os.environ, **_ENVIRONMENT}
+        command,
+        pass_fds=(there.fileno(), memory),
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, **_ENVIRONMENT},
+        process_group=0,  # Ctrl-C is for the parent, which ends its workers
     )
     there.close()
     try:

@@ -5,7 +5,6 @@ and a spawned process would run the user's script once more.
 """
 
 import os
-import signal
 import sys
 from multiprocessing.connection import Connection
 
@@ -16,7 +15,6 @@ from effconvert.errors import EffconvertError
 
 def main() -> None:
     """Serve the parent until it closes the connection, or is no more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends its workers
     descriptor, memory = (int(argument) for argument in sys.argv[1:])
     with Connection(descriptor) as connection:
         try:
