@@ -39,7 +39,7 @@ def test_b0_with_sixteen_workers_stays_below_2_gb(tmp_path: Path) -> None:
         everyone = [process.pid, *descendants(process.pid)]
         seen.append((sum(map(proportional_bytes, everyone)), len(everyone)))
         assert process.poll() is None
-        return journal.exists() and len(read_journal(journal)[1]) >= 96
+        return journal.exists() and len(read_journal(journal)[1]) >= 48
 
     try:
         wait_until(far_enough, 120)
