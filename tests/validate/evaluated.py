@@ -74,6 +74,18 @@ def descendants(pid: int) -> list[int]:
     return list(_descendants(pid))
 
 
+def workers_of(pid: int) -> list[int]:
+    """Return the processes that prepare images for the process `pid`."""
+    return [child for child in descendants(pid) if "effconvert.validate.evaluation.worker" in _command(child)]
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""
+
+
 def _descendants(pid: int) -> Iterator[int]:
     try:
         tasks = [(task / "children").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]

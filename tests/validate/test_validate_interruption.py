@@ -16,11 +16,11 @@ from effconvert.validate.evaluation.journal import ANSWER, begin_journal, read_j
 from effconvert.validate.evaluation.settings import Settings
 from effconvert.validate.measuring import measure_accuracy
 from effconvert.validate.predictions import read_predictions
-from evaluated import SIZE, descendants, finished, is_running, same_answers, start, wait_until, write_zoo
+from evaluated import SIZE, finished, is_running, same_answers, start, wait_until, workers_of, write_zoo
 from running import Ran
 
 KILLS = 10
-IMAGES = 400
+IMAGES = 800
 RUN = "zoo-net.npz"
 INTERRUPTED = "effconvert: interrupted; what was answered is kept, and --resume goes on from there\n"
 
@@ -82,8 +82,8 @@ def test_killed_at_ten_moments_it_comes_to_the_same(
     for _ in range(KILLS):
         process = begin(*arguments(data, zoo_network, tmp_path), "--quiet", "--resume")
         wait_until(grown(tmp_path, counts[-1] + moments.choice([0, 1, 1, 17])))
-        workers = descendants(process.pid)
-        time.sleep(moments.uniform(0, 0.03))
+        workers = workers_of(process.pid)
+        time.sleep(moments.uniform(0, 0.01))
         assert process.poll() is None
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
@@ -105,7 +105,7 @@ def test_interrupted_it_says_how_to_go_on_and_keeps_what_was_answered(
 ) -> None:
     process = begin(*arguments(data, zoo_network, tmp_path))
     wait_until(grown(tmp_path, 1))
-    workers = descendants(process.pid)
+    workers = workers_of(process.pid)
     os.killpg(process.pid, how)
     code, _, err = finished(process)
     assert code == 128 + how
@@ -119,8 +119,8 @@ def test_interrupted_while_workers_start_no_traceback_is_seen(
     begin: Callable[..., subprocess.Popen[str]], data: Path, zoo_network: Path, tmp_path: Path
 ) -> None:
     process = begin(*arguments(data, zoo_network, tmp_path), "--workers", 3)
-    wait_until(lambda: len(descendants(process.pid)) == 3)
-    workers = descendants(process.pid)
+    wait_until(lambda: len(workers_of(process.pid)) == 3)
+    workers = workers_of(process.pid)
     os.killpg(process.pid, signal.SIGINT)
     code, _, err = finished(process)
     assert (code, err) == (130, INTERRUPTED)
@@ -160,3 +160,22 @@ def test_a_run_that_was_killed_before_it_had_tidied_up_is_finished_by_resuming(
     assert run("validate", *arguments(data, zoo_network, tmp_path), "--resume", "--quiet").exit_code == 0
     same_answers(tmp_path / RUN, undisturbed)
     assert [path.name for path in tmp_path.iterdir()] == [RUN]
+
+
+def test_networks_that_came_to_different_points_share_what_is_left(
+    run: Callable[..., Ran], data: Path, zoo_network: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    second = Path(shutil.copy(zoo_network, tmp_path / "second.safetensors"))
+    whole = read_predictions(undisturbed)
+    answers = np.zeros(IMAGES, ANSWER)
+    for name in ("top5", "label_logit", "margin", "confidence"):
+        answers[name] = getattr(whole, name)
+    answers["id"] = whole.ids
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    begin_journal(runs / f"{RUN}.part-0", whole.record["settings"], answers[: IMAGES - 10])
+    begin_journal(runs / "second.npz.part-0", whole.record["settings"], answers[np.arange(IMAGES) % 100 > 3])
+    common = ["--data", data, "--size", SIZE, "--workers", 0, "--runs", runs, "--resume", "--quiet"]
+    assert run("validate", zoo_network, second, *common).exit_code == 0
+    for name in (RUN, "second.npz"):
+        assert same_answers(runs / name, undisturbed).ids.tolist() == list(range(IMAGES))

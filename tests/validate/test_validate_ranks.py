@@ -17,7 +17,7 @@ from evaluated import SIZE, descendants, finished, is_running, same_answers, sta
 
 from effconvert.errors import DatasetProblem, OutputProblem
 
-IMAGES = 130  # some chunks of each of three ranks, the last ones not full
+IMAGES = 400  # enough that three ranks can be killed on the way, and no multiple of three
 RUN = "zoo-net.npz"
 
 

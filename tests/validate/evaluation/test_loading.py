@@ -23,7 +23,7 @@ from effconvert.validate.evaluation.preparing import Prepared
 from effconvert.validate.pipeline import pixels
 from effconvert.validate.reading import Location
 from effconvert.validate.recipes import official_recipe, recipe_for
-from evaluated import SIZE, descendants, is_running, wait_until
+from evaluated import SIZE, is_running, wait_until, workers_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from image_sets import WRITERS, samples
@@ -70,7 +70,7 @@ def test_no_image_needs_no_worker(data: Dataset) -> None:
 
 def test_there_are_never_more_workers_than_work(data: Dataset) -> None:
     with prepared_images(data.locations, range(16), TENSORFLOW, workers=9):
-        assert len(descendants(os.getpid())) == 1
+        assert len(workers_of(os.getpid())) == 1
 
 
 @contextmanager
@@ -148,7 +148,7 @@ def test_images_that_cannot_be_read_are_reported_by_their_ids(data: Dataset, wor
 def test_a_recipe_that_nobody_knows_is_refused(data: Dataset, workers: int) -> None:
     with pytest.raises(LayoutMismatch, match="decode='caffe' is unknown"):
         prepared(data, [0], dataclasses.replace(TENSORFLOW, decode="caffe"), workers=workers)
-    assert descendants(os.getpid()) == []
+    assert workers_of(os.getpid()) == []
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
@@ -163,17 +163,17 @@ def test_a_worker_that_dies_is_an_error_that_says_where(
     ):
         for chunk in chunks:
             if chunk.ids[0] == 4:
-                workers = descendants(os.getpid())
+                workers = workers_of(os.getpid())
                 os.kill(workers[0], how)
                 wait_until(lambda: not is_running(workers[0]))  # noqa: B023
-    assert descendants(os.getpid()) == []
+    assert workers_of(os.getpid()) == []
 
 
 def test_leaving_early_leaves_no_worker(data: Dataset) -> None:
     with prepared_images(data.locations, range(30), TENSORFLOW, workers=2) as chunks:
         next(chunks)
-        assert len(descendants(os.getpid())) == 2
-    assert descendants(os.getpid()) == []
+        assert len(workers_of(os.getpid())) == 2
+    assert workers_of(os.getpid()) == []
 
 
 def test_workers_end_when_their_parent_is_killed(zoo: Path) -> None:
@@ -191,7 +191,7 @@ def test_workers_end_when_their_parent_is_killed(zoo: Path) -> None:
     parent = subprocess.Popen([sys.executable, "-c", code, str(zoo)], stdout=subprocess.PIPE, text=True)
     assert parent.stdout
     assert parent.stdout.readline() == "begun\n"
-    workers = descendants(parent.pid)
+    workers = workers_of(parent.pid)
     assert len(workers) == 2
     parent.kill()
     parent.wait()
@@ -209,7 +209,7 @@ def test_no_worker_has_torch_in_it(pipeline: str, tmp_path: Path) -> None:
     ]
     with prepared_images(locations, range(len(locations)), TIMM, pipeline=pipeline, workers=1) as chunks:
         assert not any(chunk.failures for chunk in chunks)
-        (worker,) = descendants(os.getpid())
+        (worker,) = workers_of(os.getpid())
         memory = Path(f"/proc/{worker}/maps").read_text()
     assert "simplejpeg" in memory
     assert "torch" not in memory
