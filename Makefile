@@ -45,7 +45,7 @@ bench: .venv-libraries/installed
 	$(LIBRARIES_BIN)/python benchmarks/validate.py
 	$(LIBRARIES_BIN)/python benchmarks/preprocessing.py
 
-.venv/installed: pyproject.toml constraints.txt validate/_antialiasing.c scripts/install.sh scripts/install_torch.py
+.venv/installed: pyproject.toml constraints.txt validate/preprocessing/_antialiasing.c scripts/install.sh scripts/install_torch.py
 	sh scripts/install.sh .venv $(PYTHON) .
 	touch $@
 
@@ -54,15 +54,15 @@ bench: .venv-libraries/installed
 	touch $@
 
 # torchvision has no CPU build of its own; without its requirements, the CUDA one is small and can be repaired.
-.venv-libraries/installed: Makefile pyproject.toml constraints.txt validate/_antialiasing.c scripts/install.sh scripts/install_torch.py
+.venv-libraries/installed: Makefile pyproject.toml constraints.txt validate/preprocessing/_antialiasing.c scripts/install.sh scripts/install_torch.py
 	sh scripts/install.sh .venv-libraries $(PYTHON) ".[test]" --no-deps torchvision==0.28.0
 	sh scripts/install.sh .venv-libraries $(PYTHON) ".[test]" $(LIBRARIES)
 	touch $@
 
-.venv-mindspore/installed: Makefile pyproject.toml constraints.txt validate/_antialiasing.c scripts/install.sh scripts/install_torch.py
+.venv-mindspore/installed: Makefile pyproject.toml constraints.txt validate/preprocessing/_antialiasing.c scripts/install.sh scripts/install_torch.py
 	sh scripts/install.sh .venv-mindspore $(PYTHON) ".[test]" $(MINDSPORE)
 	$(MINDSPORE_BIN)/python -m pip install --quiet --no-deps mindvision==0.1.0
 	touch $@
 
 clean:
-	rm -rf .venv .venv-libraries .venv-mindspore build *.egg-info validate/*.so effconvert-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-libraries .venv-mindspore build *.egg-info validate/preprocessing/*.so effconvert-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

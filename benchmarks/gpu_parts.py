@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from effconvert.validate.dataset import open_dataset
+from effconvert.validate.data.dataset import open_dataset
 from effconvert.validate.evaluation.computing import Computing, exact_arithmetic, images_at_once
 from effconvert.validate.evaluation.execution import Execution
 from effconvert.validate.evaluation.feeding import on_gpu, pin

@@ -21,7 +21,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from effconvert.validate.pipeline import pixel_type, pixels, preprocess
+from effconvert.validate.preprocessing.pipeline import pixel_type, pixels, preprocess
 from effconvert.validate.recipes import Recipe, recipe_named
 from photographs import HEIGHT, WIDTH, photograph
 from PIL import Image

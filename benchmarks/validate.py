@@ -17,7 +17,7 @@ from statistics import median
 
 import numpy as np
 import torch
-from effconvert.validate.classes import imagenet_classes
+from effconvert.validate.data.classes import imagenet_classes
 from effconvert.validate.predictions import read_predictions
 from photographs import photograph
 from tabulate import tabulate

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from effconvert.canonical import default_facts
 from effconvert.reference_tables import FRAMEWORKS, Accuracy, Published, accuracy_table, weights_table
-from effconvert.validate.cost import mac_count, parameter_count
+from effconvert.validate.costs.blocks import mac_count, parameter_count
 from effconvert.variants import VARIANTS
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from effconvert.model.network import EfficientNet
-from effconvert.validate.classes import imagenet_classes
-from effconvert.validate.decoding import image_package
-from effconvert.validate.pipeline import preprocess
+from effconvert.validate.data.classes import imagenet_classes
+from effconvert.validate.preprocessing.decoding import image_package
+from effconvert.validate.preprocessing.pipeline import preprocess
 from effconvert.validate.recipes import Recipe
 from effconvert.verification.inputs import synthetic_images
 

@@ -12,8 +12,8 @@ import numpy as np
 import pictures
 import pyarrow as pa
 import pyarrow.parquet
-from effconvert.validate.classes import imagenet_classes, imagenet_rows
-from effconvert.validate.imagenet import image_name, validation_labels
+from effconvert.validate.data.classes import imagenet_classes, imagenet_rows
+from effconvert.validate.data.imagenet import image_name, validation_labels
 
 from effconvert.formats.leveldb_table import masked
 from effconvert.formats.protobuf import bytes_field, number_field

@@ -14,8 +14,8 @@ PACKAGED = ("pyproject.toml", "README.md", "LICENSE", "effconvert", "mappings", 
 PREPARE = """
 import sys
 sys.meta_path = [finder for finder in sys.meta_path if "editable" not in getattr(finder, "__module__", "")]
-from effconvert.validate import antialiasing
-from effconvert.validate.pipeline import pixels
+from effconvert.validate.preprocessing import antialiasing
+from effconvert.validate.preprocessing.pipeline import pixels
 from effconvert.validate.recipes import recipe_for
 assert antialiasing.__file__.startswith(sys.argv[1])
 print(antialiasing._antialiasing is not None)

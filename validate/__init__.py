@@ -3,18 +3,18 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from effconvert.validate.judgement import judge
-    from effconvert.validate.measuring import measure_accuracy
+    from effconvert.validate.accuracy.judgement import judge
+    from effconvert.validate.accuracy.summary import summarise
+    from effconvert.validate.evaluation.measuring import measure_accuracy
     from effconvert.validate.predictions import read_predictions
-    from effconvert.validate.summary import summarise
 
 __all__ = ["judge", "measure_accuracy", "read_predictions", "summarise"]
 
 _HOMES = {
-    "judge": "effconvert.validate.judgement",
-    "measure_accuracy": "effconvert.validate.measuring",
+    "judge": "effconvert.validate.accuracy.judgement",
+    "measure_accuracy": "effconvert.validate.evaluation.measuring",
     "read_predictions": "effconvert.validate.predictions",
-    "summarise": "effconvert.validate.summary",
+    "summarise": "effconvert.validate.accuracy.summary",
 }
 
 

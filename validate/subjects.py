@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from effconvert.validate.comparability import origin
-from effconvert.validate.cost import parameter_count
+from effconvert.validate.accuracy.comparability import origin
+from effconvert.validate.costs.blocks import parameter_count
 from effconvert.validate.recipes import Recipe, recipe_named
 
 from effconvert.errors import NumericMismatch

@@ -55,7 +55,7 @@ def _hold_predictions(run_a: Path, run_b: Path) -> bool:
 
 
 def _compare_predictions(run_a: Path, run_b: Path, as_json: bool, quiet: bool) -> bool:
-    from effconvert.validate.prediction_comparison import compare_predictions
+    from effconvert.validate.accuracy.prediction_comparison import compare_predictions
     from effconvert.validate.predictions import read_predictions
 
     a, b = read_predictions(run_a), read_predictions(run_b)

@@ -10,7 +10,7 @@ from effconvert.cli.output import print_json, print_pairs, printable
 from effconvert.variants import find_variant
 
 if TYPE_CHECKING:
-    from effconvert.validate.cost_report import Comparison, CostReport
+    from effconvert.validate.costs.cost_report import Comparison, CostReport
 
 _SHOWN = ("multiply-adds", "torch-flop-counter", "mmpretrain-table", "fvcore-timm")
 
@@ -32,7 +32,7 @@ def command(
 
     Example: effconvert cost --variant b0
     """
-    from effconvert.validate.cost_report import check_published, cost_report, file_cost
+    from effconvert.validate.costs.cost_report import check_published, cost_report, file_cost
     from effconvert.variants import VARIANTS
 
     if file and variant:
@@ -78,7 +78,7 @@ def print_reports(reports: list["CostReport"]) -> None:
 def _print_report(report: "CostReport") -> None:
     from tabulate import tabulate
 
-    from effconvert.validate.conventions import CONVENTIONS
+    from effconvert.validate.costs.conventions import CONVENTIONS
 
     everything = f"{report.parameters + report.statistics:,} with BatchNorm's statistics"
     print_pairs(

@@ -11,7 +11,7 @@ from effconvert.cli.options import PATH, json_option, path_argument, quiet_optio
 from effconvert.cli.output import print_json, print_pairs, printable, recipe_text
 
 if TYPE_CHECKING:
-    from effconvert.validate.classification import Classification, SeenClass
+    from effconvert.validate.asking.classification import Classification, SeenClass
 
 
 @click.command("predict")
@@ -39,7 +39,7 @@ def command(
 
     Example: effconvert predict own.safetensors cat.jpg
     """
-    from effconvert.validate.classification import classify
+    from effconvert.validate.asking.classification import classify
 
     found = classify(file, images, top=top, classes=classes, **given_question(options))
     if as_json:

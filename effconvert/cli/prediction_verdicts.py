@@ -8,7 +8,7 @@ import click
 from effconvert.cli.output import print_pairs, printable
 
 if TYPE_CHECKING:
-    from effconvert.validate.prediction_comparison import Changed, Largest, Paired, PredictionComparison
+    from effconvert.validate.accuracy.prediction_comparison import Changed, Largest, Paired, PredictionComparison
     from effconvert.validate.predictions import Predictions
 
 _SHOWN = 10
@@ -74,7 +74,7 @@ def _accuracy_cells(name: str, paired: "Paired") -> list[str]:
 
 
 def _class_names(side: "Predictions") -> Sequence[str]:
-    from effconvert.validate.summary import class_list
+    from effconvert.validate.accuracy.summary import class_list
 
     return class_list(side).names
 

@@ -58,9 +58,9 @@ def command(files: tuple[Path, ...], tables: bool, as_json: bool, quiet: bool, *
     keep_large_buffers()
     from effconvert.cli.validations import Display
     from effconvert.options import Options
+    from effconvert.validate.evaluation.measuring import measure_accuracy
     from effconvert.validate.evaluation.ranks import joined
-    from effconvert.validate.measuring import measure_accuracy
-    from effconvert.validate.sources import files_to_measure
+    from effconvert.validate.evaluation.sources import files_to_measure
 
     key, facts = options.pop("key"), given_facts(options.pop("assignments"))
     published = {name: options.pop(name) for name in ("variant", "framework")}
@@ -84,7 +84,7 @@ def command(files: tuple[Path, ...], tables: bool, as_json: bool, quiet: bool, *
             )
         if not ranks.first:
             return
-        from effconvert.validate.results import result_of  # torch, once data and files are known to be good
+        from effconvert.validate.accuracy.results import result_of  # torch, once data and files are known to be good
 
         results = [result_of(one) for one in measured]
         if as_json:

@@ -11,9 +11,9 @@ import click
 from effconvert.cli.output import print_pairs, printable, recipe_text
 
 if TYPE_CHECKING:
-    from effconvert.validate.dataset import Dataset
-    from effconvert.validate.results import Result
-    from effconvert.validate.statistics import Proportion
+    from effconvert.validate.accuracy.results import Result
+    from effconvert.validate.accuracy.statistics import Proportion
+    from effconvert.validate.data.dataset import Dataset
 
 Advance = Callable[[int, int], None]
 

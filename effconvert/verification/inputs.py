@@ -64,7 +64,7 @@ def inputs_of_images(folder: Path, recipe: Recipe, count: int) -> Inputs:
     Raises DatasetProblem for a folder without images or an image that cannot be read, Unavailable where the libraries
     that read images are missing.
     """
-    from effconvert.validate.pipeline import image_files, preprocess
+    from effconvert.validate.preprocessing.pipeline import image_files, preprocess
 
     files = image_files(folder)
     images = np.stack([preprocess(file, recipe) for file in files[:count]])

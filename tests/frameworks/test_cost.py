@@ -10,8 +10,8 @@ import torchvision_repair  # noqa: F401
 import pytest
 import timm
 import torch
-from effconvert.validate.conventions import CONVENTIONS
-from effconvert.validate.cost_report import operation_count
+from effconvert.validate.costs.conventions import CONVENTIONS
+from effconvert.validate.costs.cost_report import operation_count
 from fvcore.nn import FlopCountAnalysis
 from mmengine.analysis import get_model_complexity_info
 from mmpretrain.models import ImageClassifier

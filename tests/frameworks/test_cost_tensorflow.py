@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import tensorflow as tf
-from effconvert.validate.conventions import CONVENTIONS
+from effconvert.validate.costs.conventions import CONVENTIONS
 
 v1 = tf.compat.v1
 SHAPE = (1, 10, 10, 7)

@@ -5,7 +5,7 @@ import mindspore_libraries  # noqa: F401
 # isort: split
 import numpy as np
 import pytest
-from effconvert.validate.pipeline import pixels, preprocess
+from effconvert.validate.preprocessing.pipeline import pixels, preprocess
 from effconvert.validate.recipes import recipe_for
 from figures import record
 from mindcv.data import create_transforms

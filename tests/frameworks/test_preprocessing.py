@@ -13,8 +13,8 @@ import pytest
 import tensorflow as tf
 import timm
 import torch
-from effconvert.validate.decoding import Window, decode
-from effconvert.validate.pipeline import pixels, preprocess
+from effconvert.validate.preprocessing.decoding import Window, decode
+from effconvert.validate.preprocessing.pipeline import pixels, preprocess
 from effconvert.validate.recipes import official_recipe, recipe_for
 from figures import record
 from mmengine.dataset import Compose

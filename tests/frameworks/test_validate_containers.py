@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 import torch
 import webdataset
-from effconvert.validate.classes import imagenet_rows
+from effconvert.validate.data.classes import imagenet_rows
 from effconvert.validate.predictions import Predictions
 from figures import record
 from torch_libraries import calibrated

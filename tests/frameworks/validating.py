@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from effconvert.validate.classes import imagenet_classes
+from effconvert.validate.data.classes import imagenet_classes
 from effconvert.validate.predictions import Predictions, read_predictions
 from figures import record
 from pictures import random_files

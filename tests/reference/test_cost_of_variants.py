@@ -4,7 +4,7 @@ import dataclasses
 from math import prod
 
 import pytest
-from effconvert.validate.cost import buffer_count, mac_count, parameter_count
+from effconvert.validate.costs.blocks import buffer_count, mac_count, parameter_count
 
 from effconvert.canonical import default_facts, tensor_shapes
 from effconvert.reference_tables import cost_table

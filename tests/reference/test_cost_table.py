@@ -3,9 +3,9 @@
 import dataclasses
 
 import pytest
-from effconvert.validate import cost_report
-from effconvert.validate.conventions import CONVENTIONS, Quantity
-from effconvert.validate.cost_report import Comparison, check_published, operation_count
+from effconvert.validate.costs import cost_report
+from effconvert.validate.costs.conventions import CONVENTIONS, Quantity
+from effconvert.validate.costs.cost_report import Comparison, check_published, operation_count
 
 from effconvert.canonical import default_facts
 from effconvert.errors import PublishedMismatch

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from effconvert.validate import antialiasing
-from effconvert.validate.antialiasing import antialiased
-from effconvert.validate.decoding import Pixels, Window
+from effconvert.validate.preprocessing import antialiasing
+from effconvert.validate.preprocessing.antialiasing import antialiased
+from effconvert.validate.preprocessing.decoding import Pixels, Window
 from PIL import Image
 
 FILTERS = ["BICUBIC", "BILINEAR"]

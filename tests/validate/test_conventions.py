@@ -3,8 +3,8 @@
 import dataclasses
 
 import pytest
-from effconvert.validate.conventions import CONVENTIONS
-from effconvert.validate.counting import count_quantities
+from effconvert.validate.costs.conventions import CONVENTIONS
+from effconvert.validate.costs.counting import count_quantities
 
 from effconvert.canonical import default_facts
 from effconvert.variants import VARIANTS

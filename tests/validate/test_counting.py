@@ -3,9 +3,9 @@
 import dataclasses
 
 import pytest
-from effconvert.validate.conventions import CONVENTIONS, QUANTITIES
-from effconvert.validate.cost import mac_count
-from effconvert.validate.counting import Operation, count_operations, count_quantities
+from effconvert.validate.costs.blocks import mac_count
+from effconvert.validate.costs.conventions import CONVENTIONS, QUANTITIES
+from effconvert.validate.costs.counting import Operation, count_operations, count_quantities
 
 from effconvert.canonical import default_facts, tensor_shapes
 from effconvert.variants import VARIANTS

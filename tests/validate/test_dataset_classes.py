@@ -6,9 +6,9 @@ from pathlib import Path
 
 import image_sets
 import pytest
-from effconvert.validate.classes import ClassList, imagenet_classes, read_classes
-from effconvert.validate.dataset import Dataset, open_dataset
-from effconvert.validate.imagenet import PER_CLASS, image_name, validation_labels
+from effconvert.validate.data.classes import ClassList, imagenet_classes, read_classes
+from effconvert.validate.data.dataset import Dataset, open_dataset
+from effconvert.validate.data.imagenet import PER_CLASS, image_name, validation_labels
 
 from effconvert.errors import DatasetProblem, MissingPath
 
@@ -144,7 +144,7 @@ def test_images_with_other_names_among_imagenets_are_said(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("cause", ["the labels count from 1", "the labels are the ids of the development kit"])
 def test_the_cause_of_wrong_labels_is_named(cause: str, tmp_path: Path) -> None:
-    from effconvert.validate.classes import imagenet_rows
+    from effconvert.validate.data.classes import imagenet_rows
 
     ids = {int(row["index"]): int(row["ilsvrc_id"]) for row in imagenet_rows()}
     change = {index: index + 1 if "from 1" in cause else ids[index] for index in image_sets.CLASSES}

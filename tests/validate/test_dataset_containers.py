@@ -7,8 +7,8 @@ from pathlib import Path
 import image_sets
 import numpy as np
 import pytest
-from effconvert.validate.dataset import Dataset, open_dataset
-from effconvert.validate.reading import read_image
+from effconvert.validate.data.dataset import Dataset, open_dataset
+from effconvert.validate.data.reading import read_image
 
 
 def opened(container: str, folder: Path, images: list[image_sets.Sample] | None = None) -> Dataset:
@@ -56,8 +56,8 @@ def test_reading_needs_neither_torch_nor_pandas_nor_pyarrow(tmp_path: Path) -> N
     dataset = opened("tar", tmp_path)
     code = f"""
 import sys
-from effconvert.validate.dataset import open_dataset
-from effconvert.validate.reading import read_image
+from effconvert.validate.data.dataset import open_dataset
+from effconvert.validate.data.reading import read_image
 read_image(open_dataset({dataset.path!r}, partial=True).locations[0])
 print([name for name in ("torch", "pandas", "pyarrow") if name in sys.modules])
 """
@@ -138,7 +138,7 @@ def test_class_names_of_a_parquet_file_that_are_not_imagenets_are_its_class_list
 
 def test_a_parquet_file_is_read_by_the_order_of_a_class_list(tmp_path: Path) -> None:
     images = [image._replace(index=place % 3, name=f"{place}.jpg") for place, image in enumerate(image_sets.samples())]
-    from effconvert.validate.classes import ClassList
+    from effconvert.validate.data.classes import ClassList
 
     classes = ClassList("mine", ("daisy", "rose", "tulip"), ("daisy", "rose", "tulip"))
     dataset = open_dataset(image_sets.write_parquet(tmp_path, images, ["rose", "daisy", "tulip"]), classes)

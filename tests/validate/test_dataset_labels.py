@@ -7,9 +7,9 @@ from pathlib import Path
 import image_sets
 import numpy as np
 import pytest
-from effconvert.validate.classes import imagenet_classes, imagenet_rows
-from effconvert.validate.dataset import open_dataset
-from effconvert.validate.imagenet import IMAGES, image_name, validation_labels
+from effconvert.validate.data.classes import imagenet_classes, imagenet_rows
+from effconvert.validate.data.dataset import open_dataset
+from effconvert.validate.data.imagenet import IMAGES, image_name, validation_labels
 from effconvert.validate.predictions import NO_LABEL
 
 from effconvert.errors import DatasetProblem, MissingPath

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import image_sets
 import pytest
-from effconvert.validate.dataset import open_dataset
-from effconvert.validate.reading import Location, read_image
+from effconvert.validate.data.dataset import open_dataset
+from effconvert.validate.data.reading import Location, read_image
 
 from effconvert.errors import DatasetProblem, MissingPath, Unavailable
 

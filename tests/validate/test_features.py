@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 from asked_files import SIZE, pictures, seeing, written
-from effconvert.validate import batches
-from effconvert.validate.features import save_features
-from effconvert.validate.pipeline import preprocess
+from effconvert.validate.asking import batches
+from effconvert.validate.asking.features import save_features
+from effconvert.validate.preprocessing.pipeline import preprocess
 from effconvert.validate.recipes import official_recipe
 from running import Ran
 

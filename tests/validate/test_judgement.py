@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from effconvert.validate.comparability import origin, training
-from effconvert.validate.imagenet import validation_labels
-from effconvert.validate.judgement import (
+from effconvert.validate.accuracy.comparability import origin, training
+from effconvert.validate.accuracy.judgement import (
     AMBER_LIMIT,
     AWAY,
     GREEN_LIMIT,
@@ -21,9 +20,10 @@ from effconvert.validate.judgement import (
     judge,
     judge_value,
 )
+from effconvert.validate.accuracy.statistics import Proportion
+from effconvert.validate.data.imagenet import validation_labels
 from effconvert.validate.predictions import Predictions
 from effconvert.validate.recipes import recipe_for
-from effconvert.validate.statistics import Proportion
 from made_predictions import scored
 
 from effconvert.description import Description

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from effconvert.validate.decoding import Window, decode
-from effconvert.validate.pipeline import image_files, pixel_type, pixels, preprocess
+from effconvert.validate.preprocessing.decoding import Window, decode
+from effconvert.validate.preprocessing.pipeline import image_files, pixel_type, pixels, preprocess
+from effconvert.validate.preprocessing.resizing import RESIZES, UNROUNDED
 from effconvert.validate.recipes import Recipe, official_recipe, recipe_for
-from effconvert.validate.resizing import RESIZES, UNROUNDED
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pictures import KINDS, file, orientation, picture, saved
@@ -182,7 +182,7 @@ def test_a_process_that_prepares_images_loads_what_the_recipe_needs_and_no_more(
     words = "; ".join(
         [
             "import sys",
-            "from effconvert.validate.pipeline import pixels",
+            "from effconvert.validate.preprocessing.pipeline import pixels",
             "from effconvert.validate.recipes import Recipe",
             f"pixels({str(path)!r}, Recipe.from_dict({recipe.to_dict()!r}))",
             "print(*({'torch', 'pandas', 'cv2'} & set(sys.modules)))",

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 from asked_files import SIZE, encrypted, pictures, seeing, written
-from effconvert.validate import batches, classification
-from effconvert.validate.classes import imagenet_classes
-from effconvert.validate.pipeline import preprocess
+from effconvert.validate.asking import batches, classification
+from effconvert.validate.data.classes import imagenet_classes
+from effconvert.validate.preprocessing.pipeline import preprocess
 from effconvert.validate.recipes import official_recipe, recipe_named
 from running import Ran
 from safetensors.torch import load_file, save_file

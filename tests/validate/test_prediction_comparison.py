@@ -5,9 +5,9 @@ import math
 
 import numpy as np
 import pytest
-from effconvert.validate.matching import match
-from effconvert.validate.prediction_comparison import compare_predictions
-from effconvert.validate.statistics import Proportion, mcnemar, paired_interval
+from effconvert.validate.accuracy.matching import match
+from effconvert.validate.accuracy.prediction_comparison import compare_predictions
+from effconvert.validate.accuracy.statistics import Proportion, mcnemar, paired_interval
 from made_predictions import predictions, record
 
 from effconvert.errors import NumericMismatch

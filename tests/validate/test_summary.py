@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 import pytest
-from effconvert.validate.classes import imagenet_classes
-from effconvert.validate.statistics import Proportion
-from effconvert.validate.summary import summarise
+from effconvert.validate.accuracy.statistics import Proportion
+from effconvert.validate.accuracy.summary import summarise
+from effconvert.validate.data.classes import imagenet_classes
 from made_predictions import predictions, record
 
 from effconvert.errors import DatasetProblem

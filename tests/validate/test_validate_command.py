@@ -12,8 +12,8 @@ import pytest
 import torch
 from asked_files import seeing, written
 from effconvert.validate.evaluation import passes
-from effconvert.validate.pipeline import preprocess
 from effconvert.validate.predictions import SCHEMA, read_predictions
+from effconvert.validate.preprocessing.pipeline import preprocess
 from evaluated import CLASSES, SIZE, without_contrast
 from image_sets import samples, write_class_folders
 from running import Ran

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from effconvert.validate.dataset import open_dataset
+from effconvert.validate.data.dataset import open_dataset
 from effconvert.validate.evaluation.journal import read_journal
+from effconvert.validate.evaluation.measuring import measure_accuracy
 from effconvert.validate.evaluation.ranks import FailedElsewhere, Ranks, joined
 from effconvert.validate.evaluation.settings import Settings
-from effconvert.validate.measuring import measure_accuracy
 from evaluated import SIZE, descendants, finished, is_running, same_answers, start, wait_until, write_zoo
 
 from effconvert.errors import DatasetProblem, OutputProblem

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from effconvert.validate.pipeline import preprocess
+from effconvert.validate.preprocessing.pipeline import preprocess
 from effconvert.validate.recipes import recipe_for
 from pictures import picture, saved
 

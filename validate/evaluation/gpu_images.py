@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from effconvert.validate.decoding import Pixels, image_package
+from effconvert.validate.data.reading import Location, read_image
 from effconvert.validate.evaluation.feeding import Batch
 from effconvert.validate.evaluation.loading import Clock
-from effconvert.validate.fast import fast_pixels, is_plain_jpeg
-from effconvert.validate.pipeline import geometry, pixel_type
-from effconvert.validate.reading import Location, read_image
+from effconvert.validate.preprocessing.decoding import Pixels, image_package
+from effconvert.validate.preprocessing.fast import fast_pixels, is_plain_jpeg
+from effconvert.validate.preprocessing.pipeline import geometry, pixel_type
 from effconvert.validate.recipes import Recipe
 from torch import Tensor
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from effconvert.validate.dataset import Dataset
+from effconvert.validate.data.dataset import Dataset
 from effconvert.validate.evaluation.computing import choose_computing
 from effconvert.validate.evaluation.entries import Entry, Measured
 from effconvert.validate.evaluation.journal import Answers
@@ -20,9 +20,9 @@ from effconvert.validate.evaluation.run_file import (
     remove_journals,
     take_up,
 )
+from effconvert.validate.evaluation.run_records import header_of, predictions_of
 from effconvert.validate.evaluation.settings import EXACT, FAST, Settings
 from effconvert.validate.predictions import read_predictions, write_predictions
-from effconvert.validate.run_records import header_of, predictions_of
 from numpy.typing import NDArray
 
 from effconvert.errors import EffconvertError

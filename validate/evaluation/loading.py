@@ -12,11 +12,11 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 
 import numpy as np
+from effconvert.validate.data.reading import Location
 from effconvert.validate.evaluation.preparing import Prepared, Setup, prepare
 from effconvert.validate.evaluation.ring import Ring, image_bytes, shared_memory
 from effconvert.validate.evaluation.settings import EXACT
-from effconvert.validate.pipeline import pixel_type
-from effconvert.validate.reading import Location
+from effconvert.validate.preprocessing.pipeline import pixel_type
 from effconvert.validate.recipes import Recipe
 from numpy.typing import NDArray
 

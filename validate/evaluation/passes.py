@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from effconvert.validate.dataset import Dataset
+from effconvert.validate.data.dataset import Dataset
 from effconvert.validate.evaluation.computing import Computing, exact_arithmetic, images_at_once
 from effconvert.validate.evaluation.evaluation import Contestant, evaluate
 from effconvert.validate.evaluation.execution import Execution

@@ -4,11 +4,11 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from effconvert.validate.data.reading import Location, read_image
 from effconvert.validate.evaluation.ring import Ring
 from effconvert.validate.evaluation.settings import FAST
-from effconvert.validate.fast import fast_pixels
-from effconvert.validate.pipeline import pixels
-from effconvert.validate.reading import Location, read_image
+from effconvert.validate.preprocessing.fast import fast_pixels
+from effconvert.validate.preprocessing.pipeline import pixels
 from effconvert.validate.recipes import Recipe
 from numpy.typing import NDArray
 

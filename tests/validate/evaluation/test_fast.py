@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from effconvert.validate.fast import fast_pixels
-from effconvert.validate.pipeline import pixel_type, pixels
 from effconvert.validate.predictions import read_predictions
+from effconvert.validate.preprocessing.fast import fast_pixels
+from effconvert.validate.preprocessing.pipeline import pixel_type, pixels
 from effconvert.validate.recipes import Recipe, official_recipe, recipe_for
 from evaluated import SIZE
 from pictures import JPEGS, KINDS, file, picture, saved

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import simplejpeg
 import torch
-from effconvert.validate.dataset import Dataset, open_dataset
+from effconvert.validate.data.dataset import Dataset, open_dataset
 from effconvert.validate.evaluation.feeding import Batch
 from effconvert.validate.evaluation.gpu_images import images_on_gpu, resized
 from effconvert.validate.evaluation.loading import Clock
-from effconvert.validate.fast import fast_pixels
-from effconvert.validate.pipeline import geometry, pixel_type, pixels
+from effconvert.validate.preprocessing.fast import fast_pixels
+from effconvert.validate.preprocessing.pipeline import geometry, pixel_type, pixels
+from effconvert.validate.preprocessing.resizing import RESIZES
 from effconvert.validate.recipes import Recipe, official_recipe, recipe_for
-from effconvert.validate.resizing import RESIZES
 from pictures import file
 from PIL import Image
 from torch import Tensor

@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from effconvert.validate.dataset import Dataset, open_dataset
+from effconvert.validate.data.dataset import Dataset, open_dataset
+from effconvert.validate.data.reading import Location
 from effconvert.validate.evaluation import loading
 from effconvert.validate.evaluation.loading import Clock, prepared_images
 from effconvert.validate.evaluation.preparing import Prepared
-from effconvert.validate.pipeline import pixels
-from effconvert.validate.reading import Location
+from effconvert.validate.preprocessing.pipeline import pixels
 from effconvert.validate.recipes import official_recipe, recipe_for
 from evaluated import SIZE, is_running, wait_until, workers_of
 from hypothesis import given, settings
@@ -179,7 +179,7 @@ def test_leaving_early_leaves_no_worker(data: Dataset) -> None:
 def test_workers_end_when_their_parent_is_killed(zoo: Path) -> None:
     code = (
         "import sys, time\n"
-        "from effconvert.validate.dataset import open_dataset\n"
+        "from effconvert.validate.data.dataset import open_dataset\n"
         "from effconvert.validate.evaluation.loading import prepared_images\n"
         "from effconvert.validate.recipes import official_recipe\n"
         "data = open_dataset(sys.argv[1])\n"

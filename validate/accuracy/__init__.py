@@ -1,0 +1,1 @@
+"""What answers amount to: accuracies with intervals, comparisons, the verdict beside what was published."""

@@ -1,0 +1,91 @@
+"""Says whether a run can be compared with what was published: which training it is, and what stands against it."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from effconvert.validate.data.imagenet import image_number, validation_labels
+from effconvert.validate.predictions import NO_LABEL, OWN_LABELS, Predictions
+
+from effconvert.description import Description
+from effconvert.reference_tables import weights_table
+from effconvert.weight_sets import RAW
+
+# Trainings of its own, though called `base` as tensorflow/tpu's are.
+_MODEL_ZOO = "mindspore-zoo"
+_TIMM = "timm"
+
+
+def origin(description: Description | None) -> dict[str, Any] | None:
+    """Return what the record of a run says, as `origin`, of where its weights came from; None where no file says it."""
+    if description is None:
+        return None
+    return {"layout": description.layout, "taken": description.taken, "options": dict(description.options)}
+
+
+def training(model: Mapping[str, Any]) -> str | None:
+    """Return what reference/accuracy.csv calls the training of a run's weights, None where it is not known.
+
+    model: the record of a run. timm's tags are taken with and without their network; weights that it ported have the
+    names of their origin.
+    """
+    layout = _said(model, "layout")
+    if not model.get("weights") or str(layout).startswith(_MODEL_ZOO):
+        return None
+    name = str(model["weights"]).lower()
+    rows = [row for row in weights_table() if (row.framework, row.variant) == (_TIMM, model["variant"])]
+    found = [row for row in rows if name in (row.weights, row.network, f"{row.network}.{row.weights}")]
+    if layout == _TIMM:  # where a short name is timm's own
+        found = found or [row for row in rows if name == row.short]
+    if len(found) != 1:
+        return None if found else name
+    return found[0].short if found[0].network.startswith("tf_") else found[0].weights
+
+
+def obstacle(predictions: Predictions) -> str:
+    """Say why a run cannot be compared with published accuracies, "" where it can."""
+    model, dataset = predictions.record["model"], predictions.record["dataset"]
+    if not dataset.get("imagenet_validation"):
+        return "the images are not ImageNet's validation set"
+    if dataset.get("labels", OWN_LABELS) != OWN_LABELS and not _labels_are_imagenets(predictions):
+        return f"the labels are those of {dataset['labels']}, not ImageNet's own"
+    if RAW in (model.get("taken"), _said(model, "taken")):
+        return "the weights are raw; published accuracies belong to their averages"
+    if any("inexact" in options for options in _history(model)):
+        return "the file was converted inexactly: its network does not compute what the published one does"
+    if str(_said(model, "layout")).startswith(_MODEL_ZOO):
+        return "the weights are of MindSpore's model zoo, of which no accuracy is listed"
+    if training(model) is None:
+        return "the file does not say which training its weights are (--weights says it when it is converted)"
+    return ""
+
+
+def remarks(record: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what moves an accuracy a little, and is judged all the same."""
+    rounded = [
+        options["dtype"] for options in _history(record["model"]) if options.get("dtype", "float32") != "float32"
+    ]
+    if rounded:
+        yield f"the file's weights are rounded to {rounded[0]}, the published ones are not"
+    computed = record["computing"].get("dtype", "float32")
+    if computed != "float32":
+        yield f"computed in {computed}"
+
+
+def _labels_are_imagenets(predictions: Predictions) -> bool:
+    """Return whether labels from a file are those that ImageNet's images have anyway, as the development kit's are."""
+    numbers = [image_number(str(name)) for name in predictions.names]
+    if None in numbers or (predictions.labels[:, 1:] != NO_LABEL).any():
+        return False
+    return np.array_equal(predictions.labels[:, 0], validation_labels()[np.array(numbers) - 1])
+
+
+def _history(model: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the options of every conversion that the file has behind it, the latest first."""
+    options = _said(model, "options") or {}
+    return [options, *options.get("earlier", ())]
+
+
+def _said(model: Mapping[str, Any], name: str) -> Any:
+    """Return what the file says of its weights' origin, or else what it is itself."""
+    return (model.get("origin") or model).get(name)

@@ -1,0 +1,210 @@
+"""The verdict on a measured accuracy: is it what was published of these weights, source by source, and as a whole."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+from effconvert.validate.accuracy.comparability import obstacle, remarks, training
+from effconvert.validate.accuracy.statistics import Proportion
+from effconvert.validate.accuracy.summary import measured_accuracy
+from effconvert.validate.predictions import Predictions
+from effconvert.validate.recipes import Recipe, recipe_for
+
+from effconvert.reference_tables import Accuracy, accuracy_table
+
+SAME, NEAR, AWAY, NOT_JUDGED = "same", "near", "away", "not judged"
+COLOURS = {SAME: "green", NEAR: "amber", AWAY: "red", NOT_JUDGED: ""}
+IMAGENET_IMAGES = 50_000
+
+# In points of a percentage, as they are printed: binary fractions must not decide at the edge. A source's own
+# preprocessing gives its own figure but for rounding; another one moves an accuracy by some tenths.
+OWN_LIMIT, GREEN_LIMIT, AMBER_LIMIT = Fraction("0.05"), Fraction("0.15"), Fraction("0.40")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One accuracy, measured and published, in percent.
+
+    difference: measured minus published, in points. limit: what the word was given by; None where it is not judged.
+    """
+
+    word: str
+    measured: float
+    published: float
+    difference: float
+    limit: float | None
+
+
+@dataclass(frozen=True)
+class SourceVerdict:
+    """A published accuracy and what it says of the measured one.
+
+    own: the run has the source's own preprocessing. top5: None where it was not published. decides: it counts for the
+    whole verdict; reason: why it does not.
+    """
+
+    published: Accuracy
+    own: bool
+    top1: Judged
+    top5: Judged | None
+    decides: bool
+    reason: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values, for JSON."""
+        said = asdict(self.published)
+        return {
+            "kind": said["kind"],
+            "source": said["source"],
+            "note": said["note"],
+            "size": said["size"],
+            "own_preprocessing": self.own,
+            "top1": _plain(self.top1),
+            "top5": _plain(self.top5) if self.top5 else None,
+            "decides": self.decides,
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The verdict as a whole.
+
+    word: `same`, `near`, `away`, or `not judged`. sentence: why. rows: every published accuracy of the same variant and
+    weights. remarks: what a reader should know of the run besides.
+    """
+
+    word: str
+    sentence: str
+    rows: tuple[SourceVerdict, ...]
+    remarks: tuple[str, ...]
+
+    @property
+    def colour(self) -> str:
+        """`green`, `amber`, `red`, or "" where nothing was judged."""
+        return COLOURS[self.word]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the verdict as plain values, for JSON."""
+        return {
+            "verdict": self.word,
+            "colour": self.colour,
+            "sentence": self.sentence,
+            "sources": [row.to_dict() for row in self.rows],
+            "remarks": list(self.remarks),
+        }
+
+
+def judge(predictions: Predictions) -> Judgement:
+    """Return the verdict on the accuracy of a run against every published value of its variant and weights.
+
+    Top-1 decides. A source whose own preprocessing the run has allows ±0.05 points, any other ±0.15 for `same` and
+    ±0.40 for `near`; of a sample of the images both are widened by half the width of the measured interval. Where a
+    source's own preprocessing was used, the others do not decide: their preprocessing explains what remains.
+
+    Raises LayoutMismatch for a recipe that is none, DatasetProblem when no image has a label.
+    """
+    model = predictions.record["model"]
+    top1, top5 = (measured_accuracy(predictions, count) for count in (1, 5))
+    against = obstacle(predictions)
+    name = training(model)
+    published = [row for row in accuracy_table() if (row.variant, row.weights) == (model["variant"], name)]
+    recipe = Recipe.from_dict(predictions.record["recipe"])
+    rows = _only_own_decide([_judge_source(row, recipe, top1, top5, against) for row in published])
+    notes = (*remarks(predictions.record), *(() if against else _about_samples(top1)))
+    return Judgement(*_overall(rows, against, f"{model['variant']} {name}"), tuple(rows), notes)
+
+
+def difference_allowed(own: bool, measured: Proportion) -> tuple[Fraction, Fraction]:
+    """Return the limits of `same` and of `near` in points; a source's own preprocessing has no `near`."""
+    widened = Fraction(0)
+    if measured.images < IMAGENET_IMAGES:
+        interval = measured.interval
+        widened = Fraction(interval.high - interval.low) / 2
+    green, amber = (OWN_LIMIT, OWN_LIMIT) if own else (GREEN_LIMIT, AMBER_LIMIT)
+    return green + widened, amber + widened
+
+
+def judge_value(measured: Proportion, published: float, own: bool) -> Judged:
+    """Return the word on one measured accuracy; `published` is in percent, and taken as it is printed."""
+    difference = Fraction(100 * measured.hits, measured.images) - Fraction(str(published))
+    green, amber = difference_allowed(own, measured)
+    word, limit = (
+        (SAME, green) if abs(difference) <= green else (NEAR, amber) if abs(difference) <= amber else (AWAY, amber)
+    )
+    return Judged(word, measured.percent, published, float(difference), float(limit))
+
+
+def _judge_source(row: Accuracy, recipe: Recipe, top1: Proportion, top5: Proportion, against: str) -> SourceVerdict:
+    own = _is_own(recipe, row)
+    reason = against or _not_by_this(row, recipe)
+    judged1 = judge_value(top1, row.top1, own)
+    judged5 = judge_value(top5, row.top5, own) if row.top5 is not None else None
+    if reason:
+        judged1 = _unjudged(judged1)
+    if judged5 and (reason or row.decides != "yes"):
+        judged5 = _unjudged(judged5)
+    return SourceVerdict(row, own, judged1, judged5, not reason, reason)
+
+
+def _is_own(recipe: Recipe, row: Accuracy) -> bool:
+    own = recipe_for(row.layout, row.variant, row.weights)
+    return replace(recipe, name=own.name) == own
+
+
+def _not_by_this(row: Accuracy, recipe: Recipe) -> str:
+    """Say why the run cannot be judged by a source, "" where it can."""
+    if row.decides == "no":
+        return f"the source does not decide: {row.note}"
+    if row.size != recipe.size:
+        return f"published at {row.size} pixels, this is at {recipe.size}"
+    return ""
+
+
+def _unjudged(judged: Judged) -> Judged:
+    return replace(judged, word=NOT_JUDGED, limit=None)
+
+
+def _only_own_decide(rows: Sequence[SourceVerdict]) -> list[SourceVerdict]:
+    own = [row.published.layout for row in rows if row.decides and row.own]
+    if not own:
+        return list(rows)
+    reason = f"the preprocessing is that of {own[0]}, whose figure decides"
+    return [replace(row, decides=False, reason=reason) if row.decides and not row.own else row for row in rows]
+
+
+def _overall(rows: Sequence[SourceVerdict], against: str, name: str) -> tuple[str, str]:
+    """Return the word and the sentence of the whole verdict: those of the source that is furthest away."""
+    if against:
+        return NOT_JUDGED, f"{NOT_JUDGED}: {against}"
+    if not rows:
+        return NOT_JUDGED, f"{NOT_JUDGED}: nothing is published of {name}"
+    deciding = [row for row in rows if row.decides]
+    if not deciding:
+        return NOT_JUDGED, f"{NOT_JUDGED}: {'; '.join(dict.fromkeys(row.reason for row in rows))}"
+    words = (SAME, NEAR, AWAY)
+    worst = max(deciding, key=lambda row: (words.index(row.top1.word), abs(row.top1.difference)))
+    return worst.top1.word, _sentence(worst)
+
+
+def _sentence(row: SourceVerdict) -> str:
+    found = row.top1
+    preprocessing = "its own preprocessing" if row.own else "another preprocessing"
+    return (
+        f"{found.word}: top-1 is {found.measured:.3f} %, {row.published.kind} has {found.published:g} % "
+        f"({preprocessing}): {found.difference:+.3f} points, allowed {found.limit:.3f}"
+    )
+
+
+def _about_samples(measured: Proportion) -> Iterator[str]:
+    if measured.images < IMAGENET_IMAGES:
+        low, high = measured.interval
+        yield (
+            f"{measured.images:,} of {IMAGENET_IMAGES:,} images: the limits are widened by {(high - low) / 2:.3f} "
+            "points, half the width of the interval"
+        )
+
+
+def _plain(judged: Judged) -> Mapping[str, Any]:
+    return {name: round(value, 6) if isinstance(value, float) else value for name, value in asdict(judged).items()}

@@ -1,0 +1,217 @@
+"""Compares what two networks, or one network run twice, answered to the same images."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from effconvert.validate.accuracy.matching import match
+from effconvert.validate.accuracy.statistics import Interval, Proportion, agreement, mcnemar, paired_interval
+from effconvert.validate.predictions import NO_LABEL, Predictions
+from numpy.typing import NDArray
+
+from effconvert.errors import NumericMismatch
+
+SCHEMA = "effconvert/prediction-comparison/1"
+_OF_IMAGES = ("ids", "names", "labels", "top5", "label_logit", "margin", "confidence")
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Right answers of both to the same labelled images.
+
+    only_a, only_b: discordant pairs, which one alone got right. p: McNemar's, exact. difference: B's share minus A's in
+    points of a percentage, with its interval.
+    """
+
+    a: Proportion
+    b: Proportion
+    only_a: int
+    only_b: int
+    p: float
+    difference: float
+    interval: Interval
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values, for JSON."""
+        return {
+            "a": self.a.to_dict(),
+            "b": self.b.to_dict(),
+            "only_a": self.only_a,
+            "only_b": self.only_b,
+            "mcnemar_p": self.p,
+            "difference": round(self.difference, 6),
+            "interval": [round(bound, 6) for bound in self.interval],
+        }
+
+
+@dataclass(frozen=True)
+class Changed:
+    """An image whose first class is not the same: its labels, both classes, both margins between the largest logits."""
+
+    name: str
+    labels: tuple[int, ...]
+    a: int
+    b: int
+    margin_a: float
+    margin_b: float
+
+    @property
+    def margin(self) -> float:
+        """The larger of both: how sure one of them was."""
+        return max(self.margin_a, self.margin_b)
+
+
+@dataclass(frozen=True)
+class Largest:
+    """The largest |Δ| of a number between both, and of which image; None where no image has it on both sides."""
+
+    value: float | None
+    name: str
+
+
+@dataclass(frozen=True)
+class PredictionComparison:
+    """What was found. A is the reference, and its labels are those that both are judged by.
+
+    images: of both files. only_a, only_b: how many images the other lacks. other_labels: names of images that B has
+    other labels of. same: of how many images both have the same first class. paired: {1: top-1, 5: top-5} of labelled
+    images, empty where none has a label. changed: the surest first.
+    """
+
+    images: int
+    only_a: int
+    only_b: int
+    other_labels: tuple[str, ...]
+    same: Proportion
+    paired: Mapping[int, Paired]
+    changed: tuple[Changed, ...]
+    label_logit: Largest
+    margin: Largest
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in one line."""
+        if not self.changed:
+            return f"same: top-1 is the same of all {self.images:,} images"
+        words = f"different: top-1 of {len(self.changed):,} of {self.images:,} images ({100 - self.same.percent:.3g} %)"
+        if top1 := self.paired.get(1):
+            others = len(self.changed) - top1.only_a - top1.only_b
+            words += f"; right only in A {top1.only_a:,}, only in B {top1.only_b:,}, in neither or both {others:,}"
+        return words
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the comparison as plain values, for JSON; every changed image is in it."""
+        return {
+            "schema": SCHEMA,
+            "verdict": "different" if self.changed else "same",
+            "sentence": self.sentence,
+            "images": self.images,
+            "only_a": self.only_a,
+            "only_b": self.only_b,
+            "other_labels": list(self.other_labels),
+            "agreement": self.same.to_dict(),
+            **{f"top{count}": paired.to_dict() for count, paired in self.paired.items()},
+            "changed": [_plain(image) for image in self.changed],
+            "largest_label_logit_difference": asdict(self.label_logit),
+            "largest_margin_difference": asdict(self.margin),
+        }
+
+
+def compare_predictions(a: Predictions, b: Predictions) -> PredictionComparison:
+    """Return how the answers of `b` differ from those of `a`, image by image; images are matched by name.
+
+    Raises NumericMismatch when they have no image in common, when names do not tell images apart, or when their classes
+    are not the same.
+    """
+    _check_classes(a, b)
+    matched = match(a.names.tolist(), b.names.tolist())
+    if not matched.names:
+        shown = " and ".join(repr(str(side.names[0])) for side in (a, b))
+        raise NumericMismatch(f"no image is in both ({shown} are the first of each): nothing was compared")
+    one, other = _taken(a, matched.first), _taken(b, matched.second)
+    names = matched.names
+    labelled = (one.labels != NO_LABEL).any(1)
+    judged = replace(other, labels=one.labels)
+    return PredictionComparison(
+        images=len(names),
+        only_a=len(a) - len(names),
+        only_b=len(b) - len(names),
+        other_labels=tuple(names[index] for index in _other_labels(one.labels, other.labels)),
+        same=agreement(one.top5[:, 0], other.top5[:, 0]),
+        paired={
+            count: _paired(one.hits(count)[labelled], judged.hits(count)[labelled])
+            for count in ((1, 5) if labelled.any() else ())
+        },
+        changed=_changed(names, one, other),
+        label_logit=_largest(names, one.label_logit, other.label_logit),
+        margin=_largest(names, one.margin, other.margin),
+    )
+
+
+def _check_classes(a: Predictions, b: Predictions) -> None:
+    lists = [(side.record["dataset"].get("classes"), side.record["dataset"].get("class_names")) for side in (a, b)]
+    if lists[0] != lists[1]:
+        raise NumericMismatch(
+            f"the classes are those of {lists[0][0]} and of {lists[1][0]}, which are not the same: "
+            "no answer can be compared; run both with the same classes"
+        )
+
+
+def _taken(predictions: Predictions, places: Sequence[int]) -> Predictions:
+    chosen = np.array(places, np.intp)
+    return replace(predictions, **{name: getattr(predictions, name)[chosen] for name in _OF_IMAGES})
+
+
+def _paired(right_a: NDArray[np.bool_], right_b: NDArray[np.bool_]) -> Paired:
+    images = len(right_a)
+    only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
+    return Paired(
+        a=Proportion(int(right_a.sum()), images),
+        b=Proportion(int(right_b.sum()), images),
+        only_a=only_a,
+        only_b=only_b,
+        p=mcnemar(only_a, only_b),
+        difference=100 * (only_b - only_a) / images,
+        interval=Interval(*(100 * bound for bound in paired_interval(only_b, only_a, images))),
+    )
+
+
+def _other_labels(one: NDArray[np.int32], other: NDArray[np.int32]) -> list[int]:
+    rows = zip(one.tolist(), other.tolist(), strict=True)
+    return [place for place, (a, b) in enumerate(rows) if set(_ended(a)) != set(_ended(b))]
+
+
+def _ended(labels: list[int]) -> tuple[int, ...]:
+    return tuple(label for label in labels if label != NO_LABEL)
+
+
+def _changed(names: Sequence[str], one: Predictions, other: Predictions) -> tuple[Changed, ...]:
+    found = [
+        Changed(
+            name=names[place],
+            labels=_ended(one.labels[place].tolist()),
+            a=int(one.top5[place, 0]),
+            b=int(other.top5[place, 0]),
+            margin_a=float(one.margin[place]),
+            margin_b=float(other.margin[place]),
+        )
+        for place in np.flatnonzero(one.top5[:, 0] != other.top5[:, 0]).tolist()
+    ]
+    return tuple(sorted(found, key=lambda image: (-image.margin, image.name)))
+
+
+def _largest(names: Sequence[str], one: NDArray[np.float32], other: NDArray[np.float32]) -> Largest:
+    difference = np.abs(one.astype(np.float64) - other)
+    if not np.isfinite(difference).any():
+        return Largest(None, "")
+    place = int(np.argmax(np.where(np.isfinite(difference), difference, -1)))
+    return Largest(float(difference[place]), names[place])
+
+
+def _plain(image: Changed) -> dict[str, Any]:
+    values = asdict(image) | {"labels": list(image.labels)}
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in values.items()
+    }

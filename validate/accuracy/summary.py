@@ -1,0 +1,159 @@
+"""What a run on a data set amounts to: accuracies with intervals, calibration, tables of classes and groups."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from effconvert.validate.accuracy.statistics import Calibration, Proportion, calibration, hits_by
+from effconvert.validate.data.classes import ClassList, imagenet_classes
+from effconvert.validate.predictions import NO_LABEL, Predictions
+from numpy.typing import NDArray
+
+from effconvert.errors import DatasetProblem
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """The images of one class, which are those that it is the first label of.
+
+    identifier: what folders call it, n01440764. name: what people do. group: "" where the list of classes has none.
+    """
+
+    index: int
+    identifier: str
+    name: str
+    group: str
+    top1: Proportion
+    top5: Proportion
+
+
+@dataclass(frozen=True)
+class GroupRow:
+    """The images of a group of classes; classes: how many of them have images."""
+
+    name: str
+    classes: int
+    top1: Proportion
+    top5: Proportion
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What the answers of one network amount to; images without a label count nowhere but in `unlabelled`.
+
+    calibration: of the largest probability. mean_margin: between the two largest logits. classes: in their order, those
+    that have images. groups: the least accurate first; empty where the list of classes has none.
+    """
+
+    top1: Proportion
+    top5: Proportion
+    unlabelled: int
+    calibration: Calibration
+    mean_margin: float
+    classes: tuple[ClassRow, ...]
+    groups: tuple[GroupRow, ...]
+
+    @property
+    def images(self) -> int:
+        """How many images have a label."""
+        return self.top1.images
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the summary as plain values, for JSON: accuracies in percent, the calibration error as a share."""
+        return {
+            "images": self.images,
+            "unlabelled": self.unlabelled,
+            **_accuracies(self),
+            "calibration_error": _number(self.calibration.error),
+            "calibration_bins": [
+                {name: _number(value) for name, value in asdict(bin_).items()} for bin_ in self.calibration.bins
+            ],
+            "mean_margin": _number(self.mean_margin),
+            "classes": [
+                {"index": row.index, "identifier": row.identifier, "name": row.name, "group": row.group}
+                | _accuracies(row)
+                for row in self.classes
+            ],
+            "groups": [{"name": row.name, "classes": row.classes} | _accuracies(row) for row in self.groups],
+        }
+
+
+def summarise(predictions: Predictions) -> Summary:
+    """Return what the predictions amount to. Raises DatasetProblem when no image has a label."""
+    labelled = _labelled(predictions)
+    first = predictions.labels[labelled, 0]
+    right1, right5 = (predictions.hits(count)[labelled] for count in (1, 5))
+    classes = _class_rows(class_list(predictions), first, right1, right5)
+    return Summary(
+        top1=measured_accuracy(predictions, 1),
+        top5=measured_accuracy(predictions, 5),
+        unlabelled=len(predictions) - len(first),
+        calibration=calibration(predictions.confidence[labelled], right1),
+        mean_margin=float(predictions.margin[labelled].mean(dtype=np.float64)),
+        classes=tuple(classes),
+        groups=tuple(_group_rows(classes)),
+    )
+
+
+def measured_accuracy(predictions: Predictions, count: int) -> Proportion:
+    """Return of how many labelled images a right class is among the first `count`.
+
+    Raises DatasetProblem when no image has a label.
+    """
+    labelled = _labelled(predictions)
+    return Proportion(int(predictions.hits(count)[labelled].sum()), int(labelled.sum()))
+
+
+def class_list(predictions: Predictions) -> ClassList:
+    """Return the classes that the predictions are of: ImageNet's, or those that their record names."""
+    dataset = predictions.record["dataset"]
+    names = tuple(dataset.get("class_names") or ())
+    return ClassList(str(dataset.get("classes")), names, names) if names else imagenet_classes()
+
+
+def _labelled(predictions: Predictions) -> NDArray[np.bool_]:
+    labelled: NDArray[np.bool_] = (predictions.labels != NO_LABEL).any(1)
+    if not labelled.any():
+        raise DatasetProblem("no image has a label, so there is no accuracy")
+    return labelled
+
+
+def _class_rows(known: ClassList, first: Any, right1: Any, right5: Any) -> list[ClassRow]:
+    count = max(len(known.names), int(first.max()) + 1)
+    tables = zip(hits_by(first, right1, count), hits_by(first, right5, count), strict=True)
+    return [
+        ClassRow(index, _at(known.identifiers, index), _at(known.names, index), _at(known.groups, index), top1, top5)
+        for index, (top1, top5) in enumerate(tables)
+        if top1.images
+    ]
+
+
+def _group_rows(classes: Sequence[ClassRow]) -> list[GroupRow]:
+    members: dict[str, list[ClassRow]] = {}
+    for row in classes:
+        if row.group:
+            members.setdefault(row.group, []).append(row)
+    rows = [
+        GroupRow(name, len(group), _together([row.top1 for row in group]), _together([row.top5 for row in group]))
+        for name, group in members.items()
+    ]
+    return sorted(rows, key=lambda row: (row.top1.percent, row.name))
+
+
+def _together(parts: Sequence[Proportion]) -> Proportion:
+    return Proportion(sum(part.hits for part in parts), sum(part.images for part in parts))
+
+
+def _at(texts: Sequence[str], index: int) -> str:
+    return texts[index] if index < len(texts) else ""
+
+
+def _accuracies(row: Summary | ClassRow | GroupRow) -> dict[str, Any]:
+    return {"top1": row.top1.to_dict(), "top5": row.top5.to_dict()}
+
+
+def _number(value: float) -> float | None:
+    """Return a number for JSON, which has none that is not finite."""
+    return value if math.isfinite(value) else None

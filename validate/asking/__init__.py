@@ -1,0 +1,1 @@
+"""Networks asked about images that a user names: classes and features."""

@@ -1,0 +1,1 @@
+"""Parameters and operations by the conventions of every publication."""

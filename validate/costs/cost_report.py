@@ -1,0 +1,187 @@
+"""Parameters and operations of one network beside every published figure of its variant, each with its verdict."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from effconvert.validate.costs.blocks import buffer_count, parameter_count
+from effconvert.validate.costs.conventions import CONVENTIONS
+from effconvert.validate.costs.counting import count_quantities
+
+from effconvert.canonical import default_facts, is_trainable
+from effconvert.errors import PublishedMismatch, listing
+from effconvert.facts import Facts
+from effconvert.formats import open_checkpoint
+from effconvert.reference_tables import Cost, cost_table
+from effconvert.variants import Variant
+
+PARAMETERS, OPERATIONS = "parameters", "operations"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One published figure beside ours by the same convention.
+
+    quantity: "parameters" or "operations". step: the unit that the published number was rounded to.
+    """
+
+    row: Cost
+    quantity: str
+    ours: int
+    published: int
+    step: int
+
+    @property
+    def difference(self) -> int:
+        """Published minus ours."""
+        return self.published - self.ours
+
+    @property
+    def equal(self) -> bool:
+        """Whether ours, rounded as the published figure was, is that figure."""
+        return 2 * abs(self.difference) <= self.step if self.step > 1 else self.difference == 0
+
+    @property
+    def failed(self) -> bool:
+        """Whether the figure differs, and decides."""
+        return not self.equal and self.row.decides_on(self.quantity)
+
+    @property
+    def misplaced(self) -> bool:
+        """Whether the figure is that of another size than it is published for."""
+        return self.quantity == OPERATIONS and self.row.counted_size != self.row.size
+
+    @property
+    def verdict(self) -> str:
+        """Say in words whether the figure is ours, and what is known of a difference."""
+        if not self.equal:
+            known = "" if self.row.decides_on(self.quantity) else f", {self.row.note}"
+            return f"differs by {self.difference:+,} ({self.difference / self.ours:+.1%}){known}"
+        words = "equal to the last digit" if self.step == 1 else "equal as printed"
+        if not self.misplaced:
+            return words
+        return f"{words} at {self.row.counted_size} px and not at {self.row.size}: {self.row.note}"
+
+
+@dataclass(frozen=True)
+class CostReport:
+    """The cost of one network.
+
+    size: height and width in pixels. parameters: trainable values; statistics: those of BatchNorm, which are not
+    trained. operations: {convention: its figure for one image}, of those whose tool has the network. comparisons: with
+    every published figure of the variant, each at its own size and classes. path: the file whose values were counted.
+    """
+
+    variant: str
+    facts: Facts
+    size: int
+    parameters: int
+    statistics: int
+    operations: Mapping[str, int]
+    comparisons: tuple[Comparison, ...]
+    path: Path | None = None
+
+    @property
+    def failures(self) -> tuple[Comparison, ...]:
+        """The comparisons that failed."""
+        return tuple(comparison for comparison in self.comparisons if comparison.failed)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain values, for JSON."""
+        return {
+            **vars(self),
+            "path": str(self.path) if self.path else None,
+            "facts": self.facts.to_dict(),
+            "operations": dict(self.operations),
+            "comparisons": [
+                asdict(comparison)
+                | {
+                    name: getattr(comparison, name)
+                    for name in ("difference", "equal", "failed", "misplaced", "verdict")
+                }
+                for comparison in self.comparisons
+            ],
+        }
+
+
+def cost_report(variant: Variant, facts: Facts | None = None, size: int | None = None) -> CostReport:
+    """Return the cost of a network, by default the official one at its own resolution.
+
+    Raises ValueError for an image without pixels.
+    """
+    facts = facts or default_facts(variant)
+    size = variant.resolution if size is None else size
+    return CostReport(
+        variant=variant.name,
+        facts=facts,
+        size=size,
+        parameters=parameter_count(variant, facts),
+        statistics=buffer_count(variant, facts),
+        operations={name: operation_count(name, variant, facts, size) for name in covering(variant)},
+        comparisons=tuple(comparison for row in cost_table() for comparison in _comparisons(variant, row)),
+    )
+
+
+def file_cost(path: Path, key: bytes | None = None, size: int | None = None) -> CostReport:
+    """Return the cost of the network in a file of any layout, whose values are counted where they are.
+
+    size: None is that of the preprocessing of its weights. Raises MissingPath, UnreadableCheckpoint or, where its
+    tensors are not those of one network, LayoutMismatch; ValueError for an image without pixels.
+    """
+    from effconvert.verification.network_files import examine
+
+    file = examine(path, key=key)
+    with open_checkpoint(path, key) as checkpoint:
+        held = {move.target: prod(checkpoint.tensors[move.source].shape) for move in file.coverage.moves}
+    trainable = sum(count for name, count in held.items() if is_trainable(name))
+    report = cost_report(file.identity.variant, file.facts, size or file.recipe.size)
+    comparisons = tuple(
+        replace(comparison, ours=trainable) if _is_of(comparison, file.facts) else comparison
+        for comparison in report.comparisons
+    )
+    statistics = sum(held.values()) - trainable
+    return replace(report, parameters=trainable, statistics=statistics, comparisons=comparisons, path=path)
+
+
+def operation_count(convention: str, variant: Variant, facts: Facts, size: int) -> int:
+    """Return the figure of `convention` for one image of `size` pixels. Raises ValueError for one without pixels."""
+    chosen = CONVENTIONS[convention]
+    return chosen.count(count_quantities(variant, facts, *chosen.image(size)))
+
+
+def covering(variant: Variant) -> tuple[str, ...]:
+    """Return the names of the conventions whose tool has the network of `variant`."""
+    return tuple(name for name, convention in CONVENTIONS.items() if convention.covers(variant.name))
+
+
+def check_published(reports: Iterable[CostReport]) -> None:
+    """Raise PublishedMismatch with every published figure that decides and is not ours."""
+    problems = [
+        f"{report.variant} at {comparison.row.size} px: {comparison.quantity} are {comparison.ours:,}; "
+        f"{comparison.row.source} has {comparison.published:,}"
+        for report in reports
+        for comparison in report.failures
+    ]
+    if problems:
+        raise PublishedMismatch(listing("not as published:", problems))
+
+
+def _is_of(comparison: Comparison, facts: Facts) -> bool:
+    """Return whether the published figure is the number of parameters of a network with these facts."""
+    return comparison.quantity == PARAMETERS and facts.head_conv and comparison.row.classes == facts.classes
+
+
+def _comparisons(variant: Variant, row: Cost) -> list[Comparison]:
+    if row.variant != variant.name:
+        return []
+    facts = replace(default_facts(variant), classes=row.classes)
+    found = []
+    if row.parameters is not None:
+        ours = parameter_count(variant, facts)
+        found.append(Comparison(row, PARAMETERS, ours, row.parameters, row.parameters_step))
+    if row.operations is not None:
+        ours = operation_count(row.convention, variant, facts, row.counted_size)
+        found.append(Comparison(row, OPERATIONS, ours, row.operations, row.operations_step))
+    return found

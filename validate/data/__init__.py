@@ -1,0 +1,1 @@
+"""Data sets: what containers hold, which class each image is of, what is missing."""

@@ -1,0 +1,85 @@
+"""What a data set holds against what it should: how many images of each class, and which of ImageNet's are missing."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from effconvert.validate.data import imagenet
+from effconvert.validate.data.class_order import Order
+from effconvert.validate.data.classes import IMAGENET, ClassList
+from effconvert.validate.data.containers.contents import counted
+from numpy.typing import NDArray
+
+_SOME = 10
+
+
+def is_imagenet_validation(order: Order, numbers: Sequence[int | None]) -> tuple[bool, list[str]]:
+    """Return whether these are ImageNet's validation images with ImageNet's labels, and what speaks against it.
+
+    numbers [N]: which of its images each is called. Without such names, 50 of each class must be there.
+    """
+    if order.classes.name != IMAGENET:
+        return False, []
+    known = [(place, number) for place, number in enumerate(numbers) if number]
+    if not known:
+        counts = np.bincount(order.labels, minlength=len(order.classes))
+        return bool((counts == imagenet.PER_CLASS).all()), []
+    places, found = (np.array(column) for column in zip(*known, strict=True))
+    own = imagenet.validation_labels()[found - 1]
+    wrong = np.flatnonzero(order.labels[places] != own)
+    if not len(wrong):
+        others = len(numbers) - len(known)
+        return not others, [f"{counted(others, 'image')} with other names than ImageNet's"] if others else []
+    first = wrong[0]
+    described = order.classes.described
+    example = (
+        f"{imagenet.image_name(found[first])} is {described(own[first])}, here {described(order.labels[places][first])}"
+    )
+    count = f"{len(wrong):,} of {len(known):,} images have another label than ImageNet gave them: {example}"
+    return False, [f"{count}; {_cause(order.labels[places], own)}"]
+
+
+def _cause(labels: NDArray[np.int32], own: NDArray[np.int32]) -> str:
+    ids = np.zeros(1001, np.int32)
+    for number, index in imagenet.classes_of_ids().items():
+        ids[number] = index
+    if (ids[labels] == own).mean() > 0.9:
+        return "the labels are the ids of the development kit, which number the classes in another order; give synsets"
+    if (labels - 1 == own).mean() > 0.9:
+        return "the labels count from 1; give synsets, or numbers from 0"
+    return "the classes are probably in another order"
+
+
+def missing_problems(order: Order, numbers: Sequence[int | None]) -> list[str]:
+    """Return which classes of ImageNet's validation set have too few images, and the first that are missing."""
+    counts = np.bincount(order.labels, minlength=len(order.classes))
+    few = np.flatnonzero(counts < imagenet.PER_CLASS)
+    some = ", ".join(f"{order.classes.described(index)} has {counts[index]}" for index in few[:_SOME])
+    problems = [f"{len(few):,} classes with fewer than {imagenet.PER_CLASS}: {some}{', …' if len(few) > _SOME else ''}"]
+    there = {number for number in numbers if number}
+    absent = [number for number in range(1, imagenet.IMAGES + 1) if number not in there]
+    if there:
+        names = ", ".join(map(imagenet.image_name, absent[:_SOME]))
+        problems.append(f"missing are {names}{', …' if len(absent) > _SOME else ''}")
+    return problems
+
+
+def described(order: Order, own: bool, missing: int) -> Iterator[str]:
+    """Yield how many images of how many classes there are, and which classes have none."""
+    counts = np.bincount(order.labels, minlength=len(order.classes))
+    present = counts[counts > 0]
+    each = (
+        f"{present.min()} of each" if present.min() == present.max() else f"{present.min()} to {present.max()} of each"
+    )
+    what = f"{counted(len(order.labels), 'image')} of {len(present):,} class{'es' * (len(present) != 1)}, {each}"
+    if own and not missing:
+        what += ": ImageNet's validation set, complete"
+    elif own:
+        what += f": a part of ImageNet's validation set, {missing:,} are missing"
+    yield what
+    empty = np.flatnonzero(counts == 0)
+    if len(empty) and not (own and missing):
+        yield f"{len(empty):,} of {len(counts):,} classes without an image: {_some(order.classes, empty)}"
+
+
+def _some(classes: ClassList, indices: NDArray[np.int64]) -> str:
+    return ", ".join(classes.described(index) for index in indices[:_SOME]) + (", …" if len(indices) > _SOME else "")

@@ -1,0 +1,47 @@
+"""A folder per class: the class of an image is the folder at the top that it lies in, however deep."""
+
+import os
+from pathlib import Path
+
+from effconvert.validate.data.containers.contents import Contents, sort_of
+from effconvert.validate.data.reading import Location
+
+_SPLITS = frozenset(("train", "training", "val", "valid", "validation", "test"))
+
+
+def list_class_folders(path: Path, folders: list[str]) -> Contents:
+    """Return the images in the class folders `folders` of `path`, sorted by name.
+
+    Raises OSError for a folder that may not be listed.
+    """
+    contents = Contents("a folder per class", folders=tuple(sorted(folders)))
+    splits = sorted(name for name in folders if name.lower() in _SPLITS)
+    if splits:
+        words = f"holds {', '.join(f'{name}/' for name in splits)}, parts of a data set and no classes"
+        contents.problems.append(f"{words}; give one of them: {path / splits[-1]}")
+        return contents
+    for folder in contents.folders:
+        _add_images(contents, path / folder, folder, folder)
+    return contents
+
+
+def list_images(contents: Contents, path: Path) -> None:
+    """Add the images that lie directly in `path`, without a label."""
+    _add_images(contents, path, "", None, deep=False)
+
+
+def _add_images(contents: Contents, path: Path, prefix: str, label: str | None, deep: bool = True) -> None:
+    with os.scandir(path) as found:
+        entries = sorted(found, key=lambda entry: entry.name)
+    for entry in entries:
+        name = f"{prefix}/{entry.name}" if prefix else entry.name
+        sort = sort_of(entry.name)
+        if entry.is_dir():
+            if deep and sort != "hidden files":
+                _add_images(contents, path / entry.name, name, label)
+        elif sort != "image":
+            contents.left_out[sort] += 1
+        elif not entry.is_file():
+            contents.problems.append(f"{name}: a broken link, or no regular file")
+        else:
+            contents.add(name, label, Location("file", entry.path, 0, 0))

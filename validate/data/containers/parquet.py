@@ -1,0 +1,111 @@
+"""Parquet files as the Hugging Face hub ships ImageNet: a column `image` of {bytes, path} and a column `label`.
+
+The names of the classes stand in the schema's metadata under `huggingface`, where the library `datasets` puts them.
+"""
+
+import json
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from effconvert.validate.data.containers.contents import Contents, counted
+from effconvert.validate.data.reading import Location
+
+from effconvert.errors import DatasetProblem, Unavailable
+
+_IMAGES = ("image", "img")
+
+
+def list_parquet(paths: list[Path]) -> Contents:
+    """Return the rows of all files, in their order, without reading an image.
+
+    Raises DatasetProblem for a damaged file or other columns; Unavailable without pyarrow.
+    """
+    contents = Contents(counted(len(paths), "Parquet file"))
+    names = []
+    for path in paths:
+        table = ParquetImages(str(path))
+        try:
+            names.append(table.class_names())
+            for group, row, name, label in table.rows():
+                contents.add(name or f"{path.name}:{group}:{row}", label, Location("row", str(path), group, row))
+        finally:
+            table.close()
+    if len(set(names)) > 1:
+        contents.problems.append("the files name their classes differently; are they parts of one data set?")
+    contents.class_names = names[0] if names else ()
+    return contents
+
+
+class ParquetImages:
+    """One file, and the row group that was read last: images lie compressed in groups."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._file = _open(path)
+        self._group, self._images = -1, None
+        columns = self._file.schema_arrow.names
+        self._column = next((name for name in _IMAGES if name in columns), "")
+        if not self._column:
+            raise DatasetProblem(f"{path}: no column `image`; it has {', '.join(columns)}")
+        self._has_label = "label" in columns
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def class_names(self) -> tuple[str, ...]:
+        """Return what the metadata call the classes, () where they do not."""
+        text = (self._file.schema_arrow.metadata or {}).get(b"huggingface", b"{}")
+        try:
+            features = json.loads(text).get("info", {}).get("features", {})
+            return tuple(map(str, features.get("label", {}).get("names", ())))
+        except (ValueError, AttributeError, TypeError, RecursionError):
+            return ()
+
+    def rows(self) -> Any:
+        """Yield (row group, row in it, name or "", label) of every row."""
+        columns = [f"{self._column}.path", *(["label"] if self._has_label else [])]
+        for group in range(self._file.num_row_groups):
+            table = self._read(group, columns)
+            paths = _field(table, self._column, "path")
+            labels = table["label"].to_pylist() if self._has_label else [None] * len(paths)
+            for row, (name, label) in enumerate(zip(paths, labels, strict=True)):
+                known = label if isinstance(label, str) or (isinstance(label, int) and label >= 0) else None
+                yield group, row, PurePosixPath(name or "").name, known
+
+    def image(self, group: int, row: int) -> bytes:
+        """Return the encoded image in a row of a row group. Raises DatasetProblem when there is none."""
+        if group != self._group:
+            self._images = _field(self._read(group, [f"{self._column}.bytes"]), self._column, "bytes", False)
+            self._group = group
+        found = self._images[row].as_py() if self._images is not None else None
+        if not isinstance(found, bytes):
+            raise DatasetProblem(f"{self.path}: row {row} of row group {group} has no image in it, only a path")
+        return found
+
+    def _read(self, group: int, columns: list[str]) -> Any:
+        try:
+            return self._file.read_row_group(group, columns=columns, use_threads=False)
+        except Exception as error:  # pyarrow raises kinds of its own
+            raise DatasetProblem(f"{self.path}: row group {group} cannot be read: {error}") from error
+
+
+def _field(table: Any, column: str, field: str, plain: bool = True) -> Any:
+    """Return a field of a column of structs, as a list or as it lies in memory; [None, …] where it has none."""
+    array = table[column].combine_chunks() if column in table.column_names else None
+    if array is None or array.type.get_field_index(field) < 0:
+        return [None] * len(table)
+    found = array.field(field)
+    return found.to_pylist() if plain else found
+
+
+def _open(path: str) -> Any:
+    try:
+        import pyarrow.parquet
+    except ImportError as error:
+        words = f"{path}: a Parquet file, which the package pyarrow reads"
+        raise Unavailable(f'{words}: pip install "effconvert[parquet]"') from error
+    try:
+        return pyarrow.parquet.ParquetFile(path)
+    except Exception as error:  # pyarrow raises kinds of its own
+        raise DatasetProblem(f"{path}: a damaged Parquet file: {error}") from error

@@ -1,0 +1,84 @@
+"""A plain tar file, read in place: the original ILSVRC2012_img_val.tar, or one of a folder per class.
+
+The headers are read once, the images later, each with one positioned read.
+"""
+
+import tarfile
+from itertools import takewhile
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from effconvert.validate.data.containers.contents import Contents, sort_of
+from effconvert.validate.data.imagenet import SYNSET
+from effconvert.validate.data.reading import Location
+
+from effconvert.errors import DatasetProblem
+
+# ValueError and the like: what tarfile lets through on headers made to break it.
+_FAILURES = (tarfile.TarError, ValueError, OverflowError, RecursionError, EOFError)
+
+
+class Member(NamedTuple):
+    """A file in a tar: its name, and the range in bytes of its content."""
+
+    name: str
+    start: int
+    length: int
+
+
+def members(path: Path) -> list[Member]:
+    """Return the regular files in the tar at `path`, in its order.
+
+    Raises DatasetProblem for a damaged tar, and for links and sparse files, which have no content of their own.
+    """
+    found = []
+    size = path.stat().st_size
+    try:
+        with open(path, "rb", buffering=0) as file, tarfile.open(fileobj=file, mode="r:") as archive:
+            for member in archive:
+                if member.isdir():
+                    continue
+                if not member.isfile() or member.issparse():
+                    raise DatasetProblem(
+                        f"{path}: {member.name} is a link or no plain file; pack the images themselves"
+                    )
+                if member.offset_data + member.size > size:
+                    raise DatasetProblem(f"{path}: ends within {member.name}; copy or download it again")
+                found.append(Member(str(PurePosixPath(member.name)), member.offset_data, member.size))
+            file.seek(archive.offset)  # tarfile takes a damaged header for the end
+            if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+                raise tarfile.ReadError(f"no header at byte {archive.offset:,}, and no end")
+    except _FAILURES as error:
+        after = f" after {found[-1].name}" if found else ""
+        raise DatasetProblem(f"{path}: a damaged tar file{after}: {error}; copy or download it again") from error
+    return found
+
+
+def list_tar(shards: dict[Path, list[Member]]) -> Contents:
+    """Return the images in tar files, whose folders are their classes where they have different ones."""
+    contents = Contents("a tar file" if len(shards) == 1 else f"{len(shards)} tar files")
+    images = []
+    for path, found in shards.items():
+        for member in found:
+            sort = sort_of(PurePosixPath(member.name).name)
+            if sort == "image":
+                images.append((path, member))
+            else:
+                contents.left_out[sort] += 1
+    folders = [PurePosixPath(member.name).parent.parts for _, member in images]
+    common = _common(folders)
+    for (path, member), parts in zip(images, folders, strict=True):
+        label = parts[len(common)] if len(parts) > len(common) else _only_class(common)
+        contents.add(member.name, label, Location("bytes", str(path), member.start, member.length))
+    contents.folders = tuple(sorted({image.label for image in contents.images if isinstance(image.label, str)}))
+    return contents
+
+
+def _common(folders: list[tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the folders that all images lie in."""
+    first, last = min(folders, default=()), max(folders, default=())
+    return tuple(one for one, _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False)))
+
+
+def _only_class(common: tuple[str, ...]) -> str | None:
+    return common[-1] if common and SYNSET.fullmatch(common[-1]) else None

@@ -1,0 +1,168 @@
+"""TFRecord shards of tf.train.Example, as the official TensorFlow evaluation reads them, or TensorFlow Datasets.
+
+A record is its length, that length's checksum, an Example, and its checksum (tensorflow/core/lib/io/record_writer.h).
+Listing the images reads around them; an image is read with its whole record, whose checksum must fit.
+Official features, `image/encoded`, `image/class/label` from 1 (0 is the background class), `image/class/synset`,
+`image/filename`: tensorflow/tpu, models/official/efficientnet/imagenet_input.py. TensorFlow Datasets: `image`, `label`
+from 0, `file_name`.
+"""
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import crc32c
+from effconvert.validate.data.containers.contents import Contents, counted
+from effconvert.validate.data.reading import Location
+
+from effconvert.errors import DatasetProblem
+from effconvert.formats.checkpoint import DataFile
+from effconvert.formats.leveldb_table import masked
+from effconvert.formats.protobuf import WireError, fields, read_varint
+
+HEADER = 12
+_FOOTER = 4
+_IMAGES = ("image/encoded", "image")
+_FILE_NAMES = ("image/filename", "file_name")
+_SMALL = 4096  # features of this many bytes are read when images are listed
+
+
+def is_tfrecord(first: bytes) -> bool:
+    """Return whether bytes begin with the length of a record and that length's checksum."""
+    return len(first) >= HEADER and masked(crc32c.crc32c(first[:8])) == int.from_bytes(first[8:HEADER], "little")
+
+
+def list_tfrecords(paths: list[Path]) -> Contents:
+    """Return the images of all shards, in their order.
+
+    Raises DatasetProblem for a damaged shard; UnreadableCheckpoint for one that ends too early.
+    """
+    contents = Contents(counted(len(paths), "TFRecord shard"))
+    for path in paths:
+        file = DataFile(path)
+        try:
+            for number, (start, length) in enumerate(_records(file)):
+                _add(contents, file, f"{path.name}:{number}", start, length)
+        except WireError as error:
+            raise DatasetProblem(f"{path}: not a record of tf.train.Example: {error}") from error
+        finally:
+            file.close()
+    return contents
+
+
+def image_of_record(file: DataFile, start: int, length: int) -> bytes:
+    """Return the encoded image in the record at `start`. Raises DatasetProblem when its checksum does not fit."""
+    content = file.read(start, length + _FOOTER)
+    data, footer = content[:length], content[length:]
+    if masked(crc32c.crc32c(data)) != int.from_bytes(footer, "little"):
+        raise DatasetProblem(
+            f"{file.path}: the record at byte {start - HEADER:,} is damaged: its checksum does not fit"
+        )
+    try:
+        features = dict(_features(data))
+    except WireError as error:
+        raise DatasetProblem(f"{file.path}: the record at byte {start - HEADER:,} is no Example: {error}") from error
+    return next(image for name in _IMAGES if isinstance(image := features.get(name), bytes))
+
+
+def _records(file: DataFile) -> Iterator[tuple[int, int]]:
+    """Yield where each record's content begins, and its length."""
+    position = 0
+    while position < file.size:
+        header = file.read(position, HEADER)
+        if not is_tfrecord(header):
+            raise DatasetProblem(f"{file.path}: damaged at byte {position:,}: the checksum of a length does not fit")
+        (length,) = struct.unpack_from("<Q", header)
+        if position + HEADER + length + _FOOTER > file.size:
+            raise DatasetProblem(f"{file.path}: ends within the record at byte {position:,}; copy or download it again")
+        yield position + HEADER, length
+        position += HEADER + length + _FOOTER
+
+
+def _add(contents: Contents, file: DataFile, record: str, start: int, length: int) -> None:
+    features = _small_features(file, start, start + length)
+    if not any(name in features for name in _IMAGES):
+        contents.problems.append(f"{record}: no image in the record; its features are {', '.join(sorted(features))}")
+        return
+    name = next((value for key in _FILE_NAMES if isinstance(value := features.get(key), bytes)), b"")
+    label: str | int | None = None
+    synset, official, plain = (features.get(key) for key in ("image/class/synset", "image/class/label", "label"))
+    if isinstance(synset, bytes) and synset:
+        label = synset.decode("utf-8", "replace")
+    elif isinstance(official, int):
+        label = official - 1
+        if official == 0:
+            contents.problems.append(f"{record}: label 0, the background class; image/class/label counts from 1")
+    elif isinstance(plain, int) and plain >= 0:
+        label = plain
+    contents.add(
+        name.decode("utf-8", "replace") or record, label, Location("record", file.path.as_posix(), start, length)
+    )
+
+
+class _Window:
+    """Small reads close together cost one read of the file."""
+
+    def __init__(self, file: DataFile, end: int) -> None:
+        self._file, self._end = file, end
+        self._start, self._data = 0, b""
+
+    def peek(self, position: int, size: int) -> bytes:
+        """Return `size` bytes from `position`, fewer at the end."""
+        size = min(size, self._end - position)
+        offset = position - self._start
+        if offset < 0 or offset + size > len(self._data):
+            self._start, offset = position, 0
+            self._data = self._file.read(position, min(max(size, 512), self._end - position))
+        return self._data[offset : offset + size]
+
+
+def _small_features(file: DataFile, start: int, end: int) -> dict[str, bytes | int | None]:
+    """Return the features of the Example in that range, those that are too large to be read as None."""
+    window = _Window(file, end)
+    found: dict[str, bytes | int | None] = {}
+    for number, begin, stop in _ranges(window, start, end):
+        for entry, first, last in _ranges(window, begin, stop) if number == 1 else ():
+            if entry == 1 and last - first <= _SMALL:
+                found |= [_feature(window.peek(first, last - first))]
+            elif entry == 1:
+                found |= [(window.peek(begin, stop - begin).decode("utf-8", "replace"), None)
+                          for key, begin, stop in _ranges(window, first, last) if key == 1]  # fmt: skip
+    return found
+
+
+def _ranges(window: _Window, position: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """Yield (number, start, end) of the fields of the message in that range that hold bytes."""
+    while position < end:
+        head = window.peek(position, 20)
+        key, used = read_varint(head, 0)
+        value, used = read_varint(head, used)
+        position += used
+        if key & 7 == 0:
+            continue
+        if key & 7 != 2 or value > end - position:
+            raise WireError("a field is longer than its message, or of no kind that an Example has")
+        yield key >> 3, position, position + value
+        position += value
+
+
+def _features(example: bytes) -> Iterator[tuple[str, bytes | int | None]]:
+    for number, features in fields(example):
+        for entry, content in fields(features) if number == 1 and isinstance(features, bytes) else ():
+            if entry == 1 and isinstance(content, bytes):
+                yield _feature(content)
+
+
+def _feature(entry: bytes) -> tuple[str, bytes | int | None]:
+    """Return the name of a feature and its first value, None for numbers with a point and for empty lists."""
+    parts = dict(fields(entry))
+    name, feature = parts.get(1, b""), parts.get(2, b"")
+    if not isinstance(name, bytes) or not isinstance(feature, bytes):
+        raise WireError("a feature without a name")
+    value: bytes | int | None = None
+    for kind, content in fields(feature):
+        values = fields(content) if isinstance(content, bytes) and kind in (1, 3) else iter(())
+        value = next((item for _, item in values), None)
+        if kind == 3 and isinstance(value, bytes):  # numbers, packed
+            value = read_varint(value, 0)[0] if value else None
+    return name.decode("utf-8", "replace"), value

@@ -1,0 +1,161 @@
+"""A data set as the evaluation sees it: each image once, with a name, its right classes, and where to read it.
+
+Opening one lists everything and reads no image. What is missing, doubled or without a label is an error before any is
+computed; whatever a person should know otherwise is a finding.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from effconvert.validate.data import imagenet
+from effconvert.validate.data.class_order import Order, class_order
+from effconvert.validate.data.classes import IMAGENET, ClassList
+from effconvert.validate.data.completeness import described, is_imagenet_validation, missing_problems
+from effconvert.validate.data.containers.contents import Contents, counted, stem
+from effconvert.validate.data.label_files import is_json, read_real
+from effconvert.validate.data.labelling import label
+from effconvert.validate.data.opening import open_contents
+from effconvert.validate.data.reading import Location
+from effconvert.validate.predictions import NO_LABEL, OWN_LABELS
+from numpy.typing import NDArray
+
+from effconvert.errors import DatasetProblem, listing, require_path
+
+__all__ = ["Dataset", "Location", "open_dataset"]
+
+Numbers = Sequence[int | None]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images and their right classes, N of them, in the container's order.
+
+    kind: the container, for people. names [N]: unique; ImageNet's own where the container has them. labels [N, L]: the
+    right classes, ended by NO_LABEL. findings: sentences for the user. imagenet_validation: these are ImageNet's own
+    validation images, with its class order. missing: how many of them are not there. label_source: "own", or the file
+    that labels came from. fingerprint: SHA-256 over names and labels, the same for the same data in any container.
+    """
+
+    path: str
+    kind: str
+    names: tuple[str, ...] = field(repr=False)
+    labels: NDArray[np.int32] = field(repr=False)
+    locations: tuple[Location, ...] = field(repr=False)
+    classes: ClassList = field(repr=False)
+    findings: tuple[str, ...]
+    imagenet_validation: bool
+    missing: int
+    label_source: str
+    fingerprint: str
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def open_dataset(
+    path: str | Path, classes: ClassList | None = None, labels: str | Path | None = None, partial: bool = False
+) -> Dataset:
+    """Return the data set at `path`, a folder, a file, or a pattern of shards; the container follows from the content.
+
+    classes: what the labels mean, where they are not ImageNet's. labels: a file of labels, which replace those of the
+    container. partial: what is missing of ImageNet's validation set is a finding.
+
+    Raises MissingPath; DatasetProblem with everything that is wrong; Unavailable when a package is missing.
+    """
+    labels = require_path(labels) if labels is not None else None
+    real = read_real(labels) if labels and is_json(labels) else None
+    contents = open_contents(path)
+    if not contents.images:
+        _refuse(path, contents.problems or [_no_image(contents)])
+    contents, findings = label(contents, None if real else labels, partial)
+    numbers = [imagenet.image_number(image.name) for image in contents.images]
+    names = _names(contents)
+    order = class_order(contents, classes)
+    _refuse(path, [*contents.problems, *_doubled(contents, names), *order.problems])
+    own, doubts = is_imagenet_validation(order, numbers)
+    missing = imagenet.IMAGES - len(names) if own else 0
+    if missing and not partial:
+        remedy = "evaluate what is there with --partial"
+        heading = f"{path}: {missing:,} of ImageNet's {imagenet.IMAGES:,} validation images are missing; {remedy}:"
+        raise DatasetProblem(listing(heading, missing_problems(order, numbers)))
+    findings = [*described(order, own, missing), *doubts, *order.findings, *findings, *contents.findings()]
+    kept, right = np.arange(len(names)), order.labels[:, None]
+    if real:
+        kept, right = _real_labels(path, real, numbers, order)
+        findings.append(_said_of_real(right, len(names)))
+    names = [names[place] for place in kept]
+    return Dataset(
+        path=str(path),
+        kind=contents.kind,
+        names=tuple(names),
+        labels=right,
+        locations=tuple(contents.images[place].location for place in kept),
+        classes=order.classes,
+        findings=tuple(findings),
+        imagenet_validation=own,
+        missing=missing,
+        label_source=labels.name if labels else OWN_LABELS,
+        fingerprint=_fingerprint(names, right),
+    )
+
+
+def _refuse(path: str | Path, problems: Sequence[str]) -> None:
+    if problems:
+        raise DatasetProblem(f"{path}: {problems[0]}" if len(problems) == 1 else listing(f"{path}:", problems))
+
+
+def _no_image(contents: Contents) -> str:
+    return "; ".join((f"{contents.kind} without an image", *contents.findings()))
+
+
+def _names(contents: Contents) -> list[str]:
+    """Return ImageNet's own names where there are, else file names without folders where those are unique."""
+    whole = [image.name for image in contents.images]
+    short = [name.rpartition("/")[2] for name in whole]
+    if len(set(short)) < len(set(whole)):
+        short = whole
+    numbers = map(imagenet.image_number, whole)
+    return [imagenet.image_name(number) if number else name for number, name in zip(numbers, short, strict=True)]
+
+
+def _doubled(contents: Contents, names: list[str]) -> list[str]:
+    counts = Counter(names)
+    places: dict[str, list[str]] = {}
+    for image, name in zip(contents.images, names, strict=True):
+        if counts[name] > 1:
+            places.setdefault(name, []).append(f"{image.name} in {image.location.path}")
+    return [f"{name} stands {counts[name]} times: {', '.join(found[:3])}" for name, found in places.items()]
+
+
+def _real_labels(
+    path: str | Path, real: list[list[int]], numbers: Numbers, order: Order
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Return which images have a label in ImageNet-ReaL [M], and these labels [M, L]."""
+    if None in numbers or order.classes.name != IMAGENET:
+        words = (
+            "ImageNet-ReaL's labels belong to ImageNet's validation images, by their names (ILSVRC2012_val_00000001)"
+        )
+        raise DatasetProblem(f"{path}: {words}; {counted(numbers.count(None), 'image')} with other names")
+    rows = [real[number - 1] for number in numbers if number]
+    kept = np.array([place for place, row in enumerate(rows) if row], np.int64)
+    if not len(kept):
+        raise DatasetProblem(f"{path}: none of its images has a label in ImageNet-ReaL")
+    right = np.full((len(kept), max(map(len, rows))), NO_LABEL, np.int32)
+    for row, place in zip(right, kept, strict=True):
+        row[: len(rows[place])] = rows[place]
+    return kept, right
+
+
+def _said_of_real(right: NDArray[np.int32], images: int) -> str:
+    left = f"left out: {counted(images - len(right), 'image')} without one"
+    return f"labels of ImageNet-ReaL, up to {right.shape[1]} an image; {left}"
+
+
+def _fingerprint(names: list[str], labels: NDArray[np.int32]) -> str:
+    rows = (row[row != NO_LABEL] for row in labels)
+    lines = sorted(f"{stem(name)} {' '.join(map(str, row))}\n" for name, row in zip(names, rows, strict=True))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -1,0 +1,157 @@
+"""Labels in a file of their own: `name label` lines, the development kit's ground truth, or ImageNet-ReaL's JSON."""
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from effconvert.validate.data import imagenet
+from effconvert.validate.data.classes import imagenet_classes
+from effconvert.validate.data.containers.contents import Contents, counted, stem
+
+from effconvert.errors import DatasetProblem, listing
+
+DEVKIT = "ILSVRC2012_validation_ground_truth.txt"
+Labels = dict[str, str | int]
+
+
+@dataclass(frozen=True)
+class LabelFile:
+    """pairs: (line, name of an image, label); or ids: the development kit's, one an image in the order of the names."""
+
+    path: Path
+    pairs: tuple[tuple[int, str, str | int], ...] = ()
+    ids: tuple[int, ...] = ()
+
+
+def is_json(path: Path) -> bool:
+    """Return whether a file of labels is JSON, which only ImageNet-ReaL's are. Raises DatasetProblem."""
+    try:
+        with path.open("rb") as file:
+            return file.read(64).lstrip().startswith((b"[", b"{"))
+    except OSError as error:
+        raise DatasetProblem(f"{path}: cannot be read as labels: {error.strerror}") from error
+
+
+def read_real(path: Path) -> list[list[int]]:
+    """Return the right classes of each of ImageNet's validation images, image 1 first; some have none.
+
+    Source: Beyer et al., "Are we done with ImageNet?", https://arxiv.org/abs/2006.07159, real.json.
+
+    Raises DatasetProblem for anything that is not 50,000 lists of classes.
+    """
+    try:
+        content: Any = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise DatasetProblem(f"{path}: not JSON: {error}") from error
+    expected = f"expected {imagenet.IMAGES:,} lists of classes, 0 to 999, as ImageNet-ReaL's real.json"
+    if not isinstance(content, list) or len(content) != imagenet.IMAGES:
+        found = f"a list of {len(content):,}" if isinstance(content, list) else type(content).__name__
+        raise DatasetProblem(f"{path}: found {found}; {expected}")
+    good = all(
+        isinstance(row, list) and all(type(label) is int and 0 <= label < 1000 for label in row) for row in content
+    )
+    if not good:
+        raise DatasetProblem(f"{path}: an entry is no list of classes; {expected}")
+    return [list(map(int, row)) for row in content]
+
+
+def read_label_file(path: Path) -> LabelFile:
+    """Return the labels in a text file. Separators are a tab, a comma or blanks. Raises DatasetProblem."""
+    try:
+        lines = [(number, line.strip()) for number, line in enumerate(path.read_text("utf-8-sig").splitlines(), 1)]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetProblem(f"{path}: cannot be read as labels: {error}") from error
+    rows = [(number, _split(line)) for number, line in lines if line]
+    if rows and all(len(row) == 1 and row[0].isdigit() for _, row in rows):
+        return LabelFile(path, ids=tuple(int(row[0]) for _, row in rows))
+    short = [f"line {number}: {row[0]!r} has no label" for number, row in rows if len(row) < 2]
+    if short or not rows:
+        what = "`name label` lines, or the ids of the development kit, one a line"
+        raise DatasetProblem(listing(f"{path}: not a file of labels; expected {what}:", short or ["it is empty"]))
+    return LabelFile(path, tuple((number, row[0], _as_label(row[1])) for number, row in rows))
+
+
+def labelled(contents: Contents, file: LabelFile) -> tuple[Contents, list[str]]:
+    """Return `contents` with the labels of `file`, and which of its labels have no image.
+
+    Raises DatasetProblem for two labels of one image, and for ids that are not as many as the images.
+    """
+    found: Labels = dict(_by_id(contents, file)) if file.ids else _by_name(contents, file)
+    images, used = [], set()
+    for image in contents.images:
+        key = next((key for key in _keys(image.name) if key in found), None)
+        used.add(key)
+        images.append(image._replace(label=found[key] if key is not None else None))
+    spare = [] if file.ids else [name for name in found if name not in used]
+    return replace(contents, images=images, folders=(), class_names=()), spare
+
+
+def _by_name(contents: Contents, file: LabelFile) -> Labels:
+    names = {key for image in contents.images for key in _keys(image.name)}
+    found: Labels = {}
+    twice = []
+    for place, (number, name, label) in enumerate(file.pairs):
+        key = name.removeprefix("./").replace("\\", "/")
+        key = next((key for key in _keys(key) if key in names), key)
+        if place == 0 and key not in names and _is_header(label):
+            continue
+        if key in found:
+            twice.append(f"line {number}: {name} has a label already")
+        found[key] = label
+    if twice:
+        raise DatasetProblem(listing(f"{file.path}: images with two labels:", twice))
+    return found
+
+
+def _is_header(label: str | int) -> bool:
+    return isinstance(label, str) and label not in imagenet_classes().places()
+
+
+def _by_id(contents: Contents, file: LabelFile) -> Iterator[tuple[str, str]]:
+    """Yield (name, synset): line n is image n where ImageNet's names say n, else the nth of the sorted names."""
+    wrong = sorted({number for number in file.ids if number not in imagenet.classes_of_ids()})
+    if wrong:
+        words = f"found {', '.join(map(str, wrong[:5]))}; the development kit's ids are 1 to 1000"
+        raise DatasetProblem(f"{file.path}: {words}; other labels need the name of their image before them")
+    names = sorted(image.name for image in contents.images)
+    numbers = [imagenet.image_number(name) for name in names]
+    if len(file.ids) == imagenet.IMAGES and None not in numbers:
+        lines = [number - 1 for number in numbers if number]
+    elif len(file.ids) == len(names):
+        lines = list(range(len(names)))
+    else:
+        counts = f"{counted(len(file.ids), 'label')} without names, and {counted(len(names), 'image')}"
+        words = f"{counts}: which belongs to which is unknown"
+        raise DatasetProblem(f"{file.path}: {words}")
+    synsets, places = imagenet_classes().identifiers, imagenet.classes_of_ids()
+    yield from ((name, synsets[places[file.ids[line]]]) for name, line in zip(names, lines, strict=True))
+
+
+def _keys(name: str) -> Iterator[str]:
+    """Yield what a file of labels may call an image: the whole name, without folders, without suffix, its number."""
+    yield name
+    yield name.rpartition("/")[2]
+    yield stem(name)
+    number = imagenet.image_number(name)
+    if number:
+        yield stem(imagenet.image_name(number))
+
+
+def _split(line: str) -> list[str]:
+    if "\t" in line or "," in line:
+        row = next(csv.reader([line], delimiter="\t" if "\t" in line else ",", skipinitialspace=True))
+        row = [field.strip() for field in row]
+    else:
+        row = line.split(None, 1)
+    return [field for field in row if field]
+
+
+def _as_label(text: str) -> str | int:
+    """Return a label as what it is; Kaggle's solution file has boxes behind the synset."""
+    first = text.split()[0]
+    if imagenet.SYNSET.fullmatch(first):
+        return first
+    return int(text) if text.isascii() and text.isdigit() else text

@@ -1,0 +1,58 @@
+"""Which images of a data set are evaluated: all, some that stand for all, or those that a user lists."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from effconvert.validate.data.containers.contents import stem
+from effconvert.validate.data.dataset import Dataset
+from numpy.typing import NDArray
+
+from effconvert.errors import DatasetProblem, listing, require_path
+
+
+def choose_images(dataset: Dataset, limit: int | None = None, subset: Path | None = None) -> NDArray[np.int64]:
+    """Return the places of the images to evaluate, in the data set's order.
+
+    limit: so many, spread evenly over the data set, so that its classes are met in the same shares: those that a
+    folder holds first would be of a few classes only. subset: a file with the name of an image, or the identifier of a
+    class, on each line.
+
+    Raises MissingPath; DatasetProblem with every line that names nothing, or when no image is left.
+    """
+    ids = np.arange(len(dataset.names)) if subset is None else _listed(dataset, require_path(subset))
+    if limit is not None and limit < len(ids):
+        ids = ids[np.arange(limit) * len(ids) // limit]
+    return ids.astype(np.int64)
+
+
+def _listed(dataset: Dataset, path: Path) -> NDArray[np.int64]:
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(dataset.names):
+        for alias in {name, stem(name)}:
+            places.setdefault(alias, []).append(place)
+    of_class = {identifier: index for index, identifier in enumerate(dataset.classes.identifiers)}
+    chosen: set[int] = set()
+    unknown = []
+    for number, line in _lines(path):
+        if line in of_class:
+            chosen.update(np.flatnonzero((dataset.labels == of_class[line]).any(1)).tolist())
+        elif line in places or stem(line) in places:
+            chosen.update(places.get(line) or places[stem(line)])
+        else:
+            unknown.append(f"line {number}: {line}")
+    if unknown:
+        raise DatasetProblem(listing(f"{path}: neither images nor classes of {dataset.path}:", unknown))
+    if not chosen:
+        raise DatasetProblem(f"{path}: names no image of {dataset.path}")
+    return np.array(sorted(chosen))
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetProblem(f"{path}: cannot be read as a list of images: {error}") from error
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.strip():
+            yield number, line.strip()

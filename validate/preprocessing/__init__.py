@@ -1,0 +1,1 @@
+"""Images prepared as each library does, bit for bit: decoded, cropped, resized."""

@@ -1,0 +1,174 @@
+"""An image through a recipe: the steps in their order, each as the library that the recipe comes from computes it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from effconvert.validate.preprocessing.decoding import DECODERS, Pixels, Window, decode
+from effconvert.validate.preprocessing.resizing import RESIZES, UNROUNDED
+from effconvert.validate.recipes import Recipe
+from numpy.typing import NDArray
+
+from effconvert.errors import DatasetProblem, LayoutMismatch, listing, require_path
+
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+
+
+def preprocess(image: str | Path | bytes, recipe: Recipe) -> NDArray[np.float32]:
+    """Return what the network gets of `image`, a path or a file's bytes: float32 [3, size, size], normalised.
+
+    Channels stand in the recipe's order. Raises what `pixels` does.
+    """
+    values = pixels(image, recipe)
+    if recipe.channels == "bgr":
+        values = values[..., ::-1]
+    mean, std = (np.array(numbers, np.float32)[:, None, None] for numbers in (recipe.mean, recipe.std))
+    planes = values.transpose(2, 0, 1).astype(np.float32, order="C")
+    planes -= mean
+    planes /= std
+    return planes
+
+
+def pixels(image: str | Path | bytes, recipe: Recipe, out: Pixels | None = None) -> Pixels:
+    """Return the image, a path or a file's bytes, decoded, cropped and resized: [size, size, 3], RGB, 0 to 255.
+
+    uint8, or float32 where the library does not round (TensorFlow: neither rounded nor clipped): `pixel_type`.
+
+    out: where the pixels are written instead of in a new array; of that shape and type, and contiguous. A failure may
+    leave anything in it.
+
+    Raises DatasetProblem for an image that cannot be read or is too small; LayoutMismatch for a recipe with steps that
+    are unknown; Unavailable when a package is missing; ValueError for an `out` of another kind.
+    """
+    check(recipe)
+    shape, dtype = (recipe.size, recipe.size, 3), pixel_type(recipe)
+    if out is None:
+        out = np.empty(shape, dtype)
+    elif (out.shape, out.dtype, out.flags.c_contiguous) != (shape, dtype, True):
+        raise ValueError(f"out is {out.dtype} {out.shape}; it must be {dtype} {shape}, contiguous")
+    try:
+        data = image if isinstance(image, bytes) else Path(image).read_bytes()
+        _prepare(data, recipe, out)
+        return out
+    except OSError as error:
+        raise DatasetProblem(f"{image!s}: cannot be read: {error.strerror}") from error
+    except DatasetProblem as error:
+        name = f"an image of {len(data)} bytes" if isinstance(image, bytes) else str(image)
+        raise DatasetProblem(f"{name}: {error}") from error
+
+
+def pixel_type(recipe: Recipe) -> np.dtype[Any]:
+    """Return the type of the pixels that `recipe` gives: float32 where its library does not round, or else uint8."""
+    return np.dtype(np.float32 if recipe.resize in UNROUNDED else np.uint8)
+
+
+def check(recipe: Recipe) -> None:
+    """Raise LayoutMismatch with everything in `recipe` that no step here computes."""
+    steps = (("decode", DECODERS), ("crop", [*_CROPS, "none"]), ("resize", RESIZES))
+    problems = [
+        f"{step}={getattr(recipe, step)!r} is unknown; known are {', '.join(known)}"
+        for step, known in steps
+        if getattr(recipe, step) not in known
+    ]
+    if 0 < recipe.shorter_side < recipe.size and recipe.crop != "none":
+        problems.append(f"a crop of {recipe.size} pixels from a shorter side of {recipe.shorter_side}")
+    if problems:
+        raise LayoutMismatch(listing(f"recipe {recipe.name}:", problems))
+
+
+def image_files(folder: str | Path) -> list[Path]:
+    """Return every image in `folder` and the folders in it, sorted by path; an image is what its suffix says.
+
+    Raises MissingPath; DatasetProblem when there is none.
+    """
+    folder = require_path(folder)
+    if not folder.is_dir():
+        raise DatasetProblem(f"{folder}: not a folder; images are read from a folder")
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
+    if not found:
+        raise DatasetProblem(f"{folder}: no image in it; looked for {', '.join(_SUFFIXES)}, in folders within as well")
+    return found
+
+
+class Geometry(NamedTuple):
+    """What a recipe does with an image of one size: `crop` it, resize that to height and width, keep `window` of it."""
+
+    crop: Window
+    height: int
+    width: int
+    window: Window
+
+
+def geometry(recipe: Recipe, height: int, width: int) -> Geometry:
+    """Return what `recipe` does with an image of `height` x `width` pixels. Raises DatasetProblem for one too small."""
+    if recipe.shorter_side and recipe.crop != "none":
+        scaled = _scaled(recipe, height, width)
+        return Geometry(_whole(height, width), *scaled, _window(recipe, *scaled))
+    crop = _whole(height, width) if recipe.crop == "none" else _window(recipe, height, width)
+    return Geometry(crop, recipe.size, recipe.size, _whole(recipe.size, recipe.size))
+
+
+def _prepare(data: bytes, recipe: Recipe, out: Pixels) -> None:
+    places: list[Geometry] = []
+
+    def crop(height: int, width: int) -> Window:
+        places.append(geometry(recipe, height, width))
+        return places[0].crop
+
+    image = decode(data, recipe.decode, crop)
+    RESIZES[recipe.resize](image, *places[0][1:], out)
+
+
+def _whole(height: int, width: int) -> Window:
+    return Window(0, 0, height, width)
+
+
+def _scaled(recipe: Recipe, height: int, width: int) -> tuple[int, int]:
+    """Return the height and width whose shorter one is the recipe's."""
+    shorter, longer = sorted((height, width))
+    if recipe.resize.startswith("mindspore"):  # float32, and so one pixel less here and there
+        scaled = int(np.float32(longer) / np.float32(shorter) * np.float32(recipe.shorter_side))
+    else:
+        scaled = int(recipe.shorter_side * longer / shorter)
+    return (recipe.shorter_side, scaled) if height <= width else (scaled, recipe.shorter_side)
+
+
+def _window(recipe: Recipe, height: int, width: int) -> Window:
+    window = _CROPS[recipe.crop](recipe, height, width)
+    if min(window.height, window.width) < 1:
+        raise DatasetProblem(f"too small to crop: {height} x {width} pixels")
+    return window
+
+
+Crop = Callable[[Recipe, int, int], Window]
+
+
+def _tf_center(recipe: Recipe, height: int, width: int) -> Window:
+    share = np.float32(recipe.size / (recipe.size + recipe.crop_padding))
+    side = int(share * np.float32(min(height, width)))
+    return Window((height - side + 1) // 2, (width - side + 1) // 2, side, side)
+
+
+def _mmpretrain_center(recipe: Recipe, height: int, width: int) -> Window:
+    side = recipe.size / (recipe.size + recipe.crop_padding) * min(height, width)
+    top, left = (max(0, round((length - side) / 2)) for length in (height, width))
+    bottom, right = (int(start + side - 1) for start in (top, left))
+    return Window(top, left, bottom - top + 1, right - left + 1)
+
+
+def _torchvision_center(recipe: Recipe, height: int, width: int) -> Window:
+    top, left = (round((length - recipe.size) / 2) for length in (height, width))
+    return Window(top, left, recipe.size, recipe.size)
+
+
+def _mindspore_center(recipe: Recipe, height: int, width: int) -> Window:
+    return Window((height - recipe.size) // 2, (width - recipe.size) // 2, recipe.size, recipe.size)
+
+
+_CROPS: dict[str, Crop] = {
+    "tf-center": _tf_center,
+    "mmpretrain-center": _mmpretrain_center,
+    "torchvision-center": _torchvision_center,
+    "mindspore-center": _mindspore_center,
+}
