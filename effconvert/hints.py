@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from effconvert.formats.checkpoint import Checkpoint
+from effconvert.reference_tables import recipe_tables, weights_table
 
 _KEYS = ("arch", "architecture", "model", "model_name")
 _LARGEST = 1 << 20
@@ -27,6 +28,23 @@ def named_in(path: Path, names: Mapping[str, Any]) -> str | None:
     """Return the longest of `names` that the file's name holds, None where it holds none."""
     shown = path.name.replace("-", "_")
     return max((name for name in names if name in shown), key=len, default=None)
+
+
+def recorded_training(checkpoint: Checkpoint, layout: str, variant: str) -> str | None:
+    """Return which training the config beside a file of timm's says, or the file's own name as it was published.
+
+    Of names that several files have (`model.safetensors`) none says it.
+    """
+    said = read_config(checkpoint.path).get("pretrained_cfg")
+    tag = said.get("tag") if isinstance(said, dict) else None
+    rows = [
+        row for row in weights_table() if row.variant == variant and layout in recipe_tables()[row.recipe]["layouts"]
+    ]
+    tagged = [row.weights for row in rows if row.weights == tag]
+    name = checkpoint.path.name
+    called = [row.weights for row in rows if name == row.file_name or name.startswith(f"{row.network}.{row.weights}.")]
+    found = tagged or called
+    return found[0] if len(set(found)) == 1 else None
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from effconvert.description import Description, read_description
 from effconvert.errors import LayoutMismatch
 from effconvert.facts import Facts, changed
 from effconvert.formats.checkpoint import Checkpoint
+from effconvert.hints import recorded_training
 from effconvert.layout import find_layout, layouts
 from effconvert.map_language import Layout
 from effconvert.moves import Move
@@ -28,7 +29,8 @@ class Identity:
 
     reading: what the names and shapes tell. facts: of its network. assumption: in words, why those that no file
     records are taken to be so. assumed: the names of those that are only guessed. network: how the library calls the
-    network. description: what the file says of itself, companion: what stands beside its weights.
+    network. training: which one the weights are of, as the file says or, without saying it, its published name.
+    description: what the file says of itself, companion: what stands beside its weights.
     """
 
     reading: Reading
@@ -36,6 +38,7 @@ class Identity:
     assumption: str = ""
     assumed: frozenset[str] = frozenset()
     network: str = ""
+    training: str | None = None
     description: Description | None = None
     companion: Companion = field(default_factory=Companion)
 
@@ -116,7 +119,10 @@ def _with_facts(
             "--facts cannot change them"
         )
     assumed = assumption.assumed - beside.facts.keys()
-    return Identity(found, result, assumption.words, assumed, assumption.network, description, beside)
+    training = description.weights if description else None
+    if description is None and found.layout:
+        training = recorded_training(checkpoint, found.layout.name, found.variant.name)
+    return Identity(found, result, assumption.words, assumed, assumption.network, training, description, beside)
 
 
 def _described(checkpoint: Checkpoint, description: Description) -> Reading:

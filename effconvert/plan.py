@@ -146,7 +146,7 @@ def _describe(identity: Identity, coverage: Coverage, target: Target, options: O
     before = identity.description
     return Description(
         variant=identity.variant.name,
-        weights=options.weights or (before.weights if before else None),
+        weights=options.weights or identity.training,
         facts=target.weights_facts,
         recipe=_recipe(identity, options.weights),
         layout=before.layout if before else identity.layout_name,

@@ -29,9 +29,10 @@ class Subject:
 
     @property
     def weights(self) -> str | None:
-        """Which training the weights are, as the file says, or else the user."""
-        description = self.file.identity.description
-        return (description.weights if description else None) or self.file.options.weights
+        """Which training the weights are, as the file itself says, or else the user, or else the file's name."""
+        identity = self.file.identity
+        said = identity.description.weights if identity.description else None
+        return said or self.file.options.weights or identity.training
 
     def network(self) -> "EfficientNet":
         """Return the network in float32, in eval mode, on the CPU."""
@@ -89,8 +90,11 @@ def _cautions(file: NetworkFile, recipe: str | None) -> Iterator[str]:
     elif identity.layout is None and identity.description is None:
         yield f"the file carries no facts; assumed are {file.facts.in_words()} (--facts changes them)"
     yield from identity.companion.cautions
-    if not (recipe or identity.description or identity.companion.recipe):
+    known = identity.description or identity.companion.recipe or file.options.weights
+    if not (recipe or known) and identity.training:
+        yield f"its name says that it is {identity.training}, whose images are prepared by {file.recipe.name}"
+    elif not (recipe or known):
         yield (
-            f"the file does not say how its images are prepared; {file.recipe.name} is the usual way of its layout, "
-            "and --recipe names another"
+            f"the file does not say how its images are prepared; {file.recipe.name} at {file.recipe.size} px is the "
+            f"usual way of {identity.network or identity.layout_name}, and --recipe names another"
         )

@@ -13,7 +13,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _PREPARING = (
     click.option("--recipe", help="How images are prepared, as tf-official or timm; by default as the file says."),
-    click.option("--size", type=click.IntRange(32), help="In pixels; by default the recipe's."),
+    click.option("--size", type=click.IntRange(32, 4096), help="In pixels; by default the recipe's."),
     click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", help="What computes; by default cpu."),
 )
 

@@ -43,7 +43,7 @@ def command(
         chosen = [find_variant(variant)] if variant else list(VARIANTS.values())
         reports = [cost_report(each, size=size) for each in chosen]
     if as_json:
-        print_json([report.to_dict() for report in reports])
+        print_json({"schema": "effconvert/costs/1", "networks": [report.to_dict() for report in reports]})
     elif not quiet:
         print_reports(reports)
     check_published(reports)

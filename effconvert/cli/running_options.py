@@ -25,7 +25,7 @@ _IMAGES = (
     click.option("--recipe", help="How images are prepared, as tf-official or timm; by default as the source's are."),
     click.option("--count", type=click.IntRange(2), help=f"How many: 2 synthetic ones, or the first {_COUNT} of DIR."),
     click.option("--seed", type=click.IntRange(0), default=0, help="Of the synthetic images."),
-    click.option("--size", type=click.IntRange(32), help="In pixels; by default as the source was trained."),
+    click.option("--size", type=click.IntRange(32, 4096), help="In pixels; by default as the source was trained."),
 )
 
 _READING = (

@@ -21,7 +21,7 @@ from effconvert.errors import PublishedMismatch
 @click.option("--framework", default="tensorflow", show_default=True, help="Whose published weights --variant means.")
 @click.option("--weights", help="Which training: of --variant, or of FILEs that do not say it.")
 @click.option("--recipe", help="How images are prepared, as tf-official or timm; by default as each file says.")
-@click.option("--size", type=click.IntRange(32), help="In pixels; by default the recipe's.")
+@click.option("--size", type=click.IntRange(32, 4096), help="In pixels; by default the recipe's.")
 @click.option("--classes", type=PATH, metavar="NAMES", help="The classes of your own data, a line each, in order.")
 @click.option("--labels", type=PATH, help="Other labels: lines `name label`, or ImageNet-ReaL's real.json.")
 @click.option("--limit", type=click.IntRange(1), help="So many images, spread evenly over the data.")

@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from effconvert.validate.accuracy.results import Result
     from effconvert.validate.accuracy.statistics import Proportion
     from effconvert.validate.data.dataset import Dataset
+    from effconvert.validate.subjects import Subject
 
 Advance = Callable[[int, int], None]
 
 _COLORS = {"green": "green", "amber": "yellow", "red": "red"}
 _SECONDS_BETWEEN_LINES = 60
 _WORST = 5
+_ENOUGH_FOR_GROUPS = 1000
 
 
 class Display:
@@ -28,12 +30,15 @@ class Display:
     def __init__(self, silent: bool) -> None:
         self._silent = silent
 
-    def found(self, dataset: "Dataset") -> None:
-        """Print what the data set holds, before the first image."""
+    def found(self, dataset: "Dataset", subjects: Sequence["Subject"]) -> None:
+        """Print what the data set holds, and what to know of the networks, before the first image."""
         if not self._silent:
             click.echo(printable(f"data     {dataset.path}: {dataset.kind}"))
             for sentence in dataset.findings:
                 click.echo(printable(f"         {sentence}"))
+            for one in subjects:
+                for words in one.cautions:
+                    click.echo(printable(f"caution  {one.file.path}: {words}"))
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
@@ -111,20 +116,19 @@ def _print_result(result: "Result") -> None:
         [
             ("network", _network(record["model"])),
             ("recipe", recipe_text(record["recipe"])),
+            *(("caution", words) for words in (*record["cautions"], *result.judgement.remarks)),
             ("images", _images(record["dataset"])),
             ("top-1", _accuracy(summary.top1)),
             ("top-5", _accuracy(summary.top5)),
-            ("calibration", f"error {100 * summary.calibration.error:.2f} %, 15 bins"),
-            ("groups", _groups(result)),
+            ("calibration", f"expected error {100 * summary.calibration.error:.2f} % (15 bins)"),
+            *([("groups", _groups(result))] if summary.images >= _ENOUGH_FOR_GROUPS else []),
             ("computed", _computed(computing, run)),
             *([("pipeline", _effect(computing["effect"]))] if "effect" in computing else []),
-            ("kept in", str(result.measured.out)),
+            ("kept in", _kept(result)),
         ]
     )
     for name, words in record["dataset"]["skipped"].items():
         click.echo(printable(f"left out: {name}: {words}"))
-    for words in (*record["cautions"], *result.judgement.remarks):
-        click.echo(printable(f"caution: {words}"))
     _print_sources(result)
     _print_cost(result)
     click.secho(printable(result.judgement.sentence), bold=True, fg=_COLORS.get(result.judgement.colour))
@@ -149,10 +153,8 @@ def _accuracy(found: "Proportion") -> str:
 
 
 def _groups(result: "Result") -> str:
-    rows = result.summary.groups
-    if not rows:
-        return "none known"
-    return "least accurate: " + ", ".join(f"{row.name} {row.top1.percent:.1f} %" for row in rows[:_WORST])
+    rows = [f"{row.name} {row.top1.percent:.1f} %" for row in result.summary.groups[:_WORST]]
+    return f"least accurate are {', '.join(rows)}" if rows else "none are known of these classes"
 
 
 def _computed(computing: dict[str, Any], run: dict[str, Any]) -> str:
@@ -167,6 +169,11 @@ def _computed(computing: dict[str, Any], run: dict[str, Any]) -> str:
     if run["ranks"] > 1:
         parts.append(f"{run['ranks']} processes")
     return ", ".join(str(part) for part in parts if part)
+
+
+def _kept(result: "Result") -> str:
+    out, resumed, count = result.measured.out, result.measured.resumed, len(result.measured.predictions)
+    return f"{out}; {resumed:,} of {count:,} answers were there already" if resumed else str(out)
 
 
 def _effect(effect: dict[str, Any]) -> str:

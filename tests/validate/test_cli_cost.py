@@ -60,14 +60,18 @@ def test_the_rows_of_l2_that_mmpretrain_has_swapped_are_said_to_be(run: Run) -> 
 
 
 def test_a_size_changes_the_conventions_and_not_what_was_published(run: Run) -> None:
-    native, larger = (json.loads(run("cost", "--variant", "b0", "--json", *more).out) for more in ((), ("--size", 225)))
+    native, larger = (
+        json.loads(run("cost", "--variant", "b0", "--json", *more).out)["networks"] for more in ((), ("--size", 225))
+    )
     assert larger[0]["operations"]["fvcore-timm"] == 464_148_640
     assert native[0]["operations"] != larger[0]["operations"]
     assert native[0]["comparisons"] == larger[0]["comparisons"]
 
 
 def test_the_json_has_what_a_program_needs(run: Run) -> None:
-    (report,) = json.loads(run("cost", "--variant", "lite0", "--json").out)
+    found = json.loads(run("cost", "--variant", "lite0", "--json").out)
+    assert found["schema"] == "effconvert/costs/1"
+    (report,) = found["networks"]
     assert (report["variant"], report["size"], report["parameters"]) == ("lite0", 224, 4_652_008)
     (readme,) = [
         each for each in report["comparisons"] if each["row"]["kind"] == "readme" and each["quantity"] == "operations"
@@ -77,7 +81,7 @@ def test_the_json_has_what_a_program_needs(run: Run) -> None:
 
 
 def test_the_values_of_a_file_are_counted(run: Run, lite0: Path) -> None:
-    (report,) = json.loads(run("cost", lite0, "--json").out)
+    (report,) = json.loads(run("cost", lite0, "--json").out)["networks"]
     assert (report["variant"], report["parameters"], report["size"]) == ("lite0", 4_652_008, 224)
     assert report["path"] == str(lite0)
 

@@ -129,7 +129,7 @@ def test_labels_that_are_not_imagenets_own_are_said_and_not_imagenet(tmp_path: P
     dataset = open_dataset(relabelled(tmp_path, {281: 282}))
     finding = next(finding for finding in dataset.findings if "another label" in finding)
     assert finding.startswith("4 of 24 images have another label than ImageNet gave them: ILSVRC2012_val_")
-    assert "is n02123045 (tabby), here n02123159 (tiger cat); the classes are probably in another order" in finding
+    assert finding.endswith("is n02123045 (tabby), here n02123159 (tiger cat)")
     assert not dataset.imagenet_validation
     assert dataset.missing == 0
 

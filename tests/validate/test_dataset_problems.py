@@ -67,8 +67,8 @@ def test_an_image_that_stands_twice_in_a_tar_is_refused(tmp_path: Path) -> None:
 
 def test_an_empty_folder_holds_no_image(tmp_path: Path) -> None:
     refused(tmp_path, "no image and no shard in it")
-    (tmp_path / "data").mkdir()
-    refused(tmp_path, "in it are data")
+    (tmp_path / "more").mkdir()
+    refused(tmp_path, "in it are more")
 
 
 def test_a_folder_of_parts_is_refused_with_the_part_to_give(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_a_file_with_damaged_headers_is_refused(container: str, tmp_path: Path) 
 
 def test_a_tar_of_tars_holds_no_image(tmp_path: Path) -> None:
     path = image_sets.tar(tmp_path / "ILSVRC2012_img_train.tar", [("n01440764.tar", b""), ("n01443537.tar", b"")])
-    refused(path, "a tar file without an image; left out: files that are no images (2)")
+    refused(path, "a tar file without an image; left out: files of another kind, .tar (2)")
 
 
 def test_a_tar_with_links_is_refused(tmp_path: Path) -> None:
@@ -220,3 +220,10 @@ def test_shards_of_two_kinds_are_refused(tmp_path: Path) -> None:
     image_sets.write_tar(tmp_path, image_sets.samples())
     image_sets.write_parquet(tmp_path, image_sets.samples())
     refused(tmp_path, "shards of several kinds, parquet, tar")
+
+
+def test_a_link_to_a_folder_that_it_lies_in_is_named(tmp_path: Path) -> None:
+    path = image_sets.write_class_folders(tmp_path, image_sets.samples())
+    folder = next(entry for entry in path.iterdir() if entry.is_dir())
+    (folder / "again").symlink_to(path)
+    refused(path, f"{folder.name}/again: a link to a folder that it lies in")

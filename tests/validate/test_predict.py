@@ -329,7 +329,10 @@ def test_what_no_file_says_is_a_caution(run: Callable[..., Ran], network: Effici
     ran = run("predict", tmp_path / "state.pth", *pictures(tmp_path / "images"), "--size", SIZE)
     assert ran.exit_code == 0
     assert "the file carries no facts; assumed are bn_eps 0.001" in ran.out
-    assert "the file does not say how its images are prepared; tf-official is the usual way of its layout" in ran.out
+    assert (
+        "the file does not say how its images are prepared; tf-official at 224 px is the usual way of canonical"
+        in ran.out
+    )
     named = run("predict", tmp_path / "state.pth", tmp_path / "images", "--size", SIZE, "--recipe", "tf-official")
     assert "how its images are prepared" not in named.out
 

@@ -57,3 +57,14 @@ def test_which_training_it_is_the_file_knows_better_than_the_user(tmp_path: Path
     for name, said in (("aa.safetensors", "aa"), ("state.pth", "advprop")):
         one = subject(tmp_path / name, Options(weights="advprop"), None, None, None)
         assert (one.weights, one.recipe) == (said, recipe_for("canonical", "b0", said))
+
+
+@pytest.mark.parametrize(("name", "training"), [("efficientnet_b0_ra-3dd342df.pth", "ra_in1k"), ("efficientnet_b0.ra4_e3600_r224_in1k.pth", "ra4_e3600_r224_in1k"), ("tf_efficientnet_b0_ap-f262efe1.pth", "ap_in1k")])  # fmt: skip
+def test_a_published_name_says_which_training_it_is(name: str, training: str, tmp_path: Path) -> None:
+    facts = {} if name.startswith("tf_") else OWN
+    path = written(seeing("b0", **facts), tmp_path / "written.pth", "timm")
+    torch.save({key: tensor for key, tensor in torch.load(path).items() if torch.is_tensor(tensor)}, tmp_path / name)
+    one = subject(tmp_path / name, Options(), None, None, None)
+    assert (one.weights, one.recipe) == (training, recipe_for("timm", "b0", training))
+    assert any(f"its name says that it is {training}" in caution for caution in one.cautions)
+    assert effconvert.convert(tmp_path / name, tmp_path / "own.safetensors").weights == training

@@ -14,6 +14,7 @@ from effconvert.weight_sets import RAW
 # Trainings of its own, though called `base` as tensorflow/tpu's are.
 _MODEL_ZOO = "mindspore-zoo"
 _TIMM = "timm"
+FAST_LIMIT = 0.005  # of predictions that the fast pipeline may change before that is said
 
 
 def origin(description: Description | None) -> dict[str, Any] | None:
@@ -67,6 +68,10 @@ def remarks(record: Mapping[str, Any]) -> Iterator[str]:
     ]
     if rounded:
         yield f"the file's weights are rounded to {rounded[0]}, the published ones are not"
+    effect = record["computing"].get("effect", {})
+    changed = effect.get("changed_top1", 0) / max(1, effect.get("images", 0))
+    if changed > FAST_LIMIT:
+        yield f"the fast pipeline changed {changed:.1%} of the predictions on a sample, more than {FAST_LIMIT:.1%}"
     computed = record["computing"].get("dtype", "float32")
     if computed != "float32":
         yield f"computed in {computed}"

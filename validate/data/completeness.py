@@ -35,7 +35,7 @@ def is_imagenet_validation(order: Order, numbers: Sequence[int | None]) -> tuple
         f"{imagenet.image_name(found[first])} is {described(own[first])}, here {described(order.labels[places][first])}"
     )
     count = f"{len(wrong):,} of {len(known):,} images have another label than ImageNet gave them: {example}"
-    return False, [f"{count}; {_cause(order.labels[places], own)}"]
+    return False, [f"{count}{_cause(order.labels[places], own)}"]
 
 
 def _cause(labels: NDArray[np.int32], own: NDArray[np.int32]) -> str:
@@ -43,10 +43,12 @@ def _cause(labels: NDArray[np.int32], own: NDArray[np.int32]) -> str:
     for number, index in imagenet.classes_of_ids().items():
         ids[number] = index
     if (ids[labels] == own).mean() > 0.9:
-        return "the labels are the ids of the development kit, which number the classes in another order; give synsets"
+        return (
+            "; the labels are the ids of the development kit, which number the classes in another order; give synsets"
+        )
     if (labels - 1 == own).mean() > 0.9:
-        return "the labels count from 1; give synsets, or numbers from 0"
-    return "the classes are probably in another order"
+        return "; the labels count from 1; give synsets, or numbers from 0"
+    return "; the classes are probably in another order" if (labels == own).mean() < 0.1 else ""
 
 
 def missing_problems(order: Order, numbers: Sequence[int | None]) -> list[str]:

@@ -77,6 +77,9 @@ def open_dataset(
     order = class_order(contents, classes)
     _refuse(path, [*contents.problems, *_doubled(contents, names), *order.problems])
     own, doubts = is_imagenet_validation(order, numbers)
+    if doubts and labels is None and len(numbers) == imagenet.IMAGES and None not in numbers:
+        insist = "--labels FILE says that other labels are meant"
+        raise DatasetProblem(listing(f"{path}: ImageNet's validation images, but not its labels; {insist}:", doubts))
     missing = imagenet.IMAGES - len(names) if own else 0
     if missing and not partial:
         remedy = "evaluate what is there with --partial"

@@ -78,6 +78,8 @@ def _open_folder(path: Path) -> Contents:
     shards = sorted(entry for entry in entries if entry.is_file() and _kind(entry) in ("tar", "parquet", "tfrecord"))
     if shards:
         return _open_files(shards, whole=True)
+    if "data" in folders:  # as repositories of the hub have it
+        return _open_folder(path / "data")
     within = f"; in it are {', '.join(sorted(folders)[:5])}" if folders else ""
     raise DatasetProblem(f"{path}: no image and no shard in it{within}")
 

@@ -14,15 +14,17 @@ from effconvert.errors import DatasetProblem, listing, require_path
 def choose_images(dataset: Dataset, limit: int | None = None, subset: Path | None = None) -> NDArray[np.int64]:
     """Return the places of the images to evaluate, in the data set's order.
 
-    limit: so many, spread evenly over the data set, so that its classes are met in the same shares: those that a
-    folder holds first would be of a few classes only. subset: a file with the name of an image, or the identifier of a
+    limit: so many, spread evenly over the classes and in each over the names, whatever order the container has: the
+    first would be of a few classes only. subset: a file with the name of an image, or the identifier of a
     class, on each line.
 
     Raises MissingPath; DatasetProblem with every line that names nothing, or when no image is left.
     """
     ids = np.arange(len(dataset.names)) if subset is None else _listed(dataset, require_path(subset))
     if limit is not None and limit < len(ids):
-        ids = ids[np.arange(limit) * len(ids) // limit]
+        names = np.array([stem(dataset.names[number]) for number in ids])
+        ordered = ids[np.lexsort((names, dataset.labels[ids, 0]))]
+        ids = np.sort(ordered[np.arange(limit) * len(ids) // limit])
     return ids.astype(np.int64)
 
 

@@ -18,7 +18,8 @@ class Entry:
 
 @dataclass(frozen=True)
 class Measured:
-    """A finished run, and the file that it is kept in."""
+    """A finished run, and the file that it is kept in. resumed: how many of its answers were there before."""
 
     out: Path
+    resumed: int
     predictions: Predictions = field(repr=False)

@@ -73,7 +73,7 @@ def measure_group(
         how = {"execution": one.how, "at_once": one.at_once, **_effect(answers, exact.get(entry.name), dataset)}
         record = {"settings": headers[entry.name], "computing": {**computing.record(), **how}, "run": run}
         predictions = predictions_of(entry.subject, dataset, answers, course.skipped, record)
-        finished[entry.name] = Measured(outs[entry.name], predictions)
+        finished[entry.name] = Measured(outs[entry.name], len(known), predictions)
     ranks.agree(lambda: _write([finished[entry.name] for entry in entries]) if ranks.first else None)
     for entry in entries:
         remove_journals(outs[entry.name])
@@ -88,14 +88,12 @@ def _begun(
     def look() -> tuple[dict[str, Path], dict[str, Measured]]:
         options = settings.resume, settings.force
         outs = {entry.name: choose_run(folder, entry.name, headers[entry.name], *options) for entry in group}
-        found = {name: Measured(out, read_predictions(out)) for name, out in outs.items() if _is_finished(out)}
-        return outs, found if settings.resume and not settings.force else {}
+        if not settings.resume or settings.force:
+            return outs, {}
+        runs = {name: read_predictions(out) for name, out in outs.items() if out.exists() and not journals_of(out)}
+        return outs, {name: Measured(outs[name], len(run), run) for name, run in runs.items()}
 
     return ranks.gather(ranks.agree(lambda: look() if ranks.first else ({}, {})))[0]
-
-
-def _is_finished(out: Path) -> bool:
-    return out.exists() and not journals_of(out)
 
 
 def _counting(progress: Progress, total: int) -> Callable[[int], None]:

@@ -4,10 +4,11 @@ The first line is JSON: what was evaluated and how. Records of a fixed size foll
 that was cut or damaged is known and computed again.
 """
 
+import fcntl
 import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,8 @@ def continued_journal(path: Path) -> Iterator[Callable[[Answers], None]]:
     """
     with reported(path):
         file = path.open("ab", buffering=0)
+        with suppress(OSError):  # some file systems have no locks
+            fcntl.flock(file, fcntl.LOCK_SH)  # as long as it is open; see is_being_written
 
     def add(answers: Answers) -> None:
         try:
@@ -59,6 +62,16 @@ def continued_journal(path: Path) -> Iterator[Callable[[Answers], None]]:
 
     with file:
         yield add
+
+
+def is_being_written(path: Path) -> bool:
+    """Return whether a process is adding answers to the journal at `path`."""
+    with reported(path), path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:  # others say that the file system has no locks
+            return isinstance(error, BlockingIOError)
+    return False
 
 
 def read_journal(path: Path) -> tuple[dict[str, Any], Answers]:

@@ -38,7 +38,7 @@ def measure_accuracy(
     out: Path = RUNS,
     settings: Settings | None = None,
     ranks: Ranks | None = None,
-    found: Callable[[Dataset], None] = lambda dataset: None,
+    found: Callable[[Dataset, Sequence[Subject]], None] = lambda dataset, subjects: None,
     progress: Progress = lambda done, total: None,
 ) -> list[Measured]:
     """Run the networks in `files`, of any layout, on the images of `data`, and return what each answered.
@@ -46,8 +46,8 @@ def measure_accuracy(
     options: how the files are read, and which training they are (`weights`). recipe, size: in place of the files' own.
     data, classes, labels, partial: as `open_dataset`; limit, subset: as `choose_images`. out: the folder of the run
     files, one a network; while a run lasts its answers lie beside it, so that nothing is lost. A run of other data or
-    settings is never replaced. found: is told of the
-    data set before the first image. progress: is told how many images of how many this process has done.
+    settings is never replaced. found: is told of
+    data set and networks before the first image. progress: is told how many images of how many this process has done.
 
     Raises MissingPath, UnreadableCheckpoint, LayoutMismatch for a network without classes or with others than the data
     set has, DatasetProblem, OutputProblem for a run that is there, NumericMismatch for NaN, Unavailable.
@@ -60,7 +60,7 @@ def measure_accuracy(
     ranks.agree(lambda: _make_folder(out) if ranks.first else None)
     some = partial or limit is not None or subset is not None
     dataset = ranks.agree(lambda: open_dataset(data, _classes(classes, subjects), labels, some))
-    found(dataset)
+    found(dataset, subjects)
     ids = ranks.agree(lambda: choose_images(dataset, limit, subset))
     firsts = ranks.agree(lambda: [_first_class(one, dataset.classes) for one in subjects])
     entries = [Entry(*each) for each in zip(subjects, names, firsts, strict=True)]

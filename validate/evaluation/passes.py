@@ -108,8 +108,8 @@ def run_pass(
 
     def broken(failures: dict[int, str]) -> None:
         if not task.settings.skip_broken:
-            words = [f"{task.dataset.names[number]}: {problem}" for number, problem in failures.items()]
-            remedy = "--skip-broken leaves such images out, --resume keeps what was answered"
+            words = [f"{_place(task.dataset, number)}: {problem}" for number, problem in failures.items()]
+            remedy = "--resume --skip-broken goes on without them"
             raise DatasetProblem(listing(f"{task.dataset.path}: images that cannot be read ({remedy}):", words))
         skipped.update(failures)
 
@@ -128,6 +128,12 @@ def run_pass(
         one.seconds, one.at_once, one.how = contestant.seconds, contestant.execution.at_once, contestant.execution.how
     after_first = sum(images for _, images in times[1:])
     return Course(skipped, after_first, times[-1][0] - times[0][0] if times else 0.0, clock)
+
+
+def _place(dataset: Dataset, number: int) -> str:
+    """Return where a person finds the image."""
+    location = dataset.locations[number]
+    return location.path if location.reader == "file" else f"{dataset.names[number]} in {location.path}"
 
 
 def _at_once(one: Pass, task: Task) -> int:

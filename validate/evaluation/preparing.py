@@ -41,6 +41,7 @@ def prepare(locations: Sequence[Location], recipe: Recipe, pipeline: str, slot: 
     """
     failures, reading, preparing = [], 0.0, 0.0
     for place, location in enumerate(locations):
+        data = b""
         try:
             begin = time.perf_counter()
             data = read_image(location)
@@ -50,5 +51,5 @@ def prepare(locations: Sequence[Location], recipe: Recipe, pipeline: str, slot: 
             preparing += time.process_time() - begin
         except DatasetProblem as error:
             slot[place] = 0
-            failures.append((place, str(error)))
+            failures.append((place, str(error).removeprefix(f"an image of {len(data)} bytes: ")))
     return Prepared(failures, reading, preparing)

@@ -27,7 +27,10 @@ class Ring:
 
     def array(self, descriptor: int) -> NDArray[np.generic]:
         """Return the memory behind the file `descriptor` as [slots, images, size, size, 3]."""
-        memory = mmap.mmap(descriptor, self.nbytes)
+        try:
+            memory = mmap.mmap(descriptor, self.nbytes)
+        except OSError as error:
+            raise _no_memory(self.nbytes, error) from error
         return np.frombuffer(memory, self.dtype).reshape(self.slots, self.images, self.size, self.size, 3)
 
 
@@ -50,5 +53,9 @@ def shared_memory(nbytes: int) -> int:
         os.ftruncate(descriptor, nbytes)
     except OSError as error:
         os.close(descriptor)
-        raise EffconvertError(f"{nbytes:,} bytes to share images in cannot be had: {error.strerror}") from error
+        raise _no_memory(nbytes, error) from error
     return descriptor
+
+
+def _no_memory(nbytes: int, error: OSError) -> EffconvertError:
+    return EffconvertError(f"{nbytes:,} bytes to share images in cannot be had: {error.strerror}")

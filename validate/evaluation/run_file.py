@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from effconvert.validate.evaluation.journal import ANSWER, Answers, begin_journal, read_journal
+from effconvert.validate.evaluation.journal import ANSWER, Answers, begin_journal, is_being_written, read_journal
 from effconvert.validate.evaluation.ranks import Ranks
-from effconvert.validate.predictions import is_predictions, read_predictions
+from effconvert.validate.predictions import read_predictions
 
-from effconvert.errors import OutputProblem
+from effconvert.errors import OutputProblem, UnreadableCheckpoint
 
 _NONE: Answers = np.zeros(0, ANSWER)
 
@@ -28,8 +28,9 @@ def journals_of(out: Path) -> list[Path]:
 def choose_run(folder: Path, name: str, header: Mapping[str, Any], resume: bool, force: bool) -> Path:
     """Return the file for a run with that header: `name`.npz, or the first of `name`-2.npz, … where no other run lies.
 
-    The same run, measured once more, replaces itself. Raises OutputProblem where it lies unfinished, and neither
-    `resume` (go on) nor `force` (begin anew) says what is to become of it.
+    The same run, measured once more, replaces itself. Raises OutputProblem where it is being written at this moment, or
+    lies unfinished with answers in it, and neither `resume` (go on) nor `force` (begin anew) says what is to become of
+    them.
     """
     for number in count(1):
         out = folder / f"{name}{'' if number == 1 else f'-{number}'}.npz"
@@ -37,10 +38,12 @@ def choose_run(folder: Path, name: str, header: Mapping[str, Any], resume: bool,
         if not (out.exists() or journals):
             return out
         if journals and _is_of(journals[0], header, force):
-            if not (resume or force):
+            if any(map(is_being_written, journals)):
+                raise OutputProblem(f"{out}: another process is writing this run at this moment")
+            if not (resume or force) and any(len(read_journal(path)[1]) for path in journals):
                 raise OutputProblem(f"{out}: this run lies here unfinished; --resume continues it, --force begins anew")
             return out
-        if not journals and is_predictions(out) and _same(read_predictions(out).record.get("settings", {}), header):
+        if not journals and _is_finished(out, header):
             return out
     raise AssertionError
 
@@ -54,20 +57,11 @@ def take_up(out: Path, header: Mapping[str, Any], resume: bool, ranks: Ranks) ->
     found = journals_of(out)
     earlier = ranks.agree(lambda: _read(found, header) if resume else _NONE)
     answers = _once(np.concatenate(ranks.gather(earlier)))
-    mine = journal_path(out, ranks.rank)
-
-    def begin() -> None:
-        if ranks.first:
-            begin_journal(mine, header, answers)
-
-    ranks.agree(begin)
-    for path in found:
-        if path != journal_path(out, 0):
-            path.unlink(missing_ok=True)
-    if not ranks.first:
-        ranks.agree(lambda: begin_journal(mine, header, _NONE))
-    else:
-        ranks.agree(lambda: None)
+    mine, stale = journal_path(out, ranks.rank), [path for path in found if path != journal_path(out, 0)]
+    # Step by step on all ranks: nothing is removed that is not yet kept, and nothing that another rank has begun.
+    ranks.agree(lambda: begin_journal(mine, header, answers) if ranks.first else None)
+    ranks.agree(lambda: _remove(stale))
+    ranks.agree(lambda: None if ranks.first else begin_journal(mine, header, _NONE))
     return answers
 
 
@@ -78,7 +72,11 @@ def gathered(answers: Answers, ranks: Ranks) -> Answers:
 
 def remove_journals(out: Path) -> None:
     """Remove what was only needed to continue."""
-    for path in journals_of(out):
+    _remove(journals_of(out))
+
+
+def _remove(paths: list[Path]) -> None:
+    for path in paths:
         path.unlink(missing_ok=True)
 
 
@@ -99,6 +97,14 @@ def _is_of(journal: Path, header: Mapping[str, Any], force: bool) -> bool:
         if force:
             return True
         raise
+
+
+def _is_finished(out: Path, header: Mapping[str, Any]) -> bool:
+    """Return whether a run with that header lies at `out`, whole."""
+    try:
+        return _same(read_predictions(out).record.get("settings", {}), header)
+    except UnreadableCheckpoint:
+        return False
 
 
 def _same(found: Mapping[str, Any], header: Mapping[str, Any]) -> bool:

@@ -48,12 +48,16 @@ def decode(data: bytes, decoder: str, window_of: WindowOf) -> Pixels:
 
     Raises DatasetProblem for what cannot be decoded; Unavailable when a package is missing.
     """
+    if not data:
+        raise DatasetProblem("cannot be read as an image: it is empty")
     try:
         return DECODERS[decoder](data, window_of)
     except (DatasetProblem, Unavailable):
         raise
     except Exception as error:  # decoders raise nearly anything on damaged bytes
         words = str(error) or type(error).__name__
+        if words.startswith("cannot identify image file"):  # Pillow goes on with an address in memory
+            words = "of no kind that Pillow knows"
         raise DatasetProblem(f"cannot be read as an image: {words}") from error
 
 

@@ -1,7 +1,7 @@
-"""An image prepared for speed: a recipe's own steps, but of a JPEG that is decoded by cheaper arithmetic.
+"""An image prepared for speed: a recipe's own steps, of a JPEG that is decoded at a smaller size where that is enough.
 
-libjpeg's fast transform and repeated chroma take the place of the accurate ones, and an image that shrinks to
-less than half is decoded at a half, a quarter or an eighth of its size.
+What shrinks to less than half is decoded at a half, a quarter or an eighth of its size. The edges of TensorFlow's
+cropped decode, which cost as much as the image itself, are left as they are.
 """
 
 from effconvert.validate.preprocessing.decoding import Pixels, Window, image_package
@@ -28,7 +28,7 @@ def fast_pixels(data: bytes, recipe: Recipe, out: Pixels) -> Pixels:
         shrinks = min(place.crop.height / place.height, place.crop.width / place.width)
         scale = next(scale for scale in _SCALES if shrinks >= scale or scale == 1)
         least = {"min_height": -(-height // scale), "min_width": -(-width // scale)} if scale > 1 else {}
-        image = simplejpeg.decode_jpeg(data, fastdct=True, fastupsample=True, **least)
+        image = simplejpeg.decode_jpeg(data, fastdct=recipe.decode == "tf-integer-fast", **least)
     except ValueError:  # damaged: the exact way says what is wrong, or reads it all the same
         return pixels(data, recipe, out)
     crop = _scaled(place.crop, image.shape[0] / height, image.shape[1] / width)

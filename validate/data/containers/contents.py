@@ -52,7 +52,10 @@ def sort_of(name: str) -> str:
     """Return "image", or what sort of file `name`, without folders, is instead."""
     if name.startswith("."):
         return "hidden files"
-    return "image" if name.lower().endswith(SUFFIXES) else "files that are no images"
+    if name.lower().endswith(SUFFIXES):
+        return "image"
+    suffix = name.rpartition(".")[2].lower() if "." in name else ""
+    return f"files of another kind, .{suffix}" if suffix else "files without a suffix"
 
 
 def counted(count: int, noun: str) -> str:

@@ -37,7 +37,9 @@ def _add_images(contents: Contents, path: Path, prefix: str, label: str | None, 
         name = f"{prefix}/{entry.name}" if prefix else entry.name
         sort = sort_of(entry.name)
         if entry.is_dir():
-            if deep and sort != "hidden files":
+            if entry.is_symlink() and path.resolve().is_relative_to(Path(entry.path).resolve()):
+                contents.problems.append(f"{name}: a link to a folder that it lies in; remove it")
+            elif deep and sort != "hidden files":
                 _add_images(contents, path / entry.name, name, label)
         elif sort != "image":
             contents.left_out[sort] += 1
