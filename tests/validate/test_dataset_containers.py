@@ -144,3 +144,9 @@ def test_a_parquet_file_is_read_by_the_order_of_a_class_list(tmp_path: Path) -> 
     dataset = open_dataset(image_sets.write_parquet(tmp_path, images, ["rose", "daisy", "tulip"]), classes)
     label = dict(zip((name.partition("_")[0] for name in dataset.names), dataset.labels[:, 0], strict=True))
     assert [label[str(place)] for place in range(3)] == [1, 0, 2]
+
+
+def test_a_repository_of_the_hub_is_opened_where_it_keeps_its_data(tmp_path: Path) -> None:
+    image_sets.WRITERS["parquet"](tmp_path / "imagenet-1k" / "data", image_sets.samples())
+    (tmp_path / "imagenet-1k" / "README.md").write_text("a card")
+    assert len(open_dataset(tmp_path / "imagenet-1k", partial=True)) == len(image_sets.samples())

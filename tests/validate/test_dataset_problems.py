@@ -5,7 +5,9 @@ from pathlib import Path
 
 import image_sets
 import pytest
+from effconvert.validate.data.classes import imagenet_classes
 from effconvert.validate.data.dataset import open_dataset
+from effconvert.validate.data.imagenet import image_name, validation_labels
 from effconvert.validate.data.reading import Location, read_image
 
 from effconvert.errors import DatasetProblem, MissingPath, Unavailable
@@ -227,3 +229,19 @@ def test_a_link_to_a_folder_that_it_lies_in_is_named(tmp_path: Path) -> None:
     folder = next(entry for entry in path.iterdir() if entry.is_dir())
     (folder / "again").symlink_to(path)
     refused(path, f"{folder.name}/again: a link to a folder that it lies in")
+
+
+@pytest.mark.parametrize("partial", [False, True])
+def test_all_of_imagenets_images_with_a_label_that_is_not_its_own_are_refused(partial: bool, tmp_path: Path) -> None:
+    synsets = imagenet_classes().identifiers
+    labels = validation_labels().tolist()
+    labels[0] = (labels[0] + 1) % 1000
+    members = [(f"{synsets[label]}/{image_name(number)}", b"") for number, label in enumerate(labels, start=1)]
+    path = image_sets.tar(tmp_path / "val.tar", members)
+    with pytest.raises(DatasetProblem) as failure:
+        open_dataset(path, partial=partial)
+    assert "ImageNet's validation images, but not its labels; --labels FILE says" in str(failure.value)
+    assert "1 of 50,000 images have another label than ImageNet gave them: ILSVRC2012_val_00000001" in str(
+        failure.value
+    )
+    assert "order" not in str(failure.value)

@@ -11,7 +11,7 @@ from effconvert.validate.data.dataset import open_dataset
 from effconvert.validate.data.sampling import choose_images
 from effconvert.validate.predictions import Predictions, read_predictions
 from evaluated import CLASSES, SIZE, without_contrast
-from image_sets import samples, write_class_folders
+from image_sets import WRITERS, samples, write_class_folders
 from running import Ran
 
 from effconvert.errors import DatasetProblem, MissingPath
@@ -192,3 +192,12 @@ def test_of_1001_classes_the_first_is_no_class(evaluate: Evaluate, tmp_path: Pat
     found = evaluate(data, "--partial", file=written(network, tmp_path / "edge.safetensors"))
     assert found.top5[0].tolist() == [64, 65, 66, 67, 68]
     assert (found.hits(1).sum(), found.hits(5).sum()) == (0, 2)
+
+
+@pytest.mark.parametrize("container", WRITERS)
+def test_a_limit_takes_the_same_images_whatever_they_come_in(container: str, tmp_path: Path) -> None:
+    folders = open_dataset(write_class_folders(tmp_path / "folders", samples()), partial=True)
+    other = open_dataset(WRITERS[container](tmp_path / "other", samples()), partial=True)
+    chosen = [{data.names[number] for number in choose_images(data, limit=7)} for data in (folders, other)]
+    assert chosen[0] == chosen[1]
+    assert len(chosen[0]) == 7

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from effconvert.validate.evaluation.journal import ANSWER, Answers, begin_journal, read_journal
+from effconvert.validate.evaluation.journal import ANSWER, Answers, begin_journal, continued_journal, read_journal
 from effconvert.validate.evaluation.ranks import Ranks
 from effconvert.validate.evaluation.run_file import (
     choose_run,
@@ -150,3 +150,24 @@ def test_a_damaged_journal_is_an_output_problem_with_the_remedy(out: Path) -> No
 def test_what_is_left_of_a_damaged_run_is_not_replaced(out: Path) -> None:
     out.write_bytes(finished(out)[:-40])
     assert choose_run(out.parent, "b0", HEADER, True, False) == out.with_name("b0-2.npz")
+
+
+def test_a_run_that_answered_nothing_is_begun_anew_without_a_word(out: Path) -> None:
+    unfinished(out, [], [])
+    assert choose_run(out.parent, "b0", HEADER, False, False) == out
+
+
+def test_a_run_that_another_process_writes_is_left_alone(out: Path) -> None:
+    unfinished(out, [1, 2])
+    with continued_journal(journal_path(out, 0)):
+        for resume, force in ((True, False), (False, True)):
+            with pytest.raises(OutputProblem, match="another process is writing this run"):
+                choose_run(out.parent, "b0", HEADER, resume, force)
+    assert choose_run(out.parent, "b0", HEADER, True, False) == out
+
+
+def test_a_damaged_run_is_not_replaced(out: Path) -> None:
+    damaged = bytearray(finished(out))
+    damaged[len(damaged) // 2] ^= 1
+    out.write_bytes(damaged)
+    assert choose_run(out.parent, "b0", HEADER, False, False) == out.with_name("b0-2.npz")
