@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import click
@@ -12,6 +13,7 @@ from effconvert.cli.running_options import given_reading, reading_options
 F = TypeVar("F", bound=Callable[..., Any])
 
 _PREPARING = (
+    click.option("--weights", help="Which training, where the file does not say it: decides how images are prepared."),
     click.option("--recipe", help="How images are prepared, as tf-official or timm; by default as the file says."),
     click.option("--size", type=click.IntRange(32, 4096), help="In pixels; by default the recipe's."),
     click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", help="What computes; by default cpu."),
@@ -31,4 +33,4 @@ def asking_options(function: F) -> F:
 def given_question(options: dict[str, Any]) -> dict[str, Any]:
     """Return what the options of `asking_options` say, by the names that the functions behind the commands have."""
     reading, key = given_reading(options)
-    return {"options": reading, "key": key, **options}
+    return {"options": replace(reading, weights=options.pop("weights")), "key": key, **options}

@@ -374,3 +374,12 @@ def test_the_example_of_its_help_works_as_printed(
     shown = run(*example.split())
     assert shown.exit_code == 0
     assert "cat.jpg: {" in shown.out
+
+
+def test_a_training_that_the_file_does_not_say_decides_the_preprocessing(
+    predictions: Callable[..., dict[str, Any]], network: EfficientNet, tmp_path: Path
+) -> None:
+    torch.save(network.state_dict(), tmp_path / "state.pth")
+    document = predictions(pictures(tmp_path / "images")[0], "--weights", "advprop", of=tmp_path / "state.pth")
+    assert document["recipe"]["name"] == "tf-official-advprop"
+    assert document["model"]["weights"] == "advprop"
