@@ -120,6 +120,8 @@ def run_pass(
     at_once = min(_at_once(one, task) for one in passes)
     with ExitStack() as stack:
         stack.enter_context(exact_arithmetic())
+        if task.computing.on_gpu:  # streams, graphs and pinned memory are the current GPU's
+            torch.cuda.set_device(task.computing.device)
         batches = _batches(passes[0].subject.recipe, task, ids, pipeline, at_once, clock, stack)
         contestants = [_contestant(one, task, at_once, stack) for one in passes]
         if len(ids):
