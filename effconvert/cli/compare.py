@@ -9,7 +9,7 @@ from effconvert.cli.options import json_option, path_argument, quiet_option
 from effconvert.cli.output import print_json, printable
 from effconvert.cli.prediction_verdicts import print_prediction_comparison
 from effconvert.cli.verdicts import print_comparisons, print_verdict
-from effconvert.errors import NumericMismatch
+from effconvert.errors import NumericMismatch, UnreadableCheckpoint
 
 
 @click.command("compare")
@@ -46,6 +46,9 @@ def _hold_predictions(run_a: Path, run_b: Path) -> bool:
     from effconvert.validate.predictions import is_predictions
     from effconvert.verification.runs import open_run
 
+    for path in (run_a, run_b):
+        if path.suffix.startswith(".part-") and path.exists():
+            raise UnreadableCheckpoint(f"{path}: a run of `validate` that is not finished; --resume finishes it")
     found = {path: is_predictions(path) for path in (run_a, run_b)}
     if all(found.values()) or not any(found.values()):
         return all(found.values())

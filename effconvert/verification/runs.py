@@ -126,9 +126,7 @@ def open_run(path: str | Path) -> Iterator[Run]:
             raise
         except Exception as error:  # numpy, zipfile and each way to compress raise kinds of their own
             words = "it holds Python objects" if "allow_pickle" in str(error) else error
-            raise UnreadableCheckpoint(
-                f"{path}: not a saved run, as `effconvert run` or `validate` writes it ({words})"
-            ) from error
+            raise UnreadableCheckpoint(f"{path}: not a saved run, as `effconvert run` writes it ({words})") from error
         yield run
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -87,13 +88,18 @@ def _command(pid: int) -> str:
 
 
 def _descendants(pid: int) -> Iterator[int]:
-    try:
-        tasks = [(task / "children").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
-    except OSError:
-        return
-    for child in map(int, " ".join(tasks).split()):
-        yield child
-        yield from _descendants(child)
+    """Ask each process for its parent: the lists of children leave some out while a thread comes or goes."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                children.setdefault(parent, []).append(int(entry.name))
+    waiting = [pid]
+    while waiting:
+        for child in children.get(waiting.pop(), []):
+            yield child
+            waiting.append(child)
 
 
 def is_running(pid: int) -> bool:

@@ -156,3 +156,11 @@ def test_it_imports_no_framework(saved: Callable[..., Path], option: list[str]) 
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ran.returncode == 5, ran.stderr
     assert not {"torch", "tensorflow", "timm", "PIL", "cv2"} & set(json.loads(ran.stderr))
+
+
+def test_a_run_that_is_not_finished_is_called_so(run: Callable[..., Ran], saved: Callable[..., Path]) -> None:
+    journal = saved("b", [1, 1, 1]).with_name("b.npz.part-0")
+    journal.write_bytes(b"{}\n")
+    ran = run("compare", saved("a", [281, 282, 1]), journal)
+    assert ran.exit_code == 3
+    assert "a run of `validate` that is not finished; --resume finishes it" in ran.err
