@@ -1,9 +1,11 @@
 """Read one image's bytes from where it lies: a file of its own, a place in an archive, a record, a row of a table.
 
-This runs in the processes that decode images. It imports neither torch nor pandas, and keeps the files that it reads
-from open.
+This runs in the processes and threads that decode images. It imports neither torch nor pandas, and keeps the files that
+it reads from open, each thread its own: what one thread closes, another may be reading.
 """
 
+import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +13,8 @@ from typing import Any, NamedTuple
 from effconvert.errors import DatasetProblem, UnreadableCheckpoint
 from effconvert.formats.checkpoint import DataFile
 
-_OPEN_FILES = 64
+# Of a process's main thread, and of each other thread, of which some sixteen read at once.
+_OPEN_FILES, _OPEN_FILES_OF_THREAD = 64, 4
 
 
 class Location(NamedTuple):
@@ -42,15 +45,36 @@ def read_image(location: Location) -> bytes:
 
 
 def opened(path: str, opener: Callable[[str], Any]) -> Any:
-    """Return what `opener` made of `path`, this time or before; the oldest is closed where too many are open."""
-    if path not in _open:
-        while len(_open) >= _OPEN_FILES:
-            _open.pop(next(iter(_open))).close()
-        _open[path] = opener(path)
-    return _open[path]
+    """Return what `opener` made of `path`, this time or before in this thread; of too many, the oldest is closed."""
+    files = _of_thread.files
+    if path not in files:
+        while len(files) >= _of_thread.most:
+            files.pop(next(iter(files))).close()
+        files[path] = opener(path)
+    return files[path]
 
 
-_open: dict[str, Any] = {}
+class _Mark:
+    """Lives as long as its thread."""
+
+
+class _OfThread(threading.local):
+    """files: {path: open file}, closed when their thread ends. most: how many may be open."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, Any] = {}
+        is_main = threading.current_thread() is threading.main_thread()
+        self.most = _OPEN_FILES if is_main else _OPEN_FILES_OF_THREAD
+        self._mark = _Mark()
+        weakref.finalize(self._mark, _close, self.files)
+
+
+def _close(files: dict[str, Any]) -> None:
+    for file in files.values():
+        file.close()
+
+
+_of_thread = _OfThread()
 
 
 def _file(location: Location) -> bytes:
