@@ -2,8 +2,12 @@
 
 import dataclasses
 import io
+import os
+import struct
 import subprocess
 import sys
+import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +236,43 @@ def test_an_enormous_image_is_refused_before_it_is_decoded(decoder: str) -> None
     enormous = data[: start + 5] + b"\xff\xdc\xff\xdc" + data[start + 9 :]
     with pytest.raises(DatasetProblem):
         decode(enormous, decoder, whole)
+
+
+@pytest.mark.parametrize("decoder", ["tf-integer-fast", "pil", "mindspore", "cv2"])
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "TIFF", "WEBP"])
+def test_an_image_of_few_bytes_and_many_pixels_is_refused_by_its_header(decoder: str, kind: str) -> None:
+    """Headers that say 16,000 x 16,000 pixels, about the most that WebP can say."""
+    data = bytearray(saved(np.zeros((9, 9, 3), np.uint8), kind, **({"lossless": True} if kind == "WEBP" else {})))
+    side = 16_000
+    if kind == "PNG":
+        data[16:24] = struct.pack(">II", side, side)
+        data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    elif kind == "GIF":
+        data[6:10] = struct.pack("<HH", side, side)
+    elif kind == "WEBP":
+        data[21:25] = struct.pack("<I", (side - 1) | (side - 1) << 14)
+    else:
+        (start,) = struct.unpack_from("<I", data, 4)
+        for tag in range(start + 2, start + 2 + 24, 12):  # width and height come first
+            struct.pack_into("<HII", data, tag + 2, 4, 1, side)
+    with pytest.raises(DatasetProblem, match="too large|exceeds limit"):
+        decode(bytes(data), decoder, whole)
+
+
+@pytest.mark.parametrize("decoder", ["tf-integer-fast", "pil", "mindspore", "cv2"])
+def test_no_file_starts_another_program(decoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ghostscript, canary = tmp_path / "gs", tmp_path / "canary"
+    ghostscript.write_text(f"#!/bin/sh\necho started > {canary}\n")
+    ghostscript.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", None)  # looked for anew
+    data = saved(np.zeros((9, 9, 3), np.uint8), "EPS")
+    with pytest.raises(DatasetProblem):
+        decode(data, decoder, whole)
+    assert not canary.exists()
+    with suppress(OSError), Image.open(io.BytesIO(data)) as image:
+        image.load()
+    assert canary.exists()  # Pillow, left to itself, starts it
 
 
 def test_a_single_pixel_is_too_small_for_tensorflows_crop() -> None:

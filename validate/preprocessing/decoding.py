@@ -6,6 +6,7 @@ ones: TensorFlow 1.15 and 2.21, Pillow 13, OpenCV 4.11 and 5.0, MindSpore 2.10.
 
 import importlib
 import io
+import struct
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -17,7 +18,10 @@ from effconvert.errors import DatasetProblem, Unavailable
 Pixels = NDArray[Any]  # [height, width, 3]
 
 _JPEG = b"\xff\xd8"
-_MOST_PIXELS = 178_956_970  # Pillow refuses more; nobody else does, but an image so large is an attack
+_PNG = b"\x89PNG\r\n\x1a\n"
+MOST_PIXELS = 178_956_970  # Pillow refuses more; nobody else does, but an image so large is an attack
+# Pillow reads more, also what it starts other programs for: EPS is given to Ghostscript.
+_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "WEBP", "TIFF", "JPEG2000")
 _APPLICATION_DATA = (0xE0, 0xEE)  # JFIF and Adobe: either says what the components are
 _START_OF_SCAN = 0xDA
 _ADOBE = b"\xff\xee\x00\x0eAdobe"
@@ -57,7 +61,7 @@ def decode(data: bytes, decoder: str, window_of: WindowOf) -> Pixels:
     except Exception as error:  # decoders raise nearly anything on damaged bytes
         words = str(error) or type(error).__name__
         if words.startswith("cannot identify image file"):  # Pillow goes on with an address in memory
-            words = "of no kind that Pillow knows"
+            words = f"of no kind that is read here; these are {', '.join(_FORMATS)}"
         raise DatasetProblem(f"cannot be read as an image: {words}") from error
 
 
@@ -80,7 +84,7 @@ def _pillow(data: bytes, window_of: WindowOf) -> Pixels:
     """
     image = _flawless_jpeg(data)
     if image is None:
-        with image_package("PIL.Image").open(io.BytesIO(data)) as opened:
+        with image_package("PIL.Image").open(io.BytesIO(data), formats=_FORMATS) as opened:
             image = np.asarray(opened.convert("RGB"))
     return window_of(*image.shape[:2]).of(image)
 
@@ -91,7 +95,7 @@ def _flawless_jpeg(data: bytes) -> Pixels | None:
     simplejpeg = image_package("simplejpeg")
     try:
         height, width, color_space, _ = simplejpeg.decode_jpeg_header(data)
-        if color_space not in ("YCbCr", "Gray") or height * width > _MOST_PIXELS:
+        if color_space not in ("YCbCr", "Gray") or height * width > MOST_PIXELS:
             return None
         decoded: Pixels = simplejpeg.decode_jpeg(data)
     except ValueError:
@@ -114,10 +118,31 @@ def _mindspore(data: bytes, window_of: WindowOf) -> Pixels:
 
 
 def _opencv_window(data: bytes, window_of: WindowOf, flags: int) -> Pixels:
+    _require_sane(*_size(data))
     image = image_package("cv2").imdecode(np.frombuffer(data, np.uint8), flags)
     if image is None:
         raise DatasetProblem("cannot be read as an image: OpenCV cannot decode it")
     return window_of(*image.shape[:2]).of(image)[..., ::-1]
+
+
+def _size(data: bytes) -> tuple[int, int]:
+    """Return height and width as the file's header says them. Raises whatever Pillow raises where it knows none."""
+    if data[:2] == _JPEG:
+        try:
+            height, width, _, _ = image_package("simplejpeg").decode_jpeg_header(data)
+            return height, width
+        except ValueError:  # Pillow may know it all the same
+            pass
+    if data[:8] == _PNG and len(data) >= 24:  # Pillow also refuses one with a damaged comment, which OpenCV reads
+        width, height = struct.unpack_from(">II", data, 16)
+        return height, width
+    with image_package("PIL.Image").open(io.BytesIO(data), formats=_FORMATS) as opened:
+        return opened.height, opened.width
+
+
+def _require_sane(height: int, width: int) -> None:
+    if height * width > MOST_PIXELS:
+        raise DatasetProblem(f"too large: {height} x {width} pixels")
 
 
 def _tensorflow(data: bytes, window_of: WindowOf) -> Pixels:
@@ -130,8 +155,7 @@ def _tensorflow(data: bytes, window_of: WindowOf) -> Pixels:
         whole = _pillow(data, lambda height, width: Window(0, 0, height, width))
         data = simplejpeg.encode_jpeg(np.ascontiguousarray(whole), 100, colorspace="RGB", colorsubsampling="420")
     height, width, color_space, subsampling = simplejpeg.decode_jpeg_header(data)
-    if height * width > _MOST_PIXELS:
-        raise DatasetProblem(f"too large: {height} x {width} pixels")
+    _require_sane(height, width)
     window = window_of(height, width)
     if color_space in ("CMYK", "YCCK"):
         return window.of(_rgb_of_inks(_fast_jpeg(data, colorspace="CMYK"), inverted=_ADOBE in data))

@@ -4,7 +4,7 @@ What shrinks to less than half is decoded at a half, a quarter or an eighth of i
 cropped decode, which cost as much as the image itself, are left as they are.
 """
 
-from effconvert.validate.preprocessing.decoding import Pixels, Window, image_package
+from effconvert.validate.preprocessing.decoding import MOST_PIXELS, Pixels, Window, image_package
 from effconvert.validate.preprocessing.pipeline import geometry, pixels
 from effconvert.validate.preprocessing.resizing import RESIZES
 from effconvert.validate.recipes import Recipe
@@ -37,13 +37,17 @@ def fast_pixels(data: bytes, recipe: Recipe, out: Pixels) -> Pixels:
 
 
 def is_plain_jpeg(data: bytes, recipe: Recipe) -> bool:
-    """Return whether any decoder gives about the same: a JPEG in color or gray that `recipe` does not turn."""
+    """Return whether any decoder gives about the same: a JPEG in color or gray that `recipe` does not turn.
+
+    One that is too large is not: the exact way refuses it.
+    """
     if data[:2] != _JPEG or (recipe.decode == "cv2" and _EXIF in data[:65536]):  # OpenCV turns what EXIF says is turned
         return False
     try:
-        return image_package("simplejpeg").decode_jpeg_header(data)[2] in ("YCbCr", "Gray")
+        height, width, color_space, _ = image_package("simplejpeg").decode_jpeg_header(data)
     except ValueError:
         return False
+    return color_space in ("YCbCr", "Gray") and height * width <= MOST_PIXELS
 
 
 def _scaled(window: Window, vertically: float, horizontally: float) -> Window:
