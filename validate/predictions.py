@@ -1,6 +1,8 @@
 """What one network answered to every image of a data set, as arrays and as a file."""
 
 import json
+import math
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +31,8 @@ _ARRAYS = {
     "margin": (np.float32, 1),
     "confidence": (np.float32, 1),
 }
+# A few bytes can unpack to any number of others; nobody has a run so large.
+_MOST_IMAGES, _MOST_BYTES, _MOST_BYTES_OF_RECORD = 2_000_000, 1 << 30, 1 << 25
 _NEEDED = {"model": dict, "recipe": dict, "dataset": dict, "computing": dict, "complete": bool}
 
 
@@ -63,23 +67,25 @@ class Predictions:
 def is_predictions(path: Path) -> bool:
     """Return whether the file at `path` holds predictions, whole or damaged."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return _RECORD in arrays
-    except Exception:  # numpy and zipfile raise kinds of their own; whoever reads it says what is wrong
+        with zipfile.ZipFile(path) as archive:
+            return f"{_RECORD}.npy" in archive.namelist()
+    except Exception:  # zipfile raises kinds of its own; whoever reads it says what is wrong
         return False
 
 
 def read_predictions(path: str | Path) -> Predictions:
     """Return the predictions in the file at `path`.
 
-    Raises MissingPath; UnreadableCheckpoint for what are none, are damaged, or are of a later schema.
+    Raises MissingPath; UnreadableCheckpoint for what are none, are damaged, are of a later schema, or would take absurd
+    amounts of memory, which is known before an array is read.
     """
     path = require_path(path)
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            record = json.loads(str(arrays[_RECORD]))
-            values = {name: arrays[name] for name in _ARRAYS}
-    except Exception as error:  # as above
+        with zipfile.ZipFile(path) as archive:
+            _require_sane_sizes(archive)
+            record = json.loads(str(_array(archive, _RECORD)))
+            values = {name: _array(archive, name) for name in _ARRAYS}
+    except Exception as error:  # as above, and numpy as well
         words = f"not the predictions of `effconvert validate`: {error or type(error).__name__}"
         raise UnreadableCheckpoint(f"{path}: {words}") from error
     problems = _problems(record, values)
@@ -94,6 +100,33 @@ def write_predictions(path: Path, predictions: Predictions, force: bool = False)
     arrays[_RECORD] = np.array(json.dumps(predictions.record, sort_keys=True))
     with new_file(path, force) as (file, _):
         np.savez_compressed(file, **arrays)
+
+
+def _array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
+    with archive.open(f"{name}.npy") as member:
+        array: NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
+        return array
+
+
+def _require_sane_sizes(archive: zipfile.ZipFile) -> None:
+    """Raise ValueError when the arrays say that they are too large, or larger than what is in the file."""
+    total = 0
+    for name in (_RECORD, *_ARRAYS):
+        with archive.open(f"{name}.npy") as member:
+            if np.lib.format.read_magic(member) != (1, 0):
+                raise ValueError(f"{name} is of a version that numpy does not write for it")
+            shape, _, dtype = np.lib.format.read_array_header_1_0(member)
+            size = math.prod(shape) * dtype.itemsize
+            held = archive.getinfo(f"{name}.npy").file_size - member.tell()
+        total += max(size, held)
+        if shape and shape[0] > _MOST_IMAGES:
+            raise ValueError(f"{name} is of {shape[0]:,} images; at most {_MOST_IMAGES:,} are read")
+        if name == _RECORD and total > _MOST_BYTES_OF_RECORD:
+            raise ValueError(f"{name} has {total:,} bytes; at most {_MOST_BYTES_OF_RECORD:,} are read")
+        if size != held:
+            raise ValueError(f"{name} has {held:,} bytes and should have {size:,}")
+    if total > _MOST_BYTES:
+        raise ValueError(f"{total:,} bytes of arrays; at most {_MOST_BYTES:,} are read")
 
 
 def _problems(record: Any, values: Mapping[str, NDArray[Any]]) -> list[str]:
