@@ -72,6 +72,11 @@ def test_other_numbers_are_refused_with_the_remedy(names: range, words: str, tmp
     assert "--classes, a file with a line `identifier,name` for each class" in str(error.value)
 
 
+def test_folders_named_in_digits_that_are_no_numbers_are_classes_of_their_own(tmp_path: Path) -> None:
+    dataset = open_dataset(folders(tmp_path, ["0", "\u00b2", "\u0663"]))
+    assert dataset.classes.identifiers == ("0", "\u00b2", "\u0663")
+
+
 def test_numbers_with_a_list_of_classes_are_what_the_list_says(tmp_path: Path) -> None:
     classes = ClassList("mine", ("10", "2", "1"), ("ten", "two", "one"))
     assert by_folder(open_dataset(folders(tmp_path, ["1", "2", "10"]), classes)) == {"10": 0, "2": 1, "1": 2}

@@ -225,6 +225,16 @@ def test_real_labels_need_imagenets_names(real: Path, tmp_path: Path) -> None:
         open_dataset(tmp_path / "val", labels=real)
 
 
+@pytest.mark.parametrize("digits", ["\u00b2", "9" * 5000])
+def test_digits_that_are_no_number_are_the_name_of_a_class_and_no_id(digits: str, flat: Path, tmp_path: Path) -> None:
+    path = tmp_path / "labels.txt"
+    path.write_text(lines(f"{{place:02}}.jpg {digits}"), encoding="utf-8")
+    assert open_dataset(flat, labels=path).classes.identifiers == (digits,)
+    path.write_text(lines(digits), encoding="utf-8")
+    with pytest.raises(DatasetProblem, match=r"line 1: '.*' has no label"):
+        open_dataset(flat, labels=path)
+
+
 def test_every_image_of_imagenet_has_a_label_50_of_each_class() -> None:
     assert len(validation_labels()) == IMAGES
     assert np.bincount(validation_labels()).tolist() == [50] * 1000

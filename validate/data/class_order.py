@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from effconvert.validate.data.classes import ClassList, imagenet_classes, imagenet_rows
-from effconvert.validate.data.containers.contents import Contents, counted
+from effconvert.validate.data.containers.contents import Contents, counted, is_number
 from effconvert.validate.data.imagenet import SYNSET
 from numpy.typing import NDArray
 
@@ -38,7 +38,7 @@ def class_order(contents: Contents, classes: ClassList | None) -> Order:
         some = ", ".join(unlabelled[:3])
         problems.append(f"{counted(len(unlabelled), 'image')} without a label: {some}; give their labels with --labels")
     # Without a list, folders that are all numbers are ImageNet-V2's or a problem.
-    numbered = classes is None and all(map(str.isdigit, contents.folders))
+    numbered = classes is None and all(map(is_number, contents.folders))
     wrong: list[str] = []
     if classes is None:
         classes, said, wrong = _class_list(contents, counts)
@@ -63,7 +63,7 @@ def _class_list(contents: Contents, counts: Counter[str | int]) -> tuple[ClassLi
         return _own("the data set's own names", contents.class_names)
     if not words:
         return imagenet, _numbers(counts), []
-    if all(word.isdigit() for word in words):
+    if all(map(is_number, words)):
         return imagenet, *_numeric_folders(words)
     # A few folders with names of ImageNet's (lemon, orange, …) are rather somebody's own classes.
     named = set(words) == set(imagenet.names) if contents.folders else set(words) <= imagenet.places().keys()
@@ -114,7 +114,7 @@ def _places(
     found: dict[str | int, int] = {}
     for label in labels:
         if isinstance(label, str):
-            place = int(label) if numbered and label.isdigit() else by_word.get(label)
+            place = int(label) if numbered and is_number(label) else by_word.get(label)
         elif named:
             place = by_word[class_names[label]] if label < len(class_names) else None
         else:

@@ -9,7 +9,7 @@ from typing import Any
 
 from effconvert.validate.data import imagenet
 from effconvert.validate.data.classes import imagenet_classes
-from effconvert.validate.data.containers.contents import Contents, counted, stem
+from effconvert.validate.data.containers.contents import Contents, counted, is_number, stem
 
 from effconvert.errors import DatasetProblem, listing
 
@@ -65,7 +65,7 @@ def read_label_file(path: Path) -> LabelFile:
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetProblem(f"{path}: cannot be read as labels: {error}") from error
     rows = [(number, _split(line)) for number, line in lines if line]
-    if rows and all(len(row) == 1 and row[0].isdigit() for _, row in rows):
+    if rows and all(len(row) == 1 and is_number(row[0]) for _, row in rows):
         return LabelFile(path, ids=tuple(int(row[0]) for _, row in rows))
     short = [f"line {number}: {row[0]!r} has no label" for number, row in rows if len(row) < 2]
     if short or not rows:
@@ -154,4 +154,4 @@ def _as_label(text: str) -> str | int:
     first = text.split()[0]
     if imagenet.SYNSET.fullmatch(first):
         return first
-    return int(text) if text.isascii() and text.isdigit() else text
+    return int(text) if is_number(text) else text

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from effconvert.validate.data.reading import Location
 
+_MOST_DIGITS = 18
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 
 
@@ -56,6 +57,11 @@ def sort_of(name: str) -> str:
         return "image"
     suffix = name.rpartition(".")[2].lower() if "." in name else ""
     return f"files of another kind, .{suffix}" if suffix else "files without a suffix"
+
+
+def is_number(text: str) -> bool:
+    """Return whether `text` is a number that int() takes: Unicode has more digits, and int() refuses thousands."""
+    return text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
 
 
 def counted(count: int, noun: str) -> str:

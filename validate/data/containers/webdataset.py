@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from effconvert.validate.data.containers.contents import SUFFIXES, Contents, counted
+from effconvert.validate.data.containers.contents import SUFFIXES, Contents, counted, is_number
 from effconvert.validate.data.containers.tar import Member
 from effconvert.validate.data.imagenet import image_number
 from effconvert.validate.data.reading import Location
@@ -93,7 +93,7 @@ def _label_in(record: Any) -> Any:
 
 def _as_label(label: Any) -> str | int | None:
     text = "" if label is None else str(label)
-    return int(text) if text.isascii() and text.isdigit() else text or None
+    return int(text) if is_number(text) else text or None
 
 
 def _name(name: str, record: Any) -> str:
