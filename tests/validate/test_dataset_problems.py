@@ -11,6 +11,7 @@ from effconvert.validate.data.imagenet import image_name, validation_labels
 from effconvert.validate.data.reading import Location, read_image
 
 from effconvert.errors import DatasetProblem, MissingPath, Unavailable
+from effconvert.formats.protobuf import bytes_field
 
 
 def refused(path: Path | str, *words: str, **options: object) -> str:
@@ -151,6 +152,21 @@ def test_a_record_without_an_image_is_refused_with_what_it_has(tmp_path: Path) -
     content = image_sets.record(image_sets.example({"image/class/label": 5, "height": 3}))
     path = image_sets.write(tmp_path / "validation", content)
     refused(path, "validation:0: no image in the record; its features are height, image/class/label")
+
+
+def test_a_record_whose_image_is_numbers_is_refused_with_its_features(tmp_path: Path) -> None:
+    content = image_sets.record(image_sets.example({"image": 5, "label": 3}))
+    path = image_sets.write(tmp_path / "validation", content)
+    refused(path, "validation:0: no image in the record; its features are image, label")
+
+
+def test_an_image_of_many_numbers_is_found_when_it_is_read(tmp_path: Path) -> None:
+    numbers = bytes_field(3, bytes_field(1, bytes(range(100)) * 60))
+    feature = bytes_field(1, bytes_field(1, b"image") + bytes_field(2, numbers))
+    content = image_sets.record(bytes_field(1, feature))
+    path = image_sets.write(tmp_path / "validation", content)
+    with pytest.raises(DatasetProblem, match="the record at byte 0 has no image: no bytes in its feature image$"):
+        read_image(Location("record", str(path), 12, len(content) - 16))
 
 
 def test_a_record_that_is_no_example_is_refused(tmp_path: Path) -> None:

@@ -51,18 +51,24 @@ def list_tfrecords(paths: list[Path]) -> Contents:
 
 
 def image_of_record(file: DataFile, start: int, length: int) -> bytes:
-    """Return the encoded image in the record at `start`. Raises DatasetProblem when its checksum does not fit."""
+    """Return the encoded image in the record at `start`.
+
+    Raises DatasetProblem when its checksum does not fit, or the image is no bytes.
+    """
+    place = f"{file.path}: the record at byte {start - HEADER:,}"
     content = file.read(start, length + _FOOTER)
     data, footer = content[:length], content[length:]
     if masked(crc32c.crc32c(data)) != int.from_bytes(footer, "little"):
-        raise DatasetProblem(
-            f"{file.path}: the record at byte {start - HEADER:,} is damaged: its checksum does not fit"
-        )
+        raise DatasetProblem(f"{place} is damaged: its checksum does not fit")
     try:
         features = dict(_features(data))
     except WireError as error:
-        raise DatasetProblem(f"{file.path}: the record at byte {start - HEADER:,} is no Example: {error}") from error
-    return next(image for name in _IMAGES if isinstance(image := features.get(name), bytes))
+        raise DatasetProblem(f"{place} is no Example: {error}") from error
+    for name in _IMAGES:
+        if isinstance(image := features.get(name), bytes):
+            return image
+    named = [name for name in _IMAGES if name in features] or _IMAGES
+    raise DatasetProblem(f"{place} has no image: no bytes in its feature {' or '.join(named)}")
 
 
 def _records(file: DataFile) -> Iterator[tuple[int, int]]:
@@ -81,7 +87,7 @@ def _records(file: DataFile) -> Iterator[tuple[int, int]]:
 
 def _add(contents: Contents, file: DataFile, record: str, start: int, length: int) -> None:
     features = _small_features(file, start, start + length)
-    if not any(name in features for name in _IMAGES):
+    if not any(name in features and not isinstance(features[name], int) for name in _IMAGES):
         contents.problems.append(f"{record}: no image in the record; its features are {', '.join(sorted(features))}")
         return
     name = next((value for key in _FILE_NAMES if isinstance(value := features.get(key), bytes)), b"")
