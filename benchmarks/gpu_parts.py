@@ -14,7 +14,7 @@ import torch
 from effconvert.validate.data.dataset import open_dataset
 from effconvert.validate.evaluation.computing import Computing, exact_arithmetic, images_at_once
 from effconvert.validate.evaluation.execution import Execution
-from effconvert.validate.evaluation.feeding import on_gpu, pin
+from effconvert.validate.evaluation.feeding import on_gpu
 from effconvert.validate.evaluation.gpu_images import gpu_decoder, images_on_gpu
 from effconvert.validate.evaluation.loading import Chunk, Clock, prepared_images, usual_workers
 from effconvert.validate.recipes import recipe_named
@@ -35,10 +35,11 @@ def main() -> None:
     dataset, workers = open_dataset(folder / "val"), usual_workers()
     ids = list(range(len(dataset.names)))
     rows = [[f"preparing, {workers} workers", prepared_rate(dataset.locations, ids, recipe, workers)]]
-    if decode := gpu_decoder(DEVICE, at_once):
+    if found := gpu_decoder(DEVICE, at_once):
+        name, decode = found
         options = {"decode": decode, "device": DEVICE, "images": at_once, "threads": workers, "clock": Clock()}
         with images_on_gpu(dataset.locations, ids, recipe, **options) as batches:
-            rows.append(["decoding and resizing on the GPU", consumed_rate(batches)])
+            rows.append([f"decoding and resizing on the GPU, {name}", consumed_rate(batches)])
     rows.append([f"copying, batches of {at_once}", copied_rate(at_once, recipe.size)])
     pixels = torch.randint(0, 256, (at_once, recipe.size, recipe.size, 3), dtype=torch.uint8, device=DEVICE)
     rows += network_rates(network, recipe, pixels)
@@ -46,7 +47,7 @@ def main() -> None:
 
 
 def prepared_rate(locations, ids, recipe, workers) -> float:
-    with prepared_images(locations, ids, recipe, workers=workers, pin=pin) as chunks:
+    with prepared_images(locations, ids, recipe, workers=workers) as chunks:
         return consumed_rate(chunks)
 
 
@@ -62,16 +63,15 @@ def consumed_rate(parts) -> float:
 
 
 def copied_rate(at_once: int, size: int) -> float:
-    """Return images a second through the two buffers, of chunks that lie in pinned memory."""
+    """Return images a second through the two buffers."""
     memory = np.zeros((16, size, size, 3), np.uint8)
-    pin(memory)
 
     def chunks() -> Iterator[Chunk]:
         begin = time.perf_counter()
         while time.perf_counter() - begin < SECONDS:
             yield Chunk(np.arange(16), memory, {})
 
-    return consumed_rate(on_gpu(chunks(), at_once, DEVICE))
+    return consumed_rate(on_gpu(chunks(), at_once, DEVICE, Clock()))
 
 
 def network_rates(network, recipe, pixels) -> list[list[object]]:

@@ -34,7 +34,7 @@ PEER = Path(__file__).with_name("timm_validation.py")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--variant", default="b0", choices=NETWORKS)
-    parser.add_argument("--images", type=int, default=2000 if torch.cuda.is_available() else 512)
+    parser.add_argument("--images", type=int, default=12_000 if torch.cuda.is_available() else 768)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="where to write; a temporary folder by default")
     arguments = parser.parse_args()
@@ -57,10 +57,11 @@ def device_name() -> str:
 def write_images(folder: Path, count: int) -> None:
     """Write JPEGs like photographs into folders of ImageNet's classes, in turn."""
     identifiers = imagenet_classes().identifiers
+    files = [photograph(seed) for seed in range(min(count, 512))]
     for number in range(count):
         path = folder / identifiers[number % len(identifiers)] / f"{number:05}.JPEG"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(photograph(number))
+        path.write_bytes(files[number % len(files)])
 
 
 def write_networks(folder: Path, variant: str) -> None:
@@ -83,10 +84,7 @@ def compare(folder: Path, name: str, runs: int) -> None:
         for row, more in options.items():
             rate, answers[row] = run_timm(folder, name, more)
             rates.setdefault(row, []).append(rate)
-        for row, more in {
-            "effconvert validate": [],
-            "effconvert validate --pipeline fast": ["--pipeline", "fast"],
-        }.items():
+        for row, more in OURS.items():
             rate, answers[row] = run_ours(folder, more)
             rates.setdefault(row, []).append(rate)
     reference, *others = (median(rates[row]) for row in options)

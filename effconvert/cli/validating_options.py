@@ -54,4 +54,5 @@ def given_settings(options: dict[str, Any]) -> "Settings":
 
     from effconvert.validate.evaluation.settings import Settings
 
-    return Settings(**{field.name: options.pop(field.name) for field in dataclasses.fields(Settings)})
+    names = [field.name for field in dataclasses.fields(Settings) if field.name in options]
+    return Settings(**{name: options.pop(name) for name in names})

@@ -123,6 +123,7 @@ def _print_result(result: "Result") -> None:
             ("calibration", f"expected error {100 * summary.calibration.error:.2f} % (15 bins)"),
             *([("groups", _groups(result))] if summary.images >= _ENOUGH_FOR_GROUPS else []),
             ("computed", _computed(computing, run)),
+            ("time", _parts(run)),
             *([("pipeline", _effect(computing["effect"]))] if "effect" in computing else []),
             ("kept in", _kept(result)),
         ]
@@ -169,6 +170,19 @@ def _computed(computing: dict[str, Any], run: dict[str, Any]) -> str:
     if run["ranks"] > 1:
         parts.append(f"{run['ranks']} processes")
     return ", ".join(str(part) for part in parts if part)
+
+
+def _parts(run: dict[str, Any]) -> str:
+    """Return how fast the parts were, each by itself, and what the whole waited for."""
+    networks = ", ".join(f"{rate:,} by the network" for rate in run["model_images_per_second"].values() if rate)
+    prepared = run["prepared_per_core_second"]
+    parts = [
+        f"images/s: {prepared:,} prepared by each of {run['workers']} workers" if prepared else "",
+        networks,
+        f"{run['waiting_seconds']:.1f} s waited for images",
+        f"{run['copying_seconds']:.1f} s of copies to the GPU" if run["copying_seconds"] else "",
+    ]
+    return "; ".join(part for part in parts if part)
 
 
 def _kept(result: "Result") -> str:

@@ -73,12 +73,13 @@ def test_a_limit_itself_is_inside_and_the_next_image_outside(
     assert judge_value(Proportion(int(hits), IMAGENET_IMAGES), value, own).word == word
 
 
-def test_a_sample_widens_the_limits_by_half_the_interval() -> None:
+def test_a_sample_widens_the_limits_by_half_its_interval() -> None:
+    """Of 50,000 images: what is left out of them is all that can move the figure."""
     measured = Proportion(771, 1000)
     low, high = measured.interval
+    half = (high - low) / 2 * (49_000 / 49_999) ** 0.5
     for own, limit in ((True, OWN_LIMIT), (False, GREEN_LIMIT)):
-        assert judge_value(measured, 77.1, own).limit == pytest.approx(float(limit) + (high - low) / 2)
-    half = (high - low) / 2
+        assert judge_value(measured, 77.1, own).limit == pytest.approx(float(limit) + half)
     assert judge_value(measured, round(77.1 + half + 0.04, 3), True).word == SAME
     assert judge_value(measured, round(77.1 + half + 0.06, 3), True).word == AWAY
     assert judge_value(measured, round(77.1 + half + float(AMBER_LIMIT) + 0.01, 3), False).word == AWAY
@@ -87,8 +88,30 @@ def test_a_sample_widens_the_limits_by_half_the_interval() -> None:
 
 def test_all_images_are_no_sample() -> None:
     assert judge_value(Proportion(38_550, 50_000), 77.1, True).limit == float(OWN_LIMIT)
-    assert judge_value(Proportion(38_549, 49_999), 77.1, True).limit > float(OWN_LIMIT)
     assert at("77.1").remarks == ()
+
+
+def test_one_image_that_is_left_out_hardly_widens_the_limits() -> None:
+    assert 0.05 < float(judge_value(Proportion(38_549, 49_999), 77.1, True).limit or 0) < 0.053
+    assert judge(scored(38_370, 49_999)).word == AWAY
+
+
+def test_images_that_a_user_chose_stand_for_no_others() -> None:
+    found = judge(scored(300, 500, dataset={"chosen": "subset"}))
+    assert (found.word, "--subset" in found.sentence) == (NOT_JUDGED, True)
+
+
+def test_a_part_of_the_data_that_has_few_classes_is_not_judged() -> None:
+    """`scored` has one class; a sample of as many images would have a thousand."""
+    found = judge(scored(300, 500, dataset={"chosen": "all", "missing": 49_500}))
+    assert (found.word, "few classes" in found.sentence) == (NOT_JUDGED, True)
+
+
+def test_the_fast_pipeline_is_nobodys_own_preprocessing() -> None:
+    fast = {"pipeline": "fast", "effect": {"images": 512, "changed_top1": 20}}
+    found = at("77.2", computing=fast)
+    assert (found.word, at("77.2").word) == (NEAR, AWAY)
+    assert any("changed 3.9% of the predictions" in words for words in found.remarks)
 
 
 def test_a_source_with_the_runs_own_preprocessing_decides() -> None:

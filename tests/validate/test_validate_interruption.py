@@ -19,6 +19,8 @@ from effconvert.validate.predictions import read_predictions
 from evaluated import SIZE, finished, is_running, same_answers, start, wait_until, workers_of, write_zoo
 from running import Ran
 
+from effconvert.options import Options
+
 KILLS = 10
 IMAGES = 800
 RUN = "zoo-net.npz"
@@ -179,3 +181,14 @@ def test_networks_that_came_to_different_points_share_what_is_left(
     assert run("validate", zoo_network, second, *common).exit_code == 0
     for name in (RUN, "second.npz"):
         assert same_answers(runs / name, undisturbed).ids.tolist() == list(range(IMAGES))
+
+
+def test_the_raw_weights_of_a_file_are_another_run_than_their_averages(b0: Path, zoo: Path, tmp_path: Path) -> None:
+    classes = tmp_path / "classes.txt"
+    classes.write_text("\n".join([*sorted(entry.name for entry in zoo.iterdir()), *map(str, range(994))]))
+    common = {"size": SIZE, "out": tmp_path / "runs", "classes": classes, "limit": 6}
+    (averages,) = measure_accuracy([b0], zoo, **common, settings=Settings(workers=0))
+    (raw,) = measure_accuracy([b0], zoo, **common, options=Options(raw=True), settings=Settings(workers=0, resume=True))
+    assert (averages.out.name, raw.out.name) == (f"{b0.name}.npz", f"{b0.name}-2.npz")
+    assert raw.predictions.record["model"]["taken"] == "raw"
+    assert np.abs(raw.predictions.label_logit - averages.predictions.label_logit).max() > 1e-3

@@ -4,7 +4,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from effconvert.validate.data.classes import imagenet_classes
 from effconvert.validate.data.imagenet import image_number, validation_labels
+from effconvert.validate.evaluation.settings import FAST, SUBSET
 from effconvert.validate.predictions import NO_LABEL, OWN_LABELS, Predictions
 
 from effconvert.description import Description
@@ -14,6 +16,7 @@ from effconvert.weight_sets import RAW
 # Trainings of its own, though called `base` as tensorflow/tpu's are.
 _MODEL_ZOO = "mindspore-zoo"
 _TIMM = "timm"
+_MANY = 100
 FAST_LIMIT = 0.005  # of predictions that the fast pipeline may change before that is said
 
 
@@ -50,6 +53,10 @@ def obstacle(predictions: Predictions) -> str:
         return "the images are not ImageNet's validation set"
     if dataset.get("labels", OWN_LABELS) != OWN_LABELS and not _labels_are_imagenets(predictions):
         return f"the labels are those of {dataset['labels']}, not ImageNet's own"
+    if dataset.get("chosen") == SUBSET:
+        return "the images were chosen by hand (--subset), and stand for no others"
+    if dataset.get("missing") and _is_lopsided(predictions):
+        return "the images that are there are of few classes, and stand for no others"
     if RAW in (model.get("taken"), _said(model, "taken")):
         return "the weights are raw; published accuracies belong to their averages"
     if any("inexact" in options for options in _history(model)):
@@ -59,6 +66,16 @@ def obstacle(predictions: Predictions) -> str:
     if training(model) is None:
         return "the file does not say which training its weights are (--weights says it when it is converted)"
     return ""
+
+
+def _is_lopsided(predictions: Predictions) -> bool:
+    """Return whether the images are of fewer than half as many classes as so many drawn at random would be.
+
+    Of a few images that tells nothing, and the interval of their accuracy is wide.
+    """
+    classes, images = len(imagenet_classes()), len(predictions)
+    expected = classes * (1 - (1 - 1 / classes) ** images)
+    return images >= _MANY and len(np.unique(predictions.labels[:, 0])) < expected / 2
 
 
 def remarks(record: Mapping[str, Any]) -> Iterator[str]:
@@ -72,6 +89,8 @@ def remarks(record: Mapping[str, Any]) -> Iterator[str]:
     changed = effect.get("changed_top1", 0) / max(1, effect.get("images", 0))
     if changed > FAST_LIMIT:
         yield f"the fast pipeline changed {changed:.1%} of the predictions on a sample, more than {FAST_LIMIT:.1%}"
+    if record["computing"].get("pipeline") == FAST and record["computing"].get("device") == "cuda":
+        yield f"images were decoded by {record['computing'].get('decoder') or 'the processor, for want of nvJPEG'}"
     computed = record["computing"].get("dtype", "float32")
     if computed != "float32":
         yield f"computed in {computed}"

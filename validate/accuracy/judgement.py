@@ -1,5 +1,6 @@
 """The verdict on a measured accuracy: is it what was published of these weights, source by source, and as a whole."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
@@ -8,6 +9,7 @@ from typing import Any
 from effconvert.validate.accuracy.comparability import obstacle, remarks, training
 from effconvert.validate.accuracy.statistics import Proportion
 from effconvert.validate.accuracy.summary import measured_accuracy
+from effconvert.validate.evaluation.settings import EXACT
 from effconvert.validate.predictions import Predictions
 from effconvert.validate.recipes import Recipe, recipe_for
 
@@ -100,7 +102,7 @@ def judge(predictions: Predictions) -> Judgement:
     """Return the verdict on the accuracy of a run against every published value of its variant and weights.
 
     Top-1 decides. A source whose own preprocessing the run has allows ±0.05 points, any other ±0.15 for `same` and
-    ±0.40 for `near`; of a sample of the images both are widened by half the width of the measured interval. Where a
+    ±0.40 for `near`; of a sample of the images both are widened by half the width of its interval. Where a
     source's own preprocessing was used, the others do not decide: their preprocessing explains what remains.
 
     Raises LayoutMismatch for a recipe that is none, DatasetProblem when no image has a label.
@@ -111,19 +113,28 @@ def judge(predictions: Predictions) -> Judgement:
     name = training(model)
     published = [row for row in accuracy_table() if (row.variant, row.weights) == (model["variant"], name)]
     recipe = Recipe.from_dict(predictions.record["recipe"])
-    rows = _only_own_decide([_judge_source(row, recipe, top1, top5, against) for row in published])
+    exact = predictions.record["computing"].get("pipeline", EXACT) == EXACT
+    rows = _only_own_decide([_judge_source(row, recipe, exact, top1, top5, against) for row in published])
     notes = (*remarks(predictions.record), *(() if against else _about_samples(top1)))
     return Judgement(*_overall(rows, against, f"{model['variant']} {name}"), tuple(rows), notes)
 
 
 def difference_allowed(own: bool, measured: Proportion) -> tuple[Fraction, Fraction]:
     """Return the limits of `same` and of `near` in points; a source's own preprocessing has no `near`."""
-    widened = Fraction(0)
-    if measured.images < IMAGENET_IMAGES:
-        interval = measured.interval
-        widened = Fraction(interval.high - interval.low) / 2
+    widened = Fraction(_sampling_error(measured))
     green, amber = (OWN_LIMIT, OWN_LIMIT) if own else (GREEN_LIMIT, AMBER_LIMIT)
     return green + widened, amber + widened
+
+
+def _sampling_error(measured: Proportion) -> float:
+    """Return half the width of the interval, in points, of images that are some of the published figure's own.
+
+    What is left out of 50,000 images can only move the figure by its share: Wilson's interval is narrowed by the
+    correction for a finite population, sqrt((N - n) / (N - 1)). Source: W. G. Cochran, Sampling Techniques (1977), 2.6.
+    """
+    low, high = measured.interval
+    left_out = max(0, IMAGENET_IMAGES - measured.images) / (IMAGENET_IMAGES - 1)
+    return (high - low) / 2 * math.sqrt(left_out)
 
 
 def judge_value(measured: Proportion, published: float, own: bool) -> Judged:
@@ -136,8 +147,10 @@ def judge_value(measured: Proportion, published: float, own: bool) -> Judged:
     return Judged(word, measured.percent, published, float(difference), float(limit))
 
 
-def _judge_source(row: Accuracy, recipe: Recipe, top1: Proportion, top5: Proportion, against: str) -> SourceVerdict:
-    own = _is_own(recipe, row)
+def _judge_source(
+    row: Accuracy, recipe: Recipe, exact: bool, top1: Proportion, top5: Proportion, against: str
+) -> SourceVerdict:
+    own = _is_own(recipe, exact, row)
     reason = against or _not_by_this(row, recipe)
     judged1 = judge_value(top1, row.top1, own)
     judged5 = judge_value(top5, row.top5, own) if row.top5 is not None else None
@@ -148,9 +161,9 @@ def _judge_source(row: Accuracy, recipe: Recipe, top1: Proportion, top5: Proport
     return SourceVerdict(row, own, judged1, judged5, not reason, reason)
 
 
-def _is_own(recipe: Recipe, row: Accuracy) -> bool:
+def _is_own(recipe: Recipe, exact: bool, row: Accuracy) -> bool:
     own = recipe_for(row.layout, row.variant, row.weights)
-    return replace(recipe, name=own.name) == own
+    return exact and replace(recipe, name=own.name) == own
 
 
 def _not_by_this(row: Accuracy, recipe: Recipe) -> str:
@@ -199,10 +212,9 @@ def _sentence(row: SourceVerdict) -> str:
 
 def _about_samples(measured: Proportion) -> Iterator[str]:
     if measured.images < IMAGENET_IMAGES:
-        low, high = measured.interval
         yield (
-            f"{measured.images:,} of {IMAGENET_IMAGES:,} images: the limits are widened by {(high - low) / 2:.3f} "
-            "points, half the width of the interval"
+            f"{measured.images:,} of {IMAGENET_IMAGES:,} images: the limits are widened by "
+            f"{_sampling_error(measured):.3f} points, half the width of the interval of such a sample"
         )
 
 

@@ -17,6 +17,8 @@ AUTO = "auto"
 _CPU_PIXELS = 16 * 224**2
 _MOST_AT_ONCE = 512
 _SHARE = 0.5  # of a GPU's free memory that maps may take
+_MOST_VALUES = (1 << 31) - 1
+_MOST_BYTES = 256 << 20  # of pixels, which wait in the processor's memory too
 
 
 @dataclass(frozen=True)
@@ -79,13 +81,18 @@ def choose_computing(device: str | None, dtype: str, compiled: bool = False, loc
     return Computing(device, dtype, compiled)
 
 
-def images_at_once(variant: Variant, size: int, computing: Computing) -> int:
-    """Return how many images of `size` pixels to compute at once: a power of two on a GPU, by its free memory."""
+def images_at_once(variant: Variant, size: int, computing: Computing, networks: int = 1) -> int:
+    """Return how many images of `size` pixels each of `networks` computes at once: by a CPU's caches, a GPU's memory.
+
+    On a GPU it is a power of two. No map gets 2**31 values, beyond which kernels are slower, or fewer.
+    """
     if not computing.on_gpu:
         return max(1, _CPU_PIXELS // size**2)
     free, _ = torch.cuda.mem_get_info(computing.device)
-    fitting = int(free * _SHARE) // (_largest_maps(variant, size) * getattr(torch, computing.dtype).itemsize)
-    return int(min(_MOST_AT_ONCE, 1 << max(0, fitting.bit_length() - 1)))
+    maps = _largest_maps(variant, size)
+    by_memory = int(free * _SHARE) // (networks * maps * getattr(torch, computing.dtype).itemsize)
+    fitting = min(_MOST_AT_ONCE, by_memory, _MOST_VALUES // maps, _MOST_BYTES // (3 * 4 * size**2))
+    return int(1 << max(0, fitting.bit_length() - 1))
 
 
 def _largest_maps(variant: Variant, size: int) -> int:

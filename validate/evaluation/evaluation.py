@@ -26,13 +26,14 @@ class Contestant:
 
     keep: is given the answers to each batch, in order. first_class, only: as in `answer`. hits: of how many images the
     first and the first five classes hold a label, counted on the device, and kept: the same of what was handed on.
-    seconds: that the network took.
+    images, seconds: that the network took for how many, without the first batch, with which it is made ready.
     """
 
     execution: Execution
     keep: Callable[[Answers], None]
     first_class: int = 0
     only: Tensor | None = None
+    images: int = 0
     seconds: float = 0.0
     hits: Tensor | None = None
     _events: list[tuple[Any, Any]] = field(default_factory=list, repr=False)
@@ -41,10 +42,10 @@ class Contestant:
         """Return what the network answers, on the device, and count its hits there."""
         begin, started = time.perf_counter(), self._mark()
         logits = self.execution.logits(pixels)
-        if started:
-            self._events.append((started, self._mark()))
-        else:
-            self.seconds += time.perf_counter() - begin
+        if self.hits is not None:
+            self.images += len(pixels)
+            self._events += [(started, self._mark())] if started else []
+            self.seconds += 0 if started else time.perf_counter() - begin
         answers = answer(logits, labels, self.first_class, self.only)
         hits = count_hits(answers, labels, good)
         self.hits = hits if self.hits is None else self.hits + hits
@@ -87,14 +88,13 @@ def evaluate(
             packed = [_to_processor(each) for each in answers]
             pending.append(_Pending(batch.ids, good, packed, mark(computing.on_gpu)))
             while pending and (len(pending) > _MOST_PENDING or pending[0].arrived):
-                _hand_on(pending.popleft(), kept)
+                progress(_hand_on(pending.popleft(), kept))
             if batch.failures:
                 while pending:
-                    _hand_on(pending.popleft(), kept)
+                    progress(_hand_on(pending.popleft(), kept))
                 broken(batch.failures)
-            progress(len(batch.ids))
         while pending:
-            _hand_on(pending.popleft(), kept)
+            progress(_hand_on(pending.popleft(), kept))
     for each in kept:
         each.check()
 
@@ -158,8 +158,10 @@ def mark(on_gpu: bool, timed: bool = False) -> Any:
     return event
 
 
-def _hand_on(done: _Pending, kept: Sequence[_Kept]) -> None:
+def _hand_on(done: _Pending, kept: Sequence[_Kept]) -> int:
+    """Give the answers to those who keep them, and return how many images these were."""
     if done.event is not None:
         done.event.synchronize()
     for each, packed in zip(kept, done.packed, strict=True):
         each.add(unpack(done.ids[done.good], packed.numpy()[done.good]))
+    return len(done.ids)

@@ -28,11 +28,11 @@ Decode = Callable[[Sequence[bytes]], Sequence[Tensor]]
 _BATCHES_AHEAD = 3
 
 
-def gpu_decoder(device: str, images: int) -> Decode | None:
-    """Return what decodes up to `images` JPEGs at once on `device`, None where nothing here does."""
-    for make in (_torchvision, _dali):
+def gpu_decoder(device: str, images: int = 1) -> tuple[str, Decode] | None:
+    """Return what decodes up to `images` JPEGs at once on `device`, with its name; None where nothing here does."""
+    for name, make in (("torchvision", _torchvision), ("DALI", _dali)):
         try:
-            return make(device, images)
+            return name, make(device, images)
         except (ImportError, RuntimeError, OSError, AttributeError):  # each library says in its own way that it cannot
             continue
     return None
@@ -164,7 +164,8 @@ def _dali(device: str, images: int) -> Decode:
     with pipeline:
         encoded = fn.external_source(name="files", dtype=types.UINT8, ndim=1)
         where = "cpu" if on_cpu else "mixed"
-        pipeline.set_outputs(fn.decoders.image(encoded, device=where, output_type=types.RGB))
+        options = {"output_type": types.RGB, "adjust_orientation": False}  # which the recipes leave as it is
+        pipeline.set_outputs(fn.decoders.image(encoded, device=where, **options))
     pipeline.build()
 
     def decode(files: Sequence[bytes]) -> Sequence[Tensor]:

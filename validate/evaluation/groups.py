@@ -8,6 +8,7 @@ import numpy as np
 from effconvert.validate.data.dataset import Dataset
 from effconvert.validate.evaluation.computing import choose_computing
 from effconvert.validate.evaluation.entries import Entry, Measured
+from effconvert.validate.evaluation.gpu_images import gpu_decoder
 from effconvert.validate.evaluation.journal import Answers
 from effconvert.validate.evaluation.loading import usual_workers
 from effconvert.validate.evaluation.passes import Course, Pass, Task, run_pass
@@ -51,7 +52,9 @@ def measure_group(
     computing = choose_computing(settings.device, settings.dtype, settings.compiled, ranks.local_rank)
     workers = usual_workers(ranks.local_count) if settings.workers is None else settings.workers
     task = Task(dataset, settings, computing, workers)
-    headers = {entry.name: header_of(entry.subject, dataset, ids, settings, computing) for entry in group}
+    found = gpu_decoder(computing.device) if settings.pipeline == FAST and computing.on_gpu else None
+    decoder = found[0] if found else None
+    headers = {entry.name: header_of(entry.subject, dataset, ids, settings, computing, decoder) for entry in group}
     outs, finished = _begun(group, headers, folder, settings, ranks)
     entries = [entry for entry in group if entry.name not in finished]
     if not entries:
@@ -71,8 +74,12 @@ def measure_group(
         answers = gathered(np.concatenate([known, one.answered]), ranks)
         _check_once(answers, ids, course.skipped)
         how = {"execution": one.how, "at_once": one.at_once, **_effect(answers, exact.get(entry.name), dataset)}
-        record = {"settings": headers[entry.name], "computing": {**computing.record(), **how}, "run": run}
-        predictions = predictions_of(entry.subject, dataset, answers, course.skipped, record)
+        record = {
+            "settings": headers[entry.name],
+            "computing": {**computing.record(), "decoder": decoder, **how},
+            "run": run,
+        }
+        predictions = predictions_of(entry.subject, dataset, answers, course.skipped, settings, record)
         finished[entry.name] = Measured(outs[entry.name], len(known), predictions)
     ranks.agree(lambda: _write([finished[entry.name] for entry in entries]) if ranks.first else None)
     for entry in entries:

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
@@ -36,12 +36,13 @@ _ENVIRONMENT = {
 
 @dataclass
 class Clock:
-    """What preparing `images` took, summed over all workers, and how long their reader waited for them, in seconds."""
+    """What `images` took in seconds: reading and preparing by all workers, waiting for them, copying to a GPU."""
 
     images: int = 0
     reading: float = 0.0
     preparing: float = 0.0
     waiting: float = 0.0
+    copying: float = 0.0
 
     def add(self, images: int, prepared: Prepared) -> None:
         """Count what a worker spent."""
@@ -77,13 +78,12 @@ def prepared_images(
     pipeline: str = EXACT,
     workers: int = 1,
     clock: Clock | None = None,
-    pin: Callable[[NDArray[np.generic]], None] | None = None,
 ) -> Iterator[Iterator[Chunk]]:
     """Give the images `ids` of `locations`, each prepared once, in that order.
 
     pipeline: `exact`, the recipe bit for bit, or `fast`. workers: processes; 0 prepares in this one. They are started
-    at once and ended with the block. pin: is given the memory that the pixels will lie in. The iterator raises
-    EffconvertError when a worker dies, LayoutMismatch and Unavailable as `pixels` does.
+    at once and ended with the block. The iterator raises EffconvertError when a worker dies, LayoutMismatch and
+    Unavailable as `pixels` does.
     """
     clock = clock or Clock()
     ring = _ring(recipe, workers)
@@ -96,10 +96,7 @@ def prepared_images(
         stack.callback(os.close, memory)
         setup = Setup(recipe, pipeline, ring)
         pool = [stack.enter_context(_worker(memory, setup)) for _ in range(min(workers, len(parts)))]
-        slots = ring.array(memory)
-        if pin:
-            pin(slots)
-        yield _prepared_by(pool, parts, locations, slots, clock)
+        yield _prepared_by(pool, parts, locations, ring.array(memory), clock)
 
 
 def _ring(recipe: Recipe, workers: int) -> Ring:
@@ -169,6 +166,8 @@ def _prepared_by(
             ready = set(wait(list(at_work)))
             clock.waiting += time.perf_counter() - begin
             for connection in at_work.keys() & ready:
+                if not at_work[connection]:  # it has nothing to say, and so has ended
+                    raise _died(processes[connection], ids)
                 part, slot = at_work[connection].popleft()
                 done[part] = slot, _answer(connection, processes[connection], parts[part])
                 clock.add(len(parts[part]), done[part][1])

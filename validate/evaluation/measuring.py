@@ -5,6 +5,7 @@ gives the same pixels share one pass over the images.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from effconvert.validate.data.classes import IMAGENET, ClassList, read_classes
@@ -12,7 +13,7 @@ from effconvert.validate.data.dataset import Dataset, open_dataset
 from effconvert.validate.data.sampling import choose_images
 from effconvert.validate.evaluation.entries import Entry, Measured
 from effconvert.validate.evaluation.ranks import Ranks
-from effconvert.validate.evaluation.settings import Settings
+from effconvert.validate.evaluation.settings import ALL, LIMIT, SUBSET, Settings
 from effconvert.validate.subjects import Subject, subject
 
 from effconvert.errors import LayoutMismatch, OutputProblem, listing
@@ -54,7 +55,8 @@ def measure_accuracy(
 
     Example: `effconvert.validate.measure_accuracy(["b0.safetensors"], "imagenet/val")`
     """
-    settings, ranks = settings or Settings(), ranks or Ranks()
+    chosen = SUBSET if subset is not None else LIMIT if limit is not None else ALL
+    settings, ranks = replace(settings or Settings(), chosen=chosen), ranks or Ranks()
     subjects = ranks.agree(lambda: [subject(file, options or Options(), key, recipe, size) for file in files])
     names = ranks.agree(lambda: _names([one.file.path for one in subjects]))
     ranks.agree(lambda: _make_folder(out) if ranks.first else None)

@@ -13,7 +13,7 @@ from effconvert.validate.data.dataset import Dataset
 from effconvert.validate.evaluation.computing import Computing, exact_arithmetic, images_at_once
 from effconvert.validate.evaluation.evaluation import Contestant, evaluate
 from effconvert.validate.evaluation.execution import Execution
-from effconvert.validate.evaluation.feeding import Batch, on_cpu, on_gpu, pin
+from effconvert.validate.evaluation.feeding import Batch, on_cpu, on_gpu
 from effconvert.validate.evaluation.gpu_images import gpu_decoder, images_on_gpu
 from effconvert.validate.evaluation.journal import ANSWER, Answers, continued_journal
 from effconvert.validate.evaluation.loading import Clock, prepared_images
@@ -41,7 +41,8 @@ class Pass:
     """A network in a pass.
 
     journal: where its answers are written down at once, None nowhere. have: the ids that it has answered before, which
-    it does not answer again. answers, seconds, at_once, how: what came of it, and how it was computed.
+    it does not answer again. answers: what came of it. images, seconds, at_once, how: how long the network took for how
+    many, and how it was computed.
     """
 
     subject: Subject
@@ -49,6 +50,7 @@ class Pass:
     journal: Path | None = None
     have: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64), repr=False)
     answers: list[Answers] = field(default_factory=list, repr=False)
+    images: int = 0
     seconds: float = 0.0
     at_once: int = 0
     how: str = ""
@@ -83,15 +85,15 @@ class Course:
 
     def rates(self, passes: Sequence[Pass], workers: int) -> dict[str, Any]:
         """Return images a second in plain values; those of a model are its alone, in this process."""
-        answered = len(passes[0].answered)
         return {
             "images_per_second": _rate(self.images, self.seconds),
             "prepared_per_core_second": _rate(self.clock.images, self.clock.preparing),
-            "model_images_per_second": {str(one.subject.file.path): _rate(answered, one.seconds) for one in passes},
+            "model_images_per_second": {str(one.subject.file.path): _rate(one.images, one.seconds) for one in passes},
             "seconds": round(self.seconds, 3),
             "reading_seconds": round(self.clock.reading, 3),
             "preparing_seconds": round(self.clock.preparing, 3),
             "waiting_seconds": round(self.clock.waiting, 3),
+            "copying_seconds": round(self.clock.copying, 3),
             "workers": workers,
         }
 
@@ -117,17 +119,18 @@ def run_pass(
         times.append((time.perf_counter(), images))
         progress(images)
 
-    at_once = min(_at_once(one, task) for one in passes)
+    at_once = min(_at_once(one, task, len(passes)) for one in passes)
     with ExitStack() as stack:
         stack.enter_context(exact_arithmetic())
         if task.computing.on_gpu:  # streams, graphs and pinned memory are the current GPU's
-            torch.cuda.set_device(task.computing.device)
+            stack.enter_context(torch.cuda.device(task.computing.device))
         batches = _batches(passes[0].subject.recipe, task, ids, pipeline, at_once, clock, stack)
         contestants = [_contestant(one, task, at_once, stack) for one in passes]
         if len(ids):
             evaluate(contestants, batches, task.dataset.labels, broken, count)
     for one, contestant in zip(passes, contestants, strict=True):
-        one.seconds, one.at_once, one.how = contestant.seconds, contestant.execution.at_once, contestant.execution.how
+        one.images, one.seconds = contestant.images, contestant.seconds
+        one.at_once, one.how = contestant.execution.at_once, contestant.execution.how
     after_first = sum(images for _, images in times[1:])
     return Course(skipped, after_first, times[-1][0] - times[0][0] if times else 0.0, clock)
 
@@ -138,8 +141,8 @@ def _place(dataset: Dataset, number: int) -> str:
     return location.path if location.reader == "file" else f"{dataset.names[number]} in {location.path}"
 
 
-def _at_once(one: Pass, task: Task) -> int:
-    usual = images_at_once(one.subject.file.identity.variant, one.subject.recipe.size, task.computing)
+def _at_once(one: Pass, task: Task, networks: int) -> int:
+    usual = images_at_once(one.subject.file.identity.variant, one.subject.recipe.size, task.computing, networks)
     if task.computing.on_gpu:
         return task.settings.batch or usual
     return min(task.settings.batch or usual, usual)  # more at once would take memory, and not be faster
@@ -150,18 +153,18 @@ def _batches(
 ) -> Iterator[Batch]:
     """Return the images on the device; what prepares them is started, and ended with `stack`."""
     locations, device, on_a_gpu = task.dataset.locations, task.computing.device, task.computing.on_gpu
-    if pipeline == FAST and on_a_gpu and (decode := gpu_decoder(device, at_once)):
+    if pipeline == FAST and on_a_gpu and (found := gpu_decoder(device, at_once)):
+        _, decode = found
         return stack.enter_context(
             images_on_gpu(
                 locations, ids, recipe,
                 decode=decode, device=device, images=at_once, threads=task.workers, clock=clock,
             )
         )  # fmt: skip
-    pinned = pin if on_a_gpu else None
     chunks = stack.enter_context(
-        prepared_images(locations, ids, recipe, pipeline=pipeline, workers=task.workers, clock=clock, pin=pinned)
+        prepared_images(locations, ids, recipe, pipeline=pipeline, workers=task.workers, clock=clock)
     )
-    return on_gpu(chunks, at_once, device) if on_a_gpu else on_cpu(chunks)
+    return on_gpu(chunks, at_once, device, clock) if on_a_gpu else on_cpu(chunks)
 
 
 def _contestant(one: Pass, task: Task, at_once: int, stack: ExitStack) -> Contestant:

@@ -22,19 +22,30 @@ if TYPE_CHECKING:
 
 
 def header_of(
-    one: Subject, dataset: Dataset, ids: NDArray[np.int64], settings: Settings, computing: "Computing"
+    one: Subject,
+    dataset: Dataset,
+    ids: NDArray[np.int64],
+    settings: Settings,
+    computing: "Computing",
+    decoder: str | None = None,
 ) -> dict[str, Any]:
-    """Return what decides the answers of a run, in plain values: two runs that agree in it may be joined."""
+    """Return what decides the answers of a run, in plain values: two runs that agree in it may be joined.
+
+    decoder: what decodes on the GPU, None where the processor does.
+    """
     record = one.record()
     header = {
         "schema": "effconvert/journal/1",
         "weights": sorted(record["model"]["sha256"].values()),
+        "taken": record["model"]["taken"],
+        "root": one.file.identity.sets.roots.get(record["model"]["taken"], ""),
         "facts": record["model"]["facts"],
         "recipe": record["recipe"],
         "data": dataset.fingerprint,
         "images": hashlib.sha256(ids.astype("<i8").tobytes()).hexdigest(),
         "order": hashlib.sha256("\n".join(dataset.names).encode()).hexdigest(),
         "pipeline": settings.pipeline,
+        "decoder": decoder,
         "device": computing.device.partition(":")[0],
         "dtype": computing.dtype,
         "compiled": computing.compiled,
@@ -45,7 +56,12 @@ def header_of(
 
 
 def predictions_of(
-    one: Subject, dataset: Dataset, answers: Answers, skipped: Mapping[int, str], more: Mapping[str, Any]
+    one: Subject,
+    dataset: Dataset,
+    answers: Answers,
+    skipped: Mapping[int, str],
+    settings: Settings,
+    more: Mapping[str, Any],
 ) -> Predictions:
     """Return the predictions that `answers`, each image once, amount to. more: what else the record says.
 
@@ -58,7 +74,7 @@ def predictions_of(
     record = one.record() | {
         "schema": SCHEMA,
         "complete": True,
-        "dataset": _dataset_record(dataset, len(ids), skipped),
+        "dataset": _dataset_record(dataset, len(ids), skipped, settings.chosen),
         **more,
     }
     record["run"] = {**record["run"], "finished": datetime.now(UTC).isoformat(timespec="seconds")}
@@ -71,7 +87,7 @@ def predictions_of(
     )
 
 
-def _dataset_record(dataset: Dataset, evaluated: int, skipped: Mapping[int, str]) -> dict[str, Any]:
+def _dataset_record(dataset: Dataset, evaluated: int, skipped: Mapping[int, str], chosen: str) -> dict[str, Any]:
     own = {} if dataset.classes.name == IMAGENET else {"class_names": list(dataset.classes.names)}
     return {
         "path": dataset.path,
@@ -80,6 +96,7 @@ def _dataset_record(dataset: Dataset, evaluated: int, skipped: Mapping[int, str]
         "images": len(dataset),
         "evaluated": evaluated,
         "missing": dataset.missing,
+        "chosen": chosen,
         "imagenet_validation": dataset.imagenet_validation,
         "labels": dataset.label_source,
         "findings": list(dataset.findings),

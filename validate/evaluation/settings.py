@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 EXACT, FAST = "exact", "fast"
+# How the images were chosen: every one, some that stand for all, those that a user lists.
+ALL, LIMIT, SUBSET = "all", "limit", "subset"
 
 
 @dataclass(frozen=True)
@@ -12,7 +14,8 @@ class Settings:
     device: `cpu` or `cuda`, None a GPU where there is one. dtype: `auto` or a torch dtype. compiled: by torch.compile.
     batch: images at once, None as many as fit. workers: processes that prepare images, None one a core, 0 none.
     pipeline: `exact` or `fast`. skip_broken: images that cannot be read are counted and listed. only_present: only
-    classes that the data set has compete. resume: go on where the same run ended before. force: begin it anew.
+    classes that the data set has compete. chosen: how the images were chosen. resume: go on where the same run ended
+    before. force: begin it anew.
     """
 
     device: str | None = None
@@ -23,5 +26,6 @@ class Settings:
     pipeline: str = EXACT
     skip_broken: bool = False
     only_present: bool = False
+    chosen: str = ALL
     resume: bool = False
     force: bool = False
