@@ -73,12 +73,9 @@ def measure_group(
     for entry, known, one in zip(entries, earlier, passes, strict=True):
         answers = gathered(np.concatenate([known, one.answered]), ranks)
         _check_once(answers, ids, course.skipped)
-        how = {"execution": one.how, "at_once": one.at_once, **_effect(answers, exact.get(entry.name), dataset)}
-        record = {
-            "settings": headers[entry.name],
-            "computing": {**computing.record(), "decoder": decoder, **how},
-            "run": run,
-        }
+        how = {"decoder": decoder, "execution": one.how, "at_once": one.at_once}
+        how |= computing.record() | _effect(answers, exact.get(entry.name), dataset)
+        record = {"settings": headers[entry.name], "computing": how, "run": run}
         predictions = predictions_of(entry.subject, dataset, answers, course.skipped, settings, record)
         finished[entry.name] = Measured(outs[entry.name], len(known), predictions)
     ranks.agree(lambda: _write([finished[entry.name] for entry in entries]) if ranks.first else None)
