@@ -12,6 +12,7 @@ import pytest
 import torch
 from asked_files import SIZE, pictures, seeing, written
 from effconvert.validate.asking import batches
+from effconvert.validate.asking import features as features_module
 from effconvert.validate.asking.features import save_features
 from effconvert.validate.preprocessing.pipeline import preprocess
 from effconvert.validate.recipes import official_recipe
@@ -135,14 +136,20 @@ def test_the_order_is_that_of_the_arguments_in_however_many_batches(
 def test_maps_do_not_pile_up_in_memory(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batches, "_PIXELS_AT_ONCE", 2 * SIZE**2)
     monkeypatch.setattr(batches, "_BYTES_AHEAD", 0)
-    peaks = {}
-    for count in (4, 40):
-        images = pictures(tmp_path / str(count), count)
-        tracemalloc.start()  # traces what is made of torch's maps on their way to the file
-        saved = save_features(file, images, tmp_path / f"{count}.npz", levels=["1"], size=SIZE, dtype="float16")
-        peaks[count] = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-    assert peaks[40] - peaks[4] < saved.nbytes / 4
+    held: list[int] = []  # at each batch, of what is made of torch's maps on their way to the file
+    compute = features_module.features
+
+    def watched(*arguments: Any) -> dict[str, torch.Tensor]:
+        held.append(tracemalloc.get_traced_memory()[0])
+        return compute(*arguments)
+
+    monkeypatch.setattr(features_module, "features", watched)
+    tracemalloc.start()
+    images = pictures(tmp_path / "images", 40)
+    saved = save_features(file, images, tmp_path / "f.npz", levels=["1"], size=SIZE, dtype="float16")
+    tracemalloc.stop()
+    assert len(held) == 20
+    assert held[-1] - held[2] < saved.nbytes / 4
 
 
 def test_float16_is_what_float32_rounds_to(features: Callable[..., dict[str, np.ndarray]], tmp_path: Path) -> None:
