@@ -3,18 +3,14 @@
 import json
 import subprocess
 import sys
-import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from asked_files import SIZE, pictures, seeing, written
 from effconvert.validate.asking import batches
-from effconvert.validate.asking import features as features_module
-from effconvert.validate.asking.features import save_features
 from effconvert.validate.preprocessing.pipeline import preprocess
 from effconvert.validate.recipes import official_recipe
 from running import Ran
@@ -134,23 +130,35 @@ def test_the_order_is_that_of_the_arguments_in_however_many_batches(
     assert np.abs(at_once["features"] - in_batches["features"]).max() < 1e-5 * np.abs(at_once["features"]).max()
 
 
-def test_maps_do_not_pile_up_in_memory(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "_PIXELS_AT_ONCE", 2 * SIZE**2)
-    monkeypatch.setattr(batches, "_BYTES_AHEAD", 0)
-    held: list[int] = []  # at each batch, of what is made of torch's maps on their way to the file
-    compute = features_module.features
+PILES = """
+import sys, tracemalloc
+from pathlib import Path
+from effconvert.validate.asking import batches, features
 
-    def watched(*arguments: Any) -> dict[str, torch.Tensor]:
-        held.append(tracemalloc.get_traced_memory()[0])
-        return compute(*arguments)
+held, compute = [], features.features
 
-    monkeypatch.setattr(features_module, "features", watched)
-    tracemalloc.start()
-    images = pictures(tmp_path / "images", 40)
-    saved = save_features(file, images, tmp_path / "f.npz", levels=["1"], size=SIZE, dtype="float16")
-    tracemalloc.stop()
-    assert len(held) == 20
-    assert held[-1] - held[2] < saved.nbytes / 4
+
+def watched(*arguments):
+    held.append(tracemalloc.get_traced_memory()[0])  # of what is made of torch's maps on their way to the file
+    return compute(*arguments)
+
+
+features.features, batches._PIXELS_AT_ONCE, batches._BYTES_AHEAD = watched, 2 * int(sys.argv[1]) ** 2, 0
+tracemalloc.start()
+saved = features.save_features(
+    sys.argv[2], [sys.argv[3]], Path(sys.argv[4]), levels=["1"], size=int(sys.argv[1]), dtype="float16"
+)
+assert len(held) == 20, held
+assert held[-1] - held[2] < saved.nbytes / 4, held
+"""
+
+
+def test_maps_do_not_pile_up_in_memory(file: Path, tmp_path: Path) -> None:
+    """In a process of its own, whose memory nothing else moves."""
+    pictures(tmp_path / "images", 40)
+    arguments = [str(SIZE), file, tmp_path / "images", tmp_path / "f.npz"]
+    ran = subprocess.run([sys.executable, "-c", PILES, *arguments], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
 
 
 def test_float16_is_what_float32_rounds_to(features: Callable[..., dict[str, np.ndarray]], tmp_path: Path) -> None:
