@@ -42,7 +42,10 @@ def on_gpu(chunks: Iterable[Chunk], images: int, device: str, clock: Clock) -> I
     timed: list[tuple[Any, Any]] = []
     for number, group in enumerate(_grouped(chunks, images)):
         buffer = buffers[number % len(buffers)]
+        is_new = buffer.copied is None
         ids, failures = buffer.gather(group, images, device)
+        if is_new:  # its memory may be what the network has just given back, and still reads
+            copying.wait_stream(torch.cuda.current_stream(device))
         with torch.cuda.stream(copying):
             begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
             copying.wait_event(buffer.read)

@@ -47,8 +47,8 @@ def measure_accuracy(
     options: how the files are read, and which training they are (`weights`). recipe, size: in place of the files' own.
     data, classes, labels, partial: as `open_dataset`; limit, subset: as `choose_images`. out: the folder of the run
     files, one a network; while a run lasts its answers lie beside it, so that nothing is lost. A run of other data or
-    settings is never replaced. found: is told of
-    data set and networks before the first image. progress: is told how many images of how many this process has done.
+    settings is never replaced. found: is told of data set and networks before the first image. progress: is told how
+    many images of how many this process has done.
 
     Raises MissingPath, UnreadableCheckpoint, LayoutMismatch for a network without classes or with others than the data
     set has, DatasetProblem, OutputProblem for a run that is there, NumericMismatch for NaN, Unavailable.
