@@ -1,0 +1,1 @@
+"""The pictures of a report, each a function of its document."""
