@@ -1,0 +1,91 @@
+"""How numbers are written in a report: the same number in the same digits, with its unit, in every rendering.
+
+What is None was not finite or not known, and is written as NONE.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+NONE = "\N{EN DASH}"
+_MINUS = "\N{MINUS SIGN}"  # as wide as the plus sign
+_UNITS = ("bytes", "kB", "MB", "GB")
+
+
+def percent(value: float | None) -> str:
+    """Return an accuracy that is given in percent: 84.424 %."""
+    return NONE if value is None else f"{value:.3f} %"
+
+
+def interval(bounds: tuple[float, float] | list[float]) -> str:
+    """Return the interval of an accuracy, bounds in percent: 84.104 to 84.739 %."""
+    return f"{bounds[0]:.3f} to {bounds[1]:.3f} %"
+
+
+def proportion(measured: Mapping[str, Any]) -> str:
+    """Return a measured accuracy and its interval: 84.424 % (95 %: 84.104 to 84.739 %)."""
+    return f"{percent(measured['percent'])} (95 %: {interval(measured['interval'])})"
+
+
+def published(value: float | str | None, step: float = 0) -> str:
+    """Return a published number in the digits that its source has: 84.40 where `step` is 0.01."""
+    if value is None or isinstance(value, str):
+        return value or NONE
+    decimals = len(f"{step:.10f}".rstrip("0").partition(".")[2])
+    return f"{value:,.{decimals}f}" if step else f"{value:,.10g}"
+
+
+def points(difference: float | None) -> str:
+    """Return a difference of two percentages, which is in points: +0.024 points."""
+    return NONE if difference is None else f"{signed(difference)} points"
+
+
+def signed(difference: float | None, decimals: int = 3) -> str:
+    """Return a difference with its sign: +0.024. What rounds to nothing has none."""
+    if difference is None:
+        return NONE
+    text = f"{difference:+,.{decimals}f}"
+    return text[1:] if float(text.replace(",", "")) == 0 else text.replace("-", _MINUS)
+
+
+def count(number: int | None) -> str:
+    """Return a number of things: 5,288,548."""
+    return NONE if number is None else f"{number:,}".replace("-", _MINUS)
+
+
+def error(value: float | None) -> str:
+    """Return an error or a tolerance: 1.2e-6."""
+    if value is None:
+        return NONE
+    digits, _, exponent = f"{value:.1e}".partition("e")
+    return "0" if value == 0 else f"{digits}e{int(exponent)}"
+
+
+def giga(operations: float | None) -> str:
+    """Return a number of operations: 0.386 G."""
+    return NONE if operations is None else f"{operations / 1e9:,.3f} G"
+
+
+def seconds(duration: float | None) -> str:
+    """Return a duration to three digits, from a minute on in whole seconds: 0.0215 s, 12.3 s, 2 min 5 s."""
+    if duration is None:
+        return NONE
+    if duration < 59.95:
+        return f"{float(f'{duration:.3g}'):g} s"
+    minutes, rest = divmod(round(duration), 60)
+    return f"{minutes:,} min {rest} s"
+
+
+def rate(per_second: float | None) -> str:
+    """Return how many images pass in a second: 1,234 or 12.3."""
+    return NONE if per_second is None else f"{per_second:,.1f}" if per_second < 100 else f"{per_second:,.0f}"
+
+
+def size(nbytes: float | None) -> str:
+    """Return a size of a file: 21.3 MB."""
+    if nbytes is None:
+        return NONE
+    for unit in _UNITS:
+        if nbytes < 1000 or unit == _UNITS[-1]:
+            break
+        nbytes /= 1000
+    return f"{nbytes:,.0f} {unit}" if unit == "bytes" else f"{nbytes:,.1f} {unit}"

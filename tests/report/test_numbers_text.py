@@ -1,0 +1,66 @@
+"""Every rendering writes the same number in the same digits."""
+
+import pytest
+
+from effconvert.report.renderings import numbers_text as text
+from effconvert.report.renderings.escaping import address, shortened, visible
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (text.percent(84.4239999), "84.424 %"),
+        (text.proportion({"percent": 77.1, "interval": [76.7, 77.5]}), "77.100 % (95 %: 76.700 to 77.500 %)"),
+        (text.published(77.1, 0.01), "77.10"),
+        (text.published(5288548, 1), "5,288,548"),
+        (text.published(84.3), "84.3"),
+        (text.published("bicubic"), "bicubic"),
+        (text.points(0.0241), "+0.024 points"),
+        (text.points(-1.05), "\N{MINUS SIGN}1.050 points"),
+        (text.points(-0.0001), "0.000 points"),
+        (text.signed(-42016, 0), "\N{MINUS SIGN}42,016"),
+        (text.count(5288548), "5,288,548"),
+        (text.error(1.234e-6), "1.2e-6"),
+        (text.error(0.0), "0"),
+        (text.error(12.0), "1.2e1"),
+        (text.giga(386_000_000), "0.386 G"),
+        (text.seconds(0.02154), "0.0215 s"),
+        (text.seconds(59.96), "1 min 0 s"),
+        (text.seconds(125.2), "2 min 5 s"),
+        (text.rate(1234.5), "1,234"),
+        (text.size(21_312_000), "21.3 MB"),
+        (text.size(999), "999 bytes"),
+    ],
+)
+def test_numbers_are_written_with_unit_sign_and_separators(written: str, expected: str) -> None:
+    assert written == expected
+
+
+@pytest.mark.parametrize(
+    "write", [text.percent, text.points, text.count, text.error, text.giga, text.seconds, text.rate, text.size]
+)
+def test_what_was_not_finite_or_is_not_known_is_a_dash(write) -> None:
+    assert write(None) == text.NONE
+
+
+def test_marks_that_hide_or_turn_text_are_written_out() -> None:
+    assert visible("a\n\x1b[2J\u202eb\u200b\ufeff\ud800") == ("a{U+000A}{U+001B}[2J{U+202E}b{U+200B}{U+FEFF}{U+D800}")
+
+
+def test_letters_of_any_script_stay() -> None:
+    assert visible("Größe 模型 الشبكة") == "Größe 模型 الشبكة"
+
+
+def test_a_long_name_keeps_its_ends() -> None:
+    assert shortened("a" * 500 + "b" * 500, 11) == "aaaaa…bbbbb"
+
+
+@pytest.mark.parametrize(
+    "text", ["javascript:alert(1)", "https://a b", "file:///etc/passwd", "https://a\u202eb", None, 5]
+)
+def test_only_addresses_of_the_web_are_links(text) -> None:
+    assert address(text) is None
+
+
+def test_an_address_of_the_web_is_a_link() -> None:
+    assert address("https://example.org/a?b=c#d") == "https://example.org/a?b=c#d"
