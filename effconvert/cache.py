@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from effconvert.errors import LayoutMismatch, OutputProblem, Unavailable, UnreadableCheckpoint
-from effconvert.hashing import file_sha256, name_sha8
+from effconvert.hashing import file_md5, file_sha256, name_sha8
 from effconvert.hub import address
 from effconvert.reference_tables import Published
 
@@ -66,7 +66,8 @@ def fetch(
 
     progress is called with the bytes that arrived and the bytes in all, None where the server does not say. Only one
     process downloads a file, others wait for it. The SHA-256 of the download is compared with what was published, the
-    beginning in the file's name included; it is recorded when it is first seen, and compared whenever it is used again.
+    beginning in the file's name included, and its MD5 where that was; the SHA-256 is recorded when it is first seen,
+    and compared whenever it is used again.
 
     Raises Unavailable when the network is needed and does not give the file, UnreadableCheckpoint for a file that is
     damaged, of another network than `row`, or not the published or recorded one, OutputProblem when the cache cannot be
@@ -120,14 +121,22 @@ def _fetched(entry: Path, record: _Record) -> Fetched:
 
 def _require_published(row: Published, sha256: str, file: Path, fresh: bool) -> None:
     """Remove a download that is not what was published: whoever runs again gets another."""
-    expected = row.sha256 or name_sha8(file.name)
-    if expected is None or sha256.startswith(expected):
+    difference = _difference(row, sha256, file)
+    if not difference:
         return
     file.unlink()
-    by = "as published" if row.sha256 else "which begins its SHA-256 as its name says"
-    raise UnreadableCheckpoint(
-        f"{address(row) if fresh else file}: has SHA-256 {sha256}, expected {expected}, {by}; it was not kept"
-    )
+    raise UnreadableCheckpoint(f"{address(row) if fresh else file}: {difference}; it was not kept")
+
+
+def _difference(row: Published, sha256: str, file: Path) -> str:
+    """Say how the hashes of a file differ from those that were published, "" where they do not."""
+    expected = row.sha256 or name_sha8(file.name)
+    if expected is not None and not sha256.startswith(expected):
+        by = "as published" if row.sha256 else "which begins its SHA-256 as its name says"
+        return f"has SHA-256 {sha256}, expected {expected}, {by}"
+    if row.md5 is not None and (md5 := file_md5(file)) != row.md5:
+        return f"has MD5 {md5}, expected {row.md5}, as published"
+    return ""
 
 
 def _require_recorded(

@@ -15,6 +15,12 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def file_md5(path: Path) -> str:
+    """Return the MD5 of a file in hexadecimal: Keras publishes that of its weights, against damage and not malice."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
 def name_sha8(name: str) -> str | None:
     """Return the first 8 hexadecimal digits of the SHA-256 that a file's name promises, None where it has none."""
     match = _NAMED_BY_SHA256.fullmatch(name)

@@ -42,7 +42,12 @@ def recorded_training(checkpoint: Checkpoint, layout: str, variant: str) -> str 
     ]
     tagged = [row.weights for row in rows if row.weights == tag]
     name = checkpoint.path.name
-    called = [row.weights for row in rows if name == row.file_name or name.startswith(f"{row.network}.{row.weights}.")]
+    telling = sum(row.file_name == name for row in weights_table()) == 1
+    called = [
+        row.weights
+        for row in rows
+        if (telling and name == row.file_name) or name.startswith(f"{row.network}.{row.weights}.")
+    ]
     found = tagged or called
     return found[0] if len(set(found)) == 1 else None
 

@@ -25,9 +25,9 @@ def published(variant: str, framework: str = "tensorflow") -> list[Published]:
 def choose(variant: str, weights: str | None = None, framework: str = "tensorflow") -> Published:
     """Return the file of `variant` with `weights`; by default `aa`, else the last that `published` lists.
 
-    So the default is the newest of TensorFlow and mmpretrain, mindvision's of MindSpore, and of timm the ported network
-    (`tf_efficientnet_*`). weights: as the framework names them (timm's tag `ns_jft_in1k`), or short (`ns`). timm's
-    networks, `efficientnet_b0` (of its own default) and `efficientnet_b0.ra_in1k`, are taken as well.
+    So the default is the newest of TensorFlow, mmpretrain and torchvision, mindvision's of MindSpore, and of timm the
+    ported network (`tf_efficientnet_*`). weights: as the framework names them (timm's tag `ns_jft_in1k`), or short
+    (`ns`). timm's networks, `efficientnet_b0` (of its own default) and `efficientnet_b0.ra_in1k`, are taken as well.
 
     Raises LayoutMismatch that lists what exists when `variant` has no such weights.
     """

@@ -25,8 +25,8 @@ def convert_published(
 ) -> Report:
     """Convert the checkpoint of `variant` that a framework published and return a report.
 
-    output: by default `b0.safetensors`, or `b0-ns.safetensors` when `weights` are named. framework: `tensorflow`,
-    `mindspore`, `mmpretrain` or `timm`. facts: replace what is known of the published network. downloading: called with
+    output: by default `b0.safetensors`, or `b0-ns.safetensors` when `weights` are named. framework: one of
+    `reference_tables.FRAMEWORKS`. facts: replace what is known of the published network. downloading: called with
     (bytes arrived, bytes in all or None). Other options: those of `effconvert.convert`.
 
     Raises LayoutMismatch that lists what exists where the framework published no such weights, Unavailable without

@@ -10,7 +10,7 @@ from typing import Any
 
 from effconvert.facts import parse_assignments
 
-FRAMEWORKS = ("tensorflow", "mindspore", "mmpretrain", "timm")
+FRAMEWORKS = ("tensorflow", "mindspore", "mmpretrain", "timm", "torchvision", "lukemelas", "keras", "huggingface")
 
 # timm's tags say the training and the data; these are the names that the same trainings have elsewhere.
 _SHORT_NAMES = {
@@ -29,9 +29,10 @@ class Published:
 
     network: what the framework calls the network that runs them. release: orders the weights of one variant, the usual
     ones last; rises with the date where that is known. released: year and month, "" where unknown. size: height and
-    width in pixels that they are evaluated at. sha256: of the file, None where it is not known. facts: those that
-    neither the file nor its layout says. recipe: a table of recipes.toml. crop_pct: timm's, None elsewhere. default:
-    timm takes this one where only the network is named.
+    width in pixels that they are evaluated at. sha256, md5: of the file, None where they are not known. bytes: its
+    size, None where it was not published, rounded to bytes_step. facts: those that neither the file nor its layout
+    says. recipe: a table of recipes.toml. crop_pct: timm's, None elsewhere. default: timm takes this one where only the
+    network is named.
     """
 
     framework: str
@@ -44,6 +45,9 @@ class Published:
     classes: int
     url: str
     sha256: str | None
+    md5: str | None
+    bytes: int | None
+    bytes_step: int
     facts: Mapping[str, str]
     recipe: str
     crop_pct: float | None
@@ -128,6 +132,9 @@ def weights_table() -> tuple[Published, ...]:
             | {name: int(row[name]) for name in ("release", "size", "classes")}
             | {
                 "sha256": row["sha256"].lower() or None,
+                "md5": row["md5"].lower() or None,
+                "bytes": int(row["bytes"]) if row["bytes"] else None,
+                "bytes_step": int(row["bytes_step"] or 0),
                 "facts": parse_assignments(row["facts"].split()),
                 "crop_pct": float(row["crop_pct"]) if row["crop_pct"] else None,
                 "default": row["default"] == "yes",

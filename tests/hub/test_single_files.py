@@ -212,7 +212,12 @@ def test_a_short_name_means_one_training_of_a_variant() -> None:
             "timm",
             "aa_in1k, ap_in1k, ns_jft_in1k; only b0, b2, b5, b7, b8, edgetpu-s, edgetpu-l, lite0 have",
         ),
-        ("b0", None, "keras", "framework 'keras' is unknown; known are tensorflow, mindspore, mmpretrain, timm"),
+        (
+            "b0",
+            None,
+            "jax",
+            "framework 'jax' is unknown; known are tensorflow, mindspore, mmpretrain, timm, torchvision",
+        ),
     ],
 )
 def test_what_was_not_published_is_refused_with_what_was(
