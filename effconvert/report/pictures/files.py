@@ -1,0 +1,69 @@
+"""Writes one picture to a file of its own, or its numbers as a table."""
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from effconvert.atomic import new_file
+from effconvert.report.pictures import NothingToDraw
+from effconvert.report.pictures.drawn import drawn, finished
+from effconvert.report.pictures.style import PIXELS, Drawing, drawing
+from effconvert.report.pictures.svg import standalone
+from effconvert.report.renderings.escaping import visible
+
+_NEEDED = {
+    "accuracy": "accuracies: a run of `validate` on images with labels",
+    "cost": "accuracies: a run of `validate` on images with labels",
+    "layers": "compared layers: give --verify a file that `verify --json` wrote",
+    "agreement": "two runs of `validate` of the same images",
+    "differences": "a run of `validate` on images with labels, of weights whose accuracy was published",
+    "throughput": "runs of `validate` that say how long they took",
+}
+
+
+def write(document: dict[str, Any], name: str, path: Path, force: bool) -> None:
+    """Write the picture called `name` as the suffix of `path` says. Raises NothingToDraw."""
+    found = drawn(document, name, most=1)
+    if not found:
+        raise NothingToDraw(f"{name}: nothing to draw; it needs {_NEEDED[name.partition('-')[0]]}")
+    content = _CONTENTS[path.suffix.lower()](found[0])
+    with new_file(path, force) as (file, _):
+        file.write(content)
+
+
+def _svg(one: Drawing) -> bytes:
+    return standalone(finished(one).svg).encode()
+
+
+def _png(one: Drawing) -> bytes:
+    """Return the picture for print: twice the pixels, black on white."""
+    written = io.BytesIO()
+    with drawing():
+        one.figure.set(dpi=2 * PIXELS, facecolor="white")
+        one.figure.patch.set_visible(True)
+        canvas: Any = FigureCanvasAgg(one.figure)
+        canvas.print_png(written, metadata={"Software": None, "Description": one.text})
+    return written.getvalue()
+
+
+def _csv(one: Drawing) -> bytes:
+    written = io.StringIO()
+    table = csv.writer(written, lineterminator="\n")
+    table.writerow(one.headers)
+    table.writerows([_cell(value) for value in row] for row in one.rows)
+    return written.getvalue().encode()
+
+
+def _cell(value: Any) -> Any:
+    """Return a cell that a spreadsheet takes for what it is: text that would be a formula begins with an apostrophe."""
+    if not isinstance(value, str):
+        return {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
+    text = visible(value)
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+
+
+_CONTENTS: dict[str, Callable[[Drawing], bytes]] = {".svg": _svg, ".png": _png, ".csv": _csv}

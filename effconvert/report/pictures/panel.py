@@ -1,0 +1,198 @@
+"""A panel of a picture: data in pixels, with the lines and numbers of its two axes.
+
+matplotlib's own axes and ticks take most of the time of a small picture; here each figure has one sheet in pixels, and
+what stands where is known while it is drawn, so that labels can keep clear of points.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, cast
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import ArrayLike, NDArray
+
+from effconvert.report.pictures.style import INK, PIXELS, SHOWS, SMALL, Look, text_width
+
+_ROW = 18.0  # a line of a legend
+_GAP = 4.5  # from the middle of a marker to its line
+_GRID: dict[str, Any] = {"color": INK, "alpha": 0.14, "linewidth": 0.7}
+_EDGE: dict[str, Any] = {"color": INK, "linewidth": 0.8}
+Entry = tuple[str, dict[str, Any]]  # of a legend: the label, and what `Axes.plot` takes
+
+MEASURED: Entry = (
+    "solid: measured here, with its 95 % interval",
+    Look(INK, "o").points(solid=True),
+)
+
+
+def new_sheet(width: float, height: float) -> Axes:
+    """Return the only axes of a new figure, without background, whose coordinates are pixels from the upper left."""
+    figure = Figure((width / PIXELS, height / PIXELS), dpi=PIXELS)
+    figure.patch.set_visible(False)
+    sheet = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0), autoscale_on=False)
+    sheet.set_axis_off()
+    return sheet
+
+
+def figure_of(sheet: Axes) -> Figure:
+    """Return the figure that `new_sheet` made."""
+    return cast(Figure, sheet.figure)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The values at both ends of an axis."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    def share(self, values: ArrayLike) -> NDArray[np.float64]:
+        """Return where values lie: 0 at the low end, 1 at the high one."""
+        low, high, values = np.asarray(self.low), np.asarray(self.high), np.asarray(values, np.float64)
+        if self.log:
+            low, high, values = np.log10(low), np.log10(high), np.log10(values)
+        share: NDArray[np.float64] = (values - low) / (high - low)
+        return share
+
+    def ticks(self, most: int = 8) -> list[float]:
+        """Return round values between the ends, about `most`; of a log scale 1, 2 and 5 of each power of ten."""
+        if self.log:
+            powers = range(int(np.floor(np.log10(self.low))), int(np.ceil(np.log10(self.high))) + 1)
+            found = [digit * 10.0**power for power in powers for digit in (1, 2, 5)]
+            return [value for value in found if self.low <= value <= self.high]
+        rough = (self.high - self.low) / most
+        power = 10.0 ** np.floor(np.log10(rough))
+        step = next(digit * power for digit in (1, 2, 5, 10) if digit * power >= rough * 0.999)
+        first, last = int(np.ceil(self.low / step - 1e-9)), int(np.floor(self.high / step + 1e-9))
+        return [number * step for number in range(first, last + 1)]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A rectangle of the sheet, in pixels from its upper left corner, with a scale each way."""
+
+    sheet: Axes
+    left: float
+    top: float
+    width: float
+    height: float
+    across: Scale
+    up: Scale
+
+    @property
+    def bottom(self) -> float:
+        """The pixel at which it ends."""
+        return self.top + self.height
+
+    @property
+    def right(self) -> float:
+        """The pixel at which it ends."""
+        return self.left + self.width
+
+    def place(self, points: Iterable[tuple[float, float]]) -> NDArray[np.float64]:
+        """Return where points (x, y) lie, in pixels [N, 2]."""
+        x, y = np.asarray(list(points), np.float64).reshape(-1, 2).T
+        return np.stack([self.x(x), self.y(y)], 1)
+
+    def x(self, value: ArrayLike) -> Any:
+        """Return the pixels of values on the axis that runs across."""
+        return self.left + self.width * self.across.share(value)
+
+    def y(self, value: ArrayLike) -> Any:
+        """Return the pixels of values on the axis that runs up."""
+        return self.bottom - self.height * self.up.share(value)
+
+    def draw_axes(self) -> None:
+        """Draw the two edges that carry numbers."""
+        self.sheet.plot([self.left, self.left, self.right], [self.top, self.bottom, self.bottom], **_EDGE)
+
+    def draw_ticks_up(self, ticks: Sequence[tuple[float, str]]) -> None:
+        """Write (value, label) left of the panel, with a faint line across it for each."""
+        self._lines([((self.left, self.y(value)), (self.right, self.y(value))) for value, _ in ticks])
+        for value, label in ticks:
+            self.sheet.text(self.left - 6, self.y(value), label, ha="right", va="center_baseline", fontsize=SMALL)
+
+    def draw_ticks_across(self, ticks: Sequence[tuple[float, str]], title: str, lines: bool = True) -> None:
+        """Write (value, label) below the panel, with a faint line up it for each, and what the axis shows."""
+        if lines:
+            self._lines([((self.x(value), self.top), (self.x(value), self.bottom)) for value, _ in ticks])
+        for value, label in ticks:
+            self.sheet.text(self.x(value), self.bottom + 15, label, ha="center", va="baseline", fontsize=SMALL)
+        self.sheet.text(self.left + self.width / 2, self.bottom + 33, title, ha="center", va="baseline")
+
+    def draw_points(self, points: Sequence[tuple[float, float]], style: dict[str, Any], shows: str) -> None:
+        """Draw markers. shows: names them in the SVG."""
+        if points:
+            self.sheet.plot(*self.place(points).T, **style, gid=SHOWS + shows)
+
+    def draw_interval(self, x: float, low: float, high: float, style: Look) -> None:
+        """Draw the interval of a value that runs up."""
+        ends = np.clip(self.y([low, high]), self.top, self.bottom)
+        self.sheet.plot([self.x(x)] * 2, ends, color=style.colour, linewidth=1.2)
+
+    def link(self, points: Sequence[tuple[float, float]], style: Look, width: float = 0.9) -> NDArray[np.float64]:
+        """Join points by a line that ends before each marker, which it would strike out.
+
+        Returns places [N, 2] that the line goes through, 6 pixels apart at most.
+        """
+        places = self.place(points)
+        ends = [end for one, other in pairwise(places) for end in _between(one, other)]
+        if ends:
+            self.sheet.plot(*np.array(ends).T, **style.line() | {"linewidth": width}, zorder=1.5)
+        between = [np.linspace(one, other, 2 + int(np.hypot(*(other - one)) / 6)) for one, other in pairwise(places)]
+        return np.vstack([places, *between])
+
+    def shade(self, left: float, top: float, right: float, bottom: float, shows: str = "band") -> None:
+        """Shade a part of the panel, in pixels."""
+        place = Rectangle(
+            (left, top), right - left, bottom - top, facecolor=INK, alpha=0.07, linewidth=0, gid=SHOWS + shows
+        )
+        self.sheet.add_patch(place)
+
+    def _lines(self, ends: Iterable[tuple[tuple[float, float], tuple[float, float]]]) -> None:
+        places = [place for one, other in ends for place in (one, other, (np.nan, np.nan))]
+        if places:
+            self.sheet.plot(*np.array(places).T, **_GRID, zorder=0.5)
+
+
+def _between(one: NDArray[np.float64], other: NDArray[np.float64]) -> list[Any]:
+    step = other - one
+    length = float(np.hypot(*step))
+    short = step * (_GAP / length) if length else step
+    return [one + short, other - short, [np.nan] * 2] if length > 2 * _GAP else []
+
+
+def heading(sheet: Axes, left: float, bottom: float, text: str) -> None:
+    """Write what a panel shows, above it."""
+    sheet.text(left, bottom, text, ha="left", va="baseline", fontweight="bold")
+
+
+def legend(sheet: Axes, left: float, top: float, width: float, entries: Sequence[Entry]) -> None:
+    """Draw a marker, with its line if it has one, and a label for each entry, in rows that `width` has room for."""
+    for (x, y), (label, style) in zip(_flow(entries, width), entries, strict=True):
+        x, y = left + x, top + y
+        reach = [x + 10] if style["linestyle"] == "none" else [x, x + 10, x + 20]
+        sheet.plot(reach, [y] * len(reach), **style, markevery=[len(reach) // 2])
+        sheet.text(x + 26, y, label, ha="left", va="center_baseline")
+
+
+def legend_height(entries: Sequence[Entry], width: float) -> float:
+    """Return how high the legend of `entries` is."""
+    return _flow(entries, width)[-1][1] + _ROW / 2 if entries else 0.0
+
+
+def _flow(entries: Sequence[Entry], width: float) -> list[tuple[float, float]]:
+    """Return where each entry begins, in rows that are as wide as `width` at most."""
+    places, x, y = [], 0.0, _ROW / 2
+    for label, _ in entries:
+        needed = 26 + text_width(label)
+        if x and x + needed > width:
+            x, y = 0.0, y + _ROW
+        places.append((x, y))
+        x += needed + 18
+    return places

@@ -1,0 +1,80 @@
+"""What several pictures read of a document: published accuracies, the order of variants, and who published what."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+METRICS = {"top1": "Top-1", "top5": "Top-5"}
+# The training of the paper's own table first: it is what most frameworks mean by the variant's name.
+_USUAL = ("aa", "base", "ra", "advprop", "ns")
+_LABELS = {
+    "tensorflow": "TensorFlow",
+    "mindcv": "MindCV",
+    "huggingface": "Hugging Face",
+    "keras": "Keras",
+}
+
+
+@dataclass(frozen=True, order=True)
+class Series:
+    """Everything that one framework published, or that one paper says. number: decides how it is drawn."""
+
+    number: int
+    label: str
+
+
+class Publishers:
+    """The series of a document, in the order of its sources. A publisher of two libraries has a series for each."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        numbers = document["published"]["accuracy"]
+        self._publisher: dict[str, str] = {
+            source["id"]: source["publisher"] for source in document["published"]["sources"]
+        }
+        self._layouts: dict[str, list[str]] = defaultdict(list)
+        for number in numbers:
+            layouts = self._layouts[self._publisher_of(number["source"])]
+            if number["layout"] and number["layout"] not in layouts:
+                layouts.append(number["layout"])
+        self._series: dict[str, Series] = {}
+        for number in numbers:
+            self.of(number)
+
+    def of(self, number: Mapping[str, Any]) -> Series:
+        """Return the series of a published number."""
+        publisher = self._publisher_of(number["source"])
+        return self._named(number["layout"] if len(self._layouts[publisher]) > 1 else publisher)
+
+    def of_network(self, network: Mapping[str, Any]) -> Series:
+        """Return the series of those who trained a measured network, as far as its layout tells."""
+        layout = (network["conversion"] or network["model"])["layout"]
+        publishers = [name for name, layouts in self._layouts.items() if layout in layouts and name != "paper"]
+        return self._named(layout if not publishers or len(self._layouts[publishers[0]]) > 1 else publishers[0])
+
+    def _publisher_of(self, source: str) -> str:
+        return self._publisher.get(source, source)
+
+    def _named(self, name: str) -> Series:
+        return self._series.setdefault(name, Series(len(self._series), _LABELS.get(name, name)))
+
+
+def published_accuracy(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the numbers of ImageNet's validation images, top-1 and top-5, of networks that are not quantised."""
+    return [
+        number
+        for number in document["published"]["accuracy"]
+        if (number["dataset"], number["precision"]) == ("imagenet", "float32") and number["quantity"] in METRICS
+    ]
+
+
+def variant_order(document: Mapping[str, Any], variants: Iterable[str]) -> list[str]:
+    """Return `variants` once each, in the order of the document's own table, the unknown last."""
+    known = [variant["name"] for variant in document["published"]["variants"]]
+    place = {name: number for number, name in enumerate(known)}
+    return sorted(dict.fromkeys(variants), key=lambda name: (place.get(name, len(known)), name))
+
+
+def usual_rank(weights: str | None) -> int:
+    """Return how usual a training is: 0 is what a variant's name alone means."""
+    return _USUAL.index(weights) if weights in _USUAL else len(_USUAL)
