@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 from effconvert.validate.costs.conventions import CONVENTIONS
-from effconvert.validate.costs.counting import count_quantities
+from effconvert.validate.costs.quantities import quantities
 
 from effconvert.canonical import default_facts
 from effconvert.variants import VARIANTS
@@ -44,7 +44,7 @@ TORCH = {("b0", 224): 771629504, ("b3", 300): 3654282784, ("cc-b1-8e", 240): 144
 def figure(convention: str, name: str, size: int) -> int:
     variant, chosen = VARIANTS[name], CONVENTIONS[convention]
     facts = dataclasses.replace(default_facts(variant), classes=1000)  # as all these libraries build EdgeTPU's
-    return chosen.count(count_quantities(variant, facts, *chosen.image(size)))
+    return chosen.count(quantities(variant, facts, *chosen.image(size)))
 
 
 @pytest.mark.parametrize(("name", "size"), MMPRETRAIN)

@@ -1,11 +1,11 @@
-"""What the counter sees: every layer once, of any image, in the units that it says."""
+"""What costs are made of: the running network, in every layer and of any image, has what its blocks say."""
 
 import dataclasses
 
 import pytest
-from effconvert.validate.costs.blocks import mac_count
 from effconvert.validate.costs.conventions import CONVENTIONS, QUANTITIES
-from effconvert.validate.costs.counting import Operation, count_operations, count_quantities
+from effconvert.validate.costs.quantities import quantities
+from network_counting import Operation, count_operations, count_quantities
 
 from effconvert.canonical import default_facts, tensor_shapes
 from effconvert.variants import VARIANTS
@@ -20,10 +20,15 @@ def operations(name: str, height: int, width: int, **facts: int) -> tuple[Operat
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_multiply_adds_of_the_running_network_are_those_of_its_blocks(name: str) -> None:
-    variant = VARIANTS[name]
-    for size in (variant.resolution, 97):
-        assert MACS.count(count_quantities(variant, default_facts(variant), size, size)) == mac_count(variant, size)
+def test_the_running_network_has_the_quantities_that_its_blocks_say(name: str) -> None:
+    variant, usual = VARIANTS[name], default_facts(VARIANTS[name])
+    others = dataclasses.replace(usual, padding="symmetric", fused_stride="expand", activation="relu", classes=7)
+    backbone = dataclasses.replace(usual, head_conv=False, classes=0)
+    for facts in (usual, others, backbone):
+        for height, width in ((variant.resolution, variant.resolution), (97, 130)):
+            computed = quantities(variant, facts, height, width)
+            counted = count_quantities(variant, facts, height, width)
+            assert {quantity: amount for quantity, amount in computed.items() if amount} == counted
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -8,7 +8,7 @@ from typing import Any
 
 from effconvert.validate.costs.blocks import buffer_count, parameter_count
 from effconvert.validate.costs.conventions import CONVENTIONS
-from effconvert.validate.costs.counting import count_quantities
+from effconvert.validate.costs.quantities import quantities
 
 from effconvert.canonical import default_facts, is_trainable
 from effconvert.errors import PublishedMismatch, listing
@@ -148,7 +148,7 @@ def file_cost(path: Path, key: bytes | None = None, size: int | None = None) -> 
 def operation_count(convention: str, variant: Variant, facts: Facts, size: int) -> int:
     """Return the figure of `convention` for one image of `size` pixels. Raises ValueError for one without pixels."""
     chosen = CONVENTIONS[convention]
-    return chosen.count(count_quantities(variant, facts, *chosen.image(size)))
+    return chosen.count(quantities(variant, facts, *chosen.image(size)))
 
 
 def covering(variant: Variant) -> tuple[str, ...]:

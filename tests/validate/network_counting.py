@@ -1,6 +1,6 @@
 """What one image costs in every layer of the canonical network, counted while it runs on the meta device.
 
-The numbers are plain quantities; `conventions` beside this file says which of them each published figure adds up.
+It is the other way to what `effconvert.validate.costs.quantities` computes from the blocks.
 """
 
 from collections import Counter

@@ -1,0 +1,104 @@
+"""What one image costs, computed from the blocks of a network: the plain quantities that conventions add up.
+
+They are those of the canonical network; a test counts them while it runs. EdgeTPU's fused blocks compute the 3x3
+convolution only at the pixels that are used. So do the official graphs since they have the stride there; before, a
+quarter of EdgeTPU-S was computed in vain.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from functools import cache
+from types import MappingProxyType
+from typing import NamedTuple
+
+from effconvert.validate.costs.conventions import Quantity
+
+from effconvert.facts import Facts
+from effconvert.variants import Block, Variant, blocks, head_channels, stem_channels
+
+
+class _Area(NamedTuple):
+    """Height and width of a map."""
+
+    height: int
+    width: int
+
+    @property
+    def pixels(self) -> int:
+        return self.height * self.width
+
+    def strided(self, stride: int) -> "_Area":
+        """Return what a convolution leaves, whether padded as TensorFlow's SAME or symmetrically."""
+        return _Area(-(-self.height // stride), -(-self.width // stride))
+
+
+@cache
+def quantities(variant: Variant, facts: Facts, height: int, width: int) -> Mapping[Quantity, int]:
+    """Return every quantity of one image of `height` x `width` pixels. Raises ValueError for one without pixels."""
+    if height < 1 or width < 1:
+        raise ValueError(f"size={height} x {width}: must be 1 or more pixels")
+    totals: Counter[Quantity] = Counter()
+    area = _Area(height, width).strided(2)
+    stem = stem_channels(variant)
+    totals.update({"strided": area.pixels * stem * 3 * 3 * 3, **_normalised(area.pixels * stem, facts)})
+    for block in blocks(variant):
+        leaving = area.strided(block.stride)
+        totals.update(_convolutions(block, area, leaving, facts))
+        totals.update(_gates(block, leaving, facts))
+        totals["residual"] += leaving.pixels * block.out_channels if block.residual else 0
+        area = leaving
+    channels = blocks(variant)[-1].out_channels
+    if facts.head_conv:
+        entering, channels = channels, head_channels(variant)
+        totals.update({"convolution": area.pixels * entering * channels, **_normalised(area.pixels * channels, facts)})
+    totals.update({"pooling": area.pixels * channels, "pooled": channels})
+    totals.update({"classifier": channels * facts.classes, "classifier_biases": facts.classes})
+    return MappingProxyType(totals)
+
+
+def _convolutions(block: Block, entering: _Area, leaving: _Area, facts: Facts) -> Counter[Quantity]:
+    totals: Counter[Quantity] = Counter()
+    window, expanded = block.kernel**2, block.expanded_channels
+    if block.expanded:
+        values = block.in_channels * expanded * (window if block.fused else 1)
+        area, stride = (leaving, block.stride) if block.fused else (entering, 1)
+        totals.update(_convolution(block, values, area, stride))
+        totals.update(_normalised(area.pixels * expanded, facts))
+    if not block.fused:
+        totals.update(_convolution(block, expanded * window, leaving, block.stride))
+        totals.update(_normalised(leaving.pixels * expanded, facts))
+    totals.update(_convolution(block, expanded * block.out_channels, leaving, 1))
+    totals["batch_norm"] += leaving.pixels * block.out_channels
+    if block.experts:
+        totals["routing_pooling"] += entering.pixels * block.in_channels
+        totals["routing"] += block.in_channels * block.experts
+        totals["routing_biases"] += block.experts
+    return totals
+
+
+def _convolution(block: Block, values: int, leaving: _Area, stride: int) -> dict[Quantity, int]:
+    """Return the multiply-adds of a kernel of `values`, which are also its multiply-adds a pixel."""
+    if block.experts:  # CondConv mixes the experts' kernels into one for each image
+        return {"routed": leaving.pixels * values, "mixing": block.experts * values}
+    return {"strided" if stride > 1 else "convolution": leaving.pixels * values}
+
+
+def _gates(block: Block, leaving: _Area, facts: Facts) -> dict[Quantity, int]:
+    if not block.se_channels:
+        return {}
+    gated, reduced = block.expanded_channels, block.se_channels
+    return {
+        "gates": 2 * gated * reduced,
+        "gate_biases": gated + reduced,
+        "gate_pooling": leaving.pixels * gated,
+        "gating": leaving.pixels * gated,
+        **_activated(reduced, facts),
+    }
+
+
+def _normalised(values: int, facts: Facts) -> dict[Quantity, int]:
+    return {"batch_norm": values, **_activated(values, facts)}
+
+
+def _activated(values: int, facts: Facts) -> dict[Quantity, int]:
+    return {"swish": values} if facts.activation == "silu" else {}
