@@ -1,7 +1,6 @@
 """Converts a checkpoint: open, plan, move each tensor into the output, read it back, rename it into place."""
 
 import math
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -168,7 +167,7 @@ def _report(
         weights=description.weights,
         taken=description.taken,
         moved=len(plan.coverage.moves),
-        left_behind=dict(sorted(Counter(plan.coverage.left_behind.values()).items())),
+        left_behind=plan.coverage.counts()["left_behind"],
         facts=description.facts.to_dict(),
         recipe=description.recipe.to_dict(),
         options=description.options,

@@ -1,7 +1,9 @@
 """Every source tensor is moved once or left behind with a reason, every target is filled once: all problems at once."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from effconvert.errors import LayoutMismatch, listing
 from effconvert.formats.checkpoint import FLOATS, Checkpoint
@@ -17,6 +19,10 @@ class Coverage:
     moves: tuple[Move, ...]
     taken: str
     left_behind: Mapping[str, str]
+
+    def counts(self) -> dict[str, Any]:
+        """Return how many tensors are moved, and how many are left behind for which reason."""
+        return {"moved": len(self.moves), "left_behind": dict(sorted(Counter(self.left_behind.values()).items()))}
 
 
 def check_coverage(checkpoint: Checkpoint, identity: Identity, want_raw: bool = False) -> Coverage:

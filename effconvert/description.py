@@ -26,8 +26,10 @@ class Description:
 
     weights: which training, None where nobody said. taken: which set of weights of the source, `averages` or `raw`.
     options: what the command was told to do beyond the map. source: {file: its SHA-256}, and `url` where one was
-    fetched. In both, `earlier` is what the source said of itself, when it was converted before. map_sha256: of the
-    mapping file. target: the layout that the file itself is in. labels: names of the classes, empty where nobody said.
+    fetched. map_sha256: of the mapping file. target: the layout that the file itself is in. labels: names of the
+    classes, empty where nobody said. coverage: how many tensors of the source were `moved`, and `left_behind`
+    {reason: how many}; None in files that are older. In options, source and coverage, `earlier` is what the source said
+    of itself, when it was converted before.
     """
 
     variant: str
@@ -41,6 +43,7 @@ class Description:
     map_sha256: str
     target: str = "canonical"
     labels: tuple[str, ...] = ()
+    coverage: Mapping[str, Any] | None = None
 
     @property
     def assumed(self) -> frozenset[str]:
@@ -67,7 +70,19 @@ class Description:
             "taken": self.taken,
             "map_sha256": self.map_sha256,
             **({"labels": json.dumps(self.labels)} if self.labels else {}),
+            **({"coverage": json.dumps(self.coverage, sort_keys=True)} if self.coverage is not None else {}),
             **{name: json.dumps(value, sort_keys=True) for name, value in plain.items()},
+        }
+
+    def origin(self) -> dict[str, Any]:
+        """Return as plain values where the weights came from, and what was done to them."""
+        return {
+            "layout": self.layout,
+            "taken": self.taken,
+            "options": dict(self.options),
+            "source": dict(self.source),
+            "map_sha256": self.map_sha256,
+            "coverage": None if self.coverage is None else dict(self.coverage),
         }
 
 
@@ -84,7 +99,9 @@ def read_description(metadata: Mapping[str, str], where: str) -> Description | N
         )
     try:
         parsed = {name: json.loads(metadata[name]) for name in _JSON_FIELDS}
-        if "digest" not in metadata or not all(isinstance(value, dict) for value in parsed.values()):
+        coverage = json.loads(metadata["coverage"]) if "coverage" in metadata else None
+        tables = [*parsed.values(), {} if coverage is None else coverage]
+        if "digest" not in metadata or not all(isinstance(table, dict) for table in tables):
             raise ValueError("no digest, or a table that is none")
         return Description(
             variant=find_variant(metadata["variant"]).name,
@@ -98,6 +115,7 @@ def read_description(metadata: Mapping[str, str], where: str) -> Description | N
             map_sha256=metadata["map_sha256"],
             target=metadata.get("target", "canonical"),
             labels=tuple(str(label) for label in json.loads(metadata.get("labels", "[]"))),
+            coverage=coverage,
         )
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError, LayoutMismatch) as error:
         raise UnreadableCheckpoint(f"{where}: its description is damaged: {error}") from error

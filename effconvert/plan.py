@@ -156,6 +156,7 @@ def _describe(identity: Identity, coverage: Coverage, target: Target, options: O
         map_sha256=before.map_sha256 if before else identity.layout.sha256 if identity.layout else "",
         target=target.name,
         labels=_labels(identity, target.facts.classes),
+        coverage=coverage.counts() | _earlier(before, "coverage"),
     )
 
 

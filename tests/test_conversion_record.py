@@ -38,6 +38,7 @@ def test_a_file_describes_itself(lite0: Path, tmp_path: Path) -> None:
     assert json.loads(texts["facts"]) == report.facts == default_facts(VARIANTS["lite0"]).to_dict()
     assert json.loads(texts["recipe"])["resize"] == "tf1-bilinear"
     assert json.loads(texts["source"]) == report.source_sha256
+    assert json.loads(texts["coverage"]) == {"moved": report.moved, "left_behind": report.left_behind}
     assert texts["map_sha256"] == LAYOUT.sha256
     assert texts["effconvert"] == effconvert.__version__
     assert len(texts["digest"]) == 64
@@ -53,6 +54,7 @@ def test_another_container_keeps_what_the_file_says_of_its_origin(lite0: Path, t
     source = json.loads(texts["source"])
     assert source.keys() == {"earlier", "x.safetensors"}
     assert source["earlier"] == [first.source_sha256]
+    assert json.loads(texts["coverage"])["earlier"] == [{"moved": first.moved, "left_behind": first.left_behind}]
     assert same(read_all(tmp_path / "x.pth"), read_all(tmp_path / "x.safetensors"))
 
 

@@ -10,6 +10,9 @@ import torch
 from running import Ran
 
 import effconvert
+from effconvert.description import digest
+from effconvert.transfer import tensor_checksums
+from effconvert.verification.network_files import examine
 
 
 @pytest.fixture
@@ -61,7 +64,7 @@ def edited(path: Path, **texts: str | None) -> Path:
 
 @pytest.mark.parametrize(
     "texts",
-    [{"digest": None}, {"facts": '{"activation": "relu6"}'}, {"facts": "[]"}, {"recipe": '{"foo": 1}'}, {"source": "[1]"},
+    [{"digest": None}, {"facts": '{"activation": "relu6"}'}, {"facts": "[]"}, {"recipe": '{"foo": 1}'}, {"source": "[1]"}, {"coverage": "[]"}, {"coverage": "{"},
      {"variant": "b99"}, {"options": "{"}, {"schema": "2"}],
 )  # fmt: skip
 @pytest.mark.parametrize("command", ["inspect FILE", "pt2tf FILE --out BACK"])
@@ -78,6 +81,15 @@ def test_a_description_that_was_edited_is_refused(run: Callable[..., Ran], conve
     ran = run("pt2tf", edited(converted, weights="advprop"), "--out", tmp_path / "back")
     assert ran.exit_code == 3
     assert "was changed after it was written" in ran.err
+
+
+def test_a_file_from_before_coverage_was_recorded_is_read(converted: Path) -> None:
+    with effconvert.open_checkpoint(converted) as checkpoint:
+        texts = {name: text for name, text in checkpoint.metadata.items() if name != "coverage"}
+        digested = digest(texts, tuple(checkpoint.tensors.values()), tensor_checksums(checkpoint))
+    older = edited(converted, coverage=None, digest=digested)
+    assert effconvert.load_model(older).variant.name == "lite0"
+    assert examine(older).identity.description.origin()["coverage"] is None
 
 
 def test_a_files_words_do_not_steer_the_terminal(run: Callable[..., Ran], converted: Path) -> None:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from effconvert.validate.accuracy.comparability import origin
 from effconvert.validate.costs.blocks import parameter_count
 from effconvert.validate.recipes import Recipe, recipe_named
 
@@ -55,7 +54,8 @@ class Subject:
                 "facts": facts.to_dict(),
                 "classes": facts.classes,
                 "parameters": parameter_count(identity.variant, facts),
-                "origin": origin(identity.description),
+                "dtype": self.file.dtype,
+                "origin": identity.description.origin() if identity.description else None,
             },
             "recipe": self.recipe.to_dict(),
             "cautions": list(self.cautions),

@@ -45,12 +45,16 @@ def _run_block(seconds: float) -> dict[str, Any]:
 
 
 def _file(file: NetworkFile) -> dict[str, Any]:
+    description = file.identity.description
     return {
         "path": str(file.path),
         "sha256": dict(file.sha256),
         "layout": file.identity.layout_name,
         "variant": file.identity.variant.name,
+        "weights": description.weights if description else None,
         "taken": file.coverage.taken,
+        "coverage": file.coverage.counts(),
+        "origin": description.origin() if description else None,
         "dtype": file.dtype,
         "facts": file.facts.to_dict(),
         "assumed": sorted(file.identity.assumed),

@@ -123,9 +123,9 @@ def test_a_source_with_the_runs_own_preprocessing_decides() -> None:
 
 def test_away_from_its_own_figure_is_red_though_others_are_near() -> None:
     found = at("77.2")
-    assert words(found) == {"readme": AWAY, "paper": AWAY, "timm": NEAR, "mmpretrain": SAME} | {
-        "readme-before-2020-07-20": NOT_JUDGED
-    }
+    assert words(found) == {"readme": AWAY, "paper": AWAY, "timm": NEAR, "mmpretrain": SAME} | dict.fromkeys(
+        ("readme-before-2020-07-20", "readme-condconv", "timm-documents", "lukemelas"), NOT_JUDGED
+    )
     assert (found.word, found.colour) == (AWAY, "red")
     assert "+0.100 points, allowed 0.050" in found.sentence
 
@@ -187,7 +187,7 @@ def test_a_source_marked_as_wrong_never_decides() -> None:
 @pytest.mark.parametrize("variant", ["edgetpu-s", "edgetpu-m", "edgetpu-l"])
 def test_timms_edgetpu_decides_nothing(variant: str) -> None:
     found = at(published(variant, "base", "readme").top1, variant=variant, weights="in1k", layout="timm")
-    assert words(found) == {"readme": SAME, "timm": NOT_JUDGED}
+    assert words(found) == {"readme": SAME, "timm": NOT_JUDGED, "timm-documents": NOT_JUDGED}
     assert found.word == SAME
 
 
@@ -214,6 +214,9 @@ def test_top5_is_judged_where_it_is_trusted_and_does_not_decide() -> None:
         "paper": NOT_JUDGED,
         "timm": AWAY,
         "mmpretrain": AWAY,
+        "readme-condconv": None,
+        "timm-documents": NOT_JUDGED,
+        "lukemelas": None,
     }
     assert found.word == SAME
     right = at(timm.top1, hits5=round(timm.top5 * 500), weights="aa_in1k", layout="timm")

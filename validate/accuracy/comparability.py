@@ -9,7 +9,6 @@ from effconvert.validate.data.imagenet import image_number, validation_labels
 from effconvert.validate.evaluation.settings import FAST, SUBSET
 from effconvert.validate.predictions import NO_LABEL, OWN_LABELS, Predictions
 
-from effconvert.description import Description
 from effconvert.reference_tables import weights_table
 from effconvert.weight_sets import RAW
 
@@ -18,13 +17,6 @@ _MODEL_ZOO = "mindspore-zoo"
 _TIMM = "timm"
 _MANY = 100
 FAST_LIMIT = 0.005  # of predictions that the fast pipeline may change before that is said
-
-
-def origin(description: Description | None) -> dict[str, Any] | None:
-    """Return what the record of a run says, as `origin`, of where its weights came from; None where no file says it."""
-    if description is None:
-        return None
-    return {"layout": description.layout, "taken": description.taken, "options": dict(description.options)}
 
 
 def training(model: Mapping[str, Any]) -> str | None:
