@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from effconvert.validate.costs.blocks import buffer_count, parameter_count
 
 from effconvert.canonical import default_facts

@@ -1,0 +1,76 @@
+"""Reads the tables of `reference/`, and says all that is wrong with one at once."""
+
+import csv
+import tomllib
+from collections.abc import Callable, Mapping
+from importlib.resources import files
+from typing import Any
+
+Row = dict[str, str]
+
+
+def read_text(name: str) -> str:
+    """Return the text of a file of `reference/`."""
+    return files("effconvert.reference").joinpath(name).read_text(encoding="utf-8")
+
+
+def read_toml(name: str) -> dict[str, Any]:
+    """Return a TOML file of `reference/`."""
+    return tomllib.loads(read_text(name))
+
+
+def read_rows(name: str, rules: Mapping[str, Callable[[str], object]]) -> list[Row]:
+    """Return the rows of a CSV file whose columns are `rules`; each says whether a cell of its column is right.
+
+    Raises ValueError with every cell that is not, and the line that it stands in.
+    """
+    reader = csv.DictReader(read_text(name).splitlines())
+    if list(reader.fieldnames or ()) != list(rules):
+        raise ValueError(f"reference/{name}: has the columns {reader.fieldnames}, expected {list(rules)}")
+    rows, problems = [], []
+    for row in reader:
+        rows.append(row)
+        if None in row or None in row.values():
+            problems.append(f"line {reader.line_num}: not {len(rules)} cells")
+            continue
+        problems += [
+            f"line {reader.line_num}: {column}={row[column]!r}"
+            for column, rule in rules.items()
+            if not rule(row[column])
+        ]
+    if problems:
+        raise ValueError(f"reference/{name}: " + "; ".join(problems))
+    return rows
+
+
+def is_number(text: str) -> bool:
+    """Return whether a cell is a number above 0."""
+    try:
+        return float(text) > 0
+    except ValueError:
+        return False
+
+
+def is_count(text: str) -> bool:
+    """Return whether a cell is a whole number above 0."""
+    return text.isdecimal() and int(text) > 0
+
+
+def is_name(text: str) -> bool:
+    """Return whether a cell says something."""
+    return bool(text.strip())
+
+
+def anything(text: str) -> bool:
+    """Return True: a cell may say this, or nothing."""
+    return True
+
+
+def one_of(*names: str) -> Callable[[str], bool]:
+    """Return a rule that a cell is one of `names`."""
+    return lambda text: text in names
+
+
+def optional(rule: Callable[[str], object]) -> Callable[[str], object]:
+    """Return a rule that a cell is empty or follows `rule`."""
+    return lambda text: not text or rule(text)

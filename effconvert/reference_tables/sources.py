@@ -1,0 +1,35 @@
+"""Who published the numbers, where and when."""
+
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import Any
+
+from effconvert.reference_tables.reading import read_toml
+
+
+@dataclass(frozen=True)
+class Source:
+    """A publication that numbers stand in.
+
+    publisher: whose it is (tensorflow, timm, mmpretrain, mindspore, torchvision, keras, huggingface, lukemelas, paper).
+    url: a page of the publisher's. revision: which state of it was read. date: as far as it is known, "" where it is
+    not. note: what is to be known of it.
+    """
+
+    id: str
+    title: str
+    publisher: str
+    url: str
+    revision: str
+    date: str
+    note: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the source as plain values, for JSON."""
+        return asdict(self)
+
+
+@cache
+def sources() -> dict[str, Source]:
+    """Return {id: source} in the order of sources.toml."""
+    return {name: Source(id=name, **table) for name, table in read_toml("sources.toml").items()}

@@ -1,0 +1,107 @@
+"""Every file of weights that a framework published."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from effconvert.facts import parse_assignments
+from effconvert.reference_tables.reading import anything, is_count, is_name, is_number, one_of, optional, read_rows
+
+FRAMEWORKS = ("tensorflow", "mindspore", "mmpretrain", "timm", "torchvision", "lukemelas", "keras", "huggingface")
+
+# timm's tags say the training and the data; these are the names that the same trainings have elsewhere.
+_SHORT_NAMES = {
+    "in1k": "base",
+    "aa_in1k": "aa",
+    "ra_in1k": "ra",
+    "ap_in1k": "advprop",
+    "ns_jft_in1k": "ns",
+    "ns_jft_in1k_475": "ns-475",
+}
+
+
+@dataclass(frozen=True)
+class Published:
+    """One published file of weights: an archive of TensorFlow, or a single file of another framework.
+
+    network: what the framework calls the network that runs them. release: orders the weights of one variant, the usual
+    ones last; rises with the date where that is known. released: year and month, "" where unknown. size: height and
+    width in pixels that they are evaluated at. sha256, md5: of the file, None where they are not known. bytes: its
+    size, None where it was not published, rounded to bytes_step. facts: those that neither the file nor its layout
+    says. recipe: a table of recipes.toml. crop_pct: timm's, None elsewhere. default: timm takes this one where only the
+    network is named.
+    """
+
+    framework: str
+    variant: str
+    weights: str
+    network: str
+    release: int
+    released: str
+    size: int
+    classes: int
+    url: str
+    sha256: str | None
+    md5: str | None
+    bytes: int | None
+    bytes_step: int
+    facts: Mapping[str, str]
+    recipe: str
+    crop_pct: float | None
+    default: bool
+    note: str
+    source: str
+
+    @property
+    def file_name(self) -> str:
+        """The last part of the address."""
+        return self.url.rpartition("/")[2]
+
+    @property
+    def short(self) -> str:
+        """The name of the weights that all frameworks share, where there is one."""
+        return _SHORT_NAMES.get(self.weights, self.weights)
+
+
+_RULES = {
+    "framework": one_of(*FRAMEWORKS),
+    "variant": is_name,
+    "weights": is_name,
+    "network": is_name,
+    "release": str.isdecimal,
+    "released": anything,
+    "size": is_count,
+    "classes": is_count,
+    "url": lambda text: text.startswith("https://"),
+    "sha256": anything,
+    "md5": anything,
+    "bytes": optional(is_count),
+    "bytes_step": optional(is_count),
+    "facts": anything,
+    "recipe": is_name,
+    "crop_pct": optional(is_number),
+    "default": one_of("yes", ""),
+    "note": anything,
+    "source": is_name,
+}
+
+
+@cache
+def weights_table() -> tuple[Published, ...]:
+    """Return every published file; rows of one variant are in no promised order."""
+    return tuple(
+        Published(
+            **row
+            | {name: int(row[name]) for name in ("release", "size", "classes")}
+            | {
+                "sha256": row["sha256"].lower() or None,
+                "md5": row["md5"].lower() or None,
+                "bytes": int(row["bytes"]) if row["bytes"] else None,
+                "bytes_step": int(row["bytes_step"] or 0),
+                "facts": parse_assignments(row["facts"].split()),
+                "crop_pct": float(row["crop_pct"]) if row["crop_pct"] else None,
+                "default": row["default"] == "yes",
+            }
+        )
+        for row in read_rows("weights.csv", _RULES)
+    )
