@@ -21,7 +21,7 @@ class NothingToDraw(EffconvertError):
 class Picture:
     """A picture as an `svg` element, what it shows in words, and its numbers as a table.
 
-    name: one of PICTURES, or `layers-<id>` of a network. text: read in place of the picture. headers, rows: all
+    name: one of PICTURES, or `layers-<id>` of a verification. text: read in place of the picture. headers, rows: all
     numbers, those that the picture leaves out too. svg: has no background and takes the page's colour of text.
     """
 
@@ -36,7 +36,7 @@ class Picture:
 def pictures(document: dict[str, Any]) -> list[Picture]:
     """Return the pictures that a document (`effconvert/report/1`) has something to show for, as PICTURES has them.
 
-    `layers` are several: of the six networks that differ most from their source, as far as they were verified.
+    `layers` are several: of the six verifications that are furthest from their tolerance.
     """
     from effconvert.report.pictures.drawn import drawn, finished
 
@@ -46,7 +46,7 @@ def pictures(document: dict[str, Any]) -> list[Picture]:
 def picture(document: dict[str, Any], name: str) -> Picture | None:
     """Return the picture called `name`, None where the document has nothing to show for it.
 
-    name: one of PICTURES, of which `layers` is that of the network that differs most, or `layers-<id>` of another.
+    name: one of PICTURES, of which `layers` is that furthest from its tolerance, or `layers-<id>` of a verification.
     """
     from effconvert.report.pictures.drawn import drawn, finished
 

@@ -17,11 +17,9 @@ from effconvert.report.pictures.panel import (
     Entry,
     Panel,
     Scale,
-    figure_of,
     heading,
     legend,
     legend_height,
-    new_sheet,
 )
 from effconvert.report.pictures.published import (
     METRICS,
@@ -31,6 +29,7 @@ from effconvert.report.pictures.published import (
     usual_rank,
     variant_order,
 )
+from effconvert.report.pictures.sheet import Sheet
 from effconvert.report.pictures.style import SMALL, Drawing, fitted, listed, look, text_width
 from effconvert.report.renderings.escaping import visible
 
@@ -166,7 +165,7 @@ def _figure(shown: Sequence[Point]) -> Figure:
     entries = _entries(shown)
     metrics = [metric for metric in METRICS if any(point.metric == metric for point in shown)]
     top, width = legend_height(entries, _WIDTH) + 34, _WIDTH - _LEFT
-    sheet = new_sheet(_WIDTH, top + len(metrics) * (_PANEL + 70) - 32)
+    sheet = Sheet(_WIDTH, top + len(metrics) * (_PANEL + 70) - 32)
     legend(sheet, 2, 0, _WIDTH, entries)
     places, ends = _places(shown, width)
     for metric in metrics:
@@ -181,7 +180,7 @@ def _figure(shown: Sequence[Point]) -> Figure:
         _name_variants(panel, ends)
         _draw_points(panel, points, places)
         top += _PANEL + 70
-    return figure_of(sheet)
+    return sheet.figure
 
 
 def _entries(shown: Sequence[Point]) -> list[Entry]:
@@ -241,7 +240,13 @@ def _name_variants(panel: Panel, ends: Mapping[str, tuple[float, float]]) -> Non
 
 
 def _draw_points(panel: Panel, points: Sequence[Point], places: Mapping[tuple[str, Any], float]) -> None:
-    obstacles = boxes_around(panel.place((places[one.variant, _slot(one)], one.percent) for one in points), 4)
+    ends = [
+        (places[one.variant, _slot(one)], bound)
+        for one in points
+        for bound in (one.percent, one.low, one.high)
+        if bound is not None
+    ]
+    obstacles = boxes_around(panel.place(ends), 4)
     for series in sorted({point.series for point in points}):
         style = look(series.number)
         own = [point for point in points if point.series == series]

@@ -6,12 +6,10 @@ from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from effconvert.report.pictures.panel import figure_of, new_sheet
+from effconvert.report.pictures.sheet import Sheet
 from effconvert.report.pictures.style import SHOWS, SMALL, Drawing, fitted, text_width
 from effconvert.report.renderings.escaping import shortened, visible
 
@@ -38,7 +36,9 @@ def draw(document: dict[str, Any]) -> Drawing | None:
     rows = _rows(found, [names[one] for one in found["ids"]], share, set(shown))
     chosen = [names[found["ids"][number]] for number in shown]
     small = share[np.ix_(shown, shown)]
-    return Drawing(NAME, TITLE, _text(chosen, small, len(share)), HEADERS, rows, _figure(chosen, small))
+    return Drawing(
+        NAME, TITLE, _text(chosen, small, len(share) + found["left_out"]), HEADERS, rows, _figure(chosen, small)
+    )
 
 
 def _least_agreeing(share: NDArray[np.float64]) -> list[int]:
@@ -93,7 +93,7 @@ def _figure(names: Sequence[str], share: NDArray[np.float64]) -> Figure:
     shown = [fitted(f"{number + 1}  {visible(name)}", _NAMES) for number, name in enumerate(names)]
     left = max(map(text_width, shown[1:])) + 10
     scale = left + max((count - 1) * _CELL, text_width(shown[0]) + 140)
-    sheet = new_sheet(scale + 4, max(_TOP + (count - 1) * _CELL + 2, 130))
+    sheet = Sheet(scale + 4, max(_TOP + (count - 1) * _CELL + 2, 130))
     low = floor(min(np.nanmin(share[np.tril_indices(count, -1)]), 99))
     for row in range(1, count):
         y = _TOP + (row - 1) * _CELL
@@ -105,17 +105,17 @@ def _figure(names: Sequence[str], share: NDArray[np.float64]) -> Figure:
         x, y = left + (column + 0.5) * _CELL, _TOP + column * _CELL - 7
         sheet.text(x, y, str(column + 1), ha="center", va="baseline")
     _draw_scale(sheet, scale, low)
-    return figure_of(sheet)
+    return sheet.figure
 
 
-def _draw_cell(sheet: Axes, x: float, y: float, share: float, low: float) -> None:
+def _draw_cell(sheet: Sheet, x: float, y: float, share: float, low: float) -> None:
     middle = (x + _CELL / 2, y + _CELL / 2)
     centred: dict[str, Any] = {"ha": "center", "va": "center_baseline", "gid": f"{SHOWS}cell"}
     if np.isnan(share):  # they have no image in common
         sheet.text(*middle, "-", **centred)
         return
     colour = _colour((share - low) / (100 - low))
-    sheet.add_patch(Rectangle((x + 0.5, y + 0.5), _CELL - 1, _CELL - 1, facecolor=colour, linewidth=0))
+    sheet.box(x + 0.5, y + 0.5, _CELL - 1, _CELL - 1, facecolor=colour, linewidth=0)
     sheet.text(*middle, _percent(share), color=_readable(colour), fontsize=SMALL, **centred)
 
 
@@ -127,16 +127,15 @@ def _colour(share: float) -> tuple[float, ...]:
 def _readable(colour: Sequence[float]) -> str:
     """Return black or white, whichever has more contrast with a background (WCAG 2.1, relative luminance)."""
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour]
-    return "#ffffff" if np.dot((0.2126, 0.7152, 0.0722), linear) < 0.179 else "#000000"
+    return "#ffffff" if np.dot((0.2126, 0.7152, 0.0722), linear) < 0.179 else "#010101"
 
 
-def _draw_scale(sheet: Axes, right: float, low: float) -> None:
+def _draw_scale(sheet: Sheet, right: float, low: float) -> None:
     """Draw what the colours mean, where the other half of the matrix would be."""
     sheet.text(right, 11, "share of equal top-1", ha="right", va="baseline", fontsize=SMALL)
     height, steps = 84 / 28, 28
     for step in range(steps):
-        place = (right - _BAR, 22 + step * height)
         colour = _colour(1 - (step + 0.5) / steps)
-        sheet.add_patch(Rectangle(place, _BAR, height + 0.3, facecolor=colour, linewidth=0))
+        sheet.box(right - _BAR, 22 + step * height, _BAR, height + 0.3, facecolor=colour, linewidth=0)
     for value, y in ((100, 22), (low, 22 + 84)):
         sheet.text(right - _BAR - 6, y, f"{value:g} %", ha="right", va="center_baseline", fontsize=SMALL)

@@ -14,13 +14,12 @@ from effconvert.report.pictures.panel import (
     Entry,
     Panel,
     Scale,
-    figure_of,
     heading,
     legend,
     legend_height,
-    new_sheet,
 )
 from effconvert.report.pictures.published import Publishers, published_accuracy, variant_order
+from effconvert.report.pictures.sheet import Sheet
 from effconvert.report.pictures.style import INK, MUTED, SHOWS, SMALL, Drawing, Look, fitted, look, text_width
 from effconvert.report.renderings.escaping import shortened
 
@@ -170,7 +169,7 @@ def _figure(shown: Sequence[Point], order: Sequence[str]) -> Figure:
     looks = {name: look(number) for number, name in enumerate(names)}
     entries = _entries(looks, any(point.measured for point in shown))
     top = legend_height(entries, _WIDTH) + 34
-    sheet = new_sheet(_WIDTH, top + 2 * (_PANEL + 78) - 36)
+    sheet = Sheet(_WIDTH, top + 2 * (_PANEL + 78) - 36)
     legend(sheet, 2, 0, _WIDTH, entries)
     values = [value for point in shown for value in (point.percent, point.low, point.high) if value is not None]
     margin = 0.07 * (max(values) - min(values)) + 0.3
@@ -186,7 +185,7 @@ def _figure(shown: Sequence[Point], order: Sequence[str]) -> Figure:
         lines = _draw_points(panel, across, looks, quantity)
         _name_variants(panel, across, order, lines)
         top += _PANEL + 78
-    return figure_of(sheet)
+    return sheet.figure
 
 
 def _entries(looks: Mapping[str, Look], measured: bool) -> list[Entry]:
@@ -237,5 +236,5 @@ def _name_variants(
         if label.far:
             half = text_width(name, SMALL) / 2
             end = np.clip((x, y), (label.x - half, label.y - 5), (label.x + half, label.y + 5))
-            panel.sheet.plot([x, end[0]], [y, end[1]], **_LEADER)
+            panel.sheet.line([x, end[0]], [y, end[1]], **_LEADER)
         panel.sheet.text(label.x, label.y, name, ha="center", va="center_baseline", fontsize=SMALL, gid=f"{SHOWS}label")

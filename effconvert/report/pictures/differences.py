@@ -6,7 +6,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from effconvert.report.pictures.panel import Panel, Scale, figure_of, heading, legend, legend_height, new_sheet
+from effconvert.report.pictures.panel import Panel, Scale, heading, legend, legend_height
+from effconvert.report.pictures.sheet import Sheet
 from effconvert.report.pictures.style import (
     BLUE,
     GREY,
@@ -125,26 +126,27 @@ def _figure(rows: Sequence[Row]) -> Figure:
     names = min(_NAMES, max(text_width(fitted(row.network, _NAMES)) for row in rows)) + 12
     sources = min(_SOURCES, max(text_width(fitted(row.source, _SOURCES)) for row in rows)) + 14
     left = names + sources
-    sheet = new_sheet(_WIDTH, top + len(rows) * _ROW + 44)
+    sheet = Sheet(_WIDTH, top + len(rows) * _ROW + 44)
     legend(sheet, 2, 0, _WIDTH, entries)
     reach = _reach(rows)
-    panel = Panel(sheet, left, top, _WIDTH - left - 186, len(rows) * _ROW, Scale(-reach, reach), Scale(len(rows), 0))
+    panel = Panel(sheet, left, top, _WIDTH - left - 196, len(rows) * _ROW, Scale(-reach, reach), Scale(len(rows), 0))
     ticks = [(tick, signed(tick, 2).rstrip("0").rstrip(".") if tick else "0") for tick in panel.across.ticks()]
     panel.draw_ticks_across(ticks, "measured minus published top-1, points")
     for x, text in ((0, "network"), (names, "source")):
         heading(sheet, x, top - 8, text)
-    for x, text in ((panel.right + 66, "measured"), (panel.right + 132, "published"), (_WIDTH - 2, "verdict")):
+    for x, text in ((panel.right + 58, "measured"), (panel.right + 122, "published"), (_WIDTH - 2, "verdict")):
         sheet.text(x, top - 8, text, ha="right", va="baseline", fontweight="bold", fontsize=SMALL)
     for number, row in enumerate(rows):
         _draw_row(panel, row, number + 0.5, (0, names))
-    return figure_of(sheet)
+    return sheet.figure
 
 
 def _reach(rows: Sequence[Row]) -> float:
     """Return how far the axis goes to both sides: what is much further out than most is cut off at its end."""
-    sizes = sorted(max(abs(row.difference), row.limit or 0.0) for row in rows)
+    halves = [min((row.interval[1] - row.interval[0]) / 2, 1.0) for row in rows]
+    sizes = sorted(max(abs(row.difference) + half, row.limit or 0.0) for row, half in zip(rows, halves, strict=True))
     usual = sizes[(len(sizes) - 1) * 3 // 4]
-    return max(min(sizes[-1], 5 * usual) * 1.25, 0.1)
+    return max(min(sizes[-1], 3 * usual) * 1.1, 0.1)
 
 
 def _draw_row(panel: Panel, row: Row, at: float, columns: tuple[float, float]) -> None:
@@ -158,18 +160,18 @@ def _draw_row(panel: Panel, row: Row, at: float, columns: tuple[float, float]) -
     if row.limit is not None:
         panel.shade(pixel(-row.limit), y - _ROW / 2 + 2, pixel(row.limit), y + _ROW / 2 - 2, "limit")
     low, high = (bound - row.measured + row.difference for bound in row.interval)
-    sheet.plot([pixel(low), pixel(high)], [y, y], color=ink, linewidth=1)
+    sheet.line([pixel(low), pixel(high)], [y, y], color=ink, linewidth=1)
     panel.link([(0, at), (min(max(row.difference, -reach), reach), at)], style, width=2.6)
-    sheet.plot([pixel(0)], [y], **Look(INK, style.marker).points(solid=False), gid=f"{SHOWS}published")
+    sheet.line([pixel(0)], [y], **Look(INK, style.marker).points(solid=False), gid=f"{SHOWS}published")
     beyond = abs(row.difference) > reach
     marker = Look(ink, "<" if row.difference < 0 else ">") if beyond else style
-    sheet.plot([pixel(row.difference)], [y], **marker.points(solid=True), gid=f"{SHOWS}measured")
+    sheet.line([pixel(row.difference)], [y], **marker.points(solid=True), gid=f"{SHOWS}measured")
     texts = (
         (columns[0], fitted(row.network, _NAMES), "left"),
         (columns[1], fitted(row.source, _SOURCES), "left"),
-        (panel.right + 66, f"{row.measured:.3f}", "right"),
-        (panel.right + 132, f"{row.published:g}", "right"),
+        (panel.right + 58, f"{row.measured:.3f}", "right"),
+        (panel.right + 122, f"{row.published:g}", "right"),
         (_WIDTH - 2, visible(row.word), "right"),
     )
     for x, text, side in texts:
-        sheet.text(x, y, text, ha=side, va="center_baseline", fontsize=SMALL + 0.5)
+        sheet.text(x, y, text, ha=side, va="center_baseline", fontsize=SMALL)

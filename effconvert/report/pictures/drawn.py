@@ -19,10 +19,10 @@ def drawn(document: dict[str, Any], name: str, most: int = layers.SHOWN) -> list
     """Return the drawings called `name`: none where there is nothing to show, and of `layers` up to `most`."""
     with drawing():
         if name in _DRAW:
-            found = _DRAW[name](document)
-            return [found] if found else []
-        networks = [one for one in layers.verified(document) if name in ("layers", f"layers-{one['id']}")]
-        return [layers.draw(network) for network in networks[:most]]
+            one = _DRAW[name](document)
+            return [one] if one else []
+        found = [one for one in layers.verified(document) if name in (layers.NAME, f"{layers.NAME}-{one.id}")]
+        return [layers.draw(one) for one in found[:most]]
 
 
 def finished(one: Drawing) -> Picture:

@@ -3,12 +3,13 @@
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from effconvert.report.pictures.panel import Entry, Panel, Scale, figure_of, heading, legend, legend_height, new_sheet
+from effconvert.report.pictures.panel import Entry, Panel, Scale, heading, legend, legend_height
+from effconvert.report.pictures.sheet import Sheet
 from effconvert.report.pictures.style import (
     INK,
     SHOWS,
@@ -25,8 +26,8 @@ from effconvert.report.renderings.numbers_text import error
 
 NAME, TITLE = "layers", "Error by depth"
 HEADERS = (
-    "network", "framework", "layer", "mode", "largest", "mean", "scale", "largest_relative", "mean_relative", "allowed",
-    "passed",
+    "network", "verification", "framework", "layer", "mode", "largest", "mean", "scale", "largest_relative",
+    "mean_relative", "allowed", "passed",
 )  # fmt: skip
 SHOWN = 6  # networks of a report
 _WIDTH, _LEFT, _PANEL = 760, 52, 180
@@ -39,31 +40,43 @@ _LEAST = 1e-30  # what is smaller is drawn as 0
 _Row = Mapping[str, Any]
 
 
-def verified(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the networks whose layers were compared, those that differ or come nearest to their tolerance first."""
-    networks = [network for network in document["networks"] if _comparisons(network)]
-    return sorted(networks, key=_share_of_tolerance, reverse=True)
+@dataclass(frozen=True)
+class Verified:
+    """The layers of a converted network beside those of its source. id: of the verification."""
+
+    id: str
+    network: str
+    comparisons: tuple[dict[str, Any], ...]
+
+    def excess(self) -> float:
+        """Return the largest difference in shares of what is allowed."""
+        return max(_excess(row) for comparison in self.comparisons for row in comparison["rows"])
 
 
-def draw(network: dict[str, Any]) -> Drawing:
+def verified(document: dict[str, Any]) -> list[Verified]:
+    """Return what was verified, once where several runs are of one file: what is furthest from its tolerance first."""
+    found: dict[str, Verified] = {}
+    for network in document["networks"]:
+        for verification in network["verifications"]:
+            comparisons = tuple(one for one in verification["comparisons"] if one["rows"])
+            if comparisons:
+                found.setdefault(verification["id"], Verified(verification["id"], network["name"], comparisons))
+    return sorted(found.values(), key=Verified.excess, reverse=True)
+
+
+def draw(found: Verified) -> Drawing:
     """Draw the largest and the mean difference of each layer of one network that was verified."""
-    comparisons = _comparisons(network)
     rows = tuple(
         (
-            network["name"], one["framework"], row["layer"], row["mode"], row["largest"], row["mean"], row["scale"],
-            row["relative"], _share(row["mean"], row), row["allowed"], row["passed"],
+            found.network, found.id, one["framework"], row["layer"], row["mode"], row["largest"], row["mean"],
+            row["scale"], row["relative"], _share(row["mean"], row), row["allowed"], row["passed"],
         )
-        for one in comparisons
+        for one in found.comparisons
         for row in one["rows"]
     )  # fmt: skip
-    title = f"{TITLE}: {shortened(network['name'], 60)}"
-    figure = _figure(comparisons[:_COMPARISONS])
-    return Drawing(f"{NAME}-{network['id']}", title, _text(comparisons), HEADERS, rows, figure)
-
-
-def _comparisons(network: Mapping[str, Any]) -> list[dict[str, Any]]:
-    found = network["verification"] or {"comparisons": []}
-    return [comparison for comparison in found["comparisons"] if comparison["rows"]]
+    title = f"{TITLE}: {shortened(found.network, 60)}"
+    figure = _figure(found.comparisons[:_COMPARISONS])
+    return Drawing(f"{NAME}-{found.id}", title, _text(found.comparisons), HEADERS, rows, figure)
 
 
 def _share(value: float | None, row: _Row) -> float | None:
@@ -71,10 +84,6 @@ def _share(value: float | None, row: _Row) -> float | None:
     if value is None or row["scale"] is None:
         return None
     return value / row["scale"] if row["scale"] else (0.0 if value == 0 else None)
-
-
-def _share_of_tolerance(network: Mapping[str, Any]) -> float:
-    return max(_excess(row) for comparison in _comparisons(network) for row in comparison["rows"])
 
 
 def _excess(row: _Row) -> float:
@@ -103,7 +112,7 @@ def _figure(comparisons: Sequence[Mapping[str, Any]]) -> Figure:
     modes = [mode for mode in _MODES if any(row["mode"] == mode for one in comparisons for row in one["rows"])]
     entries = _entries(comparisons)
     top = legend_height(entries, _WIDTH) + 34
-    sheet = new_sheet(_WIDTH, top + len(modes) * (_PANEL + 76) - 34)
+    sheet = Sheet(_WIDTH, top + len(modes) * (_PANEL + 76) - 34)
     legend(sheet, 2, 0, _WIDTH, entries)
     for mode in modes:
         heading(sheet, 0, top - 10, _MODES[mode])
@@ -114,7 +123,7 @@ def _figure(comparisons: Sequence[Mapping[str, Any]]) -> Figure:
         for number, group in enumerate(groups):
             _draw_series(panel, group, layers, look(number), floor)
         top += _PANEL + 76
-    return figure_of(sheet)
+    return sheet.figure
 
 
 def _entries(comparisons: Sequence[Mapping[str, Any]]) -> list[Entry]:
@@ -132,7 +141,7 @@ def _entries(comparisons: Sequence[Mapping[str, Any]]) -> list[Entry]:
     return entries
 
 
-def _panel(sheet: Axes, top: float, groups: Sequence[Sequence[_Row]], layers: int) -> tuple[Panel, float]:
+def _panel(sheet: Sheet, top: float, groups: Sequence[Sequence[_Row]], layers: int) -> tuple[Panel, float]:
     """Return a panel with its tolerance and numbers, and where it has 0: a decade below everything else."""
     rows = [row for group in groups for row in group]
     values = [value for row in rows for value in (row["relative"], _share(row["mean"], row), row["allowed"]) if value]
@@ -143,7 +152,7 @@ def _panel(sheet: Axes, top: float, groups: Sequence[Sequence[_Row]], layers: in
     allowed = max(row["allowed"] for row in rows)
     if allowed > 0:
         panel.shade(panel.left, panel.y(allowed), panel.right, panel.bottom, "tolerance")
-        sheet.plot([panel.left, panel.right], [panel.y(allowed)] * 2, color=INK, linewidth=0.8)
+        sheet.line([panel.left, panel.right], [panel.y(allowed)] * 2, color=INK, linewidth=0.8)
         sheet.text(panel.left + 6, panel.y(allowed) - 4, f"tolerance {error(allowed)}", va="baseline", fontsize=SMALL)
     decades = [10.0**power for power in range(round(math.log10(floor)) + 1, math.floor(math.log10(up.high)) + 1)]
     step = math.ceil(len(decades) / 5)
@@ -184,7 +193,7 @@ def _some(layers: Sequence[str]) -> list[tuple[float, str]]:
 def _mark_first(panel: Panel, comparisons: Iterable[Mapping[str, Any]], layers: Sequence[str]) -> None:
     for first in dict.fromkeys(one["first"] for one in comparisons if one["first"] in layers):
         x = panel.x(layers.index(first))
-        panel.sheet.plot([x, x], [panel.top, panel.bottom], color=VERMILLION, linewidth=1.2, linestyle=(0, (4, 2)))
+        panel.sheet.line([x, x], [panel.top, panel.bottom], color=VERMILLION, linewidth=1.2, linestyle=(0, (4, 2)))
         left = x > panel.left + panel.width * 0.7
         words = f"first that differs: {fitted(first, 200, SMALL)}"
         panel.sheet.text(

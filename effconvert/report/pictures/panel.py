@@ -1,46 +1,26 @@
-"""A panel of a picture: data in pixels, with the lines and numbers of its two axes.
-
-matplotlib's own axes and ticks take most of the time of a small picture; here each figure has one sheet in pixels, and
-what stands where is known while it is drawn, so that labels can keep clear of points.
-"""
+"""A panel of a picture: data in pixels, with the lines and numbers of its two axes; and the legend above it."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike, NDArray
 
-from effconvert.report.pictures.style import INK, PIXELS, SHOWS, SMALL, Look, text_width
+from effconvert.report.pictures.sheet import Sheet
+from effconvert.report.pictures.style import INK, SHOWS, SMALL, Look, text_width
 
 _ROW = 18.0  # a line of a legend
 _GAP = 4.5  # from the middle of a marker to its line
 _GRID: dict[str, Any] = {"color": INK, "alpha": 0.14, "linewidth": 0.7}
 _EDGE: dict[str, Any] = {"color": INK, "linewidth": 0.8}
-Entry = tuple[str, dict[str, Any]]  # of a legend: the label, and what `Axes.plot` takes
+Entry = tuple[str, dict[str, Any]]  # of a legend: the label, and what `Sheet.line` takes
 
 MEASURED: Entry = (
     "solid: measured here, with its 95 % interval",
     Look(INK, "o").points(solid=True),
 )
-
-
-def new_sheet(width: float, height: float) -> Axes:
-    """Return the only axes of a new figure, without background, whose coordinates are pixels from the upper left."""
-    figure = Figure((width / PIXELS, height / PIXELS), dpi=PIXELS)
-    figure.patch.set_visible(False)
-    sheet = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0), autoscale_on=False)
-    sheet.set_axis_off()
-    return sheet
-
-
-def figure_of(sheet: Axes) -> Figure:
-    """Return the figure that `new_sheet` made."""
-    return cast(Figure, sheet.figure)
 
 
 @dataclass(frozen=True)
@@ -76,7 +56,7 @@ class Scale:
 class Panel:
     """A rectangle of the sheet, in pixels from its upper left corner, with a scale each way."""
 
-    sheet: Axes
+    sheet: Sheet
     left: float
     top: float
     width: float
@@ -109,7 +89,7 @@ class Panel:
 
     def draw_axes(self) -> None:
         """Draw the two edges that carry numbers."""
-        self.sheet.plot([self.left, self.left, self.right], [self.top, self.bottom, self.bottom], **_EDGE)
+        self.sheet.line([self.left, self.left, self.right], [self.top, self.bottom, self.bottom], **_EDGE)
 
     def draw_ticks_up(self, ticks: Sequence[tuple[float, str]]) -> None:
         """Write (value, label) left of the panel, with a faint line across it for each."""
@@ -128,12 +108,12 @@ class Panel:
     def draw_points(self, points: Sequence[tuple[float, float]], style: dict[str, Any], shows: str) -> None:
         """Draw markers. shows: names them in the SVG."""
         if points:
-            self.sheet.plot(*self.place(points).T, **style, gid=SHOWS + shows)
+            self.sheet.line(*self.place(points).T, **style, gid=SHOWS + shows)
 
     def draw_interval(self, x: float, low: float, high: float, style: Look) -> None:
         """Draw the interval of a value that runs up."""
         ends = np.clip(self.y([low, high]), self.top, self.bottom)
-        self.sheet.plot([self.x(x)] * 2, ends, color=style.colour, linewidth=1.2)
+        self.sheet.line([self.x(x)] * 2, ends, color=style.colour, linewidth=1.2)
 
     def link(self, points: Sequence[tuple[float, float]], style: Look, width: float = 0.9) -> NDArray[np.float64]:
         """Join points by a line that ends before each marker, which it would strike out.
@@ -143,21 +123,18 @@ class Panel:
         places = self.place(points)
         ends = [end for one, other in pairwise(places) for end in _between(one, other)]
         if ends:
-            self.sheet.plot(*np.array(ends).T, **style.line() | {"linewidth": width}, zorder=1.5)
+            self.sheet.line(*np.array(ends).T, **style.line() | {"linewidth": width}, zorder=1.5)
         between = [np.linspace(one, other, 2 + int(np.hypot(*(other - one)) / 6)) for one, other in pairwise(places)]
         return np.vstack([places, *between])
 
     def shade(self, left: float, top: float, right: float, bottom: float, shows: str = "band") -> None:
         """Shade a part of the panel, in pixels."""
-        place = Rectangle(
-            (left, top), right - left, bottom - top, facecolor=INK, alpha=0.07, linewidth=0, gid=SHOWS + shows
-        )
-        self.sheet.add_patch(place)
+        self.sheet.box(left, top, right - left, bottom - top, facecolor=INK, alpha=0.07, linewidth=0, gid=SHOWS + shows)
 
     def _lines(self, ends: Iterable[tuple[tuple[float, float], tuple[float, float]]]) -> None:
         places = [place for one, other in ends for place in (one, other, (np.nan, np.nan))]
         if places:
-            self.sheet.plot(*np.array(places).T, **_GRID, zorder=0.5)
+            self.sheet.line(*np.array(places).T, **_GRID, zorder=0.5)
 
 
 def _between(one: NDArray[np.float64], other: NDArray[np.float64]) -> list[Any]:
@@ -167,17 +144,17 @@ def _between(one: NDArray[np.float64], other: NDArray[np.float64]) -> list[Any]:
     return [one + short, other - short, [np.nan] * 2] if length > 2 * _GAP else []
 
 
-def heading(sheet: Axes, left: float, bottom: float, text: str) -> None:
+def heading(sheet: Sheet, left: float, bottom: float, text: str) -> None:
     """Write what a panel shows, above it."""
     sheet.text(left, bottom, text, ha="left", va="baseline", fontweight="bold")
 
 
-def legend(sheet: Axes, left: float, top: float, width: float, entries: Sequence[Entry]) -> None:
+def legend(sheet: Sheet, left: float, top: float, width: float, entries: Sequence[Entry]) -> None:
     """Draw a marker, with its line if it has one, and a label for each entry, in rows that `width` has room for."""
     for (x, y), (label, style) in zip(_flow(entries, width), entries, strict=True):
         x, y = left + x, top + y
         reach = [x + 10] if style["linestyle"] == "none" else [x, x + 10, x + 20]
-        sheet.plot(reach, [y] * len(reach), **style, markevery=[len(reach) // 2])
+        sheet.line(reach, [y] * len(reach), **style, markevery=[len(reach) // 2])
         sheet.text(x + 26, y, label, ha="left", va="center_baseline")
 
 

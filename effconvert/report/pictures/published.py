@@ -10,6 +10,7 @@ METRICS = {"top1": "Top-1", "top5": "Top-5"}
 _USUAL = ("aa", "base", "ra", "advprop", "ns")
 _LABELS = {
     "tensorflow": "TensorFlow",
+    "tf-official": "TensorFlow",
     "mindcv": "MindCV",
     "huggingface": "Hugging Face",
     "keras": "Keras",
@@ -30,7 +31,7 @@ class Publishers:
     def __init__(self, document: Mapping[str, Any]) -> None:
         numbers = document["published"]["accuracy"]
         self._publisher: dict[str, str] = {
-            source["id"]: source["publisher"] for source in document["published"]["sources"]
+            source["id"]: source.get("publisher") or source["id"] for source in document["published"]["sources"]
         }
         self._layouts: dict[str, list[str]] = defaultdict(list)
         for number in numbers:
@@ -65,6 +66,15 @@ def published_accuracy(document: Mapping[str, Any]) -> list[dict[str, Any]]:
         number
         for number in document["published"]["accuracy"]
         if (number["dataset"], number["precision"]) == ("imagenet", "float32") and number["quantity"] in METRICS
+    ]
+
+
+def measured_networks(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the networks that answered images with labels."""
+    return [
+        network
+        for network in document["networks"]
+        if network["accuracy"] and network["accuracy"]["top1"]["percent"] is not None
     ]
 
 

@@ -24,7 +24,7 @@ COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, GREY)
 SHOWS = "shows:"  # begins the `gid` of what shows data: the SVG has the rest of it as `data-shows`
 MUTED = 0.68  # opacity of ink that stands back
 PIXELS = 72  # an inch: one unit of the SVG is one pixel and one point of text
-SIZE, SMALL = 11.0, 10.0
+SIZE, SMALL = 11.0, 10.5
 
 _MARKERS = ("o", "s", "^", "D", "v", "P", ">", "p", "<", "h", "d", "*")
 _DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)), (0, (3, 1.5)))
@@ -61,7 +61,7 @@ class Look:
     dashes: Any = "-"
 
     def points(self, solid: bool, size: float = 6) -> dict[str, Any]:
-        """Return what `Axes.plot` takes: a solid marker for what was measured, a hollow one for what was published."""
+        """Return what `Sheet.line` takes: a solid marker for what was measured, a hollow one for what was published."""
         inside = self.colour if solid else "none"
         return {
             "marker": self.marker,
@@ -73,7 +73,7 @@ class Look:
         }
 
     def line(self) -> dict[str, Any]:
-        """Return what `Axes.plot` takes for a thin line."""
+        """Return what `Sheet.line` takes for a thin line."""
         return {"color": self.colour, "linewidth": 0.9, "linestyle": self.dashes}
 
 
@@ -94,7 +94,7 @@ def drawing() -> Iterator[None]:
 @lru_cache(8192)
 def text_width(text: str, size: float = SIZE) -> float:
     """Return the width of a line of text in pixels, of a font that is as wide as any that browsers take."""
-    font = FontProperties("DejaVu Sans", size=size)
+    font = FontProperties(family="DejaVu Sans", size=size)
     return float(text_to_path.get_text_width_height_descent(text, font, ismath=False)[0])
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
-from effconvert.report.pictures.panel import Entry, Panel, Scale, figure_of, legend, legend_height, new_sheet
+from effconvert.report.pictures.panel import Entry, Panel, Scale, legend, legend_height
+from effconvert.report.pictures.sheet import Sheet
 from effconvert.report.pictures.style import (
     BLUE,
     GREEN,
@@ -86,10 +86,11 @@ def _run(network: Mapping[str, Any]) -> Run:
 
     On a GPU the processes wait, copy and compute side by side, so that these need not add up to the time that passed.
     """
-    found, spent = network["throughput"], network["throughput"]["stages"]
+    found = network["throughput"]
+    spent = {stage: seconds or 0.0 for stage, seconds in found["stages"].items()}
     # Those of the stages; the rates leave out the first batch.
     prepared = (found["prepared_per_core_second"] or 0) * spent["preparing"]
-    thousands = (prepared or found["images_per_second"] * found["seconds"] or 1) / 1000
+    thousands = (prepared or found["images_per_second"] * (found["seconds"] or 0) or 1) / 1000
     processes = found["ranks"] or 1
     workers = processes * (found["workers"] or 1)
     alone = found["model_images_per_second"]
@@ -127,7 +128,7 @@ def _figure(runs: Sequence[Run]) -> Figure:
     entries.append(("time that passed", passed))
     top = legend_height(entries, _WIDTH) + 14
     left = min(_NAMES, max(text_width(text) for run in runs for text in _labels(run))) + 12
-    sheet = new_sheet(_WIDTH, top + len(runs) * _ROW + 44)
+    sheet = Sheet(_WIDTH, top + len(runs) * _ROW + 44)
     legend(sheet, 2, 0, _WIDTH, entries)
     longest = max(max(sum(run.stages[one] for one in bar) for bar in (_UPPER, _LOWER)) for run in runs)
     longest = max(longest, *(1000 / run.per_second for run in runs))
@@ -137,7 +138,7 @@ def _figure(runs: Sequence[Run]) -> Figure:
     panel.draw_ticks_across([(tick, f"{tick:g}") for tick in panel.across.ticks()], "seconds for 1,000 images")
     for number, run in enumerate(runs):
         _draw_run(panel, run, top + number * _ROW)
-    return figure_of(sheet)
+    return sheet.figure
 
 
 def _labels(run: Run) -> tuple[str, str]:
@@ -159,11 +160,10 @@ def _draw_run(panel: Panel, run: Run, top: float) -> None:
             colour, opacity = _LOOKS[stage]
             width = float(panel.x(at) - panel.x(begin))
             if width > 0:
-                shape = Rectangle((float(panel.x(begin)), y), width, _BAR, gid=f"{SHOWS}{stage}")
-                shape.set(facecolor=to_rgba(colour, opacity), edgecolor=colour, linewidth=1)
-                sheet.add_patch(shape)
+                filled = {"facecolor": to_rgba(colour, opacity), "edgecolor": colour, "linewidth": 1}
+                sheet.box(float(panel.x(begin)), y, width, _BAR, gid=f"{SHOWS}{stage}", **filled)
     passed = float(panel.x(1000 / run.per_second))
-    sheet.plot([passed] * 2, [top + 4, top + 2 * _BAR + 11], color=INK, linewidth=1.6, gid=f"{SHOWS}passed")
+    sheet.line([passed] * 2, [top + 4, top + 2 * _BAR + 11], color=INK, linewidth=1.6, gid=f"{SHOWS}passed")
     name, how = _labels(run)
     middle = top + 6 + _BAR
     sheet.text(panel.left - 8, middle - 1, name, ha="right", va="baseline")
