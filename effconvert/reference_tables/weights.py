@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from effconvert.facts import parse_assignments
-from effconvert.reference_tables.reading import anything, is_count, is_name, is_number, one_of, optional, read_rows
+from effconvert.reference_tables.reading import Row, anything, is_count, is_name, is_number, one_of, optional, read_rows
 
 FRAMEWORKS = ("tensorflow", "mindspore", "mmpretrain", "timm", "torchvision", "lukemelas", "keras", "huggingface")
 
@@ -88,20 +88,32 @@ _RULES = {
 
 @cache
 def weights_table() -> tuple[Published, ...]:
-    """Return every published file; rows of one variant are in no promised order."""
-    return tuple(
-        Published(
-            **row
-            | {name: int(row[name]) for name in ("release", "size", "classes")}
-            | {
-                "sha256": row["sha256"].lower() or None,
-                "md5": row["md5"].lower() or None,
-                "bytes": int(row["bytes"]) if row["bytes"] else None,
-                "bytes_step": int(row["bytes_step"] or 0),
-                "facts": parse_assignments(row["facts"].split()),
-                "crop_pct": float(row["crop_pct"]) if row["crop_pct"] else None,
-                "default": row["default"] == "yes",
-            }
-        )
-        for row in read_rows("weights.csv", _RULES)
+    """Return every published file; rows of one variant are in no promised order.
+
+    Raises ValueError with all that is wrong with weights.csv.
+    """
+    return tuple(_published(row) for row in read_rows("weights.csv", _RULES))
+
+
+def _published(row: Row) -> Published:
+    return Published(
+        framework=row["framework"],
+        variant=row["variant"],
+        weights=row["weights"],
+        network=row["network"],
+        release=int(row["release"]),
+        released=row["released"],
+        size=int(row["size"]),
+        classes=int(row["classes"]),
+        url=row["url"],
+        sha256=row["sha256"].lower() or None,
+        md5=row["md5"].lower() or None,
+        bytes=int(row["bytes"]) if row["bytes"] else None,
+        bytes_step=int(row["bytes_step"] or 0),
+        facts=parse_assignments(row["facts"].split()),
+        recipe=row["recipe"],
+        crop_pct=float(row["crop_pct"]) if row["crop_pct"] else None,
+        default=row["default"] == "yes",
+        note=row["note"],
+        source=row["source"],
     )

@@ -1,16 +1,64 @@
-"""The accuracies of torchvision's weights are those that the library itself has."""
+"""What the tables say of torchvision, Keras and EfficientNet-PyTorch is what the libraries themselves have."""
 
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
 import torchvision_repair  # noqa: F401  first: torchvision does not import without it
-from torchvision.models import efficientnet as library
+from efficientnet_pytorch import utils as lukemelas
+from keras.src.applications import efficientnet as keras
+from torchvision.models import efficientnet as torchvision
 
-from effconvert.reference_tables import accuracy_table
+from effconvert.reference_tables import Published, accuracy_table, weights_table
+
+MIB = 2**20
+
+
+def library_weights() -> Iterator[tuple[str, Any]]:
+    for number in range(8):
+        for weights in getattr(torchvision, f"EfficientNet_B{number}_Weights"):
+            yield f"b{number}", weights
+
+
+TORCHVISION = {(variant, weights.name.lower()): weights for variant, weights in library_weights()}
+
+
+def files(framework: str) -> dict[tuple[str, str], Published]:
+    return {(row.variant, row.weights): row for row in weights_table() if row.framework == framework}
 
 
 def test_torchvisions_accuracies_are_its_own() -> None:
-    said = {
-        (f"b{number}", weights.name.lower()): tuple(weights.meta["_metrics"]["ImageNet-1K"].values())
-        for number in range(8)
-        for weights in getattr(library, f"EfficientNet_B{number}_Weights")
-    }
+    said = {name: tuple(weights.meta["_metrics"]["ImageNet-1K"].values()) for name, weights in TORCHVISION.items()}
     rows = [row for row in accuracy_table() if row.kind == "torchvision"]
     assert {(row.variant, row.weights): (row.top1, row.top5) for row in rows} == said
+
+
+def test_torchvisions_files_are_its_own() -> None:
+    assert {name: row.url for name, row in files("torchvision").items()} == {
+        name: weights.url for name, weights in TORCHVISION.items()
+    }
+
+
+@pytest.mark.parametrize("name", TORCHVISION, ids="-".join)
+def test_a_file_of_torchvision_is_what_its_meta_says(name: tuple[str, str]) -> None:
+    row, weights = files("torchvision")[name], TORCHVISION[name]
+    assert round((row.bytes or 0) / MIB, 3) == weights.meta["_file_size"]
+    assert row.bytes_step == round(MIB / 1000)
+    assert row.size == weights.transforms().crop_size[0]
+
+
+def test_keras_has_these_addresses_and_hashes() -> None:
+    said = {
+        (variant, "imagenet"): (f"{keras.BASE_WEIGHTS_PATH}efficientnet{variant}.h5", hashes[0])
+        for variant, hashes in keras.WEIGHTS_HASHES.items()
+    }
+    assert {name: (row.url, row.md5) for name, row in files("keras").items()} == said
+
+
+def test_efficientnet_pytorch_has_these_addresses() -> None:
+    said = {
+        (name.removeprefix("efficientnet-"), weights): url
+        for weights, table in (("aa", lukemelas.url_map), ("advprop", lukemelas.url_map_advprop))
+        for name, url in table.items()
+    }
+    assert {name: row.url for name, row in files("lukemelas").items()} == said

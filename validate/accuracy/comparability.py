@@ -54,7 +54,7 @@ def obstacle(predictions: Predictions) -> str:
     if any("inexact" in options for options in _history(model)):
         return "the file was converted inexactly: its network does not compute what the published one does"
     if str(_said(model, "layout")).startswith(_MODEL_ZOO):
-        return "the weights are of MindSpore's model zoo, of which no accuracy is listed"
+        return "the weights are of MindSpore's model zoo, which published accuracies but no files that they belong to"
     if training(model) is None:
         return "the file does not say which training its weights are (--weights says it when it is converted)"
     return ""
