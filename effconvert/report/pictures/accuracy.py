@@ -25,13 +25,14 @@ from effconvert.report.pictures.published import (
     METRICS,
     Publishers,
     Series,
+    measured_networks,
     published_accuracy,
     usual_rank,
     variant_order,
 )
 from effconvert.report.pictures.sheet import Sheet
 from effconvert.report.pictures.style import SMALL, Drawing, fitted, listed, look, text_width
-from effconvert.report.renderings.escaping import visible
+from effconvert.report.renderings.escaping import shortened
 
 NAME, TITLE = "accuracy", "Accuracy by variant and framework"
 HEADERS = (
@@ -112,8 +113,7 @@ def _measured(document: dict[str, Any], publishers: Publishers) -> list[Point]:
             low=network["accuracy"][metric]["interval"][0],
             high=network["accuracy"][metric]["interval"][1],
         )
-        for network in document["networks"]
-        if network["accuracy"]
+        for network in measured_networks(document)
         for metric in METRICS
     ]
 
@@ -147,13 +147,14 @@ def _text(shown: Sequence[Point], measured: Sequence[Point]) -> str:
     sentences = []
     if published:
         low, high = (choose(published, key=lambda point: point.percent) for choose in (min, max))
-        labels = listed(list(dict.fromkeys(point.series.label for point in published)))
+        labels = listed([shortened(label, 60) for label in dict.fromkeys(point.series.label for point in published)])
         sentences.append(
             f"ImageNet top-1 of each variant's usual training, as published by {labels}: from {low.percent:g} % "
-            f"({low.variant}) to {high.percent:g} % ({high.variant})."
+            f"({shortened(low.variant, 60)}) to {high.percent:g} % ({shortened(high.variant, 60)}). Figures that are "
+            "superseded, quoted or doubted are in the table only."
         )
     if solid:
-        said = listed([f"{visible(point.source)} {point.percent:.3f} %" for point in solid[:4]])
+        said = listed([f"{shortened(point.source, 60)} {point.percent:.3f} %" for point in solid[:4]])
         more = f", and {len(solid) - 4:,} more" if len(solid) > 4 else ""
         left = len(measured) // len(METRICS) - len(solid)
         rest = f" Of each variant at most {_SHOWN} are drawn; {left:,} are in the table only." if left else ""

@@ -18,7 +18,7 @@ from effconvert.report.pictures.panel import (
     legend,
     legend_height,
 )
-from effconvert.report.pictures.published import Publishers, published_accuracy, variant_order
+from effconvert.report.pictures.published import Publishers, measured_networks, published_accuracy, variant_order
 from effconvert.report.pictures.sheet import Sheet
 from effconvert.report.pictures.style import INK, MUTED, SHOWS, SMALL, Drawing, Look, fitted, look, text_width
 from effconvert.report.renderings.escaping import shortened
@@ -130,8 +130,8 @@ def _measured(document: dict[str, Any]) -> list[Point]:
             low=network["accuracy"]["top1"]["interval"][0],
             high=network["accuracy"]["top1"]["interval"][1],
         )
-        for network in document["networks"]
-        if network["accuracy"] and network["cost"]["operations"].get("multiply-adds") and network["cost"]["parameters"]
+        for network in measured_networks(document)
+        if network["cost"] and network["cost"]["operations"].get("multiply-adds") and network["cost"]["parameters"]
     ]
 
 

@@ -39,13 +39,14 @@ class Publishers:
             if number["layout"] and number["layout"] not in layouts:
                 layouts.append(number["layout"])
         self._series: dict[str, Series] = {}
-        for number in numbers:
+        for number in sorted(numbers, key=lambda number: not number["decides"]):  # those that are drawn come first
             self.of(number)
 
     def of(self, number: Mapping[str, Any]) -> Series:
         """Return the series of a published number."""
         publisher = self._publisher_of(number["source"])
-        return self._named(number["layout"] if len(self._layouts[publisher]) > 1 else publisher)
+        several = len(self._layouts[publisher]) > 1
+        return self._named((number["layout"] or number["source"]) if several else publisher)
 
     def of_network(self, network: Mapping[str, Any]) -> Series:
         """Return the series of those who trained a measured network, as far as its layout tells."""

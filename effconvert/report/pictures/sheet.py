@@ -16,15 +16,17 @@ from numpy.typing import ArrayLike
 
 from effconvert.report.pictures.style import PIXELS, SIZE
 
+_MARGIN = 4  # pixels that stay free on every side
+
 
 class Sheet:
-    """A figure of `width` and `height` pixels, without background."""
+    """A figure of `width` and `height` pixels besides its margin, without background."""
 
     def __init__(self, width: float, height: float) -> None:
-        self.width, self.height = width, height
-        self.figure = Figure((width / PIXELS, height / PIXELS), dpi=PIXELS)
+        across, down = (length + 2 * _MARGIN for length in (width, height))
+        self.figure = Figure((across / PIXELS, down / PIXELS), dpi=PIXELS)
         self.figure.patch.set_visible(False)
-        inches = Affine2D().translate(0, -height).scale(1 / PIXELS, -1 / PIXELS)
+        inches = Affine2D().translate(_MARGIN, _MARGIN - down).scale(1 / PIXELS, -1 / PIXELS)
         self._pixels = inches + self.figure.dpi_scale_trans
 
     def line(self, x: ArrayLike, y: ArrayLike, **style: Any) -> None:

@@ -1,0 +1,287 @@
+"""What is drawn is what the tables say, and what is left out is said."""
+
+import math
+from typing import Any
+
+import pytest
+from drawn_pictures import corners, hollow, markers, numbered, parts, texts
+from made_documents import made_document
+
+from effconvert.report.pictures import Picture, picture, pictures
+
+
+def drawn(document: dict[str, Any], name: str) -> Picture:
+    found = picture(document, name)
+    assert found is not None
+    return found
+
+
+def columns(one: Picture, *names: str, **such: Any) -> list[tuple[Any, ...]]:
+    """Return these columns of the table, of the rows that have such values."""
+    rows = [dict(zip(one.headers, row, strict=True)) for row in one.rows]
+    return [tuple(row[name] for name in names) for row in rows if such.items() <= row.items()]
+
+
+def assert_stand_at(places: list[float], values: list[float], ticks: list[tuple[float, float]]) -> None:
+    """Assert that values lie where the numbers of the axis, pairs of (value, pixel), say that they do."""
+    (low, at_low), (high, at_high) = min(ticks), max(ticks)
+    pixels = (at_high - at_low) / (high - low)
+    first = places[0] - pixels * values[0]
+    assert abs(first - (at_low - pixels * low)) < 5  # a number's baseline is under its line
+    for place, value in zip(places, values, strict=True):
+        assert place - first == pytest.approx(pixels * value, abs=0.05)
+
+
+def test_published_accuracies_are_hollow_and_measured_ones_solid() -> None:
+    one = drawn(made_document(5), "accuracy")
+    for kind in ("published", "measured"):
+        shown = markers(one.svg, f"{kind} top1")
+        assert len(shown) == len(columns(one, kind=kind, metric="top1", drawn=True)) > 0
+        assert {hollow(marker) for marker in shown} == {kind == "published"}
+
+
+def test_accuracies_stand_where_the_axis_says() -> None:
+    document = made_document(1)
+    one = drawn(document, "accuracy")
+    percents = [row[0] for row in columns(one, "percent", kind="published", framework="timm", drawn=True)]
+    ticks = [(number, y) for number, x, y in numbered(one.svg) if x < 40 and number.is_integer() and 70 < number < 90]
+    assert len(percents) > 5
+    ys = sorted(float(marker.attrib["y"]) for marker in markers(one.svg, "published top1"))
+    values = sorted(
+        (row[0] for row in columns(one, "percent", kind="published", metric="top1", drawn=True)), reverse=True
+    )
+    assert_stand_at(ys, values, ticks)
+
+
+def test_the_usual_training_of_a_variant_is_drawn_and_figures_that_decide_nothing_are_not() -> None:
+    one = drawn(made_document(0), "accuracy")
+    trainings = columns(one, "weights", variant="b0", source="readme", drawn=True)
+    assert trainings == [("aa",)]
+    assert columns(one, "weights", variant="l2", source="readme", drawn=True) == [("ns",)]
+    assert columns(one, "percent", decides=False, drawn=True) == []
+    assert columns(one, "percent", decides=False)
+
+
+def test_of_many_networks_of_a_variant_a_few_are_drawn_and_the_others_are_said_to_be_in_the_table() -> None:
+    one = drawn(made_document(80), "accuracy")
+    assert len(columns(one, kind="measured", metric="top1")) == 80
+    assert len(markers(one.svg, "measured top1")) == 8 * 4
+    assert "at most 4 are drawn; 48 are in the table only" in one.text
+
+
+@pytest.mark.parametrize("quantity", ["multiply_adds", "parameters"])
+def test_cost_draws_a_marker_for_each_row_of_its_table(quantity: str) -> None:
+    one = drawn(made_document(9), "cost")
+    for kind in ("published", "measured"):
+        shown = markers(one.svg, f"{kind} {quantity}")
+        assert len(shown) == len(columns(one, kind=kind)) > 0
+        assert {hollow(marker) for marker in shown} == {kind == "published"}
+
+
+def test_costs_stand_on_a_log_scale() -> None:
+    one = drawn(made_document(0), "cost")
+    places = sorted(float(marker.attrib["x"]) for marker in markers(one.svg, "published parameters"))
+    values = sorted(math.log10(row[0] / 1e6) for row in columns(one, "parameters", kind="published"))
+    ticks = sorted({(math.log10(number), x) for number, x, y in numbered(one.svg) if y > 600 and x > 40})
+    assert_stand_at(places, values, ticks)
+
+
+def test_every_variant_has_its_name_and_no_name_hides_another() -> None:
+    one = drawn(made_document(12), "cost")
+    variants = {row[0] for row in columns(one, "variant")}
+    labels = parts(one.svg, "label")
+    assert {label.text for label in labels} >= variants
+    places = [(float(label.attrib["x"]), float(label.attrib["y"])) for label in labels]
+    for number, (x, y) in enumerate(places):
+        assert all(abs(x - right) > 14 or abs(y - down) > 10 for right, down in places[:number])
+
+
+def test_multiply_adds_at_another_size_are_scaled_by_its_pixels_and_marked() -> None:
+    one = drawn(made_document(0), "cost")
+    scaled = columns(
+        one, "multiply_adds", "size", variant="b0", weights="ra4_e3600_r224_in1k", multiply_adds_scaled=True
+    )
+    assert scaled == [(round(386e6 * (256 / 224) ** 2), 256)]
+    assert "in proportion to its pixels" in one.text
+
+
+def _broken() -> dict[str, Any]:
+    """A report whose second network differs from blocks.3 on, and is equal to the last bit at the stem."""
+    document = made_document(2)
+    comparison = document["networks"][1]["verifications"][0]["comparisons"][0]
+    comparison |= {"same": False, "first": "blocks.3"}
+    document["networks"][1]["verifications"][0]["comparisons"] = [comparison]
+    for row in comparison["rows"]:
+        if row["layer"] == "stem":
+            row |= {"relative": 0.0, "largest": 0.0, "mean": 0.0}
+        elif row["layer"] == "blocks.3" or (row["mode"] == "accumulated" and row["layer"] in ("head", "logits")):
+            row |= {"relative": 0.004, "largest": 0.004 * row["scale"], "passed": False}
+    return document
+
+
+def test_the_network_that_differs_most_is_the_first_of_the_layers() -> None:
+    names = [one.name for one in pictures(_broken()) if one.name.startswith("layers")]
+    assert names == ["layers-b1-aa", "layers-b0-aa"]
+    assert drawn(_broken(), "layers").name == "layers-b1-aa"
+    assert drawn(_broken(), "layers-b0-aa").name == "layers-b0-aa"
+    assert picture(_broken(), "layers-none") is None
+
+
+def test_every_layer_has_its_largest_error_solid_and_its_mean_hollow() -> None:
+    one = drawn(_broken(), "layers")
+    for what in ("largest", "mean"):
+        shown = markers(one.svg, what)
+        assert len(shown) == len(one.rows)
+        assert {hollow(marker) for marker in shown} == {what == "mean"}
+
+
+def test_exact_zeros_stand_on_a_line_that_says_0() -> None:
+    one = drawn(_broken(), "layers")
+    zeros = [y for number, x, y in numbered(one.svg) if number == 0 and x < 60]
+    assert len(zeros) == 2
+    for first, zero in zip((0, len(one.rows) // 2), zeros, strict=True):
+        assert float(markers(one.svg, "largest")[first].attrib["y"]) == pytest.approx(zero, abs=5)
+
+
+def test_the_first_layer_that_differs_is_marked_in_both_panels() -> None:
+    one = drawn(_broken(), "layers")
+    assert [text.text for text in parts(one.svg, "first")] == ["first that differs: blocks.3"] * 2
+    assert "blocks.3 is the first that differs" in one.text
+    assert not parts(drawn(_broken(), "layers-b0-aa").svg, "first")
+
+
+def test_layers_within_the_tolerance_stand_in_its_band_and_others_above() -> None:
+    one = drawn(_broken(), "layers")
+    bands = [corners(shape) for shape in parts(one.svg, "tolerance")]
+    passed = [row[0] for mode in ("accumulated", "fed") for row in columns(one, "passed", mode=mode)]
+    ys = [float(marker.attrib["y"]) for marker in markers(one.svg, "largest")]
+    half = len(ys) // 2
+    for number, (y, good) in enumerate(zip(ys, passed, strict=True)):
+        band = bands[number >= half]
+        assert (band[1] < y) == good
+    assert [text for text in texts(one.svg) if text.startswith("tolerance")] == ["tolerance 2.0e-5", "tolerance 5.0e-6"]
+
+
+def test_layers_that_are_not_finite_are_crosses_and_said_in_words() -> None:
+    document = made_document(1)
+    row = document["networks"][0]["verifications"][0]["comparisons"][0]["rows"][4]
+    row |= dict.fromkeys(("largest", "mean", "relative", "cosine")) | {"passed": False}
+    one = drawn(document, "layers")
+    assert len(markers(one.svg, "not finite")) == 1
+    assert "not finite" in texts(one.svg)
+    assert f"{row['layer']} ({row['mode']}) with not finite" in one.text
+    assert columns(one, "largest_relative", layer=row["layer"], mode=row["mode"]) == [(None,)]
+
+
+def test_tiny_and_huge_errors_are_drawn() -> None:
+    document = made_document(1)
+    rows = document["networks"][0]["verifications"][0]["comparisons"][0]["rows"]
+    rows[0] |= {"relative": 5e-324, "mean": 5e-324}
+    rows[2] |= {"relative": 1e308, "largest": 1e308, "mean": 1e300}
+    assert len(markers(drawn(document, "layers").svg, "largest")) == len(rows)
+
+
+def test_agreement_writes_every_pair_once_and_100_only_where_all_images_agree() -> None:
+    document = made_document(3)
+    document["agreement"]["same"] = [[50_000, 50_000, 49_999], [50_000, 50_000, 45_678], [49_999, 45_678, 50_000]]
+    one = drawn(document, "agreement")
+    assert [cell.text for cell in parts(one.svg, "cell")] == ["100", "99.9", "91.3"]
+    assert columns(one, "same_top1") == [(50_000,), (49_999,), (45_678,)]
+    assert "(91.3 %)" in one.text
+    assert "(100 %)" in one.text
+
+
+def test_networks_without_common_images_have_no_share() -> None:
+    document = made_document(3)
+    for matrix in ("images", "same"):
+        document["agreement"][matrix][0][2] = document["agreement"][matrix][2][0] = 0
+    one = drawn(document, "agreement")
+    assert [cell.text for cell in parts(one.svg, "cell")][1] == "-"
+    assert columns(one, "percent")[1] == (None,)
+    document["agreement"]["images"] = [[0] * 3] * 3
+    assert picture(document, "agreement") is None
+
+
+def test_of_many_networks_the_20_that_agree_least_are_drawn() -> None:
+    document = made_document(25)
+    for other in range(25):
+        for one, two in ((24, other), (other, 24)):
+            document["agreement"]["same"][one][two] = 30_000
+    document["agreement"]["left_out"] = 75
+    one = drawn(document, "agreement")
+    assert len(parts(one.svg, "cell")) == 20 * 19 // 2
+    assert len(one.rows) == 25 * 24 // 2
+    assert "Of 100 networks the 20 that agree least are drawn" in one.text
+    assert any(document["networks"][24]["name"] in text for text in texts(one.svg))
+
+
+def test_differences_stand_where_the_axis_says_with_the_limit_around_0() -> None:
+    document = made_document(3)
+    one = drawn(document, "differences")
+    differences = sorted((row[0] for row in columns(one, "difference", metric="top1")), reverse=True)
+    xs = [float(marker.attrib["x"]) for marker in markers(one.svg, "measured")]
+    lowest = max(y for _, _, y in numbered(one.svg))
+    ticks = [(number, x) for number, x, y in numbered(one.svg) if y == lowest]
+    assert_stand_at(xs, differences, ticks)
+    zeros = {marker.attrib["x"] for marker in markers(one.svg, "published")}
+    assert len(zeros) == 1
+    assert all(hollow(marker) for marker in markers(one.svg, "published"))
+    limits = [corners(shape) for shape in parts(one.svg, "limit")]
+    assert len(limits) == len([row for row in columns(one, "limit") if row[0] is not None])
+    assert all((left + right) / 2 == pytest.approx(float(zeros.copy().pop()), abs=0.1) for left, _, right, _ in limits)
+
+
+def test_the_furthest_apart_are_drawn_of_many_and_one_beyond_the_axis_is_an_arrow() -> None:
+    document = made_document(30)
+    far = document["networks"][7]["accuracy"]["sources"][0]["top1"]
+    far |= {"difference": -20.0, "word": "away"}
+    one = drawn(document, "differences")
+    assert len(markers(one.svg, "measured")) == len(columns(one, drawn=True)) == 40
+    assert len(columns(one, metric="top1")) == 90
+    assert "Of 90 pairs of network and source the 40 furthest apart are drawn" in one.text
+    assert "1 is beyond the limits" in one.text
+    assert min(row[0] for row in columns(one, "difference", drawn=True)) == -20
+    xs = [float(marker.attrib["x"]) for marker in markers(one.svg, "measured")]
+    assert xs[-1] == min(xs)
+
+
+def test_stages_are_seconds_for_1000_images_of_all_workers_at_once() -> None:
+    document = made_document(1)
+    found = document["networks"][0]["throughput"]
+    found |= {"images_per_second": 100.0, "model_images_per_second": 200.0, "prepared_per_core_second": 50.0}
+    found |= {"stages": {"reading": 20.0, "preparing": 40.0, "copying": 3.0, "waiting": 8.0}, "workers": 4, "ranks": 2}
+    one = drawn(document, "throughput")  # of 2,000 images
+    ticks = [(number, x) for number, x, y in numbered(one.svg) if y > 60]
+    (low, at_low), (high, at_high) = min(ticks), max(ticks)
+    second = (at_high - at_low) / (high - low)
+    expected = {
+        "reading": 20 / 8 / 2,
+        "preparing": 40 / 8 / 2,
+        "waiting": 8 / 2 / 2,
+        "copying": 3 / 2 / 2,
+        "computing": 2.5,
+    }
+    for stage, seconds in expected.items():
+        (shape,) = parts(one.svg, stage)
+        left, _, right, _ = corners(shape)
+        assert (right - left) / second == pytest.approx(seconds, abs=0.01)
+    assert "100 images/s" in texts(one.svg)
+    assert "8 workers, 2 processes, float32, cpu" in texts(one.svg)
+
+
+def test_the_slowest_runs_are_drawn_of_many_and_runs_that_were_not_timed_are_left_out() -> None:
+    document = made_document(30)
+    document["networks"][3]["throughput"] = None
+    document["networks"][4]["throughput"]["images_per_second"] = None
+    one = drawn(document, "throughput")
+    assert len(parts(one.svg, "rate")) == 20
+    assert len(one.rows) == 28
+    assert "Of 28 runs the 20 slowest are drawn" in one.text
+
+
+def test_runs_that_know_little_of_their_time_are_drawn_all_the_same() -> None:
+    document = made_document(1)
+    found = document["networks"][0]["throughput"]
+    found |= {name: None for name in found if name not in ("images_per_second", "stages")}
+    found["stages"] = dict.fromkeys(found["stages"])
+    assert parts(drawn(document, "throughput").svg, "rate")
