@@ -224,7 +224,7 @@ def _name_variants(
             tops.setdefault((order.index(point.variant), across[point]), point)
     own = {point.variant: across[point] for point in across if not point.scaled}
     labels = []
-    for _, point in sorted(tops.items()):
+    for _, point in sorted(tops.items(), reverse=True):  # small variants, which stand in a crowd, choose first
         size = f" {point.size} px" if point.scaled and across[point] != own.get(point.variant) else ""
         labels.append((fitted(point.variant, 80, SMALL) + size, point))
     anchors = panel.place((across[point], point.percent) for _, point in labels)

@@ -135,7 +135,10 @@ def _figure(runs: Sequence[Run]) -> Figure:
     panel = Panel(
         sheet, left, top, _WIDTH - left - _RATE, len(runs) * _ROW, Scale(0, longest * 1.02), Scale(len(runs), 0)
     )
-    panel.draw_ticks_across([(tick, f"{tick:g}") for tick in panel.across.ticks()], "seconds for 1,000 images")
+    panel.draw_ticks_across(
+        [(tick, f"{tick:g}") for tick in panel.across.ticks()],
+        "seconds for 1,000 images; of workers shared by their number; on a GPU stages overlap",
+    )
     for number, run in enumerate(runs):
         _draw_run(panel, run, top + number * _ROW)
     return sheet.figure
