@@ -29,6 +29,7 @@ COMMANDS = (
     "diff",
     "validate",
     "cost",
+    "chart",
     "predict",
     "features",
     "inspect",
