@@ -1,16 +1,26 @@
 """Checks documents against the JSON Schemas of this package, which say what is in each of them."""
 
 import json
+import math
 from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from jsonschema import Draft202012Validator, ValidationError
+from jsonschema.validators import extend
 
 REPORT, VALIDATION, VERIFICATION = "report-1", "validation-1", "verification-1"
 SCHEMAS = (REPORT, VALIDATION, VERIFICATION)
 _SHOWN = 80  # characters of a value that is wrong
+_DEEPEST = 40
+_LARGEST = 1 << 63
+
+# 1.0 is an integer to JSON Schema, and none to what counts with it.
+_Validator = extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int),
+)
 
 
 def schema_text(name: str) -> str:
@@ -19,20 +29,40 @@ def schema_text(name: str) -> str:
 
 
 def problems(document: Any, name: str) -> list[str]:
-    """Return what is wrong with `document` by the schema `name`, each with its place: "$.a[0]: 5 is not …"."""
-    return sorted(set(_described(_validator(name).iter_errors(document))))
+    """Return what is wrong with `document`, each with its place: "$.a[0]: 5 is not of type 'string'".
+
+    It must be as the schema `name` says. Besides, numbers must be finite and of 64 bits, and nesting must have an end.
+    """
+    found = list(_absurdities(document))
+    return found or sorted(set(_described(_validator(name).iter_errors(document))))
 
 
 @cache
-def _validator(name: str) -> Draft202012Validator:
-    return Draft202012Validator(json.loads(schema_text(name)))
+def _validator(name: str) -> Any:
+    return _Validator(json.loads(schema_text(name)))
+
+
+def _absurdities(document: Any) -> Iterator[str]:
+    waiting = [("$", document, 0)]
+    while waiting:
+        place, value, depth = waiting.pop()
+        if isinstance(value, float) and not math.isfinite(value):
+            yield f"{place}: {value} is not a finite number"
+        elif isinstance(value, int) and abs(value) >= _LARGEST:
+            yield f"{place}: has {len(str(value))} digits, more than any number that is counted here"
+        elif isinstance(value, dict | list) and depth == _DEEPEST:
+            yield f"{place}: is nested more than {_DEEPEST} deep"
+        elif isinstance(value, dict):
+            waiting += [(f"{place}.{name}", each, depth + 1) for name, each in value.items()]
+        elif isinstance(value, list):
+            waiting += [(f"{place}[{index}]", each, depth + 1) for index, each in enumerate(value)]
 
 
 def _described(errors: Iterable[ValidationError]) -> Iterator[str]:
     for error in errors:
         # Of what may also be null, the problems are those of what it is when it is not.
         within = [cause for cause in error.context or () if cause.schema != {"type": "null"}]
-        if error.validator == "anyOf" and error.instance is not None and len(within) < len(error.context or ()):
+        if error.validator == "anyOf" and len(within) < len(error.context or ()):
             yield from _described(within)
         else:
             yield f"{error.json_path}: {_words(error)}"
@@ -40,5 +70,4 @@ def _described(errors: Iterable[ValidationError]) -> Iterator[str]:
 
 def _words(error: ValidationError) -> str:
     value = repr(error.instance)
-    shown = value if len(value) <= _SHOWN else f"{value[:_SHOWN]}…"
-    return error.message.replace(value, shown)
+    return error.message if len(value) <= _SHOWN else error.message.replace(value, f"{value[:_SHOWN]}…")

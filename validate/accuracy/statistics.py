@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 # Of intervals that hold the true value in 95 of 100 samples.
 Z = NormalDist().inv_cdf(0.975)
 BINS = 15
+_DIGITS = 256  # binary, of sums that must not show that they end
 
 
 class Interval(NamedTuple):
@@ -87,19 +88,22 @@ def mcnemar(only_one: int, only_other: int) -> float:
     """Return the exact two-sided p-value of discordant pairs: images that only one, or only the other, got right.
 
     Were both equally good, each pair would be a toss of a coin: p is twice the smaller tail of the binomial, 1 at most.
-    Computed in whole numbers and rounded once; 0 below the smallest float.
+    Computed in whole numbers and rounded once; 0 below the smallest float. Of the tail's terms the last is the largest:
+    the others are added up in shares of it, until one has no digit left.
 
     Source: Q. McNemar, Psychometrika 12 (1947) 153-157; exact as in A. Agresti, Categorical Data Analysis, 10.1.
     Raises ValueError for a negative count.
     """
     if min(only_one, only_other) < 0:
         raise ValueError(f"{only_one} and {only_other} discordant pairs")
-    pairs = only_one + only_other
-    ways = tail = 1
-    for count in range(1, min(only_one, only_other) + 1):
-        ways = ways * (pairs - count + 1) // count
-        tail += ways
-    return min(1.0, 2 * tail / (1 << pairs))
+    pairs, count = only_one + only_other, min(only_one, only_other)
+    last = math.comb(pairs, count)
+    term = terms = 1 << _DIGITS
+    while term and count:
+        term = term * count // (pairs - count + 1)
+        terms += term
+        count -= 1
+    return min(1.0, 2 * last * terms / (1 << (pairs + _DIGITS)))
 
 
 def paired_interval(only_one: int, only_other: int, images: int) -> Interval:
