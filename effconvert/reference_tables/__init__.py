@@ -2,6 +2,7 @@
 
 from effconvert.reference_tables.accuracy import Accuracy, accuracy_table
 from effconvert.reference_tables.cost import Cost, cost_table
+from effconvert.reference_tables.numbers import Number, numbers
 from effconvert.reference_tables.recipes import recipe_tables
 from effconvert.reference_tables.sources import Source, sources
 from effconvert.reference_tables.weights import FRAMEWORKS, Published, weights_table
@@ -10,10 +11,12 @@ __all__ = [
     "FRAMEWORKS",
     "Accuracy",
     "Cost",
+    "Number",
     "Published",
     "Source",
     "accuracy_table",
     "cost_table",
+    "numbers",
     "recipe_tables",
     "sources",
     "weights_table",

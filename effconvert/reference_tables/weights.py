@@ -62,6 +62,11 @@ class Published:
         """The name of the weights that all frameworks share, where there is one."""
         return _SHORT_NAMES.get(self.weights, self.weights)
 
+    @property
+    def training(self) -> str:
+        """The training as accuracy.csv calls it: what timm ported has the name of its origin, its own their tags."""
+        return self.weights if self.framework == "timm" and not self.network.startswith("tf_") else self.short
+
 
 _RULES = {
     "framework": one_of(*FRAMEWORKS),
