@@ -69,6 +69,16 @@ def test_of_many_networks_of_a_variant_a_few_are_drawn_and_the_others_are_said_t
     assert "at most 4 are drawn; 48 are in the table only" in one.text
 
 
+def test_networks_of_one_name_stand_side_by_side() -> None:
+    document = made_document(2)
+    document["networks"][1] |= {"name": document["networks"][0]["name"], "variant": "b0"}
+    document["networks"][1]["accuracy"] = document["networks"][0]["accuracy"]
+    one = drawn(document, "accuracy")
+    left, right = (float(marker.attrib["x"]) for marker in markers(one.svg, "measured top1"))
+    assert right - left > 4
+    assert len(markers(drawn(document, "cost").svg, "measured parameters")) == 2
+
+
 @pytest.mark.parametrize("quantity", ["multiply_adds", "parameters"])
 def test_cost_draws_a_marker_for_each_row_of_its_table(quantity: str) -> None:
     one = drawn(made_document(9), "cost")
@@ -173,9 +183,10 @@ def test_layers_that_are_not_finite_are_crosses_and_said_in_words() -> None:
     assert columns(one, "largest_relative", layer=row["layer"], mode=row["mode"]) == [(None,)]
 
 
-def test_tiny_and_huge_errors_are_drawn() -> None:
+def test_tiny_and_huge_errors_and_layers_without_a_name_are_drawn() -> None:
     document = made_document(1)
     rows = document["networks"][0]["verifications"][0]["comparisons"][0]["rows"]
+    rows[4]["layer"] = rows[5]["layer"] = ""
     rows[0] |= {"relative": 5e-324, "mean": 5e-324}
     rows[2] |= {"relative": 1e308, "largest": 1e308, "mean": 1e300}
     assert len(markers(drawn(document, "layers").svg, "largest")) == len(rows)

@@ -12,15 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from effconvert.report.pictures.labels import boxes_around, place_labels
-from effconvert.report.pictures.panel import (
-    MEASURED,
-    Entry,
-    Panel,
-    Scale,
-    heading,
-    legend,
-    legend_height,
-)
+from effconvert.report.pictures.panel import MEASURED, Entry, Panel, Scale, heading, legend, legend_height
 from effconvert.report.pictures.published import (
     METRICS,
     Publishers,
@@ -45,7 +37,7 @@ _WIDTH, _LEFT, _PANEL, _GAP = 760, 40, 230, 7
 
 @dataclass(frozen=True)
 class Point:
-    """One accuracy in percent. low, high: of its interval, None where it was published."""
+    """One accuracy in percent. low, high: of its interval, None where it was published. id: of a measured network."""
 
     variant: str
     metric: str
@@ -57,6 +49,7 @@ class Point:
     low: float | None = None
     high: float | None = None
     decides: bool = True
+    id: str = ""
 
     @property
     def measured(self) -> bool:
@@ -112,6 +105,7 @@ def _measured(document: dict[str, Any], publishers: Publishers) -> list[Point]:
             percent=network["accuracy"][metric]["percent"],
             low=network["accuracy"][metric]["interval"][0],
             high=network["accuracy"][metric]["interval"][1],
+            id=network["id"],
         )
         for network in measured_networks(document)
         for metric in METRICS
@@ -225,7 +219,7 @@ def _split(variant: str) -> tuple[str, str]:
 
 
 def _slot(point: Point) -> Any:
-    return (point.series, point.source) if point.measured else point.series
+    return point.id if point.measured else point.series
 
 
 def _name_variants(panel: Panel, ends: Mapping[str, tuple[float, float]]) -> None:

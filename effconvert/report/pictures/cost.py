@@ -9,15 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from effconvert.report.pictures.labels import boxes_around, place_labels
-from effconvert.report.pictures.panel import (
-    MEASURED,
-    Entry,
-    Panel,
-    Scale,
-    heading,
-    legend,
-    legend_height,
-)
+from effconvert.report.pictures.panel import MEASURED, Entry, Panel, Scale, heading, legend, legend_height
 from effconvert.report.pictures.published import Publishers, measured_networks, published_accuracy, variant_order
 from effconvert.report.pictures.sheet import Sheet
 from effconvert.report.pictures.style import INK, MUTED, SHOWS, SMALL, Drawing, Look, fitted, look, text_width
@@ -52,7 +44,8 @@ _ORDER = (*dict.fromkeys(_TRAININGS.values()), *_KINDS.values())
 class Point:
     """A network: accuracy in percent with the interval if it was measured, operations and parameters.
 
-    scaled: the multiply-adds are those of the variant's own size, in proportion to the pixels of `size`.
+    scaled: the multiply-adds are those of the variant's own size, in proportion to the pixels of `size`. id: of a
+    measured network.
     """
 
     variant: str
@@ -66,6 +59,7 @@ class Point:
     scaled: bool = False
     low: float | None = None
     high: float | None = None
+    id: str = ""
 
     @property
     def measured(self) -> bool:
@@ -93,7 +87,7 @@ def draw(document: dict[str, Any]) -> Drawing | None:
 
 def _published(document: dict[str, Any]) -> list[Point]:
     """Return the first figure that decides of each variant and training, which is its publisher's own."""
-    variants = {variant["name"]: variant for variant in document["published"]["variants"]}
+    variants = {one["name"]: one for one in document["published"]["variants"] if all(one.values())}
     publishers = Publishers(document)
     found: dict[tuple[str, str], Point] = {}
     for number in published_accuracy(document):
@@ -129,6 +123,7 @@ def _measured(document: dict[str, Any]) -> list[Point]:
             parameters=network["cost"]["parameters"],
             low=network["accuracy"]["top1"]["interval"][0],
             high=network["accuracy"]["top1"]["interval"][1],
+            id=network["id"],
         )
         for network in measured_networks(document)
         if network["cost"] and network["cost"]["operations"].get("multiply-adds") and network["cost"]["parameters"]

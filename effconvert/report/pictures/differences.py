@@ -29,7 +29,7 @@ HEADERS = (
     "high", "difference", "limit", "verdict", "decides", "reason", "drawn",
 )  # fmt: skip
 _SHOWN, _ROW = 40, 20
-_WIDTH, _NAMES, _SOURCES, _PLOT = 860, 210, 150, 270
+_WIDTH, _NAMES, _SOURCES = 860, 210, 150
 _COLOURS = {"same": BLUE, "near": BLUE, "away": VERMILLION}
 
 
@@ -63,9 +63,10 @@ def draw(document: dict[str, Any]) -> Drawing | None:
     ]
     if not found:
         return None
-    far = sorted(range(len(found)), key=lambda number: -abs(found[number][1]["top1"]["difference"]))[:_SHOWN]
-    drawn = sorted((_row(*found[number]) for number in far), key=lambda row: -row.difference)
-    rows = tuple(line for number, pair in enumerate(found) for line in _lines(*pair, drawn=number in set(far)))
+    furthest = sorted(range(len(found)), key=lambda number: -abs(found[number][1]["top1"]["difference"]))
+    far = set(furthest[:_SHOWN])
+    drawn = sorted((_row(*found[number]) for number in sorted(far)), key=lambda row: -row.difference)
+    rows = tuple(line for number, pair in enumerate(found) for line in _lines(*pair, drawn=number in far))
     return Drawing(NAME, TITLE, _text(drawn, len(found)), HEADERS, rows, _figure(drawn))
 
 

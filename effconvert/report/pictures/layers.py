@@ -184,7 +184,7 @@ def _some(layers: Sequence[str]) -> list[tuple[float, str]]:
     middles = [(_WIDTH - _LEFT - 8) / len(layers) * number for number in range(len(layers))]
     halves = [text_width(name, SMALL) / 2 + 4 for name in names]
     chosen: list[int] = []
-    for number in sorted(range(len(layers)), key=lambda at: (names[at].isdigit(), names[at][-1] not in "05")):
+    for number in sorted(range(len(layers)), key=lambda at: (names[at].isdigit(), names[at][-1:] not in "05")):
         if all(abs(middles[number] - middles[one]) > halves[number] + halves[one] for one in chosen):
             chosen.append(number)
     return [(number, names[number]) for number in sorted(chosen)]

@@ -66,7 +66,9 @@ def published_accuracy(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
         number
         for number in document["published"]["accuracy"]
-        if (number["dataset"], number["precision"]) == ("imagenet", "float32") and number["quantity"] in METRICS
+        if (number["dataset"], number["precision"]) == ("imagenet", "float32")
+        and number["quantity"] in METRICS
+        and not isinstance(number["value"], str)
     ]
 
 
