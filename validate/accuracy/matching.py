@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from effconvert.errors import NumericMismatch, listing
 
@@ -26,9 +25,9 @@ def match(first: Sequence[str], second: Sequence[str]) -> Matched:
 
     Raises NumericMismatch with the names that still stand for several images.
     """
-    keys = [[PurePosixPath(name).stem for name in names] for names in (first, second)]
+    keys = [stems(names) for names in (first, second)]
     if any(len(set(side)) < len(side) for side in keys):
-        keys = [[str(PurePosixPath(name).with_suffix("")) for name in names] for names in (first, second)]
+        keys = [paths(names) for names in (first, second)]
     twice = sorted({key for side in keys for key, count in Counter(side).items() if count > 1})
     if twice:
         raise NumericMismatch(listing("these names stand for several images each, so none can be matched:", twice))
@@ -36,3 +35,20 @@ def match(first: Sequence[str], second: Sequence[str]) -> Matched:
     common = [key for key in keys[0] if key in places[1]]
     one, other = (tuple(found[key] for key in common) for found in places)
     return Matched(tuple(first[place] for place in one), one, other)
+
+
+def stems(names: Sequence[str]) -> list[str]:
+    """Return the last part of each name, without its suffix."""
+    return [_without_suffix(name.rpartition("/")[2]) for name in names]
+
+
+def paths(names: Sequence[str]) -> list[str]:
+    """Return each whole name, without its suffix."""
+    parts = (name.rpartition("/") for name in names)
+    return [folder + slash + _without_suffix(last) for folder, slash, last in parts]
+
+
+def _without_suffix(last: str) -> str:
+    """Return the last part of a path without its suffix; `.hidden` and `x.` have none."""
+    stem, dot, suffix = last.rpartition(".")
+    return stem if dot and stem and suffix else last
