@@ -2,6 +2,7 @@
 
 from effconvert.reference_tables.accuracy import Accuracy, accuracy_table
 from effconvert.reference_tables.cost import Cost, cost_table
+from effconvert.reference_tables.disagreements import Disagreement, disagreements
 from effconvert.reference_tables.numbers import Number, numbers
 from effconvert.reference_tables.recipes import recipe_tables
 from effconvert.reference_tables.sources import Source, sources
@@ -11,11 +12,13 @@ __all__ = [
     "FRAMEWORKS",
     "Accuracy",
     "Cost",
+    "Disagreement",
     "Number",
     "Published",
     "Source",
     "accuracy_table",
     "cost_table",
+    "disagreements",
     "numbers",
     "recipe_tables",
     "sources",

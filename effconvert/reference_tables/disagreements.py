@@ -1,0 +1,99 @@
+"""Where sources contradict each other, and whether one of the numbers says why."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import Any
+
+from effconvert.reference_tables.cost import OPERATIONS
+from effconvert.reference_tables.numbers import Number, numbers
+from effconvert.variants import VARIANTS
+
+# Points that another preprocessing moves an accuracy by at most: of the 28 networks that gen-efficientnet-pytorch
+# measured with TensorFlow's preprocessing and with its own, the furthest moved by 0.346.
+PREPROCESSING = 0.40
+
+Key = tuple[str, str, str, str, str, int, str]
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """Numbers of the same thing that differ by more than their rounding, or accuracies than preprocessing explains.
+
+    low, high: the ends of the values. marked: at least one of the numbers says why; reasons: what they say.
+    """
+
+    variant: str
+    weights: str
+    quantity: str
+    dataset: str
+    precision: str
+    size: int
+    low: float
+    high: float
+    numbers: tuple[Number, ...]
+    marked: bool
+    reasons: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the disagreement as plain values, for JSON."""
+        return asdict(self) | {
+            "numbers": [number.to_dict() for number in self.numbers],
+            "reasons": list(self.reasons),
+        }
+
+
+@cache
+def disagreements() -> tuple[Disagreement, ...]:
+    """Return every disagreement: variants in their usual order, accuracies before costs."""
+    groups: dict[Key, list[Number]] = {}
+    for number in numbers():
+        for key in _keys(number):
+            groups.setdefault(key, []).append(number)
+    found = [_disagreement(key, group) for key, group in groups.items() if differ(group)]
+    order = list(VARIANTS)
+    return tuple(sorted(found, key=lambda each: (order.index(each.variant), not each.dataset)))
+
+
+def _keys(number: Number) -> Iterator[Key]:
+    """Yield what the number is of. Where its size is not the one that was counted, it speaks of both."""
+    what = (number.variant, number.weights, number.quantity, number.dataset, number.precision)
+    if number.dataset:
+        yield *what, number.size, ""
+    elif number.quantity == OPERATIONS:
+        for size in dict.fromkeys((number.size, number.counted_size)):
+            yield *what, size, number.convention
+    elif number.convention:  # parameters, which are the same at every size
+        yield *what, 0, number.convention
+
+
+def differ(group: list[Number]) -> bool:
+    """Return whether no value is within the rounding of them all, and what preprocessing moves an accuracy by."""
+    highest_low = max(float(number.value) - number.step / 2 for number in group)
+    lowest_high = min(float(number.value) + number.step / 2 for number in group)
+    return round(highest_low - lowest_high, 6) > (PREPROCESSING if group[0].dataset else 0)
+
+
+def _disagreement(key: Key, group: list[Number]) -> Disagreement:
+    variant, weights, quantity, dataset, precision, size, _ = key
+    values = [float(number.value) for number in group]
+    reasons = tuple(dict.fromkeys(number.note for number in group if _says_why(number)))
+    return Disagreement(
+        variant=variant,
+        weights=weights,
+        quantity=quantity,
+        dataset=dataset,
+        precision=precision,
+        size=size or max(number.size for number in group),
+        low=min(values),
+        high=max(values),
+        numbers=tuple(group),
+        marked=bool(reasons),
+        reasons=reasons,
+    )
+
+
+def _says_why(number: Number) -> bool:
+    """Return whether the note is of what is wrong or unexplained; others only say how the number was made."""
+    misplaced = number.counted_size != number.size
+    return bool(number.note) and (not number.decides or misplaced or "not explained" in number.note)
