@@ -1,6 +1,7 @@
 """Reads the tables of `reference/`, and says all that is wrong with one at once."""
 
 import csv
+import math
 import tomllib
 from collections.abc import Callable, Mapping
 from importlib.resources import files
@@ -44,9 +45,9 @@ def read_rows(name: str, rules: Mapping[str, Callable[[str], object]]) -> list[R
 
 
 def is_number(text: str) -> bool:
-    """Return whether a cell is a number above 0."""
+    """Return whether a cell is a finite number above 0."""
     try:
-        return float(text) > 0
+        return 0 < float(text) < math.inf
     except ValueError:
         return False
 
