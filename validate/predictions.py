@@ -3,7 +3,7 @@
 import json
 import math
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ _ARRAYS = {
 }
 # A few bytes can unpack to any number of others; nobody has a run so large.
 _MOST_IMAGES, _MOST_BYTES, _MOST_BYTES_OF_RECORD = 2_000_000, 1 << 30, 1 << 25
+_MOST_CLASSES, _LAST_CHARACTER = 1_000_000, 0x10FFFF
 _NEEDED = {"model": dict, "recipe": dict, "dataset": dict, "computing": dict, "complete": bool}
 
 
@@ -147,4 +148,21 @@ def _problems(record: Any, values: Mapping[str, NDArray[Any]]) -> list[str]:
         problems.append("an image is counted twice")
     if not count:
         problems.append("no image")
-    return problems
+    return problems or list(_impossible(values))
+
+
+def _impossible(values: Mapping[str, NDArray[Any]]) -> Iterator[str]:
+    """Yield what no run gives, and what reads it would stumble over: a class without end, a character that is none."""
+    labels, names = values["labels"], values["names"]
+    if not labels.shape[1]:
+        yield "labels has no column"
+        return
+    first = labels[(labels != NO_LABEL).any(1), 0]
+    if (labels < NO_LABEL).any() or (labels >= _MOST_CLASSES).any() or (first < 0).any():
+        yield f"labels has values that are no classes (0 to {_MOST_CLASSES - 1:,}, ended by {NO_LABEL})"
+    if names.dtype.itemsize and (np.ascontiguousarray(names).view(_character(names)) > _LAST_CHARACTER).any():
+        yield "names has characters that are none"
+
+
+def _character(names: NDArray[np.str_]) -> np.dtype[Any]:
+    return np.dtype(np.uint32).newbyteorder(names.dtype.byteorder)

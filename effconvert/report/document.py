@@ -1,0 +1,151 @@
+"""The document of a report: all that its renderings show, once, in plain values."""
+
+import platform
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from effconvert.errors import MissingPath
+from effconvert.report.agreement import agreement
+from effconvert.report.inputs import Inputs, RunInput, VerificationInput, read_inputs
+from effconvert.report.naming import unique_ids
+from effconvert.report.networks import Verifications, network_of_run, network_of_verification
+from effconvert.report.published import published_block, published_sentence
+from effconvert.report.sentences import report_sentence
+from effconvert.variants import VARIANTS
+from effconvert.version import VERSION
+
+SCHEMA = "effconvert/report/1"
+RUNS, PUBLISHED = "runs", "published"
+
+
+def build_report(runs: Sequence[str | Path], verifications: Sequence[str | Path] = ()) -> dict[str, Any]:
+    """Return the report of `runs`, files of `validate`, and `verifications`, what `verify --json` wrote.
+
+    Each file is taken for what it holds, whichever list it stands in. A run is a network, with every verification of
+    its file, which is known by its hash; a file that was only verified is one, too. The same inputs give the same
+    document, in any order, but for `run`.
+
+    Raises MissingPath, also where there is no input, or UnreadableCheckpoint with the problems of all inputs.
+
+    Example: `build_report(["effconvert-runs/b0.npz"], ["report.json"])["sentence"]`
+    """
+    paths = [*runs, *verifications]
+    if not paths:
+        raise MissingPath("a report needs a run or a verification")
+    inputs = read_inputs(paths)
+    subjects = _subjects(inputs)
+    ids = list(unique_ids(subject.path for subject in subjects))
+    networks = _told_apart(_networks(subjects, ids))
+    answers = [(name, each.run.predictions) for name, each in zip(ids, subjects, strict=True) if each.run]
+    return _document(
+        RUNS,
+        title=networks[0]["name"] if len(networks) == 1 else f"EfficientNet: {len(networks):,} networks",
+        sentence=report_sentence(networks),
+        networks=networks,
+        agreement=agreement(answers) if len(answers) > 1 else None,
+        inputs=[
+            {"path": each.path, "kind": kind, "sha256": each.sha256}
+            for kind, group in (("run", inputs.runs), ("verification", inputs.verifications))
+            for each in sorted(group, key=lambda each: each.path)
+        ],
+    )
+
+
+def published_report() -> dict[str, Any]:
+    """Return the report of what others published, without any network of the user's."""
+    title = "EfficientNet: what was published"
+    return _document(PUBLISHED, title, published_sentence(), networks=[], agreement=None, inputs=[])
+
+
+def _document(kind: str, title: str, sentence: str, **parts: Any) -> dict[str, Any]:
+    document = {
+        "schema": SCHEMA,
+        "kind": kind,
+        "title": title,
+        "sentence": sentence,
+        **parts,
+        "published": published_block(),
+        "run": {"effconvert": VERSION, "python": platform.python_version(), "machine": platform.platform()},
+    }
+    return {name: _in_unicode(value) for name, value in document.items()}
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What one network of the report is made of: a run, or none, and the verifications of its file."""
+
+    run: RunInput | None
+    verifications: tuple[VerificationInput, ...]
+
+    @property
+    def path(self) -> str:
+        """What the network is called by: the run, or else the file that was verified."""
+        return self.run.path if self.run else str(self.verifications[0].document["converted"]["path"])
+
+    @property
+    def order(self) -> tuple[Any, ...]:
+        """Variants in their usual order, then trainings, preprocessing and files."""
+        if self.run is None:
+            said = self.verifications[0].document["converted"]
+            return list(VARIANTS).index(said["variant"]), said.get("weights") or "", "", 0, self.path, ""
+        model, recipe = self.run.record["model"], self.run.record["recipe"]
+        rank = list(VARIANTS).index(model["variant"])
+        return rank, model["weights"] or "", recipe["name"], recipe["size"], self.path, self.run.sha256
+
+
+def _subjects(inputs: Inputs) -> list[_Subject]:
+    of_file: dict[tuple[str, ...], tuple[VerificationInput, ...]] = {}
+    for each in sorted(inputs.verifications, key=lambda each: (each.path, each.sha256)):
+        file = _hashes(each.document["converted"])
+        of_file[file] = (*of_file.get(file, ()), each)
+    found = [_Subject(run, of_file.get(_hashes(run.record["model"]), ())) for run in inputs.runs]
+    known = {_hashes(run.record["model"]) for run in inputs.runs}
+    found += [_Subject(None, group) for file, group in of_file.items() if file not in known]
+    return sorted(found, key=lambda subject: subject.order)
+
+
+def _hashes(file: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what a file is known by, wherever it lies."""
+    return tuple(sorted(file["sha256"].values()))
+
+
+def _networks(subjects: Sequence[_Subject], ids: Sequence[str]) -> list[dict[str, Any]]:
+    named: dict[str, str] = {}
+    networks = []
+    for name, subject in zip(ids, subjects, strict=True):
+        verifications = _with_ids(name, subject.verifications, named)
+        if subject.run:
+            networks.append(network_of_run(name, subject.run, verifications))
+        else:
+            networks.append(network_of_verification(name, verifications))
+    return networks
+
+
+def _with_ids(network: str, group: Sequence[VerificationInput], named: dict[str, str]) -> Verifications:
+    """Return the verifications of a file with their ids, which are those that the first network gave them."""
+    for number, each in enumerate(group, 1):
+        named.setdefault(each.sha256, network if number == 1 else f"{network}.{number}")
+    return [(named[each.sha256], each) for each in group]
+
+
+def _told_apart(networks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the networks, and after names that several have their id."""
+    counts = Counter(network["name"] for network in networks)
+    for network in networks:
+        name = network["name"]
+        if counts[name] > 1:
+            network["name"] = f"{name}, {network['id']}"
+            network["sentence"] = network["name"] + network["sentence"].removeprefix(name)
+    return networks
+
+
+def _in_unicode(value: Any) -> Any:
+    """Return `value` with a mark in place of what is no character: half of one, as in a name that is not UTF-8."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_in_unicode(name): _in_unicode(each) for name, each in value.items()}
+    return [_in_unicode(each) for each in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,144 @@
+"""The files that a report is made of, each checked against its schema before anything in it is believed."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from effconvert.errors import EffconvertError, LayoutMismatch, MissingPath, UnreadableCheckpoint, listing, require_path
+from effconvert.facts import complete
+from effconvert.hashing import file_sha256
+from effconvert.report.renderings.escaping import visible
+from effconvert.report.schema import VALIDATION, VERIFICATION, problems
+from effconvert.validate.predictions import Predictions, is_predictions, read_predictions
+from effconvert.validate.recipes import Recipe
+
+_VERIFICATION_SCHEMA = "effconvert/verification/1"
+_LARGEST_JSON = 1 << 26
+_WANTED = "a report is made of runs of `effconvert validate` and of what `effconvert verify --json` writes"
+
+
+@dataclass(frozen=True)
+class RunInput:
+    """A run of `effconvert validate`."""
+
+    path: str
+    sha256: str
+    predictions: Predictions = field(repr=False)
+
+    @property
+    def record(self) -> Mapping[str, Any]:
+        """What the run says of itself."""
+        return self.predictions.record
+
+
+@dataclass(frozen=True)
+class VerificationInput:
+    """What `effconvert verify --json` wrote."""
+
+    path: str
+    sha256: str
+    document: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Every input once, in the order of their contents, which is the same however they were named."""
+
+    runs: tuple[RunInput, ...]
+    verifications: tuple[VerificationInput, ...]
+
+
+def read_inputs(paths: Iterable[str | Path]) -> Inputs:
+    """Return what the files at `paths` hold, of either kind.
+
+    Raises MissingPath or UnreadableCheckpoint with the problems of all of them.
+    """
+    read: dict[str, RunInput | VerificationInput] = {}
+    failures: list[EffconvertError] = []
+    for path in dict.fromkeys(map(Path, paths)):
+        try:
+            found = _read(path)
+            read.setdefault(found.sha256, found)
+        except EffconvertError as error:
+            failures.append(error)
+    if failures:
+        raise _together(failures)
+    ordered = [read[sha256] for sha256 in sorted(read)]
+    return Inputs(
+        tuple(each for each in ordered if isinstance(each, RunInput)),
+        tuple(each for each in ordered if isinstance(each, VerificationInput)),
+    )
+
+
+def _together(failures: list[EffconvertError]) -> EffconvertError:
+    """Return one error with every line of all; a file that is damaged says more than one that is not there."""
+    kind = MissingPath if all(isinstance(error, MissingPath) for error in failures) else UnreadableCheckpoint
+    lines = [line.strip() for error in failures for line in str(error).splitlines()]
+    return kind(lines[0] if len(lines) == 1 else listing("these cannot be reported:", lines))
+
+
+def _read(path: Path) -> RunInput | VerificationInput:
+    require_path(path)
+    if not path.is_file():
+        raise UnreadableCheckpoint(f"{path}: is no file; name the runs in it, as {path}/*.npz")
+    if path.suffix.startswith(".part-"):
+        raise UnreadableCheckpoint(f"{path}: a run of `validate` that is not finished; --resume finishes it")
+    try:
+        return _read_run(path) if is_predictions(path) else _read_verification(path)
+    except OSError as error:
+        raise UnreadableCheckpoint(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def _read_run(path: Path) -> RunInput:
+    predictions = read_predictions(path)
+    _check(path, _run_problems(predictions.record))
+    return RunInput(str(path), file_sha256(path), predictions)
+
+
+def _run_problems(record: Mapping[str, Any]) -> Iterator[str]:
+    found = problems(record, VALIDATION)
+    yield from found
+    if not found:
+        yield from _refusal("$.model.facts", complete, record["model"]["facts"])
+        yield from _refusal("$.recipe", Recipe.from_dict, record["recipe"])
+
+
+def _read_verification(path: Path) -> VerificationInput:
+    document = _parsed(path)
+    schema = document.get("schema")
+    if schema != _VERIFICATION_SCHEMA:
+        raise UnreadableCheckpoint(f"{path}: is {visible(repr(schema))[:80]}, not {_VERIFICATION_SCHEMA!r}; {_WANTED}")
+    _check(path, problems(document, VERIFICATION))
+    _check(path, _refusal("$.converted.facts", complete, document["converted"]["facts"]))
+    return VerificationInput(str(path), file_sha256(path), document)
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    if path.stat().st_size > _LARGEST_JSON:
+        raise UnreadableCheckpoint(f"{path}: more than {_LARGEST_JSON:,} bytes, which no verification has; {_WANTED}")
+    content = path.read_bytes()
+    if content.startswith(b"PK"):
+        raise UnreadableCheckpoint(f"{path}: holds no predictions (what `effconvert run` writes has none); {_WANTED}")
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        words = "its nesting has no end" if isinstance(error, RecursionError) else str(error)
+        raise UnreadableCheckpoint(f"{path}: neither a run nor JSON ({words}); {_WANTED}") from error
+    if not isinstance(document, dict):
+        raise UnreadableCheckpoint(f"{path}: $: must be an object, is {type(document).__name__}; {_WANTED}")
+    return document
+
+
+def _refusal(place: str, read: Callable[[Any], object], value: Any) -> Iterator[str]:
+    try:
+        read(value)
+    except LayoutMismatch as error:
+        yield f"{place}: {error}"
+
+
+def _check(path: Path, found: Iterable[str]) -> None:
+    lines = [f"{path}: {visible(problem)}" for problem in found]
+    if lines:
+        raise UnreadableCheckpoint("\n".join(lines))

@@ -1,0 +1,46 @@
+"""What others published, as a report has it: every number with its source, and where sources disagree."""
+
+from typing import Any
+
+from effconvert.reference_tables import Published, disagreements, numbers, sources, weights_table
+from effconvert.validate.costs.blocks import mac_count, parameter_count
+from effconvert.variants import VARIANTS
+
+_ACCURACY, _COST = ("top1", "top5"), ("parameters", "operations")
+_OF_FILES = ("framework", "variant", "weights", "network", "url", "sha256", "bytes", "size", "classes", "released")
+
+
+def published_block() -> dict[str, Any]:
+    """Return all of reference/ that a report shows, in the order of its tables."""
+    return {
+        "sources": [source.to_dict() for source in sources().values()],
+        "accuracy": [number.to_dict() for number in numbers() if number.quantity in _ACCURACY],
+        "cost": [number.to_dict() for number in numbers() if number.quantity in _COST],
+        "files": [_file(row) for row in weights_table()],
+        "disagreements": [each.to_dict() for each in disagreements()],
+        "variants": [
+            {
+                "name": variant.name,
+                "size": variant.resolution,
+                "parameters": parameter_count(variant),
+                "multiply_adds": mac_count(variant),
+            }
+            for variant in VARIANTS.values()
+        ],
+    }
+
+
+def published_sentence() -> str:
+    """Return one sentence on what is known."""
+    accuracies = sum(number.quantity in _ACCURACY for number in numbers())
+    costs = sum(number.quantity in _COST for number in numbers())
+    return (
+        f"{len(VARIANTS)} variants of EfficientNet: {accuracies:,} accuracies, {costs:,} figures of cost and "
+        f"{len(weights_table()):,} files of weights that {len(sources()):,} sources published; in "
+        f"{len(disagreements()):,} places they disagree"
+    )
+
+
+def _file(row: Published) -> dict[str, Any]:
+    plain = {name: getattr(row, name) for name in (*_OF_FILES, "recipe", "note", "source")}
+    return plain | {"file": row.file_name}
