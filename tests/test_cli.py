@@ -17,6 +17,7 @@ import effconvert
 from effconvert.variants import VARIANTS
 
 COMMANDS = (
+    "report",
     "convert",
     "tf2pt",
     "ms2pt",

@@ -26,6 +26,7 @@ _COMMANDS = {
     "pt2timm": "Convert a file to a timm checkpoint.",
     "diff": "Compare two files of any layouts, tensor by tensor.",
     "validate": "Measure top-1 and top-5 on ImageNet, and set them beside every published value.",
+    "report": "Set runs and verifications beside what was published: a page, tables and pictures.",
     "verify": "Say whether a converted file is the same network as its source, which the real framework runs.",
     "run": "Run one network on images and save what every layer gave.",
     "compare": "Compare two saved runs, without either framework.",
