@@ -79,6 +79,29 @@ def test_networks_of_one_name_stand_side_by_side() -> None:
     assert len(markers(drawn(document, "cost").svg, "measured parameters")) == 2
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [{"imagenet_validation": False}, {"chosen": "subset"}, {"labels": "real.json"}],
+    ids=["data", "subset", "labels"],
+)
+def test_accuracies_of_other_images_or_labels_do_not_stand_beside_published_ones(changed: dict[str, Any]) -> None:
+    document = made_document(2)
+    document["networks"][1]["dataset"] |= changed
+    document["networks"][1]["accuracy"] |= {"verdict": "not judged", "colour": ""}
+    for name, shows in (("accuracy", "measured top1"), ("cost", "measured parameters")):
+        one = drawn(document, name)
+        assert len(markers(one.svg, shows)) == 1
+        assert "not of ImageNet's validation images: 1 measured here" in one.text
+        (row,) = set(columns(one, "drawn", kind="measured", variant="b1"))
+        assert row == (False,)
+
+
+def test_a_file_of_imagenet_s_own_labels_is_as_good_as_none() -> None:
+    document = made_document(1)
+    document["networks"][0]["dataset"]["labels"] = "val.txt"
+    assert markers(drawn(document, "accuracy").svg, "measured top1")
+
+
 @pytest.mark.parametrize("quantity", ["multiply_adds", "parameters"])
 def test_cost_draws_a_marker_for_each_row_of_its_table(quantity: str) -> None:
     one = drawn(made_document(9), "cost")

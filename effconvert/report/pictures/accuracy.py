@@ -18,6 +18,7 @@ from effconvert.report.pictures.published import (
     Publishers,
     Series,
     measured_networks,
+    of_imagenet,
     published_accuracy,
     usual_rank,
     variant_order,
@@ -37,7 +38,10 @@ _WIDTH, _LEFT, _PANEL, _GAP = 760, 40, 230, 7
 
 @dataclass(frozen=True)
 class Point:
-    """One accuracy in percent. low, high: of its interval, None where it was published. id: of a measured network."""
+    """One accuracy in percent. low, high: of its interval, None where it was published.
+
+    decides: it can be relied on; of a measured one, it is of ImageNet's images. id: of a measured network.
+    """
 
     variant: str
     metric: str
@@ -105,6 +109,7 @@ def _measured(document: dict[str, Any], publishers: Publishers) -> list[Point]:
             percent=network["accuracy"][metric]["percent"],
             low=network["accuracy"][metric]["interval"][0],
             high=network["accuracy"][metric]["interval"][1],
+            decides=of_imagenet(network),
             id=network["id"],
         )
         for network in measured_networks(document)
@@ -130,7 +135,8 @@ def _first(points: Iterable[Point]) -> list[Point]:
     """Return the measured networks of each variant that are shown, those of its usual training first."""
     groups: dict[tuple[str, str], list[Point]] = defaultdict(list)
     for point in points:
-        groups[point.variant, point.metric].append(point)
+        if point.decides:
+            groups[point.variant, point.metric].append(point)
     chosen = (sorted(group, key=lambda point: usual_rank(point.weights))[:_SHOWN] for group in groups.values())
     return [point for group in chosen for point in group]
 
@@ -150,9 +156,12 @@ def _text(shown: Sequence[Point], measured: Sequence[Point]) -> str:
     if solid:
         said = listed([f"{shortened(point.source, 60)} {point.percent:.3f} %" for point in solid[:4]])
         more = f", and {len(solid) - 4:,} more" if len(solid) > 4 else ""
-        left = len(measured) // len(METRICS) - len(solid)
-        rest = f" Of each variant at most {_SHOWN} are drawn; {left:,} are in the table only." if left else ""
-        sentences.append(f"Measured here: {said}{more}.{rest}")
+        sentences.append(f"Measured here: {said}{more}.")
+    few = sum(point.decides for point in measured) // len(METRICS) - len(solid)
+    if few:
+        sentences.append(f"Of each variant at most {_SHOWN} are drawn; {few:,} are in the table only.")
+    if other := sum(not point.decides for point in measured) // len(METRICS):
+        sentences.append(f"Not drawn, for they are not of ImageNet's validation images: {other:,} measured here.")
     return " ".join(sentences)
 
 

@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 
 from effconvert.report.pictures.labels import boxes_around, place_labels
 from effconvert.report.pictures.panel import MEASURED, Entry, Panel, Scale, heading, legend, legend_height
-from effconvert.report.pictures.published import Publishers, measured_networks, published_accuracy, variant_order
+from effconvert.report.pictures.published import (
+    Publishers,
+    measured_networks,
+    of_imagenet,
+    published_accuracy,
+    variant_order,
+)
 from effconvert.report.pictures.sheet import Sheet
 from effconvert.report.pictures.style import INK, MUTED, SHOWS, SMALL, Drawing, Look, fitted, look, text_width
 from effconvert.report.renderings.escaping import shortened
@@ -18,7 +24,7 @@ from effconvert.report.renderings.escaping import shortened
 NAME, TITLE = "cost", "Accuracy against cost"
 HEADERS = (
     "variant", "weights", "series", "kind", "source", "size", "top1_percent", "low", "high", "multiply_adds",
-    "multiply_adds_scaled", "parameters",
+    "multiply_adds_scaled", "parameters", "drawn",
 )  # fmt: skip
 _SHOWN = 60  # measured networks
 _WIDTH, _LEFT, _PANEL = 760, 40, 270
@@ -45,7 +51,7 @@ class Point:
     """A network: accuracy in percent with the interval if it was measured, operations and parameters.
 
     scaled: the multiply-adds are those of the variant's own size, in proportion to the pixels of `size`. id: of a
-    measured network.
+    measured network. decides: of one, whether it was measured on ImageNet's images.
     """
 
     variant: str
@@ -60,29 +66,34 @@ class Point:
     low: float | None = None
     high: float | None = None
     id: str = ""
+    decides: bool = True
 
     @property
     def measured(self) -> bool:
         """Whether it was measured here."""
         return self.low is not None
 
-    def row(self) -> tuple[Any, ...]:
+    def row(self, drawn: bool) -> tuple[Any, ...]:
         """Return its line of the table."""
         kind = "measured" if self.measured else "published"
         accuracy = (self.percent, self.low, self.high)
         name = (self.variant, self.weights, self.series, kind, self.source, self.size)
-        return (*name, *accuracy, round(self.multiply_adds), self.scaled, self.parameters)
+        return (*name, *accuracy, round(self.multiply_adds), self.scaled, self.parameters, drawn)
 
 
 def draw(document: dict[str, Any]) -> Drawing | None:
     """Draw published accuracies hollow and measured ones solid, a series for each training."""
     published, measured = _published(document), _measured(document)
-    shown = [*published, *measured[:_SHOWN]]
+    of_same = [point for point in measured if point.decides]
+    shown = [*published, *of_same[:_SHOWN]]
     if not shown:
         return None
-    rows = tuple(point.row() for point in (*published, *measured))
+    drawn = set(shown)
+    rows = tuple(point.row(point in drawn) for point in (*published, *measured))
     order = variant_order(document, [point.variant for point in shown])
-    return Drawing(NAME, TITLE, _text(shown, len(measured)), HEADERS, rows, _figure(shown, order))
+    return Drawing(
+        NAME, TITLE, _text(shown, len(of_same), len(measured) - len(of_same)), HEADERS, rows, _figure(shown, order)
+    )
 
 
 def _published(document: dict[str, Any]) -> list[Point]:
@@ -124,6 +135,7 @@ def _measured(document: dict[str, Any]) -> list[Point]:
             low=network["accuracy"]["top1"]["interval"][0],
             high=network["accuracy"]["top1"]["interval"][1],
             id=network["id"],
+            decides=of_imagenet(network),
         )
         for network in measured_networks(document)
         if network["cost"] and network["cost"]["operations"].get("multiply-adds") and network["cost"]["parameters"]
@@ -137,7 +149,7 @@ def _series(variant: str, weights: str, publisher: str) -> str:
     return f"{publisher} (own training)"
 
 
-def _text(shown: Sequence[Point], measured: int) -> str:
+def _text(shown: Sequence[Point], measured: int, other: int) -> str:
     best = max(shown, key=lambda point: point.percent)
     least = min(shown, key=lambda point: point.multiply_adds)
     sentences = [
@@ -146,6 +158,8 @@ def _text(shown: Sequence[Point], measured: int) -> str:
     if measured:
         which = f"the first {_SHOWN} of {measured:,}" if measured > _SHOWN else f"{measured}"
         sentences.append(f"Solid: {which} measured here; hollow: {len(shown) - min(measured, _SHOWN)} published.")
+    if other:
+        sentences.append(f"Not drawn, for they are not of ImageNet's validation images: {other:,} measured here.")
     if any(point.scaled for point in shown):
         sentences.append(
             "Multiply-adds of accuracies at another size than the variant's own are in proportion to its pixels."

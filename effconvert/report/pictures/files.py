@@ -16,11 +16,11 @@ from effconvert.report.pictures.svg import standalone
 from effconvert.report.renderings.escaping import visible
 
 _NEEDED = {
-    "accuracy": "accuracies: a run of `validate` on images with labels",
-    "cost": "accuracies: a run of `validate` on images with labels",
+    "accuracy": "accuracies: a run of `validate` on ImageNet's validation images",
+    "cost": "accuracies: a run of `validate` on ImageNet's validation images",
     "layers": "compared layers: give --verify a file that `verify --json` wrote",
     "agreement": "two runs of `validate` of the same images",
-    "differences": "a run of `validate` on images with labels, of weights whose accuracy was published",
+    "differences": "a run of `validate` of weights whose accuracy was published",
     "throughput": "runs of `validate` that say how long they took",
 }
 

@@ -81,6 +81,16 @@ def measured_networks(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def of_imagenet(network: Mapping[str, Any]) -> bool:
+    """Return whether a measured accuracy can stand beside published ones: of ImageNet's images and its own labels."""
+    dataset = network["dataset"]
+    if not dataset or not dataset["imagenet_validation"] or dataset["chosen"] == "subset":
+        return False
+    return (
+        dataset["labels"] == "own" or network["accuracy"]["verdict"] != "not judged"
+    )  # a file may hold its own labels
+
+
 def variant_order(document: Mapping[str, Any], variants: Iterable[str]) -> list[str]:
     """Return `variants` once each, in the order of the document's own table, the unknown last."""
     known = [variant["name"] for variant in document["published"]["variants"]]
