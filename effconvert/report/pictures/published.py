@@ -86,9 +86,8 @@ def of_imagenet(network: Mapping[str, Any]) -> bool:
     dataset = network["dataset"]
     if not dataset or not dataset["imagenet_validation"] or dataset["chosen"] == "subset":
         return False
-    return (
-        dataset["labels"] == "own" or network["accuracy"]["verdict"] != "not judged"
-    )  # a file may hold its own labels
+    judged = network["accuracy"]["verdict"] != "not judged"  # a file of labels may hold ImageNet's own
+    return bool(judged or dataset["labels"] == "own")
 
 
 def variant_order(document: Mapping[str, Any], variants: Iterable[str]) -> list[str]:
