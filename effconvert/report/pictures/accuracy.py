@@ -150,8 +150,8 @@ def _text(shown: Sequence[Point], measured: Sequence[Point]) -> str:
         labels = listed([shortened(label, 60) for label in dict.fromkeys(point.series.label for point in published)])
         sentences.append(
             f"ImageNet top-1 of each variant's usual training, as published by {labels}: from {low.percent:g} % "
-            f"({shortened(low.variant, 60)}) to {high.percent:g} % ({shortened(high.variant, 60)}); what is superseded, "
-            "quoted or doubted is in the table only."
+            f"({shortened(low.variant, 60)}) to {high.percent:g} % ({shortened(high.variant, 60)}); what is "
+            "superseded, quoted or doubted is in the table only."
         )
     if solid:
         said = listed([f"{shortened(point.source, 60)} {point.percent:.3f} %" for point in solid[:4]])
