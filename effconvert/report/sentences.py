@@ -96,8 +96,8 @@ def _of_weights(model: Plain) -> Iterator[str]:
     options = history(origin)
     if any("inexact" in each for each in options):
         yield "the file was converted inexactly: its network does not compute what the published one does"
-    rounded = dict.fromkeys(each["dtype"] for each in options if each.get("dtype", "float32") != "float32")
-    for dtype in rounded or [model["dtype"]] * (model.get("dtype", "float32") not in ("float32", "float64")):
+    said = [model.get("dtype"), *(each.get("dtype") for each in options)]
+    for dtype in dict.fromkeys(dtype for dtype in said if dtype in ("float16", "bfloat16")):
         yield f"the file's weights are rounded to {dtype}, the published ones are not"
 
 
