@@ -64,9 +64,10 @@ def command(
         raise click.UsageError("name runs of `validate` or --verify files, or give --published without either")
     check_output(out, force)
     from effconvert.report.document import build_report, published_report
-    from effconvert.report.writing import write_report
 
     document = published_report() if published else build_report(runs, verifications)
+    from effconvert.report.writing import write_report  # pictures and templates, once the inputs are known to be good
+
     written = write_report(document, out, force)
     if as_json:
         print_json(document)

@@ -4,6 +4,7 @@ import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +47,13 @@ def build_report(runs: Sequence[str | Path], verifications: Sequence[str | Path]
         sentence=report_sentence(networks),
         networks=networks,
         agreement=agreement(answers) if len(answers) > 1 else None,
-        inputs=[
-            {"path": each.path, "kind": kind, "sha256": each.sha256}
-            for kind, group in (("run", inputs.runs), ("verification", inputs.verifications))
-            for each in sorted(group, key=lambda each: each.path)
-        ],
+        inputs=[*_listed("run", inputs.runs), *_listed("verification", inputs.verifications)],
     )
+
+
+def _listed(kind: str, group: Sequence[RunInput | VerificationInput]) -> list[dict[str, str]]:
+    ordered = sorted(group, key=lambda each: each.path)
+    return [{"path": each.path, "kind": kind, "sha256": each.sha256} for each in ordered]
 
 
 def published_report() -> dict[str, Any]:
@@ -126,8 +128,9 @@ def _networks(subjects: Sequence[_Subject], ids: Sequence[str]) -> list[dict[str
 
 def _with_ids(network: str, group: Sequence[VerificationInput], named: dict[str, str]) -> Verifications:
     """Return the verifications of a file with their ids, which are those that the first network gave them."""
-    for number, each in enumerate(group, 1):
-        named.setdefault(each.sha256, network if number == 1 else f"{network}.{number}")
+    for each in (each for each in group if each.sha256 not in named):
+        numbered = (network if number == 1 else f"{network}.{number}" for number in count(1))
+        named[each.sha256] = next(name for name in numbered if name not in named.values())
     return [(named[each.sha256], each) for each in group]
 
 

@@ -57,7 +57,7 @@ def read_inputs(paths: Iterable[str | Path]) -> Inputs:
     """
     read: dict[str, RunInput | VerificationInput] = {}
     failures: list[EffconvertError] = []
-    for path in dict.fromkeys(map(Path, paths)):
+    for path in sorted(set(map(Path, paths))):
         try:
             found = _read(path)
             read.setdefault(found.sha256, found)

@@ -17,7 +17,7 @@ _DEEPEST = 40
 _LARGEST = 1 << 63
 
 # 1.0 is an integer to JSON Schema, and none to what counts with it.
-_Validator = extend(
+_Validator = extend(  # type: ignore[no-untyped-call]
     Draft202012Validator,
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int),
 )

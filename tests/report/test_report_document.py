@@ -105,6 +105,17 @@ def test_a_file_may_be_verified_several_times(tmp_path: Path) -> None:
     assert [(each["id"], each["cautions"]) for each in found["verifications"]] == [("b0", ["0"]), ("b0.2", ["1"])]
 
 
+def test_ids_of_verifications_are_unique_whatever_files_are_called(tmp_path: Path) -> None:
+    runs = [
+        write_run(tmp_path / f"{name}.npz", 5, 10, record=run_record(sha256=sha))
+        for name, sha in (("b0", FILE), ("b0.2", OTHER))
+    ]
+    documents = [verification(FILE, cautions=["0"]), verification(FILE, cautions=["1"]), verification(OTHER)]
+    paths = [write_verification(tmp_path / f"{number}.json", each) for number, each in enumerate(documents)]
+    ids = [each["id"] for network in build_report(runs, paths)["networks"] for each in network["verifications"]]
+    assert len(set(ids)) == 3
+
+
 def test_the_worst_of_several_verifications_is_the_verdict(tmp_path: Path) -> None:
     good, bad = verification(), with_rows(verification(), layer("stem", relative=0.5), verdict="different")
     paths = [write_verification(tmp_path / f"{n}.json", each) for n, each in enumerate((good, bad))]
