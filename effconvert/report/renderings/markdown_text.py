@@ -1,0 +1,89 @@
+"""Markdown as GitHub renders it: texts from files are shown as they are, whatever signs of Markdown or HTML are in them.
+
+GitHub also makes links of @names, #numbers, addresses and :smileys: in plain text. A comment inside them, which is not
+shown, keeps them texts.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+from effconvert.report.renderings.escaping import address, shortened, visible
+
+_LONGEST_TEXT, _LONGEST_NAME, _LONGEST_CODE = 1000, 120, 300
+_SIGNS = re.compile(
+    r"""(?P<sign>[\\`*_\[\]<>&~]|^[-+=\#])  # a backslash takes their meaning
+    |(?P<bar>\|)         # of a table; parsers do not agree on one after a backslash
+    |(?P<dollar>\$)      # of a formula
+    |(?P<linked>@|\#(?=\w)|(?<=\bGH)-(?=\d)|(?<=:)(?=//)|(?<=www)(?=\.)|:(?=[\w+-]+:))""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_NUMBERED = re.compile(r"^(\d{1,9})([.)])(?=\s|$)")  # of a list
+_PLAIN = re.compile(r"[\w./:,;=+ ()#@~-]+", re.ASCII)  # what a code span may hold as it is
+
+
+def escape(text: Any, longest: int = _LONGEST_TEXT) -> str:
+    """Return `text` in one line that shows it, in a table too."""
+    shown = shortened(text, longest).strip()
+    return _NUMBERED.sub(r"\1\\\2", _SIGNS.sub(_harmless, shown))
+
+
+def name(text: Any) -> str:
+    """Return `text` as `escape` does, with its middle left out where it is long."""
+    return escape(text, _LONGEST_NAME)
+
+
+def code(text: Any) -> str:
+    """Return `text` as code, "" for nothing."""
+    text = shortened(text, _LONGEST_CODE).strip()
+    if not text:
+        return ""
+    return f"`{text}`" if _PLAIN.fullmatch(text) else f"<code>{escape(text)}</code>"
+
+
+def link(url: Any, text: str | None = None) -> str:
+    """Return a link to an address of the web, anything else as code. text: Markdown to show in its place."""
+    found = address(url)
+    if found is None:
+        return code(url)
+    target = re.sub(r"[<>|\\`\"]", lambda sign: f"%{ord(sign[0]):02X}", found).replace("&", "&amp;")
+    return f"[{text or escape(found)}](<{target}>)"
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: Collection[int] = ()) -> str:
+    """Return a table of cells that are Markdown already. numbers: which columns are set to the right, from 0."""
+    rules = ["---:" if column in numbers else "---" for column in range(len(heads))]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (heads, rules, *rows))
+
+
+def code_block(text: str, language: str = "") -> str:
+    """Return lines of code as a block, its fence longer than any in it."""
+    lines = [visible(line) for line in text.splitlines()]
+    longest = max((len(run) for line in lines for run in re.findall("`+", line)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return "\n".join((f"{fence}{language}", *lines, fence))
+
+
+def folded(summary: str, *parts: str) -> str:
+    """Return parts that are shown on request. summary: a text of ours."""
+    return "\n\n".join((f"<details>\n<summary>{summary}</summary>", *parts, "</details>"))
+
+
+def items(texts: Iterable[str]) -> str:
+    """Return a list."""
+    return "\n".join(f"- {text}" for text in texts)
+
+
+def page(*parts: str) -> str:
+    """Return parts one below the other, without those that are empty."""
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _harmless(found: re.Match[str]) -> str:
+    sign = found[0]
+    return {
+        "sign": f"\\{sign}",
+        "bar": "&#124;",
+        "dollar": "<span>$</span>",
+        "linked": f"{sign}<!-- -->",
+    }[found.lastgroup or ""]

@@ -1,0 +1,104 @@
+"""The networks as OpenMMLab's projects list theirs: metafile.yml, which mmengine, mim and mmpretrain read.
+
+Its fields are those of configs/efficientnet/metafile.yml of mmpretrain 1.2.0. Results are what was measured here.
+"""
+
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+
+from effconvert.layout import find_layout
+from effconvert.report.renderings.model_index import dataset_name
+from effconvert.report.renderings.yaml_text import yaml_text
+
+_MMPRETRAIN = "mmpretrain"
+# As mmpretrain's own table counts; of variants that it does not have, multiply-adds.
+_CONVENTIONS = ("mmpretrain-table", "multiply-adds")
+_COLLECTION = "EfficientNet"
+_PAPER = {
+    "URL": "https://arxiv.org/abs/1905.11946v5",
+    "Title": "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks",
+}
+_CODE = {
+    "tf-official": "https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet",
+    "timm": "https://github.com/huggingface/pytorch-image-models",
+    "mmpretrain": "https://github.com/open-mmlab/mmpretrain",
+    "torchvision": "https://github.com/pytorch/vision",
+    "lukemelas": "https://github.com/lukemelas/EfficientNet-PyTorch",
+    "huggingface": "https://github.com/huggingface/transformers",
+    "keras": "https://github.com/keras-team/keras",
+    "keras-positional": "https://github.com/keras-team/keras",
+    "mindcv": "https://github.com/mindspore-lab/mindcv",
+}
+
+
+def metafile(document: Mapping[str, Any], readmes: Mapping[str, str]) -> str | None:
+    """Return metafile.yml; None where there is no network. readmes: {id of a network: its card's file name}."""
+    networks = document["networks"]
+    if not networks:
+        return None
+    collection = {"Name": _COLLECTION, "Metadata": {"Training Data": "ImageNet-1k"}, "Paper": _PAPER}
+    models = [_model(network, readmes) for network in networks]
+    return yaml_text({"Collections": [collection], "Models": models})
+
+
+def _model(network: Mapping[str, Any], readmes: Mapping[str, str]) -> dict[str, Any]:
+    """Return the entry of a network. What is not known is left out, as OpenMMLab's own check wants it."""
+    entries = {
+        "Name": network["id"],
+        "Alias": network["name"],
+        "Metadata": _metadata(network),
+        "In Collection": _COLLECTION,
+        "Results": _results(network),
+        "Weights": PurePath(network["model"]["file"]).name,
+        "Config": _config(network),
+        "README": readmes.get(network["id"]),
+        "Converted From": _origin(network["conversion"]),
+    }
+    return {name: value for name, value in entries.items() if value}
+
+
+def _metadata(network: Mapping[str, Any]) -> dict[str, Any]:
+    operations = (network["cost"] or {"operations": {}})["operations"]
+    convention = next((name for name in _CONVENTIONS if name in operations), None)
+    counted = {"FLOPs": operations[convention], "FLOPs Convention": convention} if convention else {}
+    return {**counted, "Parameters": network["model"]["parameters"]}
+
+
+def _results(network: Mapping[str, Any]) -> list[dict[str, Any]]:
+    accuracy = network["accuracy"]
+    if not accuracy or accuracy["top1"]["percent"] is None:
+        return []
+    metrics = {
+        "Top 1 Accuracy": round(accuracy["top1"]["percent"], 3),
+        "Top 5 Accuracy": round(accuracy["top5"]["percent"], 3),
+    }
+    return [{"Dataset": dataset_name(network), "Metrics": metrics, "Task": "Image Classification"}]
+
+
+def _config(network: Mapping[str, Any]) -> str | None:
+    """Return mmpretrain's own config of a file in its layout: that with the size and the mean of the recipe."""
+    variant, recipe = network["variant"], network["recipe"]
+    if network["model"]["layout"] != _MMPRETRAIN or not recipe:
+        return None
+    layout = find_layout(_MMPRETRAIN)
+    names = [
+        name.format(variant=layout.variants[variant])
+        for build in layout.builds
+        if variant in build.variants
+        for name in build.names
+    ]
+    wanted = [f"-{recipe['size']}px"] if "px" in "".join(names) else []
+    normed = [name for name in names if ("01norm" in name) == (set(recipe["mean"]) == {127.5})] or names
+    found = [name for name in normed if all(name.endswith(end) for end in wanted)]
+    return f"configs/efficientnet/{found[0]}.py" if found else None
+
+
+def _origin(conversion: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return where the weights were converted from: the address, or else the files that were read."""
+    if conversion is None:
+        return {}
+    weights = conversion["url"] or ", ".join(conversion["source_sha256"])
+    code = _CODE.get(conversion["layout"])
+    said = {"Weights": weights, "Code": code, "SHA256": dict(conversion["source_sha256"])}
+    return {name: value for name, value in said.items() if value}
