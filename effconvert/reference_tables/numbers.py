@@ -1,7 +1,7 @@
 """Every published number, one by one: accuracies, costs, and what is published of each file of weights."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -53,7 +53,7 @@ class Number:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the number as plain values, for JSON."""
-        return asdict(self)
+        return dict(vars(self))
 
 
 @cache
