@@ -39,9 +39,9 @@ class _Images:
 
     def __init__(self, runs: Sequence[Predictions]) -> None:
         self.runs = runs
-        alike: dict[bytes, int] = {}
-        self._kinds = [alike.setdefault(_packed(run.names), len(alike)) for run in runs]
-        self._names = {kind: run.names.tolist() for kind, run in zip(self._kinds, runs, strict=True)}
+        alike: dict[tuple[str, bytes], int] = {}
+        self._kinds = [alike.setdefault((run.names.dtype.str, run.names.tobytes()), len(alike)) for run in runs]
+        self._names = {kind: run.names for kind, run in zip(self._kinds, runs, strict=True)}
         self._classes = [_classes(run) for run in runs]
         self._numbers: dict[str, int] = {}
         self._common = cache(self._matched)
@@ -67,7 +67,7 @@ class _Images:
 
     def _keys_of(self, kind: int, read: Callable[[Sequence[str]], list[str]]) -> NDArray[np.int64] | None:
         """Return a number for what tells each image apart, None where that does not."""
-        keys = read(self._names[kind])
+        keys = read(self._names[kind].tolist())
         if len(set(keys)) < len(keys):
             return None
         return np.array([self._numbers.setdefault(key, len(self._numbers)) for key in keys], np.int64)
@@ -85,10 +85,6 @@ def _cell(found: _Images, first: int, second: int) -> tuple[int, int, int, int, 
     labelled = bool((labels != NO_LABEL).any())
     p = _p(*sorted((only_first, only_second))) if labelled else None
     return len(best), int((best == others).sum()), only_first, only_second, p
-
-
-def _packed(names: NDArray[np.str_]) -> bytes:
-    return b"\0".join([str(names.dtype).encode(), names.tobytes()])
 
 
 def _classes(run: Predictions) -> Any:

@@ -1,6 +1,7 @@
 """One network of a report: what a run and the verifications of its file say, in plain values."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -122,7 +123,7 @@ def _accuracy(run: RunInput) -> dict[str, Any] | None:
         summary, judgement = summarise(run.predictions), judge(run.predictions)
     except DatasetProblem:  # no image has a label
         return None
-    said = summary.to_dict()
+    said = replace(summary, classes=()).to_dict()  # a thousand rows, of which nobody asks
     judged = judgement.to_dict()
     kept = ("source", "kind", "size", "own_preprocessing", "top1", "top5", "decides", "reason", "note")
     sources = [{key: source[key] for key in kept} for source in judged["sources"]]
