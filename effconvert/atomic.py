@@ -8,7 +8,7 @@ import errno
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -53,11 +53,11 @@ def new_file(path: Path, force: bool = False) -> Iterator[tuple[BinaryIO, Path]]
 
 
 @contextmanager
-def new_folder(path: Path, force: bool = False) -> Iterator[Path]:
+def new_folder(path: Path, force: bool = False, known: Iterable[str] = ()) -> Iterator[Path]:
     """Give a folder to write files into; it becomes `path` when the block ends without an error.
 
     Every file in it is synced first. With `force` an existing folder is replaced, and must hold nothing but files of
-    the names that were written.
+    the names that were written or are `known` to have been written before.
 
     Raises OutputProblem when the output exists, or when the system refuses to write it.
     """
@@ -70,7 +70,7 @@ def new_folder(path: Path, force: bool = False) -> Iterator[Path]:
                 _sync_file(file)
             _sync_folder(part)
             check_output(path, force)
-            _check_replaceable(path, {file.name for file in part.iterdir()})
+            _check_replaceable(path, {file.name for file in part.iterdir()}.union(known))
             _put_in_place(part, path)
         finally:
             _discard(part)

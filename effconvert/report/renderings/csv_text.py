@@ -1,4 +1,4 @@
-"""Tables as CSV (RFC 4180): numbers in all their digits, texts visible, and none that a spreadsheet takes for a formula.
+"""Tables as CSV (RFC 4180): numbers with all digits, texts visible, and none that a spreadsheet takes for a formula.
 
 OWASP's page on CSV injection names the characters that begin a formula, and the apostrophe that keeps it a text.
 """

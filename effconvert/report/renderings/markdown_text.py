@@ -1,4 +1,4 @@
-"""Markdown as GitHub renders it: texts from files are shown as they are, whatever signs of Markdown or HTML are in them.
+"""Markdown as GitHub renders it: texts from files are shown as they are, whatever signs of Markdown and HTML they have.
 
 GitHub also makes links of @names, #numbers, addresses and :smileys: in plain text. A comment inside them, which is not
 shown, keeps them texts.
@@ -12,14 +12,14 @@ from effconvert.report.renderings.escaping import address, shortened, visible
 
 _LONGEST_TEXT, _LONGEST_NAME, _LONGEST_CODE = 1000, 120, 300
 _SIGNS = re.compile(
-    r"""(?P<sign>[\\`*_\[\]<>&~]|^[-+=\#])  # a backslash takes their meaning
+    r"""(?P<sign>[\\`*\[\]<>&~]|(?<![^\W_])_|_(?![^\W_])|^[-+=\#])  # a backslash takes their meaning
     |(?P<bar>\|)         # of a table; parsers do not agree on one after a backslash
     |(?P<dollar>\$)      # of a formula
-    |(?P<linked>@|\#(?=\w)|(?<=\bGH)-(?=\d)|(?<=:)(?=//)|(?<=www)(?=\.)|:(?=[\w+-]+:))""",
+    |(?P<linked>@|\#(?=\w)|(?<=\bGH)-(?=\d)|(?<=:)(?=//)|(?<=www)(?=\.)|:(?!\d\d:)(?=[\w+-]+:))""",
     re.VERBOSE | re.IGNORECASE,
 )
 _NUMBERED = re.compile(r"^(\d{1,9})([.)])(?=\s|$)")  # of a list
-_PLAIN = re.compile(r"[\w./:,;=+ ()#@~-]+", re.ASCII)  # what a code span may hold as it is
+_PLAIN = re.compile(r"[^`|\\]+")  # what a code span may hold, in a table too
 
 
 def escape(text: Any, longest: int = _LONGEST_TEXT) -> str:
@@ -41,13 +41,13 @@ def code(text: Any) -> str:
     return f"`{text}`" if _PLAIN.fullmatch(text) else f"<code>{escape(text)}</code>"
 
 
-def link(url: Any, text: str | None = None) -> str:
-    """Return a link to an address of the web, anything else as code. text: Markdown to show in its place."""
+def link(url: Any, text: str = "") -> str:
+    """Return a link to an address of the web, anything else as code. text: Markdown that is shown in its place."""
     found = address(url)
     if found is None:
         return code(url)
     target = re.sub(r"[<>|\\`\"]", lambda sign: f"%{ord(sign[0]):02X}", found).replace("&", "&amp;")
-    return f"[{text or escape(found)}](<{target}>)"
+    return f"[{text or code(found)}](<{target}>)"
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: Collection[int] = ()) -> str:

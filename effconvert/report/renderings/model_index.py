@@ -1,7 +1,7 @@
 """Accuracies for model hubs: the `model-index` block of Hugging Face's model cards.
 
-Its fields are those of huggingface_hub's EvalResult and of modelcard.md in huggingface/hub-docs. It has what was measured
-here, and nothing that others published.
+Its fields are those of huggingface_hub's EvalResult and of modelcard.md in huggingface/hub-docs. It has what was
+measured here, and nothing that others published.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ _METRICS = {"Top 1 Accuracy": ("top1", 1), "Top 5 Accuracy": ("top5", 5)}
 
 
 def model_index(networks: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the block: an entry for each network that was measured. Accuracies are shares of one, as `evaluate` has."""
+    """Return the block: an entry for each network that was measured. Accuracies are shares of one, as in `evaluate`."""
     return [
         {"name": network["name"], "results": [_result(network)]}
         for network in networks

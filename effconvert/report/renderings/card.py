@@ -1,0 +1,167 @@
+"""A model card for each network: where its weights come from, what was checked, how to use it and to do it again.
+
+The front matter is what Hugging Face's hub reads (modelcard.md in huggingface/hub-docs).
+"""
+
+import json
+import shlex
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+
+from effconvert.errors import LayoutMismatch
+from effconvert.facts import complete
+from effconvert.options import Options
+from effconvert.report.naming import library_name
+from effconvert.report.renderings import markdown_sections as sections
+from effconvert.report.renderings.markdown_text import code, code_block, escape, folded, items, link, page
+from effconvert.report.renderings.model_index import model_index
+from effconvert.report.renderings.network_views import settings
+from effconvert.report.renderings.yaml_text import yaml_text
+from effconvert.targets import choose_target
+from effconvert.targets import code as loading_code
+from effconvert.variants import find_variant
+
+Network = Mapping[str, Any]
+Published = Mapping[str, Any]
+
+_LIBRARIES = {"timm": "timm", "huggingface": "transformers", "keras": "keras"}
+# Of the projects that published weights; torchvision's are under another.
+_LICENCES = {"torchvision": "bsd-3-clause"}
+_LICENCE, _UNKNOWN = "apache-2.0", "unknown"
+_IMAGENET = "imagenet-1k"
+
+
+def card_names(document: Mapping[str, Any]) -> dict[str, str]:
+    """Return {id of a network: file name of its card}."""
+    ids = [network["id"] for network in document["networks"]]
+    return {ids[0]: "card.md"} if len(ids) == 1 else {one: f"card-{one}.md" for one in ids}
+
+
+def cards(document: Mapping[str, Any]) -> dict[str, str]:
+    """Return {file name: card} of every network."""
+    names = card_names(document)
+    files = {file["url"]: file for file in document["published"]["files"]}
+    return {names[network["id"]]: _card(network, files) for network in document["networks"]}
+
+
+def _card(network: Network, files: Mapping[str, Published]) -> str:
+    source = network["conversion"] or {}
+    origin = files.get(source.get("url") or "")
+    parts = (
+        ("Where it comes from", _source(network, origin)),
+        ("What was checked", sections.verdicts([network])),
+        ("Accuracy", sections.accuracy([network])),
+        ("Cost", sections.cost([network])),
+        ("Layers", sections.layers([network])),
+        ("How to use it", _use(network)),
+        ("How to do it again", code_block(_command(network, origin), "sh")),
+        ("Cautions", items(escape(caution) for caution in network["cautions"])),
+        ("Limits", items(_limits(network, origin))),
+    )
+    shown = [f"## {title}\n\n{text}" for title, text in parts if text]
+    matter = f"---\n{yaml_text(_front_matter(network, origin))}---"
+    provenance = folded("Provenance", sections.provenance_table(network))
+    return page(matter, f"# {escape(network['name'])}", f"{escape(network['sentence'])}.", *shown, provenance)
+
+
+def _front_matter(network: Network, origin: Published | None) -> dict[str, Any]:
+    """Return what hubs read. origin: the published file that the weights come from."""
+    dataset = network["dataset"] or {}
+    trained = origin is not None and origin["classes"] in (1000, 1001)
+    measured = model_index([network])
+    entries = {
+        "license": _LICENCES.get(origin["framework"], _LICENCE) if origin else _UNKNOWN,
+        "library_name": _LIBRARIES.get(network["model"]["layout"]),
+        "pipeline_tag": "image-classification" if network["model"]["classes"] else "image-feature-extraction",
+        "tags": ["efficientnet", f"efficientnet-{network['variant']}", "effconvert"],
+        "datasets": [_IMAGENET] if trained or dataset.get("imagenet_validation") else None,
+        "metrics": ["accuracy"] if measured else None,
+        "model-index": measured,
+    }
+    return {name: value for name, value in entries.items() if value}
+
+
+def _source(network: Network, origin: Published | None) -> str:
+    source, model = network["conversion"], network["model"]
+    lines = [f"File: {code(PurePath(model['file']).name)}, layout {code(model['layout'])}, {_parameters(model)}"]
+    lines += [f"SHA-256: {code(sha256)} ({code(file)})" for file, sha256 in model["sha256"].items()]
+    if source:
+        whose = "published weights" if origin else "weights"
+        where = f": {link(source['url'])}" if source["url"] else ""
+        library = escape(library_name(source["layout"]))
+        lines.append(
+            f"Converted from {whose} of {library}, layout {code(source['layout'])}, {escape(source['taken'])}{where}"
+        )
+        lines += [
+            f"SHA-256 of the source: {code(sha256)} ({code(file)})" for file, sha256 in source["source_sha256"].items()
+        ]
+        if source["map_sha256"]:
+            lines.append(f"Moved by the map with SHA-256 {code(source['map_sha256'])}")
+        lines.append(f"Options of the conversion: {escape(settings(source['options'])) or 'none'}")
+    return page(items(lines), sections.tensors([network])).strip()
+
+
+def _parameters(model: Network) -> str:
+    said = f"{model['parameters']:,} parameters, {model['classes']:,} classes"
+    return f"{said}, {escape(model['dtype'])}" if model["dtype"] else said
+
+
+def _use(network: Network) -> str:
+    """Return Python that loads the file: into the canonical network, and into its own library's."""
+    model, recipe = network["model"], network["recipe"]
+    file = PurePath(model["file"]).name
+    quoted = json.dumps(file, ensure_ascii=False)
+    canonical = f"import effconvert\n\nnetwork = effconvert.load_model({quoted})  # in PyTorch"
+    parts = [code_block(canonical, "python")]
+    own = _own_code(network, file)
+    if own:
+        parts += ["Or by the library whose layout it has:", code_block(own, "python")]
+    if recipe:
+        steps = settings({key: value for key, value in recipe.items() if key != "name" and value})
+        parts.append(f"Images are prepared as {code(recipe['name'])} does: {escape(steps)}.")
+    parts.append(f"What the weights assume of any network that runs them: {escape(settings(model['facts']))}.")
+    return page(*parts).strip()
+
+
+def _own_code(network: Network, file: str) -> str:
+    model, size = network["model"], (network["cost"] or {"size": 0})["size"]
+    try:
+        variant = find_variant(network["variant"])
+        target = choose_target(model["layout"], variant, complete(model["facts"]), Options(), file)
+    except LayoutMismatch:  # a layout that is only read, or a network that its library does not have
+        return ""
+    text = "" if target.layout is None else loading_code(target, file, size)
+    return "" if text.startswith("effconvert.") else text
+
+
+def _command(network: Network, origin: Published | None) -> str:
+    """Return the command that converts what was published and measures it, or measures the file."""
+    recipe, source = network["recipe"], network["conversion"] or {}
+    words = ["effconvert", "validate", "--data", "imagenet/val"]
+    if origin and not source["options"] and network["model"]["layout"] == "canonical":
+        words += ["--framework", origin["framework"], "--variant", network["variant"], "--weights", origin["weights"]]
+    else:
+        words.append(PurePath(network["model"]["file"]).name)
+    if recipe:
+        words += ["--recipe", recipe["name"], "--size", str(recipe["size"])]
+    return shlex.join(words)
+
+
+def _limits(network: Network, origin: Published | None) -> list[str]:
+    """Return what the checks do not say."""
+    lines = []
+    if not network["verifications"]:
+        lines.append("It was not compared with its source's own framework.")
+    if network["accuracy"] is None:
+        lines.append("Its accuracy was not measured; that of its source is no promise for this file.")
+    elif network["accuracy"]["images"] < 50_000:
+        lines.append(
+            f"Its accuracy was measured on {network['accuracy']['images']:,} images: the interval says how sure it is."
+        )
+    if origin is None:
+        lines.append("Who published the weights, and under which licence, is not known here.")
+    else:
+        lines.append("The weights belong to those who published them; the licence is that of their project.")
+    lines.append("It knows the classes that it was trained on and nothing else, and has the biases of that data.")
+    return lines

@@ -1,0 +1,28 @@
+"""Names as nobody should give them: what they hold is a sign in HTML, Markdown, YAML, spreadsheets or a terminal."""
+
+NAMES = (
+    "<script>alert(1)</script><img src=x onerror=alert(1)>",
+    "a | b \\| c \\",
+    "`code` ``more`` ```",
+    "**bold** _slanted_ ~~gone~~ [link](javascript:alert(1)) ![x](https://example.org/x.png)",
+    "@someone #12 GH-7 owner/repo#3 a@example.org https://example.org www.example.org :smile: $x$ $$y$$",
+    "&lt; &amp; &#35; &nbsp;",
+    "# heading",
+    "- item",
+    "12. item",
+    "---",
+    "=cmd|' /C calc'!A0",
+    "  +1+1",
+    "-2+3",
+    "@SUM(A1)",
+    "\t=1+1",
+    '"quoted", \'twice\'',
+    "line\nof two\r\n| and | cells |\n---\n",
+    "\x1b[31mred\x07 \u202egpj.exe \u200b \ufeff \x85 \u2028",
+    "null",
+    "1e3",
+    "!!python/object/apply:os.system ['true']",
+    "{a: [b]} # c",
+    "模型 Größe الشبكة ＝1",
+    "x" * 3000,
+)  # fmt: skip
