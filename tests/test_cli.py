@@ -72,7 +72,7 @@ def test_an_unknown_command_or_option_is_a_usage_error(run: Callable[..., Ran]) 
     assert run("inspect", "--colour").exit_code == 2
 
 
-@pytest.mark.parametrize("arguments", ["--help", "tf2pt --help", "list --json", "validate --help", "predict --help", "inspect FILE", "tf2pt --checkpoint CHECKPOINT --out OUT --quiet", "pt2tf FILE --out BACK --quiet", "convert FILE --to timm --out OUT --quiet", "diff FILE FILE"])  # fmt: skip
+@pytest.mark.parametrize("arguments", ["--help", "tf2pt --help", "list --json", "validate --help", "predict --help", "cost --variant b0", "report --schema report-1", "inspect FILE", "tf2pt --checkpoint CHECKPOINT --out OUT --quiet", "pt2tf FILE --out BACK --quiet", "convert FILE --to timm --out OUT --quiet", "diff FILE FILE"])  # fmt: skip
 def test_commands_that_run_no_network_do_not_import_torch(
     lite0: Path, converted: Path, tmp_path: Path, arguments: str
 ) -> None:

@@ -58,6 +58,7 @@ def command(files: tuple[Path, ...], tables: bool, as_json: bool, quiet: bool, *
     keep_large_buffers()
     from effconvert.cli.validations import Display
     from effconvert.options import Options
+    from effconvert.validate.accuracy.results import result_of
     from effconvert.validate.evaluation.measuring import measure_accuracy
     from effconvert.validate.evaluation.ranks import joined
     from effconvert.validate.evaluation.sources import files_to_measure
@@ -84,8 +85,6 @@ def command(files: tuple[Path, ...], tables: bool, as_json: bool, quiet: bool, *
             )
         if not ranks.first:
             return
-        from effconvert.validate.accuracy.results import result_of  # torch, once data and files are known to be good
-
         results = [result_of(one) for one in measured]
         if as_json:
             print_json({"schema": "effconvert/validations/1", "results": [result.to_dict() for result in results]})
