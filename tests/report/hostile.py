@@ -23,6 +23,6 @@ NAMES = (
     "1e3",
     "!!python/object/apply:os.system ['true']",
     "{a: [b]} # c",
-    "模型 Größe الشبكة ＝1",
+    "模型 Größe الشبكة \uff1d1",
     "x" * 3000,
 )  # fmt: skip

@@ -1,0 +1,82 @@
+"""What model hubs read: the model-index block, and YAML that holds any name."""
+
+from typing import Any
+
+import pytest
+import yaml
+from hostile import NAMES
+from made_documents import made_document
+
+from effconvert.report.document import published_report
+from effconvert.report.renderings.model_index import model_index, model_index_file
+from effconvert.report.renderings.yaml_text import yaml_text
+
+
+def entry(**dataset: Any) -> dict[str, Any]:
+    """Return the result of a network measured on other data than ImageNet's whole validation set."""
+    network = made_document(1)["networks"][0]
+    network["dataset"] |= dataset
+    ((result,),) = [each["results"] for each in model_index([network])]
+    return result
+
+
+def test_measured_accuracies_are_shares_of_one_on_imagenet() -> None:
+    network = made_document(1)["networks"][0]
+    (found,) = model_index([network])
+    (result,) = found["results"]
+    assert found["name"] == network["name"]
+    assert result["task"]["type"] == "image-classification"
+    assert result["dataset"] == {
+        "type": "imagenet-1k",
+        "name": "ImageNet-1k",
+        "split": "validation",
+        "args": {"images": 50_000, "preprocessing": "tf-official", "size": 224},
+    }
+    assert [(metric["type"], metric["name"], metric["args"]) for metric in result["metrics"]] == [
+        ("accuracy", "Top 1 Accuracy", {"k": 1}),
+        ("accuracy", "Top 5 Accuracy", {"k": 5}),
+    ]
+    assert [metric["value"] for metric in result["metrics"]] == [
+        network["accuracy"][key]["hits"] / 50_000 for key in ("top1", "top5")
+    ]
+
+
+def test_no_published_accuracy_is_passed_off_as_ours() -> None:
+    assert model_index_file(published_report()) is None
+    assert model_index_file(made_document(2, accuracy=False)) is None
+    text = model_index_file(made_document(1))
+    assert text is not None
+    assert "0.771\n" not in text  # what the sources say
+    assert "77.1" not in text
+
+
+def test_a_sample_of_imagenet_says_how_large_it_is() -> None:
+    network = made_document(1)["networks"][0]
+    network["accuracy"]["images"] = 2000
+    network["dataset"] |= {"evaluated": 2000, "chosen": "limit"}
+    assert model_index([network])[0]["results"][0]["dataset"]["name"] == "ImageNet-1k (2,000 of 50,000 images)"
+
+
+def test_other_images_are_not_called_imagenet() -> None:
+    found = entry(path="/data/cats", imagenet_validation=False)["dataset"]
+    assert (found["type"], found["name"]) == ("imagefolder", "cats")
+    assert "split" not in found
+
+
+def test_other_labels_are_not_called_imagenets() -> None:
+    network = made_document(1)["networks"][0]
+    network["dataset"] |= {"labels": "labels/real.json"}
+    network["accuracy"]["verdict"] = "not judged"
+    assert model_index([network])[0]["results"][0]["dataset"]["name"] == "val (labels of real.json)"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_hostile_name_comes_back_equal_and_shows_every_character(name: str) -> None:
+    text = model_index_file(made_document(2, name=name))
+    assert text is not None
+    assert yaml.safe_load(text)["model-index"][0]["name"] == name
+    assert text.replace("\n", "").isprintable()
+
+
+def test_yaml_keeps_the_order_of_keys_and_writes_letters_as_they_are() -> None:
+    assert yaml_text({"b": "Größe 模型", "a": 1}) == "b: Größe 模型\na: 1\n"
