@@ -101,7 +101,9 @@ def test_a_hostile_name_stays_one_cell_of_every_table(name: str) -> None:
     hostile, plain = tables(markdown(made_document(3, name=name))), tables(markdown(made_document(3, name="plain")))
     assert [[len(row) for row in one] for one in hostile] == [[len(row) for row in one] for one in plain]
     assert shown(hostile[0][1][0]) == shortened(name).strip()
-    assert not [cell for one in hostile for row in one for cell in row if acting(cell) - {"strong_open", "strong_close"}]
+    assert not [
+        cell for one in hostile for row in one for cell in row if acting(cell) - {"strong_open", "strong_close"}
+    ]
 
 
 def test_every_verdict_stands_in_the_table_and_the_worst_network_first() -> None:
