@@ -1,6 +1,5 @@
 """Writes one picture to a file of its own, or its numbers as a table."""
 
-import csv
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ from effconvert.report.pictures import NothingToDraw
 from effconvert.report.pictures.drawn import drawn, finished
 from effconvert.report.pictures.style import PIXELS, Drawing, drawing
 from effconvert.report.pictures.svg import standalone
-from effconvert.report.renderings.escaping import visible
+from effconvert.report.renderings.csv_text import csv_text
 
 _NEEDED = {
     "accuracy": "accuracies: a run of `validate` on ImageNet's validation images",
@@ -51,19 +50,7 @@ def _png(one: Drawing) -> bytes:
 
 
 def _csv(one: Drawing) -> bytes:
-    written = io.StringIO()
-    table = csv.writer(written, lineterminator="\n")
-    table.writerow(one.headers)
-    table.writerows([_cell(value) for value in row] for row in one.rows)
-    return written.getvalue().encode()
-
-
-def _cell(value: Any) -> Any:
-    """Return a cell that a spreadsheet takes for what it is: text that would be a formula begins with an apostrophe."""
-    if not isinstance(value, str):
-        return {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
-    text = visible(value)
-    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+    return csv_text(one.headers, one.rows).encode()
 
 
 _CONTENTS: dict[str, Callable[[Drawing], bytes]] = {".svg": _svg, ".png": _png, ".csv": _csv}
