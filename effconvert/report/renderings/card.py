@@ -155,7 +155,7 @@ def _limits(network: Network, origin: Published | None) -> list[str]:
         lines.append("It was not compared with its source's own framework.")
     if network["accuracy"] is None:
         lines.append("Its accuracy was not measured; that of its source is no promise for this file.")
-    elif network["accuracy"]["images"] < 50_000:
+    elif network["accuracy"]["images"] < network["dataset"]["images"]:
         lines.append(
             f"Its accuracy was measured on {network['accuracy']['images']:,} images: the interval says how sure it is."
         )
