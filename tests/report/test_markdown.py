@@ -130,6 +130,15 @@ def test_an_accuracy_stands_beside_each_source_with_its_difference_in_points() -
     assert "| timm | another | 76.85 | +0.236 | \N{EN DASH} | not judged |" in text
 
 
+def test_a_note_that_the_reason_has_already_is_said_once() -> None:
+    document = made_document(1)
+    document["networks"][0]["accuracy"]["sources"][1] |= {"reason": "it is superseded", "note": "superseded"}
+    document["networks"][0]["accuracy"]["sources"][2] |= {"reason": "", "note": "not checked"}
+    text = markdown(document)
+    assert "| it is superseded |" in text
+    assert "| not checked |" in text
+
+
 def test_the_first_layer_that_differs_and_what_was_left_behind_are_said() -> None:
     document = made_document(1)
     pair = document["networks"][0]["verifications"][0]["comparisons"][0]
@@ -138,7 +147,7 @@ def test_the_first_layer_that_differs_and_what_was_left_behind_are_said() -> Non
     row |= {"relative": 0.25, "passed": False}
     text = markdown(document)
     assert "| tensorflow 2.19.0 | torch 2.9.0 | ❌ failed | `blocks.3` | 2.5e-1 (blocks.3) | 2.0e-5 |" in text
-    assert "213 raw weights; their averages are taken; 2 of the optimiser" in text
+    assert "| 213 (raw weights; their averages are taken), 2 (of the optimiser) |" in text
 
 
 def test_cautions_are_said_once_with_their_networks() -> None:

@@ -14,8 +14,8 @@ from effconvert.facts import complete
 from effconvert.options import Options
 from effconvert.report.naming import library_name
 from effconvert.report.renderings import markdown_sections as sections
-from effconvert.report.renderings.markdown_text import code, code_block, escape, folded, items, link, page
-from effconvert.report.renderings.model_index import model_index
+from effconvert.report.renderings.markdown_text import code, code_block, escape, items, link, page
+from effconvert.report.renderings.model_index import dataset_name, model_index
 from effconvert.report.renderings.network_views import settings
 from effconvert.report.renderings.yaml_text import yaml_text
 from effconvert.targets import choose_target
@@ -51,7 +51,7 @@ def _card(network: Network, files: Mapping[str, Published]) -> str:
     parts = (
         ("Where it comes from", _source(network, origin)),
         ("What was checked", sections.verdicts([network])),
-        ("Accuracy", sections.accuracy([network])),
+        ("Accuracy", page(sections.accuracy([network]), _measuring(network)).strip()),
         ("Cost", sections.cost([network])),
         ("Layers", sections.layers([network])),
         ("How to use it", _use(network)),
@@ -61,8 +61,7 @@ def _card(network: Network, files: Mapping[str, Published]) -> str:
     )
     shown = [f"## {title}\n\n{text}" for title, text in parts if text]
     matter = f"---\n{yaml_text(_front_matter(network, origin))}---"
-    provenance = folded("Provenance", sections.provenance_table(network))
-    return page(matter, f"# {escape(network['name'])}", f"{escape(network['sentence'])}.", *shown, provenance)
+    return page(matter, f"# {escape(network['name'])}", f"{escape(network['sentence'])}.", *shown)
 
 
 def _front_matter(network: Network, origin: Published | None) -> dict[str, Any]:
@@ -85,26 +84,42 @@ def _front_matter(network: Network, origin: Published | None) -> dict[str, Any]:
 def _source(network: Network, origin: Published | None) -> str:
     source, model = network["conversion"], network["model"]
     lines = [f"File: {code(PurePath(model['file']).name)}, layout {code(model['layout'])}, {_parameters(model)}"]
-    lines += [f"SHA-256: {code(sha256)} ({code(file)})" for file, sha256 in model["sha256"].items()]
+    lines += _hashes("SHA-256", model["sha256"])
     if source:
         whose = "published weights" if origin else "weights"
-        where = f": {link(source['url'])}" if source["url"] else ""
         library = escape(library_name(source["layout"]))
+        where = f": {link(source['url'])}" if source["url"] else ""
         lines.append(
-            f"Converted from {whose} of {library}, layout {code(source['layout'])}, {escape(source['taken'])}{where}"
+            f"Converted from {whose} of {library} ({code(source['layout'])}), {escape(source['taken'])}{where}"
         )
-        lines += [
-            f"SHA-256 of the source: {code(sha256)} ({code(file)})" for file, sha256 in source["source_sha256"].items()
-        ]
+        lines += _hashes("SHA-256 of the source", source["source_sha256"])
+        if source["moved"] is not None:
+            left = sections.left_behind(source["left_behind"] or {})
+            lines.append(f"{source['moved']:,} tensors moved; left behind: {left or 'none'}")
         if source["map_sha256"]:
-            lines.append(f"Moved by the map with SHA-256 {code(source['map_sha256'])}")
+            lines.append(f"SHA-256 of the map that they were moved by: {code(source['map_sha256'])}")
         lines.append(f"Options of the conversion: {escape(settings(source['options'])) or 'none'}")
-    return page(items(lines), sections.tensors([network])).strip()
+    return items(lines)
+
+
+def _hashes(label: str, hashes: Mapping[str, str]) -> list[str]:
+    return [f"{label}: {code(sha256)} ({code(file)})" for file, sha256 in hashes.items()]
 
 
 def _parameters(model: Network) -> str:
     said = f"{model['parameters']:,} parameters, {model['classes']:,} classes"
     return f"{said}, {escape(model['dtype'])}" if model["dtype"] else said
+
+
+def _measuring(network: Network) -> str:
+    """Return what the accuracy was measured on and with."""
+    dataset, run = network["dataset"], network["provenance"]
+    if network["accuracy"] is None or dataset is None:
+        return ""
+    how = {**(run["computing"] or {}), **run["versions"]}
+    said = [f"Measured on {escape(dataset_name(network))}"]
+    said += [f"fingerprint {code(dataset['fingerprint'])}"] if dataset["fingerprint"] else []
+    return f"{', '.join(said)}, with {escape(settings(how))}."
 
 
 def _use(network: Network) -> str:

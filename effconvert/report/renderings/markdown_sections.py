@@ -129,12 +129,17 @@ def tensors(networks: Sequence[Network]) -> str:
             f"{code(found['layout'])}, {escape(found['taken'])}",
             count(found["moved"]),
             NONE if found["left_behind"] is None else count(sum(found["left_behind"].values())),
-            "; ".join(f"{count(each)} {escape(reason)}" for reason, each in (found["left_behind"] or {}).items()),
+            left_behind(found["left_behind"] or {}),
         ]
         for network in networks
         if (found := network["conversion"])
     ]
     return _listed(networks, heads, rows, "coverage.csv", (2, 3)) if rows else ""
+
+
+def left_behind(tensors_of: Mapping[str, int]) -> str:
+    """Return how many tensors were left behind for each reason: 213 (raw weights), 2 (of the optimiser)."""
+    return ", ".join(f"{count(number)} ({escape(reason)})" for reason, number in tensors_of.items())
 
 
 def provenance_table(network: Network) -> str:
@@ -181,7 +186,7 @@ def _sources(networks: Sequence[Network]) -> str:
             verdict(source["top1"]["word"]),
             published(source["top5"]["published"]) if source["top5"] else "",
             signed(source["top5"]["difference"]) if source["top5"] else "",
-            escape("; ".join(filter(None, (source["reason"], source["note"])))),
+            escape(_note(source)),
         ]
         for network in networks
         if network["accuracy"]
@@ -190,6 +195,12 @@ def _sources(networks: Sequence[Network]) -> str:
     if not rows:
         return ""
     return page(_ABOUT_SOURCES, _listed(networks, heads, rows, "accuracy.csv", (3, 4, 5, 7, 8))).strip()
+
+
+def _note(source: Mapping[str, Any]) -> str:
+    """Return what is said of a source's figure; a reason may hold the note."""
+    reason, note = source["reason"], source["note"]
+    return reason if note in reason else "; ".join(filter(None, (reason, note)))
 
 
 def _other_figures(networks: Sequence[Network]) -> str:
