@@ -16,6 +16,11 @@ def percent(value: float | None) -> str:
     return NONE if value is None else f"{value:.3f} %"
 
 
+def decimals(value: float | None, places: int = 3) -> str:
+    """Return a number without unit, for a column that has it in its head: 84.424."""
+    return NONE if value is None else f"{value:,.{places}f}".replace("-", _MINUS)
+
+
 def interval(bounds: tuple[float, float] | list[float]) -> str:
     """Return the interval of an accuracy, bounds in percent: 84.104 to 84.739 %."""
     return f"{bounds[0]:.3f} to {bounds[1]:.3f} %"
@@ -63,6 +68,11 @@ def error(value: float | None) -> str:
 def giga(operations: float | None) -> str:
     """Return a number of operations: 0.386 G."""
     return NONE if operations is None else f"{operations / 1e9:,.3f} G"
+
+
+def billions(operations: float | None) -> str:
+    """Return a number of operations for a column in G: 0.386."""
+    return NONE if operations is None else decimals(operations / 1e9)
 
 
 def seconds(duration: float | None) -> str:

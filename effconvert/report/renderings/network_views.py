@@ -1,0 +1,248 @@
+"""What a page says of networks beyond the document's own fields: counts, groups, selections and lines of a table."""
+
+import heapq
+import json
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+from effconvert.report.renderings.numbers_text import NONE, count
+
+CHECKS = ("coverage", "tensors", "layers", "logits", "accuracy", "parameters", "operations")
+_UNMEASURED = {"verdict": "not measured", "measured": "", "allowed": "", "reason": ""}
+_LISTED_LAYERS = 4000
+_LISTED_PAIRS = 200
+
+Document = Mapping[str, Any]
+Network = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number that says how large a report is. section: where it comes from."""
+
+    label: str
+    number: int
+    section: str
+
+
+def key_figures(document: Document) -> list[Figure]:
+    """Return the numbers that stand at the top."""
+    published = document["published"]
+    if document["kind"] == "published":
+        return [
+            Figure("variants", len(published["variants"]), "networks"),
+            Figure("accuracies", len(published["accuracy"]), "publishers"),
+            Figure("costs", len(published["cost"]), "costs"),
+            Figure("files of weights", len(published["files"]), "files"),
+            Figure("sources", len(published["sources"]), "sources"),
+            Figure("disagreements", len(published["disagreements"]), "disagreements"),
+        ]
+    networks = document["networks"]
+    found = Counter(verdict["verdict"] for network in networks for verdict in network["verdicts"])
+    words = [word for word in ("passed", "near", "failed", "not judged") if found[word] or word in ("passed", "failed")]
+    return [Figure("networks", len(networks), "verdicts"), *(Figure(word, found[word], "verdicts") for word in words)]
+
+
+def verdict_row(network: Network) -> list[Mapping[str, Any]]:
+    """Return the verdict of every check in the order of CHECKS."""
+    found = {verdict["check"]: verdict for verdict in network["verdicts"]}
+    return [found.get(check, _UNMEASURED) for check in CHECKS]
+
+
+def verdict_detail(verdict: Mapping[str, Any]) -> str:
+    """Return what was measured, and what was allowed."""
+    return " / ".join(filter(None, (verdict["measured"], verdict["allowed"])))
+
+
+def verdict_reasons(networks: Sequence[Network]) -> list[tuple[Network, Mapping[str, Any]]]:
+    """Return the verdicts that are neither passed nor unmeasured and have a reason, the failed ones first."""
+    words = ("failed", "near", "not judged")
+    found = [(network, verdict) for network in networks for verdict in network["verdicts"] if verdict["reason"]]
+    listed = [pair for pair in found if pair[1]["verdict"] in words]
+    return sorted(listed, key=lambda pair: words.index(pair[1]["verdict"]))
+
+
+def caution_groups(document: Document) -> list[tuple[str, list[str]]]:
+    """Return each caution with the names of the networks that it is of."""
+    groups: dict[str, list[str]] = {}
+    for network in document["networks"]:
+        for caution in dict.fromkeys(network["cautions"]):
+            groups.setdefault(caution, []).append(network["name"])
+    return list(groups.items())
+
+
+def disagreements_of(network: Network, document: Document) -> list[Mapping[str, Any]]:
+    """Return where the sources disagree on the ImageNet accuracy of these weights."""
+    return [
+        found
+        for found in document["published"]["disagreements"]
+        if (found["variant"], found["weights"]) == (network["variant"], network["weights"])
+        and found["quantity"] in ("top1", "top5")
+    ]
+
+
+def guilty_row(comparison: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the first layer that differs, or else the one that comes nearest to what is allowed."""
+    rows = comparison["rows"]
+    named = [row for row in rows if row["layer"] == comparison["first"] and not row["passed"]]
+    finite = [row for row in rows if row["relative"] is not None and row["allowed"]]
+    worst = max(finite, key=lambda row: row["relative"] / row["allowed"], default=None)
+    return named[0] if named else worst
+
+
+Verified = tuple[Network, Mapping[str, Any]]
+
+
+def verified_networks(networks: Iterable[Network]) -> list[Verified]:
+    """Return every verification once, with the first network that it is of."""
+    found: dict[str, Verified] = {}
+    for network in networks:
+        for verification in network["verifications"]:
+            found.setdefault(verification["id"], (network, verification))
+    return list(found.values())
+
+
+def with_layers(verified: Iterable[Verified]) -> list[Verified]:
+    """Return the verifications whose layers are all listed: the first, as far as the page stays light."""
+    listed, rows = [], 0
+    for network, verification in verified:
+        rows += sum(len(pair["rows"]) for pair in verification["comparisons"])
+        if rows > _LISTED_LAYERS:
+            break
+        listed.append((network, verification))
+    return listed
+
+
+def operation_conventions(networks: Iterable[Network]) -> list[str]:
+    """Return every convention that the operations of the networks were counted by."""
+    return list(dict.fromkeys(name for network in networks for name in network["cost"]["operations"]))
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two networks and what they answered to the same images. percent: of the same first class."""
+
+    first: str
+    second: str
+    images: int
+    same: int
+    percent: float | None
+    only_first: int
+    only_second: int
+    p: float | None
+
+
+def agreeing_pairs(document: Document) -> list[Pair]:
+    """Return the pairs of networks that agree least, all where they are few."""
+    found = document["agreement"]
+    names = {network["id"]: network["name"] for network in document["networks"]}
+    places = combinations(range(len(found["ids"])), 2)
+    shares = ((found["same"][a][b] / (found["images"][a][b] or 1), a, b) for a, b in places)
+    return [
+        Pair(
+            first=names[found["ids"][a]],
+            second=names[found["ids"][b]],
+            images=found["images"][a][b],
+            same=found["same"][a][b],
+            percent=100 * share if found["images"][a][b] else None,
+            only_first=found["only_first"][a][b],
+            only_second=found["only_second"][a][b],
+            p=found["p"][a][b],
+        )
+        for share, a, b in heapq.nsmallest(_LISTED_PAIRS, shares)
+    ]
+
+
+def pair_count(document: Document) -> int:
+    """Return how many pairs the networks of the agreement make."""
+    networks = len(document["agreement"]["ids"])
+    return networks * (networks - 1) // 2
+
+
+def command(document: Document) -> str:
+    """Return the command that makes the report again."""
+    runs = [file["path"] for file in document["inputs"] if file["kind"] == "run"]
+    verifications = [file["path"] for file in document["inputs"] if file["kind"] == "verification"]
+    words = [*runs, *(word for path in verifications for word in ("--verify", path)), "--out", "report"]
+    return shlex.join(["effconvert", "report", *words])
+
+
+def provenance(network: Network) -> list[tuple[str, str]]:
+    """Return what is known of where a network's numbers come from, as (label, text)."""
+    return [(label, text) for label, text in _provenance(network) if text]
+
+
+def _provenance(network: Network) -> Iterator[tuple[str, str]]:
+    model, source = network["model"], network["conversion"] or {}
+    yield "File", model["file"]
+    yield from _hashes("SHA-256 of", model["sha256"])
+    yield "Layout", model["layout"]
+    yield "Weights", ", ".join(filter(None, (network["weights"], model["taken"])))
+    yield "Facts", settings(model["facts"])
+    yield "Classes, parameters", f"{count(model['classes'])}, {count(model['parameters'])}"
+    yield "Type of the values", model["dtype"] or ""
+    yield "Converted from", ", ".join(filter(None, (source.get("layout"), source.get("taken"), source.get("url"))))
+    yield from _hashes("SHA-256 of the source", source.get("source_sha256") or {})
+    yield "SHA-256 of the map", source.get("map_sha256") or ""
+    yield "Options", settings(source.get("options") or {})
+    yield "Preprocessing", settings(network["recipe"] or {})
+    yield from _measuring(network)
+
+
+def _measuring(network: Network) -> Iterator[tuple[str, str]]:
+    dataset, run = network["dataset"], network["provenance"]
+    if dataset:
+        yield "Images", f"{dataset['path']}: {count(dataset['evaluated'])} of {count(dataset['images'])} evaluated"
+        yield "Fingerprint of the images", dataset["fingerprint"] or ""
+    for verified in network["verifications"]:
+        yield "Verification", f"{verified['file']}: {verified['sentence']}"
+        yield "Verified against", settings(verified["source"])
+        yield "Verified with", settings(verified["inputs"])
+        yield "Tolerance", settings(verified["tolerance"])
+    yield "Run", ", ".join(filter(None, (run["run_file"], run["finished"])))
+    yield "Device", run["device"] or ""
+    yield "Computing", settings(run["computing"] or {})
+    yield "Versions", settings(run["versions"])
+
+
+def _hashes(label: str, hashes: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for name, value in hashes.items():
+        yield f"{label} {name}" if name else label, value
+
+
+def settings(values: Mapping[str, Any]) -> str:
+    """Return keys and values in one line: bn_eps 0.001, padding tf-same."""
+    return ", ".join(f"{key} {_plain(value)}" for key, value in values.items() if value not in (None, {}, []))
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (Mapping, list)):
+        return json.dumps(value, sort_keys=True, ensure_ascii=False)
+    return str(value)
+
+
+def some(names: Sequence[str], shown: int = 8) -> str:
+    """Return the first names, and how many more there are."""
+    more = f", and {len(names) - shown:,} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more
+
+
+def sentences(texts: Iterable[str | None]) -> str:
+    """Return those of the texts that say something, in one line."""
+    return "; ".join(filter(None, texts))
+
+
+def share(value: float | None) -> str:
+    """Return a share of one in percent: 99.98."""
+    return NONE if value is None else f"{100 * value:.2f}"
+
+
+def p_value(value: float | None) -> str:
+    """Return a probability in two digits."""
+    return NONE if value is None else f"{value:.2g}"

@@ -1,0 +1,172 @@
+"""What a page says of published numbers: the long lists of a document turned into tables that can be compared."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from effconvert.report.renderings.numbers_text import published as published_text
+
+_PUBLISHERS = {
+    "tensorflow": "TensorFlow",
+    "mindspore": "MindSpore",
+    "mindcv": "MindCV",
+    "huggingface": "Hugging Face",
+    "keras": "Keras",
+    "paper": "the paper",
+}
+_DATA_SETS = {
+    "imagenet": "ImageNet",
+    "imagenet-real": "ReaL",
+    "imagenetv2-matched-frequency": "V2",
+    "imagenet-a": "A",
+    "imagenet-r": "R",
+    "imagenet-sketch": "Sketch",
+}
+_QUANTITIES = {"parameters": "Parameters by convention", "operations": "Operations by convention, in G"}
+
+Published = Mapping[str, Any]
+Number = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A number of a table. flagged: others in its place differ from it, or it is known to be wrong."""
+
+    number: Number
+    flagged: bool
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of a table: what it is of, and a cell for each column, None where nothing is published."""
+
+    head: tuple[Any, ...]
+    cells: tuple[Cell | None, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Numbers in rows and columns."""
+
+    columns: list[str]
+    rows: list[Row]
+
+
+@dataclass(frozen=True)
+class AccuracyRow:
+    """Top-1 and top-5 of the same source, weights and images, as they are printed. number: either of them."""
+
+    number: Number
+    top1: str
+    top5: str
+
+
+def by_publisher(published: Published) -> Table:
+    """Return ImageNet's top-1: a row for each variant and training, a column for each publisher."""
+    publishers = {source["id"]: source["publisher"] for source in published["sources"]}
+
+    def publisher(number: Number) -> str:
+        name = publishers.get(number["source"], number["source"])
+        return _PUBLISHERS.get(name, name)
+
+    numbers = [number for number in _top1(published) if number["dataset"] == "imagenet"]
+    return _pivot(numbers, lambda number: (number["variant"], number["weights"]), publisher)
+
+
+def by_data_set(published: Published) -> Table:
+    """Return top-1 on several data sets: a row for each training and source that was measured on more than ImageNet."""
+    numbers = _top1(published)
+    more = {_measured_thing(number) for number in numbers if number["dataset"] != "imagenet"}
+    numbers = [number for number in numbers if _measured_thing(number) in more]
+    known = {name: place for place, name in enumerate(_DATA_SETS)}
+    numbers.sort(key=lambda number: known.get(number["dataset"], len(known)))
+    return _pivot(numbers, _measured_thing, lambda number: _DATA_SETS.get(number["dataset"], number["dataset"]))
+
+
+def costs_by_convention(published: Published) -> list[tuple[str, Table, bool]]:
+    """Return (caption, table, whether in G): a row for each variant and size, a column for each convention."""
+    tables = []
+    for quantity, caption in _QUANTITIES.items():
+        numbers = [number for number in published["cost"] if number["quantity"] == quantity]
+        table = _pivot(
+            numbers,
+            lambda number: (number["variant"], number["counted_size"]),
+            lambda number: str(number["convention"]),
+        )
+        tables += [(caption, table, quantity == "operations")] if table.rows else []
+    return tables
+
+
+def best_accuracy(published: Published, variant: str) -> Number | None:
+    """Return the highest ImageNet top-1 of a variant that can be relied on."""
+    numbers = [
+        number
+        for number in _top1(published)
+        if number["variant"] == variant and number["dataset"] == "imagenet" and number["decides"]
+    ]
+    return max(numbers, key=lambda number: float(number["value"]), default=None)
+
+
+def accuracy_rows(published: Published) -> list[AccuracyRow]:
+    """Return every published accuracy, top-1 and top-5 of the same thing in one row."""
+    same = ("source", "model", "variant", "weights", "dataset", "precision", "size", "layout", "recipe")
+    groups: dict[tuple[Any, ...], dict[str, Number]] = {}
+    for number in published["accuracy"]:
+        groups.setdefault(tuple(number[name] for name in same), {})[number["quantity"]] = number
+    return [
+        AccuracyRow(next(iter(found.values())), *(_text(found.get(name)) for name in ("top1", "top5")))
+        for found in groups.values()
+    ]
+
+
+def disagreement_words(found: Mapping[str, Any]) -> str:
+    """Return a disagreement in a sentence: who says what, and why they differ."""
+    said = ", ".join(f"{number['source']} {_text(number)}" for number in found["numbers"])
+    reasons = "; ".join(found["reasons"])
+    return f"{found['quantity']}: {said}" + (f" ({reasons})" if reasons else "")
+
+
+def circumstances(found: Mapping[str, Any]) -> str:
+    """Return what a disagreement is about besides its quantity."""
+    precision = "" if found["precision"] == "float32" else found["precision"]
+    size = f"{found['size']} px" if found["size"] else ""
+    return ", ".join(filter(None, (_DATA_SETS.get(found["dataset"], found["dataset"]), precision, size)))
+
+
+def file_name(url: str) -> str:
+    """Return the last part of an address."""
+    return url.rstrip("/").rpartition("/")[2]
+
+
+def _top1(published: Published) -> list[Number]:
+    accuracies = published["accuracy"]
+    return [number for number in accuracies if (number["quantity"], number["precision"]) == ("top1", "float32")]
+
+
+def _measured_thing(number: Number) -> tuple[Any, ...]:
+    return number["variant"], number["weights"], number["source"], number["size"]
+
+
+def _pivot(
+    numbers: Sequence[Number], row: Callable[[Number], tuple[Any, ...]], column: Callable[[Number], str]
+) -> Table:
+    places: dict[tuple[Any, ...], dict[str, list[Number]]] = {}
+    for number in numbers:
+        places.setdefault(row(number), {}).setdefault(column(number), []).append(number)
+    columns = list(dict.fromkeys(column(number) for number in numbers))
+    rows = [
+        Row(head, tuple(_cell(found[name]) if name in found else None for name in columns))
+        for head, found in places.items()
+    ]
+    return Table(columns, rows)
+
+
+def _cell(numbers: Sequence[Number]) -> Cell:
+    """Return the number that can be relied on, the first of several."""
+    best = min(numbers, key=lambda number: not number["decides"])
+    differ = any(abs(number["value"] - best["value"]) > max(number["step"], best["step"]) for number in numbers)
+    return Cell(best, differ or not best["decides"])
+
+
+def _text(number: Number | None) -> str:
+    return published_text(number["value"], number["step"]) if number else ""
