@@ -7,21 +7,21 @@ LIBRARIES_BIN = .venv-libraries/bin
 MINDSPORE_BIN = .venv-mindspore/bin
 LIBRARIES = tensorflow-cpu timm==1.0.31 transformers==5.23.0 efficientnet-pytorch==0.7.1 \
             mmengine==0.10.7 mmcv-lite==2.1.0 mmpretrain==1.2.0 \
-            webdataset==1.0.2 pyarrow==26.0.1 fvcore==0.1.5.post20221221
+            webdataset==1.0.2 pyarrow==26.0.1 fvcore==0.1.5.post20221221 selenium==4.45.0
 MINDSPORE = mindspore==2.10.0 "numpy<2" mindcv==0.3.0 \
             opencv-python-headless ml-collections easydict matplotlib
 # Two tests at a time, each torch on one core.
 TEST_JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-frameworks lint bench clean
+.PHONY: help demo test test-frameworks browser lint bench clean
 
 help:
 	@echo "make demo             install into .venv and run the main job on a small example"
 	@echo "make test             install what the tests need and run them"
-	@echo "make test-frameworks  the tests against the real libraries, in .venv-libraries and .venv-mindspore"
+	@echo "make test-frameworks  the tests against the real libraries, in .venv-libraries and .venv-mindspore, and a real browser"
 	@echo "make lint             ruff and mypy"
-	@echo "make bench            speed and memory, beside TensorFlow, torch and timm"
+	@echo "make bench            speed and memory, beside TensorFlow, torch and timm; of a report, also in a browser"
 	@echo "make clean            remove the environments and what was built"
 
 demo: .venv/installed
@@ -30,20 +30,25 @@ demo: .venv/installed
 test: .venv/ready-for-tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadgroup $(PYTEST_ARGS)
 
-test-frameworks: .venv-libraries/installed .venv-mindspore/installed
+test-frameworks: .venv-libraries/installed .venv-mindspore/installed browser
 	sh scripts/test_frameworks.sh $(LIBRARIES_BIN) $(MINDSPORE_BIN) $(PYTEST_ARGS)
+
+# The page of a report is read in a real browser.
+browser:
+	sh scripts/install_chromium.sh
 
 lint: .venv/ready-for-tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	sh scripts/typecheck.sh $(BIN)
 
-bench: .venv-libraries/installed
+bench: .venv-libraries/installed browser
 	$(LIBRARIES_BIN)/python benchmarks/tensorflow_to_pytorch.py
 	$(LIBRARIES_BIN)/python benchmarks/timm_both_ways.py
 	$(LIBRARIES_BIN)/python benchmarks/verification.py
 	$(LIBRARIES_BIN)/python benchmarks/validate.py
 	$(LIBRARIES_BIN)/python benchmarks/preprocessing.py
+	$(LIBRARIES_BIN)/python benchmarks/report.py
 
 .venv/installed: pyproject.toml constraints.txt validate/preprocessing/_antialiasing.c scripts/install.sh scripts/install_torch.py
 	sh scripts/install.sh .venv $(PYTHON) .
@@ -53,10 +58,12 @@ bench: .venv-libraries/installed
 	sh scripts/install.sh .venv $(PYTHON) ".[test]"
 	touch $@
 
-# torchvision has no CPU build of its own; without its requirements, the CUDA one is small and can be repaired.
+# torchvision has no CPU build of its own; without its requirements, the CUDA one is small and can be repaired. Of axe's
+# package, only the checks of accessibility are wanted, a file of JavaScript.
 .venv-libraries/installed: Makefile pyproject.toml constraints.txt validate/preprocessing/_antialiasing.c scripts/install.sh scripts/install_torch.py
 	sh scripts/install.sh .venv-libraries $(PYTHON) ".[test]" --no-deps torchvision==0.28.0
 	sh scripts/install.sh .venv-libraries $(PYTHON) ".[test]" $(LIBRARIES)
+	$(LIBRARIES_BIN)/python -m pip install --quiet --no-deps axe-playwright-python==0.1.8
 	touch $@
 
 .venv-mindspore/installed: Makefile pyproject.toml constraints.txt validate/preprocessing/_antialiasing.c scripts/install.sh scripts/install_torch.py
