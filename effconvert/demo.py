@@ -1,4 +1,7 @@
-"""The whole way on a small example: a TensorFlow checkpoint is made, converted, proved and run, without a network."""
+"""The whole way on a small example, without a network: a TensorFlow checkpoint is made, converted, proved and run.
+
+Beside it stands a report of what others published, to see what a report is.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,14 +24,18 @@ from effconvert.model.loading import load_model
 from effconvert.model.network import EfficientNet, create_model
 from effconvert.moves import compile_moves, invert
 from effconvert.outputs import BUNDLE_PREFIX
+from effconvert.report.document import published_report
+from effconvert.report.writing import write_report
 from effconvert.validate.recipes import official_recipe
 from effconvert.variants import VARIANTS
 from effconvert.weight_sets import average_name
 
 _VARIANT = "b0"
 _IMAGES = "images"
+_REPORT = "report"
 _WRITTEN = {
     f"efficientnet-{_VARIANT}", f"{_VARIANT}.safetensors", f"{_VARIANT}-raw.safetensors", "back", "back-raw", _IMAGES,
+    _REPORT,
 }  # fmt: skip
 # Two images whose logits differ by less than this share of their range show a network that does not see.
 _LEAST_SENSITIVITY = 0.1
@@ -41,7 +48,7 @@ class Demo:
 
     returned: tensors that came back bit for bit. sensitivity: of the logits of two images. difference: between the
     logits of the network that made the weights and of the converted one, relative to the largest. images: the folder of
-    some, each in a folder of the class that the network that made the weights sees in it.
+    some, each in a folder of the class that the network that made the weights sees in it. page: of the report.
     """
 
     checkpoint: Path
@@ -53,6 +60,7 @@ class Demo:
     sensitivity: float
     difference: float
     images: Path
+    page: Path
 
 
 def run_demo(folder: Path, force: bool = False) -> Demo:
@@ -69,7 +77,8 @@ def run_demo(folder: Path, force: bool = False) -> Demo:
 
 
 def _is_demo(folder: Path) -> bool:
-    return folder.is_dir() and {entry.name for entry in folder.iterdir()} == _WRITTEN
+    without_report = _WRITTEN - {_REPORT}  # as earlier versions wrote it
+    return folder.is_dir() and {entry.name for entry in folder.iterdir()} in (_WRITTEN, without_report)
 
 
 def _run(folder: Path) -> Demo:
@@ -89,7 +98,10 @@ def _run(folder: Path) -> Demo:
     if not (difference <= _TOLERANCE and seen >= _LEAST_SENSITIVITY):  # NaN is neither
         raise NumericMismatch(f"{converted}: logits differ by {difference:.1e}, sensitivity {seen:.2f}")
     write_images(folder / _IMAGES, averages, official_recipe(_VARIANT))
-    return Demo(checkpoint, converted, source, report, inspect(converted), returned, seen, difference, folder / _IMAGES)
+    written = write_report(published_report(), folder / _REPORT, force=True)
+    page = next(path for path in written if path.suffix == ".html")
+    result = inspect(converted)
+    return Demo(checkpoint, converted, source, report, result, returned, seen, difference, folder / _IMAGES, page)
 
 
 def _calibrated(seed: int) -> EfficientNet:

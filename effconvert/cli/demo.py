@@ -21,7 +21,7 @@ def command(out: Path, force: bool) -> None:
     """Show the whole way on a small example, without a network.
 
     A TensorFlow checkpoint of a small network is made, converted to PyTorch, converted back, compared bit for bit, and
-    run on two images. Some more images are written, to try the other commands on.
+    run on two images. Some more images are written, to try the other commands on, and a page of what was published.
 
     Example: effconvert demo
     """
@@ -50,6 +50,8 @@ def _print_demo(demo: "Demo") -> None:
     click.echo(f"{_program()} validate --data {demo.images} {demo.converted}")
     click.echo(f"{_program()} list")
     click.echo(f"{_program()} tf2pt --variant b0    # downloads the published weights")
+    _heading("What others published, and where they disagree: open this page in a browser")
+    click.echo(demo.page.absolute().as_uri())
 
 
 def _program() -> str:
