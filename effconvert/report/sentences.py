@@ -55,7 +55,7 @@ def report_sentence(networks: Sequence[Plain]) -> str:
     """Return one sentence on all networks."""
     if len(networks) == 1:
         return str(networks[0]["sentence"])
-    words = Counter(_overall(network) for network in networks)
+    words = Counter(overall(network) for network in networks)
     parts = [
         f"{words[verdict]:,} {text}"
         for verdict, text in (
@@ -69,7 +69,7 @@ def report_sentence(networks: Sequence[Plain]) -> str:
     return f"{len(networks):,} networks: {', '.join(parts)}"
 
 
-def _overall(network: Plain) -> str:
+def overall(network: Plain) -> str:
     """Return the verdict on a network as a whole: the worst of its checks."""
     found = {row["verdict"] for row in network["verdicts"]}
     return next((verdict for verdict in (FAILED, NEAR, PASSED) if verdict in found), NOT_JUDGED)

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
+from effconvert.report.checks import FAILED, NEAR, NOT_JUDGED, PASSED
 from effconvert.report.renderings.numbers_text import NONE, count
+from effconvert.report.sentences import overall
 
-CHECKS = ("coverage", "tensors", "layers", "logits", "accuracy", "parameters", "operations")
-_UNMEASURED = {"verdict": "not measured", "measured": "", "allowed": "", "reason": ""}
-_LISTED_LAYERS = 4000
-_LISTED_PAIRS = 200
+_LISTED_LAYERS = 1000
+_LISTED_PAIRS = 100
+_DETAILED, _LISTED = 50, 300
+_WORST_FIRST = (FAILED, NEAR, NOT_JUDGED, PASSED)
 
 Document = Mapping[str, Any]
 Network = Mapping[str, Any]
@@ -47,23 +49,16 @@ def key_figures(document: Document) -> list[Figure]:
     return [Figure("networks", len(networks), "verdicts"), *(Figure(word, found[word], "verdicts") for word in words)]
 
 
-def verdict_row(network: Network) -> list[Mapping[str, Any]]:
-    """Return the verdict of every check in the order of CHECKS."""
-    found = {verdict["check"]: verdict for verdict in network["verdicts"]}
-    return [found.get(check, _UNMEASURED) for check in CHECKS]
+def detailed(networks: Sequence[Network]) -> list[Network]:
+    """Return the networks that a page says everything of: all where they are few, else the worst."""
+    if len(networks) <= _DETAILED:
+        return list(networks)
+    return sorted(networks, key=lambda network: _WORST_FIRST.index(overall(network)))[:_DETAILED]
 
 
-def verdict_detail(verdict: Mapping[str, Any]) -> str:
-    """Return what was measured, and what was allowed."""
-    return " / ".join(filter(None, (verdict["measured"], verdict["allowed"])))
-
-
-def verdict_reasons(networks: Sequence[Network]) -> list[tuple[Network, Mapping[str, Any]]]:
-    """Return the verdicts that are neither passed nor unmeasured and have a reason, the failed ones first."""
-    words = ("failed", "near", "not judged")
-    found = [(network, verdict) for network in networks for verdict in network["verdicts"] if verdict["reason"]]
-    listed = [pair for pair in found if pair[1]["verdict"] in words]
-    return sorted(listed, key=lambda pair: words.index(pair[1]["verdict"]))
+def listed(things: Sequence[Any]) -> Sequence[Any]:
+    """Return the first of many, as many as a table of a light page has lines."""
+    return things[:_LISTED]
 
 
 def caution_groups(document: Document) -> list[tuple[str, list[str]]]:
@@ -108,13 +103,13 @@ def verified_networks(networks: Iterable[Network]) -> list[Verified]:
 
 def with_layers(verified: Iterable[Verified]) -> list[Verified]:
     """Return the verifications whose layers are all listed: the first, as far as the page stays light."""
-    listed, rows = [], 0
+    chosen, rows = [], 0
     for network, verification in verified:
         rows += sum(len(pair["rows"]) for pair in verification["comparisons"])
         if rows > _LISTED_LAYERS:
             break
-        listed.append((network, verification))
-    return listed
+        chosen.append((network, verification))
+    return chosen
 
 
 def operation_conventions(networks: Iterable[Network]) -> list[str]:

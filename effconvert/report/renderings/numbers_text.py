@@ -35,8 +35,10 @@ def published(value: float | str | None, step: float = 0) -> str:
     """Return a published number in the digits that its source has: 84.40 where `step` is 0.01."""
     if value is None or isinstance(value, str):
         return value or NONE
-    decimals = len(f"{step:.10f}".rstrip("0").partition(".")[2])
-    return f"{value:,.{decimals}f}" if step else f"{value:,.10g}"
+    places = len(f"{step:.10f}".rstrip("0").partition(".")[2])
+    if step or value == int(value):
+        return f"{value:,.{places}f}"
+    return f"{value:,.10g}"
 
 
 def points(difference: float | None) -> str:

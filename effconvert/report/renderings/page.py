@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 from markupsafe import Markup
 
+from effconvert.report.checks import CHECKS
 from effconvert.report.renderings import network_views, numbers_text, published_views
 from effconvert.report.renderings.escaping import address, shortened, visible
+from effconvert.report.sentences import overall
 
 if TYPE_CHECKING:
     from effconvert.report.pictures import Picture
@@ -73,6 +75,7 @@ def page(document: Mapping[str, Any], pictures: Sequence["Picture"]) -> str:
     """Return the report as HTML. pictures: those of the document, drawn already."""
     style, script = _text("page.css"), _text("sort.js")
     values = _values(document) | {
+        "layer_pictures": [picture.name for picture in pictures if picture.name.startswith("layers")],
         "pictures": {picture.name: picture for picture in pictures},
         "style": Markup(style),
         "script": Markup(script),
@@ -87,6 +90,7 @@ def _values(document: Mapping[str, Any]) -> dict[str, Any]:
     parts = {
         "measured": "accuracy",
         "converted": "conversion",
+        "with_verifications": "verifications",
         "counted": "cost",
         "timed": "throughput",
     }
@@ -95,7 +99,7 @@ def _values(document: Mapping[str, Any]) -> dict[str, Any]:
     disagreements = document["published"]["disagreements"]
     if networks:
         disagreements = [found for found in disagreements if found["variant"] in variants]
-    verified = network_views.verified_networks(networks)
+    verified = network_views.verified_networks(network_views.detailed(having["with_verifications"]))
     return having | {
         "document": document,
         "verified": verified,
@@ -126,7 +130,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.globals |= {
-        "checks": network_views.CHECKS,
+        "checks": CHECKS,
         "handful": _HANDFUL,
         "key_figures": network_views.key_figures,
         "rows_beside_picture": _ROWS_BESIDE_PICTURE,
@@ -137,14 +141,24 @@ def _environment() -> jinja2.Environment:
 
 def _filters() -> dict[str, Callable[..., Any]]:
     modules = {
-        network_views: "agreeing_pairs command disagreements_of guilty_row operation_conventions p_value pair_count "
-        "provenance sentences settings share some verdict_detail verdict_reasons verdict_row with_layers",
+        network_views: """
+            agreeing_pairs command detailed disagreements_of guilty_row listed operation_conventions p_value pair_count
+            provenance sentences settings share some with_layers
+        """,
         numbers_text: "billions count decimals error proportion published rate signed",
-        published_views: "accuracy_rows best_accuracy by_data_set by_publisher circumstances costs_by_convention "
-        "disagreement_words file_name",
+        published_views: """
+            accuracy_rows amount amount_of best_accuracy by_data_set by_publisher circumstances costs_by_convention
+            disagreement_words file_name quantity_words shared_rows single_numbers
+        """,
     }
     found = {name: getattr(module, name) for module, names in modules.items() for name in names.split()}
-    return found | {"address": address, "shortened": shortened, "verdict_class": _verdict_class, "drawn": Markup}
+    return found | {
+        "address": address,
+        "overall": overall,
+        "shortened": shortened,
+        "verdict_class": _verdict_class,
+        "drawn": Markup,
+    }
 
 
 def _finished(value: Any) -> Any:

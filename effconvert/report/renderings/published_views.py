@@ -6,7 +6,7 @@ from typing import Any
 
 from effconvert.report.renderings.numbers_text import published as published_text
 
-_PUBLISHERS = {
+_PUBLISHERS: dict[str, str] = {
     "tensorflow": "TensorFlow",
     "mindspore": "MindSpore",
     "mindcv": "MindCV",
@@ -30,7 +30,7 @@ Number = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Cell:
-    """A number of a table. flagged: others in its place differ from it, or it is known to be wrong."""
+    """A number of a table. flagged: it cannot be relied on, or another that can be differs from it."""
 
     number: Number
     flagged: bool
@@ -63,14 +63,29 @@ class AccuracyRow:
 
 def by_publisher(published: Published) -> Table:
     """Return ImageNet's top-1: a row for each variant and training, a column for each publisher."""
-    publishers = {source["id"]: source["publisher"] for source in published["sources"]}
+    publishers: dict[str, str] = {
+        source["id"]: source.get("publisher", source["id"]) for source in published["sources"]
+    }
 
     def publisher(number: Number) -> str:
-        name = publishers.get(number["source"], number["source"])
+        source = str(number["source"])
+        name = publishers.get(source, source)
         return _PUBLISHERS.get(name, name)
 
     numbers = [number for number in _top1(published) if number["dataset"] == "imagenet"]
     return _pivot(numbers, lambda number: (number["variant"], number["weights"]), publisher)
+
+
+def shared_rows(table: Table) -> list[Row]:
+    """Return the rows of `table` that have several numbers."""
+    return [row for row in table.rows if len([cell for cell in row.cells if cell]) > 1]
+
+
+def single_numbers(table: Table) -> list[tuple[tuple[Any, ...], str, Cell]]:
+    """Return (head, column, cell) of the rows of `table` that have one number."""
+    found = [(row, [place for place, cell in enumerate(row.cells) if cell]) for row in table.rows]
+    places = [(row, places[0]) for row, places in found if len(places) == 1]
+    return [(row.head, table.columns[place], cell) for row, place in places if (cell := row.cells[place])]
 
 
 def by_data_set(published: Published) -> Table:
@@ -80,19 +95,26 @@ def by_data_set(published: Published) -> Table:
     numbers = [number for number in numbers if _measured_thing(number) in more]
     known = {name: place for place, name in enumerate(_DATA_SETS)}
     numbers.sort(key=lambda number: known.get(number["dataset"], len(known)))
-    return _pivot(numbers, _measured_thing, lambda number: _DATA_SETS.get(number["dataset"], number["dataset"]))
+    return _pivot(numbers, _measured_thing, _data_set)
 
 
 def costs_by_convention(published: Published) -> list[tuple[str, Table, bool]]:
-    """Return (caption, table, whether in G): a row for each variant and size, a column for each convention."""
+    """Return (caption, table, whether in G): a row for each variant and size, a column for each convention.
+
+    Parameters are the same at every size, and stand with the variant's own.
+    """
+    known = {variant["name"]: place for place, variant in enumerate(published["variants"])}
+    sizes = {variant["name"]: variant["size"] for variant in published["variants"]}
+
+    def row(number: Number) -> tuple[Any, ...]:
+        own = sizes.get(number["variant"], 0) if number["quantity"] == "parameters" else 0
+        return number["variant"], own or number["counted_size"]
+
     tables = []
     for quantity, caption in _QUANTITIES.items():
         numbers = [number for number in published["cost"] if number["quantity"] == quantity]
-        table = _pivot(
-            numbers,
-            lambda number: (number["variant"], number["counted_size"]),
-            lambda number: str(number["convention"]),
-        )
+        table = _pivot(numbers, row, lambda number: str(number["convention"]))
+        table.rows.sort(key=lambda row: (known.get(row.head[0], len(known)), row.head[1]))
         tables += [(caption, table, quantity == "operations")] if table.rows else []
     return tables
 
@@ -121,16 +143,33 @@ def accuracy_rows(published: Published) -> list[AccuracyRow]:
 
 def disagreement_words(found: Mapping[str, Any]) -> str:
     """Return a disagreement in a sentence: who says what, and why they differ."""
-    said = ", ".join(f"{number['source']} {_text(number)}" for number in found["numbers"])
+    said = ", ".join(f"{number['source']} {amount(number)}" for number in found["numbers"])
     reasons = "; ".join(found["reasons"])
-    return f"{found['quantity']}: {said}" + (f" ({reasons})" if reasons else "")
+    return f"{quantity_words(found['quantity'])}: {said}" + (f" ({reasons})" if reasons else "")
+
+
+def quantity_words(quantity: str) -> str:
+    """Return what a quantity is called."""
+    return {"top1": "top-1", "top5": "top-5"}.get(quantity, quantity)
+
+
+def amount(number: Number) -> str:
+    """Return a number in the digits that its source has, operations in G."""
+    return amount_of(number["quantity"], number["value"], number["step"])
+
+
+def amount_of(quantity: str, value: float | str, step: float = 0) -> str:
+    """Return a value of a quantity, operations in G with three decimals at most."""
+    if quantity != "operations" or isinstance(value, str):
+        return published_text(value, step)
+    return f"{published_text(value / 1e9, max(step, 1e6) / 1e9)} G"
 
 
 def circumstances(found: Mapping[str, Any]) -> str:
     """Return what a disagreement is about besides its quantity."""
     precision = "" if found["precision"] == "float32" else found["precision"]
     size = f"{found['size']} px" if found["size"] else ""
-    return ", ".join(filter(None, (_DATA_SETS.get(found["dataset"], found["dataset"]), precision, size)))
+    return ", ".join(filter(None, (_data_set(found), precision, size)))
 
 
 def file_name(url: str) -> str:
@@ -141,6 +180,11 @@ def file_name(url: str) -> str:
 def _top1(published: Published) -> list[Number]:
     accuracies = published["accuracy"]
     return [number for number in accuracies if (number["quantity"], number["precision"]) == ("top1", "float32")]
+
+
+def _data_set(number: Number) -> str:
+    name = str(number["dataset"])
+    return _DATA_SETS.get(name, name)
 
 
 def _measured_thing(number: Number) -> tuple[Any, ...]:
@@ -164,9 +208,11 @@ def _pivot(
 def _cell(numbers: Sequence[Number]) -> Cell:
     """Return the number that can be relied on, the first of several."""
     best = min(numbers, key=lambda number: not number["decides"])
-    differ = any(abs(number["value"] - best["value"]) > max(number["step"], best["step"]) for number in numbers)
+    differ = any(
+        other["decides"] and abs(other["value"] - best["value"]) > max(other["step"], best["step"]) for other in numbers
+    )
     return Cell(best, differ or not best["decides"])
 
 
 def _text(number: Number | None) -> str:
-    return published_text(number["value"], number["step"]) if number else ""
+    return amount(number) if number else ""

@@ -18,7 +18,7 @@ for (const table of document.querySelectorAll("table[data-sortable]")) {
       body.append(...(next ? sorted(rows, column, next === "descending") : rows));
     });
   });
-  if (rows.length > 15) addFilter(table, rows);
+  if (rows.length > 30) addFilter(table, rows);
 }
 
 // Numbers before words, cells without a value last; rows that are equal keep their order.
@@ -51,6 +51,7 @@ function addFilter(table, rows) {
   line.className = "filter";
   input.type = "search";
   input.autocomplete = "off";
+  input.setAttribute("aria-label", `Filter: ${table.caption.firstChild.textContent}`);
   label.append("Filter ", input);
   line.append(label, shown);
   table.parentNode.before(line);
