@@ -95,10 +95,12 @@ def _values(document: Mapping[str, Any]) -> dict[str, Any]:
         "timed": "throughput",
     }
     having = {name: [network for network in networks if network[part]] for name, part in parts.items()}
-    variants = {network["variant"] for network in networks}
-    disagreements = document["published"]["disagreements"]
-    if networks:
-        disagreements = [found for found in disagreements if found["variant"] in variants]
+    reported = {(network["variant"], weights) for network in networks for weights in (network["weights"], "")}
+    disagreements = [
+        found
+        for found in document["published"]["disagreements"]
+        if not networks or (found["variant"], found["weights"]) in reported
+    ]
     verified = network_views.verified_networks(network_views.detailed(having["with_verifications"]))
     return having | {
         "document": document,
