@@ -35,6 +35,7 @@ COMMANDS = (
     "diff",
     "validate",
     "cost",
+    "tables",
     "chart",
     "predict",
     "features",
@@ -77,11 +78,17 @@ def test_an_unknown_command_or_option_is_a_usage_error(run: Callable[..., Ran]) 
     assert run("inspect", "--colour").exit_code == 2
 
 
-@pytest.mark.parametrize("arguments", ["--help", "tf2pt --help", "list --json", "validate --help", "predict --help", "cost --variant b0", "report --schema report-1", "inspect FILE", "tf2pt --checkpoint CHECKPOINT --out OUT --quiet", "pt2tf FILE --out BACK --quiet", "convert FILE --to timm --out OUT --quiet", "diff FILE FILE"])  # fmt: skip
+@pytest.mark.parametrize("arguments", ["--help", "tf2pt --help", "list --json", "tables --variant b0", "report --published --out REPORT", "validate --help", "predict --help", "cost --variant b0", "report --schema report-1", "inspect FILE", "tf2pt --checkpoint CHECKPOINT --out OUT --quiet", "pt2tf FILE --out BACK --quiet", "convert FILE --to timm --out OUT --quiet", "diff FILE FILE"])  # fmt: skip
 def test_commands_that_run_no_network_do_not_import_torch(
     lite0: Path, converted: Path, tmp_path: Path, arguments: str
 ) -> None:
-    names = {"FILE": converted, "CHECKPOINT": lite0, "OUT": tmp_path / "new.pth", "BACK": tmp_path / "back"}
+    names = {
+        "FILE": converted,
+        "CHECKPOINT": lite0,
+        "OUT": tmp_path / "new.pth",
+        "BACK": tmp_path / "back",
+        "REPORT": tmp_path / "report",
+    }
     words = [str(names.get(word, word)) for word in arguments.split()]
     script = (
         "import sys; from effconvert.cli import main; main(sys.argv[1:]); "

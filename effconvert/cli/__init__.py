@@ -32,6 +32,7 @@ _COMMANDS = {
     "compare": "Compare two saved runs, without either framework.",
     "frameworks": "Show which frameworks are usable here, and how to install the others.",
     "cost": "Show parameters, multiply-adds and FLOPs beside every published table.",
+    "tables": "Show every published number with its source, and where sources disagree.",
     "chart": "Draw one picture: accuracy, cost, layers, agreement, differences, throughput.",
     "inspect": "Show what a checkpoint holds: format, layout, variant, sets of weights, tensors.",
     "predict": "Say which classes a network sees in images.",

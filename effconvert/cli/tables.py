@@ -1,0 +1,84 @@
+"""`effconvert tables`: every published number, with its source."""
+
+from pathlib import Path
+
+import click
+
+from effconvert.cli.options import PATH, force_option, json_option
+from effconvert.cli.output import print_json
+from effconvert.reference_tables.selection import KINDS
+from effconvert.variants import find_variant
+
+
+@click.command("tables")
+@click.option("--variant", default="", metavar="NAME", help="As b0.")
+@click.option("--weights", default="", metavar="NAME", help="Which training, as ns.")
+@click.option("--source", default="", metavar="NAME", help="A source, as readme, or a publisher, as timm.")
+@click.option("--quantity", type=click.Choice(KINDS), help="Accuracies, costs, or what is said of files.")
+@click.option("--dataset", default="", metavar="NAME", help="Accuracies on this one, as imagenet-real.")
+@click.option("--disagreements", is_flag=True, help="Only where sources contradict each other, and why.")
+@click.option("--csv", "csv_file", type=PATH, metavar="FILE", help="Write the numbers, one in a line, to FILE.")
+@force_option
+@json_option
+def command(
+    variant: str,
+    weights: str,
+    source: str,
+    quantity: str | None,
+    dataset: str,
+    disagreements: bool,
+    csv_file: Path | None,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Show every published number with its source, and where sources disagree.
+
+    Without an option, the sources are listed. A number that does not decide is never held against a measurement; its
+    note says why. The tables are in reference/, for everybody to read and to correct.
+
+    Example: effconvert tables --variant b0
+    """
+    from effconvert.reference_tables.selection import Wanted, select
+
+    name = find_variant(variant).name if variant else ""
+    wanted = Wanted(name, weights, source, quantity or "", dataset)
+    try:
+        selection = select(wanted)
+    except LookupError as error:
+        raise click.UsageError(str(error.args[0])) from error
+    if csv_file:
+        _write_csv(csv_file, [number.to_dict() for number in selection.numbers], force)
+    if as_json:
+        print_json(
+            {
+                "schema": "effconvert/tables/1",
+                "numbers": [number.to_dict() for number in selection.numbers],
+                "disagreements": [each.to_dict() for each in selection.disagreements],
+                "sources": [each.to_dict() for each in selection.sources],
+            }
+        )
+        return
+    from effconvert.cli import published_numbers
+
+    if csv_file:
+        click.echo(f"written: {csv_file}, {len(selection.numbers):,} numbers")
+    elif disagreements:
+        notes = published_numbers.Notes()
+        published_numbers.print_disagreements(selection.disagreements, notes)
+        click.echo()
+        notes.print()
+    elif not selection.numbers:
+        click.echo("no such number was published")
+    elif wanted == Wanted():
+        published_numbers.print_summary(selection)
+    else:
+        published_numbers.print_selection(selection)
+
+
+def _write_csv(path: Path, rows: list[dict[str, object]], force: bool) -> None:
+    from effconvert.atomic import new_file
+    from effconvert.report.renderings.csv_text import csv_text
+
+    headers = list(rows[0]) if rows else []
+    with new_file(path, force) as (file, _):
+        file.write(csv_text(headers, (row.values() for row in rows)).encode())
