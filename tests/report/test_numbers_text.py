@@ -64,3 +64,15 @@ def test_only_addresses_of_the_web_are_links(text) -> None:
 
 def test_an_address_of_the_web_is_a_link() -> None:
     assert address("https://example.org/a?b=c#d") == "https://example.org/a?b=c#d"
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [(True, "yes"), (5288548, "5,288,548"), (6.999999e-7, "7e-07"), (77.1, "77.1"), (None, text.NONE), ("b0", "b0")],
+)
+def test_a_value_of_any_kind_can_be_written(value: object, written: str) -> None:
+    assert text.plain(value) == written
+
+
+def test_a_large_whole_number_has_all_its_digits() -> None:
+    assert text.published(174_203_533_416.0) == "174,203,533,416"

@@ -101,3 +101,12 @@ def size(nbytes: float | None) -> str:
             break
         nbytes /= 1000
     return f"{nbytes:,.0f} {unit}" if unit == "bytes" else f"{nbytes:,.1f} {unit}"
+
+
+def plain(value: Any) -> str:
+    """Return any value of a table whose columns are not known: 0.000123457, 5,288,548, yes."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return f"{value:,.6g}" if isinstance(value, float) else count(value)
+    return NONE if value is None else str(value)

@@ -147,7 +147,7 @@ def _filters() -> dict[str, Callable[..., Any]]:
             agreeing_pairs command detailed disagreements_of guilty_row listed operation_conventions p_value pair_count
             provenance sentences settings share some with_layers
         """,
-        numbers_text: "billions count decimals error proportion published rate signed",
+        numbers_text: "billions count decimals error plain proportion published rate signed",
         published_views: """
             accuracy_rows amount amount_of best_accuracy by_data_set by_publisher circumstances costs_by_convention
             disagreement_words file_name quantity_words shared_rows single_numbers
