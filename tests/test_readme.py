@@ -50,10 +50,10 @@ def test_every_command_and_the_python_example_work_as_printed(
     monkeypatch.chdir(tmp_path)
     assert run("demo").exit_code == 0  # `make demo` stands before them
     commands = re.findall(r"^    effconvert ([^#\n]+)", README, re.MULTILINE)
-    assert len(commands) == 30
+    assert len(commands) == 34
     here = [command for command in commands if not command.startswith(NEEDS_FRAMEWORKS)]
     here = [command for command in here if not any(data in command for data in NEEDS_IMAGENET)]
-    assert len(here) == 23
+    assert len(here) == 27
     for command in here:
         ran = run(*command.split())
         assert ran.exit_code == 0, f"{command}: {ran.err}"
