@@ -76,6 +76,12 @@ class Browser:
         """Open what is folded up."""
         self.run("for (const folded of document.querySelectorAll('details')) folded.open = true")
 
+    def lay_out(self) -> None:
+        """Lay out what is not in sight, too, which a page may put off until it is scrolled to."""
+        self.run(
+            "for (const part of document.querySelectorAll('section, details')) part.style.contentVisibility = 'visible'"
+        )
+
     def complaints(self) -> list[str]:
         """Return what the console said since the page was opened, warnings and worse."""
         return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] in BAD_LEVELS]

@@ -115,6 +115,7 @@ def test_nothing_is_wider_than_the_window(browser, page, name, width):
     browser.open(page(name), width=width)
     if name != "thousand":
         browser.unfold()
+    browser.lay_out()
     assert browser.run("return document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
 
 

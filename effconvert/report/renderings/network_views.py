@@ -239,5 +239,5 @@ def share(value: float | None) -> str:
 
 
 def p_value(value: float | None) -> str:
-    """Return a probability in two digits."""
-    return NONE if value is None else f"{value:.2g}"
+    """Return a probability in two digits; 0 stands for less than any float can be."""
+    return NONE if value is None else f"{value:.2g}" if value else "< 1e-300"
