@@ -200,7 +200,7 @@ OTHER_FILES = [
     ("a.json", b"[" * 100_000, "neither a run nor JSON"),
     ("a.json", b"\xff\xfe", "neither a run nor JSON"),
     ("a.json", b"[1]", "$: must be an object, is list"),
-    ("a.json", b"{}", "is None, not 'effconvert/verification/1'"),
+    ("a.json", b"{}", "its schema is None, not 'effconvert/verification/1'"),
     ("a.json", b'{"schema": "effconvert/validations/1"}', "is 'effconvert/validations/1', not"),
     ("a.json", b'{"schema": "effconvert/verification/1", "x": %s}' % (b"[" * 60 + b"]" * 60), "is nested more than 40 deep"),
     ("a.json", b'{"schema": "effconvert/verification/1", "x": 1%s}' % (b"0" * 5000), "neither a run nor JSON"),
