@@ -46,7 +46,8 @@ def _measured(accuracy: Plain) -> str:
     measured = f"{top1['percent']:.2f} % top-1 on {top1['images']:,} images"
     if not accuracy["sources"] or accuracy["verdict"] == "not judged":
         return f"{measured}, {accuracy['sentence']}"
-    values = [source["top1"]["published"] for source in accuracy["sources"]]
+    judged = [source["top1"] for source in accuracy["sources"] if source["top1"]["word"] != "not judged"]
+    values = [top1["published"] for top1 in judged]
     low, high = (f"{value:g}" for value in (min(values), max(values)))
     return f"{measured}, published {low if low == high else f'{low} to {high}'}"
 
