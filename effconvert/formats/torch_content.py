@@ -23,7 +23,7 @@ _PLAIN = (str, int, float)
 # What a file of this project says of itself (description.py): another file's values must not pass for it.
 OUR_TEXTS = frozenset(
     "format schema effconvert variant weights layout taken map_sha256 facts recipe options source target labels"
-    " digest".split()
+    " coverage digest".split()
 )
 
 

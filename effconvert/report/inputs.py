@@ -109,7 +109,8 @@ def _read_verification(path: Path) -> VerificationInput:
     document = _parsed(path)
     schema = document.get("schema")
     if schema != _VERIFICATION_SCHEMA:
-        raise UnreadableCheckpoint(f"{path}: its schema is {visible(repr(schema))[:80]}, not {_VERIFICATION_SCHEMA!r}; {_WANTED}")
+        found = visible(repr(schema))[:80]
+        raise UnreadableCheckpoint(f"{path}: its schema is {found}, not {_VERIFICATION_SCHEMA!r}; {_WANTED}")
     _check(path, problems(document, VERIFICATION))
     _check(path, _refusal("$.converted.facts", complete, document["converted"]["facts"]))
     return VerificationInput(str(path), file_sha256(path), document)
