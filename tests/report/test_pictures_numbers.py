@@ -7,6 +7,7 @@ import pytest
 from drawn_pictures import corners, hollow, markers, numbered, parts, texts
 from made_documents import made_document
 
+from effconvert.report.document import published_report
 from effconvert.report.pictures import Picture, picture, pictures
 
 
@@ -319,3 +320,15 @@ def test_runs_that_know_little_of_their_time_are_drawn_all_the_same() -> None:
     found |= {name: None for name in found if name not in ("images_per_second", "stages")}
     found["stages"] = dict.fromkeys(found["stages"])
     assert parts(drawn(document, "throughput").svg, "rate")
+
+
+def test_the_publishers_of_a_variant_are_compared_in_one_training() -> None:
+    one = drawn(published_report(), "accuracy")
+    trainings: dict[str, set[str]] = {}
+    for variant, weights in columns(one, "variant", "weights", kind="published", drawn=True):
+        trainings.setdefault(variant, set()).add(weights)
+    shared = {variant: found & {"base", "aa", "ra", "advprop", "ns"} for variant, found in trainings.items()}
+    assert {variant for variant, found in shared.items() if len(found) != 1} == set()
+    assert (shared["b0"], shared["b8"], shared["l2"], shared["edgetpu-s"]) == ({"aa"}, {"advprop"}, {"ns"}, {"base"})
+    assert columns(one, "percent", variant="edgetpu-s", framework="timm", drawn=True) == []
+    assert {"imagenet1k_v1", "mindvision", "mindcv"} < trainings["b0"]

@@ -1,7 +1,7 @@
 """The comparison chart: top-1 and top-5 of every variant, as each framework publishes them and as measured here."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -17,6 +17,7 @@ from effconvert.report.pictures.published import (
     METRICS,
     Publishers,
     Series,
+    is_shared,
     measured_networks,
     of_imagenet,
     published_accuracy,
@@ -117,18 +118,37 @@ def _measured(document: dict[str, Any], publishers: Publishers) -> list[Point]:
     ]
 
 
-def _usual(points: Iterable[Point]) -> list[Point]:
-    """Return the figures of each series and variant that are of its usual training, of those that can be relied on."""
-    groups: dict[tuple[str, Series], list[Point]] = defaultdict(list)
+def _usual(points: Sequence[Point]) -> list[Point]:
+    """Return the figures that can be relied on, of one training a variant, so that only publishers differ.
+
+    It is the one that most publishers have. Who has other names than it, has trained its own, which is then drawn.
+    """
+    groups: dict[str, dict[Series, list[Point]]] = defaultdict(lambda: defaultdict(list))
     for point in points:
-        if point.decides:
-            groups[point.variant, point.series].append(point)
+        groups[point.variant][point.series].append(point)
     shown: list[Point] = []
-    for group in groups.values():
-        best = min(group, key=lambda point: usual_rank(point.weights))
-        of_best = [point for point in group if point.weights == best.weights]
-        shown += {point.metric: point for point in reversed(of_best)}.values()
+    for of_variant in groups.values():
+        usual = _most_published(of_variant)
+        for group in of_variant.values():
+            wanted = usual if any(is_shared(point.weights) for point in group) else _best(group)
+            chosen = [point for point in group if point.decides and point.weights == wanted]
+            shown += {point.metric: point for point in reversed(chosen)}.values()
     return shown
+
+
+def _most_published(of_variant: Mapping[Series, Sequence[Point]]) -> str:
+    """Return the training that most publishers have figures of, of several the most usual; "" where none is shared."""
+    counts = Counter(
+        weights
+        for group in of_variant.values()
+        for weights in {point.weights for point in group if point.decides and is_shared(point.weights)}
+    )
+    return min(counts, key=lambda weights: (-counts[weights], usual_rank(weights)), default="")
+
+
+def _best(group: Sequence[Point]) -> str:
+    """Return the first training of a publisher that has only its own."""
+    return next((point.weights for point in group if point.decides), "")
 
 
 def _first(points: Iterable[Point]) -> list[Point]:
@@ -255,7 +275,9 @@ def _draw_points(panel: Panel, points: Sequence[Point], places: Mapping[tuple[st
         style = look(series.number)
         own = [point for point in points if point.series == series]
         at = {point: (places[point.variant, _slot(point)], point.percent) for point in own}
-        panel.link([at[point] for point in own if not point.measured and _LINKED.fullmatch(point.variant)], style)
+        linked = [point for point in own if not point.measured and _LINKED.fullmatch(point.variant)]
+        for _, alike in groupby(linked, key=lambda point: point.weights):
+            panel.link([at[point] for point in alike], style)
         for point in own:
             if point.low is not None and point.high is not None:
                 panel.draw_interval(at[point][0], point.low, point.high, style)

@@ -100,3 +100,8 @@ def variant_order(document: Mapping[str, Any], variants: Iterable[str]) -> list[
 def usual_rank(weights: str | None) -> int:
     """Return how usual a training is: 0 is what a variant's name alone means."""
     return _USUAL.index(weights) if weights in _USUAL else len(_USUAL)
+
+
+def is_shared(weights: str | None) -> bool:
+    """Return whether a training is one that several libraries have under the same name."""
+    return weights in _USUAL
