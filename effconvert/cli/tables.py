@@ -1,6 +1,7 @@
 """`effconvert tables`: every published number, with its source."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -17,7 +18,7 @@ from effconvert.variants import find_variant
 @click.option("--quantity", type=click.Choice(KINDS), help="Accuracies, costs, or what is said of files.")
 @click.option("--dataset", default="", metavar="NAME", help="Accuracies on this one, as imagenet-real.")
 @click.option("--disagreements", is_flag=True, help="Only where sources contradict each other, and why.")
-@click.option("--csv", "csv_file", type=PATH, metavar="FILE", help="Write the numbers, one in a line, to FILE.")
+@click.option("--csv", "csv_file", type=PATH, metavar="FILE", help="Write them, one in a line, to FILE.")
 @force_option
 @json_option
 def command(
@@ -46,8 +47,9 @@ def command(
         selection = select(wanted)
     except LookupError as error:
         raise click.UsageError(str(error.args[0])) from error
+    rows = selection.disagreements if disagreements else selection.numbers
     if csv_file:
-        _write_csv(csv_file, [number.to_dict() for number in selection.numbers], force)
+        _write_csv(csv_file, [row.to_dict() for row in rows], force)
     if as_json:
         print_json(
             {
@@ -61,7 +63,9 @@ def command(
     from effconvert.cli import published_numbers
 
     if csv_file:
-        click.echo(f"written: {csv_file}, {len(selection.numbers):,} numbers")
+        click.echo(f"written: {csv_file}, {len(rows):,} {'disagreements' if disagreements else 'numbers'}")
+    elif disagreements and not selection.disagreements:
+        click.echo("no sources disagree")
     elif disagreements:
         notes = published_numbers.Notes()
         published_numbers.print_disagreements(selection.disagreements, notes)
@@ -75,10 +79,17 @@ def command(
         published_numbers.print_selection(selection)
 
 
-def _write_csv(path: Path, rows: list[dict[str, object]], force: bool) -> None:
+def _write_csv(path: Path, rows: list[dict[str, Any]], force: bool) -> None:
     from effconvert.atomic import new_file
     from effconvert.report.renderings.csv_text import csv_text
 
     headers = list(rows[0]) if rows else []
     with new_file(path, force) as (file, _):
-        file.write(csv_text(headers, (row.values() for row in rows)).encode())
+        file.write(csv_text(headers, ([_cell(value) for value in row.values()] for row in rows)).encode())
+
+
+def _cell(value: Any) -> Any:
+    """Return what stands in a cell: of several reasons or numbers, all of them."""
+    if not isinstance(value, list):
+        return value
+    return "; ".join(f"{one['source']} {one['value']}" if isinstance(one, dict) else str(one) for one in value)

@@ -16,6 +16,7 @@ from effconvert.validate.recipes import Recipe
 
 _VERIFICATION_SCHEMA = "effconvert/verification/1"
 _LARGEST_JSON = 1 << 26
+_SAME = ("same", "same within the given tolerance")
 _WANTED = "a report is made of runs of `effconvert validate` and of what `effconvert verify --json` writes"
 
 
@@ -93,14 +94,17 @@ def _read(path: Path) -> RunInput | VerificationInput:
 
 def _read_run(path: Path) -> RunInput:
     predictions = read_predictions(path)
-    _check(path, _run_problems(predictions.record))
+    _check(path, _run_problems(predictions.record, len(predictions)))
     return RunInput(str(path), file_sha256(path), predictions)
 
 
-def _run_problems(record: Mapping[str, Any]) -> Iterator[str]:
+def _run_problems(record: Mapping[str, Any], images: int) -> Iterator[str]:
     found = problems(record, VALIDATION)
     yield from found
     if not found:
+        said = record["dataset"].get("evaluated", images)
+        if said != images:
+            yield f"$.dataset.evaluated: {said:,}, but there are answers to {images:,} images"
         yield from _refusal("$.model.facts", complete, record["model"]["facts"])
         yield from _refusal("$.recipe", Recipe.from_dict, record["recipe"])
 
@@ -112,8 +116,18 @@ def _read_verification(path: Path) -> VerificationInput:
         found = visible(repr(schema))[:80]
         raise UnreadableCheckpoint(f"{path}: its schema is {found}, not {_VERIFICATION_SCHEMA!r}; {_WANTED}")
     _check(path, problems(document, VERIFICATION))
-    _check(path, _refusal("$.converted.facts", complete, document["converted"]["facts"]))
+    _check(path, (*_contradictions(document), *_refusal("$.converted.facts", complete, document["converted"]["facts"])))
     return VerificationInput(str(path), file_sha256(path), document)
+
+
+def _contradictions(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield where a verification that calls its file the same as the source has layers that say otherwise."""
+    if document["verdict"] in _SAME:
+        for number, comparison in enumerate(document["comparisons"]):
+            failed = sum(not row["passed"] for row in comparison["rows"])
+            if failed or not comparison["same"]:
+                place = f"$.comparisons[{number}]"
+                yield f"$.verdict: {document['verdict']!r}, but {place} differs, in {failed} of its rows"
 
 
 def _parsed(path: Path) -> dict[str, Any]:

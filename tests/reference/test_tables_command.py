@@ -84,3 +84,15 @@ def test_what_no_number_has_is_a_usage_error_with_what_there_is(
     ran = run("tables", option, "no-such")
     assert ran.exit_code == 2
     assert known in ran.err
+
+
+def test_the_csv_of_disagreements_has_them_and_no_other_number(run: Callable[..., Ran], tmp_path: Path) -> None:
+    ran = run("tables", "--disagreements", "--csv", tmp_path / "apart.csv")
+    rows = list(csv.DictReader((tmp_path / "apart.csv").read_text().splitlines()))
+    assert [(row["variant"], row["quantity"]) for row in rows] == [(d.variant, d.quantity) for d in disagreements()]
+    assert "mmpretrain 77.63" in next(row["numbers"] for row in rows if row["weights"] == "ns")
+    assert "16 disagreements" in ran.out
+
+
+def test_a_variant_whose_sources_agree_says_so(run: Callable[..., Ran]) -> None:
+    assert run("tables", "--disagreements", "--variant", "b1").out == "no sources disagree\n"

@@ -273,7 +273,7 @@ def test_the_furthest_apart_are_drawn_of_many_and_one_beyond_the_axis_is_an_arro
     one = drawn(document, "differences")
     assert len(markers(one.svg, "measured")) == len(columns(one, drawn=True)) == 40
     assert len(columns(one, metric="top1")) == 90
-    assert "Of 90 pairs of network and source the 40 furthest apart are drawn" in one.text
+    assert "Of 90 pairs of network and source 40 are drawn: those that decide, then the furthest apart." in one.text
     assert "1 is beyond the limits" in one.text
     assert min(row[0] for row in columns(one, "difference", drawn=True)) == -20
     xs = [float(marker.attrib["x"]) for marker in markers(one.svg, "measured")]
@@ -332,3 +332,12 @@ def test_the_publishers_of_a_variant_are_compared_in_one_training() -> None:
     assert (shared["b0"], shared["b8"], shared["l2"], shared["edgetpu-s"]) == ({"aa"}, {"advprop"}, {"ns"}, {"base"})
     assert columns(one, "percent", variant="edgetpu-s", framework="timm", drawn=True) == []
     assert {"imagenet1k_v1", "mindvision", "mindcv"} < trainings["b0"]
+
+
+def test_of_many_differences_those_that_decide_are_drawn_before_others_that_are_further_apart() -> None:
+    document = made_document(60)
+    for network in document["networks"]:
+        for place, source in enumerate(network["accuracy"]["sources"]):
+            source["decides"] = place == 0 and network is not document["networks"][0]
+            source["top1"]["difference"] = 0.01 if source["decides"] else -3.0
+    assert columns(drawn(document, "differences"), "difference", decides=False, drawn=True) == []

@@ -154,6 +154,8 @@ WRONG_RECORDS = [
     ({"dataset": {"images": 1.0}}, "$.dataset.images: 1.0 is not of type 'integer'"),
     ({"dataset": {"skipped": []}}, "$.dataset.skipped: [] is not of type 'object'"),
     ({"cautions": "none"}, "$.cautions: 'none' is not of type 'array'"),
+    ({"complete": False}, "$.complete: True was expected"),
+    ({"dataset": {"evaluated": 7}}, "$.dataset.evaluated: 7, but there are answers to 10 images"),
 ]  # fmt: skip
 
 
@@ -166,6 +168,15 @@ def test_what_is_wrong_with_a_record_is_said_with_its_place(
     assert ran.exit_code == 3
     assert f"{path}: {words}" in ran.err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_verification_that_contradicts_its_layers_is_refused(tmp_path: Path) -> None:
+    wrong = verification()
+    wrong["comparisons"][0]["rows"][0]["passed"] = False
+    with pytest.raises(
+        UnreadableCheckpoint, match=r"\$.verdict: 'same', but \$.comparisons\[0\] differs, in 1 of its rows"
+    ):
+        build_report([], [write_verification(tmp_path / "v.json", wrong)])
 
 
 def test_facts_that_no_network_has_are_refused(tmp_path: Path) -> None:

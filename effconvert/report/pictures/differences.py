@@ -54,7 +54,10 @@ class Row:
 
 
 def draw(document: dict[str, Any]) -> Drawing | None:
-    """Draw the top-1 of every network and source, or the 40 that are furthest apart, sorted by their difference."""
+    """Draw the top-1 of every network and source, sorted by their difference.
+
+    Of more than 40, those that a verdict was given by come first, then the furthest apart.
+    """
     found = [
         (network, source)
         for network in document["networks"]
@@ -63,11 +66,15 @@ def draw(document: dict[str, Any]) -> Drawing | None:
     ]
     if not found:
         return None
-    furthest = sorted(range(len(found)), key=lambda number: -abs(found[number][1]["top1"]["difference"]))
-    far = set(furthest[:_SHOWN])
+    far = set(sorted(range(len(found)), key=lambda number: _rank(found[number][1]))[:_SHOWN])
     drawn = sorted((_row(*found[number]) for number in sorted(far)), key=lambda row: -row.difference)
     rows = tuple(line for number, pair in enumerate(found) for line in _lines(*pair, drawn=number in far))
     return Drawing(NAME, TITLE, _text(drawn, len(found)), HEADERS, rows, _figure(drawn))
+
+
+def _rank(source: Mapping[str, Any]) -> tuple[bool, float]:
+    """Return what sources are chosen by: whether they decide, and how far they are."""
+    return not source["decides"], -abs(source["top1"]["difference"])
 
 
 def _row(network: Mapping[str, Any], source: Mapping[str, Any]) -> Row:
@@ -104,7 +111,7 @@ def _text(drawn: Sequence[Row], found: int) -> str:
     furthest = max(drawn, key=lambda row: abs(row.difference))
     away = sum(row.word == "away" for row in drawn)
     whole = (
-        f" Of {found:,} pairs of network and source the {len(drawn)} furthest apart are drawn."
+        f" Of {found:,} pairs of network and source {len(drawn)} are drawn: those that decide, then the furthest apart."
         if found > len(drawn)
         else ""
     )
