@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from effconvert.cli.options import PATH, force_option, quiet_option
+from effconvert.cli.output import printable
 from effconvert.report.pictures import PICTURES, check_picture, write_picture
 
 
@@ -50,8 +51,9 @@ def command(
     from effconvert.report.document import build_report, published_report
 
     document = published_report() if published else build_report(runs, verifications)
-    write_picture(document, f"layers-{_id(document, network)}" if network else picture, out, force)
+    text = write_picture(document, f"layers-{_id(document, network)}" if network else picture, out, force)
     if not quiet:
+        click.echo(printable(text))
         click.echo(f"written: {out}")
 
 

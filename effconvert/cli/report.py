@@ -80,7 +80,7 @@ def _print(document: dict[str, Any], page: Path) -> None:
     networks = document["networks"]
     if networks:
         click.echo()
-        _print_verdicts(networks[:_SHOWN])
+        _print_verdicts(sorted(networks, key=_worst)[:_SHOWN])
         if len(networks) > _SHOWN:
             click.echo(f"… and {len(networks) - _SHOWN:,} more networks")
         click.echo()
@@ -95,6 +95,12 @@ def _print_verdicts(networks: list[dict[str, Any]]) -> None:
     click.echo(tabulate(table, ["network", *checks], disable_numparse=True))
     for line in _reasons(networks):
         click.echo(printable(line))
+
+
+def _worst(network: dict[str, Any]) -> int:
+    """Return what networks are sorted by: those that failed first."""
+    words = {row["verdict"] for row in network["verdicts"]}
+    return 0 if "failed" in words else 1 if "near" in words else 2
 
 
 def _word(verdict: str) -> str:

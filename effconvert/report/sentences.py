@@ -67,7 +67,10 @@ def report_sentence(networks: Sequence[Plain]) -> str:
         )
         if words[verdict]
     ]
-    return f"{len(networks):,} networks: {', '.join(parts)}"
+    rows = (row for network in networks for row in network["verdicts"])
+    unjudged = sum((row["check"], row["verdict"]) == ("accuracy", NOT_JUDGED) for row in rows)
+    more = f"; the accuracy of {unjudged:,} could not be judged" if unjudged else ""
+    return f"{len(networks):,} networks: {', '.join(parts)}{more}"
 
 
 def overall(network: Plain) -> str:

@@ -91,6 +91,17 @@ def test_a_file_of_the_users_own_is_measured_again_as_it_is() -> None:
     assert "effconvert validate --data imagenet/val b0-aa.safetensors --recipe" in card(document)[1]
 
 
+def test_what_to_type_again_names_the_images_that_were_measured() -> None:
+    document = made_document(1)
+    document["networks"][0]["dataset"] |= {
+        "imagenet_validation": False,
+        "path": "my images",
+        "chosen": "limit",
+        "evaluated": 7,
+    }
+    assert "effconvert validate --data 'my images' --limit 7 --framework" in card(document)[1]
+
+
 def test_what_was_not_done_is_said_and_no_result_is_written() -> None:
     matter, text = card(made_document(1, verification=False, accuracy=False))
     assert not {"model-index", "metrics"} & set(matter)

@@ -74,6 +74,12 @@ def test_what_was_published_needs_no_run() -> None:
     ] == 385_814_752
 
 
+def test_the_sentence_of_all_counts_accuracies_that_were_not_judged(tmp_path: Path) -> None:
+    elsewhere = run_record(sha256=OTHER, dataset={"imagenet_validation": False})
+    runs = [write_run(tmp_path / "a.npz", 5, 10), write_run(tmp_path / "b.npz", 5, 10, record=elsewhere)]
+    assert build_report(runs)["sentence"].endswith("; the accuracy of 1 could not be judged")
+
+
 def test_the_sentence_tells_where_a_network_came_from_and_how_accurate_it_is(tmp_path: Path) -> None:
     run = write_run(tmp_path / "b0.npz", 38_550)
     found = build_report([run], [write_verification(tmp_path / "b0.json")])

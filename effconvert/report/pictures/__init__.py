@@ -62,12 +62,14 @@ def check_picture(path: Path, force: bool = False) -> None:
     check_output(path, force)
 
 
-def write_picture(document: dict[str, Any], name: str, path: Path, force: bool = False) -> None:
+def write_picture(document: dict[str, Any], name: str, path: Path, force: bool = False) -> str:
     """Write the picture called `name` to `path`, as its suffix says: .svg, .png for print, or .csv with its numbers.
+
+    Returns what it shows and leaves out, in words.
 
     Raises OutputProblem as `check_picture` does, and NothingToDraw that says what the document would need.
     """
     check_picture(path, force)
     from effconvert.report.pictures.files import write
 
-    write(document, name, path, force)
+    return write(document, name, path, force)

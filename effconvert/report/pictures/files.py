@@ -24,14 +24,15 @@ _NEEDED = {
 }
 
 
-def write(document: dict[str, Any], name: str, path: Path, force: bool) -> None:
-    """Write the picture called `name` as the suffix of `path` says. Raises NothingToDraw."""
+def write(document: dict[str, Any], name: str, path: Path, force: bool) -> str:
+    """Write the picture called `name` as the suffix of `path` says, return its text. Raises NothingToDraw."""
     found = drawn(document, name, most=1)
     if not found:
         raise NothingToDraw(f"{name}: nothing to draw; it needs {_NEEDED[name.partition('-')[0]]}")
     content = _CONTENTS[path.suffix.lower()](found[0])
     with new_file(path, force) as (file, _):
         file.write(content)
+    return found[0].text
 
 
 def _svg(one: Drawing) -> bytes:

@@ -20,6 +20,7 @@ from effconvert.report.renderings.network_views import settings
 from effconvert.report.renderings.yaml_text import yaml_text
 from effconvert.targets import choose_target
 from effconvert.targets import code as loading_code
+from effconvert.validate.evaluation.settings import LIMIT, SUBSET
 from effconvert.variants import find_variant
 
 Network = Mapping[str, Any]
@@ -150,10 +151,22 @@ def _own_code(network: Network, file: str) -> str:
     return "" if text.startswith("effconvert.") else text
 
 
+def _data(dataset: Mapping[str, Any] | None) -> list[str]:
+    """Return the options that name the images; ImageNet's are wherever the reader has them."""
+    if not dataset:
+        return ["--data", "imagenet/val"]
+    words = ["--data", "imagenet/val" if dataset["imagenet_validation"] else dataset["path"]]
+    if dataset["chosen"] == LIMIT:
+        words += ["--limit", str(dataset["evaluated"])]
+    if dataset["chosen"] == SUBSET:
+        words += ["--subset", "LIST"]
+    return [*words, "--partial"] if dataset["missing"] else words
+
+
 def _command(network: Network, origin: Published | None) -> str:
     """Return the command that converts what was published and measures it, or measures the file."""
     recipe, source = network["recipe"], network["conversion"] or {}
-    words = ["effconvert", "validate", "--data", "imagenet/val"]
+    words = ["effconvert", "validate", *_data(network["dataset"])]
     if origin and not source["options"] and network["model"]["layout"] == "canonical":
         words += ["--framework", origin["framework"], "--variant", network["variant"], "--weights", origin["weights"]]
     else:

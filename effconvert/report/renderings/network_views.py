@@ -195,13 +195,25 @@ def _measuring(network: Network) -> Iterator[tuple[str, str]]:
         yield "Fingerprint of the images", dataset["fingerprint"] or ""
     for verified in network["verifications"]:
         yield "Verification", f"{verified['file']}: {verified['sentence']}"
-        yield "Verified against", settings(verified["source"])
+        yield from _verified_against(verified["source"])
         yield "Verified with", settings(verified["inputs"])
         yield "Tolerance", settings(verified["tolerance"])
     yield "Run", ", ".join(filter(None, (run["run_file"], run["finished"])))
     yield "Device", run["device"] or ""
     yield "Computing", settings(run["computing"] or {})
     yield "Versions", settings(run["versions"])
+
+
+def _verified_against(source: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield (
+        "Verified against",
+        settings({name: value for name, value in source.items() if not isinstance(value, Mapping)}),
+    )
+    for name, value in source.items():
+        if name == "sha256":
+            yield from _hashes("SHA-256 of the source", value)
+        elif isinstance(value, Mapping):
+            yield f"Its {name}", settings(value)
 
 
 def _hashes(label: str, hashes: Mapping[str, str]) -> Iterator[tuple[str, str]]:
