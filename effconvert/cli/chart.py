@@ -54,15 +54,18 @@ def command(
     text = write_picture(document, f"layers-{_id(document, network)}" if network else picture, out, force)
     if not quiet:
         click.echo(printable(text))
-        click.echo(f"written: {out}")
+        click.echo(printable(f"written: {out}"))
 
 
 def _id(document: dict[str, Any], name: str) -> str:
-    """Return the id of the verification that is called so, or that is of the network called so."""
+    """Return the id of the verification that is called so, or of the network's that differs most."""
+    from effconvert.report.pictures.layers import verified
+
+    networks = {network["name"]: network for network in document["networks"]}
     ids: dict[str, str] = {}
-    for network in document["networks"]:
-        for verification in network["verifications"]:
-            ids |= dict.fromkeys((network["id"], network["name"], verification["id"]), verification["id"])
+    for one in verified(document):  # what differs most comes first
+        for known in (one.id, one.network, networks[one.network]["id"]):
+            ids.setdefault(known, one.id)
     if name not in ids:
         raise click.UsageError(f"--network {name!r} is not verified; known are {', '.join(map(repr, ids)) or 'none'}")
     return ids[name]

@@ -84,7 +84,7 @@ def _print(document: dict[str, Any], page: Path) -> None:
         if len(networks) > _SHOWN:
             click.echo(f"… and {len(networks) - _SHOWN:,} more networks")
         click.echo()
-    click.echo(f"written: {page}")
+    click.echo(printable(f"written: {page}"))
 
 
 def _print_verdicts(networks: list[dict[str, Any]]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from effconvert.cli.options import PATH, force_option, json_option
-from effconvert.cli.output import print_json
+from effconvert.cli.output import print_json, printable
 from effconvert.reference_tables.selection import KINDS
 from effconvert.variants import find_variant
 
@@ -54,7 +54,7 @@ def command(
         print_json(
             {
                 "schema": "effconvert/tables/1",
-                "numbers": [number.to_dict() for number in selection.numbers],
+                "numbers": [] if disagreements else [number.to_dict() for number in selection.numbers],
                 "disagreements": [each.to_dict() for each in selection.disagreements],
                 "sources": [each.to_dict() for each in selection.sources],
             }
@@ -63,7 +63,8 @@ def command(
     from effconvert.cli import published_numbers
 
     if csv_file:
-        click.echo(f"written: {csv_file}, {len(rows):,} {'disagreements' if disagreements else 'numbers'}")
+        what = "disagreements" if disagreements else "numbers"
+        click.echo(printable(f"written: {csv_file}, {len(rows):,} {what}"))
     elif disagreements and not selection.disagreements:
         click.echo("no sources disagree")
     elif disagreements:

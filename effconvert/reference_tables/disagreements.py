@@ -20,7 +20,7 @@ Key = tuple[str, str, str, str, str, int, str]
 class Disagreement:
     """Numbers of the same thing that differ by more than their rounding, or accuracies than preprocessing explains.
 
-    low, high: the ends of the values. marked: at least one of the numbers says why; reasons: what they say.
+    low, high: the ends of the values. reasons: what numbers say of why; marked: those that say nothing agree.
     """
 
     variant: str
@@ -69,6 +69,8 @@ def _keys(number: Number) -> Iterator[Key]:
 
 def differ(group: list[Number]) -> bool:
     """Return whether no value is within the rounding of them all, and what preprocessing moves an accuracy by."""
+    if len(group) < 2:
+        return False
     highest_low = max(float(number.value) - number.step / 2 for number in group)
     lowest_high = min(float(number.value) + number.step / 2 for number in group)
     return round(highest_low - lowest_high, 6) > (PREPROCESSING if group[0].dataset else 0)
@@ -88,7 +90,7 @@ def _disagreement(key: Key, group: list[Number]) -> Disagreement:
         low=min(values),
         high=max(values),
         numbers=tuple(group),
-        marked=bool(reasons),
+        marked=not differ([number for number in group if not _says_why(number)]),
         reasons=reasons,
     )
 

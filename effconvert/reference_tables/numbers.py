@@ -96,7 +96,7 @@ def _recipe(row: Row) -> str:
     """Return the name of the preprocessing that an accuracy was measured with, "" where it is not known."""
     if row["layout"] == "timm":
         known = [file for file in weights_table() if (file.framework, file.variant) == ("timm", row["variant"])]
-        return next(file.recipe for file in known if row["weights"] in (file.training, file.weights))
+        return next((file.recipe for file in known if row["weights"] in (file.training, file.weights)), "")
     return next(
         (
             name

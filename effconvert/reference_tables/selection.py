@@ -16,7 +16,7 @@ class Wanted:
     """What is asked for; "" is everything.
 
     source: an id of sources.toml, or a publisher, who has several. kind: `accuracy`, `cost` or `files`. A number that
-    is of every training, or of every data set, is given with any.
+    is of every training is given with any; only accuracies are of a data set.
     """
 
     variant: str = ""
@@ -67,7 +67,7 @@ def _is_wanted(number: Number, wanted: Wanted) -> bool:
         and (not number.weights or wanted.weights in ("", number.weights))
         and wanted.source in ("", number.source, sources()[number.source].publisher)
         and wanted.kind in ("", kind_of(number))
-        and (not number.dataset or wanted.dataset in ("", number.dataset))
+        and wanted.dataset in ("", number.dataset)
     )
 
 

@@ -52,9 +52,15 @@ class _Images:
         if self._classes[first] != self._classes[second]:
             return slice(0), slice(0)
         one, other = self._kinds[first], self._kinds[second]
-        if one == other:
+        if first == second or (one == other and self._are_apart(one)):
             return slice(None), slice(None)
+        if one == other:
+            return slice(0), slice(0)
         return self._common(one, other) if one < other else self._common(other, one)[::-1]
+
+    def _are_apart(self, kind: int) -> bool:
+        """Return whether the names tell the images apart."""
+        return any(self._keys(kind, read) is not None for read in (stems, paths))
 
     def _matched(self, first: int, second: int) -> tuple[_Places, _Places]:
         """Return the same of two kinds of names, as `match` of two runs finds them."""

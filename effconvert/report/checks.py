@@ -88,8 +88,7 @@ def _layers(verification: Plain) -> Row:
 
 
 def _logits(verification: Plain) -> Row:
-    pairs = verification["comparisons"]
-    rows = [row for pair in pairs for row in pair["rows"] if (row["layer"], row["mode"]) == (_LOGITS, "accumulated")]
+    rows = [row for pair in verification["comparisons"] for row in pair["rows"] if row["layer"] == _LOGITS]
     return _compared("logits", verification, rows)
 
 

@@ -110,8 +110,8 @@ def _subjects(inputs: Inputs) -> list[_Subject]:
 
 
 def _hashes(file: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what a file is known by, wherever it lies."""
-    return tuple(sorted(file["sha256"].values()))
+    """Return what a file of a variant is known by, wherever it lies."""
+    return (str(file["variant"]), *sorted(file["sha256"].values()))
 
 
 def _networks(subjects: Sequence[_Subject], ids: Sequence[str]) -> list[dict[str, Any]]:

@@ -74,9 +74,11 @@ def report_sentence(networks: Sequence[Plain]) -> str:
 
 
 def overall(network: Plain) -> str:
-    """Return the verdict on a network as a whole: the worst of its checks."""
+    """Return the verdict on a network as a whole: the worst of its checks, of which an accuracy may stay unjudged."""
     found = {row["verdict"] for row in network["verdicts"]}
-    return next((verdict for verdict in (FAILED, NEAR, PASSED) if verdict in found), NOT_JUDGED)
+    unseen = any(row["verdict"] == NOT_JUDGED and row["check"] in ("layers", "logits") for row in network["verdicts"])
+    order = (FAILED, NOT_JUDGED) if unseen else (FAILED, NEAR, PASSED)
+    return next((verdict for verdict in order if verdict in found), NOT_JUDGED)
 
 
 def cautions(network: Plain, record: Plain) -> Iterator[str]:

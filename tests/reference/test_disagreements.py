@@ -6,7 +6,7 @@ import json
 import pytest
 
 from effconvert.reference_tables import Disagreement, disagreements, numbers
-from effconvert.reference_tables.disagreements import differ
+from effconvert.reference_tables.disagreements import _disagreement, differ
 
 FOUND = disagreements()
 
@@ -85,3 +85,14 @@ def test_it_is_plain_for_json() -> None:
     for found in FOUND:
         values = found.to_dict()
         assert json.loads(json.dumps(values, allow_nan=False)) == values
+
+
+def test_a_note_on_one_number_explains_no_difference_between_two_others() -> None:
+    doubted, one = (
+        number for number in the("b0", "ns", "top1", 224).numbers if number.source in ("mmpretrain", "timm")
+    )
+    doubted, one = (doubted, one) if not doubted.decides else (one, doubted)
+    other = dataclasses.replace(one, value=float(one.value) + 1, note="")
+    key = ("b0", "ns", "top1", "imagenet", "float32", 224, "")
+    assert _disagreement(key, [doubted, one]).marked
+    assert not _disagreement(key, [doubted, one, other]).marked

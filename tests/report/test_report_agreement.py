@@ -97,3 +97,8 @@ def test_of_very_many_runs_the_first_are_compared_and_the_others_counted(tmp_pat
     found = agreement([(str(number), run) for number in range(MOST_COMPARED + 5)])
     assert found is not None
     assert (len(found["same"]), found["left_out"]) == (MOST_COMPARED, 5)
+
+
+def test_runs_of_equal_names_that_do_not_tell_images_apart_have_nothing_in_common(tmp_path: Path) -> None:
+    runs = [(f"n{seed}", answers(tmp_path, seed, names=["image"] * IMAGES)) for seed in range(2)]
+    assert agreement(runs) is None

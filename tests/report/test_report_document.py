@@ -25,6 +25,7 @@ from made_inputs import (
 from effconvert.errors import MissingPath
 from effconvert.report.document import build_report, published_report
 from effconvert.report.schema import problems
+from effconvert.report.sentences import overall
 
 IMAGES = 200
 
@@ -329,3 +330,27 @@ def test_numbers_of_answers_that_are_not_finite_are_null(tmp_path: Path) -> None
     nothing = np.full(20, np.nan, np.float32)
     found = build_report([write_run(tmp_path / "b0.npz", 10, 20, margin=nothing, confidence=nothing)])
     assert (network(found)["accuracy"]["mean_margin"], network(found)["accuracy"]["calibration_error"]) == (None, None)
+
+
+def test_logits_that_differ_only_when_given_the_references_input_fail(tmp_path: Path) -> None:
+    wrong = verification(verdict="different")
+    wrong["comparisons"][0]["same"] = False
+    wrong["comparisons"][0]["rows"].append(layer("logits", "fed", 1e-5, 5e-6))
+    (network,) = build_report([], [write_verification(tmp_path / "v.json", wrong)])["networks"]
+    (row,) = (row for row in network["verdicts"] if row["check"] == "logits")
+    assert (row["verdict"], row["measured"]) == ("failed", "1.0e-5")
+
+
+def test_a_verification_of_another_variant_belongs_to_no_run_of_equal_bytes(tmp_path: Path) -> None:
+    other = verification()
+    other["converted"]["variant"] = "b1"
+    run, said = write_run(tmp_path / "b0.npz", 5, 10), write_verification(tmp_path / "v.json", other)
+    assert [len(network["verifications"]) for network in build_report([run], [said])["networks"]] == [0, 1]
+
+
+@pytest.mark.parametrize(("layers", "accuracy", "word"), [("not judged", "passed", "not judged"), ("passed", "not judged", "passed"), ("near", "failed", "failed"), ("not measured", "near", "near")])  # fmt: skip
+def test_a_network_is_as_good_as_its_worst_check_and_unseen_layers_are_no_pass(
+    layers: str, accuracy: str, word: str
+) -> None:
+    rows = [{"check": "coverage", "verdict": "passed"}, {"check": "layers", "verdict": layers}]
+    assert overall({"verdicts": [*rows, {"check": "accuracy", "verdict": accuracy}]}) == word
