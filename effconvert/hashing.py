@@ -4,8 +4,9 @@ import hashlib
 import re
 from pathlib import Path
 
-# OpenMMLab, timm and torch.hub name a file after the SHA-256 of its bytes.
-_NAMED_BY_SHA256 = re.compile(r".*-([0-9a-f]{8})\.pth")
+from effconvert.reference_tables import misnamed_files
+from effconvert.reference_tables import name_sha8 as name_sha8
+
 _LIKE_A_DATE = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])([0-2]\d|3[01])")
 
 
@@ -21,22 +22,22 @@ def file_md5(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def name_sha8(name: str) -> str | None:
-    """Return the first 8 hexadecimal digits of the SHA-256 that a file's name promises, None where it has none."""
-    match = _NAMED_BY_SHA256.fullmatch(name)
-    return match[1] if match else None
-
-
 def check_name_sha8(path: Path, sha256: str) -> str | None:
     """Return a sentence that says whether the file's name agrees with its SHA-256; None where the name says nothing.
 
-    A name that ends in a date (`-20220119.pth`) and does not agree says nothing either.
+    A name that ends in a date (`-20220119.pth`) and does not agree says nothing either. A file that was published under
+    another file's hash is known by that name too.
     """
     promised = name_sha8(path.name)
     if promised is None:
         return None
+    begins = f"its SHA-256 begins with {sha256[:8]}"
     if sha256.startswith(promised):
-        return f"its SHA-256 begins with {promised}, as its name says"
+        return f"{begins}, as its name says"
+    misnamed = misnamed_files().get(path.name)
+    if misnamed and sha256.startswith(misnamed.sha256):
+        return f"{begins}: {misnamed.releases} published it under this name, although {promised} is not its hash"
     if _LIKE_A_DATE.fullmatch(promised):
         return None
-    return f"its SHA-256 begins with {sha256[:8]}, its name says {promised}: it was changed, damaged or renamed"
+    own = f" (the file that {misnamed.releases} published so has {misnamed.sha256[:8]})" if misnamed else ""
+    return f"{begins}, its name says {promised}{own}: it was changed, damaged or renamed"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from effconvert.formats.checkpoint import Checkpoint
-from effconvert.reference_tables import recipe_tables, weights_table
+from effconvert.reference_tables import misnamed_files, recipe_tables, weights_table
 
 _KEYS = ("arch", "architecture", "model", "model_name")
 _LARGEST = 1 << 20
@@ -42,11 +42,14 @@ def recorded_training(checkpoint: Checkpoint, layout: str, variant: str) -> str 
     ]
     tagged = [row.weights for row in rows if row.weights == tag]
     name = checkpoint.path.name
+    misnamed = misnamed_files().get(name)
     telling = sum(row.file_name == name for row in weights_table()) == 1
     called = [
         row.weights
         for row in rows
-        if (telling and name == row.file_name) or name.startswith(f"{row.network}.{row.weights}.")
+        if (telling and name == row.file_name)
+        or name.startswith(f"{row.network}.{row.weights}.")
+        or (misnamed and misnamed.is_of(row))
     ]
     found = tagged or called
     return found[0] if len(set(found)) == 1 else None

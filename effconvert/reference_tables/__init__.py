@@ -3,6 +3,7 @@
 from effconvert.reference_tables.accuracy import Accuracy, accuracy_table
 from effconvert.reference_tables.cost import Cost, cost_table
 from effconvert.reference_tables.disagreements import Disagreement, disagreements
+from effconvert.reference_tables.file_names import MisnamedFile, misnamed_files, name_sha8
 from effconvert.reference_tables.numbers import Number, numbers
 from effconvert.reference_tables.recipes import recipe_tables
 from effconvert.reference_tables.sources import Source, sources
@@ -13,12 +14,15 @@ __all__ = [
     "Accuracy",
     "Cost",
     "Disagreement",
+    "MisnamedFile",
     "Number",
     "Published",
     "Source",
     "accuracy_table",
     "cost_table",
     "disagreements",
+    "misnamed_files",
+    "name_sha8",
     "numbers",
     "recipe_tables",
     "sources",

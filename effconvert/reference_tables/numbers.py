@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from effconvert.hashing import name_sha8
 from effconvert.reference_tables.accuracy import accuracy_rows
 from effconvert.reference_tables.cost import cost_rows
+from effconvert.reference_tables.file_names import name_sha8
 from effconvert.reference_tables.reading import Row
 from effconvert.reference_tables.recipes import recipe_tables
 from effconvert.reference_tables.sources import sources
