@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from effconvert.errors import LayoutMismatch, OutputProblem, Unavailable, UnreadableCheckpoint
 from effconvert.hashing import file_md5, file_sha256, name_sha8
 from effconvert.hub import address
+from effconvert.installed import PackageFile, installed_path, package_file
 from effconvert.reference_tables import Published
 
 if TYPE_CHECKING:
@@ -67,12 +68,14 @@ def fetch(
     progress is called with the bytes that arrived and the bytes in all, None where the server does not say. Only one
     process downloads a file, others wait for it. The SHA-256 of the download is compared with what was published, the
     beginning in the file's name included, and its MD5 where that was; the SHA-256 is recorded when it is first seen,
-    and compared whenever it is used again.
+    and compared whenever it is used again. A file that comes in a Python package is taken from there, and checked too.
 
-    Raises Unavailable when the network is needed and does not give the file, UnreadableCheckpoint for a file that is
-    damaged, of another network than `row`, or not the published or recorded one, OutputProblem when the cache cannot be
-    written.
+    Raises Unavailable when the network is needed and does not give the file, or the package is not installed,
+    UnreadableCheckpoint for a file that is damaged, of another network than `row`, or not the published or recorded
+    one, OutputProblem when the cache cannot be written.
     """
+    if package := package_file(row.url):
+        return _installed(row, package)
     # TensorFlow's were here first: their folders keep their names, and so what they hold.
     owner = "" if row.framework == "tensorflow" else f"{row.framework}-"
     entry = cache_folder() / f"{owner}{row.variant}-{row.weights}"
@@ -83,6 +86,15 @@ def fetch(
         raise OutputProblem(
             f"{error.filename or entry}: {error.strerror or error}; EFFCONVERT_CACHE names another folder for the cache"
         ) from error
+
+
+def _installed(row: Published, package: PackageFile) -> Fetched:
+    path = installed_path(package)
+    sha256 = file_sha256(path)
+    if difference := _difference(row, sha256, path):
+        raise UnreadableCheckpoint(f"{path}: {difference}; {package.remedy} --force-reinstall brings the published one")
+    _require_network(row, path)
+    return Fetched(path, row.url, {path.name: sha256})
 
 
 def _fetch(

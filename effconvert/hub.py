@@ -3,6 +3,7 @@
 import os
 
 from effconvert.errors import LayoutMismatch, Unavailable
+from effconvert.installed import package_file
 from effconvert.reference_tables import FRAMEWORKS, Published, weights_table
 from effconvert.variants import find_variant
 
@@ -51,7 +52,7 @@ def choose(variant: str, weights: str | None = None, framework: str = "tensorflo
 
 
 def address(row: Published) -> str:
-    """Return the URL that `row` is downloaded from.
+    """Return the URL that `row` is downloaded from, or that of the package that it comes in.
 
     EFFCONVERT_MIRROR replaces scheme and host, and of TensorFlow's the bucket too: the path of every other file is the
     one that it has on its own host, and no two hosts share one.
@@ -59,7 +60,7 @@ def address(row: Published) -> str:
     Raises Unavailable when EFFCONVERT_MIRROR is not an http address.
     """
     mirror = os.environ.get("EFFCONVERT_MIRROR")
-    if not mirror:
+    if not mirror or package_file(row.url):
         return row.url
     if not mirror.startswith(("http://", "https://")):
         raise Unavailable(f"EFFCONVERT_MIRROR={mirror}: must start with http:// or https://")

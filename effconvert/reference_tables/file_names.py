@@ -1,6 +1,7 @@
 """What a published file's name says of its SHA-256, and which names say another file's."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -10,6 +11,23 @@ from effconvert.reference_tables.weights import Published
 # OpenMMLab, timm and torch.hub name a file after the SHA-256 of its bytes.
 _NAMED_BY_SHA256 = re.compile(r".*-([0-9a-f]{8})\.pth")
 _SHA256 = re.compile(r"[0-9a-f]{8}([0-9a-f]{56})?")
+
+
+def name_sha8(name: str) -> str | None:
+    """Return the first 8 hexadecimal digits of the SHA-256 that a file's name promises, None where it has none."""
+    match = _NAMED_BY_SHA256.fullmatch(name)
+    return match[1] if match else None
+
+
+_RULES: dict[str, Callable[[str], object]] = {
+    "name": name_sha8,
+    "framework": is_name,
+    "variant": is_name,
+    "weights": is_name,
+    "sha256": _SHA256.fullmatch,
+    "releases": is_name,
+    "source": is_name,
+}
 
 
 @dataclass(frozen=True)
@@ -32,25 +50,10 @@ class MisnamedFile:
         return (self.framework, self.variant, self.weights) == (row.framework, row.variant, row.weights)
 
 
-def name_sha8(name: str) -> str | None:
-    """Return the first 8 hexadecimal digits of the SHA-256 that a file's name promises, None where it has none."""
-    match = _NAMED_BY_SHA256.fullmatch(name)
-    return match[1] if match else None
-
-
 @cache
 def misnamed_files() -> dict[str, MisnamedFile]:
     """Return {name: file} of every file that is known to have been published under another file's hash.
 
     Raises ValueError with all that is wrong with misnamed_files.csv.
     """
-    rules = {
-        "name": name_sha8,
-        "framework": is_name,
-        "variant": is_name,
-        "weights": is_name,
-        "sha256": _SHA256.fullmatch,
-        "releases": is_name,
-        "source": is_name,
-    }
-    return {row["name"]: MisnamedFile(**row) for row in read_rows("misnamed_files.csv", rules)}
+    return {row["name"]: MisnamedFile(**row) for row in read_rows("misnamed_files.csv", _RULES)}

@@ -55,7 +55,7 @@ class Published:
     @property
     def file_name(self) -> str:
         """The last part of the address."""
-        return self.url.rpartition("/")[2]
+        return self.url.rpartition("#")[2].rpartition("/")[2]
 
     @property
     def short(self) -> str:
@@ -77,7 +77,7 @@ _RULES = {
     "released": anything,
     "size": is_count,
     "classes": is_count,
-    "url": lambda text: text.startswith("https://"),
+    "url": lambda text: text.startswith(("https://", "pkg:pypi/")),
     "sha256": anything,
     "md5": anything,
     "bytes": optional(is_count),
