@@ -8,12 +8,14 @@ if TYPE_CHECKING:
     from effconvert.conversion import convert
     from effconvert.formats import open_checkpoint
     from effconvert.model import create_model, load_model
+    from effconvert.published import convert_published
     from effconvert.verification.procedure import verify
 
-__all__ = ["__version__", "convert", "create_model", "load_model", "open_checkpoint", "verify"]
+__all__ = ["__version__", "convert", "convert_published", "create_model", "load_model", "open_checkpoint", "verify"]
 
 _HOMES = {
     "convert": "effconvert.conversion",
+    "convert_published": "effconvert.published",
     "open_checkpoint": "effconvert.formats",
     "create_model": "effconvert.model",
     "load_model": "effconvert.model",

@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from effconvert.errors import LayoutMismatch, OutputProblem, Unavailable, UnreadableCheckpoint
+from effconvert.errors import LayoutMismatch, NotThere, OutputProblem, Unavailable, UnreadableCheckpoint
 from effconvert.hashing import file_md5, file_sha256, name_sha8
-from effconvert.hub import address
+from effconvert.hub import ELSEWHERE, address
 from effconvert.installed import PackageFile, installed_path, package_file
 from effconvert.reference_tables import Published
 
@@ -109,10 +109,7 @@ def _fetch(
     elif record and _is_complete(entry, record):
         return _fetched(entry, record)
     elif offline:
-        raise Unavailable(
-            f"{address(row)}: not in the cache ({entry}), and the network is not to be used; "
-            "download it elsewhere and give its path with --checkpoint"
-        )
+        raise Unavailable(f"{address(row)}: not in the cache ({entry}), and the network is not to be used; {ELSEWHERE}")
     else:
         # Imported here: `choose` is used by commands that need no network, and ssl takes its time.
         from effconvert.downloads import download
@@ -121,7 +118,8 @@ def _fetch(
     _require_published(row, sha256, file, fresh)
     _require_recorded(row, record, sha256, file, notes, fresh)
     if record is None or not _is_complete(entry, record):
-        record = _prepare(row, entry, file, sha256, known=record is not None)
+        beside = [] if offline else list(_fetch_beside(row, entry, patience))
+        record = _prepare(row, entry, file, sha256, beside, known=record is not None)
         _write_record(notes, record)
     return _fetched(entry, record)
 
@@ -168,8 +166,28 @@ def _require_recorded(
     )
 
 
-def _prepare(row: Published, entry: Path, file: Path, sha256: str, *, known: bool) -> _Record:
-    """Make a checkpoint of the download and return the record of both.
+def _fetch_beside(row: Published, entry: Path, patience: "Patience | None") -> Iterator[Path]:
+    """Download what tells of the network; a mirror may lack it, and a conversion then says what it assumes."""
+    from effconvert.downloads import download
+
+    for name in row.beside:
+        with contextlib.suppress(NotThere):
+            download(address(row, name), entry / name, patience=patience)
+            if _is_json_object(entry / name):
+                yield entry / name
+            else:  # a mirror's own page for a file that it lacks
+                (entry / name).unlink()
+
+
+def _is_json_object(path: Path) -> bool:
+    try:
+        return isinstance(json.loads(path.read_bytes()), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _prepare(row: Published, entry: Path, file: Path, sha256: str, beside: list[Path], *, known: bool) -> _Record:
+    """Make a checkpoint of the download and return the record of both; `beside` belongs to it.
 
     Raises UnreadableCheckpoint when it holds none, or another network's; it is then not kept, unless the same bytes
     were good before.
@@ -179,13 +197,14 @@ def _prepare(row: Published, entry: Path, file: Path, sha256: str, *, known: boo
             folder = _extract(entry, file)
             paths = [path for path in sorted((entry / _EXTRACTED).rglob("*")) if path.is_file()]
         else:
-            folder, paths = file, [file]
+            folder, paths = file, [file, *beside]
         _require_network(row, folder)
     except UnreadableCheckpoint as error:
         if known:
             raise
         shutil.rmtree(entry / _EXTRACTED, ignore_errors=True)
-        file.unlink()
+        for path in (file, *beside):
+            path.unlink()
         raise UnreadableCheckpoint(f"{error}; it came from {address(row)} and was not kept") from error
     hashes = {path: sha256 if path == file else file_sha256(path) for path in paths}
     return _Record(

@@ -13,11 +13,12 @@ from effconvert.variants import VARIANTS
 class CatalogueRow:
     """One published file.
 
-    network: what the framework calls the network. size: height and width in pixels. parameters: trainable values.
-    macs: multiply-adds of one image of that size. top1, top5: ImageNet accuracy in percent as the framework publishes
-    it; None where it does not.
+    published: what `effconvert convert --published` takes. network: what the framework calls the network. size: height
+    and width in pixels. parameters: trainable values. macs: multiply-adds of one image of that size. top1, top5:
+    ImageNet accuracy in percent as the framework publishes it; None where it does not.
     """
 
+    published: str
     framework: str
     variant: str
     weights: str
@@ -44,6 +45,7 @@ def _catalogue_row(row: Published) -> CatalogueRow:
     facts = replace(default_facts(variant), classes=row.classes)
     accuracy = published_accuracy(row)
     return CatalogueRow(
+        published=row.name,
         framework=row.framework,
         variant=row.variant,
         weights=row.weights,

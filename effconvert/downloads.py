@@ -18,13 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from effconvert.archive import looks_like_archive
-from effconvert.errors import OutputProblem, Unavailable
+from effconvert.errors import NotThere, OutputProblem, Unavailable
+from effconvert.hub import ELSEWHERE
 from effconvert.version import VERSION
 
 Progress = Callable[[int, int | None], None]
 
 _BLOCK = 1 << 18
 _WORTH_A_RETRY = frozenset({408, 425, 429, 500, 502, 503, 504})
+_NOT_THERE = frozenset({403, 404, 410})  # storage that does not list its files answers 403
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _PAGE = re.compile(rb"\s*<(!doctype|html|head|\?xml)", re.IGNORECASE)
 
@@ -51,7 +53,8 @@ def download(url: str, target: Path, *, progress: Progress | None = None, patien
     What arrived of an unfinished download stays beside `target` as `.part`, and the next attempt, also of another run,
     resumes there if the server still has the same file.
 
-    Raises Unavailable in one sentence, OutputProblem when the file cannot be written.
+    Raises Unavailable in one sentence, NotThere where the server has no such file, OutputProblem when the file cannot
+    be written.
     """
     patience = patience or Patience()
     part = _Part(url, target)
@@ -230,7 +233,8 @@ def _refuse_status(url: str, error: urllib.error.HTTPError, part: _Part) -> None
         part.discard()
     if error.code == 416 or error.code in _WORTH_A_RETRY:
         raise _Interrupted(words) from error
-    raise _unavailable(url, words) from error
+    kind = NotThere if error.code in _NOT_THERE else Unavailable
+    raise kind(f"{url}: {words}; {ELSEWHERE}") from error
 
 
 def _described(url: str, error: Exception, timeout: float) -> Exception:
@@ -247,7 +251,7 @@ def _described(url: str, error: Exception, timeout: float) -> Exception:
 
 
 def _unavailable(url: str, what: str) -> Unavailable:
-    return Unavailable(f"{url}: {what}; download it elsewhere and give its path with --checkpoint")
+    return Unavailable(f"{url}: {what}; {ELSEWHERE}")
 
 
 @contextlib.contextmanager

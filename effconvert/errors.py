@@ -67,6 +67,10 @@ class Unavailable(EffconvertError):
     exit_code = 9
 
 
+class NotThere(Unavailable):
+    """A server that was reached does not have the file."""
+
+
 def listing(heading: str, problems: Iterable[str]) -> str:
     """Return `heading` and every problem on a line of its own, the first 20 and a count of the others."""
     problems = list(problems)
@@ -85,3 +89,12 @@ def require_path(path: str | Path) -> Path:
     if not path.exists():
         raise MissingPath(f"{path}: no such file or directory")
     return path
+
+
+def nearest_first(word: str, names: Iterable[str]) -> list[str]:
+    """Return `names` for a message, those first that `word` begins or may be a misspelling of."""
+    from difflib import get_close_matches
+
+    names, word = list(names), word.lower()
+    begun = [name for name in names if word and name.startswith(word)]
+    return list(dict.fromkeys([*begun, *get_close_matches(word, names, n=len(names) or 1), *names]))

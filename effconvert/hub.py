@@ -2,11 +2,13 @@
 
 import os
 
-from effconvert.errors import LayoutMismatch, Unavailable
+from effconvert.errors import LayoutMismatch, Unavailable, nearest_first
 from effconvert.installed import package_file
 from effconvert.reference_tables import FRAMEWORKS, Published, weights_table
 from effconvert.variants import find_variant
 
+# What a user can do about a file that cannot be downloaded here.
+ELSEWHERE = "download it elsewhere and give its path, with --checkpoint or to `effconvert convert`"
 _BUCKET = "https://storage.googleapis.com/cloud-tpu-checkpoints"
 
 
@@ -35,50 +37,59 @@ def choose(variant: str, weights: str | None = None, framework: str = "tensorflo
     rows = published(variant, framework)
     name = find_variant(variant).name
     if not rows:
-        others = ", ".join(dict.fromkeys(row.variant for row in _of(framework)))
+        others = ", ".join(nearest_first(name, dict.fromkeys(row.variant for row in _of(framework))))
         raise LayoutMismatch(f"{framework} published no weights of {name}; it has them of {others}")
     if weights is None:
         return _usual(rows)
     if named := _called(weights, rows):
-        asked_network = weights.lower() in {row.network for row in named}
+        asked_network = weights.lower() in {row.network.lower() for row in named}
         return _usual(named, prefer_default=asked_network)
     others = ", ".join(dict.fromkeys(row.variant for row in _called(weights, _of(framework))))
-    known = ", ".join(dict.fromkeys(row.weights for row in _of(framework)))
+    known = ", ".join(nearest_first(weights, dict.fromkeys(row.weights for row in _of(framework))))
     elsewhere = f"only {others} have them" if others else f"no variant has them (known are {known})"
     raise LayoutMismatch(
         f"weights {weights!r} were not published for {name} ({framework}), "
-        f"which has {', '.join(row.weights for row in rows)}; {elsewhere}"
+        f"which has {', '.join(nearest_first(weights, (row.weights for row in rows)))}; {elsewhere}"
     )
 
 
-def address(row: Published) -> str:
-    """Return the URL that `row` is downloaded from, or that of the package that it comes in.
+def address(row: Published, beside: str | None = None) -> str:
+    """Return the URL that `row`, or the file called `beside` in its folder, is downloaded from.
+
+    It is that of a package where `row` comes in one.
 
     EFFCONVERT_MIRROR replaces scheme and host, and of TensorFlow's the bucket too: the path of every other file is the
     one that it has on its own host, and no two hosts share one.
 
     Raises Unavailable when EFFCONVERT_MIRROR is not an http address.
     """
+    url = f"{row.url.rpartition('/')[0]}/{beside}" if beside else row.url
     mirror = os.environ.get("EFFCONVERT_MIRROR")
-    if not mirror or package_file(row.url):
-        return row.url
+    if not mirror or package_file(url):
+        return url
     if not mirror.startswith(("http://", "https://")):
         raise Unavailable(f"EFFCONVERT_MIRROR={mirror}: must start with http:// or https://")
     from urllib.parse import urlsplit
 
-    path = row.url.removeprefix(_BUCKET) if row.url.startswith(_BUCKET) else urlsplit(row.url).path
+    path = url.removeprefix(_BUCKET) if url.startswith(_BUCKET) else urlsplit(url).path
     return mirror.rstrip("/") + path
 
 
 def _of(framework: str) -> list[Published]:
     if framework not in FRAMEWORKS:
-        raise LayoutMismatch(f"framework {framework!r} is unknown; known are {', '.join(FRAMEWORKS)}")
+        raise LayoutMismatch(
+            f"framework {framework!r} is unknown; known are {', '.join(nearest_first(framework, FRAMEWORKS))}"
+        )
     return [row for row in weights_table() if row.framework == framework]
 
 
 def _called(weights: str, rows: list[Published]) -> list[Published]:
     name = weights.lower()
-    return [row for row in rows if name in (row.weights, row.short, row.network, f"{row.network}.{row.weights}")]
+    return [
+        row
+        for row in rows
+        if name in {text.lower() for text in (row.weights, row.short, row.network, f"{row.network}.{row.weights}")}
+    ]
 
 
 def _usual(rows: list[Published], prefer_default: bool = False) -> Published:

@@ -93,6 +93,14 @@ def _layout(name: str, variant: Variant, facts: Facts) -> Layout:
     return family[paddings.index(facts.padding)] if facts.padding in paddings else family[0]
 
 
+def suffixes(name: str) -> tuple[str, ...]:
+    """Return the suffixes of the files that the library of the layout called `name` loads, its usual one first.
+
+    Empty where it loads any. Raises LayoutMismatch for an unknown layout.
+    """
+    return () if name == CANONICAL else find_layout(_FAMILIES.get(name, (name,))[0]).suffixes
+
+
 def onward(target: Target, names: str) -> tuple[list[Move], Mapping[str, Fill], Sequence[str]]:
     """Return the moves from canonical to `target`, the tensors written beside them, and the order of both.
 

@@ -54,9 +54,9 @@ def to_torch_options(weights: str) -> Callable[[F], F]:
     )
 
 
-def from_torch_options(out: str) -> Callable[[F], F]:
+def from_torch_options(out: str, required: bool = True) -> Callable[[F], F]:
     """The options of a command that makes another library's file; `out` says what is written."""
-    return _decorated(click.option("--out", type=PATH, required=True, help=out), *_SOURCE, *_TARGET, *_RESULT)
+    return _decorated(click.option("--out", type=PATH, required=required, help=out), *_SOURCE, *_TARGET, *_RESULT)
 
 
 def convert_to_torch(
@@ -65,28 +65,31 @@ def convert_to_torch(
     """Convert what `framework` published for `variant`, or the user's `checkpoint`, and print the report."""
     if not variant and not checkpoint:
         raise click.UsageError("give --variant for published weights, or --checkpoint for your own")
-    quiet, as_json, options = _plain(options)
-    with progress_bars(quiet or as_json) as bar:
-        if checkpoint:
-            from effconvert.conversion import convert
-
-            report = convert(checkpoint, out, variant=variant, weights=weights, progress=bar("converting"), **options)
-        else:
-            from effconvert.published import convert_published
-
-            assert variant
-            options |= {"downloading": bar("downloading"), "progress": bar("converting")}
-            report = convert_published(variant, out, framework=framework, weights=weights, **options)
-    print_report(report, as_json, quiet)
+    if checkpoint:
+        convert_file(checkpoint, out, variant=variant, weights=weights, **options)
+    else:
+        assert variant
+        convert_by_name(variant, out, framework=framework, weights=weights, **options)
 
 
-def convert_file(file: Path, out: Path, to: str, **options: Any) -> None:
-    """Convert `file` into `out`, in the layout `to`, and print the report."""
+def convert_file(file: Path, out: Path | None, **options: Any) -> None:
+    """Convert `file` into `out`, and print the report."""
     from effconvert.conversion import convert
 
     quiet, as_json, options = _plain(options)
     with progress_bars(quiet or as_json) as bar:
-        report = convert(file, out, to=to, progress=bar("converting"), **options)
+        report = convert(file, out, progress=bar("converting"), **options)
+    print_report(report, as_json, quiet)
+
+
+def convert_by_name(name: str, out: Path | None, **options: Any) -> None:
+    """Convert the published weights that `name` asks for into `out`, and print the report."""
+    from effconvert.published import convert_published
+
+    quiet, as_json, options = _plain(options)
+    with progress_bars(quiet or as_json) as bar:
+        options |= {"downloading": bar("downloading"), "progress": bar("converting")}
+        report = convert_published(name, out, **options)
     print_report(report, as_json, quiet)
 
 

@@ -13,9 +13,10 @@ from effconvert.reference_tables import FRAMEWORKS
 @click.option("--framework", type=click.Choice(FRAMEWORKS), help="Only what this one published. Default: all.")
 @json_option
 def command(framework: str | None, as_json: bool) -> None:
-    """List the published weights: native size, parameters, multiply-adds, accuracy, source.
+    """List the published weights: name, native size, parameters, multiply-adds, accuracy, source.
 
     Accuracies are those that the framework's own repository publishes, ImageNet top-1 and top-5 in percent.
+    `effconvert convert --published NAME` fetches and converts any of them.
 
     Example: effconvert list --framework tensorflow
     """
@@ -27,12 +28,10 @@ def command(framework: str | None, as_json: bool) -> None:
     if as_json:
         print_json([asdict(row) for row in rows])
         return
-    headers = ["framework", "variant", "weights", "size", "parameters", "MACs", "top-1", "top-5", "source"]
+    headers = ["--published", "size", "parameters", "MACs", "top-1", "top-5", "source"]
     table = [
         [
-            row.framework,
-            row.variant,
-            row.weights,
+            row.published,
             row.size,
             f"{row.parameters / 1e6:.2f} M",
             f"{row.macs / 1e9:.2f} G",
@@ -42,5 +41,5 @@ def command(framework: str | None, as_json: bool) -> None:
         ]
         for row in rows
     ]
-    aligned = ("left", "left", "left", "right", "right", "right", "right", "right", "left")
+    aligned = ("left", "right", "right", "right", "right", "right", "left")
     click.echo(tabulate(table, headers, colalign=aligned, missingval="-", floatfmt="g"))

@@ -17,4 +17,4 @@ def command(file: Path, out: Path, **options: Any) -> None:
 
     Example: effconvert pt2mm b0.safetensors --out b0-mmpretrain.pth
     """
-    convert_file(file, out, "mmpretrain", **options)
+    convert_file(file, out, to="mmpretrain", **options)

@@ -25,4 +25,4 @@ def command(file: Path, out: Path, library: str | None, **options: Any) -> None:
 
     Example: effconvert pt2ms b0.safetensors --fold-eps --out b0.ckpt
     """
-    convert_file(file, out, library or "mindspore", **options)
+    convert_file(file, out, to=library or "mindspore", **options)

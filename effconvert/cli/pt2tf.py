@@ -26,4 +26,4 @@ def command(file: Path, out: Path, **options: Any) -> None:
 
     Example: effconvert pt2tf b0.safetensors --out b0-tensorflow
     """
-    convert_file(file, out, TENSORFLOW, **options)
+    convert_file(file, out, to=TENSORFLOW, **options)

@@ -19,4 +19,4 @@ def command(file: Path, out: Path, **options: Any) -> None:
 
     Example: effconvert pt2timm b0.safetensors --out b0-timm.safetensors
     """
-    convert_file(file, out, "timm", **options)
+    convert_file(file, out, to="timm", **options)

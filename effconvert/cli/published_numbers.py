@@ -138,9 +138,12 @@ def _print_costs(numbers: Sequence["Number"], notes: Notes) -> None:
 
 
 def _print_files(numbers: Sequence["Number"], notes: Notes) -> None:
-    """Print a line and the address for each file; what its recipe says is in reference/recipes.toml."""
+    """Print a line, the address and the command for each file; what its recipe says is in reference/recipes.toml."""
     if not numbers:
         return
+    from effconvert.reference_tables import weights_table
+
+    names: dict[Any, str] = {row.url: row.name for row in weights_table()}
     _heading("Files")
     files: dict[tuple[Any, ...], dict[str, Number]] = {}
     for number in sorted(numbers, key=_place):
@@ -156,6 +159,7 @@ def _print_files(numbers: Sequence["Number"], notes: Notes) -> None:
         click.echo(f"    {', '.join(_file_facts(said))}")
         if "url" in said:
             click.echo(f"    {said['url']}")
+            click.echo(f"    effconvert convert --published {names[said['url']]}")
 
 
 def _file_facts(said: Mapping[str, Any]) -> list[str]:

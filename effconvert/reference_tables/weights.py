@@ -58,6 +58,21 @@ class Published:
         return self.url.rpartition("#")[2].rpartition("/")[2]
 
     @property
+    def beside(self) -> tuple[str, ...]:
+        """The files beside it in its repository that tell of its network."""
+        return ("config.json", "preprocessor_config.json") if self.framework == "huggingface" else ()
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Framework and variant."""
+        return self.framework, self.variant
+
+    @property
+    def name(self) -> str:
+        """What `effconvert convert --published` takes: `torchvision/b0/imagenet1k_v1`; no two rows share one."""
+        return "/".join((*self.place, self.weights))
+
+    @property
     def short(self) -> str:
         """The name of the weights that all frameworks share, where there is one."""
         return _SHORT_NAMES.get(self.weights, self.weights)
