@@ -92,7 +92,7 @@ def _installed(row: Published, package: PackageFile) -> Fetched:
     path = installed_path(package)
     sha256 = file_sha256(path)
     if difference := _difference(row, sha256, path):
-        raise UnreadableCheckpoint(f"{path}: {difference}; {package.remedy} --force-reinstall brings the published one")
+        raise UnreadableCheckpoint(f"{path}: {difference}; {package.reinstall} brings the published one")
     _require_network(row, path)
     return Fetched(path, row.url, {path.name: sha256})
 

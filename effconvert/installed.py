@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 from effconvert.errors import Unavailable
@@ -20,9 +19,14 @@ class PackageFile:
     path: str
 
     @property
-    def remedy(self) -> str:
+    def install(self) -> str:
         """The command that installs the release."""
         return f"pip install {self.name}=={self.version}"
+
+    @property
+    def reinstall(self) -> str:
+        """The command that installs the release anew, and nothing else."""
+        return f"{self.install} --force-reinstall --no-deps"
 
 
 def package_file(url: str) -> PackageFile | None:
@@ -36,14 +40,16 @@ def installed_path(file: PackageFile) -> Path:
 
     Raises Unavailable, with the command that installs it, where it does not.
     """
+    from importlib import metadata  # slow to import, and seldom needed
+
     try:
         distribution = metadata.distribution(file.name)
     except metadata.PackageNotFoundError as error:
         raise Unavailable(
-            f"{file.path}: comes in the package {file.name}, which this Python does not have; {file.remedy}"
+            f"{file.path}: comes in the package {file.name}, which this Python does not have; {file.install}"
         ) from error
     path = Path(str(distribution.locate_file(file.path)))
     if not path.is_file():
         release = f"{file.name} {distribution.version}"
-        raise Unavailable(f"{path}: not there, although {release} is installed; {file.remedy} --force-reinstall")
+        raise Unavailable(f"{path}: not there, although {release} is installed; {file.reinstall}")
     return path
