@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import safetensors.numpy
+from effconvert.validate.evaluation.sources import files_to_measure
 
 from effconvert.canonical import default_facts
 from effconvert.errors import LayoutMismatch, OutputProblem
@@ -67,3 +68,14 @@ def test_weights_that_nobody_published_are_refused_with_those_that_were(server: 
     with pytest.raises(LayoutMismatch, match="which has base, aa, advprop, ns"):
         convert_published("b0", framework="mmpretrain", weights="ra")
     assert not server.requests
+
+
+@pytest.mark.usefixtures("cache")
+def test_what_was_converted_from_a_mirror_is_there_to_be_measured(
+    server: Server, published: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    server.answers = [serve(published)]
+    asked = {"variant": "b0", "framework": "timm", "weights": TAG}
+    assert files_to_measure([], **asked) == files_to_measure([], **asked) == [Path(f"b0-{TAG}.safetensors")]
+    assert len(server.requests) == 1

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from effconvert.errors import EffconvertError, LayoutMismatch, MissingPath
 from effconvert.formats import open_checkpoint
-from effconvert.hub import choose
+from effconvert.hub import address, choose
 
 _SUFFIXES = (".safetensors", ".pth", ".ckpt", ".h5", ".keras")
 
@@ -38,7 +38,7 @@ def _converted(variant: str, framework: str, weights: str | None, first: bool) -
     row = choose(variant, weights, framework)
     path = Path(f"{row.variant}-{weights.lower()}.safetensors" if weights else f"{row.variant}.safetensors")
     if path.exists():
-        _check_made_of(path, row.url)
+        _check_made_of(path, row.url, address(row))
     elif first:
         from effconvert.published import convert_published
 
@@ -46,10 +46,10 @@ def _converted(variant: str, framework: str, weights: str | None, first: bool) -
     return path
 
 
-def _check_made_of(path: Path, url: str) -> None:
+def _check_made_of(path: Path, url: str, mirrored: str) -> None:
     with open_checkpoint(path) as checkpoint:
         source = checkpoint.metadata.get("source", "")
-    if url not in source:
+    if url not in source and mirrored not in source:
         raise LayoutMismatch(
             f"{path}: is there, but was not made of {url}; name it as a FILE to measure it, or move it away"
         )
