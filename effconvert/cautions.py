@@ -52,6 +52,11 @@ def _assumption_cautions(identity: Identity, taken: str, facts: Facts, target: s
     if identity.assumption:
         yield identity.assumption
     yield from identity.companion.cautions
+    if classifier := identity.reading.classifier.get(taken):
+        yield (
+            f"the layer {classifier!r} is taken for the classifier: the file does not say that it "
+            "reads the features pooled by their mean, with nothing between (--backbone leaves it out)"
+        )
     if (layout is None or layout.name == TENSORFLOW) and options.weights is None:
         yield from _training_cautions(identity)
     root = identity.sets.roots.get(taken, "")

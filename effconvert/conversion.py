@@ -1,7 +1,7 @@
 """Converts a checkpoint: open, plan, move each tensor into the output, read it back, rename it into place."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,12 @@ from effconvert.transfer import Progress, Transfer, start_examining
 class Report:
     """What a conversion did.
 
-    moved: tensors taken from the source. left_behind: {reason: how many}. parameters: trainable values. strange:
-    tensors whose values no training gives. cautions: what a user should know. root: what stood before the source's
-    names. named_hash: whether the source's SHA-256 is the one in its name, "" where it has none. network: Python that
-    builds the network of the output and loads it. inexact: how far that network is off, in shares of the largest logit,
-    where --allow-inexact made it; None where it is exact.
+    moved: tensors taken from the source. left_behind: {reason: how many}. left: {tensor that an option left behind:
+    reason}. classifier: the layer that was taken for it, where its name is not the layout's own. parameters: trainable
+    values. strange: tensors whose values no training gives. cautions: what a user should know. root: what stood before
+    the source's names. named_hash: whether the source's SHA-256 is the one in its name, "" where it has none. network:
+    Python that builds the network of the output and loads it. inexact: how far that network is off, in shares of the
+    largest logit, where --allow-inexact made it; None where it is exact.
     """
 
     source: str
@@ -37,6 +38,8 @@ class Report:
     taken: str
     moved: int
     left_behind: Mapping[str, int]
+    left: Mapping[str, str]
+    classifier: str
     facts: Mapping[str, Any]
     recipe: Mapping[str, Any]
     options: Mapping[str, Any]
@@ -69,6 +72,8 @@ def convert(
     raw: bool = False,
     root: str | None = None,
     backbone: bool = False,
+    classifier: str | None = None,
+    leave: Sequence[str] = (),
     facts: Mapping[str, Any] | None = None,
     dtype: str | None = None,
     drop_background_class: bool = False,
@@ -88,7 +93,8 @@ def convert(
     `mindvision`, whichever pads as the weights expect.
     variant: when the tensors do not say. weights: which training (`aa`, `ns`, …), for the recipe. raw: the raw weights
     instead of their averages. root: the scope of the weights, in a file of several networks. backbone: leave out the
-    classifier and whatever else the file holds. facts: replace what the
+    classifier, and what stands behind or outside of the network. classifier: the layer that is the classifier, as the
+    file names it. leave: patterns of tensors that stay behind (`criterion.*`). facts: replace what the
     layout says (`{"fused_stride": "expand"}`). dtype: `float32`, `float16` or `bfloat16` instead of the source's.
     names: which tensors `tf-official` gets: `raw`, `average`, `both`; by default both, of raw weights the raw ones.
     fold_eps: absorb another epsilon of the target into the variances. allow_inexact: convert for a network that
@@ -106,7 +112,19 @@ def convert(
     if output:
         check_output(output, force)
     options = Options(
-        variant, weights, raw, root, backbone, facts, dtype, drop_background_class, names, fold_eps, allow_inexact
+        variant=variant,
+        weights=weights,
+        raw=raw,
+        root=root,
+        backbone=backbone,
+        classifier=classifier,
+        leave=tuple(leave),
+        facts=facts,
+        dtype=dtype,
+        drop_background_class=drop_background_class,
+        names=names,
+        fold_eps=fold_eps,
+        allow_inexact=allow_inexact,
     )
     with open_checkpoint(source, key) as checkpoint:
         plan = make_plan(checkpoint, to, options)
@@ -168,6 +186,8 @@ def _report(
         taken=description.taken,
         moved=len(plan.coverage.moves),
         left_behind=plan.coverage.counts()["left_behind"],
+        left=plan.coverage.left_by_option(),
+        classifier=plan.identity.reading.classifier.get(plan.coverage.taken, ""),
         facts=description.facts.to_dict(),
         recipe=description.recipe.to_dict(),
         options=description.options,

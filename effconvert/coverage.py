@@ -1,7 +1,7 @@
 """Every source tensor is moved once or left behind with a reason, every target is filled once: all problems at once."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,8 @@ from effconvert.errors import LayoutMismatch, listing
 from effconvert.formats.checkpoint import FLOATS, Checkpoint
 from effconvert.identification import Identity
 from effconvert.moves import Move
+from effconvert.strangers import layer_of
+from effconvert.tensor_names import BOUNDARIES, BY_OPTION, shared_start
 from effconvert.weight_sets import AVERAGES, RAW
 
 
@@ -19,6 +21,10 @@ class Coverage:
     moves: tuple[Move, ...]
     taken: str
     left_behind: Mapping[str, str]
+
+    def left_by_option(self) -> dict[str, str]:
+        """Return {tensor: reason} of those that stay behind because the user asked for it."""
+        return {name: reason for name, reason in self.left_behind.items() if reason.endswith(BY_OPTION)}
 
     def counts(self) -> dict[str, Any]:
         """Return how many tensors are moved, and how many are left behind for which reason."""
@@ -36,17 +42,16 @@ def check_coverage(checkpoint: Checkpoint, identity: Identity, want_raw: bool = 
     moves = sets.taking(taken, identity.moves)
     left_behind = dict(checkpoint.skipped) | dict(identity.reading.others) | _other_set(identity, taken)
     problems = [*_move_problems(checkpoint, identity, moves, taken)]
-    problems += [
-        f"{name}: unknown; the layout has no such tensor, nor a reason to leave it behind"
-        for name in sorted(identity.reading.unknown)
+    strange = {
+        name: where
+        for name, where in {**identity.reading.unknown, **identity.reading.outside}.items()
         if name not in left_behind
-    ]
+    }
+    problems += [f"{name}: unknown, {where}" for name, where in strange.items()]
     if problems:
         kind = f"{taken} weights" if taken in (RAW, AVERAGES) else "one set of weights"
-        if identity.reading.unknown:
-            problems.append("(--backbone takes the network without its classifier, and leaves all else behind)")
         where = f"{checkpoint.path}: as {identity.layout_name}, {identity.variant.name}, {kind}:"
-        raise LayoutMismatch(listing(where, problems))
+        raise LayoutMismatch("\n".join([listing(where, problems), *_ways_out(identity, moves, strange)]))
     return Coverage(tuple(moves), taken, dict(sorted(left_behind.items())))
 
 
@@ -54,6 +59,9 @@ def _move_problems(checkpoint: Checkpoint, identity: Identity, moves: Sequence[M
     other = RAW if taken == AVERAGES else AVERAGES
     for move, plain in zip(moves, identity.moves, strict=True):
         info = checkpoint.tensors.get(move.source)
+        if move.source in identity.reading.others:
+            yield f"{move.target} <- {move.source}: {identity.reading.others[move.source]}, but the network needs it"
+            continue
         if info is None and identity.sets.holds(other, plain.source):
             remedy = " (sets are never mixed; --raw takes the raw weights)" if other == RAW else ""
             yield f"{move.target} <- {move.source}: missing, only the {other} tensor is there{remedy}"
@@ -63,6 +71,37 @@ def _move_problems(checkpoint: Checkpoint, identity: Identity, moves: Sequence[M
             yield f"{move.target} <- {move.source}: shape {info.shape}, expected {move.source_shape}"
         elif info.dtype not in FLOATS:
             yield f"{move.target} <- {move.source}: dtype {info.dtype}, expected a floating-point one"
+
+
+def _ways_out(identity: Identity, moves: Sequence[Move], strange: Collection[str]) -> Iterator[str]:
+    """Yield the options that help where the file holds more than the network."""
+    reading = identity.reading
+    behind = [name for name in strange if name in reading.behind]
+    if strange and {layer_of(name) for name in strange} <= set(reading.linear):
+        own = [layer_of(move.source) for move in moves if move.target == "head.fc.weight"]
+        layers = " or ".join(f"--classifier {layer}" for layer in (*own, *reading.linear[:3]))
+        yield f"  ({layers} says which of the heads is the classifier)"
+    if behind and len(behind) == len(strange):
+        yield "  (--backbone takes the network without a classifier, and leaves these behind)"
+    elif behind:
+        yield "  (--backbone leaves behind only what stands behind the pooled features or outside of the network)"
+    if behind:
+        taken = [move.source for move in moves]
+        patterns = list(dict.fromkeys(_pattern(name, reading.scope.root, taken) for name in behind))
+        shown = " ".join(f"--leave '{pattern}'" for pattern in patterns[:3])
+        more = f" … ({len(patterns)} in all)" if len(patterns) > 3 else ""
+        yield f"  ({shown}{more}: stays behind, and the network is taken as it is)"
+    if len(behind) < len(strange):
+        yield "  (merge or remove what is inside the network where the file was made; --leave PATTERN drops it)"
+
+
+def _pattern(name: str, root: str, taken: Iterable[str]) -> str:
+    """Return the pattern of the largest module around the tensor `name` that holds none of the tensors `taken`."""
+    start = max(shared_start(name, root).rfind(boundary) for boundary in BOUNDARIES) + 1
+    ends = [place + 1 for place in range(start, len(name)) if name[place] in BOUNDARIES]
+    modules = [name[:end] for end in ends]
+    found = next((module for module in modules if not any(other.startswith(module) for other in taken)), "")
+    return f"{found}*" if found else name
 
 
 def _other_set(identity: Identity, taken: str) -> dict[str, str]:

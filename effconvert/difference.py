@@ -1,7 +1,6 @@
 """Compares two checkpoints of any formats and layouts tensor by tensor, in canonical names and axes."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,10 @@ from effconvert.formats import open_checkpoint
 from effconvert.formats.checkpoint import Array, Checkpoint
 from effconvert.identification import Identity, identify
 from effconvert.moves import Move
+from effconvert.options import Options
 from effconvert.transfer import check_digest
 
+_PLAIN = Options()
 _CLOSE = 2**-8  # of a tensor's largest value: a bfloat16 has eight bits
 
 
@@ -87,25 +88,18 @@ class Difference:
         return {**vars(self), **sides, "differing": differing, "same": self.same, "close": self.close}
 
 
-def compare(
-    first: str | Path,
-    second: str | Path,
-    *,
-    variant: str | None = None,
-    facts: Mapping[str, Any] | None = None,
-    raw: bool = False,
-    key: bytes | None = None,
-) -> Difference:
+def compare(first: str | Path, second: str | Path, reading: Options = _PLAIN, key: bytes | None = None) -> Difference:
     """Return how the checkpoints at `first` and `second` differ.
 
-    variant, facts, key: as in `effconvert.convert`, for both. raw: compare raw weights where a file holds averages too.
+    reading: how both are read: `variant`, `facts`, `raw`; and how those are that effconvert did not write: `root`,
+    `backbone`, `classifier`, `leave`. key: decrypts them.
     Values are compared exactly, after widening to float64. Raises MissingPath, UnreadableCheckpoint for a file that is
     damaged, LayoutMismatch for one whose tensors are of no known layout, missing or unknown.
     """
     with open_checkpoint(first, key) as one, open_checkpoint(second, key) as other:
-        a, b = (identify(checkpoint, variant, facts) for checkpoint in (one, other))
-        moves_a, side_a = _canonical(one, a, raw)
-        moves_b, side_b = _canonical(other, b, raw)
+        a, b = (identify(checkpoint, _reading_of(checkpoint, reading)) for checkpoint in (one, other))
+        moves_a, side_a = _canonical(one, a, reading.raw)
+        moves_b, side_b = _canonical(other, b, reading.raw)
         common = [name for name in moves_a if name in moves_b and _shape(moves_a[name]) == _shape(moves_b[name])]
         compared = [_difference(name, _read(one, moves_a[name]), _read(other, moves_b[name])) for name in common]
     unequal = [found for found in compared if found]
@@ -121,6 +115,11 @@ def compare(
         assumed=tuple(sorted((a.assumed | b.assumed) & set(differing))),
         dtypes=sum(_dtype(one, moves_a[name]) != _dtype(other, moves_b[name]) for name in common),
     )
+
+
+def _reading_of(checkpoint: Checkpoint, reading: Options) -> Options:
+    """Return `reading` for a file; one that describes itself holds one network and nothing else."""
+    return Options(reading.variant, facts=reading.facts) if "effconvert" in checkpoint.metadata else reading
 
 
 def _canonical(checkpoint: Checkpoint, identity: Identity, raw: bool) -> tuple[dict[str, Move], Side]:

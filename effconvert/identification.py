@@ -1,26 +1,30 @@
 """Finds out which layout, variant and facts a checkpoint has, from the names and shapes of its tensors."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from effconvert.assumptions import Assumption, assume
 from effconvert.companions import Companion, companion
 from effconvert.description import Description, read_description
-from effconvert.errors import LayoutMismatch
+from effconvert.errors import LayoutMismatch, listing
 from effconvert.facts import Facts, changed
 from effconvert.formats.checkpoint import Checkpoint
 from effconvert.hints import recorded_training
 from effconvert.layout import find_layout, layouts
 from effconvert.map_language import Layout
 from effconvert.moves import Move
-from effconvert.readings import Reading, own_root, read_as, readings, until_exact, without_classifier
+from effconvert.options import Options
+from effconvert.readings import Reading, classifier_in, own_root, read_as, readings, until_exact, without_classifier
 from effconvert.scopes import own_scope
+from effconvert.strangers import is_own, layer_of
 from effconvert.targets import CANONICAL
+from effconvert.tensor_names import TensorNames, tensor_names
 from effconvert.variants import Variant, find_variant
 from effconvert.weight_sets import WeightSets
 
 OBJECT_GRAPH = "/.ATTRIBUTES/VARIABLE_VALUE"
+_PLAIN = Options()
 
 
 @dataclass(frozen=True)
@@ -68,34 +72,54 @@ class Identity:
         return self.layout.name if self.layout else CANONICAL
 
 
-def identify(
-    checkpoint: Checkpoint,
-    variant: str | None = None,
-    facts: Mapping[str, Any] | None = None,
-    root: str | None = None,
-    backbone: bool = False,
-) -> Identity:
+def identify(checkpoint: Checkpoint, options: Options = _PLAIN) -> Identity:
     """Return what `checkpoint` is: the reading that explains most of its tensors.
 
-    `variant` decides where the tensors leave it open; `facts` replaces what the layout or the file says; `root` is the
-    scope of the weights in a file that holds several networks. `backbone` leaves out the classifier and what else there
-    is.
+    Of the options those count that say how a file is read: `variant` decides where the tensors leave it open; `facts`
+    replaces what the layout or the file says; `root` is the scope of the weights in a file that holds several networks;
+    `classifier` names the layer that is the classifier, `leave` what stays behind; `backbone` leaves out the classifier
+    and what else stands behind or outside of the network.
 
-    Raises LayoutMismatch when no layout is near, or when the file is plainly another variant.
+    Raises LayoutMismatch when no layout is near, when the file is plainly another variant, or holds several networks.
     """
+    names = tensor_names(checkpoint, options.leave)
     description = read_description(checkpoint.metadata, str(checkpoint.path))
-    if description and root is not None:
-        raise LayoutMismatch(f"{checkpoint.path}: holds one network, which was converted; --root is for several")
-    found = _described(checkpoint, description) if description else _recognised(checkpoint, root)
-    if found is None and root is not None:
-        raise LayoutMismatch(f"{checkpoint.path}: no network stands under {root!r}{_where_else(checkpoint)}")
+    if description and (options.root is not None or options.classifier):
+        asked = "--root is for several" if options.root is not None else "--classifier is for others"
+        raise LayoutMismatch(f"{checkpoint.path}: holds one network, which was converted; {asked}")
+    if options.classifier and options.backbone:
+        raise LayoutMismatch(f"{checkpoint.path}: --backbone takes no classifier; give either that or --classifier")
+    found = _described(names, description) if description else _recognised(names, options)
+    if found is None and options.root is not None:
+        raise LayoutMismatch(
+            f"{checkpoint.path}: no network stands under {options.root!r}{_where_else(names, options)}"
+        )
     if found is None or found.explained < 0 or found.missing == len(found.moves):
         raise LayoutMismatch(f"{checkpoint.path}: {_unknown_names(checkpoint)}")
-    if variant is not None:
-        found = _insist(checkpoint, found, find_variant(variant), description is not None, root)
-    if backbone:
-        found = without_classifier(checkpoint, found)
-    return _with_facts(checkpoint, found, description, facts or {})
+    if options.variant is not None:
+        found = _insist(names, found, options, description is not None)
+    if found.scope.others and options.root is None:
+        heading = f"{checkpoint.path}: holds several networks; --root says which is meant:"
+        raise LayoutMismatch(listing(heading, map(repr, sorted({found.scope.root, *found.scope.others}))))
+    if options.classifier and not found.classifier:
+        _check_classifier(names, found, options.classifier)
+    if options.backbone:
+        found = without_classifier(names, found)
+    return _with_facts(checkpoint, found, description, options.facts or {})
+
+
+def _check_classifier(names: TensorNames, found: Reading, wanted: str) -> None:
+    """Raise LayoutMismatch when the layer `wanted` is not the classifier, nor could be one."""
+    own = classifier_in(found.layout, found.variant, found.scope)
+    if is_own(found.scope, own, wanted):
+        return
+    inside = {name: shape for name, shape in names.stored.items() if layer_of(name) == wanted}
+    shown = ", ".join(f"{name} {list(shape)}" for name, shape in inside.items()) or "the file has no such layer"
+    known = ", ".join(map(repr, found.linear)) or "none"
+    raise LayoutMismatch(
+        f"{names.path}: --classifier {wanted}: not a linear layer, with a bias, that reads the {own.width:,} pooled "
+        f"features ({shown}); such layers beside the network's own: {known}"
+    )
 
 
 def _with_facts(
@@ -125,22 +149,21 @@ def _with_facts(
     return Identity(found, result, assumption.words, assumed, assumption.network, training, description, beside)
 
 
-def _described(checkpoint: Checkpoint, description: Description) -> Reading:
+def _described(names: TensorNames, description: Description) -> Reading:
     """Return the file read as what it says it is."""
     variant = find_variant(description.variant)
     layout = None if description.target == CANONICAL else find_layout(description.target)
     root = own_root(layout, variant) if layout else ""
-    bare = bool(layout and layout.bare and not description.facts.classes)
-    scope = own_scope(checkpoint, layout, root, bare)
-    return read_as(checkpoint, layout, variant, scope, description.facts)
+    dropped = layout.backbone if layout and layout.bare and not description.facts.classes else ""
+    return read_as(names, layout, variant, own_scope(names, layout, root, dropped), description.facts)
 
 
-def _recognised(checkpoint: Checkpoint, root: str | None) -> Reading | None:
+def _recognised(names: TensorNames, options: Options) -> Reading | None:
     """Return the nearest reading, but the variant that the file's scope names where most of that is there.
 
     Lite0's tensors are B0's without squeeze-and-excite: a B0 that lost those must not pass for a whole Lite0.
     """
-    found = list(until_exact(readings(checkpoint, root)))
+    found = list(until_exact(readings(names, options)))
     named = [
         reading
         for reading in found
@@ -152,11 +175,13 @@ def _recognised(checkpoint: Checkpoint, root: str | None) -> Reading | None:
     return max(named or found, key=lambda reading: (reading.exact, reading.explained), default=None)
 
 
-def _insist(checkpoint: Checkpoint, found: Reading, variant: Variant, described: bool, root: str | None) -> Reading:
-    """Return the reading as `variant`; a file that is exactly another one is refused in words."""
+def _insist(names: TensorNames, found: Reading, options: Options, described: bool) -> Reading:
+    """Return the reading as the variant that the user names; a file that is exactly another one is refused in words."""
+    assert options.variant
+    variant = find_variant(options.variant)
     if found.variant == variant:
         return found
-    as_wanted = [reading for reading in readings(checkpoint, root) if reading.variant == variant]
+    as_wanted = [reading for reading in readings(names, options) if reading.variant == variant]
     wanted = max(as_wanted, key=lambda reading: reading.explained, default=None)
     if found.exact or described or wanted is None:
         total = len(found.moves)
@@ -166,18 +191,18 @@ def _insist(checkpoint: Checkpoint, found: Reading, variant: Variant, described:
             else ", with whose stem nothing agrees"
         )
         raise LayoutMismatch(
-            f"{checkpoint.path}: is {found.variant.name} ({total - found.missing:,} of its {total:,} tensors match), "
+            f"{names.path}: is {found.variant.name} ({total - found.missing:,} of its {total:,} tensors match), "
             f"not {variant.name}{lacking}; give --variant {found.variant.name} if it is meant to be that"
         )
     return wanted
 
 
-def _where_else(checkpoint: Checkpoint) -> str:
+def _where_else(names: TensorNames, options: Options) -> str:
     """Say under which root a network does stand."""
     try:
-        found = _recognised(checkpoint, None)
+        found = _recognised(names, replace(options, root=None))
     except LayoutMismatch as error:
-        return f"; {str(error).removeprefix(f'{checkpoint.path}: ')}"
+        return f"; {str(error).removeprefix(f'{names.path}: ')}"
     return f"; one stands under {found.scope.root!r}" if found else ""
 
 

@@ -18,9 +18,10 @@ class Inspection:
     """A checkpoint seen from outside.
 
     layout, variant: None where no layout is near, and `note` says what the names look like. assumption: why facts that
-    no file records are taken to be so. missing, unknown: how many
-    tensors the layout wants and the file lacks, and the other way round. sets: {set of weights: its tensors and their
-    bytes}. parameters: trainable values of the network. others: {why a tensor is no weight: how many}.
+    no file records are taken to be so. missing: how many tensors the layout wants and the file lacks or has in another
+    shape. unknown: how many it does not want; strange: {each of them: where it stands}. classifier: the layer that is
+    taken for it, where its name is not the layout's own. sets: {set of weights: its tensors and their bytes}.
+    parameters: trainable values of the network. others: {why a tensor is no weight: how many}.
     """
 
     path: str
@@ -33,6 +34,8 @@ class Inspection:
     assumption: str
     missing: int
     unknown: int
+    strange: dict[str, str]
+    classifier: str
     sets: dict[str, dict[str, int]]
     others: dict[str, int]
     parameters: int | None
@@ -66,7 +69,9 @@ def inspect(path: str | Path, key: bytes | None = None) -> Inspection:
             note=note,
             assumption=identity.assumption if identity else "",
             missing=identity.reading.missing if identity else 0,
-            unknown=len(identity.reading.unknown) if identity else 0,
+            unknown=len(identity.reading.unknown) + len(identity.reading.outside) if identity else 0,
+            strange={**identity.reading.unknown, **identity.reading.outside} if identity else {},
+            classifier=next(iter(identity.reading.classifier.values()), "") if identity else "",
             sets=_sets(checkpoint, identity) if identity else {},
             others=_others(checkpoint, identity),
             parameters=_parameters(identity.moves) if identity else None,

@@ -1,8 +1,10 @@
 """The words of the map language: what a mapping file holds once it is read."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import translate
+from functools import cache
 from typing import Any
 
 from effconvert.axes import Axes
@@ -52,6 +54,26 @@ class Slot:
 
 
 @dataclass(frozen=True)
+class Leaving:
+    """Tensors that a training leaves in its files and that no network computes with.
+
+    pattern: of the end of a name, after any boundary (`*` is any text). axes: the most that such a tensor has. alone:
+    it stands at the top of the file, in no layer.
+    """
+
+    pattern: str
+    reason: str
+    axes: int
+    alone: bool = False
+
+    def takes(self, name: str, shape: Sequence[int]) -> bool:
+        """Return whether the tensor `name` is one of these."""
+        if len(shape) > self.axes or (self.alone and set(name) & set("./:|")):
+            return False
+        return bool(_compiled_pattern(self.pattern).fullmatch(name))
+
+
+@dataclass(frozen=True)
 class Build:
     """One of the library's networks that a file of a layout may be for.
 
@@ -71,9 +93,10 @@ class Layout:
 
     variants: canonical name -> the layout's own. refused: {variant that it cannot hold: reason}. kinds: {kind: {tensor:
     where it goes}}. average: how an averaged tensor is named after its raw one, "" where a layout has none. backbone:
-    the prefix that a file of the network without its classifier may lack; bare: it is then written without. suffixes:
-    of the files that the library loads. dtypes: that its networks take, all where empty. write: False for a layout
-    that is only read. sha256: of the file.
+    the prefix that a file of the network without its classifier may lack; bare: it is then written without. features:
+    the prefix that a file of the layers before the pooling lacks. leavings: what the framework's trainings leave beside
+    the weights. suffixes: of the files that the library loads. dtypes: that its networks take, all where empty. write:
+    False for a layout that is only read. sha256: of the file.
     """
 
     name: str
@@ -81,6 +104,7 @@ class Layout:
     separator: str
     average: str
     backbone: str
+    features: str
     suffixes: tuple[str, ...]
     dtypes: tuple[str, ...]
     bare: bool
@@ -94,6 +118,7 @@ class Layout:
     kinds: Mapping[str, Mapping[str, Slot]]
     layers: Mapping[str, tuple[Row, ...]]
     ignore: Mapping[str, str]
+    leavings: tuple[Leaving, ...]
     fill: Mapping[str, Fill]
     builds: tuple[Build, ...]
     sha256: str
@@ -107,6 +132,11 @@ class Layout:
     def facts_of(self, variant: str, base: Facts) -> Facts:
         """Return `base` with what this layout says of its networks in general, and of `variant` in particular."""
         return changed(changed(base, self.facts), self.variant_facts.get(variant, {}))
+
+
+@cache
+def _compiled_pattern(pattern: str) -> re.Pattern[str]:
+    return re.compile(rf"(?:.*[./:|])?{translate(pattern)}", re.DOTALL)
 
 
 def placeholders(text: str) -> Iterator[tuple[str, str, int]]:

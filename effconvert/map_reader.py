@@ -8,13 +8,13 @@ from effconvert.axes import Axes, parse_axes
 from effconvert.errors import BadMap, LayoutMismatch
 from effconvert.facts import Facts, changed
 from effconvert.map_entries import read_build, read_fill
-from effconvert.map_language import PLACEHOLDER, Build, Layout, Row, Slot, draws
+from effconvert.map_language import PLACEHOLDER, Build, Layout, Leaving, Row, Slot, draws
 from effconvert.variants import FLAGS, VARIANTS
 
 _SCHEMA = 1
 _PARTS = ("stem", "block", "head")
 _TABLES = ("variants", "refused", "facts", "series", "network", "axes", "kinds", "layers", "ignore", "fill")
-_TEXTS = ("layout", "root", "separator", "average", "backbone")
+_TEXTS = ("layout", "root", "separator", "average", "backbone", "features", "framework")
 _LISTS = ("suffixes", "dtypes")
 _SWITCHES = {"write": True, "bare": False}
 _BLOCK_PLACEHOLDERS = ("index", "stage", "repeat", "group", "member", "letter")
@@ -23,8 +23,10 @@ _BLOCK_PLACEHOLDERS = ("index", "stage", "repeat", "group", "member", "letter")
 class MapReader:
     """Reads one parsed map; `problems` are all that was found wrong with it."""
 
-    def __init__(self, data: dict[str, Any]) -> None:
+    def __init__(self, data: dict[str, Any], trainings: Mapping[str, tuple[Leaving, ...]]) -> None:
+        """Read `data`. trainings: {framework: what its trainings leave beside the weights}."""
         self.data = data
+        self.trainings = trainings
         self.problems: list[str] = []
 
     def layout(self, sha256: str) -> Layout | None:
@@ -55,6 +57,9 @@ class MapReader:
         for name in refused.keys() - VARIANTS.keys():
             self.problems.append(f"refused.{name}: unknown variant")
         ignore = self._reasons("ignore", tables["ignore"])
+        framework = texts.pop("framework")
+        if framework and framework not in self.trainings:
+            self.problems.append(f"framework: {framework!r} is unknown; known are {', '.join(self.trainings)}")
         if self.problems:
             return None
         return Layout(
@@ -63,6 +68,7 @@ class MapReader:
             separator=texts["separator"],
             average=texts["average"],
             backbone=texts["backbone"],
+            features=texts["features"],
             suffixes=lists["suffixes"],
             dtypes=lists["dtypes"],
             bare=switches["bare"],
@@ -76,6 +82,7 @@ class MapReader:
             kinds=kinds,
             layers=layers,
             ignore=ignore,
+            leavings=self.trainings.get(framework, ()),
             fill={name: value for name, value in fill.items() if value},
             builds=builds,
             sha256=sha256,

@@ -9,10 +9,13 @@ from effconvert.canonical import default_facts, tensor_shapes
 from effconvert.errors import BadMap, LayoutMismatch, listing
 from effconvert.facts import Facts
 from effconvert.map_language import Fill, Layout, Row, draws, placeholders
-from effconvert.variants import VARIANTS, Block, Variant, blocks
+from effconvert.variants import VARIANTS, Block, Variant, blocks, head_channels
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+_FIRST_PROJECTION = "blocks.0.project.conv.weight"
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,37 @@ class Compiled:
     fills: Mapping[str, Fill]
     order: tuple[str, ...]
 
+    def without(self, prefix: str) -> "Compiled":
+        """Return the same for a file whose names lack `prefix`."""
+        if not prefix:
+            return self
+        moves = tuple(replace(move, source=move.source.removeprefix(prefix)) for move in self.moves)
+        fills = {name.removeprefix(prefix): fill for name, fill in self.fills.items()}
+        return Compiled(moves, fills, tuple(name.removeprefix(prefix) for name in self.order))
+
+
+@dataclass(frozen=True)
+class Ends:
+    """How a layout names both ends of a network, without a scope.
+
+    names: {canonical name: the layout's} of stem and head. first_block: what it may call the projection of the first
+    block. reads: the axis of the classifier's weight along which it reads the features.
+    """
+
+    names: Mapping[str, str]
+    first_block: frozenset[str]
+    reads: int
+
+    def without(self, prefix: str) -> "Ends":
+        """Return the same for a file whose names lack `prefix`."""
+        names = {canonical: name.removeprefix(prefix) for canonical, name in self.names.items()}
+        return replace(self, names=names, first_block=frozenset(name.removeprefix(prefix) for name in self.first_block))
+
+    @property
+    def kernel(self) -> str:
+        """The name of the stem's kernel."""
+        return self.names["stem.conv.weight"]
+
 
 def compile_layout(
     layout: Layout, variant: Variant, facts: Facts | None = None, root: str | None = None, bare: bool = False
@@ -88,13 +122,24 @@ def compile_layout(
     return compiled
 
 
-def names_at_the_ends(layout: Layout) -> dict[str, str]:
-    """Return {canonical name: the layout's, without its scope} of stem and head: the same in every variant."""
-    variant = VARIANTS[next(iter(layout.variants))]
-    compiler = _Compiler(layout, variant, default_facts(variant), "", "")
-    for part in ("stem", "head"):
-        compiler.part(part, f"{part}.", {}, frozenset())
-    return {name: compiler.moves[name].source for name in compiler.shapes if name in compiler.moves}
+def ends_of(layout: Layout | None) -> Ends:
+    """Return how `layout`, None for this project's own, names both ends of a network: alike in every variant."""
+    if layout is None:
+        names = {name: name for name in tensor_shapes(VARIANTS["b0"])}
+        return Ends(names, frozenset([_FIRST_PROJECTION]), reads=1)
+    first = {blocks(VARIANTS[name])[0].flags: VARIANTS[name] for name in layout.variants}
+    names, reads = {}, 1
+    first_block = set()
+    for variant in first.values():
+        compiler = _Compiler(layout, variant, default_facts(variant), "", "")
+        for part in ("stem", "head"):
+            compiler.part(part, f"{part}.", {}, frozenset())
+        names = {name: compiler.moves[name].source for name in compiler.shapes if name in compiler.moves}
+        reads = compiler.moves["head.fc.weight"].source_shape.index(head_channels(variant))
+        block = compiler.blocks[0]
+        compiler.part("block", "blocks.0.", _block_values(block), block.flags)
+        first_block.add(compiler.moves[_FIRST_PROJECTION].source)
+    return Ends(names, frozenset(first_block), reads)
 
 
 def compile_moves(layout: Layout, variant: Variant, facts: Facts | None = None, root: str | None = None) -> list[Move]:

@@ -7,13 +7,18 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Options:
-    """The command line's options of the same names."""
+    """The command line's options of the same names.
+
+    classifier: the layer that is the classifier, as the file names it. leave: patterns of tensors that stay behind.
+    """
 
     variant: str | None = None
     weights: str | None = None
     raw: bool = False
     root: str | None = None
     backbone: bool = False
+    classifier: str | None = None
+    leave: tuple[str, ...] = ()
     facts: Mapping[str, Any] | None = None
     dtype: str | None = None
     drop_background_class: bool = False

@@ -64,7 +64,7 @@ def make_plan(checkpoint: Checkpoint, to: str, options: Options) -> Plan:
 
     Raises LayoutMismatch when the file is not what it should be, or when the target cannot have its facts.
     """
-    identity = identify(checkpoint, options.variant, options.facts, options.root, options.backbone)
+    identity = identify(checkpoint, options)
     _check_direction(checkpoint, identity, to, options)
     coverage = check_coverage(checkpoint, identity, options.raw)
     moves, facts = list(coverage.moves), identity.facts
@@ -137,6 +137,8 @@ def _describe(identity: Identity, coverage: Coverage, target: Target, options: O
         "raw": options.raw,
         "root": options.root,
         "backbone": options.backbone,
+        "classifier": identity.reading.classifier.get(coverage.taken) or options.classifier,
+        "leave": list(options.leave),
         "dtype": options.dtype,
         "drop_background_class": options.drop_background_class,
         "facts": dict(options.facts or {}),

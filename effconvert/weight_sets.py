@@ -31,6 +31,8 @@ class WeightSets:
 
     def name(self, chosen: str, base: str) -> str:
         """Return what the tensor `base` of the set `chosen` is called in the file, or would be."""
+        if self.holds(chosen, base):
+            return self.names[chosen][base]
         plain = self.roots.get(chosen, "") + base
         return self.average.replace("{name}", plain) if chosen == AVERAGES and self.average else plain
 
@@ -47,36 +49,26 @@ class WeightSets:
         return [replace(move, source=self.name(chosen, move.source)) for move in moves]
 
 
-def single_set(names: Iterable[str], root: str = "") -> WeightSets:
-    """Return the one set of weights in a file: all `names` under `root`."""
-    return WeightSets({WEIGHTS: _under(names, root)}, {WEIGHTS: root})
+def single_set(names: Mapping[str, str], root: str = "") -> WeightSets:
+    """Return the one set of weights in a file: `names`, {name without the root: name in the file}, under `root`."""
+    return WeightSets({WEIGHTS: names}, {WEIGHTS: root})
 
 
-def sets_by_suffix(layout: Layout, names: Iterable[str], root: str) -> WeightSets:
-    """Return the sets of a file that keeps a tensor and its average beside each other, under `root`."""
+def sets_by_suffix(layout: Layout, names: Mapping[str, str], root: str) -> WeightSets:
+    """Return the sets of a file that keeps a tensor and its average beside each other, under `root`.
+
+    names: {name: name in the file}.
+    """
     raw, averages = {}, {}
     before, _, after = layout.average.partition("{name}")
-    for name in names:
+    for name, file in names.items():
         plain = name[len(before) : len(name) - len(after)]
         averaged = name.startswith(before) and name.endswith(after)
         if averaged and plain.startswith(root):
-            averages[plain.removeprefix(root)] = name
+            averages[plain.removeprefix(root)] = file
         elif not averaged and name.startswith(root):
-            raw[name.removeprefix(root)] = name
+            raw[name.removeprefix(root)] = file
     return WeightSets({RAW: raw, AVERAGES: averages}, {RAW: root, AVERAGES: root}, layout.average)
-
-
-def sets_by_root(names: Iterable[str], raw: str | None, averages: str | None) -> WeightSets:
-    """Return the sets of a file that keeps each under a scope of its own; at least one is given."""
-    roots = {chosen: root for chosen, root in ((RAW, raw), (AVERAGES, averages)) if root is not None}
-    held: dict[str, dict[str, str]] = {chosen: {} for chosen in roots}
-    for name in names:
-        # One scope may lie within the other: `ema.` within a file's own.
-        within = [chosen for chosen, root in roots.items() if name.startswith(root)]
-        if within:
-            chosen = max(within, key=lambda chosen: len(roots[chosen]))
-            held[chosen][name.removeprefix(roots[chosen])] = name
-    return WeightSets(held, roots)
 
 
 def is_averaged(root: str) -> bool:
@@ -87,7 +79,3 @@ def is_averaged(root: str) -> bool:
 def average_name(layout: Layout, name: str) -> str:
     """Return how `layout` names the average of the tensor `name`."""
     return layout.average.replace("{name}", name)
-
-
-def _under(names: Iterable[str], root: str) -> dict[str, str]:
-    return {name.removeprefix(root): name for name in names if name.startswith(root)}

@@ -124,7 +124,7 @@ def test_two_networks_are_refused_until_one_is_named(
         converted(source)
     report, seed = converted(source, root="teacher.")
     assert seed == 2
-    assert report.left_behind["outside of 'teacher.'"] == 360
+    assert report.left_behind["another network's, under 'student.'"] == 360
     with pytest.raises(LayoutMismatch, match="no network stands under 'pupil.'; holds several networks"):
         converted(source, root="pupil.")
 
@@ -134,13 +134,13 @@ def test_a_network_at_the_top_is_told_from_another_beneath(
 ) -> None:
     source = save(tmp_path / "x.pth", raw | under("copy.", averages))
     report, seed = converted(source, root="")
-    assert (seed, report.left_behind["another network's"]) == (1, 360)
+    assert (seed, report.left_behind["another network's, under 'copy.'"]) == (1, 360)
 
 
 def test_other_modules_beside_the_network_are_left_behind_by_name(tmp_path: Path, raw: dict[str, np.ndarray]) -> None:
     content = {"state_dict": {**under("model.", raw), "criterion.weight": np.ones(2)}, "callbacks": {}}
     report, _ = converted(save(tmp_path / "x.ckpt", content))
-    assert report.left_behind["outside of 'state_dict/model.'"] == 1
+    assert report.left_behind["buffer of a loss"] == 1
 
 
 def test_an_unknown_tensor_inside_the_network_is_refused(tmp_path: Path, raw: dict[str, np.ndarray]) -> None:
@@ -160,9 +160,11 @@ def test_a_backbone_saved_alone_is_a_headless_network(tmp_path: Path, layout: st
 def test_a_detectors_backbone_is_taken_and_the_rest_is_named(tmp_path: Path) -> None:
     tensors = library_tensors("mmpretrain", classes=0, head_conv=False)
     source = save(tmp_path / "x.pth", {"state_dict": tensors | {"neck.conv.weight": np.ones(2, np.float32)}})
-    report = effconvert.convert(source, tmp_path / "y.safetensors")
+    with pytest.raises(LayoutMismatch, match=r"neck.conv.weight: unknown, outside of 'state_dict/backbone.'"):
+        effconvert.convert(source, tmp_path / "y.safetensors")
+    report = effconvert.convert(source, tmp_path / "y.safetensors", backbone=True)
     assert (report.layout, report.facts["head_conv"]) == ("mmpretrain", False)
-    assert report.left_behind["outside of 'state_dict/backbone.'"] == 1
+    assert report.left.keys() == {"state_dict/neck.conv.weight"}
 
 
 def test_a_classifier_of_the_wrong_shape_is_refused_and_not_taken_for_another_part(tmp_path: Path) -> None:
@@ -188,14 +190,18 @@ def test_the_raw_twins_that_mmcvs_averaging_keeps_are_left_behind(tmp_path: Path
 @pytest.mark.parametrize("layout", ["timm", "torchvision", "mmpretrain", "keras", "canonical"])
 def test_a_backbone_can_be_taken_from_under_layers_of_ones_own(tmp_path: Path, layout: str) -> None:
     tensors = library_tensors("timm" if layout == "canonical" else layout)
-    own = {"my.head.weight": np.ones((3, 4), np.float32), "my.head.bias": np.ones(3, np.float32)}
+    own = {"my.head.weight": np.ones((3, 1280), np.float32), "my.head.bias": np.ones(3, np.float32)}
+    if layout == "keras":
+        own = {"my_head/kernel": np.ones((1280, 3), np.float32), "my_head/bias": np.ones(3, np.float32)}
     if layout == "canonical":
         effconvert.convert(save(tmp_path / "x.pth", tensors), tmp_path / "c.pth")
         tensors = read_all(tmp_path / "c.pth")
     source = save(tmp_path / "own.pth", tensors | own)
-    with pytest.raises(LayoutMismatch, match="my.head.weight: unknown;(?s:.*)--backbone takes the network without"):
+    with pytest.raises(
+        LayoutMismatch, match="head.(weight|kernel): unknown, behind(?s:.*)--backbone takes the network"
+    ):
         effconvert.convert(source, tmp_path / "y.pth")
     report = effconvert.convert(source, tmp_path / "y.pth", backbone=True)
     assert (report.facts["classes"], report.options["backbone"]) == (0, True)
-    assert report.left_behind["not of the backbone, which --backbone asked for"] == 4
+    assert report.left_behind["behind the pooled features, left by --backbone, as asked"] == 4
     assert len(read_all(tmp_path / "y.pth")) == 309

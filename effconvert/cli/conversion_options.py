@@ -15,15 +15,14 @@ from effconvert.cli.options import (
     json_option,
     key_option,
     quiet_option,
+    source_options,
 )
 from effconvert.cli.output import print_report, progress_bars
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _SOURCE = (
-    click.option("--raw", is_flag=True, help="Take the raw weights instead of their averages."),
-    click.option("--root", metavar="PREFIX", help="Of a file that holds several networks: what stands before the one."),
-    click.option("--backbone", is_flag=True, help="Leave out the classifier, and whatever else the file holds."),
+    *source_options,
     facts_option,
     key_option,
     click.option("--dtype", type=click.Choice(["float32", "float16", "bfloat16"]), help="Default: the source's."),

@@ -2,12 +2,13 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from effconvert.cli.options import facts_option, given_facts, json_option, key_option, path_argument, quiet_option
+from effconvert.cli.options import json_option, path_argument, quiet_option
 from effconvert.cli.output import print_json, printable
+from effconvert.cli.running_options import given_reading, reading_options
 from effconvert.errors import NumericMismatch
 
 if TYPE_CHECKING:
@@ -19,33 +20,22 @@ _SHOWN = 10
 @click.command("diff")
 @path_argument("a")
 @path_argument("b")
-@click.option("--raw", is_flag=True, help="Compare the raw weights of files that hold averages too.")
-@click.option("--variant", help="Where the tensors leave it open.")
-@facts_option
-@key_option
+@reading_options
 @json_option
 @quiet_option
-def command(
-    a: Path,
-    b: Path,
-    raw: bool,
-    variant: str | None,
-    assignments: tuple[str, ...],
-    key: str | None,
-    as_json: bool,
-    quiet: bool,
-) -> None:
+def command(a: Path, b: Path, as_json: bool, quiet: bool, **options: Any) -> None:
     """Compare two files of any formats and layouts, tensor by tensor.
 
-    Both are taken to canonical names and axes first. Exit code 0: every tensor is equal, and nothing is known of the
+    Both are taken to canonical names and axes first; --root, --backbone, --classifier and --leave are for files that
+    effconvert did not write. Exit code 0: every tensor is equal, and nothing is known of the
     two networks that would make them compute otherwise; 5: they differ.
 
     Example: effconvert diff b0.safetensors b0-timm.pth
     """
     from effconvert.difference import compare
 
-    facts = given_facts(assignments)
-    found = compare(a, b, variant=variant, facts=facts, raw=raw, key=key.encode() if key else None)
+    reading, key = given_reading(options)
+    found = compare(a, b, reading, key)
     if as_json:
         print_json(found.to_dict())
     elif not quiet:

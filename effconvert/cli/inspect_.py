@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from effconvert.cli.options import json_option, key_option, path_argument
-from effconvert.cli.output import facts_text, print_json, print_pairs, recipe_text, size_text
+from effconvert.cli.output import counted, facts_text, print_json, print_pairs, recipe_text, size_text
 
 if TYPE_CHECKING:
     from effconvert.inspection import Inspection
@@ -53,9 +53,7 @@ def _identity_pairs(found: "Inspection") -> list[tuple[str, str]]:
     if found.layout is None:
         pairs.append(("layout", f"unknown: {found.note}"))
     else:
-        wrong = (
-            f"; {found.missing:,} tensors missing, {found.unknown:,} unknown" if found.missing + found.unknown else ""
-        )
+        wrong = f"; {counted(found.missing)} missing or of another shape" if found.missing else ""
         root = f", under {found.root}" if found.root else ""
         pairs.append(("layout", f"{found.layout}{root}{wrong}"))
         pairs.append(("variant", f"{found.variant}, {found.parameters:,} parameters"))
@@ -68,6 +66,12 @@ def _identity_pairs(found: "Inspection") -> list[tuple[str, str]]:
             pairs.append(("facts", facts_text(found.facts)))
         if found.assumption:
             pairs.append(("", found.assumption))
+        if found.classifier:
+            pairs.append(("classifier", f"{found.classifier}, which reads the pooled features"))
+        strange = [f"{name}, {where}" for name, where in found.strange.items()]
+        pairs += [("unknown" if number == 0 else "", text) for number, text in enumerate(strange[:_SHOWN])]
+        if len(strange) > _SHOWN:
+            pairs.append(("", f"… and {counted(len(strange) - _SHOWN)} more (convert needs --backbone or --leave)"))
     pairs += [("besides", f"{count:,} {reason}") for reason, count in found.others.items()]
     pairs.append(("tensors", f"{len(found.tensors):,}, {size_text(found.nbytes)}"))
     return pairs

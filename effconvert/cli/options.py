@@ -30,6 +30,19 @@ key_option = click.option(
 )
 force_option = click.option("--force", is_flag=True, help="Replace an output that exists.")
 
+# Which of a file's tensors are taken.
+source_options = (
+    click.option("--raw", is_flag=True, help="Take the raw weights instead of their averages."),
+    click.option("--root", metavar="PREFIX", help="Of a file that holds several networks: what stands before the one."),
+    click.option(
+        "--backbone", is_flag=True, help="Leave out the classifier, and what stands behind or outside of the network."
+    ),
+    click.option("--classifier", metavar="NAME", help="The layer that is the classifier, as the file names it."),
+    click.option(
+        "--leave", metavar="PATTERN", multiple=True, help="Leave these tensors behind, as 'criterion.*'; repeatable."
+    ),
+)
+
 facts_option = click.option(
     "--facts", "assignments", multiple=True, metavar="NAME=VALUE", help="As fused_stride=expand; repeatable."
 )

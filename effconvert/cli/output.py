@@ -16,6 +16,7 @@ from effconvert.facts import complete
 if TYPE_CHECKING:
     from effconvert.conversion import Report
 
+_NAMED = 4
 _UNITS = ("bytes", "kB", "MB", "GB")
 
 
@@ -67,6 +68,11 @@ def size_text(nbytes: float) -> str:
     raise AssertionError
 
 
+def counted(number: int) -> str:
+    """Return a number of tensors in words."""
+    return f"{number:,} tensor{'s' * (number != 1)}"
+
+
 def facts_text(facts: Mapping[str, Any]) -> str:
     """Return facts in one line."""
     return complete(facts).in_words()
@@ -87,13 +93,14 @@ def print_report(report: "Report", as_json: bool, quiet: bool) -> None:
     weights = f" ({report.weights})" if report.weights else ""
     taken = "" if report.taken == "weights" else f", {report.taken}"
     under = f", under {report.root!r}" if report.root else ""
-    left = [f"{count:,} {reason}" for reason, count in report.left_behind.items()]
+    left = [f"{count:,} {reason}{_named(report.left, reason)}" for reason, count in report.left_behind.items()]
     print_pairs(
         [
             ("source", f"{report.source}: {report.source_format}, layout {report.layout}{under}"),
             *([("hash", report.named_hash)] if report.named_hash else []),
             ("variant", f"{report.variant}{weights}, {report.parameters:,} parameters"),
             ("moved", f"{report.moved:,} tensors{taken}"),
+            *([("classifier", f"{report.classifier}, which reads the pooled features")] if report.classifier else []),
             *[("left behind" if number == 0 else "", text) for number, text in enumerate(left)],
             ("facts", facts_text(report.facts)),
             ("recipe", recipe_text(report.recipe)),
@@ -115,6 +122,13 @@ def print_report(report: "Report", as_json: bool, quiet: bool) -> None:
         click.echo(f"caution: {caution}")
     if report.strange:
         click.echo(listing("warning: no training gives such values:", map(printable, report.strange)))
+
+
+def _named(left: Mapping[str, str], reason: str) -> str:
+    """Return the first names of the tensors that an option left behind for `reason`, the --json has all."""
+    names = [name for name, said in left.items() if said == reason]
+    more = f" … and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return f": {', '.join(names[:_NAMED])}{more}" if names else ""
 
 
 @contextmanager

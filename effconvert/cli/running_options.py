@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from effconvert.cli.options import PATH, facts_option, given_facts, key_option
+from effconvert.cli.options import PATH, facts_option, given_facts, key_option, source_options
 
 if TYPE_CHECKING:
     from effconvert.options import Options
@@ -30,9 +30,7 @@ _IMAGES = (
 
 _READING = (
     click.option("--variant", help="Where its tensors leave it open."),
-    click.option("--raw", is_flag=True, help="Run its raw weights instead of their averages."),
-    click.option("--root", metavar="PREFIX", help="Of a file that holds several networks: what stands before the one."),
-    click.option("--backbone", is_flag=True, help="Run it without its classifier."),
+    *source_options,
     facts_option,
     key_option,
 )
@@ -60,7 +58,7 @@ def given_reading(options: dict[str, Any]) -> tuple["Options", bytes | None]:
     """Take the options of `reading_options` out of `options` and return what they say, and the key."""
     from effconvert.options import Options
 
-    names = ("variant", "raw", "root", "backbone")
+    names = ("variant", "raw", "root", "backbone", "classifier", "leave")
     reading = Options(facts=given_facts(options.pop("assignments")), **{name: options.pop(name) for name in names})
     key = options.pop("key")
     return reading, key.encode() if key else None

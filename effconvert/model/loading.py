@@ -14,6 +14,7 @@ from effconvert.formats import Array, open_checkpoint
 from effconvert.formats.checkpoint import BFLOAT16
 from effconvert.identification import identify
 from effconvert.model.network import EfficientNet
+from effconvert.options import Options
 from effconvert.transfer import check_digest
 from effconvert.validate.recipes import recipe_for
 
@@ -36,7 +37,7 @@ def load_model(
     Example: `effconvert.load_model("b0.safetensors")(images)` with images [N, 3, H, W], normalised.
     """
     with open_checkpoint(path) as checkpoint:
-        identity = identify(checkpoint, facts=facts)
+        identity = identify(checkpoint, Options(facts=facts))
         moves = check_coverage(checkpoint, identity).moves
         check_digest(checkpoint)
         bare = identity.layout is None and identity.description is None

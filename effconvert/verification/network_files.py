@@ -32,7 +32,7 @@ from effconvert.weight_sets import AVERAGES, RAW
 
 Tensors = dict[str, NDArray[Any]]
 # The options that say how a file is read.
-READING = ("variant", "raw", "root", "backbone")
+READING = ("variant", "raw", "root", "backbone", "classifier", "leave")
 _PLAIN = Options()
 _HALVES = ("float16", "bfloat16")
 
@@ -148,7 +148,7 @@ def examine(path: str | Path, options: Options = _PLAIN, key: bytes | None = Non
     """
     path = Path(path)
     with open_checkpoint(path, key) as checkpoint:
-        identity = identify(checkpoint, options.variant, options.facts, options.root, options.backbone)
+        identity = identify(checkpoint, options)
         coverage = check_coverage(checkpoint, identity, options.raw)
         check_digest(checkpoint)
         dtypes = {move.target: checkpoint.tensors[move.source].dtype.name for move in coverage.moves}

@@ -1,0 +1,95 @@
+"""The names of a file's tensors as maps are held against them: without what wrappers put between the parts.
+
+`torch.compile`, FSDP, activation checkpointing and DataParallel wrap a module, or one part of it, and put a word of
+their own into the names of its tensors: `blocks._orig_mod.0.0.conv_dw.weight`.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from itertools import takewhile
+from pathlib import Path
+
+from effconvert.errors import LayoutMismatch, listing
+from effconvert.formats.checkpoint import Checkpoint, Shape
+
+BOUNDARIES = "./:|"
+# What every reason ends with that a user gave.
+BY_OPTION = ", as asked"
+# torch/_dynamo/eval_frame.py; torch/distributed/fsdp; torch/distributed/algorithms/_checkpoint; torch/nn/parallel.
+_WRAPPER = re.compile(r"(?<![^./:|])(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|module)\.")
+
+
+@dataclass(frozen=True)
+class TensorNames:
+    """The tensors of a file that are looked at.
+
+    shapes: {name without wrappers: shape}. files: {name without wrappers: name in the file}. stored: {name in the file:
+    shape}. left: {name in the file: reason} of those that the user leaves behind. nested: whether a "/" parts a dict
+    from its entries.
+    """
+
+    path: Path
+    metadata: Mapping[str, str]
+    nested: bool
+    shapes: Mapping[str, Shape]
+    files: Mapping[str, str]
+    stored: Mapping[str, Shape]
+    left: Mapping[str, str]
+
+    def written(self, root: str, name: str) -> str:
+        """Return how the file writes `root` before the tensor `name`: with the wrappers at its end."""
+        file = self.files[name]
+        ends = [0, *(place + 1 for place, letter in enumerate(file) if letter in BOUNDARIES)]
+        return next((file[:end] for end in reversed(ends) if without_wrappers(file[:end]) == root), root)
+
+    def under(self, root: str, written: str) -> dict[str, str]:
+        """Return {name without `root`: name in the file} of all that stand under `root`, written as `written`."""
+        return {
+            name.removeprefix(root): file
+            for name, file in self.files.items()
+            if name.startswith(root) and file.startswith(written)
+        }
+
+
+def tensor_names(checkpoint: Checkpoint, leave: Iterable[str] = ()) -> TensorNames:
+    """Return the names of the tensors in `checkpoint`, but those that the patterns in `leave` name.
+
+    Raises LayoutMismatch for a pattern that names none.
+    """
+    left = _left(checkpoint, tuple(leave))
+    kept = [name for name in checkpoint.tensors if name not in left]
+    plain = {name: without_wrappers(name) for name in kept}
+    counts = Counter(plain.values())
+    # Two networks of which one is wrapped keep their names: else they would become one.
+    files = {short if counts[short] == 1 else name: name for name, short in plain.items()}
+    stored = {name: checkpoint.tensors[name].shape for name in kept}
+    shapes = {name: stored[file] for name, file in files.items()}
+    return TensorNames(checkpoint.path, checkpoint.metadata, checkpoint.nested, shapes, files, stored, left)
+
+
+def shared_start(one: str, other: str) -> str:
+    """Return what two names begin with alike."""
+    return one[: sum(1 for _ in takewhile(lambda letters: letters[0] == letters[1], zip(one, other, strict=False)))]
+
+
+def without_wrappers(name: str) -> str:
+    """Return `name` without the words of wrappers."""
+    return _WRAPPER.sub("", name)
+
+
+def _left(checkpoint: Checkpoint, patterns: Sequence[str]) -> dict[str, str]:
+    found = {
+        name: f"named by --leave {pattern}{BY_OPTION}"
+        for pattern in reversed(patterns)
+        for name in checkpoint.tensors
+        if fnmatchcase(name, pattern)
+    }
+    vain = [pattern for pattern in patterns if not any(fnmatchcase(name, pattern) for name in checkpoint.tensors)]
+    if vain:
+        some = ", ".join(list(checkpoint.tensors)[-3:])
+        heading = f"{checkpoint.path}: --leave names no tensor of the file (its last ones are {some}):"
+        raise LayoutMismatch(listing(heading, vain))
+    return found
