@@ -4,10 +4,10 @@ Opening one lists everything and reads no image. What is missing, doubled or wit
 computed; whatever a person should know otherwise is a finding.
 """
 
-import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,9 @@ from effconvert.validate.data import imagenet
 from effconvert.validate.data.class_order import Order, class_order
 from effconvert.validate.data.classes import IMAGENET, ClassList
 from effconvert.validate.data.completeness import described, is_imagenet_validation, missing_problems
-from effconvert.validate.data.containers.contents import Contents, counted, stem
+from effconvert.validate.data.containers.contents import Contents, counted
+from effconvert.validate.data.identity import fingerprint, identity_names, listing_hashes
+from effconvert.validate.data.image_hashes import Hashes, ImageHashes
 from effconvert.validate.data.label_files import is_json, read_real
 from effconvert.validate.data.labelling import label
 from effconvert.validate.data.opening import open_contents
@@ -37,7 +39,8 @@ class Dataset:
     kind: the container, for people. names [N]: unique; ImageNet's own where the container has them. labels [N, L]: the
     right classes, ended by NO_LABEL. findings: sentences for the user. imagenet_validation: these are ImageNet's own
     validation images, with its class order. missing: how many of them are not there. label_source: "own", or the file
-    that labels came from. fingerprint: SHA-256 over names and labels, the same for the same data in any container.
+    that labels came from. identity_names [N]: of the images, the same in any container. listing: what is known of the
+    data set's identity before an image is read, as `listing_hashes` gives it. hashes: of the images' bytes.
     """
 
     path: str
@@ -50,10 +53,24 @@ class Dataset:
     imagenet_validation: bool
     missing: int
     label_source: str
-    fingerprint: str
+    identity_names: tuple[str, ...] = field(repr=False)
+    listing: Mapping[str, str] = field(repr=False)
+    hashes: ImageHashes = field(repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What the data set is known by, the same in any container: of the classes, and every image's name, labels
+        and bytes, which are all read for it.
+        """
+        ids = np.arange(len(self), dtype=np.int64)
+        return self.fingerprint_of(ids, self.hashes.of(ids))
+
+    def fingerprint_of(self, ids: NDArray[np.int64], hashes: Hashes) -> str:
+        """Return the fingerprint of the images `ids` [N] alone, whose bytes have the `hashes` [N, 16]."""
+        return fingerprint([self.identity_names[number] for number in ids], self.labels[ids], self.classes, hashes)
 
 
 def open_dataset(
@@ -73,8 +90,8 @@ def open_dataset(
         _refuse(path, contents.problems or [_no_image(contents)])
     contents, findings = label(contents, None if real else labels, partial)
     numbers = [imagenet.image_number(image.name) for image in contents.images]
-    names = _names(contents)
     order = class_order(contents, classes)
+    names = _names(contents, order)
     _refuse(path, [*contents.problems, *_doubled(contents, names), *order.problems])
     own, doubts = is_imagenet_validation(order, numbers)
     if doubts and labels is None and len(numbers) == imagenet.IMAGES and None not in numbers:
@@ -87,22 +104,26 @@ def open_dataset(
         raise DatasetProblem(listing(heading, missing_problems(order, numbers)))
     findings = [*described(order, own, missing), *doubts, *order.findings, *findings, *contents.findings()]
     kept, right = np.arange(len(names)), order.labels[:, None]
+    same = identity_names([image.name for image in contents.images], numbers, order.labels, order.classes)
     if real:
         kept, right = _real_labels(path, real, numbers, order)
         findings.append(_said_of_real(right, len(names)))
-    names = [names[place] for place in kept]
+    names, same = ([each[place] for place in kept] for each in (names, same))
+    locations = tuple(contents.images[place].location for place in kept)
     return Dataset(
         path=str(path),
         kind=contents.kind,
         names=tuple(names),
         labels=right,
-        locations=tuple(contents.images[place].location for place in kept),
+        locations=locations,
         classes=order.classes,
         findings=tuple(findings),
         imagenet_validation=own,
         missing=missing,
         label_source=labels.name if labels else OWN_LABELS,
-        fingerprint=_fingerprint(names, right),
+        identity_names=tuple(same),
+        listing=listing_hashes(same, right, order.classes),
+        hashes=ImageHashes(locations),
     )
 
 
@@ -115,12 +136,21 @@ def _no_image(contents: Contents) -> str:
     return "; ".join((f"{contents.kind} without an image", *contents.findings()))
 
 
-def _names(contents: Contents) -> list[str]:
-    """Return ImageNet's own names where there are, else file names without folders where those are unique."""
+def _names(contents: Contents, order: Order) -> list[str]:
+    """Return ImageNet's own names where there are, else file names without folders where those are unique.
+
+    A table has no folders: its equal names of several classes are told apart by their class.
+    """
     whole = [image.name for image in contents.images]
     short = [name.rpartition("/")[2] for name in whole]
     if len(set(short)) < len(set(whole)):
         short = whole
+    elif len(set(whole)) < len(whole):
+        identifiers = order.classes.identifiers
+        short = [
+            f"{identifiers[label]}/{name}" if label >= 0 else name
+            for name, label in zip(whole, order.labels.tolist(), strict=True)
+        ]
     numbers = map(imagenet.image_number, whole)
     return [imagenet.image_name(number) if number else name for number, name in zip(numbers, short, strict=True)]
 
@@ -156,9 +186,3 @@ def _real_labels(
 def _said_of_real(right: NDArray[np.int32], images: int) -> str:
     left = f"left out: {counted(images - len(right), 'image')} without one"
     return f"labels of ImageNet-ReaL, up to {right.shape[1]} an image; {left}"
-
-
-def _fingerprint(names: list[str], labels: NDArray[np.int32]) -> str:
-    rows = (row[row != NO_LABEL] for row in labels)
-    lines = sorted(f"{stem(name)} {' '.join(map(str, row))}\n" for name, row in zip(names, rows, strict=True))
-    return hashlib.sha256("".join(lines).encode()).hexdigest()

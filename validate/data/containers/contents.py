@@ -1,8 +1,9 @@
 """What a container holds, before anybody asks what the labels mean."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import NamedTuple
 
 from effconvert.validate.data.reading import Location
@@ -73,3 +74,9 @@ def stem(name: str) -> str:
     """Return `name` without folders and suffix."""
     base = name.rpartition("/")[2]
     return base.rpartition(".")[0] or base
+
+
+def common_folders(folders: Sequence[list[str]]) -> list[str]:
+    """Return the folders that all lie in, of [N] paths of folders."""
+    first, last = min(folders, default=[]), max(folders, default=[])
+    return [one for one, _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))]

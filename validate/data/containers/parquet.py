@@ -71,7 +71,7 @@ class ParquetImages:
             labels = table["label"].to_pylist() if self._has_label else [None] * len(paths)
             for row, (name, label) in enumerate(zip(paths, labels, strict=True)):
                 known = label if isinstance(label, str) or (isinstance(label, int) and label >= 0) else None
-                yield group, row, PurePosixPath(name or "").name, known
+                yield group, row, _relative(name or ""), known
 
     def image(self, group: int, row: int) -> bytes:
         """Return the encoded image in a row of a row group. Raises DatasetProblem when there is none."""
@@ -88,6 +88,12 @@ class ParquetImages:
             return self._file.read_row_group(group, columns=columns, use_threads=False)
         except Exception as error:  # pyarrow raises kinds of its own
             raise DatasetProblem(f"{self.path}: row group {group} cannot be read: {error}") from error
+
+
+def _relative(path: str) -> str:
+    """Return a path as names are in a data set: without a root, and "" for one without a last part."""
+    parts = PurePosixPath(path).parts
+    return "/".join(part for part in parts if part not in ("/", "//", "..")) if PurePosixPath(path).name else ""
 
 
 def _field(table: Any, column: str, field: str, plain: bool = True) -> Any:

@@ -4,11 +4,10 @@ The headers are read once, the images later, each with one positioned read.
 """
 
 import tarfile
-from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from effconvert.validate.data.containers.contents import Contents, sort_of
+from effconvert.validate.data.containers.contents import Contents, common_folders, sort_of
 from effconvert.validate.data.imagenet import SYNSET
 from effconvert.validate.data.reading import Location
 
@@ -65,8 +64,8 @@ def list_tar(shards: dict[Path, list[Member]]) -> Contents:
                 images.append((path, member))
             else:
                 contents.left_out[sort] += 1
-    folders = [PurePosixPath(member.name).parent.parts for _, member in images]
-    common = _common(folders)
+    folders = [list(PurePosixPath(member.name).parent.parts) for _, member in images]
+    common = common_folders(folders)
     for (path, member), parts in zip(images, folders, strict=True):
         label = parts[len(common)] if len(parts) > len(common) else _only_class(common)
         contents.add(member.name, label, Location("bytes", str(path), member.start, member.length))
@@ -74,11 +73,5 @@ def list_tar(shards: dict[Path, list[Member]]) -> Contents:
     return contents
 
 
-def _common(folders: list[tuple[str, ...]]) -> tuple[str, ...]:
-    """Return the folders that all images lie in."""
-    first, last = min(folders, default=()), max(folders, default=())
-    return tuple(one for one, _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False)))
-
-
-def _only_class(common: tuple[str, ...]) -> str | None:
+def _only_class(common: list[str]) -> str | None:
     return common[-1] if common and SYNSET.fullmatch(common[-1]) else None
