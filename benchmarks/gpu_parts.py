@@ -69,7 +69,7 @@ def copied_rate(at_once: int, size: int) -> float:
     def chunks() -> Iterator[Chunk]:
         begin = time.perf_counter()
         while time.perf_counter() - begin < SECONDS:
-            yield Chunk(np.arange(16), memory, {})
+            yield Chunk(np.arange(16), memory, {}, np.zeros((16, 16), np.uint8))
 
     return consumed_rate(on_gpu(chunks(), at_once, DEVICE, Clock()))
 

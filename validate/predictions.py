@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from effconvert.validate.data.image_hashes import HASH_BYTES
 from numpy.typing import NDArray
 
 from effconvert.atomic import new_file
@@ -31,6 +32,7 @@ _ARRAYS = {
     "margin": (np.float32, 1),
     "confidence": (np.float32, 1),
 }
+_HASHES = "hashes"  # which the first runs lack
 # A few bytes can unpack to any number of others; nobody has a run so large.
 _MOST_IMAGES, _MOST_BYTES, _MOST_BYTES_OF_RECORD = 2_000_000, 1 << 30, 1 << 25
 _MOST_CLASSES, _LAST_CHARACTER = 1_000_000, 0x10FFFF
@@ -44,7 +46,8 @@ class Predictions:
     record: model, recipe, data set, and how it was computed, in plain values. ids [N]: the image's place in the whole
     data set. names [N]. labels [N, L]: the right classes, ended by NO_LABEL. top5 [N, 5]: the classes with the largest
     logits, the largest first, of equal ones the lower class. label_logit [N]: of the first label. margin [N]: between
-    the two largest logits. confidence [N]: the largest softmax probability.
+    the two largest logits. confidence [N]: the largest softmax probability. hashes [N, 16]: of the bytes of the images
+    that were answered, as `image_hash` gives them; None in a run that is older than these.
     """
 
     record: Mapping[str, Any]
@@ -55,6 +58,7 @@ class Predictions:
     label_logit: NDArray[np.float32] = field(repr=False)
     margin: NDArray[np.float32] = field(repr=False)
     confidence: NDArray[np.float32] = field(repr=False)
+    hashes: NDArray[np.uint8] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -85,7 +89,7 @@ def read_predictions(path: str | Path) -> Predictions:
         with zipfile.ZipFile(path) as archive:
             _require_sane_sizes(archive)
             record = json.loads(str(_array(archive, _RECORD)))
-            values = {name: _array(archive, name) for name in _ARRAYS}
+            values = {name: _array(archive, name) for name in _held(archive) if name != _RECORD}
     except Exception as error:  # as above, and numpy as well
         words = f"not the predictions of `effconvert validate`: {error or type(error).__name__}"
         raise UnreadableCheckpoint(f"{path}: {words}") from error
@@ -98,21 +102,28 @@ def read_predictions(path: str | Path) -> Predictions:
 def write_predictions(path: Path, predictions: Predictions, force: bool = False) -> None:
     """Write the predictions to `path`, whole or not at all. Raises OutputProblem."""
     arrays: dict[str, Any] = {name: getattr(predictions, name) for name in _ARRAYS}
+    arrays |= {} if predictions.hashes is None else {_HASHES: predictions.hashes}
     arrays[_RECORD] = np.array(json.dumps(predictions.record, sort_keys=True))
     with new_file(path, force) as (file, _):
         np.savez_compressed(file, **arrays)
 
 
+def _held(archive: zipfile.ZipFile) -> list[str]:
+    """Return the names of the arrays that are read."""
+    return [_RECORD, *_ARRAYS, *([_HASHES] if f"{_HASHES}.npy" in archive.namelist() else [])]
+
+
 def _array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
     with archive.open(f"{name}.npy") as member:
         array: NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
+        member.read()  # zipfile compares the checksum at the end, which numpy may stop before
         return array
 
 
 def _require_sane_sizes(archive: zipfile.ZipFile) -> None:
     """Raise ValueError when the arrays say that they are too large, or larger than what is in the file."""
     total = 0
-    for name in (_RECORD, *_ARRAYS):
+    for name in _held(archive):
         with archive.open(f"{name}.npy") as member:
             if np.lib.format.read_magic(member) != (1, 0):
                 raise ValueError(f"{name} is of a version that numpy does not write for it")
@@ -138,12 +149,14 @@ def _problems(record: Any, values: Mapping[str, NDArray[Any]]) -> list[str]:
         f"$.{name}: must be {kind.__name__}" for name, kind in _NEEDED.items() if not isinstance(record.get(name), kind)
     ]
     count = len(values["ids"]) if values["ids"].ndim else 0
-    for name, (dtype, dimensions) in _ARRAYS.items():
-        array = values[name]
+    for name, array in values.items():
+        dtype, dimensions = _ARRAYS.get(name, (np.uint8, 2))
         if not np.issubdtype(array.dtype, dtype) or array.ndim != dimensions or len(array) != count:
             problems.append(f"{name} is {array.dtype} {list(array.shape)}, of {count} images")
     if not problems and values["top5"].shape[1] != 5:
         problems.append(f"top5 has {values['top5'].shape[1]} columns")
+    if not problems and _HASHES in values and values[_HASHES].shape[1] != HASH_BYTES:
+        problems.append(f"hashes of {values[_HASHES].shape[1]} bytes; they have {HASH_BYTES}")
     if not problems and len(np.unique(values["ids"])) != count:
         problems.append("an image is counted twice")
     if not count:

@@ -50,6 +50,7 @@ class Subject:
                 "variant": identity.variant.name,
                 "weights": self.weights,
                 "taken": self.file.coverage.taken,
+                "tensors": self.file.tensors_sha256,
                 "layout": identity.layout_name,
                 "facts": facts.to_dict(),
                 "classes": facts.classes,

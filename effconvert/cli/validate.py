@@ -80,6 +80,7 @@ def command(files: tuple[Path, ...], tables: bool, as_json: bool, quiet: bool, *
                 settings=settings,
                 ranks=ranks,
                 found=display.found,
+                note=display.note,
                 progress=progress,
                 **options,
             )

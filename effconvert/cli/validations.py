@@ -40,6 +40,11 @@ class Display:
                 for words in one.cautions:
                     click.echo(printable(f"caution  {one.file.path}: {words}"))
 
+    def note(self, words: str) -> None:
+        """Print a sentence on earlier runs."""
+        if not self._silent:
+            click.echo(printable(f"runs     {words}"))
+
     @contextmanager
     def interruptible(self) -> Iterator[None]:
         """End the command in words when the user interrupts it."""

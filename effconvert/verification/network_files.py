@@ -1,8 +1,10 @@
 """A file of weights with the network that it is for, ready to be run by its framework or as the canonical network."""
 
+import hashlib
+import json
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +88,11 @@ class NetworkFile:
         description = self.identity.description
         inexact = description.options.get("inexact") if description else None
         return complete(inexact["network"]) if inexact else self.facts
+
+    @property
+    def tensors_sha256(self) -> str:
+        """The SHA-256 of which tensor of the file each weight is, and how it lies there: another root is another."""
+        return hashlib.sha256(json.dumps(sorted(map(astuple, self.coverage.moves))).encode()).hexdigest()
 
     def tensors_of(self, layer: str) -> dict[str, str]:
         """Return {canonical tensor: its name in the file} of a layer as runs name them."""

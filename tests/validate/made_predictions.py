@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from effconvert.validate.accuracy.matching import stems
+from effconvert.validate.data.image_hashes import HASH_BYTES, Hashes, image_hash
 from effconvert.validate.predictions import NO_LABEL, SCHEMA, Predictions
 from effconvert.validate.recipes import recipe_for
 
@@ -41,25 +43,34 @@ def predictions(
     margin: Sequence[float] = (),
     confidence: Sequence[float] = (),
     label_logit: Sequence[float] = (),
+    hashes: Any = None,
     said: Mapping[str, Any] | None = None,
 ) -> Predictions:
     """Return predictions with these first classes; the other four of each image are 900 and up.
 
-    labels: the right classes of each image, as many as it has.
+    labels: the right classes of each image, as many as it has. hashes: [N, 16], in place of those of the names.
     """
     count = len(top1)
+    called = names or [f"ILSVRC2012_val_{place + 1:08}" for place in range(count)]
     width = max((len(row) for row in labels), default=1) or 1
     padded = [[*row, *[NO_LABEL] * (width - len(row))] for row in labels]
     return Predictions(
         record=dict(said or record()),
         ids=np.arange(count),
-        names=np.array(names or [f"ILSVRC2012_val_{place + 1:08}" for place in range(count)]),
+        names=np.array(called),
         labels=np.array(padded, np.int32).reshape(count, width),
         top5=np.column_stack([np.array(top1, np.int32), np.tile(np.arange(900, 904, dtype=np.int32), (count, 1))]),
         label_logit=np.array(label_logit or [1.0] * count, np.float32),
         margin=np.array(margin or [1.0] * count, np.float32),
         confidence=np.array(confidence or [0.5] * count, np.float32),
+        hashes=hashes_of(called) if hashes is None else np.asarray(hashes, np.uint8),
     )
+
+
+def hashes_of(names: Sequence[str]) -> Hashes:
+    """Return the hashes of images whose bytes are their names, without folders and suffixes."""
+    found = b"".join(image_hash(stem.encode("utf-8", "surrogatepass")) for stem in stems(names))
+    return np.frombuffer(found, np.uint8).reshape(-1, HASH_BYTES)
 
 
 def scored(hits: int, images: int, hits5: int = 0, **said: Any) -> Predictions:
@@ -70,4 +81,5 @@ def scored(hits: int, images: int, hits5: int = 0, **said: Any) -> Predictions:
     top5[hits : max(hits, hits5), 4] = 1
     numbers = np.full(images, 0.5, np.float32)
     names = np.array([f"ILSVRC2012_val_{place + 1:08}" for place in range(images)])
-    return Predictions(record(**said), np.arange(images), names, labels, top5, numbers, numbers, numbers)
+    found = hashes_of(names.tolist())
+    return Predictions(record(**said), np.arange(images), names, labels, top5, numbers, numbers, numbers, found)

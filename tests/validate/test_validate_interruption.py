@@ -137,20 +137,41 @@ def test_what_was_answered_is_not_computed_again(
     undisturbed: Path,
     tmp_path: Path,
 ) -> None:
+    process = begin(*arguments(data, zoo_network, tmp_path))
+    wait_until(grown(tmp_path, 1))
+    process.kill()
+    process.wait()
+    had = read_journal(tmp_path / f"{RUN}.part-0")[1]
+    refused = run("validate", *arguments(data, zoo_network, tmp_path))
+    assert refused.exit_code == 8
+    assert "this run lies here unfinished; --resume continues it, --force begins anew" in refused.err
+    assert answered(tmp_path) == len(had)
+    ran = run("validate", *arguments(data, zoo_network, tmp_path), "--resume")
+    assert ran.exit_code == 0
+    assert f"; {len(had)} of {IMAGES} answers were there already" in " ".join(ran.out.split())
+    same_answers(tmp_path / RUN, undisturbed)
+
+
+def test_a_journal_of_images_that_have_changed_is_not_gone_on_with(
+    begin: Callable[..., subprocess.Popen[str]], run: Callable[..., Ran], data: Path, zoo_network: Path, tmp_path: Path
+) -> None:
     own = Path(shutil.copytree(data, tmp_path / data.name))
     process = begin(*arguments(own, zoo_network, tmp_path))
     wait_until(grown(tmp_path, 1))
     process.kill()
     process.wait()
-    had = read_journal(tmp_path / f"{RUN}.part-0")[1]
-    for location in np.array(open_dataset(own).locations, object)[had["id"]]:
-        Path(location[1]).write_bytes(b"")
-    refused = run("validate", *arguments(own, zoo_network, tmp_path))
-    assert refused.exit_code == 8
-    assert "this run lies here unfinished; --resume continues it, --force begins anew" in refused.err
-    assert answered(tmp_path) == len(had)
-    assert run("validate", *arguments(own, zoo_network, tmp_path), "--resume", "--quiet").exit_code == 0
-    same_answers(tmp_path / RUN, undisturbed)
+    journal = tmp_path / f"{RUN}.part-0"
+    had = journal.read_bytes()
+    number = int(read_journal(journal)[1]["id"][-1])
+    changed = Path(open_dataset(own).locations[number].path)
+    changed.write_bytes(changed.read_bytes() + b"!")
+    ran = run("validate", *arguments(own, zoo_network, tmp_path), "--resume")
+    assert ran.exit_code == 0, ran.err
+    assert f"{RUN} is another run: other images, {changed.name} has other bytes" in ran.out
+    assert "answers were there already" not in ran.out
+    assert journal.read_bytes() == had
+    assert not (tmp_path / RUN).exists()
+    assert len(read_predictions(tmp_path / "zoo-net-2.npz")) == IMAGES
 
 
 def test_a_run_that_was_killed_before_it_had_tidied_up_is_finished_by_resuming(
@@ -172,7 +193,7 @@ def test_networks_that_came_to_different_points_share_what_is_left(
     answers = np.zeros(IMAGES, ANSWER)
     for name in ("top5", "label_logit", "margin", "confidence"):
         answers[name] = getattr(whole, name)
-    answers["id"] = whole.ids
+    answers["id"], answers["hash"] = whole.ids, whole.hashes
     runs = tmp_path / "runs"
     runs.mkdir()
     begin_journal(runs / f"{RUN}.part-0", whole.record["settings"], answers[: IMAGES - 10])

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 import torch.nn.functional as F
+from effconvert.validate.data.image_hashes import Hashes
 from effconvert.validate.evaluation.journal import ANSWER, Answers
 from effconvert.validate.predictions import NO_CLASS, NO_LABEL
 from numpy.typing import NDArray
@@ -42,10 +43,14 @@ def count_hits(answers: Tensor, labels: Tensor, good: Tensor) -> Tensor:
     return (hits & good).sum(1)
 
 
-def unpack(ids: NDArray[np.int64], packed: NDArray[np.float32]) -> Answers:
-    """Return records of ANSWER for the images `ids` [N] and what `answer` gave of them, [N, 8]."""
+def unpack(ids: NDArray[np.int64], packed: NDArray[np.float32], hashes: Hashes) -> Answers:
+    """Return records of ANSWER for the images `ids` [N], whose bytes have `hashes` [N, 16].
+
+    packed [N, 8]: what `answer` gave of them.
+    """
     records: Answers = np.zeros(len(ids), ANSWER)
     records["id"] = ids
+    records["hash"] = hashes
     records["top5"] = packed[:, :_TOP].astype(np.int32)
     for place, name in enumerate(("label_logit", "margin", "confidence"), start=_TOP):
         records[name] = packed[:, place]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from effconvert.validate.data.image_hashes import Hashes
 from effconvert.validate.evaluation.answers import answer, count_hits, unpack
 from effconvert.validate.evaluation.execution import Execution
 from effconvert.validate.evaluation.feeding import Batch
@@ -86,7 +87,7 @@ def evaluate(
             ids, mask = (_to_device(array, computing.device) for array in (batch.ids, good))
             answers = [contestant.compute(batch.pixels, right[ids], mask) for contestant in contestants]
             packed = [_to_processor(each) for each in answers]
-            pending.append(_Pending(batch.ids, good, packed, mark(computing.on_gpu)))
+            pending.append(_Pending(batch.ids, good, batch.hashes, packed, mark(computing.on_gpu)))
             while pending and (len(pending) > _MOST_PENDING or pending[0].arrived):
                 progress(_hand_on(pending.popleft(), kept))
             if batch.failures:
@@ -128,6 +129,7 @@ class _Pending:
 
     ids: NDArray[np.int64]
     good: NDArray[np.bool_]
+    hashes: Hashes
     packed: list[Tensor]
     event: Any
 
@@ -163,5 +165,5 @@ def _hand_on(done: _Pending, kept: Sequence[_Kept]) -> int:
     if done.event is not None:
         done.event.synchronize()
     for each, packed in zip(kept, done.packed, strict=True):
-        each.add(unpack(done.ids[done.good], packed.numpy()[done.good]))
+        each.add(unpack(done.ids[done.good], packed.numpy()[done.good], done.hashes[done.good]))
     return len(done.ids)

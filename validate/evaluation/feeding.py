@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from effconvert.validate.data.image_hashes import Hashes
 from effconvert.validate.evaluation.loading import Chunk, Clock
 from numpy.typing import NDArray
 from torch import Tensor
@@ -16,12 +17,13 @@ from torch import Tensor
 class Batch:
     """Images on the device.
 
-    ids [N]. pixels [N, size, size, 3]: until the next batch is asked for. failures: as in Chunk.
+    ids [N]. pixels [N, size, size, 3]: until the next batch is asked for. failures, hashes: as in Chunk.
     """
 
     ids: NDArray[np.int64]
     pixels: Tensor = field(repr=False)
     failures: dict[int, str]
+    hashes: Hashes = field(repr=False)
 
 
 def on_cpu(chunks: Iterable[Chunk]) -> Iterator[Batch]:
@@ -29,7 +31,7 @@ def on_cpu(chunks: Iterable[Chunk]) -> Iterator[Batch]:
     for chunk in chunks:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # it may not be written to, and is not
-            yield Batch(chunk.ids, torch.from_numpy(chunk.pixels), chunk.failures)
+            yield Batch(chunk.ids, torch.from_numpy(chunk.pixels), chunk.failures, chunk.hashes)
 
 
 def on_gpu(chunks: Iterable[Chunk], images: int, device: str, clock: Clock) -> Iterator[Batch]:
@@ -43,7 +45,7 @@ def on_gpu(chunks: Iterable[Chunk], images: int, device: str, clock: Clock) -> I
     for number, group in enumerate(_grouped(chunks, images)):
         buffer = buffers[number % len(buffers)]
         is_new = buffer.copied is None
-        ids, failures = buffer.gather(group, images, device)
+        ids, failures, hashes = buffer.gather(group, images, device)
         if is_new:  # its memory may be what the network has just given back, and still reads
             copying.wait_stream(torch.cuda.current_stream(device))
         with torch.cuda.stream(copying):
@@ -55,7 +57,7 @@ def on_gpu(chunks: Iterable[Chunk], images: int, device: str, clock: Clock) -> I
             timed.append((begin, end))
             buffer.copied = end
         torch.cuda.current_stream(device).wait_stream(copying)
-        yield Batch(ids, pixels, failures)
+        yield Batch(ids, pixels, failures, hashes)
         buffer.read.record(torch.cuda.current_stream(device))
     torch.cuda.synchronize(device)
     clock.copying += sum(begin.elapsed_time(end) for begin, end in timed) / 1000
@@ -71,11 +73,14 @@ class _Buffer:
         self.read = torch.cuda.Event()  # type: ignore[no-untyped-call]
         self.copied: Any = None
 
-    def gather(self, chunks: Iterable[Chunk], images: int, device: str) -> tuple[NDArray[np.int64], dict[int, str]]:
-        """Copy the chunks into `gathered`, and return their ids and failures."""
+    def gather(
+        self, chunks: Iterable[Chunk], images: int, device: str
+    ) -> tuple[NDArray[np.int64], dict[int, str], Hashes]:
+        """Copy the chunks into `gathered`, and return their ids, failures and hashes."""
         if self.copied is not None:
             self.copied.synchronize()
         ids: list[NDArray[np.int64]] = []
+        hashes: list[Hashes] = []
         failures: dict[int, str] = {}
         filled = 0
         for chunk in chunks:
@@ -88,8 +93,9 @@ class _Buffer:
             self.gathered[filled : filled + count] = torch.from_numpy(chunk.pixels)
             filled += count
             ids.append(chunk.ids)
+            hashes.append(chunk.hashes)
             failures |= chunk.failures
-        return np.concatenate(ids), failures
+        return np.concatenate(ids), failures, np.concatenate(hashes)
 
 
 def _grouped(chunks: Iterable[Chunk], images: int) -> Iterator[Iterator[Chunk]]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from effconvert.validate.data.image_hashes import HASH_BYTES, UNREADABLE, image_hash
 from effconvert.validate.data.reading import Location, read_image
 from effconvert.validate.evaluation.feeding import Batch
 from effconvert.validate.evaluation.loading import Clock
@@ -98,19 +99,21 @@ def _batches(
     device: str,
     clock: Clock,
 ) -> Iterator[Batch]:
-    coming: deque[list[Future[bytes]]] = deque()
+    coming: deque[list[Future[tuple[bytes, bytes]]]] = deque()
     waiting = iter(parts)
     for ids in parts:
         while len(coming) < _BATCHES_AHEAD and (part := next(waiting, None)) is not None:
-            coming.append([pool.submit(read_image, locations[number]) for number in part])
+            coming.append([pool.submit(_read, locations[number]) for number in part])
         begin = time.perf_counter()
         files: dict[int, bytes] = {}
+        hashes: list[bytes] = []
         failures: dict[int, str] = {}
         for number, future in zip(ids.tolist(), coming.popleft(), strict=True):
             try:
-                files[number] = future.result()
+                files[number], found = future.result()
             except DatasetProblem as error:
-                failures[number] = str(error)
+                failures[number], found = str(error), UNREADABLE
+            hashes.append(found)
         clock.waiting += time.perf_counter() - begin
         begin = time.perf_counter()
         pixels = _prepared(files, recipe, decode, device, failures)
@@ -118,7 +121,13 @@ def _batches(
         batch = torch.stack([pixels.get(number, empty) for number in ids.tolist()])
         clock.preparing += time.perf_counter() - begin
         clock.images += len(ids)
-        yield Batch(ids, batch, failures)
+        yield Batch(ids, batch, failures, np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, HASH_BYTES))
+
+
+def _read(location: Location) -> tuple[bytes, bytes]:
+    """Return the encoded image and its hash."""
+    data = read_image(location)
+    return data, image_hash(data)
 
 
 def _prepared(

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 from effconvert.validate.data.dataset import Dataset
+from effconvert.validate.data.image_hashes import Hashes
 from effconvert.validate.evaluation.computing import choose_computing
+from effconvert.validate.evaluation.earlier_runs import OtherImage
 from effconvert.validate.evaluation.entries import Entry, Measured
 from effconvert.validate.evaluation.gpu_images import gpu_decoder
 from effconvert.validate.evaluation.journal import Answers
@@ -14,6 +16,7 @@ from effconvert.validate.evaluation.loading import usual_workers
 from effconvert.validate.evaluation.passes import Course, Pass, Task, run_pass
 from effconvert.validate.evaluation.ranks import Ranks
 from effconvert.validate.evaluation.run_file import (
+    Chosen,
     choose_run,
     gathered,
     journal_path,
@@ -30,6 +33,8 @@ from effconvert.errors import EffconvertError
 
 # How many images show what the fast pipeline changes.
 _SAMPLE = 512
+# From how many images on reading them again takes long enough to be said.
+_MANY = 1000
 
 Progress = Callable[[int, int], None]
 
@@ -41,13 +46,15 @@ def measure_group(
     folder: Path,
     settings: Settings,
     ranks: Ranks,
+    *,
     progress: Progress,
+    note: Callable[[str], None],
 ) -> dict[str, Measured]:
     """Return {name: the run} of every network in `group`, in one pass over what any of them has not answered.
 
-    ids: the images to evaluate, of which each rank takes its share. folder: of the run files. Raises what `run_pass`
-    does, OutputProblem for a run that cannot be begun or written, EffconvertError where an image was not answered just
-    once.
+    ids: the images to evaluate, of which each rank takes its share. folder: of the run files. note: is told in
+    sentences which earlier runs are others, and why. Raises what `run_pass` does, OutputProblem for a run that cannot
+    be begun or written, EffconvertError where an image was not answered just once.
     """
     computing = choose_computing(settings.device, settings.dtype, settings.compiled, ranks.local_rank)
     workers = usual_workers(ranks.local_count) if settings.workers is None else settings.workers
@@ -55,7 +62,14 @@ def measure_group(
     found = gpu_decoder(computing.device) if settings.pipeline == FAST and computing.on_gpu else None
     decoder = found[0] if found else None
     headers = {entry.name: header_of(entry.subject, dataset, ids, settings, computing, decoder) for entry in group}
-    outs, finished = _begun(group, headers, folder, settings, ranks)
+    other_image = _other_image(dataset, note)
+
+    def choose(name: str) -> Chosen:
+        return choose_run(
+            folder, name, headers[name], resume=settings.resume, force=settings.force, other_image=other_image
+        )
+
+    outs, finished = _begun(group, task, choose, ranks, note)
     entries = [entry for entry in group if entry.name not in finished]
     if not entries:
         return finished
@@ -85,19 +99,34 @@ def measure_group(
 
 
 def _begun(
-    group: Sequence[Entry], headers: Mapping[str, Mapping[str, Any]], folder: Path, settings: Settings, ranks: Ranks
+    group: Sequence[Entry], task: Task, choose: Callable[[str], Chosen], ranks: Ranks, note: Callable[[str], None]
 ) -> tuple[dict[str, Path], dict[str, Measured]]:
     """Return where each run lies, as the first rank sees it, and those that --resume finds finished."""
 
     def look() -> tuple[dict[str, Path], dict[str, Measured]]:
-        options = settings.resume, settings.force
-        outs = {entry.name: choose_run(folder, entry.name, headers[entry.name], *options) for entry in group}
-        if not settings.resume or settings.force:
+        chosen = {entry.name: choose(entry.name) for entry in group}
+        for each in chosen.values():
+            for words in each.passed:
+                note(f"{words}; this one is {each.out}")
+        outs = {name: each.out for name, each in chosen.items()}
+        if not task.settings.resume or task.settings.force:
             return outs, {}
         runs = {name: read_predictions(out) for name, out in outs.items() if out.exists() and not journals_of(out)}
         return outs, {name: Measured(outs[name], len(run), run) for name, run in runs.items()}
 
     return ranks.gather(ranks.agree(lambda: look() if ranks.first else ({}, {})))[0]
+
+
+def _other_image(dataset: Dataset, note: Callable[[str], None]) -> OtherImage:
+    """Return a function that reads images again, and gives the name of one that has changed since it was answered."""
+
+    def other_image(ids: NDArray[np.int64], hashes: Hashes) -> str:
+        if len(ids) >= _MANY:
+            note(f"reads {len(ids):,} images that were answered before, to see whether they have changed")
+        number = dataset.hashes.first_other(ids, hashes)
+        return "" if number is None else dict(enumerate(dataset.names)).get(number, f"image {number:,}")
+
+    return other_image
 
 
 def _counting(progress: Progress, total: int) -> Callable[[int], None]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from effconvert.validate.data.image_hashes import HASH_BYTES
 from numpy.typing import NDArray
 
 from effconvert.atomic import new_file, reported
@@ -20,10 +21,11 @@ from effconvert.errors import OutputProblem
 
 Answers = NDArray[np.void]
 
-# The fields of `Predictions` that are computed, and a CRC-32 of the bytes before it.
+# The image, by its place and its bytes; the fields of `Predictions` that are computed; a CRC-32 of the bytes before it.
 ANSWER = np.dtype(
     [
         ("id", "<i8"),
+        ("hash", "u1", (HASH_BYTES,)),
         ("top5", "<i4", (5,)),
         ("label_logit", "<f4"),
         ("margin", "<f4"),

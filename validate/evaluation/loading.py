@@ -12,6 +12,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 
 import numpy as np
+from effconvert.validate.data.image_hashes import HASH_BYTES, Hashes
 from effconvert.validate.data.reading import Location
 from effconvert.validate.evaluation.preparing import Prepared, Setup, prepare
 from effconvert.validate.evaluation.ring import Ring, image_bytes, shared_memory
@@ -55,12 +56,13 @@ class Clock:
 class Chunk:
     """Some images. ids: their places in the data set. pixels [N, size, size, 3]: until the next chunk is asked for.
 
-    failures: {id: what is wrong} of those that cannot be read, whose pixels are zeros.
+    failures: {id: what is wrong} of those that cannot be read, whose pixels are zeros. hashes [N, 16]: of their bytes.
     """
 
     ids: NDArray[np.int64]
     pixels: NDArray[np.generic] = field(repr=False)
     failures: dict[int, str]
+    hashes: Hashes = field(repr=False)
 
 
 def usual_workers(shares: int = 1) -> int:
@@ -204,4 +206,5 @@ def _died(process: subprocess.Popen[bytes], ids: NDArray[np.int64]) -> Effconver
 
 
 def _chunk(ids: NDArray[np.int64], slot: NDArray[np.generic], prepared: Prepared) -> Chunk:
-    return Chunk(ids, slot[: len(ids)], {int(ids[place]): words for place, words in prepared.failures})
+    failures = {int(ids[place]): words for place, words in prepared.failures}
+    return Chunk(ids, slot[: len(ids)], failures, np.frombuffer(prepared.hashes, np.uint8).reshape(-1, HASH_BYTES))

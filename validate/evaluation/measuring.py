@@ -40,6 +40,7 @@ def measure_accuracy(
     settings: Settings | None = None,
     ranks: Ranks | None = None,
     found: Callable[[Dataset, Sequence[Subject]], None] = lambda dataset, subjects: None,
+    note: Callable[[str], None] = lambda words: None,
     progress: Progress = lambda done, total: None,
 ) -> list[Measured]:
     """Run the networks in `files`, of any layout, on the images of `data`, and return what each answered.
@@ -47,8 +48,9 @@ def measure_accuracy(
     options: how the files are read, and which training they are (`weights`). recipe, size: in place of the files' own.
     data, classes, labels, partial: as `open_dataset`; limit, subset: as `choose_images`. out: the folder of the run
     files, one a network; while a run lasts its answers lie beside it, so that nothing is lost. A run of other data or
-    settings is never replaced. found: is told of data set and networks before the first image. progress: is told how
-    many images of how many this process has done.
+    settings is never replaced. found: is told of data set and networks before the first image. note: is told, in
+    sentences, which earlier runs are others, and why. progress: is told how many images of how many this process has
+    done.
 
     Raises MissingPath, UnreadableCheckpoint, LayoutMismatch for a network without classes or with others than the data
     set has, DatasetProblem, OutputProblem for a run that is there, NumericMismatch for NaN, Unavailable.
@@ -70,7 +72,7 @@ def measure_accuracy(
 
     measured: dict[str, Measured] = {}
     for group in _sharing_pixels(entries):
-        measured |= measure_group(group, dataset, ids, out, settings, ranks, progress)
+        measured |= measure_group(group, dataset, ids, out, settings, ranks, progress=progress, note=note)
     return [measured[entry.name] for entry in entries]
 
 

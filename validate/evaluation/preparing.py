@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from effconvert.validate.data.image_hashes import UNREADABLE, image_hash
 from effconvert.validate.data.reading import Location, read_image
 from effconvert.validate.evaluation.ring import Ring
 from effconvert.validate.evaluation.settings import FAST
@@ -26,10 +27,12 @@ class Setup(NamedTuple):
 class Prepared(NamedTuple):
     """What became of the images of one slot.
 
-    failures: [(place in the slot, what is wrong)]. reading: seconds. preparing: seconds of processor time.
+    failures: [(place in the slot, what is wrong)]. hashes: of their bytes, one after the other. reading: seconds.
+    preparing: seconds of processor time.
     """
 
     failures: list[tuple[int, str]]
+    hashes: bytes
     reading: float
     preparing: float
 
@@ -39,17 +42,19 @@ def prepare(locations: Sequence[Location], recipe: Recipe, pipeline: str, slot: 
 
     Raises what `pixels` does but DatasetProblem, which is reported.
     """
-    failures, reading, preparing = [], 0.0, 0.0
+    failures, hashes, reading, preparing = [], list[bytes](), 0.0, 0.0
     for place, location in enumerate(locations):
-        data = b""
+        data, found = b"", UNREADABLE
         try:
             begin = time.perf_counter()
             data = read_image(location)
             reading += time.perf_counter() - begin
             begin = time.process_time()
+            found = image_hash(data)
             (fast_pixels if pipeline == FAST else pixels)(data, recipe, slot[place])
             preparing += time.process_time() - begin
         except DatasetProblem as error:
             slot[place] = 0
             failures.append((place, str(error).removeprefix(f"an image of {len(data)} bytes: ")))
-    return Prepared(failures, reading, preparing)
+        hashes.append(found)
+    return Prepared(failures, b"".join(hashes), reading, preparing)

@@ -1,18 +1,32 @@
 """Where the answers of a run lie: while it lasts in journals, one for each rank, at its end in one file."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from effconvert.validate.evaluation.earlier_runs import (
+    OtherImage,
+    difference_of_journals,
+    difference_of_run,
+    same_header,
+)
 from effconvert.validate.evaluation.journal import ANSWER, Answers, begin_journal, is_being_written, read_journal
 from effconvert.validate.evaluation.ranks import Ranks
-from effconvert.validate.predictions import read_predictions
 
-from effconvert.errors import OutputProblem, UnreadableCheckpoint
+from effconvert.errors import OutputProblem
 
 _NONE: Answers = np.zeros(0, ANSWER)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The file of a run. passed: sentences on the runs that lie where it would else."""
+
+    out: Path
+    passed: tuple[str, ...]
 
 
 def journal_path(out: Path, rank: int) -> Path:
@@ -25,26 +39,30 @@ def journals_of(out: Path) -> list[Path]:
     return sorted(out.parent.glob(f"{_escaped(out.name)}.part-[0-9]*"))
 
 
-def choose_run(folder: Path, name: str, header: Mapping[str, Any], resume: bool, force: bool) -> Path:
+def choose_run(
+    folder: Path, name: str, header: Mapping[str, Any], resume: bool, force: bool, other_image: OtherImage
+) -> Chosen:
     """Return the file for a run with that header: `name`.npz, or the first of `name`-2.npz, … where no other run lies.
 
-    The same run, measured once more, replaces itself. Raises OutputProblem where it is being written at this moment, or
-    lies unfinished with answers in it, and neither `resume` (go on) nor `force` (begin anew) says what is to become of
-    them.
+    The same run, measured once more, replaces itself; it is not the same where `other_image` finds an image that has
+    changed since. Raises OutputProblem where it is being written at this moment, or lies unfinished with answers in it,
+    and neither `resume` (go on) nor `force` (begin anew) says what is to become of them.
     """
+    passed: list[str] = []
     for number in count(1):
         out = folder / f"{name}{'' if number == 1 else f'-{number}'}.npz"
         journals = journals_of(out)
-        if not (out.exists() or journals):
-            return out
-        if journals and _is_of(journals[0], header, force):
-            if any(map(is_being_written, journals)):
-                raise OutputProblem(f"{out}: another process is writing this run at this moment")
-            if not (resume or force) and any(len(read_journal(path)[1]) for path in journals):
-                raise OutputProblem(f"{out}: this run lies here unfinished; --resume continues it, --force begins anew")
-            return out
-        if not journals and _is_finished(out, header):
-            return out
+        words = difference_of_journals(journals, header, force, other_image) if journals else ""
+        if not words and out.exists():
+            words = difference_of_run(out, header, other_image)
+        if words:
+            passed.append(f"{out} is another run: {words}")
+            continue
+        if any(map(is_being_written, journals)):
+            raise OutputProblem(f"{out}: another process is writing this run at this moment")
+        if not (resume or force) and any(len(read_journal(path)[1]) for path in journals):
+            raise OutputProblem(f"{out}: this run lies here unfinished; --resume continues it, --force begins anew")
+        return Chosen(out, tuple(passed))
     raise AssertionError
 
 
@@ -84,31 +102,9 @@ def _read(paths: list[Path], header: Mapping[str, Any]) -> Answers:
     parts = [_NONE]
     for path in paths:
         found, answers = read_journal(path)
-        if _same(found, header):
+        if same_header(found, header):
             parts.append(answers)
     return np.concatenate(parts)
-
-
-def _is_of(journal: Path, header: Mapping[str, Any], force: bool) -> bool:
-    """Return whether the journal is of the run with that header; where `force` replaces it, a damaged one is too."""
-    try:
-        return _same(read_journal(journal)[0], header)
-    except OutputProblem:
-        if force:
-            return True
-        raise
-
-
-def _is_finished(out: Path, header: Mapping[str, Any]) -> bool:
-    """Return whether a run with that header lies at `out`, whole."""
-    try:
-        return _same(read_predictions(out).record.get("settings", {}), header)
-    except UnreadableCheckpoint:
-        return False
-
-
-def _same(found: Mapping[str, Any], header: Mapping[str, Any]) -> bool:
-    return all(found.get(name) == header[name] for name in header)
 
 
 def _once(answers: Answers) -> Answers:

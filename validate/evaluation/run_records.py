@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from effconvert.validate.data.classes import IMAGENET
 from effconvert.validate.data.dataset import Dataset
+from effconvert.validate.evaluation.earlier_runs import SCHEMA as HEADER_SCHEMA
 from effconvert.validate.evaluation.journal import Answers
 from effconvert.validate.evaluation.settings import Settings
 from effconvert.validate.predictions import SCHEMA, Predictions
@@ -16,6 +17,7 @@ from effconvert.validate.subjects import Subject
 from numpy.typing import NDArray
 
 from effconvert.errors import DatasetProblem, listing
+from effconvert.version import VERSION
 
 if TYPE_CHECKING:
     from effconvert.validate.evaluation.computing import Computing
@@ -31,19 +33,23 @@ def header_of(
 ) -> dict[str, Any]:
     """Return what decides the answers of a run, in plain values: two runs that agree in it may be joined.
 
+    But for the images' bytes: each answer has a hash of these, which must be what the image still has.
+
     decoder: what decodes on the GPU, None where the processor does.
     """
     record = one.record()
     header = {
-        "schema": "effconvert/journal/1",
+        "schema": HEADER_SCHEMA,
+        "effconvert": VERSION,
         "weights": sorted(record["model"]["sha256"].values()),
         "taken": record["model"]["taken"],
         "root": one.file.identity.sets.roots.get(record["model"]["taken"], ""),
+        "tensors": record["model"]["tensors"],
         "facts": record["model"]["facts"],
         "recipe": record["recipe"],
-        "data": dataset.fingerprint,
+        **dataset.listing,
         "images": hashlib.sha256(ids.astype("<i8").tobytes()).hexdigest(),
-        "order": hashlib.sha256("\n".join(dataset.names).encode()).hexdigest(),
+        "order": hashlib.sha256(json.dumps(dataset.names).encode()).hexdigest(),
         "pipeline": settings.pipeline,
         "decoder": decoder,
         "device": computing.device.partition(":")[0],
@@ -74,7 +80,7 @@ def predictions_of(
     record = one.record() | {
         "schema": SCHEMA,
         "complete": True,
-        "dataset": _dataset_record(dataset, len(ids), skipped, settings.chosen),
+        "dataset": _dataset_record(dataset, answers, skipped, settings.chosen),
         **more,
     }
     record["run"] = {**record["run"], "finished": datetime.now(UTC).isoformat(timespec="seconds")}
@@ -83,24 +89,28 @@ def predictions_of(
         ids=ids,
         names=np.array([dataset.names[number] for number in ids], np.str_),
         labels=dataset.labels[ids],
+        hashes=np.ascontiguousarray(answers["hash"]),
         **{name: np.ascontiguousarray(answers[name]) for name in ("top5", "label_logit", "margin", "confidence")},
     )
 
 
-def _dataset_record(dataset: Dataset, evaluated: int, skipped: Mapping[int, str], chosen: str) -> dict[str, Any]:
-    own = {} if dataset.classes.name == IMAGENET else {"class_names": list(dataset.classes.names)}
+def _dataset_record(dataset: Dataset, answers: Answers, skipped: Mapping[int, str], chosen: str) -> dict[str, Any]:
+    classes, left_out = dataset.classes, sorted(skipped)
+    own = {"class_names": list(classes.names), "class_identifiers": list(classes.identifiers)}
+    hashes = dataset.hashes.of(np.array(left_out, np.int64))
     return {
         "path": dataset.path,
         "kind": dataset.kind,
         "classes": dataset.classes.name,
         "images": len(dataset),
-        "evaluated": evaluated,
+        "evaluated": len(answers),
         "missing": dataset.missing,
         "chosen": chosen,
         "imagenet_validation": dataset.imagenet_validation,
         "labels": dataset.label_source,
         "findings": list(dataset.findings),
-        "fingerprint": dataset.fingerprint,
-        "skipped": {dataset.names[number]: words for number, words in sorted(skipped.items())},
-        **own,
+        "fingerprint": dataset.fingerprint_of(answers["id"].astype(np.int64), answers["hash"]),
+        "skipped": {dataset.names[number]: skipped[number] for number in left_out},
+        "skipped_hashes": {str(number): row.tobytes().hex() for number, row in zip(left_out, hashes, strict=True)},
+        **({} if classes.name == IMAGENET else own),
     }

@@ -106,8 +106,10 @@ def test_nan_and_infinity_anywhere_are_seen(outputs: int, place: int, value: flo
 def test_records_hold_what_was_answered() -> None:
     logits = np.random.default_rng(0).normal(size=(3, 20)).astype(np.float32)
     packed = asked(logits, np.array([[4], [5], [NO_LABEL]]))
-    records = unpack(np.array([10, 3, 2**40]), packed)
+    hashes = np.arange(48, dtype=np.uint8).reshape(3, 16)
+    records = unpack(np.array([10, 3, 2**40]), packed, hashes)
     assert records["id"].tolist() == [10, 3, 2**40]
+    assert np.array_equal(records["hash"], hashes)
     np.testing.assert_array_equal(records["top5"], np.argsort(-logits, axis=1)[:, :5])
     np.testing.assert_array_equal(records["label_logit"], [logits[0, 4], logits[1, 5], np.nan])
     assert records["margin"].tobytes() == packed[:, 6].tobytes()

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from effconvert.validate.data.image_hashes import HASH_BYTES, Hashes
 from effconvert.validate.evaluation import evaluation, groups
 from effconvert.validate.evaluation.computing import Computing
 from effconvert.validate.evaluation.evaluation import Contestant, evaluate
@@ -41,7 +42,13 @@ def batches(size: int, failures: dict[int, str] | None = None, ids: Any = range(
     for start in range(0, len(ids), size):
         part = ids[start : start + size]
         pixels = torch.from_numpy(np.tile(part[:, None, None, None], (1, 2, 2, 3)))
-        yield Batch(part, pixels, {number: words for number, words in (failures or {}).items() if number in part})
+        broken = {number: words for number, words in (failures or {}).items() if number in part}
+        yield Batch(part, pixels, broken, hashes_of(part))
+
+
+def hashes_of(ids: Any) -> Hashes:
+    """Return a hash for each image, which begins with its place."""
+    return np.repeat(np.asarray(ids, np.uint8)[:, None], HASH_BYTES, 1)
 
 
 def refuse(failures: dict[int, str]) -> None:
@@ -58,6 +65,7 @@ def test_every_image_is_answered_once_and_in_order(size: int) -> None:
     evaluate([one], batches(size), LABELS, refuse, silent)
     answers = np.concatenate(kept)
     assert answers["id"].tolist() == list(range(IMAGES))
+    assert np.array_equal(answers["hash"], hashes_of(answers["id"]))
     assert answers["top5"][:, 0].tolist() == [number % CLASSES for number in range(IMAGES)]
 
 
@@ -100,8 +108,8 @@ def test_progress_is_told_of_every_image() -> None:
 def test_an_answer_that_was_changed_on_its_way_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     unpack = evaluation.unpack
 
-    def changed(ids: Any, packed: Any) -> Answers:
-        records = unpack(ids, packed)
+    def changed(*given: Any) -> Answers:
+        records = unpack(*given)
         records["top5"][records["id"] == 8] = 6
         return records
 

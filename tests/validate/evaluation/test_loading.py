@@ -87,7 +87,7 @@ def _stand_ins(ring: np.ndarray, delays: Sequence[float]) -> Iterator[list[tuple
                 time.sleep(delay)
                 for place, location in enumerate(locations):
                     ring[slot, place] = location.start
-                connection.send(Prepared([], 0.0, 0.0))
+                connection.send(Prepared([], bytes(16 * len(locations)), 0.0, 0.0))
 
     pairs = [Pipe() for _ in delays]
     threads = [

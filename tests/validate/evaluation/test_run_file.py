@@ -1,9 +1,12 @@
 """A run that ended early is gone on with, whoever computed its parts; another run is never mixed in nor replaced."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from effconvert.validate.data.image_hashes import Hashes
+from effconvert.validate.evaluation.earlier_runs import SCHEMA, OtherImage
 from effconvert.validate.evaluation.journal import ANSWER, Answers, begin_journal, continued_journal, read_journal
 from effconvert.validate.evaluation.ranks import Ranks
 from effconvert.validate.evaluation.run_file import (
@@ -16,12 +19,21 @@ from effconvert.validate.evaluation.run_file import (
 )
 from effconvert.validate.predictions import write_predictions
 from made_predictions import predictions, record
+from numpy.typing import NDArray
 
 from effconvert.errors import OutputProblem
 
-HEADER = {"schema": "effconvert/journal/1", "data": "a", "dtype": "float32"}
+HEADER = {"schema": SCHEMA, "labels": "a", "dtype": "float32"}
 OTHER = HEADER | {"dtype": "bfloat16"}
 ALONE = Ranks()
+
+
+def unchanged(ids: object, hashes: object) -> str:
+    return ""
+
+
+def choose(out: Path, *options: bool, other_image: OtherImage = unchanged) -> Path:
+    return choose_run(out.parent, "b0", HEADER, *options, other_image).out
 
 
 def answers(ids: list[int], top: int = 1) -> Answers:
@@ -95,39 +107,39 @@ def test_the_first_rank_of_several_holds_what_was_answered_before(out: Path, mon
 
 
 def test_a_first_run_gets_the_networks_name(out: Path) -> None:
-    assert choose_run(out.parent, "b0", HEADER, False, False) == out
+    assert choose(out, False, False) == out
 
 
 @pytest.mark.parametrize(("resume", "force"), [(False, False), (True, False), (False, True), (True, True)])
 def test_a_run_of_other_settings_gets_another_name_and_replaces_nothing(out: Path, resume: bool, force: bool) -> None:
     finished(out, OTHER)
-    unfinished(out.with_name("b0-2.npz"), [1], header=OTHER | {"data": "b"})
-    assert choose_run(out.parent, "b0", HEADER, resume, force) == out.with_name("b0-3.npz")
+    unfinished(out.with_name("b0-2.npz"), [1], header=OTHER | {"labels": "b"})
+    assert choose(out, resume, force) == out.with_name("b0-3.npz")
 
 
 def test_a_file_of_somebody_elses_is_not_replaced(out: Path) -> None:
     out.write_bytes(b"PK of somebody's own")
-    assert choose_run(out.parent, "b0", HEADER, False, True) == out.with_name("b0-2.npz")
+    assert choose(out, False, True) == out.with_name("b0-2.npz")
 
 
 def test_the_same_run_measured_once_more_replaces_itself(out: Path) -> None:
     finished(out)
-    assert choose_run(out.parent, "b0", HEADER, False, False) == out
+    assert choose(out, False, False) == out
 
 
 def test_the_same_run_unfinished_needs_a_word(out: Path) -> None:
     unfinished(out, [1], [2])
     words = "b0.npz: this run lies here unfinished; --resume continues it, --force begins anew"
     with pytest.raises(OutputProblem, match=words):
-        choose_run(out.parent, "b0", HEADER, False, False)
-    assert choose_run(out.parent, "b0", HEADER, True, False) == out
-    assert choose_run(out.parent, "b0", HEADER, False, True) == out
+        choose(out, False, False)
+    assert choose(out, True, False) == out
+    assert choose(out, False, True) == out
 
 
 @pytest.mark.parametrize("name", sorted(HEADER))
 def test_everything_that_decides_answers_makes_another_run(out: Path, name: str) -> None:
     unfinished(out, [1], header=HEADER | {name: "else"})
-    assert choose_run(out.parent, "b0", HEADER, True, False) != out
+    assert choose(out, True, False) != out
 
 
 def test_a_name_with_characters_of_patterns_finds_its_own_journals_alone(tmp_path: Path) -> None:
@@ -143,18 +155,68 @@ def test_a_name_with_characters_of_patterns_finds_its_own_journals_alone(tmp_pat
 def test_a_damaged_journal_is_an_output_problem_with_the_remedy(out: Path) -> None:
     journal_path(out, 0).write_bytes(b"{")
     with pytest.raises(OutputProblem, match="not what an unfinished run leaves.*--force begins anew"):
-        choose_run(out.parent, "b0", HEADER, True, False)
-    assert choose_run(out.parent, "b0", HEADER, False, True) == out
+        choose(out, True, False)
+    assert choose(out, False, True) == out
 
 
 def test_what_is_left_of_a_damaged_run_is_not_replaced(out: Path) -> None:
     out.write_bytes(finished(out)[:-40])
-    assert choose_run(out.parent, "b0", HEADER, True, False) == out.with_name("b0-2.npz")
+    assert choose(out, True, False) == out.with_name("b0-2.npz")
 
 
 def test_a_run_that_answered_nothing_is_begun_anew_without_a_word(out: Path) -> None:
     unfinished(out, [], [])
-    assert choose_run(out.parent, "b0", HEADER, False, False) == out
+    assert choose(out, False, False) == out
+
+
+def test_a_run_whose_images_have_changed_is_another(out: Path) -> None:
+    before = finished(out)
+    asked: list[int] = []
+
+    def changed(ids: NDArray[np.int64], hashes: Hashes) -> str:
+        asked.extend(ids.tolist())
+        return "x.jpg"
+
+    chosen = choose_run(out.parent, "b0", HEADER, True, True, changed)
+    assert (chosen.out, asked) == (out.with_name("b0-2.npz"), [0, 1])
+    assert chosen.passed == (f"{out} is another run: other images, x.jpg has other bytes",)
+    assert out.read_bytes() == before
+
+
+def test_an_unfinished_run_whose_images_have_changed_is_another(out: Path) -> None:
+    unfinished(out, [1], [3])
+    for options in ((False, False), (True, False), (False, True)):
+        assert choose(out, *options, other_image=lambda ids, hashes: "x.jpg") == out.with_name("b0-2.npz")
+    assert journals_of(out) == [journal_path(out, 0), journal_path(out, 1)]
+
+
+def test_a_finished_run_of_other_images_is_not_replaced_by_what_began_anew_beside_it(out: Path) -> None:
+    finished(out)
+    unfinished(out, [])
+    changed = choose(out, True, False, other_image=lambda ids, hashes: "x.jpg" if len(ids) else "")
+    assert changed == out.with_name("b0-2.npz")
+
+
+def test_a_run_from_before_hashes_were_kept_is_never_taken_for_the_same(out: Path) -> None:
+    old = {"schema": "effconvert/journal/1", "data": "a", "dtype": "float32"}
+    write_predictions(out, replace(predictions([1, 2], [[1], [1]], said=record() | {"settings": old}), hashes=None))
+    chosen = choose_run(out.parent, "b0", HEADER, True, False, unchanged)
+    assert chosen.out == out.with_name("b0-2.npz")
+    assert "older than the hashes of images" in chosen.passed[0]
+
+
+def test_images_that_were_left_out_as_broken_are_compared_too(out: Path) -> None:
+    said = record(dataset={"skipped": {"y": "cut"}, "skipped_hashes": {"7": "ab" * 16}}) | {"settings": HEADER}
+    write_predictions(out, predictions([1, 2], [[1], [1]], said=said))
+    asked: dict[int, str] = {}
+
+    def told(ids: NDArray[np.int64], hashes: Hashes) -> str:
+        asked.update(zip(ids.tolist(), (row.tobytes().hex() for row in hashes), strict=True))
+        return ""
+
+    assert choose(out, True, False, other_image=told) == out
+    assert list(asked) == [0, 1, 7]
+    assert asked[7] == "ab" * 16
 
 
 def test_a_run_that_another_process_writes_is_left_alone(out: Path) -> None:
@@ -162,12 +224,13 @@ def test_a_run_that_another_process_writes_is_left_alone(out: Path) -> None:
     with continued_journal(journal_path(out, 0)):
         for resume, force in ((True, False), (False, True)):
             with pytest.raises(OutputProblem, match="another process is writing this run"):
-                choose_run(out.parent, "b0", HEADER, resume, force)
-    assert choose_run(out.parent, "b0", HEADER, True, False) == out
+                choose(out, resume, force)
+    assert choose(out, True, False) == out
 
 
-def test_a_damaged_run_is_not_replaced(out: Path) -> None:
+@pytest.mark.parametrize("array", ["top5", "hashes"])
+def test_a_damaged_run_is_not_replaced(out: Path, array: str) -> None:
     damaged = bytearray(finished(out))
-    damaged[len(damaged) // 2] ^= 1
+    damaged[damaged.index(f"{array}.npy".encode()) + 50] ^= 1
     out.write_bytes(damaged)
-    assert choose_run(out.parent, "b0", HEADER, False, False) == out.with_name("b0-2.npz")
+    assert choose(out, False, False) == out.with_name("b0-2.npz")
