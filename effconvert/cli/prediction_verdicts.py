@@ -26,6 +26,7 @@ def print_prediction_comparison(a: "Predictions", b: "Predictions", found: "Pred
             ("B", _side(b)),
             ("images", f"{found.images:,} in both, {found.only_a:,} only in A, {found.only_b:,} only in B"),
             *([("labels", _other_labels(found.other_labels))] if found.other_labels else []),
+            *([("caution", found.doubt)] if found.doubt else []),
             ("agreement", f"{found.same.hits:,} of {found.same.images:,}, {found.same.percent:.3f} %"),
             ("largest |Δ|", f"label's logit {_number(found.label_logit)}, margin {_number(found.margin)}"),
         ]

@@ -76,6 +76,8 @@ def command(
 
 
 def _print(document: dict[str, Any], page: Path) -> None:
+    from effconvert.report.renderings.network_views import uncompared
+
     click.echo(printable(document["sentence"]))
     networks = document["networks"]
     if networks:
@@ -83,6 +85,8 @@ def _print(document: dict[str, Any], page: Path) -> None:
         _print_verdicts(sorted(networks, key=_worst)[:_SHOWN])
         if len(networks) > _SHOWN:
             click.echo(f"… and {len(networks) - _SHOWN:,} more networks")
+        for words in uncompared(document):
+            click.echo(printable(f"agreement: {words}"))
         click.echo()
     click.echo(printable(f"written: {page}"))
 

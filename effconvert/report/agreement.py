@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from effconvert.validate.accuracy.matching import paths, stems
+from effconvert.validate.accuracy.same_images import class_difference, picture_difference
 from effconvert.validate.accuracy.statistics import mcnemar
 from effconvert.validate.predictions import NO_LABEL, Predictions
 
@@ -20,18 +22,29 @@ _p = cache(mcnemar)
 
 
 def agreement(runs: Sequence[tuple[str, Predictions]]) -> dict[str, Any] | None:
-    """Return the matrices of `runs`, (id, predictions) each; None where no two of them have an image in common.
+    """Return the matrices of `runs`, (id, predictions) each; None where no two of them have an image of one name.
 
-    Images are judged by the labels of the row's run. Runs of other classes have no image in common, and neither have
-    runs whose names do not tell images apart.
+    Images are judged by the labels of the row's run. Runs of other classes, or of other pictures under the same names,
+    have no image in common and are `refused` with the reason; `by_name` are runs that have no hashes of their pictures.
+    Runs whose names do not tell images apart have no image in common either.
     """
     compared = runs[:MOST_COMPARED]
     found = _Images([predictions for _, predictions in compared])
     cells = [[_cell(found, row, column) for column in range(len(compared))] for row in range(len(compared))]
-    if not any(cell[0] for row, line in enumerate(cells) for column, cell in enumerate(line) if row != column):
+    pairs = list(combinations(range(len(compared)), 2))
+    refused = [(one, other, words) for one, other in pairs if (words := found.difference(one, other))]
+    related = {place for pair in pairs if cells[pair[0]][pair[1]][0] for place in pair}
+    if not related and not refused:
         return None
     matrices = {name: [[cell[place] for cell in line] for line in cells] for place, name in enumerate(_MATRICES)}
-    return {"ids": [name for name, _ in compared], "left_out": len(runs) - len(compared), **matrices}
+    ids = [name for name, _ in compared]
+    return {
+        "ids": ids,
+        "left_out": len(runs) - len(compared),
+        **matrices,
+        "refused": [{"first": ids[one], "second": ids[other], "reason": words} for one, other, words in refused],
+        "by_name": [ids[place] for place in sorted(related) if compared[place][1].hashes is None],
+    }
 
 
 class _Images:
@@ -42,15 +55,35 @@ class _Images:
         alike: dict[tuple[str, bytes], int] = {}
         self._kinds = [alike.setdefault((run.names.dtype.str, run.names.tobytes()), len(alike)) for run in runs]
         self._names = {kind: run.names for kind, run in zip(self._kinds, runs, strict=True)}
-        self._classes = [_classes(run) for run in runs]
+        pictures: dict[bytes | None, int] = {}
+        held = (None if run.hashes is None else run.hashes.tobytes() for run in runs)
+        self._pictures = [pictures.setdefault(each, len(pictures)) for each in held]
         self._numbers: dict[str, int] = {}
         self._common = cache(self._matched)
         self._keys = cache(self._keys_of)
+        self.difference = cache(self._difference)
 
     def places(self, first: int, second: int) -> tuple[_Places, _Places]:
         """Return the places of the images that two runs have in common, in each of them."""
-        if self._classes[first] != self._classes[second]:
+        if first != second and self.difference(*sorted((first, second))):
             return slice(0), slice(0)
+        return self._named_alike(first, second)
+
+    def _difference(self, first: int, second: int) -> str:
+        """Return why images of the same names are not compared, "" where they are, and where there are none."""
+        here, there = self._named_alike(first, second)
+        one, other = self.runs[first], self.runs[second]
+        if not len(one.names[here]):
+            return ""
+        if words := class_difference(one, other):
+            return words
+        if self._kinds[first] == self._kinds[second] and self._pictures[first] == self._pictures[second]:
+            return ""
+        hashes = (None if run.hashes is None else run.hashes[at] for run, at in ((one, here), (other, there)))
+        return picture_difference(one.names[here].tolist(), *hashes)
+
+    def _named_alike(self, first: int, second: int) -> tuple[_Places, _Places]:
+        """Return the places of the images that two runs call the same, in each of them."""
         one, other = self._kinds[first], self._kinds[second]
         if first == second or (one == other and self._are_apart(one)):
             return slice(None), slice(None)
@@ -91,8 +124,3 @@ def _cell(found: _Images, first: int, second: int) -> tuple[int, int, int, int, 
     labelled = bool((labels != NO_LABEL).any())
     p = _p(*sorted((only_first, only_second))) if labelled else None
     return len(best), int((best == others).sum()), only_first, only_second, p
-
-
-def _classes(run: Predictions) -> Any:
-    dataset = run.record["dataset"]
-    return dataset.get("classes"), dataset.get("class_names")

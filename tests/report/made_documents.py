@@ -313,6 +313,8 @@ def _agreement(networks: list[dict[str, Any]]) -> dict[str, Any]:
         "only_first": first,
         "only_second": second,
         "p": [[p[pair] for pair in zip(*rows, strict=True)] for rows in zip(first, second, strict=True)],
+        "refused": [],
+        "by_name": [],
     }
 
 

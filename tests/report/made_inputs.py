@@ -2,12 +2,14 @@
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from effconvert.validate.accuracy.matching import stems
 from effconvert.validate.costs.blocks import parameter_count
+from effconvert.validate.data.image_hashes import HASH_BYTES, Hashes, image_hash
 from effconvert.validate.predictions import NO_LABEL, SCHEMA, Predictions, write_predictions
 from effconvert.validate.recipes import recipe_named
 
@@ -106,12 +108,21 @@ def write_run(
         "top5": answers,
         **dict.fromkeys(("label_logit", "margin", "confidence"), numbers),
     }
+    usual |= arrays
+    if "hashes" not in arrays and usual["names"].dtype.kind == "U":
+        usual["hashes"] = hashes_of(usual["names"].tolist())
     said = dict(run_record() if record is None else record)
     if isinstance(said.get("dataset"), Mapping) and said["dataset"].get("evaluated") == _WHOLE:
         said["dataset"] = said["dataset"] | {"evaluated": images}
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_predictions(path, Predictions(said, **(usual | arrays)), force=True)
+    write_predictions(path, Predictions(said, **usual), force=True)
     return path
+
+
+def hashes_of(names: Sequence[str]) -> Hashes:
+    """Return the hashes of images whose bytes are the last part of their names, without the suffix."""
+    hashes = b"".join(image_hash(stem.encode("utf-8", "surrogatepass")) for stem in stems(names))
+    return np.frombuffer(hashes, np.uint8).reshape(-1, HASH_BYTES)
 
 
 def unlabelled(images: int) -> dict[str, Any]:

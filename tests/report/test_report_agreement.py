@@ -1,5 +1,6 @@
 """How often networks agree is what a comparison of any two of them says, found for all of them at once."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -102,3 +103,43 @@ def test_of_very_many_runs_the_first_are_compared_and_the_others_counted(tmp_pat
 def test_runs_of_equal_names_that_do_not_tell_images_apart_have_nothing_in_common(tmp_path: Path) -> None:
     runs = [(f"n{seed}", answers(tmp_path, seed, names=["image"] * IMAGES)) for seed in range(2)]
     assert agreement(runs) is None
+
+
+def test_runs_of_other_pictures_are_refused_with_the_reason(tmp_path: Path) -> None:
+    runs = [("a", answers(tmp_path, 0)), ("b", answers(tmp_path, 1))]
+    assert runs[0][1].hashes is not None
+    hashes = runs[0][1].hashes.copy()
+    hashes[7] = 0
+    found = agreement([*runs, ("c", answers(tmp_path, 2, hashes=hashes))])
+    assert found is not None
+    assert found["images"] == [[IMAGES, IMAGES, 0], [IMAGES, IMAGES, 0], [0, 0, IMAGES]]
+    assert [(pair["first"], pair["second"]) for pair in found["refused"]] == [("a", "c"), ("b", "c")]
+    assert (
+        "1 of 60 images of the same names are other pictures (ILSVRC2012_val_00000008.JPEG)"
+        in (found["refused"][0]["reason"])
+    )
+    assert found["by_name"] == []
+
+
+def test_runs_that_are_all_refused_still_say_why(tmp_path: Path) -> None:
+    found = agreement([(str(seed), answers(tmp_path, seed, hashes=_hashes(seed))) for seed in range(2)])
+    assert found is not None
+    assert len(found["refused"]) == 1
+
+
+def test_pictures_are_compared_image_by_image_in_whatever_order_they_lie(tmp_path: Path) -> None:
+    runs = [(str(seed), answers(tmp_path, seed, names=NAMES["in another order"](seed))) for seed in range(2)]
+    found = agreement(runs)
+    assert found is not None
+    assert (found["images"][0][1], found["refused"]) == (IMAGES, [])
+
+
+def test_runs_without_hashes_are_matched_by_name_and_named(tmp_path: Path) -> None:
+    old = replace(answers(tmp_path, 0), hashes=None)
+    found = agreement([("old", old), ("new", answers(tmp_path, 1))])
+    assert found is not None
+    assert (found["images"][0][1], found["by_name"], found["refused"]) == (IMAGES, ["old"], [])
+
+
+def _hashes(seed: int) -> np.ndarray:
+    return np.full((IMAGES, 16), seed, np.uint8)

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -153,3 +154,51 @@ def test_as_many_images_as_imagenet_has_can_be_compared() -> None:
     a, b = (predictions(np.where(np.arange(50_000) % 2 == side, 1, 2).tolist(), labels) for side in (0, 1))
     found = compare_predictions(a, b)
     assert (found.paired[1].only_a, found.paired[1].only_b, found.paired[1].p) == (25_000, 25_000, 1)
+
+
+def test_images_of_the_same_names_that_are_other_pictures_are_refused() -> None:
+    a = predictions([1, 2, 3], [[1], [2], [3]], names=NAMES)
+    b = predictions([1, 2, 3], [[1], [2], [3]], names=["y", "z", "x"])
+    assert compare_predictions(a, b).images == 3  # in another order, but the same pictures
+    other = replace(b, hashes=np.roll(b.hashes, 1, axis=0))
+    with pytest.raises(
+        NumericMismatch, match=r"3 of 3 images of the same names are other pictures \(x, y, z\): nothing"
+    ):
+        compare_predictions(a, other)
+
+
+def test_one_other_picture_is_enough_and_is_named() -> None:
+    a = predictions([1] * 9, [[1]] * 9)
+    hashes = a.hashes.copy()
+    hashes[4, 15] ^= 1
+    with pytest.raises(NumericMismatch, match=r"1 of 9 images .* \(ILSVRC2012_val_00000005\)"):
+        compare_predictions(a, replace(a, hashes=hashes))
+
+
+def test_pictures_that_only_one_side_has_do_not_matter() -> None:
+    a = predictions([1, 2], [[1], [2]], names=["x", "y"])
+    b = predictions([1, 2], [[1], [2]], names=["x", "q"])
+    assert compare_predictions(a, b).images == 1
+
+
+@pytest.mark.parametrize("old", ["A", "B", "A and B"])
+def test_a_run_without_hashes_is_compared_with_a_doubt(old: str) -> None:
+    run = predictions([1, 2], [[1], [2]])
+    a, b = (replace(run, hashes=None) if side in old.split() else run for side in "AB")
+    found = compare_predictions(a, b)
+    assert found.doubt.startswith(f"{old} is older than the hashes of images")
+    assert found.to_dict()["doubt"] == found.doubt
+    assert compare_predictions(run, run).doubt == ""
+
+
+def test_the_classes_decide_and_not_the_file_that_lists_them() -> None:
+    names = {"class_names": ["cat", "dog"], "class_identifiers": ["n1", "n2"]}
+    one = predictions([1], [[1]], said=record(dataset={"classes": "a.txt", **names}))
+    other = predictions([1], [[1]], said=record(dataset={"classes": "b.txt", **names}))
+    assert compare_predictions(one, other).images == 1
+    swapped = {**names, "class_identifiers": ["n2", "n1"]}
+    with pytest.raises(NumericMismatch, match="their order is another: class 0 is 'n1' and 'n2'"):
+        compare_predictions(one, predictions([1], [[1]], said=record(dataset={"classes": "a.txt", **swapped})))
+    fewer = {"class_names": ["cat"], "class_identifiers": ["n1"]}
+    with pytest.raises(NumericMismatch, match=r"not the same \(2 and 1\)"):
+        compare_predictions(one, predictions([0], [[0]], said=record(dataset={"classes": "a.txt", **fewer})))

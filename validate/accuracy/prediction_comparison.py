@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from effconvert.validate.accuracy.matching import match
+from effconvert.validate.accuracy.same_images import class_difference, picture_difference
 from effconvert.validate.accuracy.statistics import Interval, Proportion, agreement, mcnemar, paired_interval
 from effconvert.validate.predictions import NO_LABEL, Predictions
 from numpy.typing import NDArray
@@ -77,7 +78,8 @@ class PredictionComparison:
 
     images: of both files. only_a, only_b: how many images the other lacks. other_labels: names of images that B has
     other labels of. same: of how many images both have the same first class. paired: {1: top-1, 5: top-5} of labelled
-    images, empty where none has a label. changed: the surest first.
+    images, empty where none has a label. changed: the surest first. doubt: why it is not known that both saw the same
+    pictures, "" where that is known.
     """
 
     images: int
@@ -89,6 +91,7 @@ class PredictionComparison:
     changed: tuple[Changed, ...]
     label_logit: Largest
     margin: Largest
+    doubt: str = ""
 
     @property
     def sentence(self) -> str:
@@ -108,6 +111,7 @@ class PredictionComparison:
             "verdict": "different" if self.changed else "same",
             "sentence": self.sentence,
             "images": self.images,
+            "doubt": self.doubt,
             "only_a": self.only_a,
             "only_b": self.only_b,
             "other_labels": list(self.other_labels),
@@ -122,16 +126,18 @@ class PredictionComparison:
 def compare_predictions(a: Predictions, b: Predictions) -> PredictionComparison:
     """Return how the answers of `b` differ from those of `a`, image by image; images are matched by name.
 
-    Raises NumericMismatch when they have no image in common, when names do not tell images apart, or when their classes
-    are not the same.
+    Raises NumericMismatch when they have no image in common, when names do not tell images apart, when images of the
+    same names are other pictures, or when the classes are not the same.
     """
-    _check_classes(a, b)
+    _check_same("no answer can be compared; run both with the same classes", class_difference(a, b))
     matched = match(a.names.tolist(), b.names.tolist())
     if not matched.names:
         shown = " and ".join(repr(str(side.names[0])) for side in (a, b))
         raise NumericMismatch(f"no image is in both ({shown} are the first of each): nothing was compared")
     one, other = _taken(a, matched.first), _taken(b, matched.second)
     names = matched.names
+    others = picture_difference(names, one.hashes, other.hashes)
+    _check_same("nothing was compared; measure both on the same images", others)
     labelled = (one.labels != NO_LABEL).any(1)
     judged = replace(other, labels=one.labels)
     return PredictionComparison(
@@ -147,21 +153,25 @@ def compare_predictions(a: Predictions, b: Predictions) -> PredictionComparison:
         changed=_changed(names, one, other),
         label_logit=_largest(names, one.label_logit, other.label_logit),
         margin=_largest(names, one.margin, other.margin),
+        doubt=_doubt(a, b),
     )
 
 
-def _check_classes(a: Predictions, b: Predictions) -> None:
-    lists = [(side.record["dataset"].get("classes"), side.record["dataset"].get("class_names")) for side in (a, b)]
-    if lists[0] != lists[1]:
-        raise NumericMismatch(
-            f"the classes are those of {lists[0][0]} and of {lists[1][0]}, which are not the same: "
-            "no answer can be compared; run both with the same classes"
-        )
+def _check_same(remedy: str, difference: str) -> None:
+    if difference:
+        raise NumericMismatch(f"{difference}: {remedy}")
+
+
+def _doubt(a: Predictions, b: Predictions) -> str:
+    old = " and ".join(name for name, side in (("A", a), ("B", b)) if side.hashes is None)
+    remedy = "images are matched by name alone, and may be other pictures; measure again to know"
+    return f"{old} is older than the hashes of images: {remedy}" if old else ""
 
 
 def _taken(predictions: Predictions, places: Sequence[int]) -> Predictions:
     chosen = np.array(places, np.intp)
-    return replace(predictions, **{name: getattr(predictions, name)[chosen] for name in _OF_IMAGES})
+    hashes = None if predictions.hashes is None else predictions.hashes[chosen]
+    return replace(predictions, hashes=hashes, **{name: getattr(predictions, name)[chosen] for name in _OF_IMAGES})
 
 
 def _paired(right_a: NDArray[np.bool_], right_b: NDArray[np.bool_]) -> Paired:

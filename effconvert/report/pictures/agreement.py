@@ -37,7 +37,12 @@ def draw(document: dict[str, Any]) -> Drawing | None:
     chosen = [names[found["ids"][number]] for number in shown]
     small = share[np.ix_(shown, shown)]
     return Drawing(
-        NAME, TITLE, _text(chosen, small, len(share) + found["left_out"]), HEADERS, rows, _figure(chosen, small)
+        NAME,
+        TITLE,
+        _text(chosen, small, len(share) + found["left_out"]) + _refused(len(found["refused"])),
+        HEADERS,
+        rows,
+        _figure(chosen, small),
     )
 
 
@@ -80,6 +85,12 @@ def _text(names: Sequence[str], share: NDArray[np.float64], networks: int) -> st
     if low == high:
         return f"The same top-1 for {_percent(pairs[low])} % of the images: {said(low).partition(' (')[0]}.{whole}"
     return f"The same top-1 least often: {said(low)}; most often: {said(high)}.{whole}"
+
+
+def _refused(pairs: int) -> str:
+    if not pairs:
+        return ""
+    return f" {pairs:,} pair{'s' * (pairs != 1)} of networks answered other pictures or other classes: not compared."
 
 
 def _percent(share: float) -> str:

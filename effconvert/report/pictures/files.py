@@ -13,6 +13,7 @@ from effconvert.report.pictures.drawn import drawn, finished
 from effconvert.report.pictures.style import PIXELS, Drawing, drawing
 from effconvert.report.pictures.svg import standalone
 from effconvert.report.renderings.csv_text import csv_text
+from effconvert.report.renderings.network_views import uncompared
 
 _NEEDED = {
     "accuracy": "accuracies: a run of `validate` on ImageNet's validation images",
@@ -28,7 +29,8 @@ def write(document: dict[str, Any], name: str, path: Path, force: bool) -> str:
     """Write the picture called `name` as the suffix of `path` says, return its text. Raises NothingToDraw."""
     found = drawn(document, name, most=1)
     if not found:
-        raise NothingToDraw(f"{name}: nothing to draw; it needs {_NEEDED[name.partition('-')[0]]}")
+        words = f"{name}: nothing to draw; it needs {_NEEDED[name.partition('-')[0]]}"
+        raise NothingToDraw("; ".join([words, *(uncompared(document) if name == "agreement" else ())]))
     content = _CONTENTS[path.suffix.lower()](found[0])
     with new_file(path, force) as (file, _):
         file.write(content)

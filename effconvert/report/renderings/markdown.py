@@ -13,6 +13,7 @@ from effconvert.report.renderings.network_views import (
     pair_count,
     settings,
     some,
+    uncompared,
 )
 from effconvert.report.renderings.numbers_text import NONE, count
 from effconvert.report.renderings.published_markdown import disagreements, published_sections
@@ -79,7 +80,7 @@ def _agreement(document: Document) -> str:
     ]
     more = pair_count(document) - len(rows)
     rest = f"and {more:,} pairs more, which agree better, in {code('agreement.csv')}." if more else ""
-    return page(table(heads, rows, range(2, 7)), rest).strip()
+    return page(table(heads, rows, range(2, 7)), rest, items(map(escape, uncompared(document)))).strip()
 
 
 def _cautions(document: Document) -> str:

@@ -14,7 +14,7 @@ from effconvert.report.renderings.numbers_text import NONE, count
 from effconvert.report.sentences import overall
 
 _LISTED_LAYERS = 1000
-_LISTED_PAIRS = 100
+_LISTED_PAIRS, _TOLD_PAIRS = 100, 10
 _DETAILED, _LISTED = 50, 300
 _WORST_FIRST = (FAILED, NEAR, NOT_JUDGED, PASSED)
 
@@ -156,6 +156,24 @@ def pair_count(document: Document) -> int:
     """Return how many pairs the networks of the agreement make."""
     networks = len(document["agreement"]["ids"])
     return networks * (networks - 1) // 2
+
+
+def uncompared(document: Document) -> list[str]:
+    """Return sentences on the networks that are not compared image by image, or only by the names of images."""
+    found = document["agreement"] or {"refused": (), "by_name": ()}
+    names = {network["id"]: network["name"] for network in document["networks"]}
+    pairs = found["refused"]
+    sentences = [
+        f"{names[pair['first']]} and {names[pair['second']]} are not compared: {pair['reason']}"
+        for pair in pairs[:_TOLD_PAIRS]
+    ]
+    if len(pairs) > _TOLD_PAIRS:
+        sentences.append(f"{len(pairs) - _TOLD_PAIRS:,} pairs more are not compared")
+    if found["by_name"]:
+        networks = some([names[one] for one in found["by_name"]])
+        why = "these runs are older than the hashes of images, which may be other pictures"
+        sentences.append(f"matched by the names of images alone: {networks}; {why}")
+    return sentences
 
 
 def command(document: Document) -> str:

@@ -145,7 +145,7 @@ def _filters() -> dict[str, Callable[..., Any]]:
     modules = {
         network_views: """
             agreeing_pairs command detailed disagreements_of guilty_row listed operation_conventions p_value pair_count
-            provenance sentences settings share some with_layers
+            provenance sentences settings share some uncompared with_layers
         """,
         numbers_text: "billions count decimals error plain proportion published rate signed",
         published_views: """

@@ -144,7 +144,8 @@ def _coverage(document: Plain) -> Rows:
 
 
 def _agreement(document: Plain) -> Rows:
-    found = document["agreement"] or {"ids": ()}
+    found = document["agreement"] or {"ids": (), "refused": (), "by_name": ()}
+    reasons = {(pair["first"], pair["second"]): pair["reason"] for pair in found["refused"]}
     for (a, first), (b, second) in combinations(enumerate(found["ids"]), 2):
         images, same = found["images"][a][b], found["same"][a][b]
         yield {
@@ -156,6 +157,8 @@ def _agreement(document: Plain) -> Rows:
             "right_only_first": found["only_first"][a][b],
             "right_only_second": found["only_second"][a][b],
             "mcnemar_p": found["p"][a][b],
+            "not_compared": reasons.get((first, second), ""),
+            "matched_by_name_alone": bool({first, second} & set(found["by_name"])) and images > 0,
         }
 
 
