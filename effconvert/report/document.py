@@ -1,14 +1,16 @@
 """The document of a report: all that its renderings show, once, in plain values."""
 
+import json
 import platform
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from effconvert.errors import MissingPath
+from effconvert.facts import complete
 from effconvert.report.agreement import agreement
 from effconvert.report.inputs import Inputs, RunInput, VerificationInput, read_inputs
 from effconvert.report.naming import unique_ids
@@ -20,6 +22,7 @@ from effconvert.version import VERSION
 
 SCHEMA = "effconvert/report/1"
 RUNS, PUBLISHED = "runs", "published"
+_Known = tuple[str, ...]
 
 
 def build_report(runs: Sequence[str | Path], verifications: Sequence[str | Path] = ()) -> dict[str, Any]:
@@ -99,19 +102,34 @@ class _Subject:
 
 
 def _subjects(inputs: Inputs) -> list[_Subject]:
-    of_file: dict[tuple[str, ...], tuple[VerificationInput, ...]] = {}
+    of_network: dict[_Known, list[VerificationInput]] = {}
     for each in sorted(inputs.verifications, key=lambda each: (each.path, each.sha256)):
-        file = _hashes(each.document["converted"])
-        of_file[file] = (*of_file.get(file, ()), each)
-    found = [_Subject(run, of_file.get(_hashes(run.record["model"]), ())) for run in inputs.runs]
-    known = {_hashes(run.record["model"]) for run in inputs.runs}
-    found += [_Subject(None, group) for file, group in of_file.items() if file not in known]
+        of_network.setdefault(_known_by(each.document["converted"]), []).append(each)
+    found = [_Subject(run, tuple(_verifications_of(run.record["model"], of_network))) for run in inputs.runs]
+    taken = {each.sha256 for subject in found for each in subject.verifications}
+    alone: dict[tuple[_Known, str | None], tuple[VerificationInput, ...]] = {}
+    for known, group in of_network.items():
+        for each in (each for each in group if each.sha256 not in taken):
+            key = known, each.document["converted"].get("tensors")
+            alone[key] = (*alone.get(key, ()), each)
+    found += [_Subject(None, group) for group in alone.values()]
     return sorted(found, key=lambda subject: subject.order)
 
 
-def _hashes(file: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what a file of a variant is known by, wherever it lies."""
-    return (str(file["variant"]), *sorted(file["sha256"].values()))
+def _known_by(file: Mapping[str, Any]) -> _Known:
+    """Return what a network is known by, wherever its file lies, which may hold raw weights and their averages."""
+    facts = json.dumps(complete(file["facts"]).to_dict(), sort_keys=True)
+    return (str(file["variant"]), str(file["taken"]), facts, *sorted(file["sha256"].values()))
+
+
+def _verifications_of(
+    model: Mapping[str, Any], of_network: Mapping[_Known, Sequence[VerificationInput]]
+) -> Iterator[VerificationInput]:
+    """Yield those of the model of a run: of a file with several networks, those of the same tensors, where both say."""
+    for each in of_network.get(_known_by(model), ()):
+        tensors = each.document["converted"].get("tensors"), model.get("tensors")
+        if None in tensors or tensors[0] == tensors[1]:
+            yield each
 
 
 def _networks(subjects: Sequence[_Subject], ids: Sequence[str]) -> list[dict[str, Any]]:

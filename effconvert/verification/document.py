@@ -53,6 +53,7 @@ def _file(file: NetworkFile) -> dict[str, Any]:
         "variant": file.identity.variant.name,
         "weights": description.weights if description else None,
         "taken": file.coverage.taken,
+        "tensors": file.tensors_sha256,
         "coverage": file.coverage.counts(),
         "origin": description.origin() if description else None,
         "dtype": file.dtype,

@@ -354,3 +354,30 @@ def test_a_network_is_as_good_as_its_worst_check_and_unseen_layers_are_no_pass(
 ) -> None:
     rows = [{"check": "coverage", "verdict": "passed"}, {"check": "layers", "verdict": layers}]
     assert overall({"verdicts": [*rows, {"check": "accuracy", "verdict": accuracy}]}) == word
+
+
+TEACHER, STUDENT = "7" * 64, "8" * 64
+
+
+@pytest.mark.parametrize(
+    ("of_run", "of_verification"),
+    [
+        ({"tensors": TEACHER}, {"tensors": STUDENT}),
+        ({"taken": "averages"}, {"taken": "raw"}),
+        ({"facts": {**run_record()["model"]["facts"], "bn_eps": 1e-5}}, {}),
+    ],
+    ids=["another root", "another set of weights", "other facts"],
+)
+def test_a_verification_of_another_network_in_the_same_file_is_not_the_runs(
+    tmp_path: Path, of_run: dict[str, Any], of_verification: dict[str, Any]
+) -> None:
+    run = write_run(tmp_path / "b0.npz", 150, IMAGES, record=run_record(model={**run_record()["model"], **of_run}))
+    found = build_report([run], [write_verification(tmp_path / "v.json", verification(converted=of_verification))])
+    assert [len(each["verifications"]) for each in found["networks"]] in ([0, 1], [1, 0])
+
+
+@pytest.mark.parametrize("tensors", [{}, {"tensors": TEACHER}])
+def test_a_verification_that_does_not_say_its_tensors_is_the_runs(tmp_path: Path, tensors: dict[str, str]) -> None:
+    run = write_run(tmp_path / "b0.npz", 150, IMAGES, record=run_record(model={**run_record()["model"], **tensors}))
+    found = build_report([run], [write_verification(tmp_path / "v.json", verification())])
+    assert len(network(found)["verifications"]) == 1
