@@ -54,7 +54,8 @@ def command(
       pooled  the average of the last map: what the classifier gets
 
     NPZ holds `features` [images, …], or of several levels `level_3`, `head`, `pooled` …; beside them `names` and
-    `record`, a JSON text that says which file, recipe and facts they are of.
+    `record`, a JSON text that says which file, recipe and facts they are of, and each image's hash (the first 16 bytes
+    of its SHA-256).
 
     Example: effconvert features own.safetensors cat.jpg --out features.npz
     """

@@ -4,13 +4,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from effconvert.validate.data.image_hashes import HASH_BYTES, Hashes, image_hash
 from effconvert.validate.preprocessing.pipeline import image_files, preprocess
 from effconvert.validate.recipes import Recipe
 from numpy.typing import NDArray
 
 from effconvert.errors import DatasetProblem, MissingPath, listing
 
-Batch = tuple[list[Path], NDArray[np.float32]]
+Batch = tuple[list[Path], NDArray[np.float32], Hashes]
 
 _PIXELS_AT_ONCE = 32 * 224**2
 _BYTES_AHEAD = 256 << 20
@@ -38,7 +39,7 @@ def named_images(paths: Sequence[str | Path]) -> list[Path]:
 
 
 def batches(images: Sequence[Path], recipe: Recipe) -> Iterator[Batch]:
-    """Yield the images with what the network gets of them, float32 [N, 3, size, size].
+    """Yield the images with what the network gets of them, float32 [N, 3, size, size], and their hashes [N, 16].
 
     Up to 256 MB are prepared before the first is given, so that of few images a broken one is found before a network
     runs. Raises DatasetProblem with every image that cannot be read, once all have been tried.
@@ -54,18 +55,25 @@ def batches(images: Sequence[Path], recipe: Recipe) -> Iterator[Batch]:
             continue
         for first in range(0, len(paths), at_once):
             batch = slice(first, first + at_once)
-            yield list(paths[batch]), np.stack(prepared[batch])
+            hashes = b"".join(found for _, found in prepared[batch])
+            images_of_batch = np.stack([values for values, _ in prepared[batch]])
+            yield list(paths[batch]), images_of_batch, np.frombuffer(hashes, np.uint8).reshape(-1, HASH_BYTES)
     if problems:
         raise DatasetProblem(_told("images that cannot be read:", problems))
 
 
-def _prepared(paths: Sequence[Path], recipe: Recipe, problems: list[str]) -> Iterator[NDArray[np.float32]]:
-    """Yield what can be read, and add to `problems` what cannot."""
+def _prepared(
+    paths: Sequence[Path], recipe: Recipe, problems: list[str]
+) -> Iterator[tuple[NDArray[np.float32], bytes]]:
+    """Yield what can be read, with the hash of its bytes, and add to `problems` what cannot."""
     for path in paths:
         try:
-            yield preprocess(path, recipe)
+            data = path.read_bytes()
+            yield preprocess(data, recipe), image_hash(data)
+        except OSError as error:
+            problems.append(f"{path}: cannot be read: {error.strerror}")
         except DatasetProblem as error:
-            problems.append(str(error))
+            problems.append(f"{path}: {str(error).removeprefix(f'an image of {len(data)} bytes: ')}")
 
 
 def _told(heading: str, problems: Sequence[str]) -> str:

@@ -129,7 +129,7 @@ def _seen(
     asked: Subject, computing: Computing, files: Sequence[Path], names: Names, top: int
 ) -> Iterator[tuple[Path, tuple[SeenClass, ...]]]:
     network = None
-    for paths, images in batches(files, asked.recipe):
+    for paths, images, _ in batches(files, asked.recipe):
         network = network or asked.network().to(computing.device)  # not before images can be read
         with torch.inference_mode(), exact_arithmetic():
             logits = network(torch.from_numpy(images).to(computing.device)).cpu()

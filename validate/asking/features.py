@@ -13,6 +13,7 @@ from typing import IO, Any, BinaryIO
 import numpy as np
 import torch
 from effconvert.validate.asking.batches import batches, named_images
+from effconvert.validate.data.image_hashes import Hashes
 from effconvert.validate.evaluation.computing import Computing, choose_computing, exact_arithmetic
 from effconvert.validate.subjects import Subject, check_finite, subject
 from numpy.typing import NDArray
@@ -68,7 +69,8 @@ def save_features(
     """Write what the network in the file at `path` makes of images to the .npz `out`, whole or not at all.
 
     images: files and folders. levels: as `features` has them; the array of one is called `features`, those of several
-    `level_3`, `head`, `pooled`. Beside them stand `names` [N] and `record`, a JSON text. dtype: float32 or float16. For
+    `level_3`, `head`, `pooled`. Beside them stand `names` [N] and `record`, a JSON text, with the hashes of the
+    images' bytes. dtype: float32 or float16. For
     the others see `subject`. Memory holds one batch of images, however many there are.
 
     Raises MissingPath, OutputProblem, what `subject` does, LayoutMismatch for a level that the network does not have,
@@ -85,7 +87,7 @@ def save_features(
     names = {level: "features" if len(wanted) == 1 else _array_name(level) for level in wanted}
     with new_file(out, force) as (file, part), ExitStack() as stack:
         spills = {level: _Spill(stack.enter_context(tempfile.TemporaryFile(dir=out.parent))) for level in wanted}
-        _spill(asked, computing, files, spills, dtype)
+        hashes = _spill(asked, computing, files, spills, dtype)
         arrays = {names[level]: spill for level, spill in spills.items()}
         record = {
             "schema": SCHEMA,
@@ -93,6 +95,7 @@ def save_features(
             "computing": computing.record(),
             "levels": {names[level]: level for level in wanted},
             "dtype": dtype,
+            "hashes": [row.tobytes().hex() for row in hashes],
         }
         _write(file, arrays, dtype, files, record)
         file.flush()
@@ -124,15 +127,20 @@ def _require_another_file(out: Path, read: Sequence[Path]) -> None:
         raise OutputProblem(f"{out}: is what is read; give another name with --out")
 
 
-def _spill(asked: Subject, computing: Computing, files: Sequence[Path], spills: dict[str, _Spill], dtype: str) -> None:
-    network = None
-    for paths, images in batches(files, asked.recipe):
+def _spill(
+    asked: Subject, computing: Computing, files: Sequence[Path], spills: dict[str, _Spill], dtype: str
+) -> Hashes:
+    """Append what the network makes of the images, and return the hashes of these."""
+    network, kept = None, []
+    for paths, images, hashes in batches(files, asked.recipe):
+        kept.append(hashes)
         network = network or asked.network().to(computing.device)  # not before images can be read
         with torch.inference_mode(), exact_arithmetic():
             found = features(network, torch.from_numpy(images).to(computing.device), list(spills))
         for level, values in found.items():
             check_finite(values, paths, asked.file.path)
             spills[level].append(_cast(values.cpu().numpy(), dtype, level))
+    return np.concatenate(kept)
 
 
 def _cast(values: NDArray[np.float32], dtype: str, level: str) -> NDArray[Any]:
