@@ -48,6 +48,7 @@ bench: .venv-libraries/installed browser
 	$(LIBRARIES_BIN)/python benchmarks/verification.py
 	$(LIBRARIES_BIN)/python benchmarks/validate.py
 	$(LIBRARIES_BIN)/python benchmarks/preprocessing.py
+	$(LIBRARIES_BIN)/python benchmarks/identity.py
 	$(LIBRARIES_BIN)/python benchmarks/report.py
 
 .venv/installed: pyproject.toml constraints.txt validate/preprocessing/_antialiasing.c scripts/install.sh scripts/install_torch.py
