@@ -88,7 +88,9 @@ def _extract_all(archive: Path, temporary: Path) -> PurePosixPath:
         stream.drain()
     if not found:
         held = ", ".join(repr(name) for name in members[:5]) or "nothing"
-        raise UnreadableCheckpoint(f"{archive}: holds no *.index and no saved_model.pb, but {held}")
+        raise UnreadableCheckpoint(
+            f"{archive}: holds no *.index and no saved_model.pb, but {held}; unpack it and give the file of the weights"
+        )
     # A SavedModel keeps its tensors in a folder of their own, `variables`, below the one that holds saved_model.pb.
     tops = [path for path in found if not found.intersection(path.parents)]
     return tops[0] if len(tops) == 1 else PurePosixPath()

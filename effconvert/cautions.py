@@ -21,6 +21,7 @@ def cautions(
 ) -> list[str]:
     """Return what a user should know of a conversion, in sentences."""
     return [
+        *checkpoint.remarks,
         *_set_cautions(identity, coverage, target, options),
         *_assumption_cautions(identity, coverage.taken, facts, target, options),
         *_rounding_cautions(checkpoint, coverage, target),

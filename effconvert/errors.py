@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from effconvert.addresses import missing_in_words
+
 _SHOWN = 20
 
 
@@ -87,7 +89,7 @@ def require_path(path: str | Path) -> Path:
     """
     path = Path(path)
     if not path.exists():
-        raise MissingPath(f"{path}: no such file or directory")
+        raise MissingPath(missing_in_words(path))
     return path
 
 

@@ -93,7 +93,7 @@ def _sets(checkpoint: Checkpoint, identity: Identity) -> dict[str, dict[str, int
 
 
 def _others(checkpoint: Checkpoint, identity: Identity | None) -> dict[str, int]:
-    reasons = Counter(checkpoint.skipped.values())
+    reasons = Counter((*checkpoint.skipped.values(), *checkpoint.remarks))
     if identity:
         reasons += Counter(identity.reading.others.values())
     return dict(sorted(reasons.items()))

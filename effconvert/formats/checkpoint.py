@@ -50,7 +50,7 @@ class Checkpoint(ABC):
 
     format: the format in words. tensors: what can be read, in file order. skipped: what cannot, with the reason.
     metadata: the texts that the file carries beside its tensors. files: all that the checkpoint consists of. nested:
-    whether a "/" in a name parts a dict from its entries.
+    whether a "/" in a name parts a dict from its entries. remarks: what a user should know of how it was found.
     """
 
     format: str
@@ -60,6 +60,7 @@ class Checkpoint(ABC):
     skipped: Mapping[str, str]
     metadata: Mapping[str, str]
     nested = False
+    remarks: tuple[str, ...] = ()
 
     @abstractmethod
     def read(self, name: str) -> Array:

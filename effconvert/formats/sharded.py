@@ -5,12 +5,14 @@ Source: huggingface/transformers writes `model.safetensors.index.json` and `pyto
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from effconvert.errors import UnreadableCheckpoint, listing
 from effconvert.formats.checkpoint import Array, Checkpoint, DataFile, TensorInfo, check_name
+from effconvert.formats.foreign_text import json_in_words
+from effconvert.formats.shards import is_plain, numbered
 
 _LARGEST_INDEX = 8 << 20  # B7's takes 0.1 MB
 _MOST_SHARDS = 256  # each stays open
@@ -28,10 +30,11 @@ class ShardedCheckpoint(Checkpoint):
         super().__init__()
         self.path = path
         try:
-            weight_map = _read_index(path)
+            weight_map, total_size = _read_index(path)
             names = _shard_names(weight_map, path)
             self._shards = {name: self._open(path.with_name(name), open_shard) for name in names}
             _check_places(self._shards, weight_map, path)
+            _check_size(self._shards, total_size, path)
         except UnreadableCheckpoint:
             self.close()
             raise
@@ -56,8 +59,8 @@ class ShardedCheckpoint(Checkpoint):
         return self._places[name].checksum(name)
 
 
-def _read_index(path: Path) -> dict[str, str]:
-    """Return {tensor: name of its shard}."""
+def _read_index(path: Path) -> tuple[dict[str, str], int]:
+    """Return {tensor: name of its shard}, and how many bytes all tensors have, 0 where that is not said."""
     file = DataFile(path)
     try:
         if file.size > _LARGEST_INDEX:
@@ -69,13 +72,15 @@ def _read_index(path: Path) -> dict[str, str]:
         file.close()
     weight_map = index.get("weight_map") if isinstance(index, dict) else None
     if not isinstance(weight_map, dict) or not weight_map:
-        raise UnreadableCheckpoint(
-            f"{path}: not a checkpoint but JSON, and without the weight_map that an index of shards has; give the "
-            "folder or the file of the weights"
+        words = (
+            "JSON, and without the weight_map that an index of shards has; give the folder or the file of the weights"
         )
+        raise UnreadableCheckpoint(f"{path}: not a checkpoint but {json_in_words(index, file.size) or words}")
     for name in weight_map:
         check_name(name, path)
-    return weight_map
+    metadata = index.get("metadata")
+    total_size = metadata.get("total_size") if isinstance(metadata, dict) else None
+    return weight_map, total_size if isinstance(total_size, int) else 0
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -87,7 +92,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _shard_names(weight_map: Mapping[str, Any], path: Path) -> list[str]:
     """Return the shards, sorted; each must be the plain name of a file beside the index."""
-    bad = {repr(name)[:80] for name in weight_map.values() if not _is_plain(name)}
+    bad = {repr(name)[:80] for name in weight_map.values() if not is_plain(name)}
     if bad:
         heading = f"{path}: names shards that are not plain names of files beside it:"
         raise UnreadableCheckpoint(listing(heading, sorted(bad)))
@@ -98,17 +103,28 @@ def _shard_names(weight_map: Mapping[str, Any], path: Path) -> list[str]:
     if missing:
         heading = f"{path}: {len(missing)} of its {len(names)} shards are not beside it:"
         raise UnreadableCheckpoint(listing(heading, missing))
+    if unnamed := _unnamed(names):
+        heading = f"{path}: the index is incomplete: by the names of its shards there are others:"
+        raise UnreadableCheckpoint(listing(heading, unnamed))
     return names
 
 
-def _is_plain(name: Any) -> bool:
-    return (
-        isinstance(name, str)
-        and 0 < len(name) <= 255
-        and name.isprintable()
-        and name not in (".", "..")
-        and not set(name) & set("/\\:")
-    )
+def _unnamed(names: Sequence[str]) -> list[str]:
+    """Return the shards that `names` lacks by what the names themselves say: number 1 of 4."""
+    said = [parts for name in names if (parts := numbered(name))]
+    from_zero = any(not int(parts.number) for parts in said)
+    expected = {name for parts in said for name in parts.names(0 if from_zero else 1)}
+    return sorted(expected - set(names))
+
+
+def _check_size(shards: Mapping[str, Checkpoint], total_size: int, path: Path) -> None:
+    """Raise UnreadableCheckpoint when the index says that all tensors have more bytes than the shards hold."""
+    held = sum(info.nbytes for shard in shards.values() for info in shard.tensors.values())
+    if total_size > held:
+        raise UnreadableCheckpoint(
+            f"{path}: the index is incomplete: it says that its tensors have {total_size:,} bytes, those in the shards "
+            f"that it names have {held:,}; get the whole index"
+        )
 
 
 def _check_places(shards: Mapping[str, Checkpoint], weight_map: Mapping[str, str], path: Path) -> None:

@@ -79,6 +79,12 @@ def directory(file: DataFile) -> list[zipfile.ZipInfo]:
         return archive.infolist()
 
 
+def begins_like_torch(start: bytes) -> bool:
+    """Return whether the first record of a zip file that begins with `start` is the pickle of torch.save."""
+    length = int.from_bytes(start[26:28], "little")
+    return start.startswith(MAGIC) and start[30 : 30 + length].endswith(b"/data.pkl")
+
+
 def verify(file: DataFile, place: Place, name: str) -> None:
     """Read `place` in pieces and raise UnreadableCheckpoint when its CRC-32 is another; `name` is the record's."""
     found = 0

@@ -122,7 +122,7 @@ def test_a_file_in_place_of_a_folder_does_not_exist(safetensors_file: Path) -> N
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
-    assert "holds no TensorFlow checkpoint (no .index file; it is empty)" in refusal(tmp_path)
+    assert "holds no checkpoint, it is empty" in refusal(tmp_path)
 
 
 def test_a_folder_of_other_files_is_refused_with_what_it_holds(tmp_path: Path) -> None:
@@ -134,12 +134,12 @@ def test_a_folder_of_other_files_is_refused_with_what_it_holds(tmp_path: Path) -
 
 
 FILES = {
-    "nothing": (b"", "not a checkpoint"),
-    "a text": (b"Dear all,\n", "not a checkpoint"),
+    "nothing": (b"", "not a checkpoint but an empty file (0 bytes); download"),
+    "a text": (b"Dear all,\n", "not a checkpoint but a text file, which begins 'Dear all,'"),
     "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(100), "not a file that Keras wrote whole"),
     "PyTorch before 1.6": (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", "its pickle is cut off"),
-    "a plain pickle": (b"\x80\x04}.", "not a checkpoint"),
-    "zeros": (bytes(10_000), "not a checkpoint"),
+    "a plain pickle": (b"\x80\x04}.", "not a checkpoint but a pickle that torch.save did not write"),
+    "zeros": (bytes(10_000), "not a checkpoint but a file of 10,000 zeros"),
     "a signature of zip": (b"PK\x03\x04", "not a file that torch.save wrote whole"),
     "a signature of gzip": (b"\x1f\x8b", "damaged or cut off"),
     "a signature of a table": (bytes.fromhex("57fb808b247547db"), "the index is damaged"),

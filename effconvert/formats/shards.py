@@ -1,0 +1,202 @@
+"""Tells one file of several from a whole one, by its name and by the index beside it.
+
+Names as transformers, DeepSpeed, Megatron and MindSpore write them. Where several files of one numbering could as well
+be several whole checkpoints, they are taken for parts: a part that is taken for the whole is a wrong network.
+"""
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from effconvert.errors import UnreadableCheckpoint
+
+_MOST_ENTRIES = 10_000  # of a folder that are looked at
+_MOST_INDICES = 20
+_LARGEST_INDEX = 8 << 20
+_MOST_NAMED = 5
+_INDEX_ENDINGS = (".index.json", ".weights.json")
+
+_OF = re.compile(r"(?P<word>[a-z]*)[-_. =]?(?<!\d)(?P<number>\d{1,5})[-_. ]?of[-_. ]?(?P<total>\d{1,5})(?!\d)")
+# Words before "1 of 5" that number whole checkpoints.
+_WHOLE = frozenset(
+    "fold folds cv split run trial seed epoch epochs ep e step iter iteration stage phase round task member ensemble"
+    " try attempt experiment exp cycle day week top best version v k".split()
+)
+_RANK = re.compile(r"(?<![a-z])rank[-_]?(?P<number>\d{1,5})(?!\d)")
+_NOT_A_RANK = re.compile(r"(?:low|lora)[-_]?rank")
+_CONSOLIDATED = re.compile(r"consolidated\.(?P<number>\d\d)(?=\.)")
+_RANK_FOLDER = re.compile(r"(?:[a-z]+[-_])?(?:rank|device)[-_]?(?P<number>\d{1,5})(?:_\d+)?")
+_PIECE = re.compile(r"(?P<whole>.+\.\w+)\.(?P<number>\d{3}|part\d{1,3}|a[a-z])")
+
+
+@dataclass(frozen=True)
+class Numbered:
+    """A file whose name says that it is number `number` of `total`; before, after: the name around both."""
+
+    before: str
+    number: str
+    between: str
+    total: str
+    after: str
+
+    def names(self, first: int) -> list[str]:
+        """Return the names of all of them, numbered from `first`."""
+        numbers = (str(n).zfill(len(self.number)) for n in range(first, first + int(self.total)))
+        return [f"{self.before}{n}{self.between}{self.total}{self.after}" for n in numbers]
+
+    @property
+    def index(self) -> str:
+        """The name that transformers gives to the index."""
+        return f"{self.before.rstrip('-_. ')}{self.after}.index.json"
+
+
+def refuse_part(path: Path) -> None:
+    """Raise UnreadableCheckpoint where the file at `path` is one of several that make up a checkpoint."""
+    for words in (_by_index(path), _by_number(path), _by_rank(path), _by_folder(path)):
+        if words:
+            raise UnreadableCheckpoint(f"{path}: {words}")
+
+
+def piece_in_words(path: Path) -> str:
+    """Return what a file is that cannot be read because it is a piece of one, and what to do; "" for other files."""
+    if path.suffix == ".distcp":
+        return "a part of a checkpoint of torch.distributed (DCP); give its folder, which says how to join the parts"
+    match = _PIECE.fullmatch(path.name)
+    if not match:
+        return ""
+    pieces = sorted(
+        name
+        for name in _names_in(path.parent)
+        if (other := _PIECE.fullmatch(name)) and other["whole"] == match["whole"] and len(name) == len(path.name)
+    )
+    if len(pieces) < 2:
+        return ""
+    joined = " ".join(shlex.quote(name) for name in pieces)
+    return (
+        f"piece {pieces.index(path.name) + 1} of a file that was cut into {len(pieces)} or more; join them first: "
+        f"cat {joined} > {shlex.quote(match['whole'])}"
+    )
+
+
+def numbered(name: str) -> Numbered | None:
+    """Return what a name like model-00001-of-00004.safetensors says, None where it does not number the parts of one."""
+    for match in _OF.finditer(name.lower()):
+        number, total = int(match["number"]), int(match["total"])
+        if match["word"] not in _WHOLE and total > 1 and number <= total:
+            (begin, end), (start, stop) = match.span("number"), match.span("total")
+            return Numbered(name[:begin], name[begin:end], name[end:start], name[start:stop], name[stop:])
+    return None
+
+
+def is_plain(name: Any) -> bool:
+    """Return whether what an index says is the plain name of a file beside it."""
+    return (
+        isinstance(name, str)
+        and 0 < len(name) <= 255
+        and name.isprintable()
+        and name not in (".", "..")
+        and not set(name) & set("/\\:")
+    )
+
+
+def _by_index(path: Path) -> str:
+    """Say that an index beside the file names it among others."""
+    for index, shards in _indices(path):
+        if path.name in shards and len(shards) > 1:
+            missing = _missing(path, sorted(shards))
+            lacking = f", and get {missing}, which {_are(missing)} not there" if missing else ""
+            return f"one of {len(shards)} shards of one checkpoint; give {index.name}, which names them all{lacking}"
+    return ""
+
+
+def _by_number(path: Path) -> str:
+    parts = numbered(path.name)
+    if parts is None:
+        return ""
+    from_zero = not int(parts.number) or path.with_name(parts.names(0)[0]).is_file()
+    missing = _missing(path, [parts.index, *parts.names(0 if from_zero else 1)])
+    return (
+        f"by its name number {int(parts.number)} of {int(parts.total)} shards of one checkpoint, whose index is not "
+        f"beside it; get {missing or 'the index'} and give the index, or rename the file if it holds the whole network"
+    )
+
+
+def _by_rank(path: Path) -> str:
+    """Say that a file is what one of several processes wrote."""
+    name = path.name.lower()
+    match = _CONSOLIDATED.match(name) or _RANK.search(name)
+    if not match or _NOT_A_RANK.search(name):
+        return ""
+    begin, end = match.span("number")
+    pattern = re.compile(f"{re.escape(name[:begin])}\\d{{1,5}}{re.escape(name[end:])}")
+    others = [other for other in _names_in(path.parent) if pattern.fullmatch(other.lower()) and other != path.name]
+    if not others and not int(match["number"]):
+        return ""
+    beside = f" (beside it: {_listed(sorted(others))})" if others else ""
+    return (
+        f"by its name what process {int(match['number'])} of several wrote, which may be a slice{beside}; join the "
+        "slices by the framework that wrote them, or rename the file if it holds the whole network"
+    )
+
+
+def _by_folder(path: Path) -> str:
+    """Say that folders of other processes beside the file's own hold a file of the same name."""
+    folder = path.absolute().parent
+    match = _RANK_FOLDER.fullmatch(folder.name.lower())
+    if not match:
+        return ""
+    others = sorted(
+        name
+        for name in _names_in(folder.parent)
+        if name != folder.name and _RANK_FOLDER.fullmatch(name.lower()) and (folder.parent / name / path.name).is_file()
+    )
+    if not others:
+        return ""
+    return (
+        f"what one of {len(others) + 1} processes wrote, which may be a slice (a file of that name is in "
+        f"{_listed(others)} too); join the slices by the framework that wrote them (MindSpore: "
+        "mindspore.transform_checkpoints), or copy the file elsewhere if it holds the whole network"
+    )
+
+
+def _indices(path: Path) -> Iterator[tuple[Path, set[str]]]:
+    """Yield every index of shards beside the file that holds its name, and the shards that it names."""
+    names = [name for name in _names_in(path.parent) if name.endswith(_INDEX_ENDINGS)]
+    for name in sorted(names)[:_MOST_INDICES]:
+        index = path.with_name(name)
+        try:
+            if not index.is_file() or index.stat().st_size > _LARGEST_INDEX:
+                continue
+            content = json.loads(index.read_text(encoding="utf-8"))
+            shards = content["weight_map"].values()
+        except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
+            continue  # whoever opens it is told
+        named = (name for shard in shards for name in (shard if isinstance(shard, list) else [shard]))
+        yield index, {name for name in named if is_plain(name)}
+
+
+def _names_in(folder: Path) -> list[str]:
+    try:
+        return [entry.name for entry in islice(folder.iterdir(), _MOST_ENTRIES)]
+    except OSError:
+        return []
+
+
+def _missing(path: Path, names: list[str]) -> str:
+    return _listed([name for name in names if not path.with_name(name).is_file()])
+
+
+def _are(listed: str) -> str:
+    return "are" if " and " in listed or "…" in listed else "is"
+
+
+def _listed(names: list[str]) -> str:
+    shown = [name if name.isprintable() else ascii(name) for name in names[:_MOST_NAMED]]
+    if len(names) > _MOST_NAMED:
+        return f"{', '.join(shown)}, … ({len(names)} in all)"
+    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)

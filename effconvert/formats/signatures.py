@@ -1,0 +1,81 @@
+"""Tells the formats that are read here apart, by the bytes of a file and never by its name."""
+
+import re
+from enum import Enum
+from pathlib import Path
+
+from effconvert.formats.safetensors import is_safetensors
+from effconvert.formats.tensorflow_folders import TABLE_END
+
+_ZIP, _GZIP = b"PK\x03\x04", b"\x1f\x8b"
+# A header of 16 MB at most: a download that was cut off within it is still known for what it is.
+_CUT_SAFETENSORS = re.compile(rb'..[\x00-\xff]\x00{5}\{\s*"', re.DOTALL)
+_BLOCK = 512
+
+
+class Format(Enum):
+    """A format of a file, or of what is in it."""
+
+    TENSORFLOW = "an index of TensorFlow"
+    SAFETENSORS = "safetensors"
+    TORCH = "PyTorch's"
+    KERAS = "Keras's"
+    MINDSPORE = "MindSpore's"
+    JSON = "JSON, as an index of shards is"
+    ARCHIVE = "a tar archive, also within gzip"
+
+
+def format_of(path: Path) -> Format | None:
+    """Return the format that the file at `path` begins or ends like, None where that is none of them."""
+    start, end, size = _ends(path)
+    if end == TABLE_END:
+        return Format.TENSORFLOW
+    if is_safetensors(start[:16], size) or _CUT_SAFETENSORS.match(start):
+        return Format.SAFETENSORS
+    if start.startswith(_ZIP):
+        return _format_of_zip(path, start)
+    return _format_of_other(path, start)
+
+
+def _format_of_zip(path: Path, start: bytes) -> Format | None:
+    from effconvert.formats.keras_archive import is_keras_archive
+    from effconvert.formats.torch_zip import begins_like_torch
+
+    if is_keras_archive(path):
+        return Format.KERAS
+    if begins_like_torch(start):
+        return Format.TORCH
+    from effconvert.formats.compressed import zip_in_words
+
+    return None if zip_in_words(path) else Format.TORCH
+
+
+# A format is imported where a file may be of it: each takes some milliseconds, which a short command would feel.
+
+
+def _format_of_other(path: Path, start: bytes) -> Format | None:
+    from effconvert.formats.torch_legacy import is_legacy, is_old_tar
+
+    if is_legacy(start):
+        return Format.TORCH
+    from effconvert.formats.compressed import packed_in_words
+    from effconvert.formats.foreign import begins_graph
+    from effconvert.formats.keras import is_hdf5
+    from effconvert.formats.mindspore import is_mindspore
+
+    if is_mindspore(start) and not begins_graph(start):
+        return Format.MINDSPORE
+    if start.lstrip()[:1] == b"{":
+        return Format.JSON
+    if start.startswith(_GZIP) or start[257:262] == b"ustar":
+        return None if is_old_tar(start) or packed_in_words(path, start) else Format.ARCHIVE
+    return Format.KERAS if is_hdf5(path) and not start.startswith(b"MATLAB") else None
+
+
+def _ends(path: Path) -> tuple[bytes, bytes, int]:
+    """Return the first 512 bytes of a file, its last eight, and its size."""
+    with path.open("rb") as file:
+        start = file.read(_BLOCK)
+        size = file.seek(0, 2)
+        file.seek(max(0, size - len(TABLE_END)))
+        return start, file.read(), size
