@@ -15,6 +15,7 @@ from effconvert.layout import find_layout, layouts
 from effconvert.map_language import Layout
 from effconvert.moves import Move
 from effconvert.options import Options
+from effconvert.other_networks import near_network, other_network
 from effconvert.readings import Reading, classifier_in, own_root, read_as, readings, until_exact, without_classifier
 from effconvert.scopes import own_scope
 from effconvert.strangers import is_own, layer_of
@@ -95,7 +96,9 @@ def identify(checkpoint: Checkpoint, options: Options = _PLAIN) -> Identity:
             f"{checkpoint.path}: no network stands under {options.root!r}{_where_else(names, options)}"
         )
     if found is None or found.explained < 0 or found.missing == len(found.moves):
-        raise LayoutMismatch(f"{checkpoint.path}: {_unknown_names(checkpoint)}")
+        raise LayoutMismatch(f"{checkpoint.path}: {_unknown_names(checkpoint, names, options)}")
+    if found.missing and (other := other_network(names.shapes)):
+        raise LayoutMismatch(f"{checkpoint.path}: {other}")
     if options.variant is not None:
         found = _insist(names, found, options, description is not None)
     if found.scope.others and options.root is None:
@@ -206,8 +209,10 @@ def _where_else(names: TensorNames, options: Options) -> str:
     return f"; one stands under {found.scope.root!r}" if found else ""
 
 
-def _unknown_names(checkpoint: Checkpoint) -> str:
+def _unknown_names(checkpoint: Checkpoint, names: TensorNames, options: Options) -> str:
     """Say what the names look like, when no layout knows them."""
+    if other := other_network(names.shapes) or near_network(names, options):
+        return other
     if any(name.endswith(OBJECT_GRAPH) for name in checkpoint.tensors):
         return (
             "an object-graph checkpoint (tf.train.Checkpoint, Keras or a TensorFlow 2 SavedModel), whose names follow "
@@ -215,7 +220,6 @@ def _unknown_names(checkpoint: Checkpoint) -> str:
         )
     if not checkpoint.tensors:
         return "holds no tensors"
-    names = list(checkpoint.tensors)
-    shown = ", ".join(repr(name) for name in names[:3])
+    shown = ", ".join(repr(name) for name in list(checkpoint.tensors)[:3])
     known = ", ".join([*(layout.name for layout in layouts()), CANONICAL])
-    return f"its {len(names):,} tensors ({shown}, …) are of no known layout ({known})"
+    return f"its {len(checkpoint.tensors):,} tensors ({shown}, …) are of no known layout ({known})"
