@@ -28,7 +28,7 @@ def _address(given: str) -> str:
     if scheme is None:
         return ""
     if scheme[1].lower() == "file":
-        return f"an address, not a path; give {given[len('file://') :]}"
+        return f"an address, not a path; give {re.sub('^file:/*', '/', given)}"
     if published := _published(address=given):
         return f"an address, not a path; effconvert downloads it itself: {published}"
     # /blob/ is the page about a file, on GitHub as on the hub.

@@ -25,9 +25,6 @@ from effconvert.formats.torch_zip import FAILURES, MAGIC, begins_like_torch, dir
 _INPUT = 1 << 20  # bzip2 packs blocks of 900 kB
 _OUTPUT = 1 << 16
 _MEMORY = 128 << 20  # that unpacking .xz may take: xz -9 needs 65 MiB
-_SHOWN = 3
-# Records of zip files that the reader of PyTorch's files names: torch.export, TorchScript, numpy.
-_OF_TORCH = ("/archive_format", "serialized_exported_program.json", "/byteorder", "/data.pkl", ".npy", "/constants.pkl")
 
 
 @dataclass(frozen=True)
@@ -91,17 +88,18 @@ def packed_in_words(path: Path, start: bytes) -> str:
         inner, ends = packing.unpack(data)
     except _FAILURES:
         inner, ends = b"", False
-    damaged = not inner and not ends
-    if packing is GZIP and (damaged or _is_tar(inner)):
+    damaged = not ends and len(inner) < _OUTPUT and len(data) < _INPUT
+    if packing is GZIP and (_is_tar(inner) or (damaged and not inner)):
         return ""
+    around = f" around {content_in_words(inner)}" if inner or ends else ""
     if damaged:
-        return f"{packing.name}, damaged or cut off; download or copy it again"
+        return f"{packing.name}{around}, damaged or cut off; download or copy it again"
     command = "tar -xf" if _is_tar(inner) else packing.command
-    return f"{packing.name} around {content_in_words(inner)}; unpack it first: {command} {_quoted(path)}"
+    return f"{packing.name}{around}; unpack it first: {command} {_quoted(path)}"
 
 
 def zip_in_words(path: Path) -> str:
-    """Return what the zip file at `path` holds and what to do; "" where PyTorch's or Keras's reader says more."""
+    """Return what the zip file at `path` is packed around and what to do; "" where PyTorch's reader says more."""
     archive = DataFile(path)
     try:
         records = [info for info in directory(archive) if not info.is_dir()]
@@ -110,37 +108,25 @@ def zip_in_words(path: Path) -> str:
         return ""
     finally:
         archive.close()
-    names = [info.filename for info in records]
-    if any(f"/{name}".endswith(_OF_TORCH) for name in names):
-        return ""
-    if not names:
-        return "a zip file of no files; download or copy it again"
     unpack = f"unpack it (unzip {_quoted(path)})"
-    if len(names) == 1:
+    names = [info.filename for info in records]
+    if len(names) == 1 and not names[0].endswith((".npy", "data.pkl")):
         inner = content_in_words(first)
         what = _shown(names[0]) if inner in _READ else "the file of the weights"
         return f"a zip file around {_shown(names[0])} ({inner}); {unpack} and give {what}"
-    for ending, what in _ARCHIVES:
+    for ending, what in _AROUND:
         if any(f"/{name}".endswith(ending) for name in names):
             return f"a zip file around {what}; {unpack} and give that"
-    shown = ", ".join(_shown(name) for name in names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
-    return f"a zip file of {len(names):,} files ({shown}); {unpack} and give the file of the weights"
+    return ""
 
 
 _READ = ("a PyTorch file", "an HDF5 file", "a safetensors file", "a MindSpore checkpoint")
-# {how a name in a zip file of several files ends: what the file holds}
-_ARCHIVES = (
+# {how the name of a record ends, of several: what the zip file is packed around}
+_AROUND = (
     ("/saved_model.pb", "a TensorFlow SavedModel"),
     (".index", "a TensorFlow checkpoint"),
-    ("/MAR-INF/MANIFEST.json", "a model for TorchServe, with its weights"),
     (".mlmodel", "a Core ML model"),
     ("/[Content_Types].xml", "an Office document"),
-    (".safetensors", "weights (.safetensors)"),
-    (".pth", "weights (.pth)"),
-    (".pt", "weights (.pt)"),
-    (".h5", "weights (.h5)"),
-    (".ckpt", "weights (.ckpt)"),
-    (".bin", "weights (.bin)"),
 )
 
 

@@ -4,21 +4,26 @@ Looked at are the files of the folder itself, and the two levels of folders in w
 that lead out of the folder are not followed, but for those of Hugging Face's cache.
 """
 
-import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
-from effconvert.errors import UnreadableCheckpoint, listing
+from effconvert.errors import EffconvertError, UnreadableCheckpoint, listing
 from effconvert.formats.checkpoint import Checkpoint
 from effconvert.formats.compressed import unread_in_words
 from effconvert.formats.foreign_folders import folder_in_words
+from effconvert.formats.foreign_text import GIVE_WEIGHTS
+from effconvert.formats.shards import numbered
 from effconvert.formats.signatures import Format, format_of
 from effconvert.formats.tensorflow_folders import indices_in, latest
 
 # The weights in a folder of Hugging Face, in the order in which transformers looks for them.
 _NAMED = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+# What Hugging Face keeps beside them: the same weights for other frameworks.
+_SAME = ("tf_model.h5", "flax_model.msgpack", "rust_model.ot", "open_clip_pytorch_model.bin")
+_PASSED = "stands in the folder too, and was not read"
+_UNREADABLE = "stands in the folder too, and cannot be read as weights"
 _MOST_ENTRIES = 5_000
 _MOST_OPENED = 20
 _SHOWN = 5
@@ -42,12 +47,11 @@ def open_in_folder(folder: Path, opens: _Opens) -> Checkpoint:
     Raises UnreadableCheckpoint when there is none, saying what the folder is instead, or when there are several.
     """
     named = next((folder / name for name in _NAMED if (folder / name).is_file()), None)
-    if named:
-        return opens(named)
-    if indices := indices_in(folder, ".", "variables"):
-        return opens(_only(indices, folder))
-    formats = {path: format_of(path) for path in _files(folder)}
-    files = [path for path, form in formats.items() if form in _WEIGHTS or _is_index(path, form)]
+    indices = [] if named else indices_in(folder, ".", "variables")
+    if named or indices:
+        return _remarked(opens(named or _only(indices, folder)), _others(folder), _PASSED)
+    formats = _formats(folder)
+    files = [path for path, form in formats.items() if _holds_weights(path, form)]
     found = [*files, *indices_in(folder, "*", "*/*")]
     found = found or [path for path, form in formats.items() if form is Format.ARCHIVE]
     if not found:
@@ -59,9 +63,34 @@ def open_in_folder(folder: Path, opens: _Opens) -> Checkpoint:
     return _open_readable(folder, found, opens)
 
 
-def _is_index(path: Path, form: Format | None) -> bool:
-    """Return whether a JSON file is an index of shards: configurations stand in a folder as well."""
-    return form is Format.JSON and path.name.endswith(".index.json")
+def _formats(folder: Path) -> dict[Path, Format | None]:
+    """Return the format of each file that may be a checkpoint; a file that may not be read has none."""
+    formats: dict[Path, Format | None] = {}
+    for path in _files(folder):
+        try:
+            formats[path] = format_of(path)
+        except PermissionError:
+            formats[path] = None
+    return formats
+
+
+def _holds_weights(path: Path, form: Format | None) -> bool:
+    """Return whether a file is a checkpoint by its format; of JSON only an index of shards, by its name."""
+    return form in _WEIGHTS or (form is Format.JSON and path.name.endswith(".index.json"))
+
+
+def _others(folder: Path) -> list[Path]:
+    """Return the checkpoints beside the one that Hugging Face's or TensorFlow's names tell, but for its own parts."""
+    try:
+        formats = _formats(folder)
+    except UnreadableCheckpoint:  # a folder of very many files
+        return []
+    usual = (*_NAMED, *_SAME)
+    return [
+        path
+        for path, form in formats.items()
+        if _holds_weights(path, form) and path.name not in usual and path.suffix != ".index" and not numbered(path.name)
+    ]
 
 
 def _only(found: list[Path], folder: Path) -> Path:
@@ -81,31 +110,31 @@ def _open_readable(folder: Path, found: list[Path], opens: _Opens) -> Checkpoint
         try:
             opens(path).close()
             readable.append(path)
-        except UnreadableCheckpoint as error:
+        except EffconvertError as error:
             problems[path] = str(error)
     if not readable:
         heading = f"{folder}: holds {len(found)} files of weights, none of which can be read:"
         raise UnreadableCheckpoint(listing(heading, problems.values()))
-    checkpoint = opens(_only(readable, folder))
-    checkpoint.remarks = (
-        *checkpoint.remarks,
-        *(f"{path.name} stands in the folder too, and cannot be read as weights" for path in problems),
-    )
+    return _remarked(opens(_only(readable, folder)), problems, _UNREADABLE)
+
+
+def _remarked(checkpoint: Checkpoint, others: Iterable[Path], words: str) -> Checkpoint:
+    checkpoint.remarks = (*checkpoint.remarks, *(f"{_shown(path.name)} {words}" for path in others))
     return checkpoint
 
 
 def _files(folder: Path) -> Iterator[Path]:
     """Yield the files that may be a checkpoint, sorted by name; of several links to one file the first."""
-    entries = sorted(islice(os.scandir(folder), _MOST_ENTRIES + 1), key=lambda entry: entry.name)
-    if len(entries) > _MOST_ENTRIES:
+    names = sorted(entry.name for entry in islice(folder.iterdir(), _MOST_ENTRIES + 1))
+    if len(names) > _MOST_ENTRIES:
         raise UnreadableCheckpoint(f"{folder}: holds more than {_MOST_ENTRIES:,} files; give the one of the weights")
     home = folder.resolve()
     # In Hugging Face's cache the files are links to blobs/, two folders higher.
     home = home.parent.parent if home.parent.name == "snapshots" else home
     seen = set()
-    for entry in entries:
-        path = folder / entry.name
-        if _COMPANIONS.fullmatch(entry.name) or not path.is_file() or not path.resolve().is_relative_to(home):
+    for name in names:
+        path = folder / name
+        if _COMPANIONS.fullmatch(name) or not path.is_file() or not path.resolve().is_relative_to(home):
             continue
         status = path.stat()
         if (status.st_dev, status.st_ino) not in seen:
@@ -114,18 +143,28 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _open_snapshot(folder: Path, opens: _Opens) -> Checkpoint:
-    """Open the checkpoint in a repository of Hugging Face's cache: in its only snapshot, or the one of `main`."""
-    snapshots = _folders(folder / "snapshots")
-    reference = folder / "refs" / "main"
-    if reference.is_file() and reference.stat().st_size < 100:
-        main = folder / "snapshots" / reference.read_text(errors="replace").strip()
-        snapshots = [main] if main in snapshots else snapshots
+    """Open the checkpoint in a folder of Hugging Face's cache: in its only snapshot, or the one of `main`."""
+    snapshots = _snapshots(folder)
     if len(snapshots) == 1:
         return open_in_folder(snapshots[0], opens)
     if snapshots:
-        heading = f"{folder}: a repository of Hugging Face's cache; give the snapshot you mean:"
+        heading = f"{folder}: Hugging Face's cache, which holds {len(snapshots)} of them; give the one you mean:"
         raise UnreadableCheckpoint(listing(heading, [str(path) for path in snapshots]))
     raise UnreadableCheckpoint(f"{folder}: {_without_checkpoint(folder)}")
+
+
+def _snapshots(folder: Path) -> list[Path]:
+    """Return the folders in which Hugging Face's cache keeps what `folder`, of a repository or of several, holds."""
+    if folder.name == "snapshots":
+        return _folders(folder)
+    snapshots = _folders(folder / "snapshots") or [
+        path for path in _folders(folder) if path.name.startswith("models--")
+    ]
+    reference = folder / "refs" / "main"
+    if reference.is_file() and reference.stat().st_size < 100:
+        main = folder / "snapshots" / reference.read_text(errors="replace").strip()
+        return [main] if main in snapshots else snapshots
+    return snapshots
 
 
 def _without_checkpoint(folder: Path) -> str:
@@ -136,9 +175,6 @@ def _without_checkpoint(folder: Path) -> str:
         return "holds no checkpoint, it is empty; give the file of the weights"
     if words := folder_in_words(folder, [name.rstrip("/") for name in names]):
         return words
-    if repositories := [entry for entry in entries if entry.name.startswith("models--") and entry.is_dir()]:
-        heading = "Hugging Face's cache; give the repository you mean:"
-        return listing(heading, [str(path) for path in repositories])
     found = f"found only {', '.join(map(_shown, names[:_SHOWN]))}{', …' if len(names) > _SHOWN else ''}"
     known = [f"{_shown(entry.name)}: {words}" for entry in entries[:_MOST_OPENED] if (words := _entry_in_words(entry))]
     heading = f"holds no checkpoint that is read here ({found}); give the file or folder of the weights"
@@ -146,9 +182,13 @@ def _without_checkpoint(folder: Path) -> str:
 
 
 def _entry_in_words(entry: Path) -> str:
+    """Say what a file or folder in a folder is, and what to do; "" for one that has nothing to do with weights."""
+    if entry.is_symlink() and not entry.resolve().is_relative_to(entry.parent.resolve()):
+        return f"a link that leads out of the folder; give {entry.resolve()}"
     if entry.is_dir():
         return folder_in_words(entry, [inner.name for inner in islice(entry.iterdir(), _MOST_ENTRIES)])
-    return unread_in_words(entry) if entry.is_file() else ""
+    words = unread_in_words(entry) if entry.is_file() else ""
+    return "" if words.endswith(GIVE_WEIGHTS) else words
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from effconvert.formats.foreign_text import text_in_words
+from effconvert.formats.foreign_text import GIVE_WEIGHTS, text_in_words
 from effconvert.formats.protobuf import WireError, read_varint
 from effconvert.formats.torch_legacy import is_old_tar
 
@@ -22,7 +22,6 @@ _AFTER_PRODUCER = (b"", b"\x1a", b"\x22", b"\x28", b"\x32", b"\x3a", b"\x42")
 
 _EXPORTED = "give the checkpoint that it was exported from"
 _UNPACK = "unpack it and give the checkpoint in it"
-_WEIGHTS = "give the file of the weights"
 _OTHER = "give the file of another framework that it was ported from, if there is one"
 _AGAIN = "download or copy it again"
 _PICKLE = (
@@ -207,16 +206,16 @@ BY_CONTENT: tuple[Kind, ...] = (
     Kind("an array of numpy (.npy)", "write the tensors with their names: torch.save or safetensors", rb"\x93NUMPY"),
     Kind("a pickle of numpy arrays", _PICKLE, rb"\x80[\x02-\x05]", holds=b"numpy"),
     Kind("a pickle that torch.save did not write", _PICKLE, rb"\x80[\x02-\x05]|\((?:dp|lp)\d+\n"),
-    Kind("a MATLAB file", _WEIGHTS, rb"MATLAB \d"),
-    Kind("a log of TensorBoard", _WEIGHTS, rb".{12}\x09.{8}\x1a.brain\.Event:"),
-    Kind("an SQLite database", _WEIGHTS, rb"SQLite format 3\0"),
-    Kind("a Parquet file", _WEIGHTS, rb"PAR1"),
-    Kind("an Arrow file", _WEIGHTS, rb"ARROW1\0"),
-    Kind("a PDF document", _WEIGHTS, rb"%PDF-"),
-    Kind("a picture", _WEIGHTS, rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8[79]a|RIFF.{4}WEBP|BM.{4}\0\0\0\0"),
-    Kind("a program or library", _WEIGHTS, rb"\x7fELF|MZ.{58}|\xcf\xfa\xed\xfe"),
+    Kind("a MATLAB file", GIVE_WEIGHTS, rb"MATLAB \d"),
+    Kind("a log of TensorBoard", GIVE_WEIGHTS, rb".{12}\x09.{8}\x1a.brain\.Event:"),
+    Kind("an SQLite database", GIVE_WEIGHTS, rb"SQLite format 3\0"),
+    Kind("a Parquet file", GIVE_WEIGHTS, rb"PAR1"),
+    Kind("an Arrow file", GIVE_WEIGHTS, rb"ARROW1\0"),
+    Kind("a PDF document", GIVE_WEIGHTS, rb"%PDF-"),
+    Kind("a picture", GIVE_WEIGHTS, rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8[79]a|RIFF.{4}WEBP|BM.{4}\0\0\0\0"),
+    Kind("a program or library", GIVE_WEIGHTS, rb"\x7fELF|MZ.{58}|\xcf\xfa\xed\xfe"),
     Kind("what macOS keeps beside a file", "give the file whose name lacks the '._'", rb"\0\x05\x16\x07"),
-    Kind("a property list of Apple", f"{_WEIGHTS}; of an .icloud file, have it downloaded first", rb"bplist00"),
+    Kind("a property list of Apple", f"{GIVE_WEIGHTS}; of an .icloud file, have it downloaded first", rb"bplist00"),
     # packed and encrypted files
     Kind("a tar file of PyTorch before 0.2", "load it in torch and torch.save it again", test=is_old_tar),
     Kind("a 7z archive", f"{_UNPACK} (7z x)", rb"7z\xbc\xaf\x27\x1c"),

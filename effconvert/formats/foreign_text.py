@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 _AGAIN = "download the file again (the same address in a browser shows what the server wants)"
-_WEIGHTS = "give the file of the weights"
+GIVE_WEIGHTS = "give the file of the weights"
 _LONGEST_ANSWER = 4096  # of a server, in bytes
 _SHOWN = 80
 
@@ -30,9 +30,9 @@ _TEXTS = (
     (r"\[InternetShortcut\]", "a link to a web page (.url)", "download the file that it links to"),
     (r"d\d+:announce|magnet:", "a torrent", "download the file that it names"),
     (r"model_checkpoint_path:", "TensorFlow's list of checkpoints", "give its folder, or one of those it names"),
-    (r"#!.*python|import |from \w[\w.]* import ", "a Python program", _WEIGHTS),
-    (r"[\[{]", "a JSON file", _WEIGHTS),
-    (r"-----BEGIN ", "a text in PEM form", _WEIGHTS),
+    (r"#!.*python|import |from \w[\w.]* import ", "a Python program", GIVE_WEIGHTS),
+    (r"[\[{]", "a JSON file", GIVE_WEIGHTS),
+    (r"-----BEGIN ", "a text in PEM form", GIVE_WEIGHTS),
 )
 
 
@@ -51,13 +51,13 @@ def json_in_words(value: Any, size: int) -> str:
     if keys & {"weightsManifest", "modelTopology"}:
         return "a TensorFlow.js model; give the checkpoint that it was exported from"
     if keys >= {"class_name", "config"}:
-        return f"Keras's description of a network, which holds no weights; {_WEIGHTS}"
+        return f"Keras's description of a network, which holds no weights; {GIVE_WEIGHTS}"
     if keys & {"architectures", "model_type", "pretrained_cfg"}:
         return "a configuration (config.json), which holds no weights; give its folder or the file of the weights"
     if keys >= {"nodes", "arg_nodes"}:
         return "a network of MXNet, which holds no weights; its framework is not known here"
     if keys >= {"cells", "nbformat"}:
-        return f"a Jupyter notebook; {_WEIGHTS}"
+        return f"a Jupyter notebook; {GIVE_WEIGHTS}"
     said = next((value[key] for key in ("error", "message", "errors", "detail", "title") if key in keys), None)
     if said is not None and size <= _LONGEST_ANSWER:
         return f"an error that a server sent as JSON ({_quoted(str(said))}) in place of the file; {_AGAIN}"
@@ -95,7 +95,7 @@ def _markup(text: str) -> str:
     if re.search(r"<(?:Error|Code|Message)>", text):
         said = _between(text, "Code") or _between(text, "Message")
         return f"an error that a server sent as XML{said} in place of the file; {_AGAIN}"
-    return f"an XML file; {_WEIGHTS}, or download it again if it should be that"
+    return f"an XML file; {GIVE_WEIGHTS}, or download it again if it should be that"
 
 
 def _between(text: str, tag: str) -> str:
@@ -112,7 +112,7 @@ def _plain(text: str, size: int) -> str:
             return f"{name}; {remedy}"
     if size <= _LONGEST_ANSWER and _ERROR.search(text[:400]):
         return f"a text ({line}), as servers send it in place of a file; {_AGAIN}"
-    return f"a text file, which begins {line}; {_WEIGHTS}"
+    return f"a text file, which begins {line}; {GIVE_WEIGHTS}"
 
 
 def _quoted(words: str) -> str:

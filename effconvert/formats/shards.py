@@ -19,6 +19,7 @@ _MOST_ENTRIES = 10_000  # of a folder that are looked at
 _MOST_INDICES = 20
 _LARGEST_INDEX = 8 << 20
 _MOST_NAMED = 5
+_DIGITS = 5  # of the numbers in names that transformers gives
 _INDEX_ENDINGS = (".index.json", ".weights.json")
 
 _OF = re.compile(r"(?P<word>[a-z]*)[-_. =]?(?<!\d)(?P<number>\d{1,5})[-_. ]?of[-_. ]?(?P<total>\d{1,5})(?!\d)")
@@ -115,14 +116,17 @@ def _by_index(path: Path) -> str:
 
 
 def _by_number(path: Path) -> str:
+    """Say that a file's own name numbers it among others."""
     parts = numbered(path.name)
     if parts is None:
         return ""
     from_zero = not int(parts.number) or path.with_name(parts.names(0)[0]).is_file()
-    missing = _missing(path, [parts.index, *parts.names(0 if from_zero else 1)])
+    missing = _missing(path, parts.names(0 if from_zero else 1))
+    lacking = f" and {missing}, which {_are(missing)} not there" if missing else ""
+    index = parts.index if len(parts.number) == _DIGITS else "the index of the shards"
     return (
-        f"by its name number {int(parts.number)} of {int(parts.total)} shards of one checkpoint, whose index is not "
-        f"beside it; get {missing or 'the index'} and give the index, or rename the file if it holds the whole network"
+        f"by its name number {int(parts.number)} of {int(parts.total)} shards of one checkpoint; get {index}{lacking}, "
+        "and give the index; or rename the file, if it holds the whole network"
     )
 
 
@@ -172,8 +176,10 @@ def _indices(path: Path) -> Iterator[tuple[Path, set[str]]]:
         try:
             if not index.is_file() or index.stat().st_size > _LARGEST_INDEX:
                 continue
-            content = json.loads(index.read_text(encoding="utf-8"))
-            shards = content["weight_map"].values()
+            content = index.read_text(encoding="utf-8")
+            if json.dumps(path.name)[1:-1] not in content and path.name not in content:
+                continue
+            shards = json.loads(content)["weight_map"].values()
         except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
             continue  # whoever opens it is told
         named = (name for shard in shards for name in (shard if isinstance(shard, list) else [shard]))
