@@ -19,19 +19,19 @@ _V2 = "EfficientNetV2"
 class Sign:
     """What tells a network: a tensor whose name ends in `tensor`, a pattern, and whose shape is `shape`.
 
-    shape: None for a length of any size; (), where the shape does not matter. also: another tensor that must be there.
-    blocks: the part of a name that numbers the blocks, where these tell the variant.
+    shape: 0 for any length, -1 for any but 1, which a depthwise kernel has; () where the shape does not matter. also:
+    another tensor that must be there. blocks: the part of a name that numbers the blocks, where these tell the variant.
     """
 
     network: str
     tensor: str
-    shape: tuple[int | None, ...] = ()
+    shape: tuple[int, ...] = ()
     also: str = ""
     blocks: str = ""
 
 
-_CONV3 = (None, None, 3, 3)  # PyTorch's order
-_CONV3_LAST = (3, 3, None, None)  # TensorFlow's
+_CONV3 = (0, -1, 3, 3)  # PyTorch's order
+_CONV3_LAST = (3, 3, 0, 0)  # TensorFlow's
 _SIGNS = (
     Sign("EfficientNetV2 with attention to the global context", r"blocks\.4\.0\.se\.conv_attn\..+"),
     Sign("EfficientNetV2-RW", r"blocks\.0\.0\.conv_exp\.weight", (24, 24, 3, 3)),
@@ -50,11 +50,11 @@ _SIGNS = (
     Sign("MixNet", r"blocks\.\d+\.\d+\.conv_(?:pw|dw|pwl)\.0\.weight"),
     Sign("GhostNet", r"blocks\.0\.0\.ghost1\.primary_conv\.0\.weight"),
     Sign("MobileNetV4", r"blocks\.\d+\.\d+\.(?:dw_start|dw_mid|pw_exp)\.conv\.weight"),
-    Sign("MobileNet-EdgeTPU", r"blocks\.0\.0\.conv\.weight", (None, None, 1, 1)),
+    Sign("MobileNet-EdgeTPU", r"blocks\.0\.0\.conv\.weight", (0, 0, 1, 1)),
     Sign("MobileNetV3 or one of its kin", r"conv_head\.bias", (), r"blocks\.0\.0\.bn1\.running_mean"),
     Sign("MobileNetV2", r"blocks\.2\.0\.conv_dw\.weight", (144, 1, 3, 3)),
     Sign("MobileNetV2", r"features\.1\.conv\.0\.0\.weight"),
-    Sign("MobileNetV3", r"features\.0\.0\.weight", (16, None, 3, 3), r"features\.1\.block\.0\.0\.weight"),
+    Sign("MobileNetV3", r"features\.0\.0\.weight", (16, 0, 3, 3), r"features\.1\.block\.0\.0\.weight"),
     Sign("MnasNet", r"layers\.8\.0\.layers\.0\.weight"),
     Sign("ReXNet", r"features\.1\.conv_exp\.conv\.weight"),
     Sign("MobileNetV2 or V3", r"expanded_conv_(?:depthwise|project)/(?:depthwise_)?kernel"),
@@ -89,16 +89,16 @@ def _full_name(sign: Sign, names: list[str]) -> str:
     return f"{sign.network}{f'-{variant}' if variant else ''} by its fused blocks"
 
 
-def _first(names: list[str], pattern: str, shape: tuple[int | None, ...], checkpoint: Checkpoint) -> str:
+def _first(names: list[str], pattern: str, shape: tuple[int, ...], checkpoint: Checkpoint) -> str:
     ends = re.compile(rf"(?:.*[./])?(?:{pattern})(?:/ExponentialMovingAverage)?")
     fitting = (name for name in names if ends.fullmatch(name) and _fits(checkpoint.tensors[name].shape, shape))
     return next(fitting, "")
 
 
-def _fits(shape: Shape, wanted: tuple[int | None, ...]) -> bool:
-    return not wanted or (
-        len(shape) == len(wanted) and all(length in (None, found) for found, length in zip(shape, wanted, strict=True))
-    )
+def _fits(shape: Shape, wanted: Shape) -> bool:
+    if not wanted or len(shape) != len(wanted):
+        return not wanted
+    return all(length in (0, found) or (length < 0 and found != 1) for found, length in zip(shape, wanted, strict=True))
 
 
 def near_network(checkpoint: Checkpoint, root: str | None) -> str:
