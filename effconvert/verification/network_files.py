@@ -161,6 +161,8 @@ def examine(path: str | Path, options: Options = _PLAIN, key: bytes | None = Non
         dtypes = {move.target: checkpoint.tensors[move.source].dtype.name for move in coverage.moves}
         sha256 = {file.name: file_sha256(file) for file in checkpoint.files}
         other = dict(_other_set(identity, coverage, checkpoint.tensors))
+        if checkpoint.files == (checkpoint.path,):  # of a folder the one file, which a framework's loader takes
+            path = checkpoint.path
     description = identity.description
     recipe = identity.companion.recipe or (description.recipe if description else None)
     if description and options.weights and not description.weights:  # its recipe was a guess, which is now better
