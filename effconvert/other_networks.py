@@ -5,10 +5,13 @@ google/automl's efficientnetv2 and keras_efficientnet_v2.
 """
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from effconvert.formats.checkpoint import Checkpoint, Shape
+from effconvert.formats.checkpoint import Shape
+from effconvert.options import Options
 from effconvert.readings import Reading, readings
+from effconvert.tensor_names import TensorNames
 
 # EfficientNetV2's variants by their number of blocks (google/automl, effnetv2_configs.py; timm's rw_ variants).
 _V2_BLOCKS = {21: "B0", 27: "B1", 28: "B2", 32: "B3", 39: "RW-T", 40: "S", 57: "M", 60: "RW-M", 79: "L", 100: "XL"}
@@ -70,17 +73,16 @@ _SIGNS = (
 )  # fmt: skip
 
 
-def other_network(checkpoint: Checkpoint) -> str:
-    """Return in words which network is in `checkpoint`, where it is one that is not known here; else ""."""
-    names = list(checkpoint.tensors)
+def other_network(shapes: Mapping[str, Shape]) -> str:
+    """Return in words which network has tensors of these names and shapes, where it is not known here; else ""."""
     for sign in _SIGNS:
-        found = _first(names, sign.tensor, sign.shape, checkpoint)
-        if found and (not sign.also or _first(names, sign.also, (), checkpoint)):
-            return f"{_full_name(sign, names)} ({found}), which is not supported yet"
+        found = _first(shapes, sign.tensor, sign.shape)
+        if found and (not sign.also or _first(shapes, sign.also, ())):
+            return f"{_full_name(sign, shapes)} ({found}), which is not supported yet"
     return ""
 
 
-def _full_name(sign: Sign, names: list[str]) -> str:
+def _full_name(sign: Sign, names: Iterable[str]) -> str:
     """Return the network's name, with its variant where the number of its blocks tells that."""
     if not sign.blocks:
         return f"{sign.network} by its tensors"
@@ -89,10 +91,9 @@ def _full_name(sign: Sign, names: list[str]) -> str:
     return f"{sign.network}{f'-{variant}' if variant else ''} by its fused blocks"
 
 
-def _first(names: list[str], pattern: str, shape: tuple[int, ...], checkpoint: Checkpoint) -> str:
+def _first(shapes: Mapping[str, Shape], pattern: str, wanted: tuple[int, ...]) -> str:
     ends = re.compile(rf"(?:.*[./])?(?:{pattern})(?:/ExponentialMovingAverage)?")
-    fitting = (name for name in names if ends.fullmatch(name) and _fits(checkpoint.tensors[name].shape, shape))
-    return next(fitting, "")
+    return next((name for name, shape in shapes.items() if ends.fullmatch(name) and _fits(shape, wanted)), "")
 
 
 def _fits(shape: Shape, wanted: Shape) -> bool:
@@ -101,9 +102,9 @@ def _fits(shape: Shape, wanted: Shape) -> bool:
     return all(length in (0, found) or (length < 0 and found != 1) for found, length in zip(shape, wanted, strict=True))
 
 
-def near_network(checkpoint: Checkpoint, root: str | None) -> str:
-    """Say which layout has the names that `checkpoint` has, where no variant has its shapes; "" where none has."""
-    found = [(reading, *_differences(checkpoint, reading)) for reading in readings(checkpoint, root) if reading.layout]
+def near_network(names: TensorNames, options: Options) -> str:
+    """Say which layout has the names that a file has, where no variant has its shapes; "" where none has."""
+    found = [(reading, *_differences(names, reading)) for reading in readings(names, options) if reading.layout]
     if not found:
         return ""
     reading, lacking, differing = min(found, key=lambda each: (len(each[1]) + len(each[0].unknown), len(each[2])))
@@ -122,13 +123,13 @@ def near_network(checkpoint: Checkpoint, root: str | None) -> str:
     )
 
 
-def _differences(checkpoint: Checkpoint, reading: Reading) -> tuple[list[str], list[str]]:
+def _differences(names: TensorNames, reading: Reading) -> tuple[list[str], list[str]]:
     """Return the tensors that a reading lacks, and in words those of another shape."""
-    held = {base: name for names in reading.scope.sets.names.values() for base, name in names.items()}
+    held = {base: file for bases in reading.scope.sets.names.values() for base, file in bases.items()}
     lacking, differing = [], []
     for move in reading.moves:
         if move.source not in held:
             lacking.append(move.source)
-        elif (shape := checkpoint.tensors[held[move.source]].shape) != move.source_shape:
+        elif (shape := names.stored[held[move.source]]) != move.source_shape:
             differing.append(f"{held[move.source]} has {shape}, there {move.source_shape}")
     return lacking, differing

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -68,10 +67,8 @@ def test_efficientnet_v2_of_timm_is_named(
     refused: Callable[[Shapes], str], variant: str, stages: tuple[int, ...], prefix: str
 ) -> None:
     message = refused({prefix + name: shape for name, shape in timm_v2(stages).items()})
-    assert (
-        f"EfficientNetV2-{variant} by its fused blocks ({prefix}blocks.0.0.conv.weight), which is not supported yet"
-        in message
-    )
+    assert f": EfficientNetV2-{variant} by its fused blocks (" in message
+    assert "blocks.0.0.conv.weight), which is not supported yet" in message
 
 
 S = V2["S"]
@@ -146,8 +143,7 @@ def test_no_network_that_is_known_is_taken_for_another() -> None:
     for layout in layouts():
         for variant in layout.variants:
             shapes = shapes_of(layout.name, variant)
-            tensors = {name: TensorInfo(name, shape, np.dtype(np.float32)) for name, shape in shapes.items()}
-            assert other_network(SimpleNamespace(tensors=tensors)) == "", (layout.name, variant)
+            assert other_network(shapes) == "", (layout.name, variant)
 
 
 def test_a_network_beside_another_family_is_still_read(run: Callable[..., Ran], tmp_path: Path, b0: Path) -> None:
