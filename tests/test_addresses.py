@@ -8,6 +8,7 @@ from running import Ran
 
 from effconvert.errors import MissingPath, require_path
 from effconvert.formats import open_checkpoint
+from effconvert.published_names import read_name
 from effconvert.reference_tables import weights_table
 
 TIMM = "efficientnet_b0.ra_in1k"
@@ -56,10 +57,12 @@ def test_a_path_is_just_not_there(given: str) -> None:
         open_checkpoint(given)
 
 
-def test_every_published_address_is_known() -> None:
+def test_every_published_address_is_known_by_the_name_that_downloads_it() -> None:
     for row in weights_table():
-        with pytest.raises(MissingPath, match=f"--published {row.framework}/{row.variant}/"):
+        with pytest.raises(MissingPath) as caught:
             require_path(row.url)
+        asked = read_name(str(caught.value).rpartition("--published ")[2])
+        assert (asked.framework, asked.variant, asked.weights) == (row.framework, row.variant, row.weights)
 
 
 def test_a_path_that_looks_like_an_address_is_taken_where_it_is_there(

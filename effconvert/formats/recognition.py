@@ -8,7 +8,7 @@ from effconvert.addresses import missing_in_words
 from effconvert.errors import MissingPath, UnreadableCheckpoint
 from effconvert.formats.checkpoint import Checkpoint
 from effconvert.formats.signatures import Format, format_of
-from effconvert.formats.tensorflow_folders import index_in
+from effconvert.formats.tensorflow_folders import holds_index, index_in
 
 _SHARD = re.compile(r"(.+)\.data-\d{5}-of-\d{5}")
 _KNOWN = (
@@ -144,7 +144,7 @@ def _open_companion(path: Path) -> Checkpoint:
         if not index.exists():
             raise UnreadableCheckpoint(f"{path}: its index {index.name} is not beside it")
         return _open_tensorflow(index)
-    if path.name == "saved_model.pb" or (path.name == "checkpoint" and _text_in_words(path)):
+    if path.name in ("saved_model.pb", "checkpoint") and holds_index(path.parent):
         return _open_tensorflow(index_in(path.parent))
     if path.suffix == ".index" and not _text_in_words(path):
         words = f"a TensorFlow index that is damaged or cut off ({path.stat().st_size:,} bytes)"

@@ -13,7 +13,7 @@ def index_in(folder: Path) -> Path:
 
     Raises UnreadableCheckpoint when there is none, or when there are several.
     """
-    indices = indices_in(folder, ".", "variables") or indices_in(folder, "*", "*/*") or version_1(folder)
+    indices = _found_in(folder)
     if not indices:
         content = sorted(entry.name for entry in folder.iterdir())
         found = f"found only {', '.join(content[:5])}{' …' if len(content) > 5 else ''}" if content else "it is empty"
@@ -25,13 +25,22 @@ def index_in(folder: Path) -> Path:
     return indices[0]
 
 
+def holds_index(folder: Path) -> bool:
+    """Return whether `index_in` finds one in the folder, or several."""
+    return bool(_found_in(folder))
+
+
 def indices_in(folder: Path, *depths: str) -> list[Path]:
     """Return the `.index` files in the folders at `depths`, patterns below `folder`, sorted."""
     found = (index for depth in depths for index in folder.glob(f"{depth}/*.index"))
     return sorted(index for index in found if not index.name.startswith("."))  # ._x.index is what macOS adds
 
 
-def version_1(folder: Path) -> list[Path]:
+def _found_in(folder: Path) -> list[Path]:
+    return indices_in(folder, ".", "variables") or indices_in(folder, "*", "*/*") or _version_1(folder)
+
+
+def _version_1(folder: Path) -> list[Path]:
     """Return a file that is a table of its own, as TensorFlow wrote checkpoints before its second version."""
     for path in sorted(folder.glob("*.ckpt*"))[:20]:
         if path.is_file():
