@@ -41,10 +41,10 @@ class Look:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of file. It is one whose beginning `pattern` matches, or that `test` takes, or that ends in `suffixes`.
+    """A kind of file: one of which all is true that the row gives.
 
-    holds: bytes that must stand in its head or tail as well. beside: the suffix of a file of the same name that must
-    lie beside it.
+    pattern: what it begins like; test: says so in code. suffixes: what its name ends in. holds: bytes that stand in its
+    head or tail. beside: the suffix of a file of the same name that lies beside it.
     """
 
     name: str

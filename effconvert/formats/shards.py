@@ -22,7 +22,7 @@ _MOST_NAMED = 5
 _DIGITS = 5  # of the numbers in names that transformers gives
 _INDEX_ENDINGS = (".index.json", ".weights.json")
 
-_OF = re.compile(r"(?P<word>[a-z]*)[-_. =]?(?<!\d)(?P<number>\d{1,5})[-_. ]?of[-_. ]?(?P<total>\d{1,5})(?!\d)")
+_OF = re.compile(r"(?P<word>[a-z]*)[-_. =]?(?<!\d)(?P<number>\d{1,5})[-_. ]?of[-_. ]?(?P<total>\d{1,5})(?!\d)", re.I)
 # Words before "1 of 5" that number whole checkpoints.
 _WHOLE = frozenset(
     "fold folds cv split run trial seed epoch epochs ep e step iter iteration stage phase round task member ensemble"
@@ -70,11 +70,12 @@ def piece_in_words(path: Path) -> str:
     match = _PIECE.fullmatch(path.name)
     if not match:
         return ""
-    pieces = sorted(
+    others = {
         name
         for name in _names_in(path.parent)
         if (other := _PIECE.fullmatch(name)) and other["whole"] == match["whole"] and len(name) == len(path.name)
-    )
+    }
+    pieces = sorted({path.name, *others})
     if len(pieces) < 2:
         return ""
     joined = " ".join(shlex.quote(name) for name in pieces)
@@ -86,9 +87,9 @@ def piece_in_words(path: Path) -> str:
 
 def numbered(name: str) -> Numbered | None:
     """Return what a name like model-00001-of-00004.safetensors says, None where it does not number the parts of one."""
-    for match in _OF.finditer(name.lower()):
+    for match in _OF.finditer(name):
         number, total = int(match["number"]), int(match["total"])
-        if match["word"] not in _WHOLE and total > 1 and number <= total:
+        if match["word"].lower() not in _WHOLE and total > 1 and number <= total:
             (begin, end), (start, stop) = match.span("number"), match.span("total")
             return Numbered(name[:begin], name[begin:end], name[end:start], name[start:stop], name[stop:])
     return None
