@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 import crc32c
@@ -28,6 +28,8 @@ Late = Callable[[], Mapping[str, str]]
 _MOST_AXES = 32  # numpy before 2.0 has no more
 _MOST_BYTES = 1 << 62
 
+QUANTIZED = "quantized"  # how the reason begins why such a tensor is not read
+
 FLOATS = (np.dtype(np.float32), np.dtype(np.float16), BFLOAT16, np.dtype(np.float64))
 
 
@@ -45,12 +47,27 @@ class TensorInfo:
         return math.prod(self.shape) * self.dtype.itemsize
 
 
+@dataclass(frozen=True)
+class Withheld:
+    """An object that holds tensors and is not read, as that would run code of the file.
+
+    words: what it is. tensors: how many are inside. whole: whether it is a whole model or a dict. remedy: Python that
+    saves them.
+    """
+
+    words: str
+    tensors: int
+    whole: bool
+    remedy: str
+
+
 class Checkpoint(ABC):
     """An open file of named tensors.
 
     format: the format in words. tensors: what can be read, in file order. skipped: what cannot, with the reason.
-    metadata: the texts that the file carries beside its tensors. files: all that the checkpoint consists of. nested:
-    whether a "/" in a name parts a dict from its entries. remarks: what a user should know of how it was found.
+    withheld: the objects among those that hold tensors. metadata: the texts that the file carries beside its tensors.
+    files: all that the checkpoint consists of. nested: whether a "/" in a name parts a dict from its entries. remarks:
+    what a user should know of how it was found.
     """
 
     format: str
@@ -61,6 +78,7 @@ class Checkpoint(ABC):
     metadata: Mapping[str, str]
     nested = False
     remarks: tuple[str, ...] = ()
+    withheld: Mapping[str, Withheld] = MappingProxyType({})
 
     @abstractmethod
     def read(self, name: str) -> Array:
@@ -140,7 +158,7 @@ class DataFile:
         os.close(self._descriptor)
 
 
-def as_array(data: bytes, info: TensorInfo) -> Array:
+def as_array(data: bytes | memoryview, info: TensorInfo) -> Array:
     """Return `data` as the tensor `info` describes, without a copy."""
     return np.frombuffer(data, info.dtype).reshape(info.shape)
 

@@ -55,8 +55,9 @@ def _format_of_zip(path: Path, start: bytes) -> Format | None:
 
 def _format_of_other(path: Path, start: bytes) -> Format | None:
     from effconvert.formats.torch_legacy import is_legacy, is_old_tar
+    from effconvert.formats.torch_pickle import is_pickle
 
-    if is_legacy(start):
+    if is_legacy(start) or is_pickle(start):
         return Format.TORCH
     from effconvert.formats.compressed import packed_in_words
     from effconvert.formats.foreign import begins_graph

@@ -1,4 +1,4 @@
-"""PyTorch's files: a pickle that names tensors, and the bytes of each storage; no torch needed.
+"""PyTorch's files, and those of pickle.dump: a pickle that names tensors, and the bytes of each; no torch needed.
 
 Source: torch/serialization.py (_save) and caffe2/serialize/inline_container.cc.
 """
@@ -17,21 +17,26 @@ import numpy as np
 
 from effconvert.errors import UnreadableCheckpoint, listing
 from effconvert.formats.checkpoint import Array, Checkpoint, DataFile, Late, Shape, TensorInfo, as_array, contents
+from effconvert.formats.torch_arrays import read_data
 from effconvert.formats.torch_content import find_content
-from effconvert.formats.torch_legacy import read_legacy
+from effconvert.formats.torch_legacy import is_legacy, read_legacy
+from effconvert.formats.torch_objects import merged
+from effconvert.formats.torch_pickle import is_pickle, read_pickle
 from effconvert.formats.torch_tensors import STORAGES, PickleError, Tensor, is_contiguous, is_whole
 from effconvert.formats.torch_zip import MAGIC, METADATA_RECORD, Place, Stored, compare, read_zip, verify
 
 _ALIGNMENT = 64
 _PIECE = 1 << 20
 _LOCAL_HEADER = 30
+_LONGEST_START = 64
+_PIECE_OF_DCP = ".distcp"  # which may look like a whole file: torch.save writes one tensor after the other into it
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 _CODES = {dtype: code for code, dtype in STORAGES.items()}
 
 
 class TorchCheckpoint(Checkpoint):
-    """An open file of torch.save, in a zip file or in the form before PyTorch 1.6.
+    """An open file of torch.save, in a zip file or in the form before PyTorch 1.6, or of pickle.dump.
 
     Names of nested levels are joined by `/`. `read` verifies the CRC-32 of the tensor's storage, which only zip files
     have. The metadata are this project's own, or else the short values beside the tensors.
@@ -47,11 +52,14 @@ class TorchCheckpoint(Checkpoint):
         super().__init__()
         self.path = path
         self.files = (path,)
+        if path.suffix == _PIECE_OF_DCP:
+            reason = "a piece of a checkpoint of torch.distributed.checkpoint, without the names of its tensors"
+            raise UnreadableCheckpoint(f"{path}: {reason}; {merged(path.parent)}")
         self._file = DataFile(path)
         self.on_close(self._file.close)
         try:
             stored = _read(self._file)
-            content = find_content(stored.value, path)
+            content = find_content(stored.value, path, stored.names)
             self._check_places(content.tensors, stored.places)
         except PickleError as error:
             self.close()
@@ -61,6 +69,7 @@ class TorchCheckpoint(Checkpoint):
             raise
         self.format = stored.format
         self.skipped = content.skipped
+        self.withheld = content.withheld
         self.metadata = content.texts if stored.metadata is None else stored.metadata
         self.tensors = {name: TensorInfo(name, tensor.shape, tensor.dtype) for name, tensor in content.tensors.items()}
         self._tensors = content.tensors
@@ -69,7 +78,7 @@ class TorchCheckpoint(Checkpoint):
 
     def checksum(self, name: str) -> int:
         tensor = self._tensors[name]
-        if not is_whole(tensor):
+        if not is_whole(tensor) or tensor.storage.data is not None:
             return super().checksum(name)
         place = self._places[tensor.storage.key]
         found, verified = 0, 0
@@ -81,14 +90,7 @@ class TorchCheckpoint(Checkpoint):
 
     def read(self, name: str) -> Array:
         tensor, info = self._tensors[name], self.tensors[name]
-        key = tensor.storage.key
-        place = self._places[key]
-        if not is_whole(tensor) and key not in self._verified:
-            verify(self._file, place, f"data/{key}")
-            self._verified.add(key)
-        data = self._file.read(place.position + tensor.begin, tensor.span)
-        if is_whole(tensor):
-            compare(self._file, place, f"data/{key}", zlib.crc32(data))
+        data = self._read_bytes(tensor) if tensor.storage.data is None else read_data(self._file, tensor.storage)
         if is_contiguous(tensor):
             return as_array(data, info)
         strides = tuple(stride * info.dtype.itemsize for stride in tensor.strides)
@@ -97,9 +99,23 @@ class TorchCheckpoint(Checkpoint):
         array.flags.writeable = False
         return array
 
+    def _read_bytes(self, tensor: Tensor) -> bytes:
+        """Return what is verified of the tensor's storage, from its first element to its last."""
+        key = tensor.storage.key
+        place = self._places[key]
+        if not is_whole(tensor) and key not in self._verified:
+            verify(self._file, place, f"data/{key}")
+            self._verified.add(key)
+        data = self._file.read(place.position + tensor.begin, tensor.span)
+        if is_whole(tensor):
+            compare(self._file, place, f"data/{key}", zlib.crc32(data))
+        return data
+
     def _check_places(self, tensors: Mapping[str, Tensor], places: Mapping[str, Place]) -> None:
         problems = []
         for name, tensor in tensors.items():
+            if tensor.storage.data is not None:
+                continue
             place = places.get(tensor.storage.key)
             if place is None:
                 problems.append(f"the data of {name} is missing (record data/{tensor.storage.key})")
@@ -109,8 +125,24 @@ class TorchCheckpoint(Checkpoint):
             raise UnreadableCheckpoint(listing(f"{self.path}: not a file that torch.save wrote whole:", problems))
 
 
+def is_torch(start: bytes) -> bool:
+    """Return whether a file that begins with `start` is opened here: a zip file or a pickle, or five of them."""
+    return start.startswith(MAGIC) or is_legacy(start) or is_pickle(start)
+
+
 def _read(file: DataFile) -> Stored:
-    return read_zip(file) if file.read(0, min(file.size, len(MAGIC))) == MAGIC else read_legacy(file)
+    start = file.read(0, min(file.size, _LONGEST_START))
+    if start.startswith(MAGIC):
+        return read_zip(file)
+    return read_legacy(file) if is_legacy(start) else _read_plain(file)
+
+
+def _read_plain(file: DataFile) -> Stored:
+    """Read a file of pickle.dump, whose arrays of numpy lie in the pickle itself."""
+    pickle = read_pickle(file, 0, file.size)
+    if pickle.end != file.size:
+        raise UnreadableCheckpoint(f"{file.path}: {file.size - pickle.end:,} bytes follow the pickle")
+    return Stored("Python pickle", pickle.value, pickle.names, {}, None)
 
 
 def write_torch(

@@ -43,7 +43,7 @@ def read_legacy(file: DataFile) -> Stored:
     if type(system.value) is not dict or system.value.get("little_endian") is not True:
         raise UnreadableCheckpoint(f"{file.path}: written on a big-endian machine, which is not supported")
     places = _places(file, _in_order(order.value, content.storages), order.end)
-    return Stored("PyTorch before 1.6", content.value, places, None)
+    return Stored("PyTorch before 1.6", content.value, content.names, places, None)
 
 
 def _pickles(file: DataFile) -> list[Pickle]:

@@ -4,14 +4,15 @@ Source: torch/_utils.py (_rebuild_*) and torch/serialization.py (persistent_load
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 
-from effconvert.formats.checkpoint import BFLOAT16, Shape, check_shape
+from effconvert.formats.checkpoint import BFLOAT16, QUANTIZED, Shape, check_shape
 
+_LONGEST_KEY = 200
 _LARGEST_EXPANSION = 4 << 20  # numbers that a tensor with strides of 0 may have beyond its storage
 
 STORAGES: dict[str, np.dtype[Any]] = {
@@ -22,9 +23,10 @@ STORAGES: dict[str, np.dtype[Any]] = {
     "ComplexDoubleStorage": np.dtype(np.complex128),
 }  # fmt: skip
 # Of quantized tensors, which are not read; the legacy form has their storages between the others.
-QUANTIZED_STORAGES: dict[str, np.dtype[Any]] = {
-    "QInt8Storage": np.dtype(np.int8), "QUInt8Storage": np.dtype(np.uint8), "QInt32Storage": np.dtype(np.int32),
-    "QUInt4x2Storage": np.dtype(np.uint8), "QUInt2x4Storage": np.dtype(np.uint8),
+QUANTIZED_STORAGES: dict[str, tuple[np.dtype[Any], str]] = {
+    "QInt8Storage": (np.dtype(np.int8), "qint8"), "QUInt8Storage": (np.dtype(np.uint8), "quint8"),
+    "QInt32Storage": (np.dtype(np.int32), "qint32"), "QUInt4x2Storage": (np.dtype(np.uint8), "quint4x2"),
+    "QUInt2x4Storage": (np.dtype(np.uint8), "quint2x4"),
 }  # fmt: skip
 # Types of numbers that have no storage of their own: torch stores them as bytes and names them beside the tensor.
 NEW_DTYPES: dict[str, np.dtype[Any]] = {
@@ -41,9 +43,10 @@ class PickleError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class StorageKind:
-    """A class of storages: the type of their numbers."""
+    """A class of storages: the type of their numbers, and what torch calls it where they are quantized."""
 
     dtype: np.dtype[Any]
+    quantized: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +56,39 @@ class InertName:
     name: str
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Inert:
-    """Stands for a thing that says nothing about tensors; `fields` are what it holds, where that is of use."""
+    """Stands for an object that is never made; two of them are never compared.
+
+    name: its class, or the function that would have made it. held: what the file gives it, in order. entries: what it
+    gives it by key. state: what it would write into its fields.
+    """
 
     name: str
-    fields: dict[Any, Any] | None = None
+    held: list[Any] = field(default_factory=list)
+    entries: dict[Any, Any] | None = None
+    state: Any = None
+
+    @property
+    def fields(self) -> dict[Any, Any]:
+        """The entries of what would be a dict, else the fields of what would be an object of plain fields."""
+        if self.entries is not None:
+            return self.entries
+        return self.state if type(self.state) is dict else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Bytes in the pickle, which are left where they are: `size` of them at `position` of the file.
+
+    text: they stand there as a text of the first 256 characters, in UTF-8, as Python writes bytes before protocol 3.
+    content: the bytes themselves, where they are few.
+    """
+
+    position: int
+    size: int
+    text: bool = False
+    content: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +100,16 @@ class Unread:
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """A piece of the file that holds `count` numbers."""
+    """A piece of the file that holds `count` numbers.
+
+    quantized: what torch calls their type, where they are. data: where they stand, of an array of numpy.
+    """
 
     key: str
     dtype: np.dtype[Any]
     count: int
+    quantized: str = ""
+    data: Data | None = None
 
     @property
     def nbytes(self) -> int:
@@ -128,16 +163,33 @@ def is_whole(tensor: Tensor) -> bool:
     return tensor.begin == 0 and tensor.span == tensor.storage.nbytes and is_contiguous(tensor)
 
 
-def storage_view(reference: Any) -> StorageView:
-    """Return what a persistent id stands for: (kind, class, key, device, count), in the legacy form with a view."""
-    if not isinstance(reference, tuple) or len(reference) not in (5, 6):
+def persistent_value(reference: Any) -> "StorageView | Inert | InertName":
+    """Return what a persistent id stands for: a storage, a class with its source, or a thing that is not known here.
+
+    A storage is (kind, class, key, device, count), in the legacy form with a view. torch.save adds the source code to
+    the classes of a whole model (torch/serialization.py, _legacy_save).
+    """
+    kind = reference[0] if isinstance(reference, tuple) and reference else None
+    if type(kind) is str and kind == "storage":
+        return _storage_view(reference)
+    if type(kind) is str and kind == "module" and len(reference) > 1 and isinstance(reference[1], InertName):
+        return reference[1]
+    return Inert("a persistent id", [reference])
+
+
+def _storage_view(reference: tuple[Any, ...]) -> StorageView | Inert:
+    if len(reference) not in (5, 6):
         raise PickleError("a storage is not described by five values, or six")
-    kind, storage_kind, key, _, count = reference[:5]
-    if type(kind) is not str or kind != "storage" or not isinstance(storage_kind, StorageKind):
+    _, storage_kind, key, _, count = reference[:5]
+    if isinstance(storage_kind, InertName):
+        return Inert(storage_kind.name)
+    if not isinstance(storage_kind, StorageKind):
         raise PickleError("a storage is not described by its type, key and size")
-    if not isinstance(key, str) or not key.isprintable() or type(count) is not int or count < 0:
-        raise PickleError("a storage has no key or no size")
-    storage = Storage(key, storage_kind.dtype, count)
+    if not isinstance(key, str) or len(key) > _LONGEST_KEY or not key.isprintable():
+        raise PickleError("a storage has no key")
+    if type(count) is not int or count < 0:
+        raise PickleError("a storage has no size")
+    storage = Storage(key, storage_kind.dtype, count, storage_kind.quantized)
     view = reference[5] if len(reference) == 6 else None
     if view is None:
         return StorageView(storage, 0, count)
@@ -149,8 +201,10 @@ def storage_view(reference: Any) -> StorageView:
     return StorageView(storage, begin, size)
 
 
-def rebuild_tensor(view: Any, offset: Any, shape: Any, strides: Any) -> Tensor:
+def rebuild_tensor(view: Any, offset: Any, shape: Any, strides: Any) -> Tensor | Unread:
     """Return the tensor that torch._utils._rebuild_tensor makes."""
+    if isinstance(view, Inert):
+        return Unread(f"its storage is {view.name}, which is not known here")
     if not isinstance(view, StorageView):
         raise PickleError("a tensor is not described by a storage and numbers")
     return _tensor(view, view.storage.dtype, offset, shape, strides)
@@ -177,11 +231,24 @@ def rebuild_tensor_v3(
     return Unread("a conjugated or negated view of its numbers") if metadata else tensor
 
 
+def rebuild_quantized(view: Any, *_: Any) -> Unread:
+    """Return the tensor of torch._utils._rebuild_qtensor, which is not read."""
+    kind = view.storage.quantized if isinstance(view, StorageView) else ""
+    return Unread(f"{QUANTIZED}{f' ({kind})' if kind else ''}; dequantize() before saving")
+
+
 def rebuild_parameter(data: Any, *_: Any) -> Tensor | Unread:
     """Return the tensor of a parameter, with or without state of its own."""
+    if isinstance(data, Inert):
+        return made_by(data.name)
     if not isinstance(data, Tensor | Unread):
         raise PickleError("a parameter is not made of a tensor")
     return data
+
+
+def made_by(name: str) -> Unread:
+    """Return what a tensor is that the function or class `name` would make."""
+    return Unread(f"made by {name}, which is not known here")
 
 
 def _tensor(view: StorageView, dtype: np.dtype[Any], offset: Any, shape: Any, strides: Any) -> Tensor:

@@ -16,6 +16,7 @@ from effconvert.errors import UnreadableCheckpoint
 from effconvert.formats.checkpoint import DataFile
 from effconvert.formats.torch_pickle import Pickle, read_pickle
 from effconvert.formats.torch_tensors import PickleError
+from effconvert.formats.torch_zip_kinds import name_zip
 
 METADATA_RECORD = "effconvert.json"
 MAGIC = b"PK\x03\x04"
@@ -23,8 +24,6 @@ MAGIC = b"PK\x03\x04"
 _PIECE = 1 << 20
 _LOCAL_HEADER = struct.Struct("<4s2xHH16xHH")  # signature, flags, method, length of the name, of the extra field
 _ENCRYPTED, _UTF8 = 0x1, 0x800
-# A Runner of mmengine writes every step's figures into the pickle: 190 MB after a million steps.
-_LARGEST_PICKLE = 256 << 20
 _LARGEST_TEXT = 8 << 20
 _LARGEST_DIRECTORY = 4 << 20  # 10,000 storages take 1 MB; zipfile makes 15 bytes of each one
 # What zipfile and json let through on archives made to break them, such as UnicodeDecodeError and RecursionError.
@@ -42,10 +41,14 @@ class Place:
 
 @dataclass(frozen=True)
 class Stored:
-    """What a file of torch.save holds: the pickled value, where each storage is, and our own metadata."""
+    """What a file of torch.save holds: the pickled value, where each storage is, and our own metadata.
+
+    names: the classes and functions in the pickle that are not known here.
+    """
 
     format: str
     value: Any
+    names: tuple[str, ...]
     places: Mapping[str, Place]
     metadata: Mapping[str, str] | None
 
@@ -67,7 +70,7 @@ def read_zip(file: DataFile) -> Stored:
     except FAILURES as error:
         reason = f"not a file that torch.save wrote whole: {str(error)[:500]}"
         raise UnreadableCheckpoint(f"{file.path}: {reason}") from error
-    return Stored("PyTorch zip", pickle.value, places, metadata)
+    return Stored("PyTorch zip", pickle.value, pickle.names, places, metadata)
 
 
 def directory(file: DataFile) -> list[zipfile.ZipInfo]:
@@ -109,10 +112,10 @@ class _Archive:
         infos = directory(file)
         self._records = {info.filename: info for info in infos}
         roots = [name.removesuffix("data.pkl") for name in self._records if name.endswith("/data.pkl")]
-        if len(roots) != 1 or len(self._records) != len(infos):
-            raise UnreadableCheckpoint(
-                f"{file.path}: a zip file, but not one that torch.save wrote (no single data.pkl)"
-            )
+        if len(self._records) != len(infos):
+            raise UnreadableCheckpoint(f"{file.path}: a zip file, but not one that torch.save wrote (one record twice)")
+        if len(roots) != 1:
+            raise UnreadableCheckpoint(f"{file.path}: {name_zip(file.path, list(self._records))}")
         self._root = roots[0]
 
     def __contains__(self, name: str) -> bool:
@@ -125,8 +128,8 @@ class _Archive:
         return self._file.read(place.position, place.size)
 
     def pickle(self) -> Pickle:
-        """Return what data.pkl holds."""
-        place = self._limited("data.pkl", _LARGEST_PICKLE)
+        """Return what data.pkl holds, in which arrays of numpy lie with all their bytes."""
+        place = self._limited("data.pkl", self._file.size)
         verify(self._file, place, "data.pkl")
         return read_pickle(self._file, place.position, place.position + place.size)
 

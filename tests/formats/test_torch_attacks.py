@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import effconvert.formats.keras_archive  # noqa: F401 (imported when the first zip file is opened, while the hook watches)
 from effconvert.errors import UnreadableCheckpoint
 from effconvert.formats import open_checkpoint
 from effconvert.formats.torch_globals import GLOBALS, Maker

@@ -181,6 +181,7 @@ def test_another_zip_file_is_refused(tmp_path: Path, names: list[str]) -> None:
 def test_a_whole_model_is_refused_with_what_to_save_instead(tmp_path: Path, zipped: bool) -> None:
     torch.save(torch.nn.Linear(2, 2), tmp_path / "x.pth", _use_new_zipfile_serialization=zipped)
     message = refusal(tmp_path / "x.pth")
+    assert "a whole model of class torch.nn.modules.linear.Linear" in message
     assert "asks for torch.nn.modules.linear.Linear" in message
     assert "torch.save its state_dict()" in message
 

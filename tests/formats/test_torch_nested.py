@@ -80,7 +80,7 @@ def test_what_trainers_leave_beside_the_tensors_is_passed_over(tmp_path: Path, z
     found = read_all(save(tmp_path / "x.pth", everything(model), zipped, protocol))
     weights = {f"model/{name}": as_numpy(value) for name, value in model.state_dict().items()}
     others = {"parameter": np.ones(3, np.float32), "buffer": np.ones(3, np.float32), "noted": np.ones(2, np.float32)}
-    assert found == expected({**weights, **others})
+    assert found == expected({**weights, "numpy/array": np.arange(4.0), **others})
 
 
 @pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor", "ignore:Sparse")
@@ -103,7 +103,7 @@ def test_tensors_that_are_not_read_are_listed_with_the_reason(tmp_path: Path, zi
     with open_checkpoint(path) as checkpoint:
         assert list(checkpoint.tensors) == ["x"]
         assert checkpoint.skipped.keys() == tensors.keys() - {"x"}
-        assert checkpoint.skipped["quantized"] == "quantized"
+        assert checkpoint.skipped["quantized"] == "quantized (qint8); dequantize() before saving"
         assert checkpoint.skipped["meta"] == "on the device meta, which holds no numbers"
         assert checkpoint.skipped["storage"] == "a storage without a shape"
 

@@ -1,5 +1,6 @@
 """A pickle cannot lie about its tensors, change them after they were checked, or exhaust the reader."""
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -134,10 +135,39 @@ def test_a_dict_without_tensors_is_refused_with_what_it_holds(tmp_path: Path, va
     assert "'x'), none a tensor" in message or "x: a storage without a shape" in message
 
 
-@pytest.mark.parametrize("key", [b"\x89" * 2 + b"\x86", b"]", b"}", tensor(), found("torch", "IntStorage")])
-def test_a_key_that_is_neither_text_nor_number_is_refused(key: bytes) -> None:
-    with pytest.raises(PickleError):
+@pytest.mark.parametrize("key", [b"]", b"}", found("torch", "IntStorage"), found("collections", "OrderedDict")])
+def test_a_key_that_can_be_none_is_refused(key: bytes) -> None:
+    with pytest.raises(PickleError, match="neither text nor number"):
         load(state_dict(tensor(), name=key))
+
+
+THING = found("some.module", "Thing")
+KEYS = {
+    "<some.module.Thing>": THING,
+    "<some.module.Thing 0>": THING + b")\x81",
+    "(1, a, None)": b"K\x01" + text("a") + b"N\x87",
+    "<tuple 0>": b")" + b"\x85" * 3,
+    "<tensor 0>": tensor(),
+    "<storage 0>": storage(),
+    "<bytes 0>": b"C\x01x",
+    "<builtins.frozenset 0>": b"(K\x01\x91",
+    str(1 << 61): integer(1 << 61),
+    str(-(1 << 1000)): integer(-(1 << 1000)),
+}
+
+
+@pytest.mark.parametrize(("shown", "key"), KEYS.items(), ids=KEYS.keys())
+def test_a_key_that_is_no_text_is_shown_in_the_name(tmp_path: Path, shown: str, key: bytes) -> None:
+    """Lightning before 1.6 keeps the state of a callback by its class."""
+    assert list(read_all(write(tmp_path / "x.pth", state_dict(tensor(), name=key)))) == [shown]
+
+
+def test_keys_that_are_shown_alike_are_two_keys(tmp_path: Path) -> None:
+    behind = b"(" + THING + b")\x81" + tensor() + THING + b")\x81" + tensor() + b"u"
+    path = write(tmp_path / "x.pth", state_dict(tensor(), behind=behind))
+    assert list(read_all(path)) == ["x", "<some.module.Thing 1>", "<some.module.Thing 2>"]
+    behind = b"(" + THING + tensor() + THING + tensor() + b"u"
+    assert "two tensors have one name" in refusal(write(tmp_path / "x.pth", state_dict(tensor(), behind=behind)))
 
 
 def test_a_key_that_stands_twice_is_refused() -> None:
@@ -149,11 +179,20 @@ def test_a_key_that_stands_twice_is_refused() -> None:
 @pytest.mark.parametrize("depth", [100, 300_000])
 def test_a_deeply_nested_key_does_not_end_the_process(depth: int) -> None:
     """To hash a tuple of a tuple of a tuple … takes as much of the C stack as it is deep."""
-    with pytest.raises(PickleError, match="neither text nor number"):
-        load(state_dict(tensor(), name=b")" + b"\x85" * depth))
+    for key in (b")" + b"\x85" * depth, THING + b")\x81" + b"\x85" * depth, THING + b")\x81" + b")R" * depth):
+        (found_key,) = load(state_dict(tensor(), name=key))
+        assert str(found_key).startswith("<")
 
 
-@pytest.mark.parametrize("end", [b".", b"Q.", b"R.", tensor() + b"s.", b")R.", b"b.", b"\x93."])
+def test_numbers_that_share_a_hash_cost_no_more_than_others() -> None:
+    """As keys of a dict of Python's, each would be compared with all before it: five minutes for these."""
+    colliding = b"".join(integer(number * ((1 << 61) - 1)) + b"N" for number in range(1, 100_000))
+    started = time.process_time()
+    assert len(load(b"\x80\x02}(" + colliding + b"u.")) == 99_999
+    assert time.process_time() - started < 10
+
+
+@pytest.mark.parametrize("end", [b".", b"Q.", b"R.", b"N" + tensor() + b"s.", b")R.", b"b.", b"\x93."])
 def test_a_value_of_two_to_the_60_parts_is_never_gone_through(tmp_path: Path, end: bytes) -> None:
     refusal(write(tmp_path / "x.pth", b"\x80\x02})q\x00" + TWICE * 60 + end))
 

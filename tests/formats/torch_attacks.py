@@ -90,6 +90,36 @@ LIVE: dict[str, Callable[[str], bytes]] = {
     "an element of a set": lambda canary: b"\x80\x04\x8f(" + called(MKDIR, text(canary)) + b"\x90.",
     "a key of a dict": lambda canary: b"\x80\x02}" + called(MKDIR, text(canary)) + tensor() + b"s.",
     "deep in lists": lambda canary: b"\x80\x02" + b"]" * 50 + called(MKDIR, text(canary)) + b"a" * 50 + b".",
+    "appended to an object": lambda canary: (
+        b"\x80\x02" + found("collections", "deque") + b")R" + called(MKDIR, text(canary)) + b"a."
+    ),
+    "an entry of an object": lambda canary: (
+        b"\x80\x02" + found("collections", "UserDict") + b")R" + text("x") + called(MKDIR, text(canary)) + b"s."
+    ),
+    "the state of an object": lambda canary: (
+        b"\x80\x02" + found("fractions", "Fraction") + b")R}" + text("x") + called(MKDIR, text(canary)) + b"sb."
+    ),
+    "a module within a module": lambda canary: (
+        b"\x80\x04" + called(short("posixpath") + short("os.mkdir") + b"\x93", text(canary)) + b"."
+    ),
+    "what getattr gives is called": lambda canary: (
+        b"\x80\x04" + called(attribute(short("posixpath") + short("os") + b"\x93", "mkdir"), text(canary)) + b"."
+    ),
+    "importlib": lambda canary: (
+        b"\x80\x02" + called(attribute(called(found("importlib", "import_module"), text("posix")), "mkdir"),
+        text(canary)) + b"."
+    ),
+    "subprocess": lambda canary: (
+        b"\x80\x02" + called(found("subprocess", "check_call"), b"](" + text("mkdir") + text(canary) + b"e") + b"."
+    ),
+    "timeit": lambda canary: (
+        b"\x80\x02" + called(found("timeit", "timeit"), text(f"__import__('os').mkdir({canary!r})"), text("pass"),
+        found("timeit", "default_timer"), integer(1)) + b"."
+    ),
+    "attrgetter": lambda canary: (
+        b"\x80\x02" + called(called(found("operator", "attrgetter"), text("__globals__")), found("posixpath", "join"))
+        + b"0" + called(MKDIR, text(canary)) + b"."
+    ),
     "beside the tensors": lambda canary: state_dict(integer(1), behind=text("y") + MKDIR + text(canary) + b"\x85Rs"),
 }  # fmt: skip
 
@@ -134,7 +164,10 @@ OTHERS: dict[str, bytes] = {
 }
 
 
-# These are in the table as inert: whatever they are given is dropped.
+# A module that is not there: importing it would be an error.
+NOT_THERE = found("no.such_module", "Thing")
+
+# These are inert: whatever they are given is never made, called or imported.
 INERT: dict[str, bytes] = {
     "numpy's reconstruct": found("numpy.core.multiarray", "_reconstruct") + b")R",
     "numpy's scalar with a pickle": called(
@@ -155,4 +188,22 @@ INERT: dict[str, bytes] = {
     "a set": b"\x8f(K\x01\x90",
     "a frozenset": b"(K\x01\x91",
     "bytes": b"C\x01x",
-}
+    "a class that is not there": NOT_THERE,
+    "an object of a class that is not there": called(NOT_THERE, text("x")),
+    "an object that is called": called(called(NOT_THERE, text("x")), text("y")),
+    "a class within a class": called(attribute(NOT_THERE, "Inner"), text("x")),
+    "NEWOBJ": NOT_THERE + b")\x81",
+    "NEWOBJ_EX": NOT_THERE + b")}" + text("key") + b"Ns\x92",
+    "elements of an object": NOT_THERE + b")\x81(K\x01K\x02e",
+    "entries of an object": NOT_THERE + b")\x81(" + text("__class__") + b"NK\x01Nu",
+    "the elements of a set of its own class": NOT_THERE + b")\x81(K\x01\x90",
+    "the state of an object": NOT_THERE + b")\x81}" + text("__setstate__") + NOT_THERE + b"sb",
+    "the state of an object, twice": NOT_THERE + b")\x81Nb}b",
+    "a dotted name": short("no.such_module") + short("Thing.Inner") + b"\x93",
+    "a persistent id of another kind": b"(" + text("module") + NOT_THERE + b"NNtQ",
+    "a persistent id that is a text": text("x") + b"Q",
+    "keys that are classes, objects and pairs": b"}(" + NOT_THERE + b"N" + NOT_THERE + b")\x81NK\x01K\x02\x86Nu",
+    "numpy's array of objects": called(
+        found("numpy.core.multiarray", "_reconstruct"), found("numpy", "ndarray"), integer(0) + b"\x85", b"C\x01b"
+    ) + b"(K\x01)" + called(found("numpy", "dtype"), text("O8")) + b"\x89]" + NOT_THERE + b"atb",
+}  # fmt: skip
