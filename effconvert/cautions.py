@@ -23,6 +23,7 @@ def cautions(
     return [
         *checkpoint.remarks,
         *_set_cautions(identity, coverage, target, options),
+        *_withheld_cautions(checkpoint, coverage),
         *_assumption_cautions(identity, coverage.taken, facts, target, options),
         *_rounding_cautions(checkpoint, coverage, target),
     ]
@@ -43,6 +44,16 @@ def _set_cautions(identity: Identity, coverage: Coverage, target: str, options: 
             yield "the weights are raw ones, so only raw names were written; --names both gives them the averages' too"
         else:
             yield "the weights are raw ones, and were written under the names of averages, as --names asked"
+
+
+def _withheld_cautions(checkpoint: Checkpoint, coverage: Coverage) -> Iterator[str]:
+    """Say which objects hold as much as a network, and are not read: they may be averages of the weights."""
+    for name, held in checkpoint.withheld.items():
+        if held.whole and 2 * held.tensors >= len(coverage.moves):
+            yield (
+                f"{name!r} is {held.words}, and was not read; if these are averages of the weights and you want them, "
+                f"save them where it can be loaded: {held.remedy}"
+            )
 
 
 def _assumption_cautions(identity: Identity, taken: str, facts: Facts, target: str, options: Options) -> Iterator[str]:

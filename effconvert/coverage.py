@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from effconvert.errors import LayoutMismatch, listing
-from effconvert.formats.checkpoint import FLOATS, Checkpoint
+from effconvert.formats.checkpoint import FLOATS, QUANTIZED, Checkpoint
 from effconvert.identification import Identity
 from effconvert.moves import Move
 from effconvert.strangers import layer_of
@@ -41,7 +41,7 @@ def check_coverage(checkpoint: Checkpoint, identity: Identity, want_raw: bool = 
     taken = sets.preferred(identity.moves, want_raw)
     moves = sets.taking(taken, identity.moves)
     left_behind = dict(checkpoint.skipped) | dict(identity.reading.others) | _other_set(identity, taken)
-    problems = [*_move_problems(checkpoint, identity, moves, taken)]
+    problems = [*_move_problems(checkpoint, identity, moves, taken), *_quantized_problems(checkpoint, identity, moves)]
     strange = {
         name: where
         for name, where in {**identity.reading.unknown, **identity.reading.outside}.items()
@@ -66,11 +66,22 @@ def _move_problems(checkpoint: Checkpoint, identity: Identity, moves: Sequence[M
             remedy = " (sets are never mixed; --raw takes the raw weights)" if other == RAW else ""
             yield f"{move.target} <- {move.source}: missing, only the {other} tensor is there{remedy}"
         elif info is None:
-            yield f"{move.target} <- {move.source}: missing"
+            yield f"{move.target} <- {move.source}: {checkpoint.skipped.get(move.source, 'missing')}"
         elif info.shape != move.source_shape:
             yield f"{move.target} <- {move.source}: shape {info.shape}, expected {move.source_shape}"
         elif info.dtype not in FLOATS:
             yield f"{move.target} <- {move.source}: dtype {info.dtype}, expected a floating-point one"
+
+
+def _quantized_problems(checkpoint: Checkpoint, identity: Identity, moves: Sequence[Move]) -> Iterator[str]:
+    """Yield the quantized tensors of the network that have names of their own, such as torch.ao's packed parameters."""
+    moved = {move.source for move in moves}
+    for name, reason in checkpoint.skipped.items():
+        roots = [root for root in identity.sets.roots.values() if name.startswith(root)]
+        # What is in another dict is not of the network; a tuple's tensors are called `fc._packed_params/0`.
+        inside = any("." in name[len(root) :].partition("/")[0] for root in roots)
+        if reason.startswith(QUANTIZED) and inside and name not in moved:
+            yield f"{name}: {reason}"
 
 
 def _ways_out(identity: Identity, moves: Sequence[Move], strange: Collection[str]) -> Iterator[str]:

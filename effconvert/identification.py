@@ -1,5 +1,6 @@
 """Finds out which layout, variant and facts a checkpoint has, from the names and shapes of its tensors."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -26,6 +27,7 @@ from effconvert.weight_sets import WeightSets
 
 OBJECT_GRAPH = "/.ATTRIBUTES/VARIABLE_VALUE"
 _PLAIN = Options()
+_MOST_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -222,4 +224,16 @@ def _unknown_names(checkpoint: Checkpoint, names: TensorNames, options: Options)
         return "holds no tensors"
     shown = ", ".join(repr(name) for name in list(checkpoint.tensors)[:3])
     known = ", ".join([*(layout.name for layout in layouts()), CANONICAL])
-    return f"its {len(checkpoint.tensors):,} tensors ({shown}, …) are of no known layout ({known})"
+    return f"its {len(checkpoint.tensors):,} tensors ({shown}, …) are of no known layout ({known}){_unread(checkpoint)}"
+
+
+def _unread(checkpoint: Checkpoint) -> str:
+    """Say what is not read and may be the weights: objects that hold many tensors, or tensors of one kind."""
+    most = sorted(checkpoint.withheld.items(), key=lambda item: -item[1].tensors)[:_MOST_SHOWN]
+    if most:
+        what = " and ".join(f"{name!r}, {held.words}" for name, held in most)
+        return f"; not read is {what}. Where it can be loaded: {most[0][1].remedy}"
+    for reason, count in Counter(checkpoint.skipped.values()).most_common(1):
+        if 2 * count >= len(checkpoint.tensors):
+            return f"; {count:,} more are not read: {reason}"
+    return ""

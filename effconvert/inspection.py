@@ -19,8 +19,9 @@ class Inspection:
 
     layout, variant: None where no layout is near, and `note` says what the names look like. assumption: why facts that
     no file records are taken to be so. missing: how many tensors the layout wants and the file lacks or has in another
-    shape. unknown: how many it does not want; strange: {each of them: where it stands}. classifier: the layer that is
-    taken for it, where its name is not the layout's own. sets: {set of weights: its tensors and their bytes}.
+    shape. unread: how many are there but not read. unknown: how many it does not want; strange: {each of them: where it
+    stands}. classifier: the layer that is taken for it, where its name is not the layout's own. sets: {set of weights:
+    its tensors and their bytes}.
     parameters: trainable values of the network. others: {why a tensor is no weight: how many}.
     """
 
@@ -34,6 +35,7 @@ class Inspection:
     assumption: str
     missing: int
     unknown: int
+    unread: int
     strange: dict[str, str]
     classifier: str
     sets: dict[str, dict[str, int]]
@@ -68,8 +70,9 @@ def inspect(path: str | Path, key: bytes | None = None) -> Inspection:
             root=identity.sets.roots[identity.sets.preferred(identity.moves, want_raw=False)] if identity else "",
             note=note,
             assumption=identity.assumption if identity else "",
-            missing=identity.reading.missing if identity else 0,
+            missing=identity.reading.missing - _unread(checkpoint, identity) if identity else 0,
             unknown=len(identity.reading.unknown) + len(identity.reading.outside) if identity else 0,
+            unread=_unread(checkpoint, identity) if identity else 0,
             strange={**identity.reading.unknown, **identity.reading.outside} if identity else {},
             classifier=next(iter(identity.reading.classifier.values()), "") if identity else "",
             sets=_sets(checkpoint, identity) if identity else {},
@@ -90,6 +93,11 @@ def _sets(checkpoint: Checkpoint, identity: Identity) -> dict[str, dict[str, int
         if sizes:
             result[chosen] = {"tensors": len(sizes), "nbytes": sum(sizes)}
     return result
+
+
+def _unread(checkpoint: Checkpoint, identity: Identity) -> int:
+    taken = identity.sets.preferred(identity.moves, want_raw=False)
+    return sum(move.source in checkpoint.skipped for move in identity.sets.taking(taken, identity.moves))
 
 
 def _others(checkpoint: Checkpoint, identity: Identity | None) -> dict[str, int]:

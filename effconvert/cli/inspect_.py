@@ -54,6 +54,7 @@ def _identity_pairs(found: "Inspection") -> list[tuple[str, str]]:
         pairs.append(("layout", f"unknown: {found.note}"))
     else:
         wrong = f"; {counted(found.missing)} missing or of another shape" if found.missing else ""
+        wrong += f"; {counted(found.unread)} not read" if found.unread else ""
         root = f", under {found.root}" if found.root else ""
         pairs.append(("layout", f"{found.layout}{root}{wrong}"))
         pairs.append(("variant", f"{found.variant}, {found.parameters:,} parameters"))
