@@ -17,8 +17,7 @@ _MODULES = frozenset(
     torch.utils._config_module torch.jit.unsupported_tensor_ops torch._inductor.codecache numpy.testing
     urllib.request urllib2 http.client requests""".split()
 )
-_CODE = """eval exec execfile compile __import__ open input raw_input breakpoint apply reload delattr setattr globals
-    locals vars""".split()
+_CODE = "eval exec execfile compile __import__ open input raw_input breakpoint apply reload globals locals vars".split()
 _NAMES = frozenset(
     [
         *((module, name) for module in ("builtins", "__builtin__") for name in _CODE),

@@ -18,7 +18,7 @@ from effconvert.formats import open_checkpoint
 from effconvert.formats.torch_globals import GLOBALS, Maker
 from effconvert.formats.torch_tensors import InertName, StorageKind
 
-from .pickles import VALUES, state_dict, tensor, text, write, write_legacy
+from .pickles import VALUES, found, state_dict, tensor, text, write, write_legacy
 from .torch_attacks import INERT, LIVE, MKDIR, OTHERS, called
 
 WRITERS = {"zip": write, "before 1.6": write_legacy}
@@ -203,6 +203,38 @@ def test_a_global_that_is_refused_is_named(tmp_path: Path) -> None:
     path = write(tmp_path / "x.pth", LIVE["os.system"]("x"))
     with pytest.raises(UnreadableCheckpoint, match=r"asks for os\.system; only tensors are read, no code is run"):
         open_checkpoint(path)
+
+
+REFUSED = """os.popen posix.execv nt.system subprocess.run sys.exit importlib.reload runpy.run_path pickle.loads _pickle.load
+    marshal.loads ctypes.CDLL socket.create_connection shutil.rmtree webbrowser.open pty.spawn commands.getoutput code.interact
+    builtins.eval builtins.open __builtin__.execfile builtins.globals io.open _io.FileIO operator.attrgetter
+    types.FunctionType types.CodeType torch.load torch.hub.load torch.jit.load torch.serialization.load numpy.load
+    numpy.testing._private.utils.runstring urllib.request.urlopen pip._internal.main asyncio.subprocess.create_subprocess_exec
+    torch.utils.cpp_extension.load torch._inductor.codecache.compile_file pkgutil.resolve_name uuid._popen""".split()
+HARMLESS = """os.PathLike signal.Signals functools.partial operator.itemgetter builtins.setattr types.SimpleNamespace types.MethodType
+    logging.getLogger posixpath.join collections.deque numpy.random._pickle.__generator_ctor torch.jit._pickle.build_intlist
+    inspect._empty multiprocessing.context.SpawnContext ostrich.Egg system.Thing codec.Code profiles.Profile""".split()
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_name_that_only_an_attack_asks_for_is_refused(tmp_path: Path, name: str) -> None:
+    """Even where it would be inert, and is called by nothing."""
+    module, _, attribute = name.rpartition(".")
+    path = write(tmp_path / "x.pth", state_dict(tensor(), behind=text("y") + found(module, attribute) + b"s"))
+    with pytest.raises(UnreadableCheckpoint, match=f"its pickle asks for {name}; .* may be an attack"):
+        open_checkpoint(path)
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_any_other_name_is_inert(tmp_path: Path, watch: Callable[[bool], None], name: str) -> None:
+    module, _, attribute = name.rpartition(".")
+    value = called(found(module, attribute), text("x"))
+    path = write(tmp_path / "x.pth", state_dict(tensor(), behind=text("y") + value + b"s"))
+    watch(True)
+    with open_checkpoint(path) as checkpoint:
+        assert list(checkpoint.tensors) == ["x"]
+        assert any(name in reason for reason in checkpoint.skipped.values()) or name == "types.SimpleNamespace"
+    watch(False)
 
 
 def test_a_second_pickle_in_another_record_is_not_looked_at(tmp_path: Path, watch: Callable[[bool], None]) -> None:
