@@ -108,6 +108,8 @@ def near_network(names: TensorNames, options: Options) -> str:
     if not found:
         return ""
     reading, lacking, differing = min(found, key=lambda each: (len(each[1]) + len(each[0].unknown), len(each[2])))
+    if 2 * len(lacking) > len(reading.moves):  # a few names that others have as well
+        return ""
     layout, variant, total = reading.layout, reading.variant.name, len(reading.moves)
     assert layout is not None
     shown = f" ({differing[0]})" if differing else ""
