@@ -1,7 +1,7 @@
 """What stands beside the weights and tells more of their network: Hugging Face's config.json, Keras's normalization."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,6 +10,7 @@ from effconvert.errors import LayoutMismatch, listing
 from effconvert.facts import Facts
 from effconvert.formats.checkpoint import Checkpoint
 from effconvert.hints import read_config
+from effconvert.readings import Reading
 from effconvert.validate.recipes import Recipe, recipe_for
 from effconvert.variants import Variant
 
@@ -29,23 +30,22 @@ class Companion:
     labels: tuple[str, ...] = ()
 
 
-def companion(
-    checkpoint: Checkpoint, layout: str, variant: Variant, facts: Facts, description: Description | None
-) -> Companion:
-    """Return what is said beside the weights in `checkpoint`; `facts` are what its tensors and its layout tell.
+def companion(checkpoint: Checkpoint, reading: Reading, description: Description | None) -> Companion:
+    """Return what is said beside the weights in `checkpoint`, whose tensors and layout tell `reading`.
 
     A file that describes itself is not asked again, but for what a user may have edited.
 
     Raises UnreadableCheckpoint for a companion that is damaged, LayoutMismatch for one that gainsays the tensors.
     """
+    layout = reading.layout.name if reading.layout else ""
     if layout == "huggingface":
-        return _huggingface(checkpoint, variant, facts, description)
+        return _huggingface(checkpoint, reading.variant, reading.facts, description)
     if description:
         return Companion()
     if layout == "timm":
-        return _timm(checkpoint, variant)
+        return _timm(checkpoint, reading.variant)
     if layout.startswith("keras"):
-        found = _keras(checkpoint, variant)
+        found = _keras(checkpoint, reading)
         return replace(found, cautions=(*found.cautions, _POSITIONAL)) if layout == "keras-positional" else found
     return Companion()
 
@@ -95,28 +95,61 @@ def _timm(checkpoint: Checkpoint, variant: Variant) -> Companion:
     return Companion(recipe=recipe)
 
 
-def _keras(checkpoint: Checkpoint, variant: Variant) -> Companion:
+def _keras(checkpoint: Checkpoint, reading: Reading) -> Companion:
     from effconvert.formats.keras import KerasCheckpoint
-    from effconvert.formats.keras_graph import find_normalization
+    from effconvert.formats.keras_check import Network
+    from effconvert.formats.keras_normalization import find_normalization
 
-    # Its tensors may also have been saved by another framework, which keeps no graph.
+    scope = reading.scope.root
     facts: Mapping[str, Any] = {}
+    cautions = [*_of_weights_alone(checkpoint, reading)]
+    # Its tensors may also have been saved by another framework, which keeps no graph.
     if isinstance(checkpoint, KerasCheckpoint):
-        found, facts = checkpoint.normalization(), checkpoint.graph_facts()
+        if not reading.missing:
+            classifier, whole = _keras_classifier(reading), not reading.unknown and not reading.outside
+            network = Network(reading.variant, classifier, reading.facts.head_conv, scope, whole)
+            told = checkpoint.check_graph(network)
+            facts, cautions = told.facts, [*cautions, *told.cautions]
+        found = checkpoint.normalization(scope)
     else:
-        found = find_normalization(checkpoint, None)
+        found = find_normalization(checkpoint, None, scope)
     if found is None:
-        words = "the file does not tell how its network normalises pixels; the usual way is assumed"
-        return Companion(facts, cautions=(words,))
-    usual = recipe_for("keras", variant.name)
+        cautions.append("the file does not tell how its network normalises pixels; the usual way is assumed")
+        return Companion(facts, cautions=tuple(cautions))
+    usual = recipe_for("keras", reading.variant.name)
     recipe = replace(usual, mean=_three(found.mean), std=_three(found.std))
-    cautions: tuple[str, ...] = ()
     if found.topology == "keras-imagenet" and not found.from_graph:
-        cautions = (
+        cautions.append(
             "its normalization holds std in place of the variance, as Keras's published weights do: taken for their "
-            "graph, which divides once more; in a network built with weights=None they compute otherwise",
+            "graph, which divides once more; in a network built with weights=None they compute otherwise"
         )
-    return Companion({"normalization": found.topology, **facts}, recipe, cautions)
+    return Companion({"normalization": found.topology, **facts}, recipe, tuple(cautions))
+
+
+def _of_weights_alone(checkpoint: Checkpoint, reading: Reading) -> Iterator[str]:
+    """Yield what is assumed because a file holds no graph, where its weights are not just keras.applications' own."""
+    from effconvert.formats.keras import KerasCheckpoint
+    from effconvert.formats.keras_assumptions import assumed_of_weights
+
+    classifier = _keras_classifier(reading)
+    own = bool(classifier) and classifier.rpartition("/")[2] != "predictions"
+    if not isinstance(checkpoint, KerasCheckpoint):
+        words = assumed_of_weights(reading.variant, classifier, own, ())
+    elif checkpoint.has_graph:
+        return
+    else:
+        own = bool(classifier) and (own or checkpoint.is_outside(classifier))
+        listed = [layer for layer in checkpoint.unweighted if layer.scope.startswith(reading.scope.root)]
+        words = assumed_of_weights(reading.variant, classifier, own, listed)
+    if words:
+        yield words
+
+
+def _keras_classifier(reading: Reading) -> str:
+    """Return the layer that is the classifier, as the file's tensors are called, "" where there is none."""
+    weight = next((move.source for move in reading.moves if move.target == "head.fc.weight"), "")
+    found = [held[weight] for held in reading.sets.names.values() if weight in held]
+    return found[0].rpartition("/")[0] if found else ""
 
 
 def _three(values: tuple[float, ...]) -> tuple[float, float, float]:

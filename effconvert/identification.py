@@ -133,7 +133,7 @@ def _with_facts(
     """Return the identity with the facts that are recorded, said or assumed; the shapes are never gainsaid."""
     assumption, beside = Assumption(found.facts), Companion()
     if found.layout:
-        beside = companion(checkpoint, found.layout.name, found.variant, found.facts, description)
+        beside = companion(checkpoint, found, description)
     if description and description.assumed - given.keys():
         still = description.assumed - given.keys()
         words = f"{', '.join(sorted(still))} were assumed when the file was converted (--facts says otherwise)"

@@ -1,4 +1,4 @@
-"""Reads the tables of a map that say what is written beside the weights and which networks its files are for."""
+"""Reads the tables of a map that say what stands beside the weights, and which networks its files are for."""
 
 import re
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from typing import Any
 
 from effconvert.errors import LayoutMismatch
 from effconvert.facts import Facts, changed
-from effconvert.map_language import ANY, PLACEHOLDER, RECIPE_VALUES, Build, Fill
+from effconvert.map_language import ANY, PLACEHOLDER, RECIPE_VALUES, Build, Fill, Slot
 
 _FILL_KEYS = {"dtype", "value", "reason"}
 _FILL_DTYPES = ("int64", "int32", "float32")
@@ -45,6 +45,19 @@ def read_build(number: int, value: Any, variants: Mapping[str, str], problems: l
     facts = value.get("facts", {})
     _check_facts(where, facts, problems)
     return Build(facts, tuple(texts["variants"]), tuple(texts["names"]), value["code"])
+
+
+def read_synonyms(
+    table: Mapping[str, Any], kinds: Mapping[str, Mapping[str, Slot]], problems: list[str]
+) -> Mapping[str, str]:
+    """Return the other names of tensors in `table`, and add to `problems` what is wrong with them."""
+    known = {tensor for tensors in kinds.values() for tensor in tensors}
+    for name, meant in table.items():
+        if name in known:
+            problems.append(f"synonyms.{name}: is the name of a tensor itself")
+        if not isinstance(meant, str) or meant not in known:
+            problems.append(f"synonyms.{name}: {meant!r} is not a tensor of any kind")
+    return table
 
 
 def _check_facts(where: str, facts: Any, problems: list[str]) -> None:

@@ -1,7 +1,7 @@
 """The words of the map language: what a mapping file holds once it is read."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
 from functools import cache
@@ -96,13 +96,16 @@ class Layout:
     the prefix that a file of the network without its classifier may lack; bare: it is then written without. features:
     the prefix that a file of the layers before the pooling lacks. leavings: what the framework's trainings leave beside
     the weights. suffixes: of the files that the library loads. dtypes: that its networks take, all where empty. write:
-    False for a layout that is only read. sha256: of the file.
+    False for a layout that is only read. synonyms: {what other versions of the library call the tensor of a layer: what
+    it is here}. average_read: as `average`, of files that may hold averages and are not written with them. sha256: of
+    the file.
     """
 
     name: str
     root: str
     separator: str
     average: str
+    average_read: str
     backbone: str
     features: str
     suffixes: tuple[str, ...]
@@ -113,6 +116,7 @@ class Layout:
     refused: Mapping[str, str]
     facts: Mapping[str, Any]
     variant_facts: Mapping[str, Mapping[str, Any]]
+    synonyms: Mapping[str, str]
     series: Mapping[str, tuple[str, ...]]
     network_series: frozenset[str]
     kinds: Mapping[str, Mapping[str, Slot]]
@@ -128,6 +132,12 @@ class Layout:
         """The filled tensors that are named in full, not by a kind."""
         named = {slot.fill for kind in self.kinds.values() for slot in kind.values()}
         return {name: fill for name, fill in self.fill.items() if name not in named}
+
+    def average_in(self, names: Iterable[str]) -> str:
+        """Return how averages are named in a file with the tensors `names`, "" where it is not one that has them."""
+        before, _, after = self.average_read.partition("{name}")
+        held = self.average_read and any(name.startswith(before) and name.endswith(after) for name in names)
+        return self.average_read if held else self.average
 
     def facts_of(self, variant: str, base: Facts) -> Facts:
         """Return `base` with what this layout says of its networks in general, and of `variant` in particular."""

@@ -7,14 +7,14 @@ from typing import Any
 from effconvert.axes import Axes, parse_axes
 from effconvert.errors import BadMap, LayoutMismatch
 from effconvert.facts import Facts, changed
-from effconvert.map_entries import read_build, read_fill
+from effconvert.map_entries import read_build, read_fill, read_synonyms
 from effconvert.map_language import PLACEHOLDER, Build, Layout, Leaving, Row, Slot, draws
 from effconvert.variants import FLAGS, VARIANTS
 
 _SCHEMA = 1
 _PARTS = ("stem", "block", "head")
-_TABLES = ("variants", "refused", "facts", "series", "network", "axes", "kinds", "layers", "ignore", "fill")
-_TEXTS = ("layout", "root", "separator", "average", "backbone", "features", "framework")
+_TABLES = ("variants", "refused", "facts", "synonyms", "series", "network", "axes", "kinds", "layers", "ignore", "fill")
+_TEXTS = ("layout", "root", "separator", "average", "average_read", "backbone", "features", "framework")
 _LISTS = ("suffixes", "dtypes")
 _SWITCHES = {"write": True, "bare": False}
 _BLOCK_PLACEHOLDERS = ("index", "stage", "repeat", "group", "member", "letter")
@@ -42,8 +42,9 @@ class MapReader:
         tables = {key: self._table(key) for key in _TABLES}
         if not texts["layout"]:
             self.problems.append("layout: a name is missing")
-        if texts["average"] and texts["average"].count("{name}") != 1:
-            self.problems.append(f"average: {texts['average']!r} must hold {{name}} once")
+        for key in ("average", "average_read"):
+            if texts[key] and texts[key].count("{name}") != 1:
+                self.problems.append(f"{key}: {texts[key]!r} must hold {{name}} once")
         self._check_placeholders("root", texts["root"], ("variant",))
         variants = self._variants(tables["variants"])
         facts, variant_facts = self._facts(tables["facts"], variants)
@@ -57,6 +58,7 @@ class MapReader:
         for name in refused.keys() - VARIANTS.keys():
             self.problems.append(f"refused.{name}: unknown variant")
         ignore = self._reasons("ignore", tables["ignore"])
+        synonyms = read_synonyms(tables["synonyms"], kinds, self.problems)
         framework = texts.pop("framework")
         if framework and framework not in self.trainings:
             self.problems.append(f"framework: {framework!r} is unknown; known are {', '.join(self.trainings)}")
@@ -67,6 +69,7 @@ class MapReader:
             root=texts["root"],
             separator=texts["separator"],
             average=texts["average"],
+            average_read=texts["average_read"],
             backbone=texts["backbone"],
             features=texts["features"],
             suffixes=lists["suffixes"],
@@ -77,6 +80,7 @@ class MapReader:
             refused=refused,
             facts=facts,
             variant_facts=variant_facts,
+            synonyms=synonyms,
             series=series,
             network_series=network,
             kinds=kinds,

@@ -111,6 +111,8 @@ def read_as(
     A classifier of another name is taken for the layout's own where it is the only unknown layer, or where `options`
     name it.
     """
+    if layout and layout.synonyms:
+        scope = replace(scope, sets=scope.sets.with_synonyms(layout))
     own = classifier_in(layout, variant, scope)
     found = _explained(names, layout, variant, scope, facts)
     if facts is None and found.facts.classes:

@@ -79,9 +79,8 @@ def networks_in(names: TensorNames, layout: Layout | None, ends: Ends) -> Iterat
 def own_scope(names: TensorNames, layout: Layout | None, root: str, dropped: str) -> Scope:
     """Return the scope of a file that this project wrote under `root`."""
     kept = {name: file for name, file in names.files.items() if not ignored(layout, name, names.shapes[name])}
-    sets = (
-        sets_by_suffix(layout, kept, root) if layout and layout.average else single_set(names.under(root, root), root)
-    )
+    average = layout.average if layout else ""
+    sets = sets_by_suffix(average, kept, root) if average else single_set(names.under(root, root), root)
     return scope_of(names, layout, sets, dropped, {})
 
 
@@ -148,9 +147,10 @@ def ignored(layout: Layout | None, name: str, shape: Sequence[int]) -> str:
 def _bases(names: TensorNames, layout: Layout | None) -> dict[str, str]:
     """Return {name, of an average that of its raw tensor: name}."""
     plain = {name: name for name in names.files}
-    if layout is None or not layout.average:
+    average = layout.average_in(names.files) if layout else ""
+    if not average:
         return plain
-    sets = sets_by_suffix(layout, plain, "").names
+    sets = sets_by_suffix(average, plain, "").names
     return {**sets[AVERAGES], **sets[RAW]}
 
 
@@ -170,16 +170,16 @@ def _sets(
 
     known: those roots and others, whose networks are left alone.
     """
-    by_suffix = bool(layout and layout.average)
-    averages = [root for root in roots if not by_suffix and _holds_averages(names, roots[root])]
+    average = layout.average_in(names.files) if layout else ""
+    averages = [root for root in roots if not average and _holds_averages(names, roots[root])]
     raw = [root for root in roots if root not in averages]
     if max(len(raw), len(averages)) > 1:
         heading = f"{names.path}: holds several networks; --root says which is meant:"
         raise LayoutMismatch(listing(heading, [repr(roots[root]) for root in roots]))
     if not roots:
         return []
-    if layout and by_suffix:
-        return [sets_by_suffix(layout, names.files, raw[0])]
+    if average:
+        return [sets_by_suffix(average, names.files, raw[0])]
     nested = _nests(names, layout)
     held: dict[str, dict[str, str]] = {root: {} for root in roots}
     for name, file in names.files.items():

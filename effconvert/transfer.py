@@ -9,7 +9,7 @@ import numpy as np
 from effconvert.description import digest
 from effconvert.errors import LayoutMismatch, NumericMismatch, UnreadableCheckpoint
 from effconvert.formats.checkpoint import Array, Checkpoint, TensorInfo, as_bytes
-from effconvert.formats.keras_graph import IMAGENET_STD
+from effconvert.formats.keras_config import IMAGENET_STD
 from effconvert.hashing import file_sha256
 from effconvert.plan import Plan
 

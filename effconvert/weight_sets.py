@@ -36,6 +36,11 @@ class WeightSets:
         plain = self.roots.get(chosen, "") + base
         return self.average.replace("{name}", plain) if chosen == AVERAGES and self.average else plain
 
+    def with_synonyms(self, layout: Layout) -> "WeightSets":
+        """Return the sets with the names that `layout` has for the tensors that other versions call otherwise."""
+        renamed = {chosen: _without_synonyms(held, layout) for chosen, held in self.names.items()}
+        return replace(self, names=renamed)
+
     def preferred(self, moves: Iterable[Move], want_raw: bool) -> str:
         """Return the set to take: the averages wherever there are any of `moves`, unless raw weights are asked for."""
         if WEIGHTS in self.names:
@@ -54,13 +59,13 @@ def single_set(names: Mapping[str, str], root: str = "") -> WeightSets:
     return WeightSets({WEIGHTS: names}, {WEIGHTS: root})
 
 
-def sets_by_suffix(layout: Layout, names: Mapping[str, str], root: str) -> WeightSets:
+def sets_by_suffix(average: str, names: Mapping[str, str], root: str) -> WeightSets:
     """Return the sets of a file that keeps a tensor and its average beside each other, under `root`.
 
-    names: {name: name in the file}.
+    average: how an average is named. names: {name: name in the file}.
     """
     raw, averages = {}, {}
-    before, _, after = layout.average.partition("{name}")
+    before, _, after = average.partition("{name}")
     for name, file in names.items():
         plain = name[len(before) : len(name) - len(after)]
         averaged = name.startswith(before) and name.endswith(after)
@@ -68,7 +73,7 @@ def sets_by_suffix(layout: Layout, names: Mapping[str, str], root: str) -> Weigh
             averages[plain.removeprefix(root)] = file
         elif not averaged and name.startswith(root):
             raw[name.removeprefix(root)] = file
-    return WeightSets({RAW: raw, AVERAGES: averages}, {RAW: root, AVERAGES: root}, layout.average)
+    return WeightSets({RAW: raw, AVERAGES: averages}, {RAW: root, AVERAGES: root}, average)
 
 
 def is_averaged(root: str) -> bool:
@@ -79,3 +84,12 @@ def is_averaged(root: str) -> bool:
 def average_name(layout: Layout, name: str) -> str:
     """Return how `layout` names the average of the tensor `name`."""
     return layout.average.replace("{name}", name)
+
+
+def _without_synonyms(held: Mapping[str, str], layout: Layout) -> dict[str, str]:
+    result = {}
+    for base, file in held.items():
+        layer, separator, tensor = base.rpartition(layout.separator)
+        meant = layer + separator + layout.synonyms.get(tensor, tensor)
+        result[base if meant in held else meant] = file
+    return result

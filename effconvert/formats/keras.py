@@ -9,16 +9,17 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from effconvert.errors import UnreadableCheckpoint
+from effconvert.errors import LayoutMismatch, UnreadableCheckpoint
 from effconvert.formats.checkpoint import Array, Checkpoint, DataFile, TensorInfo, as_array, check_name
 from effconvert.formats.hdf5 import Group, find_signature, read_tree
 from effconvert.formats.hdf5_messages import Hdf5Error
 from effconvert.formats.keras_archive import CONFIG_RECORD, WEIGHTS_RECORD
-from effconvert.formats.keras_facts import graph_facts
-from effconvert.formats.keras_graph import Config, Normalization, find_normalization
-from effconvert.formats.keras_names import named_datasets
+from effconvert.formats.keras_check import Findings, Network, check_graph
+from effconvert.formats.keras_graph import read_graph
+from effconvert.formats.keras_layers import Config
+from effconvert.formats.keras_names import Unweighted, held
+from effconvert.formats.keras_normalization import Normalization, find_normalization
 
 METADATA_ATTRIBUTE = "effconvert"
 _LARGEST_TEXT = 32 << 20  # B7's config.json takes 1 MB
@@ -33,7 +34,7 @@ class KerasCheckpoint(Checkpoint):
 
     Tensors are named `layer/variable` as Keras 3 names them, a model inside a model like one that stands alone. A
     `.weights.h5` of Keras before 3.6 does not name its layers, only their classes: its tensors are `conv2d_1/kernel`.
-    A classifier that a user put on the network is called `predictions` as well (keras_classifier.py).
+    Where the file holds several networks, the models that they are stand before the layers: `first/stem_conv/kernel`.
     HDF5 has no checksums, so `read` cannot notice a flipped bit; a `.keras` file has one for all weights, verified
     when it is opened.
     """
@@ -44,6 +45,7 @@ class KerasCheckpoint(Checkpoint):
         self.path = path
         self.files = (path,)
         self.skipped: dict[str, str] = {}
+        self._unclear = ""
         self._file = DataFile(path)
         self.on_close(self._file.close)
         try:
@@ -55,19 +57,37 @@ class KerasCheckpoint(Checkpoint):
             self.close()
             raise UnreadableCheckpoint(f"{path}: not a file that Keras wrote whole: {str(error)[:500]}") from error
 
-    def normalization(self) -> Normalization | None:
+    def is_outside(self, layer: str) -> bool:
+        """Return whether a layer lies in another model than a network's first convolution."""
+        return layer in self._held.outside
+
+    @property
+    def unweighted(self) -> tuple[Unweighted, ...]:
+        """The layers without weights that the file lists."""
+        return self._held.unweighted
+
+    @property
+    def has_graph(self) -> bool:
+        """Whether the file holds the network's graph: not where it holds weights only, or a model of a user's class."""
+        return self._graph is not None or bool(self._unclear)
+
+    def normalization(self, scope: str = "") -> Normalization | None:
         """Return what the network does to pixels before its first convolution, None where the file does not tell.
 
-        Raises UnreadableCheckpoint for damaged data.
+        scope: of the network, where the file holds several. Raises UnreadableCheckpoint for damaged data.
         """
-        return find_normalization(self, self._config)
+        return find_normalization(self, self._graph, scope)
 
-    def graph_facts(self) -> Mapping[str, Any]:
-        """Return the facts that the file's graph decides, none where it holds no graph.
+    def check_graph(self, network: Network) -> Findings:
+        """Return what the file's graph tells of `network`, nothing where it holds no graph.
 
-        Raises LayoutMismatch where its layers are not alike, or are none of an EfficientNet.
+        Raises LayoutMismatch with the name of every layer that computes otherwise than keras.applications' network.
         """
-        return graph_facts(self._config, self.path) if self._config else {}
+        if self._unclear:
+            raise LayoutMismatch(f"{self.path}: what its graph computes is not clear: {self._unclear}")
+        if self._graph is None:
+            return Findings({})
+        return check_graph(self._graph, network, self.path)
 
     def checksum(self, name: str) -> int:
         found = self._datasets[name]
@@ -89,10 +109,15 @@ class KerasCheckpoint(Checkpoint):
             root = read_tree(self._file, start, self._file.size - start)
             self.format = "Keras HDF5 model" if "model_weights" in root.members else "Keras HDF5 weights"
             config = _attribute(root, "model_config")
-        self._config = _parse_config(config) if config else None
+        parsed = _parse_config(config) if config else None
+        try:
+            self._graph = read_graph(parsed) if parsed else None
+        except ValueError as error:  # the weights are whole
+            self._graph, self._unclear = None, str(error)
         self.metadata = _parse_metadata(_attribute(root, METADATA_ATTRIBUTE) or "{}")
-        found, self.skipped = named_datasets(root, self._config)
-        self._datasets = dict(sorted(found.items(), key=lambda item: item[1].offset))
+        self._held = held(root, parsed)
+        self.skipped = dict(self._held.skipped)
+        self._datasets = dict(sorted(self._held.weights.items(), key=lambda item: item[1].offset))
         self.tensors = {
             check_name(name, self.path): TensorInfo(name, dataset.shape, dataset.dtype)
             for name, dataset in self._datasets.items()

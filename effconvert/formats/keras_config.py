@@ -8,10 +8,13 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from effconvert.formats.keras_graph import IMAGENET_STD
 from effconvert.variants import Block, Variant, blocks, head_channels, stem_channels
 
 KERAS, KERAS_IMAGENET = "keras", "keras-imagenet"
+# What the published files hold as the variance. keras.applications divides by its root once more when it builds the
+# network for them, and so by the standard deviation after all (https://github.com/tensorflow/tensorflow/issues/49930).
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
 _EPS, _MOMENTUM = 1e-3, 0.99
 _DROP_CONNECT = 0.2
 

@@ -1,74 +1,94 @@
-"""What the graph of a Keras model decides of the network beside its weights: BatchNorm's epsilon and the activation."""
+"""What the graph of a Keras model decides of the network beside its weights: epsilon, activation and padding."""
 
-import re
-from collections.abc import Mapping
-from pathlib import Path
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from effconvert.errors import LayoutMismatch, listing
-from effconvert.formats.keras_graph import Config, all_layers
+from effconvert.formats.keras_comparison import STEM, Comparison
+from effconvert.formats.keras_graph import Call, Graph
 
 _DEFAULT_EPS = 1e-3
-_ACTIVATIONS = {"silu": "silu", "swish": "silu", "relu": "relu", "relu6": "relu6"}
-_NETWORK = "silu, relu or relu6"
-# The layers of keras.applications that apply the network's activation; others may stand behind the classifier.
-_ACTIVATION_LAYER = re.compile(r"(stem|top|block\d+[a-z](_expand)?)_activation")
+_RESIZING = ("Resizing", "CenterCrop", "RandomCrop")
+
+Size = tuple[int | None, int | None]
 
 
-def graph_facts(config: Config, path: Path) -> dict[str, Any]:
-    """Return the facts `bn_eps` and `activation` of the model, each only where it has such layers.
+def graph_facts(compared: Comparison, size: Size) -> Iterator[tuple[str, Any]]:
+    """Yield the facts `bn_eps`, `activation` and `padding` of a network, the last only where it is not Keras's usual.
 
-    config: of the model in the file `path`. Raises LayoutMismatch where its layers are not alike, or have an activation
-    that no EfficientNet has.
+    Adds to `compared.problems` where its layers are not alike. size: height and width of the picture that enters the
+    first convolution, None where the graph leaves them open.
     """
-    problems: list[str] = []
-    epsilons: dict[float, list[str]] = {}
-    activations: dict[str, list[str]] = {}
-    for layer in all_layers(config):
-        name, settings = layer["config"]["name"], layer["config"]
-        if layer["class_name"].endswith("BatchNormalization"):
-            epsilon = settings.get("epsilon", _DEFAULT_EPS)
+    epsilons: dict[float, list[str]] = defaultdict(list)
+    for name, call in compared.found.items():
+        if call.kind == "BatchNormalization":
+            epsilon = call.settings.get("epsilon", _DEFAULT_EPS)
             if isinstance(epsilon, float) and 0 < epsilon < 1:
-                epsilons.setdefault(epsilon, []).append(name)
+                epsilons[epsilon].append(name)
             else:
-                problems.append(f"{name}: epsilon {_shown(epsilon)} is no number between 0 and 1")
-            continue
-        found, fixed = _activation(layer["class_name"], settings), _fixed(layer["class_name"], name)
-        if fixed is None or found in fixed:
-            continue
-        if _NETWORK in fixed and found in _ACTIVATIONS:
-            activations.setdefault(_ACTIVATIONS[found], []).append(name)
-        else:
-            problems.append(f"{name}: activation {_shown(found)}, expected {' or '.join(fixed)}")
-    problems += _differences("epsilon", epsilons) + _differences("activation", activations)
-    if problems:
-        raise LayoutMismatch(listing(f"{path}: its graph is not that of an EfficientNet:", problems))
-    return {name: value for name, found in (("bn_eps", epsilons), ("activation", activations)) for value in found}
+                compared.problems.append(f"{name}: epsilon {str(epsilon)[:60]} is no number between 0 and 1")
+    compared.problems += [*_differences("epsilon", epsilons), *_differences("activation", compared.activations)]
+    yield from (("bn_eps", value) for value in epsilons)
+    yield from (("activation", value) for value in compared.activations)
+    if compared.problems:
+        return  # the kernels are then not what they should be
+    usual, symmetric = [], []
+    for call, sizes in zip(compared.strided, _sizes(size, len(compared.strided)), strict=True):
+        kernel, pads = call.settings["kernel_size"], call.settings["pads"]
+        wanted = tuple(_same(side, length) for side, length in zip(kernel, sizes, strict=True))
+        if pads not in ("same", wanted):
+            usual.append(f"{call.name}: padding {str(pads)[:60]}, expected {wanted}")
+        if (wanted if pads == "same" else pads) != tuple((side // 2, side // 2) for side in kernel):
+            symmetric.append(call.name)
+    if usual and symmetric:
+        compared.problems += usual
+    elif usual:
+        yield "padding", "symmetric"
 
 
-def _fixed(kind: str, name: str) -> tuple[str, ...] | None:
-    """Return the activations that a layer may have, None for a layer that has none at all."""
-    if _ACTIVATION_LAYER.fullmatch(name) or name.endswith("_se_reduce"):
-        return (_NETWORK,)
-    if name.endswith("_se_expand"):
-        return ("sigmoid",)
-    if kind in ("Conv2D", "DepthwiseConv2D"):
-        return ("linear",)
-    if kind == "Dense":
-        return ("linear", "softmax", "sigmoid")
-    return ("linear", "softmax", "sigmoid", _NETWORK) if kind in ("Activation", "ReLU") else None
+def odd_pictures(size: Size, strided: int) -> bool:
+    """Return whether one of the first `strided` pictures that a stride halves has an odd height or width."""
+    return any(length is not None and length % 2 for sizes in _sizes(size, strided) for length in sizes)
 
 
-def _activation(kind: str, settings: Mapping[str, Any]) -> Any:
-    """Return the activation that a layer applies, by the name Keras has for it; another layer's is its class."""
-    if kind == "ReLU":
-        plain = not settings.get("negative_slope") and not settings.get("threshold")
-        limit = settings.get("max_value")
-        return {None: "relu", 6: "relu6"}.get(limit, kind) if plain and not isinstance(limit, list | dict) else kind
-    if kind in ("Activation", "Conv2D", "DepthwiseConv2D", "Dense"):
-        found = settings.get("activation", "linear")
-        return found if isinstance(found, str) else _shown(found)
-    return kind
+def picture_size(graph: Graph, scope: str) -> Size:
+    """Return height and width of the picture that enters the stem, as its inputs or a layer that resizes it tell."""
+    reached = [call for call in graph.calls if call.name == STEM and call.scope.startswith(scope)][:1]
+    for call in reached:
+        for told in _told_size(call):
+            if None not in told:
+                return told
+        reached += [before for before in call.inputs if before not in reached]
+    return None, None
+
+
+def _told_size(call: Call) -> Iterator[Size]:
+    settings = call.settings
+    shape: Any = settings.get("batch_shape") or settings.get("batch_input_shape")
+    if call.kind in _RESIZING:
+        shape = [None, settings.get("height"), settings.get("width"), None]
+    if isinstance(shape, list) and len(shape) == 4:
+        first = settings.get("data_format") == "channels_first"
+        height, width = (size if isinstance(size, int) else None for size in shape[2 if first else 1 :][:2])
+        yield height, width
+
+
+def halved(size: Size, strided: int) -> Size:
+    """Return the size of a picture of `size` after so many strides."""
+    for _ in range(strided):
+        height, width = (None if length is None else (length + 1) // 2 for length in size)
+        size = height, width
+    return size
+
+
+def _sizes(size: Size, count: int) -> list[Size]:
+    """Return the sizes of the pictures that strides halve one after the other."""
+    return [halved(size, strided) for strided in range(count)]
+
+
+def _same(kernel: int, size: int | None) -> tuple[int, int]:
+    """Return TensorFlow's padding before and after for stride 2; an open size counts as even, as it does for Keras."""
+    return kernel // 2 - (1 - (size or 0) % 2), kernel // 2
 
 
 def _differences(what: str, found: Mapping[Any, list[str]]) -> list[str]:
@@ -76,7 +96,3 @@ def _differences(what: str, found: Mapping[Any, list[str]]) -> list[str]:
     if len(found) < 2:
         return []
     return [f"{what} {value}: {len(names)} layers, the first {names[0]}" for value, names in found.items()]
-
-
-def _shown(value: Any) -> str:
-    return str(value)[:60]

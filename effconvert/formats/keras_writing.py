@@ -13,7 +13,7 @@ from effconvert.formats.checkpoint import BFLOAT16, Array, Late, TensorInfo
 from effconvert.formats.keras import METADATA_ATTRIBUTE
 from effconvert.formats.keras_archive import CONFIG_RECORD, WEIGHTS_RECORD
 from effconvert.formats.keras_config import KERAS, KERAS_IMAGENET, model_config
-from effconvert.formats.keras_graph import VARIABLES
+from effconvert.formats.keras_layers import VARIABLES
 from effconvert.variants import find_variant
 
 # The oldest Keras that names its variables as they are named here; files without a version are taken for Keras 1's.

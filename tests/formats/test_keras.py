@@ -151,13 +151,51 @@ def test_texts_and_random_states_are_skipped_with_the_reason(tmp_path: Path) -> 
         }
 
 
-def test_two_models_inside_one_are_refused_in_words(tmp_path: Path) -> None:
+@pytest.mark.parametrize("named", [True, False])
+def test_two_models_inside_one_are_told_apart_by_their_names(tmp_path: Path, named: bool) -> None:
+    """By their class and number where a `.weights.h5` does not name them."""
     with h5py.File(tmp_path / "x.h5", "w") as file:
-        for model in ("functional", "functional_1"):
-            group = file.create_group(f"layers/{model}/layers/dense/vars")
+        for path, model in (("functional", "first"), ("functional_1", "second")):
+            for layer, name in (("dense", "predictions"), ("conv2d", "stem_conv")):
+                variables = file.create_group(f"layers/{path}/layers/{layer}/vars")
+                variables.create_dataset("0", data=np.ones((2, 2), np.float32))
+                variables.attrs["name"] = name
+            if named:
+                file.create_group(f"layers/{path}/vars").attrs["name"] = model
+    models = ("first", "second") if named else ("functional", "functional_1")
+    layers = ("predictions/kernel", "stem_conv/kernel")
+    assert read_all(tmp_path / "x.h5").keys() == {f"{model}/{layer}" for model in models for layer in layers}
+
+
+def test_the_outermost_models_that_tell_two_apart_are_named(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        for outer in ("sequential", "sequential_1"):
+            group = file.create_group(f"layers/{outer}/layers/functional/layers/dense/vars")
+            group.create_dataset("0", data=np.ones((2, 2), np.float32))
+            group.attrs["name"] = "predictions"
+    assert read_all(tmp_path / "x.h5").keys() == {"sequential/predictions/kernel", "sequential_1/predictions/kernel"}
+
+
+def test_two_models_in_a_file_of_weights_by_name_are_told_apart(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.attrs["layer_names"] = [b"first", b"second", b"add"]
+        file.create_group("add").attrs["weight_names"] = np.array([], np.float64)
+        for model in ("first", "second"):
+            names = ["stem_conv/kernel:0", "block1a_dwconv/depthwise_kernel:0"]
+            file.create_group(model).attrs["weight_names"] = [name.encode() for name in names]
+            for name in names:
+                file[model].create_dataset(name, data=np.ones((2, 2), np.float32))
+    layers = ("stem_conv/kernel", "block1a_dwconv/kernel")
+    assert read_all(tmp_path / "x.h5").keys() == {f"{model}/{one}" for model in ("first", "second") for one in layers}
+
+
+def test_two_weights_of_one_name_are_refused_in_words(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        for layer in ("dense", "dense_1"):
+            group = file.create_group(f"layers/{layer}/vars")
             group.attrs["name"] = "predictions"
             group.create_dataset("0", data=np.ones((2, 2), np.float32))
-    assert "two of its weights are called 'predictions/kernel'" in refusal(tmp_path / "x.h5")
+    assert "2 of its weights are called 'predictions/kernel'" in refusal(tmp_path / "x.h5")
 
 
 def test_hdf5_that_is_not_keras_is_refused_in_words(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from effconvert.formats import Array
 from effconvert.formats.keras import KerasCheckpoint
-from effconvert.formats.keras_graph import Normalization
+from effconvert.formats.keras_normalization import Normalization
 
 from .keras_files import GOLDEN, METADATA, make, plain
 from .test_keras import write_archive

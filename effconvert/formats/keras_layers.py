@@ -1,0 +1,62 @@
+"""The layers that a Keras model's configuration lists, and how `.weights.h5` files number them."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+# The layers of an EfficientNet by the names that `.weights.h5` files give their classes, and each one's variables in
+# the order in which Keras numbers them.
+VARIABLES = {
+    "conv2d": ("kernel", "bias"),
+    "depthwise_conv2d": ("kernel", "bias"),
+    "dense": ("kernel", "bias"),
+    "batch_normalization": ("gamma", "beta", "moving_mean", "moving_variance"),
+    "normalization": ("mean", "variance", "count"),
+}
+
+_CLASSES = {name.replace("_", ""): name for name in VARIABLES}
+
+Config = Mapping[str, Any]
+
+
+def class_path_names(config: Config, prefix: str = "") -> dict[str, str]:
+    """Return {where a `.weights.h5` file has a layer: the layer's name}, such as `layers/conv2d_1`: `top_conv`.
+
+    Keras 3 numbers the layers of each class in the model's order (keras/src/saving/saving_lib.py,
+    _save_container_state).
+    """
+    names: dict[str, str] = {}
+    counted: Counter[str] = Counter()
+    for layer in layers_of(config):
+        plain = layer["class_name"].lower()
+        plain = _CLASSES.get(plain, plain)
+        path = f"{prefix}layers/{plain}" + (f"_{counted[plain]}" if counted[plain] else "")
+        counted[plain] += 1
+        names[path] = layer["config"]["name"]
+        names |= class_path_names(layer, f"{path}/")
+    return names
+
+
+def all_layers(config: Config) -> Iterator[Any]:
+    """Yield every layer of a model's configuration in order, a model that is a layer before the layers in it."""
+    remaining = layers_of(config)[::-1]
+    while remaining:
+        layer = remaining.pop()
+        yield layer
+        remaining += layers_of(layer)[::-1]
+
+
+def layers_of(config: Config) -> list[Any]:
+    """Return the layers of a model's configuration, none of those that are not well formed or of no model."""
+    inner = config.get("config")
+    layers = inner.get("layers") if isinstance(inner, dict) else None
+    return [layer for layer in layers if _is_layer(layer)] if isinstance(layers, list) else []
+
+
+def _is_layer(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("class_name"), str)
+        and isinstance(value.get("config"), dict)
+        and isinstance(value["config"].get("name"), str)
+    )
