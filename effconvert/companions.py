@@ -138,7 +138,7 @@ def _of_weights_alone(checkpoint: Checkpoint, reading: Reading) -> Iterator[str]
     elif checkpoint.has_graph:
         return
     else:
-        own = bool(classifier) and (own or checkpoint.is_outside(classifier))
+        own = own or checkpoint.is_outside(classifier)
         listed = [layer for layer in checkpoint.unweighted if layer.scope.startswith(reading.scope.root)]
         words = assumed_of_weights(reading.variant, classifier, own, listed)
     if words:

@@ -169,6 +169,18 @@ def test_a_normalization_with_numbers_of_its_own_counts(tmp_path: Path) -> None:
     assert np.allclose(report.recipe["std"], [510, 765, 1020])
 
 
+def test_one_of_two_heads_is_taken_where_it_is_named(tmp_path: Path) -> None:
+    heads = {f"other/{name}": np.ones(shape, np.float32) for name, shape in (("kernel", (1280, 3)), ("bias", (3,)))}
+    tops = [*chain("top_activation", POOL, ("Dense", "dense")), *chain("pool", ("Dense", "other"))]
+    config = behind(network(), *tops, layer("Concatenate", "joined", "dense", "other"))
+    path = whole_file(tmp_path / "x.keras", weights(head="dense") | heads, config)
+    assert "--classifier" in refusal(path)
+    report = convert(path, classifier="dense", leave=["other/*"])
+    assert report.facts["classes"] == CLASSES
+    assert any("joined (Concatenate)" in caution for caution in report.cautions)
+    assert convert(path, classifier="other", leave=["dense/*"]).facts["classes"] == 3
+
+
 # Files of weights alone
 
 
@@ -321,6 +333,11 @@ def test_its_averages_are_taken_where_they_are_there(tmp_path: Path) -> None:
         assert report.moved == 311
         effconvert.convert(make(tmp_path / "x.h5", wanted, {}), tmp_path / "same.safetensors", force=True)
         assert same(read_all(tmp_path / "out.safetensors"), read_all(tmp_path / "same.safetensors"))
+
+
+def test_a_users_classifier_in_it_is_taken_and_said_to_be_assumed_to_read_the_mean(tmp_path: Path) -> None:
+    (caution,) = assumed(saved_by_v1(tmp_path / "v1", weights(head="dense")))
+    assert "its classifier 'dense' reads the mean" in caution
 
 
 def test_averages_of_some_tensors_are_never_mixed_with_raw_ones(tmp_path: Path) -> None:

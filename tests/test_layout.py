@@ -53,6 +53,9 @@ BROKEN = [
     ("value = 0,", 'value = "0",', "fill.global_step: value '0' is not a number"),
     ("value = 0,", "", "fill.global_step: must hold exactly dtype, reason, value"),
     ("[network] ", "[sieries]\n[network] ", "sieries: unknown key"),
+    ("[network] ", '[synonyms]\nweights = "kernal"\n[network] ', "synonyms.weights: 'kernal' is not a tensor of any kind"),
+    ("[network] ", '[synonyms]\nkernel = "bias"\n[network] ', "synonyms.kernel: is the name of a tensor itself"),
+    ('separator = "/"', 'average_read = "x"\nseparator = "/"', "average_read: 'x' must hold {name} once"),
 ]  # fmt: skip
 
 

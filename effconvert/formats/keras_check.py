@@ -18,9 +18,9 @@ from effconvert.variants import Variant
 class Network:
     """What the tensors of a file tell of its network.
 
-    classifier: the layer that is its classifier, as the tensors are called, "" where it has none. head: whether it has the head's convolution.
-    scope: the models within the model that it lies in, such as `outer/`, where the file holds several networks. whole:
-    whether every tensor of the file is explained.
+    classifier: the layer that is its classifier, as its tensors are called, "" where it has none. head: whether it has
+    the head's convolution. scope: the models within the model that it lies in, such as `outer/`, where the file holds
+    several networks. whole: whether every tensor of the file is explained.
     """
 
     variant: Variant
@@ -46,11 +46,13 @@ def check_graph(graph: Graph, network: Network, path: Path) -> Findings:
     plain, size = plain_graph(graph), picture_size(graph, network.scope)
     compared = Comparison(plain, network.variant, network.head, network.scope)
     first = before(compared)
-    behind = after(plain, compared, network.classifier.rpartition("/")[2], network.whole, halved(size, len(compared.strided)))
+    classifier, end = network.classifier.rpartition("/")[2], halved(size, len(compared.strided))
+    behind = after(plain, compared, classifier, network.whole, end)
     facts = dict(graph_facts(compared, size))
     problems = [*compared.problems, *first.problems, *behind.problems]
     if problems:
-        raise LayoutMismatch(listing(f"{path}: its graph is not that of an EfficientNet:", problems))
+        other = f"its graph computes otherwise than keras.applications' {network.variant.name}"
+        raise LayoutMismatch(listing(f"{path}: {other}:", problems))
     cautions = [*first.cautions, *behind.cautions]
     usual = network.variant.resolution
     open_size = any(call.settings["pads"] != "same" for call in compared.strided) and None in size

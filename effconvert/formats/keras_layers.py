@@ -14,6 +14,9 @@ VARIABLES = {
     "normalization": ("mean", "variance", "count"),
 }
 
+# Models whose layers take each the one before.
+CHAINS = ("Sequential", "Pipeline")
+
 _CLASSES = {name.replace("_", ""): name for name in VARIABLES}
 
 Config = Mapping[str, Any]
@@ -51,6 +54,14 @@ def layers_of(config: Config) -> list[Any]:
     inner = config.get("config")
     layers = inner.get("layers") if isinstance(inner, dict) else None
     return [layer for layer in layers if _is_layer(layer)] if isinstance(layers, list) else []
+
+
+def is_model(layer: Config) -> bool:
+    """Return whether a layer is a model whose layers its configuration lists."""
+    inner = layer.get("config")
+    if not isinstance(layer.get("class_name"), str) or not isinstance(inner, dict):
+        return False
+    return isinstance(inner.get("layers"), list) and (layer["class_name"] in CHAINS or "output_layers" in inner)
 
 
 def _is_layer(value: Any) -> bool:

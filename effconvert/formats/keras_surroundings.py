@@ -51,8 +51,8 @@ def before(compared: Comparison) -> Surroundings:
     problems, cautions = [], []
     call = compared.found.get(STEM)
     while call is not None and call.inputs:
-        if len(call.inputs) > 1 or call.further:
-            problems.append(f"{call}: takes several inputs, before the first convolution")
+        if len(call.inputs) > 1:
+            problems.append(f"{call}: takes {call.taken()}, before the first convolution")
             break
         call = call.inputs[0]
         if call.kind in _SIZES:
@@ -61,7 +61,9 @@ def before(compared: Comparison) -> Surroundings:
         elif call.inputs and (call.kind not in _PIXELS or call.settings.get("invert") or call.further):
             problems.append(f"{call}: stands before the first convolution, and what it does is not known here")
     if problems:
-        problems.append("(only Rescaling, Normalization and what augments images in training may stand there)")
+        problems.append(
+            "(only Rescaling, Normalization and augmentation may stand there; save the model without the rest)"
+        )
     return Surroundings(tuple(problems), tuple(cautions))
 
 

@@ -98,6 +98,39 @@ def test_a_model_that_is_called_twice_is_there_twice() -> None:
         assert taken(other.inputs[0]) == ["b"]
 
 
+def twice(number_of_output: int, *, keras_2: bool) -> Config:
+    """Return a model that calls another one twice, as Keras itself numbers the calls; the second is an output."""
+    inner = called(functional("inner", layer("Dense", "a", "entrance")), "inner", "entrance", "other")
+    config = functional("outer", layer("InputLayer", "other"), inner, layer("Dense", "b", "inner"))
+    form = as_keras_2(config) if keras_2 else config
+    if keras_2:
+        form["config"]["layers"][-1]["inbound_nodes"] = [[["inner", 1, 0, {}]]]
+    form["config"]["output_layers"] = [["b", 0, 0], ["inner", number_of_output, 0]]
+    return form
+
+
+@pytest.mark.parametrize("keras_2", [True, False])
+@pytest.mark.parametrize(("number", "taken_by_it"), [(1, "entrance"), (2, "other")])
+def test_the_output_of_a_model_that_is_called_twice_is_numbered_as_keras_does(
+    keras_2: bool, number: int, taken_by_it: str
+) -> None:
+    graph = read_graph(twice(number, keras_2=keras_2))
+    assert graph is not None
+    first, second = graph.outputs
+    assert taken(first.inputs[0].inputs[0]) == ["entrance"]
+    assert taken(second.inputs[0]) == [taken_by_it]
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_output_of_a_model_that_is_called_once_may_be_numbered_either_way(number: int) -> None:
+    inner = called(functional("inner", layer("Dense", "a", "entrance")), "inner", "entrance")
+    config = functional("outer", inner, layer("Dense", "b", "inner"))
+    config["config"]["output_layers"] = [["b", 0, 0], ["inner", number, 0]]
+    graph = read_graph(config)
+    assert graph is not None
+    assert [call.name for call in graph.outputs] == ["b", "a"]
+
+
 def test_outputs_of_a_model_are_told_apart() -> None:
     inner = functional("inner", layer("Dense", "a", "entrance"), layer("Dense", "b", "entrance"))
     inner["config"]["output_layers"] = [["a", 0, 0], ["b", 0, 0]]

@@ -18,7 +18,10 @@ from figures import distance, record
 from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 
 import effconvert
+from effconvert.errors import LayoutMismatch
+from effconvert.formats.keras_check import Findings, Network, check_graph
 from effconvert.formats.keras_config import model_config
+from effconvert.formats.keras_graph import read_graph
 from effconvert.model import create_model
 from effconvert.model.calibration import calibrate, random_weights, sensitivity, synthetic_images
 from effconvert.variants import VARIANTS
@@ -183,7 +186,7 @@ def test_what_keras_saves_comes_back_as_the_canonical_weights(saved, calibrated,
     assert all(torch.equal(state[name], tensor) for name, tensor in original.items())
 
 
-def transferred(weights, nested):
+def transferred(weights, nested, pooling=keras.layers.GlobalAveragePooling2D):
     """B0 without a top under a new head of 5 classes, as users build it; everything random but what `weights` hold."""
     keras.utils.set_random_seed(5)
     pixels = keras.layers.Input((224, 224, 3))
@@ -191,7 +194,7 @@ def transferred(weights, nested):
     backbone = keras.applications.EfficientNetB0(**settings, **({} if nested else {"input_tensor": pixels}))
     backbone.load_weights(weights)
     features = backbone(pixels, training=False) if nested else backbone.output
-    pooled = keras.layers.Dropout(0.2)(keras.layers.GlobalAveragePooling2D()(features))
+    pooled = keras.layers.Dropout(0.2)(pooling()(features))
     return keras.Model(pixels, keras.layers.Dense(5)(pooled))
 
 
@@ -216,6 +219,41 @@ def test_a_new_head_on_the_network_is_its_classifier(tmp_path, calibrated, neste
     assert record(case, "224 x 224", error, f"<= {TOLERANCE:.0e}") <= TOLERANCE
 
 
+@pytest.mark.parametrize("suffix", [".keras", "_model.h5"])
+@pytest.mark.parametrize("nested", [True, False])
+def test_max_pooling_under_the_head_is_refused_by_name(tmp_path, calibrated, nested, suffix):
+    write(calibrated[0], tmp_path / "notop.h5")
+    path = tmp_path / f"x{suffix}"
+    transferred(tmp_path / "notop.h5", nested, keras.layers.GlobalMaxPooling2D).save(path)
+    with pytest.raises(LayoutMismatch, match=r"global_max_pooling2d\w* \(GlobalMaxPooling2D\): stands between"):
+        effconvert.convert(path, tmp_path / "x.safetensors")
+
+
+def test_weights_of_a_network_with_max_pooling_say_that_it_lists_it(tmp_path, calibrated):
+    write(calibrated[0], tmp_path / "notop.h5")
+    transferred(tmp_path / "notop.h5", True, keras.layers.GlobalMaxPooling2D).save_weights(tmp_path / "x.weights.h5")
+    report = effconvert.convert(tmp_path / "x.weights.h5", tmp_path / "x.safetensors")
+    assert any("it lists global_max_pooling2d" in caution for caution in report.cautions)
+
+
+@pytest.mark.parametrize("suffix", [".keras", "_model.h5", ".weights.h5"])
+def test_one_of_two_networks_in_a_file_computes_the_same(tmp_path, calibrated, suffix):
+    write(calibrated[10], tmp_path / "x.h5")
+    one, other = (keras.models.clone_model(keras_network(10)) for _ in range(2))
+    pixels = keras.layers.Input((224, 224, 3))
+    for network, name in ((one, "one"), (other, "other")):
+        network.name = name
+    other.load_weights(tmp_path / "x.h5")
+    model, path = keras.Model(pixels, keras.layers.Average()([one(pixels), other(pixels)])), tmp_path / f"two{suffix}"
+    (model.save_weights if suffix == ".weights.h5" else model.save)(path)
+    with pytest.raises(LayoutMismatch, match="'one/'"):
+        effconvert.convert(path, tmp_path / "two.safetensors")
+    effconvert.convert(path, tmp_path / "two.safetensors", root="other/")
+    with torch.no_grad():
+        logits = effconvert.load_model(tmp_path / "two.safetensors").eval()(images()).numpy()
+    assert distance(reference(calibrated[10]), logits) == 0
+
+
 def test_an_edited_epsilon_is_taken(tmp_path, saved):
     original, paths = saved
     edited = json.loads(original.to_json())
@@ -233,9 +271,11 @@ def test_an_edited_epsilon_is_taken(tmp_path, saved):
 
 
 @pytest.mark.parametrize("variant", ["b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7"])
-def test_the_graph_is_layer_for_layer_that_of_keras(variant):
+def test_the_graph_is_layer_for_layer_that_of_keras(tmp_path, variant):
     """Initializers aside, which the graph leaves to Keras as weights replace what they give."""
     theirs = json.loads(getattr(keras.applications, f"EfficientNet{variant.upper()}")(weights=None).to_json())
+    checked = check_graph(read_graph(theirs), Network(VARIANTS[variant], "predictions"), tmp_path / variant)
+    assert checked == Findings({"bn_eps": 1e-3, "activation": "silu"})
     ours = keras.saving.deserialize_keras_object(model_config(VARIANTS[variant], 1000, "keras"))
     assert plain_layers(json.loads(ours.to_json())) == plain_layers(theirs)
 
