@@ -142,6 +142,6 @@ def _first_shape(layer: Config) -> dict[str, Any]:
 
 def _output(found: list[Call], number: int) -> Call:
     """Return the call that gives the output `number` of a layer: only a model has outputs of several."""
-    if len(found) > 1 and number >= len(found):
+    if not found or (len(found) > 1 and not 0 <= number < len(found)):
         raise ValueError(f"an output {number} is taken of {len(found)}")
     return found[number if len(found) > 1 else 0]

@@ -182,6 +182,15 @@ def test_a_model_that_is_given_too_much_is_told() -> None:
     assert "takes 1 inputs and is given 2" in malformed(outer)
 
 
+@pytest.mark.parametrize(("outputs", "number"), [([], 0), ([["a", 0, 0], ["a", 0, 0]], 2), ([["a", 0, 0]] * 2, -1)])
+def test_an_output_that_a_model_does_not_have_is_told(outputs: object, number: int) -> None:
+    inner = functional("inner", layer("Dense", "a", "entrance"))
+    inner["config"]["output_layers"] = outputs
+    outer = functional("outer", called(inner, "inner", "entrance"), layer("Dense", "b", "inner"))
+    outer["config"]["layers"][-1]["inbound_nodes"] = [[["inner", 0, number, {}]]]
+    assert "output" in malformed(outer)
+
+
 def test_a_name_that_would_not_print_is_told() -> None:
     assert "a layer is called" in malformed(sequential(layer("Dense", "a\nb")))
 
