@@ -20,6 +20,7 @@ _SAMPLES = 16  # places where a file that begins with zeros is looked at
 # producer_version, domain, model_version, doc_string, graph, opset_import: what may follow in an ONNX model.
 _AFTER_PRODUCER = (b"", b"\x1a", b"\x22", b"\x28", b"\x32", b"\x3a", b"\x42")
 
+_PADDLE = b"StructuredToParameterName@@"  # a key of every dict that paddle.save writes
 _EXPORTED = "give the checkpoint that it was exported from"
 _UNPACK = "unpack it and give the checkpoint in it"
 _OTHER = "give the file of another framework that it was ported from, if there is one"
@@ -99,6 +100,12 @@ def begins_graph(head: bytes) -> bool:
     except WireError:
         return False
     return bool(name.isprintable() and re.fullmatch(r"[A-Z_][A-Za-z0-9_>]+", operation))
+
+
+def is_paddle(path: Path) -> bool:
+    """Return whether the pickle at `path` is one of PaddlePaddle, which reads like any dict of arrays of numpy."""
+    look = look_at(path)
+    return _PADDLE in look.head or _PADDLE in look.tail
 
 
 def _is_of(kind: Kind, look: Look) -> bool:
@@ -192,7 +199,7 @@ BY_CONTENT: tuple[Kind, ...] = (
     # weights of other frameworks
     Kind(
         "weights of PaddlePaddle, which are not read here", _OTHER,
-        rb"\x80[\x02-\x05]", holds=b"StructuredToParameterName@@",
+        rb"\x80[\x02-\x05]", holds=_PADDLE,
     ),
     Kind("a PaddlePaddle program", _EXPORTED, rb"\x0a[\x80-\xff]*[\x00-\x7f]\x08\x00\x10\xff"),
     Kind("a Caffe model", _EXPORTED, test=_is_caffe),
@@ -204,7 +211,6 @@ BY_CONTENT: tuple[Kind, ...] = (
     Kind("msgpack, as JAX (Flax) writes weights, which is not read here", _OTHER, test=_is_msgpack),
     # data
     Kind("an array of numpy (.npy)", "write the tensors with their names: torch.save or safetensors", rb"\x93NUMPY"),
-    Kind("a pickle of numpy arrays", _PICKLE, rb"\x80[\x02-\x05]", holds=b"numpy"),
     Kind("a pickle that torch.save did not write", _PICKLE, rb"\x80[\x02-\x05]|\((?:dp|lp)\d+\n"),
     Kind("a MATLAB file", GIVE_WEIGHTS, rb"MATLAB \d"),
     Kind("a log of TensorBoard", GIVE_WEIGHTS, rb".{12}\x09.{8}\x1a.brain\.Event:"),

@@ -57,13 +57,15 @@ def _format_of_other(path: Path, start: bytes) -> Format | None:
     from effconvert.formats.torch_legacy import is_legacy, is_old_tar
     from effconvert.formats.torch_pickle import is_pickle
 
-    if is_legacy(start) or is_pickle(start):
+    if is_legacy(start):
         return Format.TORCH
     from effconvert.formats.compressed import packed_in_words
-    from effconvert.formats.foreign import begins_graph
+    from effconvert.formats.foreign import begins_graph, is_paddle
     from effconvert.formats.keras import is_hdf5
     from effconvert.formats.mindspore import is_mindspore
 
+    if is_pickle(start):
+        return None if is_paddle(path) else Format.TORCH
     if is_mindspore(start) and not begins_graph(start):
         return Format.MINDSPORE
     if start.lstrip()[:1] == b"{":

@@ -115,8 +115,7 @@ BINARIES: dict[str, tuple[bytes, str]] = {
     "compress": (b"\x1f\x9d\x90" + bytes(range(90)), "a file packed by compress (.Z)"),
     "snappy": (b"\xff\6\0\0sNaPpY" + bytes(range(90)), "a file packed by snappy"),
     "age": (b"age-encryption.org/v1\n-> X25519", "a file encrypted by GnuPG or age"),
-    "numpy in a pickle": (pickle.dumps({"conv.w": np.ones(2)}, 4), "a pickle of numpy arrays"),
-    "a pickle": (pickle.dumps({"a": 1}, 2), "a pickle that torch.save did not write"),
+    "an old pickle": (pickle.dumps({"a": 1}, 0), "a pickle that torch.save did not write; if you trust it"),
     "old PyTorch": (b"sys_info\0".ljust(257, b"\0") + b"ustar" + bytes(250), "a tar file of PyTorch before 0.2; load it in torch and torch.save it again"),
 }  # fmt: skip
 
