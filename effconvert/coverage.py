@@ -8,6 +8,7 @@ from typing import Any
 from effconvert.errors import LayoutMismatch, listing
 from effconvert.formats.checkpoint import FLOATS, QUANTIZED, Checkpoint
 from effconvert.identification import Identity
+from effconvert.lacking import kind_of
 from effconvert.moves import Move
 from effconvert.strangers import layer_of
 from effconvert.tensor_names import BOUNDARIES, BY_OPTION, shared_start
@@ -42,6 +43,9 @@ def check_coverage(checkpoint: Checkpoint, identity: Identity, want_raw: bool = 
     moves = sets.taking(taken, identity.moves)
     left_behind = dict(checkpoint.skipped) | dict(identity.reading.others) | _other_set(identity, taken)
     problems = [*_move_problems(checkpoint, identity, moves, taken), *_quantized_problems(checkpoint, identity, moves)]
+    lacking = [move.target for move in moves if move.source not in checkpoint.tensors]
+    if kind := kind_of(lacking):
+        problems.insert(0, f"all {len(lacking):,} that are missing are of one kind: {kind}")
     strange = {
         name: where
         for name, where in {**identity.reading.unknown, **identity.reading.outside}.items()

@@ -12,6 +12,7 @@ from effconvert.errors import LayoutMismatch, listing
 from effconvert.facts import Facts, changed
 from effconvert.formats.checkpoint import Checkpoint
 from effconvert.hints import recorded_training
+from effconvert.lacking import refuse_foreign
 from effconvert.layout import find_layout, layouts
 from effconvert.map_language import Layout
 from effconvert.moves import Move
@@ -97,6 +98,8 @@ def identify(checkpoint: Checkpoint, options: Options = _PLAIN) -> Identity:
         raise LayoutMismatch(
             f"{checkpoint.path}: no network stands under {options.root!r}{_where_else(names, options)}"
         )
+    if found is None or (found.missing and not _is_asked_for(found, options)):
+        _refuse_foreign(names, options, found.missing if found else None)
     if found is None or found.explained < 0 or found.missing == len(found.moves):
         raise LayoutMismatch(f"{checkpoint.path}: {_unknown_names(checkpoint, names, options)}")
     if found.missing and (other := other_network(names.shapes)):
@@ -200,6 +203,25 @@ def _insist(names: TensorNames, found: Reading, options: Options, described: boo
             f"not {variant.name}{lacking}; give --variant {found.variant.name} if it is meant to be that"
         )
     return wanted
+
+
+def _is_asked_for(found: Reading, options: Options) -> bool:
+    """Return whether the user names a variant that the layout has."""
+    wanted = options.variant is not None and find_variant(options.variant).name
+    return found.layout is not None and wanted in found.layout.variants
+
+
+def _refuse_foreign(names: TensorNames, options: Options, lacking: int | None) -> None:
+    """Raise LayoutMismatch where the names are a layout's and the network is one that the layout does not have.
+
+    lacking: how many tensors the nearest reading lacks; a network that leaves as many over is no better.
+    """
+    of_layouts = {reading.layout.name: reading for reading in readings(names, options) if reading.layout}
+    for reading in of_layouts.values():
+        assert reading.layout
+        files = [file for held in reading.sets.names.values() for file in held.items()]
+        shapes = {name: names.stored[file] for name, file in files}
+        refuse_foreign(names.path, reading.layout, shapes, reading.scope.dropped, lacking)
 
 
 def _where_else(names: TensorNames, options: Options) -> str:

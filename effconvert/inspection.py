@@ -10,6 +10,7 @@ from effconvert.description import Description
 from effconvert.errors import LayoutMismatch
 from effconvert.formats import Checkpoint, TensorInfo, open_checkpoint
 from effconvert.identification import Identity, identify
+from effconvert.lacking import kind_of
 from effconvert.moves import Move
 
 
@@ -19,10 +20,10 @@ class Inspection:
 
     layout, variant: None where no layout is near, and `note` says what the names look like. assumption: why facts that
     no file records are taken to be so. missing: how many tensors the layout wants and the file lacks or has in another
-    shape. unread: how many are there but not read. unknown: how many it does not want; strange: {each of them: where it
-    stands}. classifier: the layer that is taken for it, where its name is not the layout's own. sets: {set of weights:
-    its tensors and their bytes}.
-    parameters: trainable values of the network. others: {why a tensor is no weight: how many}.
+    shape; missing_kind: the one kind that all that it lacks are of, "" where they are of several. unread: how many are
+    there but not read. unknown: how many it does not want; strange: {each of them: where it stands}. classifier: the
+    layer that is taken for it, where its name is not the layout's own. sets: {set of weights: its tensors and their
+    bytes}. parameters: trainable values of the network. others: {why a tensor is no weight: how many}.
     """
 
     path: str
@@ -34,6 +35,7 @@ class Inspection:
     note: str
     assumption: str
     missing: int
+    missing_kind: str
     unknown: int
     unread: int
     strange: dict[str, str]
@@ -71,6 +73,7 @@ def inspect(path: str | Path, key: bytes | None = None) -> Inspection:
             note=note,
             assumption=identity.assumption if identity else "",
             missing=identity.reading.missing - _unread(checkpoint, identity) if identity else 0,
+            missing_kind=_missing_kind(identity) if identity else "",
             unknown=len(identity.reading.unknown) + len(identity.reading.outside) if identity else 0,
             unread=_unread(checkpoint, identity) if identity else 0,
             strange={**identity.reading.unknown, **identity.reading.outside} if identity else {},
@@ -98,6 +101,11 @@ def _sets(checkpoint: Checkpoint, identity: Identity) -> dict[str, dict[str, int
 def _unread(checkpoint: Checkpoint, identity: Identity) -> int:
     taken = identity.sets.preferred(identity.moves, want_raw=False)
     return sum(move.source in checkpoint.skipped for move in identity.sets.taking(taken, identity.moves))
+
+
+def _missing_kind(identity: Identity) -> str:
+    held = {base for names in identity.sets.names.values() for base in names}
+    return kind_of([move.target for move in identity.moves if move.source not in held])
 
 
 def _others(checkpoint: Checkpoint, identity: Identity | None) -> dict[str, int]:

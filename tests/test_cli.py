@@ -1,15 +1,11 @@
 """What a user types, and reads."""
 
-import io
 import json
-import shutil
 import subprocess
 import sys
 import tarfile
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stdout
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
@@ -18,7 +14,6 @@ from mirror import put_archive, serving
 from running import Ran
 
 import effconvert
-from effconvert.cli import main
 from effconvert.variants import VARIANTS
 
 COMMANDS = (
@@ -254,50 +249,6 @@ def test_an_archive_is_a_checkpoint(run: Callable[..., Ran], lite0: Path, tmp_pa
     assert ran.exit_code == 0, ran.err
     run("tf2pt", "--checkpoint", lite0, "--out", tmp_path / "two.safetensors")
     assert (tmp_path / "one.safetensors").read_bytes() == (tmp_path / "two.safetensors").read_bytes()
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The folder of a demo, and what was printed."""
-    folder = tmp_path_factory.mktemp("demo") / "a demo"
-    with redirect_stdout(io.StringIO()) as out:
-        main(["demo", "--out", str(folder)])
-    return folder, out.getvalue()
-
-
-@pytest.mark.xdist_group("demo")
-def test_the_demo_proves_what_it_shows(demo: tuple[Path, str]) -> None:
-    assert "622 of 622 tensors are equal bit for bit" in demo[1]
-
-
-@pytest.mark.xdist_group("demo")
-def test_the_demo_ends_with_the_address_of_a_page_of_what_was_published(demo: tuple[Path, str]) -> None:
-    folder, printed = demo
-    page = Path(unquote(urlsplit(printed.splitlines()[-1]).path))
-    assert page == folder / "report" / "report.html"
-    assert "published" in page.read_text()
-
-
-@pytest.mark.xdist_group("demo")
-def test_the_demo_can_be_repeated(run: Callable[..., Ran], demo: tuple[Path, str]) -> None:
-    assert run("demo", "--out", demo[0]).exit_code == 0
-
-
-@pytest.mark.xdist_group("demo")
-def test_the_demo_goes_over_one_of_an_earlier_version_which_had_no_report(
-    run: Callable[..., Ran], demo: tuple[Path, str], tmp_path: Path
-) -> None:
-    shutil.copytree(demo[0], tmp_path / "demo", ignore=shutil.ignore_patterns("report"))
-    assert run("demo", "--out", tmp_path / "demo").exit_code == 0
-    assert (tmp_path / "demo" / "report" / "report.html").is_file()
-
-
-@pytest.mark.parametrize("name", ["thesis", "b0.safetensors"])
-def test_the_demo_leaves_a_folder_with_anything_else_alone(run: Callable[..., Ran], tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_text("years of work")
-    ran = run("demo", "--out", tmp_path)
-    assert ran.exit_code == 8
-    assert [(entry.name, entry.read_text()) for entry in tmp_path.iterdir()] == [(name, "years of work")]
 
 
 def test_a_broken_pipe_is_no_failure_of_ours(b0: Path) -> None:

@@ -57,6 +57,8 @@ def _identity_pairs(found: "Inspection") -> list[tuple[str, str]]:
         wrong += f"; {counted(found.unread)} not read" if found.unread else ""
         root = f", under {found.root}" if found.root else ""
         pairs.append(("layout", f"{found.layout}{root}{wrong}"))
+        if found.missing_kind:
+            pairs.append(("", f"all that are missing are of one kind: {found.missing_kind}"))
         pairs.append(("variant", f"{found.variant}, {found.parameters:,} parameters"))
         sets = [
             f"{held['tensors']:,} {'tensors' if name == 'weights' else name} ({size_text(held['nbytes'])})"

@@ -1,7 +1,7 @@
 """Runs the EfficientNet of lukemelas (efficientnet-pytorch) on a file of weights and saves what every layer gives.
 
-Needs numpy and efficientnet-pytorch only, on Python 3.9 or later; nothing of effconvert. To run it elsewhere, copy this
-file:
+Needs numpy and efficientnet-pytorch only, or efficientnet-lite-pytorch for Lite, on Python 3.9 or later; nothing of
+effconvert. To run it elsewhere, copy this file:
 
     python run_lukemelas.py FILE --settings settings.json --inputs inputs.npz --out run.npz
 
@@ -14,27 +14,32 @@ import json
 import platform
 import sys
 import traceback
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 
 import numpy as np
 
 FRAMEWORK = "lukemelas"
-PACKAGES = ("efficientnet-pytorch", "torch")
+PACKAGES = ("efficientnet-pytorch", "efficientnet-lite-pytorch", "torch")
 
 
 def start():
-    """Import the framework, and make it compute in plain float32."""
+    """Import the framework, either of its packages, and make it compute in plain float32."""
     start_torch()
-    import efficientnet_pytorch  # noqa: F401
+    try:
+        import efficientnet_pytorch  # noqa: F401
+    except ImportError:
+        import efficientnet_lite_pytorch  # noqa: F401
 
 
 def run(file, tensors, settings, inputs):
     """Return what was built, how it was loaded, and a function from feed to {layer: output}."""
-    from efficientnet_pytorch import EfficientNet
-
     name, arguments = network_of(settings, inputs["images"].shape[2:])
-    network = EfficientNet.from_name(name, **arguments)
+    network = class_of(settings).from_name(name, **arguments)
+    if is_lite(settings) and not settings["classes"]:
+        import torch
+
+        network._fc = torch.nn.Identity()  # its package has no network without a classifier
     if tensors is None:
         loader = "load_state_dict"
         load_file(network, file)
@@ -54,14 +59,34 @@ def run(file, tensors, settings, inputs):
     return words, loader, lambda feed: record(network, entries, inputs["images"], feed)
 
 
+def class_of(settings):
+    """Return EfficientNet of the package that has the network; where that is missing, end with the exit code for it.
+
+    The package is the one whose version the run then says.
+    """
+    global PACKAGES
+    package = "efficientnet-lite-pytorch" if is_lite(settings) else "efficientnet-pytorch"
+    PACKAGES = (package, "torch")
+    module = package.replace("-", "_")
+    try:
+        return import_module(module).EfficientNet
+    except ImportError as error:
+        sys.exit(failed(f"{module} cannot be imported: {error}", 9))
+
+
+def is_lite(settings):
+    """Return whether the network is one of Lite, which has a package of its own."""
+    return settings["name"].startswith("lite")
+
+
 def network_of(settings, size):
     """Return the name and the arguments of the network that has the facts, for images of `size`; raise CannotBuild."""
-    from efficientnet_pytorch.model import VALID_MODELS
-
-    name = "efficientnet-" + settings["name"]
-    if name not in VALID_MODELS:
-        raise CannotBuild(f"EfficientNet-PyTorch has no {name}")
-    require_facts(settings, padding="tf-same", activation="silu", head_conv=True)
+    name, lite = "efficientnet-" + settings["name"], is_lite(settings)
+    try:
+        class_of(settings)._check_model_name_is_valid(name)
+    except ValueError:
+        raise CannotBuild(f"EfficientNet-PyTorch has no {name}") from None
+    require_facts(settings, padding="tf-same", activation="relu6" if lite else "silu", head_conv=True)
     height, width = size
     # Its paddings are fixed when it is built, for one size of image.
     arguments = {"image_size": height if height == width else [height, width]}
@@ -69,7 +94,7 @@ def network_of(settings, size):
         arguments["batch_norm_epsilon"] = settings["bn_eps"]
     if settings["classes"]:
         arguments["num_classes"] = settings["classes"]
-    else:
+    elif not lite:
         arguments["include_top"] = False
     return name, arguments
 

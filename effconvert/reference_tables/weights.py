@@ -26,10 +26,11 @@ class Published:
 
     network: what the framework calls the network that runs them. release: orders the weights of one variant, the usual
     ones last; rises with the date where that is known. released: year and month, "" where unknown. size: height and
-    width in pixels that they are evaluated at. sha256, md5: of the file, None where they are not known. bytes: its
-    size, None where it was not published, rounded to bytes_step. facts: those that neither the file nor its layout
-    says. recipe: a table of recipes.toml. crop_pct: timm's, None elsewhere. default: timm takes this one where only the
-    network is named.
+    width in pixels that they are evaluated at. url: where it is; a file of a Python package has a package URL,
+    `pkg:pypi/NAME@VERSION#PATH` (github.com/package-url/purl-spec), PATH as it is installed. sha256, md5: of the file,
+    None where they are not known. bytes: its size, None where it was not published, rounded to bytes_step. facts: those
+    that neither the file nor its layout says. recipe: a table of recipes.toml. crop_pct: timm's, None elsewhere.
+    default: timm takes this one where only the network is named.
     """
 
     framework: str

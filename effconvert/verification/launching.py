@@ -75,7 +75,9 @@ FRAMEWORKS = {
         Framework("mmpretrain", ("mmpretrain",), ("mmpretrain",), _extra("mmpretrain")),
         Framework("timm", ("timm",), ("timm",), _extra("timm")),
         Framework("torchvision", ("torchvision",), ("torchvision",), _extra("torchvision")),
-        Framework("lukemelas", ("lukemelas",), ("efficientnet-pytorch",), _extra("lukemelas")),
+        Framework(
+            "lukemelas", ("lukemelas",), ("efficientnet-pytorch", "efficientnet-lite-pytorch"), _extra("lukemelas")
+        ),
         Framework("huggingface", ("huggingface",), ("transformers",), _extra("huggingface")),
         Framework("keras", ("keras", "keras-positional"), ("keras",), _extra("keras")),
     )

@@ -138,8 +138,9 @@ def compare_runs(reference: Run, found: Run, tolerance: Tolerance, background: b
     images, or where no layer can be compared.
     """
     if reference.record["inputs_sha256"] != found.record["inputs_sha256"]:
+        differing = ", ".join(_told_apart(reference, found))
         raise NumericMismatch(
-            f"{found.path}: its images are not those of {reference.path}; "
+            f"{found.path}: its images are not those of {reference.path} ({differing}); "
             f"`effconvert run FILE --follow {reference.path}` takes the same"
         )
     common = [name for name in reference.layers if name in found.layers]
@@ -163,6 +164,21 @@ def compare_runs(reference: Run, found: Run, tolerance: Tolerance, background: b
     logits, others = reference.layer("logits")[:, int(background) :], found.layer("logits")
     shares = [agreement(logits, others, count) if logits.shape == others.shape else None for count in (1, 5)]
     return Comparison(tuple(rows), only, *shares)
+
+
+def _told_apart(reference: Run, found: Run) -> Iterator[str]:
+    """Yield in what the images of two runs differ, as far as the runs say it."""
+    said = [run.record["settings"]["inputs"] for run in (reference, found)]
+    names = [name for name in said[0] if name in said[1] and said[0][name] != said[1][name]]
+    for name in names:
+        one, other = (inputs[name] for inputs in said)
+        if isinstance(one, dict) and isinstance(other, dict):  # a recipe: the steps that differ
+            for step in (step for step in one if one[step] != other.get(step)):
+                yield f"{name}'s {step} {one[step]} and {other.get(step)}"
+        else:
+            yield f"{name} {one} and {other}"
+    if not names:
+        yield "other pixels"
 
 
 def _array(path: Path, arrays: NpzFile, name: str) -> NDArray[Any]:

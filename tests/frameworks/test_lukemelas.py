@@ -1,4 +1,5 @@
-"""The real EfficientNet-PyTorch reads what is written for it, and computes the same numbers; what it writes is read.
+"""The real EfficientNet-PyTorch, and the package of its Lite networks, read what is written for them, and compute the same
+numbers; what they write is read.
 
 Its paddings are fixed when it is built, for images of the variant's own size, so that only those are compared.
 """
@@ -15,7 +16,10 @@ from torch_libraries import (
     write,
 )
 
-CASES = [("b0", 224, {}), ("b1", 240, {"bn_eps": 2e-4}), ("b0", 224, {"classes": 7}), ("b0", 224, {"classes": 0})]
+CASES = [
+    ("b0", 224, {}), ("b1", 240, {"bn_eps": 2e-4}), ("b0", 224, {"classes": 7}), ("b0", 224, {"classes": 0}),
+    ("lite0", 224, {}), ("lite3", 280, {"bn_eps": 2e-4}), ("lite1", 240, {"classes": 7}), ("lite0", 224, {"classes": 0}),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("variant", "size", "facts"), CASES, ids=str)
@@ -26,8 +30,9 @@ def test_it_loads_strictly_and_computes_the_same(tmp_path, variant, size, facts)
     assert_same_numbers(f"{variant} {facts or ''}", network, theirs, (size, size))
 
 
-def test_what_it_saves_is_read_bit_for_bit_and_comes_back(tmp_path):
-    network = calibrated("b0", (96, 96))
+@pytest.mark.parametrize("variant", ["b0", "lite0"])
+def test_what_it_saves_is_read_bit_for_bit_and_comes_back(tmp_path, variant):
+    network = calibrated(variant, (96, 96))
     theirs = built(write(network, tmp_path / "model.pth", "lukemelas"))
     torch.save(theirs.state_dict(), tmp_path / "saved.pth")
     assert_read_bit_for_bit(tmp_path / "saved.pth", theirs.state_dict())

@@ -127,6 +127,20 @@ def test_timms_transform(variant, name):
     compared(f"timm {name}", recipe_for("timm", variant, name), theirs, KINDS)
 
 
+@pytest.mark.parametrize("variant", ["lite0", "lite2"])
+def test_the_window_of_lite_resized_by_pillow(variant):
+    recipe = recipe_for("lukemelas", variant)
+
+    def theirs(data):
+        image, share = opened(data), recipe.size / (recipe.size + 32)
+        side = int(np.float32(share) * np.float32(min(image.size)))
+        left, top = ((length - side + 1) // 2 for length in image.size)
+        image = image.crop((left, top, left + side, top + side)).resize((recipe.size,) * 2, Image.Resampling.BILINEAR)
+        return np.asarray(image), (np.asarray(image, np.float32).transpose(2, 0, 1) - 127) / 128
+
+    compared(f"EfficientNet-Lite of PyTorch, {variant}", recipe, theirs, KINDS)
+
+
 @pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
 def test_timms_transform_of_extreme_proportions(interpolation):
     """Of the tall ones, Pillow 13 and later resize the rows first; ImageNet has images of every kind here."""

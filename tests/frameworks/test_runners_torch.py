@@ -24,6 +24,8 @@ from running_runners import (
 from torch_libraries import ODD_AND_EVEN, calibrated, write
 from torch_runners import BACKBONE, EDGE, LOADERS, SYMMETRIC, b0_files, images_of, state_of, tensors_in
 
+from effconvert.model import create_model
+
 CASES = [
     ("timm", "b0", "b0", {}, "timm.create_model('tf_efficientnet_b0', num_classes=1000)"),
     ("timm", "b0", "b0", {"bn_eps": 2e-4}, "timm.create_model('tf_efficientnet_b0', num_classes=1000, bn_eps=0.0002)"),
@@ -52,6 +54,8 @@ CASES = [
     ("torchvision", "b0", "b0", SYMMETRIC | {"classes": 0}, "torchvision.models.efficientnet_b0()"),
     ("lukemelas", "b0", "b0", {}, "EfficientNet.from_name('efficientnet-b0', image_size=[97, 110]"),
     ("lukemelas", "b1", "b1", {"bn_eps": 2e-4, "classes": 0}, "batch_norm_epsilon=0.0002, include_top=False"),
+    ("lukemelas", "lite0", "lite0", {}, "EfficientNet.from_name('efficientnet-lite0', image_size=[97, 110]"),
+    ("lukemelas", "lite3", "lite3", {"bn_eps": 2e-4, "classes": 0}, "batch_norm_epsilon=0.0002)"),
     ("mmpretrain", "b0", "b0", {}, "mmpretrain.get_model('efficientnet-b0_8xb32_in1k.py'"),
     ("mmpretrain", "b1", "b1", {"bn_eps": 2e-4, "classes": 0}, "head=None"),
     ("mmpretrain", "edgetpu-m", "em", EDGE, "mmpretrain.get_model('efficientnet-em_8xb32-01norm_in1k.py'"),
@@ -160,6 +164,17 @@ def test_a_library_that_is_missing_is_exit_code_9(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     ran = called("timm", "--check", folder=tmp_path)
     assert (ran.exit_code, ran.err) == (9, "timm: timm cannot be imported: No module named timm\n")
+
+
+@pytest.mark.parametrize(("variant", "other"), [("lite0", "efficientnet_lite_pytorch"), ("b0", "efficientnet_pytorch")])
+def test_either_package_of_lukemelas_is_enough_for_its_own_networks(tmp_path, monkeypatch, variant, other):
+    (tmp_path / f"{other}.py").write_text("raise ImportError('it is not here')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert called("lukemelas", "--check", folder=tmp_path).exit_code == 0
+    with torch.device("meta"):
+        settings = settings_of(create_model(variant))
+    ran = ran_runner("lukemelas", tmp_path, tmp_path / "x.pth", settings, images_of((64, 64)), tensors={})
+    assert (ran.exit_code, ran.err) == (9, f"lukemelas: {other} cannot be imported: it is not here\n")
 
 
 def test_the_runners_share_their_text():

@@ -154,7 +154,7 @@ CANNOT = [
     ("torchvision", "b0", "b0", SYMMETRIC | BACKBONE, "head_conv True, not False"),
     ("torchvision", "b8", "b8", SYMMETRIC, "torchvision has no efficientnet_b8"),
     ("lukemelas", "b0", "b0", SYMMETRIC, "padding tf-same, not symmetric"),
-    ("lukemelas", "lite0", "lite0", {}, "has no efficientnet-lite0"),
+    ("lukemelas", "edgetpu-s", "es", EDGE, "has no efficientnet-es"),
     ("mmpretrain", "b0", "b0", SYMMETRIC, "padding tf-same, not symmetric"),
     ("mmpretrain", "edgetpu-s", "es", {}, "fused_stride expand, not project"),
     ("mmpretrain", "edgetpu-l", "el", EDGE, "120 channels in the first block where EdgeTPU-L has 128"),

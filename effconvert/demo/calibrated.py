@@ -1,7 +1,4 @@
-"""The whole way on a small example, without a network: a TensorFlow checkpoint is made, converted, proved and run.
-
-Beside it stands a report of what others published, to see what a report is.
-"""
+"""A small example without anybody's weights: a TensorFlow checkpoint is made, converted, proved and run."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +6,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from effconvert.atomic import check_output, reported
 from effconvert.canonical import default_facts
 from effconvert.conversion import Report, convert
-from effconvert.demo_images import write_images
+from effconvert.demo.images import write_images
 from effconvert.errors import NumericMismatch, listing
 from effconvert.formats import Array, TensorInfo, open_checkpoint
 from effconvert.formats.checkpoint import as_bytes
@@ -24,18 +20,14 @@ from effconvert.model.loading import load_model
 from effconvert.model.network import EfficientNet, create_model
 from effconvert.moves import compile_moves, invert
 from effconvert.outputs import BUNDLE_PREFIX
-from effconvert.report.document import published_report
-from effconvert.report.writing import write_report
 from effconvert.validate.recipes import official_recipe
 from effconvert.variants import VARIANTS
 from effconvert.weight_sets import average_name
 
 _VARIANT = "b0"
 _IMAGES = "images"
-_REPORT = "report"
-_WRITTEN = {
+WRITTEN = {
     f"efficientnet-{_VARIANT}", f"{_VARIANT}.safetensors", f"{_VARIANT}-raw.safetensors", "back", "back-raw", _IMAGES,
-    _REPORT,
 }  # fmt: skip
 # Two images whose logits differ by less than this share of their range show a network that does not see.
 _LEAST_SENSITIVITY = 0.1
@@ -43,12 +35,12 @@ _TOLERANCE = 2e-5
 
 
 @dataclass(frozen=True)
-class Demo:
-    """What the demo saw.
+class Example:
+    """What was seen of the example.
 
     returned: tensors that came back bit for bit. sensitivity: of the logits of two images. difference: between the
     logits of the network that made the weights and of the converted one, relative to the largest. images: the folder of
-    some, each in a folder of the class that the network that made the weights sees in it. page: of the report.
+    some, each in a folder of the class that the network that made the weights sees in it.
     """
 
     checkpoint: Path
@@ -60,28 +52,13 @@ class Demo:
     sensitivity: float
     difference: float
     images: Path
-    page: Path
 
 
-def run_demo(folder: Path, force: bool = False) -> Demo:
+def make_example(folder: Path) -> Example:
     """Write a TensorFlow checkpoint of a calibrated random B0 into `folder`, convert it, and prove the result.
 
-    A folder that holds a whole earlier demo and nothing else is written over.
-
-    Raises OutputProblem when the folder exists and not `force`; NumericMismatch when a proof fails.
+    Raises NumericMismatch when a proof fails.
     """
-    check_output(folder, force or _is_demo(folder))
-    with reported(folder):
-        folder.mkdir(exist_ok=True)
-        return _run(folder)
-
-
-def _is_demo(folder: Path) -> bool:
-    without_report = _WRITTEN - {_REPORT}  # as earlier versions wrote it
-    return folder.is_dir() and {entry.name for entry in folder.iterdir()} in (_WRITTEN, without_report)
-
-
-def _run(folder: Path) -> Demo:
     checkpoint, converted = folder / f"efficientnet-{_VARIANT}", folder / f"{_VARIANT}.safetensors"
     averages, raw = _calibrated(seed=0), _calibrated(seed=1)
     _write_checkpoint(checkpoint, averages, raw)
@@ -98,10 +75,8 @@ def _run(folder: Path) -> Demo:
     if not (difference <= _TOLERANCE and seen >= _LEAST_SENSITIVITY):  # NaN is neither
         raise NumericMismatch(f"{converted}: logits differ by {difference:.1e}, sensitivity {seen:.2f}")
     write_images(folder / _IMAGES, averages, official_recipe(_VARIANT))
-    written = write_report(published_report(), folder / _REPORT, force=True)
-    page = next(path for path in written if path.suffix == ".html")
     result = inspect(converted)
-    return Demo(checkpoint, converted, source, report, result, returned, seen, difference, folder / _IMAGES, page)
+    return Example(checkpoint, converted, source, report, result, returned, seen, difference, folder / _IMAGES)
 
 
 def _calibrated(seed: int) -> EfficientNet:

@@ -1,0 +1,27 @@
+"""The folder of the demo: written over where it holds an earlier demo and nothing else."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from effconvert.atomic import check_output, reported
+from effconvert.demo import calibrated, trained
+
+
+@contextmanager
+def demo_folder(folder: Path, force: bool = False) -> Iterator[None]:
+    """Make `folder` for what the demo writes, within the block.
+
+    Raises OutputProblem when it exists and not `force`, unless it holds a whole earlier demo and nothing else.
+    """
+    check_output(folder, force or _is_demo(folder))
+    with reported(folder):
+        folder.mkdir(exist_ok=True)
+        yield
+
+
+def _is_demo(folder: Path) -> bool:
+    if not folder.is_dir():
+        return False
+    held = {entry.name for entry in folder.iterdir()}
+    return calibrated.WRITTEN <= held <= calibrated.WRITTEN | trained.WRITTEN | {trained.REPORT}

