@@ -1,17 +1,23 @@
 """Which of a library's networks a file is for, when names and shapes leave it open: said, hinted at, or assumed."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from effconvert.facts import Facts, changed
+from effconvert.canonical import default_facts
+from effconvert.facts import Facts, changed, only_assumed
 from effconvert.formats.checkpoint import Checkpoint
-from effconvert.hints import named_in, recorded_epsilon, recorded_names
+from effconvert.hints import recorded_epsilon
+from effconvert.layout import layouts
 from effconvert.map_language import ANY, Build, Layout
-from effconvert.variants import Variant
+from effconvert.names import Saying, build_name, recorded_sayings, require_known_network, saying_of_the_name
+from effconvert.variants import Variant, has_fused_strides
 
 # These follow from the tensors.
 _IN_THE_SHAPES = ("classes", "head_conv")
+HISTORY_OF_STRIDES = (
+    "tensorflow/tpu computed 'project' until 2020-12-27, as the published weights want, and 'expand' since"
+)
 # These do not change what the canonical network computes.
 _NOT_COMPUTED = (*_IN_THE_SHAPES, "normalization")
 
@@ -21,13 +27,38 @@ class Assumption:
     """Facts of the network that a file is for.
 
     words: what speaks for them, or what would tell. assumed: the names of those that nothing but a guess speaks for.
-    network: how the library calls the network, "" where it has no name.
+    network: how the library calls the network, "" where it has no name. others: (in words, its facts) of each network
+    that the file may be for as well.
     """
 
     facts: Facts
     words: str = ""
     assumed: frozenset[str] = frozenset()
     network: str = ""
+    others: tuple[tuple[str, Facts], ...] = ()
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """The names of the facts that are only assumed; (in words, its facts) of each network that the file may be for too.
+
+    False where no fact is assumed.
+    """
+
+    names: frozenset[str] = frozenset()
+    others: tuple[tuple[str, Facts], ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.names)
+
+    def of(self, names: Iterable[str]) -> "Doubt":
+        """Return the doubt about the facts called `names`."""
+        return Doubt(self.names.intersection(names), self.others)
+
+    @property
+    def words(self) -> str:
+        """Say which facts are only assumed."""
+        return only_assumed(self.names)
 
 
 def assume(
@@ -37,13 +68,31 @@ def assume(
 
     Among the layout's networks of the same names and shapes the one is taken that agrees with the `given` facts, that
     a text in the file calls by its name, or that the file's own name does, or else the first. A file's name proves
-    little: what differs from the other networks is then still an assumption.
+    little: what differs from the other networks is then still an assumption. Raises LayoutMismatch where a text names a
+    network that computes otherwise than all of them, and no fact is given.
     """
     builds = [build for build in _usual(layout, variant) if not build.facts or build.facts.keys() - set(_NOT_COMPUTED)]
     found = _chosen(checkpoint, layout, variant, plain, builds, given) if len(builds) > 1 else Assumption(plain)
     for epsilon in recorded_epsilon(checkpoint):
         found = replace(found, facts=replace(found.facts, bn_eps=epsilon), assumed=found.assumed - {"bn_eps"})
-    return found
+    return found if "fused_stride" in given else _with_stride(found, layout, variant)
+
+
+def _with_stride(found: Assumption, layout: Layout, variant: Variant) -> Assumption:
+    """Return what is assumed, with the stride of EdgeTPU's blocks where the library itself has had both."""
+    strides = {build.facts.get("fused_stride") for build in _usual(layout, variant)}
+    if strides != {ANY} or not has_fused_strides(variant):
+        return found
+    other = replace(found.facts, fused_stride="expand" if found.facts.fused_stride == "project" else "project")
+    words = (
+        f"fused_stride is taken to be {found.facts.fused_stride} (--facts); no file records it: {HISTORY_OF_STRIDES}"
+    )
+    return replace(
+        found,
+        words="; ".join(filter(None, (found.words, words))),
+        assumed=found.assumed | {"fused_stride"},
+        others=(*found.others, ("a training since 2020-12-27", other)),
+    )
 
 
 def _chosen(
@@ -55,11 +104,11 @@ def _chosen(
     given: Mapping[str, Any],
 ) -> Assumption:
     differing = frozenset(name for build in builds for name in build.facts)
-    named = {build_name(layout, variant, build): build for build in builds if build.names}
 
     def taken(build: Build, words: str, assumed: frozenset[str] = frozenset()) -> Assumption:
-        name = build_name(layout, variant, build)
-        return Assumption(_facts(plain, build), words.replace("NAME", name), assumed, name if build.names else "")
+        name, facts = build_name(layout, variant, build), _facts(plain, build)
+        others = other_networks(layout, variant, plain, facts, assumed)
+        return Assumption(facts, words.replace("NAME", name), assumed, name if build.names else "", others)
 
     said = {name: getattr(changed(plain, given), name) for name in given if name in differing}
     if said:
@@ -68,18 +117,70 @@ def _chosen(
             return taken(fitting[0], "taken for NAME, as the given facts say")
         others = _alternatives(layout, variant, plain, fitting or builds)
         return taken((fitting or builds)[0], f"ambiguous: {others}", differing - said.keys())
-    recorded = recorded_names(checkpoint)
-    found = {named[name].code: (key, named[name]) for key, name in recorded.items() if name in named}
+    recorded = recorded_sayings(checkpoint, layout, variant, builds)
+    require_known_network(checkpoint.path, layout, recorded)
+    found = {saying.build.code: (saying.where, saying.build) for saying in recorded if saying.build}
     if len(found) == 1:
-        ((key, build),) = found.values()
-        return taken(build, f"taken for NAME, as its {key.rpartition('/')[2]} says")
-    where = {name: key.rpartition("/")[2] for key, name in reversed(recorded.items())}
-    strangers = [f"its {key} says {name!r}, which decides nothing: " for name, key in where.items()]
-    hint = named_in(checkpoint.path, named)
-    if hint and not strangers:
-        return taken(named[hint], "taken for NAME, as its name says", differing)
-    words = "".join(strangers) or "the file does not say for which network it is: "
+        ((where, build),) = found.values()
+        return taken(build, f"taken for NAME, as its {where} says")
+    if not recorded and (hint := saying_of_the_name(checkpoint.path, layout, variant, builds)):
+        require_known_network(checkpoint.path, layout, [hint])
+        if hint.build:
+            return taken(hint.build, "taken for NAME, as its name says", differing)
+        recorded = [hint]
+    words = _undecided(recorded) or "the file does not say for which network it is: "
     return taken(builds[0], f"ambiguous: {words}{_alternatives(layout, variant, plain, builds)}", differing)
+
+
+def other_networks(
+    layout: Layout, variant: Variant, plain: Facts, facts: Facts, assumed: Container[str]
+) -> tuple[tuple[str, Facts], ...]:
+    """Return (in words, its facts) of each of the layout's networks that differs from `facts` in what is `assumed`."""
+    found = [(build_name(layout, variant, build), _facts(plain, build)) for build in _usual(layout, variant)]
+    return tuple(
+        (f"{layout.name}'s {name.removeprefix(f'{layout.name} ')}", candidate)
+        for name, candidate in found
+        if (differing := set(differing_facts(candidate, facts))) and all(fact in assumed for fact in differing)
+    )
+
+
+def assumed_without_description(variant: Variant, facts: Facts, given: Mapping[str, Any]) -> Assumption:
+    """Return what is assumed of a file in this project's own names that does not describe itself: the official facts.
+
+    The weights may have been trained in any library's network.
+    """
+    doubtful = ("bn_eps", "padding", *(["fused_stride"] if has_fused_strides(variant) else []))
+    assumed = frozenset(name for name in doubtful if name not in given)
+    known = [layout for layout in layouts() if layout.write and variant.name in layout.variants]
+    builders: dict[Facts, list[str]] = {}
+    for layout in known:
+        for _, other in other_networks(layout, variant, layout.facts_of(variant.name, facts), facts, assumed):
+            builders.setdefault(replace(other, normalization=facts.normalization), []).append(layout.name)
+    others = tuple((f"a network as {', '.join(sorted(set(names)))} has it", other) for other, names in builders.items())
+    words = f"the file carries no facts; assumed are {changed(facts, given).in_words()} (--facts changes them)"
+    return Assumption(facts, words, assumed, others=others)
+
+
+def assumed_when_converted(name: str, variant: Variant, facts: Facts, assumed: frozenset[str]) -> Assumption:
+    """Return what was `assumed` of a file when it was converted from the layout called `name`, and is assumed still."""
+    if not assumed:
+        return Assumption(facts)
+    words = f"{', '.join(sorted(assumed))} were assumed when the file was converted (--facts says otherwise)"
+    layout = next((layout for layout in layouts() if layout.name == name and variant.name in layout.variants), None)
+    if layout is None:
+        return replace(assumed_without_description(variant, facts, {}), words=words, assumed=assumed)
+    plain = replace(layout.facts_of(variant.name, default_facts(variant)), classes=facts.classes)
+    return Assumption(facts, words, assumed, others=other_networks(layout, variant, plain, facts, assumed))
+
+
+def _undecided(sayings: list[Saying]) -> str:
+    """Say what the texts say that decide nothing, each text once."""
+    first = {saying.text: saying for saying in reversed(sayings)}
+    return "".join(
+        f"its {saying.where} says {saying.text!r}{', a network of other tensors' if saying.foreign else ''}, "
+        "which decides nothing: "
+        for saying in first.values()
+    )
 
 
 def _alternatives(layout: Layout, variant: Variant, plain: Facts, builds: list[Build]) -> str:
@@ -88,7 +189,7 @@ def _alternatives(layout: Layout, variant: Variant, plain: Facts, builds: list[B
     if len(builds) < 2:
         return f"{shown[0]}, of which the facts that are not given are assumed"
     first, other = (_facts(plain, build) for build in builds[:2])
-    options = " ".join(f"--facts {name}={getattr(other, name)}" for name in differing_facts(first, other))
+    options = as_options({name: getattr(other, name) for name in differing_facts(first, other)})
     return f"{shown[0]}, or {'; '.join(shown[1:])}; the first is assumed ({options} says otherwise)"
 
 
@@ -134,10 +235,9 @@ def differing_facts(one: Facts, other: Facts) -> Iterator[str]:
             yield name
 
 
-def build_name(layout: Layout, variant: Variant, build: Build) -> str:
-    """Return how the library calls the network that `build` makes."""
-    own = layout.variants[variant.name]
-    return build.names[0].replace("{variant}", own) if build.names else f"{layout.name} {own}"
+def as_options(facts: Mapping[str, Any]) -> str:
+    """Return facts as the options that give them."""
+    return " ".join(f"--facts {name}={value}" for name, value in facts.items())
 
 
 def _builds(layout: Layout, variant: Variant) -> list[Build]:

@@ -4,28 +4,32 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from effconvert.assumptions import HISTORY_OF_STRIDES, differing_facts
 from effconvert.coverage import Coverage
 from effconvert.facts import Facts
 from effconvert.formats.checkpoint import Checkpoint
 from effconvert.identification import Identity
 from effconvert.options import Options
+from effconvert.preparation import preparation_cautions
 from effconvert.readings import own_root
-from effconvert.targets import TENSORFLOW
+from effconvert.remedies import ways_to_tell
+from effconvert.targets import TENSORFLOW, Target
 from effconvert.validate.recipes import official_recipe
-from effconvert.variants import Variant, blocks
+from effconvert.variants import Variant, has_fused_strides
 from effconvert.weight_sets import RAW
 
 
 def cautions(
-    checkpoint: Checkpoint, identity: Identity, coverage: Coverage, facts: Facts, target: str, options: Options
+    checkpoint: Checkpoint, identity: Identity, coverage: Coverage, facts: Facts, target: Target, options: Options
 ) -> list[str]:
     """Return what a user should know of a conversion, in sentences."""
     return [
         *checkpoint.remarks,
-        *_set_cautions(identity, coverage, target, options),
+        *_set_cautions(identity, coverage, target.name, options),
         *_withheld_cautions(checkpoint, coverage),
-        *_assumption_cautions(identity, coverage.taken, facts, target, options),
-        *_rounding_cautions(checkpoint, coverage, target),
+        *_assumption_cautions(identity, coverage.taken, facts, target.name, options),
+        *_consequence_cautions(identity, target),
+        *_rounding_cautions(checkpoint, coverage, target.name),
     ]
 
 
@@ -59,11 +63,10 @@ def _withheld_cautions(checkpoint: Checkpoint, coverage: Coverage) -> Iterator[s
 def _assumption_cautions(identity: Identity, taken: str, facts: Facts, target: str, options: Options) -> Iterator[str]:
     """Say what was assumed because neither the file nor the user says it."""
     layout, before = identity.layout, identity.description
-    if layout is None and before is None:
-        yield f"the file carries no facts; assumed are {facts.in_words()} (--facts changes them)"
     if identity.assumption:
         yield identity.assumption
     yield from identity.companion.cautions
+    yield from preparation_cautions(identity, options.weights)
     if classifier := identity.reading.classifier.get(taken):
         yield (
             f"the layer {classifier!r} is taken for the classifier: the file does not say that it "
@@ -75,8 +78,22 @@ def _assumption_cautions(identity: Identity, taken: str, facts: Facts, target: s
     expected = own_root(layout, identity.variant) if layout else ""
     if root != expected and before is None:
         yield f"the tensors stand under {root!r} instead of {expected!r}"
-    if any(block.fused for block in blocks(identity.variant)):
+    if has_fused_strides(identity.variant):
         yield from _stride_cautions(identity, facts, target, options)
+
+
+def _consequence_cautions(identity: Identity, target: Target) -> Iterator[str]:
+    """Say what rests on facts that are only assumed: a folded epsilon, a measured difference."""
+    doubt = identity.doubt
+    if target.eps_shift and "bn_eps" in doubt.names:
+        yield (
+            f"--fold-eps started from bn_eps {identity.facts.bn_eps}, which is only assumed: if the weights want "
+            "another, their variances are wrong now (--facts bn_eps=… tells it)"
+        )
+    given_up = target.given_up
+    if target.layout and given_up and (doubtful := doubt.of(differing_facts(given_up, target.facts))):
+        ways = "; ".join(ways_to_tell(target.layout, target.variant, given_up, doubt))
+        yield f"the difference that was measured rests on facts that are not known: {doubtful.words} ({ways})"
 
 
 def _training_cautions(identity: Identity) -> Iterator[str]:
@@ -91,14 +108,12 @@ def _training_cautions(identity: Identity) -> Iterator[str]:
 
 def _stride_cautions(identity: Identity, facts: Facts, target: str, options: Options) -> Iterator[str]:
     """Say what EdgeTPU's files leave out: names and shapes are the same wherever the stride sits."""
-    history = "tensorflow/tpu computed 'project' until 2020-12-27, as the published weights want, and 'expand' since"
     layout = identity.layout
     if target == TENSORFLOW:
-        yield f"a TensorFlow file does not record fused_stride, which is {facts.fused_stride} here; {history}"
+        said = f"a TensorFlow file does not record fused_stride, which is {facts.fused_stride} here"
+        yield f"{said}; {HISTORY_OF_STRIDES}"
     elif layout is None or identity.description or "fused_stride" in (options.facts or {}):
         return
-    elif layout.name == TENSORFLOW and options.weights is None:
-        yield f"fused_stride is taken to be {facts.fused_stride} (--facts); no file records it: {history}"
     elif layout.name != TENSORFLOW:
         yield (
             f"fused_stride is {facts.fused_stride}, as {layout.name}'s network computes; weights that were ported from "

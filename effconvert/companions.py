@@ -22,12 +22,16 @@ _POSITIONAL = (
 
 @dataclass(frozen=True)
 class Companion:
-    """What a file's companions say: facts, the preprocessing, what a user should know of them, names of the classes."""
+    """What a file's companions say: facts, the preprocessing, what a user should know of them, names of the classes.
+
+    assumed: the names of the facts that a companion would say, and that is not there.
+    """
 
     facts: Mapping[str, Any] = field(default_factory=dict)
     recipe: Recipe | None = None
     cautions: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    assumed: frozenset[str] = frozenset()
 
 
 def companion(checkpoint: Checkpoint, reading: Reading, description: Description | None) -> Companion:
@@ -57,7 +61,8 @@ def _huggingface(checkpoint: Checkpoint, variant: Variant, facts: Facts, descrip
     if said is None and description:
         return Companion()
     if said is None:
-        return Companion(cautions=("no config.json stands beside the file: bn_eps is taken to be that of the library",))
+        words = "no config.json stands beside the file: bn_eps is taken to be that of the library"
+        return Companion(cautions=(words,), assumed=frozenset({"bn_eps"}))
     if problems := contradictions(said, variant, facts):
         raise LayoutMismatch(listing(f"{checkpoint.path}: its companion is another network's:", problems))
     found = {"bn_eps": said.facts.bn_eps, "activation": said.facts.activation}

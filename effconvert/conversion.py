@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from effconvert.assumptions import differing_facts
 from effconvert.atomic import check_output
 from effconvert.canonical import is_trainable, tensor_shapes
 from effconvert.errors import LayoutMismatch, OutputProblem
@@ -14,7 +15,8 @@ from effconvert.hashing import check_name_sha8
 from effconvert.options import Options
 from effconvert.outputs import check_container, write
 from effconvert.plan import DTYPES, NAMES, Plan, make_plan
-from effconvert.targets import CANONICAL, TENSORFLOW, code
+from effconvert.printed_code import printed_code
+from effconvert.targets import CANONICAL, TENSORFLOW
 from effconvert.transfer import Progress, Transfer, start_examining
 
 
@@ -26,8 +28,10 @@ class Report:
     reason}. classifier: the layer that was taken for it, where its name is not the layout's own. parameters: trainable
     values. strange: tensors whose values no training gives. cautions: what a user should know. root: what stood before
     the source's names. named_hash: whether the source's SHA-256 is the one in its name, "" where it has none. network:
-    Python that builds the network of the output and loads it. inexact: how far that network is off, in shares of the
-    largest logit, where --allow-inexact made it; None where it is exact.
+    Python that builds the network of the output, loads it and prepares its images. not_carried: {part of the recipe
+    that this library's preprocessing cannot do: [what the recipe says, what is done]}; remark: the same in words.
+    inexact: how far that network is off, in shares of the largest logit, where --allow-inexact made it; None where it
+    is exact. assumed: the facts that nothing tells, and that all of this rests on.
     """
 
     source: str
@@ -55,11 +59,19 @@ class Report:
     root: str
     named_hash: str
     network: str
+    not_carried: Mapping[str, Sequence[str]]
+    remark: str
     inexact: float | None
+    assumed: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values, for JSON."""
-        return {**vars(self), "strange": list(self.strange), "cautions": list(self.cautions)}
+        return {
+            **vars(self),
+            "strange": list(self.strange),
+            "cautions": list(self.cautions),
+            "assumed": list(self.assumed),
+        }
 
 
 def convert(
@@ -163,7 +175,10 @@ def _with_difference(checkpoint: Checkpoint, plan: Plan) -> Plan:
     difference = measured_difference(
         checkpoint, plan.to_canonical, target.variant, target.given_up, target.facts, target.eps_shift
     )
+    doubtful = plan.identity.doubt.of(differing_facts(target.given_up, target.facts))
     said = {"difference": difference, "network": asdict(target.facts)}
+    if doubtful:  # the network of the weights is itself a guess, and so is how far the other is off
+        said["assumed"] = sorted(doubtful.names)
     options = {**plan.description.options, "inexact": said}
     return replace(plan, description=replace(plan.description, options=options))
 
@@ -177,6 +192,7 @@ def _report(
     source_sha256: Mapping[str, str],
 ) -> Report:
     description = plan.description
+    printed = printed_code(plan.target, str(output), description.recipe, description.recipe.size)
     return Report(
         source=str(source),
         source_format=checkpoint.format,
@@ -202,8 +218,11 @@ def _report(
         cautions=plan.cautions,
         root=plan.identity.sets.roots.get(plan.coverage.taken, ""),
         named_hash=" ".join(_named_hashes(checkpoint, source_sha256)),
-        network=code(plan.target, str(output), description.recipe.size),
+        network=printed.text,
+        not_carried={part: list(words) for part, words in printed.not_carried.items()},
+        remark=printed.remark,
         inexact=description.options.get("inexact", {}).get("difference"),
+        assumed=tuple(sorted(plan.identity.assumed)),
     )
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 from effconvert.errors import LayoutMismatch, listing
 from effconvert.formats.checkpoint import FLOATS, QUANTIZED, Checkpoint
-from effconvert.identification import Identity
+from effconvert.identification import Identity, identify, of_named_weights
 from effconvert.lacking import kind_of
 from effconvert.moves import Move
+from effconvert.options import Options
 from effconvert.strangers import layer_of
 from effconvert.tensor_names import BOUNDARIES, BY_OPTION, shared_start
 from effconvert.weight_sets import AVERAGES, RAW
@@ -30,6 +31,17 @@ class Coverage:
     def counts(self) -> dict[str, Any]:
         """Return how many tensors are moved, and how many are left behind for which reason."""
         return {"moved": len(self.moves), "left_behind": dict(sorted(Counter(self.left_behind.values()).items()))}
+
+
+def read_network(checkpoint: Checkpoint, options: Options) -> tuple[Identity, Coverage]:
+    """Return what the file is, read as `options` say, and the ways of all its tensors.
+
+    Raises LayoutMismatch when it is nothing that is known, or with every tensor that is in the way.
+    """
+    identity = identify(checkpoint, options)
+    if options.weights:
+        identity = of_named_weights(identity)
+    return identity, check_coverage(checkpoint, identity, options.raw)
 
 
 def check_coverage(checkpoint: Checkpoint, identity: Identity, want_raw: bool = False) -> Coverage:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from effconvert.assumptions import differing_facts
-from effconvert.coverage import check_coverage
+from effconvert.coverage import Coverage, read_network
 from effconvert.errors import LayoutMismatch
 from effconvert.formats import open_checkpoint
 from effconvert.formats.checkpoint import Array, Checkpoint
-from effconvert.identification import Identity, identify
+from effconvert.identification import Identity
 from effconvert.moves import Move
 from effconvert.options import Options
 from effconvert.transfer import check_digest
@@ -97,9 +97,11 @@ def compare(first: str | Path, second: str | Path, reading: Options = _PLAIN, ke
     damaged, LayoutMismatch for one whose tensors are of no known layout, missing or unknown.
     """
     with open_checkpoint(first, key) as one, open_checkpoint(second, key) as other:
-        a, b = (identify(checkpoint, _reading_of(checkpoint, reading)) for checkpoint in (one, other))
-        moves_a, side_a = _canonical(one, a, reading.raw)
-        moves_b, side_b = _canonical(other, b, reading.raw)
+        (a, of_a), (b, of_b) = (
+            read_network(checkpoint, _reading_of(checkpoint, reading)) for checkpoint in (one, other)
+        )
+        moves_a, side_a = _canonical(one, a, of_a)
+        moves_b, side_b = _canonical(other, b, of_b)
         common = [name for name in moves_a if name in moves_b and _shape(moves_a[name]) == _shape(moves_b[name])]
         compared = [_difference(name, _read(one, moves_a[name]), _read(other, moves_b[name])) for name in common]
     unequal = [found for found in compared if found]
@@ -119,11 +121,12 @@ def compare(first: str | Path, second: str | Path, reading: Options = _PLAIN, ke
 
 def _reading_of(checkpoint: Checkpoint, reading: Options) -> Options:
     """Return `reading` for a file; one that describes itself holds one network and nothing else."""
-    return Options(reading.variant, facts=reading.facts) if "effconvert" in checkpoint.metadata else reading
+    if "effconvert" in checkpoint.metadata:
+        return Options(reading.variant, facts=reading.facts, raw=reading.raw)
+    return reading
 
 
-def _canonical(checkpoint: Checkpoint, identity: Identity, raw: bool) -> tuple[dict[str, Move], Side]:
-    coverage = check_coverage(checkpoint, identity, raw)
+def _canonical(checkpoint: Checkpoint, identity: Identity, coverage: Coverage) -> tuple[dict[str, Move], Side]:
     check_digest(checkpoint)
     moves = {move.target: move for move in coverage.moves}
     if not moves:

@@ -1,7 +1,7 @@
 """What weights assume of the network that runs them, and no checkpoint of a framework records."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,15 +56,23 @@ class Facts:
         if problems:
             raise LayoutMismatch("facts: " + "; ".join(problems))
 
-    def in_words(self) -> str:
-        """Return the facts in one line."""
+    def in_words(self, assumed: Container[str] = ()) -> str:
+        """Return the facts in one line, in which those are marked that are only `assumed`."""
         return ", ".join(
-            f"{name} {value}" for name, value in self.to_dict().items() if (name, value) not in _UNREMARKABLE
+            f"{name} {value}{' (assumed)' if name in assumed else ''}"
+            for name, value in self.to_dict().items()
+            if (name, value) not in _UNREMARKABLE or name in assumed
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the facts as plain values, for JSON."""
         return dataclasses.asdict(self)
+
+
+def only_assumed(names: Collection[str], whose: str = "") -> str:
+    """Return the phrase that says of which facts nothing is known: `bn_eps and padding of x.pth are only assumed`."""
+    facts = f"{' and '.join(sorted(names))}{f' of {whose}' if whose else ''}"
+    return f"{facts} {'is' if len(names) == 1 else 'are'} only assumed"
 
 
 def complete(values: Mapping[str, Any]) -> Facts:

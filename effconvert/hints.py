@@ -1,58 +1,34 @@
-"""What speaks for one of a library's networks: a training's `arch`, the config beside a file, or the file's name."""
+"""The texts that speak for a network: what a training keeps beside the weights, and the config.json beside the file."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from effconvert.formats.checkpoint import Checkpoint
-from effconvert.reference_tables import misnamed_files, recipe_tables, weights_table
+from effconvert.formats.checkpoint import INNER_KEYS, NETWORK_KEYS, OTHER_KEYS, Checkpoint
 
-_KEYS = ("arch", "architecture", "model", "model_name")
+_TEACHER = "teacher"
 _LARGEST = 1 << 20
+_LEVELS = 3
 
 
-def recorded_names(checkpoint: Checkpoint) -> dict[str, str]:
-    """Return {where it stands: network} of the texts that a training or a repository keeps beside the weights.
+def recorded_texts(checkpoint: Checkpoint) -> Iterator[tuple[str, str, bool]]:
+    """Yield (where it stands, text, whether it is meant for a network) of what is kept beside the weights.
 
-    timm's spellings are taken: `hf_hub:timm/efficientnet_b0.ra_in1k` is `efficientnet_b0`.
+    timm's and segmentation-models-pytorch's spellings lose what says whence: `hf_hub:timm/efficientnet_b0.ra_in1k` is
+    `efficientnet_b0.ra_in1k`, and `tu-efficientnet_b0` is `efficientnet_b0`.
     """
-    texts = {key: text for key, text in checkpoint.metadata.items() if key.rpartition("/")[2] in _KEYS}
-    architecture = read_config(checkpoint.path).get("architecture")
-    if isinstance(architecture, str):
-        texts["config.json"] = architecture
-    return {key: text.rpartition("/")[2].partition(".")[0] for key, text in texts.items()}
-
-
-def named_in(path: Path, names: Mapping[str, Any]) -> str | None:
-    """Return the longest of `names` that the file's name holds, None where it holds none."""
-    shown = path.name.replace("-", "_")
-    return max((name for name in names if name in shown), key=len, default=None)
-
-
-def recorded_training(checkpoint: Checkpoint, layout: str, variant: str) -> str | None:
-    """Return which training the config beside a file of timm's says, or the file's own name as it was published.
-
-    Of names that several files have (`model.safetensors`) none says it.
-    """
-    said = read_config(checkpoint.path).get("pretrained_cfg")
-    tag = said.get("tag") if isinstance(said, dict) else None
-    rows = [
-        row for row in weights_table() if row.variant == variant and layout in recipe_tables()[row.recipe]["layouts"]
-    ]
-    tagged = [row.weights for row in rows if row.weights == tag]
-    name = checkpoint.path.name
-    misnamed = misnamed_files().get(name)
-    telling = sum(row.file_name == name for row in weights_table()) == 1
-    called = [
-        row.weights
-        for row in rows
-        if (telling and name == row.file_name)
-        or name.startswith(f"{row.network}.{row.weights}.")
-        or (misnamed and misnamed.is_of(row))
-    ]
-    found = tagged or called
-    return found[0] if len(set(found)) == 1 else None
+    config = _flat(read_config(checkpoint.path), (), _LEVELS)
+    kept = ((tuple(re.split("[/.]", key)), text) for key, text in checkpoint.metadata.items())
+    for file, found in (("", kept), ("config.json", config)):
+        for way, text in found:
+            *before, last = (key.lower() for key in way)
+            inner = bool(before) and last in INNER_KEYS
+            deciding = before[-1] if inner else last
+            if deciding in (*NETWORK_KEYS, *OTHER_KEYS) and _TEACHER not in before:
+                where = file or ".".join(way[-2:] if inner else way[-1:])
+                yield where, text.rpartition("/")[2].removeprefix("tu-"), deciding in NETWORK_KEYS
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -76,3 +52,11 @@ def recorded_epsilon(checkpoint: Checkpoint) -> Iterator[float]:
         return
     if 0 < value < 1:
         yield value
+
+
+def _flat(values: Mapping[str, Any], before: tuple[str, ...], levels: int) -> Iterator[tuple[tuple[str, ...], str]]:
+    for key, value in values.items():
+        if isinstance(value, str):
+            yield (*before, key), value
+        elif isinstance(value, dict) and levels > 1:
+            yield from _flat(value, (*before, key), levels - 1)

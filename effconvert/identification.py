@@ -5,17 +5,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from effconvert.assumptions import Assumption, assume
+from effconvert.assumptions import Assumption, Doubt, assume, assumed_when_converted, assumed_without_description
 from effconvert.companions import Companion, companion
 from effconvert.description import Description, read_description
 from effconvert.errors import LayoutMismatch, listing
 from effconvert.facts import Facts, changed
 from effconvert.formats.checkpoint import Checkpoint
-from effconvert.hints import recorded_training
 from effconvert.lacking import refuse_foreign
 from effconvert.layout import find_layout, layouts
 from effconvert.map_language import Layout
 from effconvert.moves import Move
+from effconvert.names import recorded_training
 from effconvert.options import Options
 from effconvert.other_networks import near_network, other_network
 from effconvert.readings import Reading, classifier_in, own_root, read_as, readings, until_exact, without_classifier
@@ -36,8 +36,9 @@ class Identity:
     """What a checkpoint is.
 
     reading: what the names and shapes tell. facts: of its network. assumption: in words, why those that no file
-    records are taken to be so. assumed: the names of those that are only guessed. network: how the library calls the
-    network. training: which one the weights are of, as the file says or, without saying it, its published name.
+    records are taken to be so. assumed: the names of those that are only guessed; others: (in words, its facts) of each
+    network that the file may be for as well. network: how the library calls the
+    network. training: which one the weights are of, as the file says or other signs; told_by: which sign it is.
     description: what the file says of itself, companion: what stands beside its weights.
     """
 
@@ -45,8 +46,10 @@ class Identity:
     facts: Facts
     assumption: str = ""
     assumed: frozenset[str] = frozenset()
+    others: tuple[tuple[str, Facts], ...] = ()
     network: str = ""
     training: str | None = None
+    told_by: str = ""
     description: Description | None = None
     companion: Companion = field(default_factory=Companion)
 
@@ -69,6 +72,16 @@ class Identity:
     def sets(self) -> WeightSets:
         """The sets of weights in the file."""
         return self.reading.sets
+
+    @property
+    def doubt(self) -> Doubt:
+        """Which facts are only assumed, and what else they may be."""
+        return Doubt(self.assumed, self.others)
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What was assumed and is not known, in sentences: of the facts, and of what stands beside the weights."""
+        return (*([self.assumption] if self.assumption and self.assumed else []), *self.companion.cautions)
 
     @property
     def layout_name(self) -> str:
@@ -130,19 +143,22 @@ def _check_classifier(names: TensorNames, found: Reading, wanted: str) -> None:
     )
 
 
+def of_named_weights(identity: Identity) -> Identity:
+    """Return the identity of a file whose training the user names: how EdgeTPU's published weights stride is known."""
+    if "fused_stride" not in identity.assumed:
+        return identity
+    assumed = identity.assumed - {"fused_stride"}
+    return replace(identity, assumed=assumed, assumption=identity.assumption if assumed else "")
+
+
 def _with_facts(
     checkpoint: Checkpoint, found: Reading, description: Description | None, given: Mapping[str, Any]
 ) -> Identity:
     """Return the identity with the facts that are recorded, said or assumed; the shapes are never gainsaid."""
-    assumption, beside = Assumption(found.facts), Companion()
+    beside = Companion()
     if found.layout:
         beside = companion(checkpoint, found, description)
-    if description and description.assumed - given.keys():
-        still = description.assumed - given.keys()
-        words = f"{', '.join(sorted(still))} were assumed when the file was converted (--facts says otherwise)"
-        assumption = Assumption(found.facts, words, still)
-    elif description is None and found.layout:
-        assumption = assume(checkpoint, found.layout, found.variant, found.facts, given)
+    assumption = _assumption(checkpoint, found, description, given)
     facts = changed(assumption.facts, beside.facts)
     result = changed(facts, given)
     if (result.classes, result.head_conv) != (found.facts.classes, found.facts.head_conv):
@@ -150,11 +166,35 @@ def _with_facts(
             f"{checkpoint.path}: its tensors tell classes={facts.classes} and head_conv={facts.head_conv}; "
             "--facts cannot change them"
         )
-    assumed = assumption.assumed - beside.facts.keys()
-    training = description.weights if description else None
+    assumed = (assumption.assumed - beside.facts.keys()) | (beside.assumed - given.keys())
+    training, told_by = description.weights if description else None, ""
     if description is None and found.layout:
-        training = recorded_training(checkpoint, found.layout.name, found.variant.name)
-    return Identity(found, result, assumption.words, assumed, assumption.network, training, description, beside)
+        recorded = recorded_training(checkpoint, found.layout.name, found.variant.name)
+        training, told_by = recorded or (None, "")
+    return Identity(
+        reading=found,
+        facts=result,
+        assumption=assumption.words,
+        assumed=assumed,
+        others=assumption.others,
+        network=assumption.network,
+        training=training,
+        told_by=told_by,
+        description=description,
+        companion=beside,
+    )
+
+
+def _assumption(
+    checkpoint: Checkpoint, found: Reading, description: Description | None, given: Mapping[str, Any]
+) -> Assumption:
+    """Return what is known of the facts, and what is only assumed of them, before what stands beside the weights."""
+    if description:
+        still = description.assumed - given.keys()
+        return assumed_when_converted(description.layout, found.variant, found.facts, still)
+    if found.layout is None:
+        return assumed_without_description(found.variant, found.facts, given)
+    return assume(checkpoint, found.layout, found.variant, found.facts, given)
 
 
 def _described(names: TensorNames, description: Description) -> Reading:

@@ -19,11 +19,13 @@ class Inspection:
     """A checkpoint seen from outside.
 
     layout, variant: None where no layout is near, and `note` says what the names look like. assumption: why facts that
-    no file records are taken to be so. missing: how many tensors the layout wants and the file lacks or has in another
-    shape; missing_kind: the one kind that all that it lacks are of, "" where they are of several. unread: how many are
-    there but not read. unknown: how many it does not want; strange: {each of them: where it stands}. classifier: the
-    layer that is taken for it, where its name is not the layout's own. sets: {set of weights: its tensors and their
-    bytes}. parameters: trainable values of the network. others: {why a tensor is no weight: how many}.
+    no file records are taken to be so; assumed: the names of those that are only guessed. cautions: what a user should
+    know of what stands beside the weights. missing: how many tensors the layout wants and the file lacks or has in
+    another shape; missing_kind: the one kind that all that it lacks are of, "" where they are of several. unread: how
+    many are there but not read. unknown: how many it does not want; strange: {each of them: where it stands}.
+    classifier: the layer that is taken for it, where its name is not the layout's own. sets: {set of weights: its
+    tensors and their bytes}. parameters: trainable values of the network. others: {why a tensor is no weight: how
+    many}.
     """
 
     path: str
@@ -34,6 +36,8 @@ class Inspection:
     root: str
     note: str
     assumption: str
+    assumed: tuple[str, ...]
+    cautions: tuple[str, ...]
     missing: int
     missing_kind: str
     unknown: int
@@ -53,7 +57,8 @@ class Inspection:
         """Return the inspection as plain values, for JSON."""
         tensors = [{"name": t.name, "shape": list(t.shape), "dtype": str(t.dtype)} for t in self.tensors]
         described = self.description.to_metadata() if self.description else None
-        return {**vars(self), "tensors": tensors, "description": described}
+        lists = {"assumed": list(self.assumed), "cautions": list(self.cautions)}
+        return {**vars(self), "tensors": tensors, "description": described, **lists}
 
 
 def inspect(path: str | Path, key: bytes | None = None) -> Inspection:
@@ -72,6 +77,8 @@ def inspect(path: str | Path, key: bytes | None = None) -> Inspection:
             root=identity.sets.roots[identity.sets.preferred(identity.moves, want_raw=False)] if identity else "",
             note=note,
             assumption=identity.assumption if identity else "",
+            assumed=tuple(sorted(identity.assumed)) if identity else (),
+            cautions=identity.companion.cautions if identity else (),
             missing=identity.reading.missing - _unread(checkpoint, identity) if identity else 0,
             missing_kind=_missing_kind(identity) if identity else "",
             unknown=len(identity.reading.unknown) + len(identity.reading.outside) if identity else 0,

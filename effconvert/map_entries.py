@@ -1,18 +1,24 @@
 """Reads the tables of a map that say what stands beside the weights, and which networks its files are for."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from effconvert.errors import LayoutMismatch
 from effconvert.facts import Facts, changed
-from effconvert.map_language import ANY, PLACEHOLDER, RECIPE_VALUES, Build, Fill, Slot
+from effconvert.map_language import ANY, PLACEHOLDER, RECIPE_VALUES, Build, Fill, Preprocessing, Slot
+from effconvert.reference_tables import recipe_tables
 
 _FILL_KEYS = {"dtype", "value", "reason"}
 _FILL_DTYPES = ("int64", "int32", "float32")
 _BUILD_KEYS = {"facts", "variants", "names", "code"}
+_PREPROCESSING_KEYS = {"decode", "crop", "resize", "code"}
 _CAN_BE_ANY = ("bn_eps", "fused_stride")
 _CODE_PLACEHOLDERS = ("variant", "classes", "bn_eps", "size", "file", "state", "format", "top")
+_RECIPE_PLACEHOLDERS = (
+    *("variant", "classes", "file", "size", "shorter_side", "crop_padding", "crop_pct", "interpolation", "channels"),
+    *("mean", "std", "unit_mean", "unit_std"),
+)
 
 
 def read_fill(name: str, value: Any, problems: list[str]) -> Fill | None:
@@ -58,6 +64,35 @@ def read_synonyms(
         if not isinstance(meant, str) or meant not in known:
             problems.append(f"synonyms.{name}: {meant!r} is not a tensor of any kind")
     return table
+
+
+def read_preprocessing(number: int, value: Any, problems: list[str]) -> Preprocessing | None:
+    """Return the way to prepare images that `value` describes; add to `problems` what is wrong with it."""
+    where = f"preprocessings {number}"
+    if not isinstance(value, dict) or value.keys() != _PREPROCESSING_KEYS or not isinstance(value["resize"], dict):
+        problems.append(f"{where}: must hold decode, crop, code and a table resize, is {value!r}")
+        return None
+    words = {name: {str(table[name]) for table in recipe_tables().values()} for name in ("decode", "crop", "resize")}
+    for name, found in (
+        *((name, value[name]) for name in ("decode", "crop")),
+        *(("resize", each) for each in value["resize"]),
+    ):
+        if found not in words[name]:
+            problems.append(f"{where}: {name} {found!r} is unknown; known are {', '.join(sorted(words[name]))}")
+    if not value["resize"]:
+        problems.append(f"{where}: resize names no filter")
+    _check_texts(where, [value["code"]], _RECIPE_PLACEHOLDERS, problems)
+    _check_texts(where, list(value["resize"].values()), (), problems)
+    return Preprocessing(**value)
+
+
+def check_aliases(
+    aliases: Mapping[str, str], builds: Iterable[Build], variants: Mapping[str, str], problems: list[str]
+) -> None:
+    """Add to `problems` every alias of a network that no build is called; `variants` are the layout's own names."""
+    names = {name for build in builds for name in build.names}
+    known = names | {name.replace("{variant}", own) for name in names for own in variants.values()}
+    problems += [f"aliases.{alias}: no build is called {of!r}" for alias, of in aliases.items() if of not in known]
 
 
 def _check_facts(where: str, facts: Any, problems: list[str]) -> None:

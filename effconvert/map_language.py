@@ -88,6 +88,20 @@ class Build:
 
 
 @dataclass(frozen=True)
+class Preprocessing:
+    """A way in which the library itself prepares images, in the words of reference/recipes.toml.
+
+    decode, crop: what it does. resize: {filter that it has: the library's own words for it}. code: Python that makes
+    `transform`.
+    """
+
+    decode: str
+    crop: str
+    resize: Mapping[str, str]
+    code: str
+
+
+@dataclass(frozen=True)
 class Layout:
     """A mapping file, checked.
 
@@ -97,8 +111,10 @@ class Layout:
     the prefix that a file of the layers before the pooling lacks. leavings: what the framework's trainings leave beside
     the weights. suffixes: of the files that the library loads. dtypes: that its networks take, all where empty. write:
     False for a layout that is only read. synonyms: {what other versions of the library call the tensor of a layer: what
-    it is here}. average_read: as `average`, of files that may hold averages and are not written with them. sha256: of
-    the file.
+    it is here}. average_read: as `average`, of files that may hold averages and are not written with them. aliases:
+    {other name of a network: the name that `builds` has}. same_tensors: {network that holds the same tensors and
+    computes otherwise: how}. other_tensors: {pattern of names of its other networks: what they are}. sha256: of the
+    file.
     """
 
     name: str
@@ -125,6 +141,10 @@ class Layout:
     leavings: tuple[Leaving, ...]
     fill: Mapping[str, Fill]
     builds: tuple[Build, ...]
+    preprocessings: tuple[Preprocessing, ...]
+    aliases: Mapping[str, str]
+    same_tensors: Mapping[str, str]
+    other_tensors: Mapping[str, str]
     sha256: str
 
     @property

@@ -1,20 +1,25 @@
 """Turns a parsed mapping file into a Layout and collects what the map language does not know, every problem at once."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from effconvert.axes import Axes, parse_axes
 from effconvert.errors import BadMap, LayoutMismatch
 from effconvert.facts import Facts, changed
-from effconvert.map_entries import read_build, read_fill, read_synonyms
-from effconvert.map_language import PLACEHOLDER, Build, Layout, Leaving, Row, Slot, draws
+from effconvert.map_entries import check_aliases, read_build, read_fill, read_preprocessing, read_synonyms
+from effconvert.map_language import PLACEHOLDER, Build, Layout, Leaving, Preprocessing, Row, Slot, draws
 from effconvert.variants import FLAGS, VARIANTS
 
 _SCHEMA = 1
 _PARTS = ("stem", "block", "head")
-_TABLES = ("variants", "refused", "facts", "synonyms", "series", "network", "axes", "kinds", "layers", "ignore", "fill")
+_NAMES = ("aliases", "same_tensors", "other_tensors")
+_TABLES = (
+    "variants", "refused", "facts", "synonyms", "series", "network", "axes", "kinds", "layers", "ignore", "fill",
+    *_NAMES,
+)  # fmt: skip
 _TEXTS = ("layout", "root", "separator", "average", "average_read", "backbone", "features", "framework")
+_TABLE_LISTS = ("builds", "preprocessings")
 _LISTS = ("suffixes", "dtypes")
 _SWITCHES = {"write": True, "bare": False}
 _BLOCK_PLACEHOLDERS = ("index", "stage", "repeat", "group", "member", "letter")
@@ -31,7 +36,7 @@ class MapReader:
 
     def layout(self, sha256: str) -> Layout | None:
         """Return the layout, None where there are problems; `sha256` is the file's."""
-        known = ("schema", *_TEXTS, *_SWITCHES, *_TABLES, *_LISTS, "builds")
+        known = ("schema", *_TEXTS, *_SWITCHES, *_TABLES, *_LISTS, *_TABLE_LISTS)
         for key in self.data.keys() - set(known):
             self.problems.append(f"{key}: unknown key; known are {', '.join(known)}")
         if self.data.get("schema") != _SCHEMA:
@@ -62,6 +67,9 @@ class MapReader:
         framework = texts.pop("framework")
         if framework and framework not in self.trainings:
             self.problems.append(f"framework: {framework!r} is unknown; known are {', '.join(self.trainings)}")
+        names = {key: self._reasons(key, tables[key]) for key in _NAMES}
+        check_aliases(names["aliases"], builds, variants, self.problems)
+        preprocessings = self._preprocessings()
         if self.problems:
             return None
         return Layout(
@@ -89,6 +97,8 @@ class MapReader:
             leavings=self.trainings.get(framework, ()),
             fill={name: value for name, value in fill.items() if value},
             builds=builds,
+            preprocessings=preprocessings,
+            **names,
             sha256=sha256,
         )
 
@@ -274,12 +284,19 @@ class MapReader:
         return table
 
     def _builds(self, variants: Mapping[str, str]) -> tuple[Build, ...]:
-        value = self.data.get("builds", [])
-        if not isinstance(value, list):
-            self.problems.append(f"builds: must be a list of tables, is {value!r}")
-            return ()
-        found = [read_build(number, build, variants, self.problems) for number, build in enumerate(value, 1)]
+        found = [read_build(number, build, variants, self.problems) for number, build in self._numbered("builds")]
         return tuple(build for build in found if build)
+
+    def _preprocessings(self) -> tuple[Preprocessing, ...]:
+        found = [read_preprocessing(number, way, self.problems) for number, way in self._numbered("preprocessings")]
+        return tuple(way for way in found if way)
+
+    def _numbered(self, key: str) -> Iterable[tuple[int, Any]]:
+        value = self.data.get(key, [])
+        if not isinstance(value, list):
+            self.problems.append(f"{key}: must be a list of tables, is {value!r}")
+            return ()
+        return enumerate(value, 1)
 
     def _check_placeholders(self, where: str, text: str, known: tuple[str, ...]) -> None:
         for match in PLACEHOLDER.finditer(text):

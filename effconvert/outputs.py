@@ -33,6 +33,7 @@ _WRITERS = {
     ".weights.h5": ("keras_writing", "write_weights"),
     ".keras": ("keras_writing", "write_keras"),
 }
+SUFFIXES = tuple(_WRITERS)
 _KERAS_ONLY = (".h5", ".weights.h5", ".keras")
 _DIGEST = "?" * 64
 

@@ -7,18 +7,17 @@ from typing import Any
 import numpy as np
 
 from effconvert.cautions import cautions
-from effconvert.coverage import Coverage, check_coverage
+from effconvert.coverage import Coverage, read_network
 from effconvert.description import Description
 from effconvert.errors import LayoutMismatch
 from effconvert.facts import Facts
 from effconvert.formats.checkpoint import BFLOAT16, Checkpoint, TensorInfo
-from effconvert.identification import Identity, identify
+from effconvert.identification import Identity
 from effconvert.map_language import Fill
 from effconvert.moves import Move, compose, dropping_background_class
 from effconvert.options import Options
-from effconvert.preparation import published_recipe
+from effconvert.preparation import recipe_of, training_of
 from effconvert.targets import TENSORFLOW, Target, choose_target, onward
-from effconvert.validate.recipes import Recipe
 from effconvert.weight_sets import RAW, WEIGHTS
 
 DTYPES: dict[str, np.dtype[Any]] = {
@@ -64,13 +63,12 @@ def make_plan(checkpoint: Checkpoint, to: str, options: Options) -> Plan:
 
     Raises LayoutMismatch when the file is not what it should be, or when the target cannot have its facts.
     """
-    identity = identify(checkpoint, options)
+    identity, coverage = read_network(checkpoint, options)
     _check_direction(checkpoint, identity, to, options)
-    coverage = check_coverage(checkpoint, identity, options.raw)
     moves, facts = list(coverage.moves), identity.facts
     if options.drop_background_class:
         moves, facts = _without_background(checkpoint, moves, facts)
-    target = choose_target(to, identity.variant, facts, options, str(checkpoint.path))
+    target = choose_target(to, identity.variant, facts, options, str(checkpoint.path), identity.doubt)
     description = _describe(identity, coverage, target, options, facts)
     names = options.names or ("raw" if description.taken == RAW else "both")
     further, fill, order = onward(target, names)
@@ -92,7 +90,7 @@ def make_plan(checkpoint: Checkpoint, to: str, options: Options) -> Plan:
         fill=fill,
         target=target,
         description=description,
-        cautions=tuple(cautions(checkpoint, identity, coverage, facts, target.name, options)),
+        cautions=tuple(cautions(checkpoint, identity, coverage, facts, target, options)),
     )
 
 
@@ -120,14 +118,6 @@ def _info(checkpoint: Checkpoint, move: Move, shifted: Container[str], target: T
     return TensorInfo(move.target, move.target_shape, kept)
 
 
-def _recipe(identity: Identity, weights: str | None) -> Recipe:
-    if identity.description and weights is None:
-        return identity.description.recipe
-    if identity.companion.recipe and weights is None:
-        return identity.companion.recipe
-    return published_recipe(identity, weights)
-
-
 def _describe(identity: Identity, coverage: Coverage, target: Target, options: Options, facts: Facts) -> Description:
     """Return what the output says of itself, all but the hashes of this source, which are known last.
 
@@ -148,9 +138,9 @@ def _describe(identity: Identity, coverage: Coverage, target: Target, options: O
     before = identity.description
     return Description(
         variant=identity.variant.name,
-        weights=options.weights or identity.training,
+        weights=training_of(identity, options.weights),
         facts=target.weights_facts,
-        recipe=_recipe(identity, options.weights),
+        recipe=recipe_of(identity, options.weights),
         layout=before.layout if before else identity.layout_name,
         taken=before.taken if before else coverage.taken,
         options={name: value for name, value in told.items() if value} | _earlier(before, "options"),

@@ -1,21 +1,85 @@
-"""How images are prepared for the network of a file that does not say it itself."""
+"""Which training the weights of a file are of, and how their images are prepared: every command asks here."""
+
+from collections.abc import Iterator
+from dataclasses import replace
 
 from effconvert.errors import LayoutMismatch
 from effconvert.identification import Identity
 from effconvert.validate.recipes import Recipe, recipe_for
 
 
-def published_recipe(identity: Identity, weights: str | None) -> Recipe:
+def training_of(identity: Identity, weights: str | None = None) -> str | None:
+    """Return which training the weights are of: as the converted file says, or else the user, or else other signs.
+
+    weights: what the user says (`--weights`). None where nothing tells it.
+    """
+    return _converted(identity) or weights or identity.training
+
+
+def recipe_of(identity: Identity, weights: str | None = None) -> Recipe:
+    """Return the preprocessing of a file's images; `weights` is the training that the user names (`--weights`).
+
+    A file that was converted as a training keeps its own. Else the named training's is taken, or what the file or its
+    companion records, or what the library evaluates the file's network with. The mean and std of Keras's networks are
+    tensors of theirs, which no training that is named changes. Raises LayoutMismatch for weights that are unknown.
+    """
+    recorded = _recorded(identity)
+    if recorded and (weights is None or _converted(identity)):
+        return recorded
+    found = _published_recipe(identity, weights)
+    return replace(found, mean=recorded.mean, std=recorded.std) if recorded and _normalises(identity) else found
+
+
+def preparation_cautions(identity: Identity, weights: str | None) -> Iterator[str]:
+    """Yield where `weights`, which the user names, and what the file records say different things, and which is taken.
+
+    Raises LayoutMismatch for weights that are unknown.
+    """
+    recorded = _recorded(identity)
+    if recorded is None or weights is None:
+        return
+    if said := _converted(identity):
+        if said.lower() != weights.lower() and _published_recipe(identity, said) != _published_recipe(
+            identity, weights
+        ):
+            yield f"the file says that its weights are of {said}, which is taken; --weights {weights} changes nothing"
+    elif (taken := recipe_of(identity, weights)) != recorded:
+        yield f"the file records {_in_words(recorded)}; --weights {weights} was given, so {_in_words(taken)} is taken"
+
+
+def _converted(identity: Identity) -> str | None:
+    """Return the training that a file says which this project converted."""
+    return identity.description.weights if identity.description else None
+
+
+def _recorded(identity: Identity) -> Recipe | None:
+    described = identity.description.recipe if identity.description else None
+    return identity.companion.recipe or described
+
+
+def _origin(identity: Identity) -> str:
+    """Return the layout that the weights were published or trained in."""
+    return identity.description.layout if identity.description else identity.layout_name
+
+
+def _normalises(identity: Identity) -> bool:
+    return _origin(identity).startswith("keras")
+
+
+def _published_recipe(identity: Identity, weights: str | None) -> Recipe:
     """Return the preprocessing that the library evaluates `weights` with; without them that of the file's training.
 
     Where that is not known either, it is that of the network: timm's own and those that it ported differ in it. A
-    network that was never published has the usual one of its layout. Raises LayoutMismatch for weights that are
-    unknown.
+    network that was never published has the usual one of its layout.
     """
-    layout = identity.description.layout if identity.description else identity.layout_name
+    layout, variant = _origin(identity), identity.variant.name
     try:
-        return recipe_for(layout, identity.variant.name, weights or identity.training or identity.network or None)
+        return recipe_for(layout, variant, weights or identity.training or identity.network or None)
     except LayoutMismatch:
         if weights:
             raise
-        return recipe_for(layout, identity.variant.name)
+        return recipe_for(layout, variant)
+
+
+def _in_words(recipe: Recipe) -> str:
+    return f"{recipe.name} at {recipe.size} px with mean {recipe.mean[0]:g}"

@@ -46,7 +46,7 @@ def convert_published(
     """
     asked = Asked(framework, name, weights) if framework else _read_name(name, weights)
     row = choose(asked.variant, asked.weights, asked.framework)
-    output = Path(output or _output_name(asked, row, to, whole_name=framework is None))
+    output = Path(output or output_name(asked, row, to, whole_name=framework is None))
     check_output(output, force)  # before a download that could be in vain
     fetched = fetch(row, progress=downloading)
     return convert(
@@ -71,7 +71,7 @@ def _read_name(name: str, weights: str | None) -> Asked:
     return replace(asked, weights=asked.weights or weights)
 
 
-def _output_name(asked: Asked, row: Published, to: str, whole_name: bool) -> str:
+def output_name(asked: Asked, row: Published, to: str, whole_name: bool) -> str:
     """Return a name that says what is in the file, so that what differs does not meet under one name."""
     weights = asked.weights and (row.weights if whole_name else asked.weights.lower())
     origin = asked.framework if whole_name and asked.framework != "tensorflow" else None

@@ -1,10 +1,9 @@
 """What a target layout holds: which of its networks a file is for, what must be folded or given up, in which order."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from effconvert.assumptions import differing_facts, fitting_build, nearest_facts
+from effconvert.assumptions import Doubt, fitting_build, nearest_facts
 from effconvert.canonical import default_facts, tensor_shapes
 from effconvert.errors import LayoutMismatch, listing
 from effconvert.facts import Facts
@@ -12,11 +11,13 @@ from effconvert.layout import find_layout
 from effconvert.map_language import Build, Fill, Layout
 from effconvert.moves import Move, compile_layout, identity_moves, invert
 from effconvert.options import Options
+from effconvert.remedies import remedies, usual_facts
 from effconvert.variants import Variant
 from effconvert.weight_sets import average_name
 
 CANONICAL = "canonical"
 TENSORFLOW = "tf-official"
+_CERTAIN = Doubt()
 # Libraries that share a framework: the one is taken whose network pads as the weights expect.
 _FAMILIES = {"mindspore": ("mindcv", "mindvision")}
 
@@ -51,8 +52,10 @@ class Target:
         return self.layout.name if self.layout else CANONICAL
 
 
-def choose_target(name: str, variant: Variant, facts: Facts, options: Options, path: str) -> Target:
-    """Return how the layout called `name` holds weights with `facts`.
+def choose_target(
+    name: str, variant: Variant, facts: Facts, options: Options, path: str, doubt: Doubt = _CERTAIN
+) -> Target:
+    """Return how the layout called `name` holds weights with `facts`; doubt: what of them is only assumed.
 
     Raises LayoutMismatch when it cannot, with every reason and the option that would help.
     """
@@ -66,8 +69,7 @@ def choose_target(name: str, variant: Variant, facts: Facts, options: Options, p
     compile_layout(layout, variant, facts)
     if options.dtype and layout.dtypes and options.dtype not in layout.dtypes:
         raise LayoutMismatch(f"{path}: {name}'s networks take {' or '.join(layout.dtypes)}, not {options.dtype}")
-    plain = layout.facts_of(variant.name, default_facts(variant))
-    plain, official = replace(plain, head_conv=facts.head_conv, classes=facts.classes), plain
+    plain = usual_facts(layout, variant, facts)
     # Pixels are normalised where the library does it; only Keras has two ways, of which one is kept.
     if plain.normalization == "outside" or facts.normalization == "outside":
         facts = replace(facts, normalization=plain.normalization)
@@ -79,11 +81,14 @@ def choose_target(name: str, variant: Variant, facts: Facts, options: Options, p
         target = replace(target, facts=replace(nearest, normalization=wanted.normalization), given_up=facts)
         build, _ = fitting_build(layout, variant, plain, nearest)
         target, problems = replace(target, build=build), []
-    if official.classes == 1000 and facts.classes == variant.classes == 1001:
+    if (
+        layout.facts_of(variant.name, default_facts(variant)).classes == 1000
+        and facts.classes == variant.classes == 1001
+    ):
         problems.append("it has 1001 classes, the first a background; --drop-background-class leaves that out")
     if problems:
         heading = f"{path}: {layout.name} cannot hold the facts of this {variant.name}:"
-        raise LayoutMismatch(listing(heading, [*problems, *_remedies(facts, plain, options)]))
+        raise LayoutMismatch(listing(heading, [*problems, *remedies(layout, variant, facts, doubt, options)]))
     return target
 
 
@@ -119,43 +124,3 @@ def onward(target: Target, names: str) -> tuple[list[Move], Mapping[str, Fill], 
     # A bundle's names ascend.
     order = sorted([*(move.target for move in written), *compiled.fills], key=str.encode)
     return written, compiled.fills, order
-
-
-def code(target: Target, file: str, size: int) -> str:
-    """Return the Python that builds the network of `target` and loads `file`, "" where the map gives none.
-
-    size: of the images in pixels, for networks whose padding is made for one.
-    """
-    shown = json.dumps(file, ensure_ascii=False)[1:-1]  # as Python writes it between quotes
-    if target.layout is None:
-        return f'effconvert.load_model("{shown}")'
-    suffixes = target.layout.suffixes
-    if suffixes and not file.endswith(suffixes):
-        return f'effconvert.load_model("{shown}")  # {target.name} itself loads {", ".join(suffixes)}'
-    text = target.build.code.strip() if target.build else ""
-    flat = file.endswith(".safetensors")
-    if flat and "{state}" in text:
-        text = f"from safetensors.torch import load_file\n{text}"
-    values = {
-        "state": 'load_file("{file}")' if flat else 'torch.load("{file}")',
-        "format": ', format="safetensors"' if flat else "",
-        "variant": target.layout.variants[target.variant.name],
-        "classes": target.facts.classes,
-        "bn_eps": target.facts.bn_eps,
-        "size": size,
-        "top": target.facts.classes > 0,
-        "file": shown,
-    }
-    for name, value in values.items():
-        text = text.replace(f"{{{name}}}", str(value))
-    return text
-
-
-def _remedies(facts: Facts, plain: Facts, options: Options) -> list[str]:
-    wrong = list(differing_facts(facts, plain))
-    remedies = []
-    if wrong == ["bn_eps"] and not options.fold_eps:
-        remedies.append("(--fold-eps absorbs another bn_eps into the variances, exactly)")
-    elif not options.allow_inexact:
-        remedies.append("(--allow-inexact converts anyway and measures how far off the result is)")
-    return remedies

@@ -60,9 +60,11 @@ class Transfer:
             return array
         folded: Array = (array.astype(np.float64) + shift).astype(np.promote_types(array.dtype, np.float32))
         if folded.size and folded.min() <= 0:
+            doubt = self.plan.identity.doubt.of(["bn_eps"])
             raise LayoutMismatch(
                 f"{self.checkpoint.path}: tensor {name} ({self.canonical[name]}): --fold-eps would make its smallest "
                 f"variance {folded.min():g}, as {self.plan.target.name} adds {-shift:g} more than these weights expect"
+                + (f"; {doubt.words} (--facts bn_eps=… tells it)" if doubt else "")
             )
         return folded
 

@@ -230,3 +230,8 @@ def _block(variant: Variant, stage: Stage, place: tuple[int, int, int, int, int]
         fused=stage.fused,
         residual=stage.skip and stride == 1 and entering == out_channels,
     )
+
+
+def has_fused_strides(variant: Variant) -> bool:
+    """Return whether `fused_stride` makes a difference: EdgeTPU's blocks, where they stride."""
+    return any(block.fused and block.stride > 1 for block in blocks(variant))

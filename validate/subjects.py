@@ -10,6 +10,7 @@ from effconvert.validate.recipes import Recipe, recipe_named
 
 from effconvert.errors import NumericMismatch
 from effconvert.options import Options
+from effconvert.preparation import preparation_cautions, training_of
 from effconvert.verification.network_files import NetworkFile, examine
 
 if TYPE_CHECKING:
@@ -28,10 +29,8 @@ class Subject:
 
     @property
     def weights(self) -> str | None:
-        """Which training the weights are, as the file itself says, or else the user, or else the file's name."""
-        identity = self.file.identity
-        said = identity.description.weights if identity.description else None
-        return said or self.file.options.weights or identity.training
+        """Which training the weights are."""
+        return training_of(self.file.identity, self.file.options.weights)
 
     def network(self) -> "EfficientNet":
         """Return the network in float32, in eval mode, on the CPU."""
@@ -53,6 +52,7 @@ class Subject:
                 "tensors": self.file.tensors_sha256,
                 "layout": identity.layout_name,
                 "facts": facts.to_dict(),
+                "assumed": sorted(identity.assumed),
                 "classes": facts.classes,
                 "parameters": parameter_count(identity.variant, facts),
                 "dtype": self.file.dtype,
@@ -86,14 +86,12 @@ def check_finite(found: "Tensor", paths: list[Path], file: Path) -> None:
 
 def _cautions(file: NetworkFile, recipe: str | None) -> Iterator[str]:
     identity = file.identity
-    if identity.assumed:
-        yield identity.assumption
-    elif identity.layout is None and identity.description is None:
-        yield f"the file carries no facts; assumed are {file.facts.in_words()} (--facts changes them)"
-    yield from identity.companion.cautions
+    yield from identity.doubts
+    yield from preparation_cautions(identity, file.options.weights)
     known = identity.description or identity.companion.recipe or file.options.weights
     if not (recipe or known) and identity.training:
-        yield f"its name says that it is {identity.training}, whose images are prepared by {file.recipe.name}"
+        said = f"its {identity.told_by} says that it is {identity.training}"
+        yield f"{said}, whose images are prepared by {file.recipe.name}"
     elif not (recipe or known):
         yield (
             f"the file does not say how its images are prepared; {file.recipe.name} at {file.recipe.size} px is the "

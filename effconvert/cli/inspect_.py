@@ -66,9 +66,10 @@ def _identity_pairs(found: "Inspection") -> list[tuple[str, str]]:
         ]
         pairs.append(("weights", ", ".join(sets)))
         if found.facts:
-            pairs.append(("facts", facts_text(found.facts)))
+            pairs.append(("facts", facts_text(found.facts, found.assumed)))
         if found.assumption:
             pairs.append(("", found.assumption))
+        pairs += [("", caution) for caution in found.cautions]
         if found.classifier:
             pairs.append(("classifier", f"{found.classifier}, which reads the pooled features"))
         strange = [f"{name}, {where}" for name, where in found.strange.items()]

@@ -11,7 +11,7 @@ import click
 
 from effconvert.atomic import check_output, new_file, reported
 from effconvert.errors import OutputProblem, listing
-from effconvert.facts import complete
+from effconvert.facts import complete, only_assumed
 
 if TYPE_CHECKING:
     from effconvert.conversion import Report
@@ -45,13 +45,11 @@ def json_written(path: Path, value: Any) -> None:
 
 
 def print_pairs(pairs: Sequence[tuple[str, str]]) -> None:
-    """Print (label, text) pairs in two columns."""
-    import tabulate as library
-    from tabulate import tabulate
-
-    library.PRESERVE_WHITESPACE = True  # code is indented
+    """Print (label, text) pairs in two columns; a text keeps its indentation, which code needs."""
     printed = [[printable(cell) for cell in pair] for pair in pairs]
-    click.echo(tabulate(printed, tablefmt="plain", disable_numparse=True))
+    width = max((len(label) for label, _ in printed), default=0)
+    for label, text in printed:
+        click.echo(f"{label:<{width}}  {text}".rstrip())
 
 
 def printable(text: str) -> str:
@@ -73,9 +71,9 @@ def counted(number: int) -> str:
     return f"{number:,} tensor{'s' * (number != 1)}"
 
 
-def facts_text(facts: Mapping[str, Any]) -> str:
-    """Return facts in one line."""
-    return complete(facts).in_words()
+def facts_text(facts: Mapping[str, Any], assumed: Sequence[str] = ()) -> str:
+    """Return facts in one line, in which those are marked that are only `assumed`."""
+    return complete(facts).in_words(assumed)
 
 
 def recipe_text(recipe: Mapping[str, Any]) -> str:
@@ -102,7 +100,7 @@ def print_report(report: "Report", as_json: bool, quiet: bool) -> None:
             ("moved", f"{report.moved:,} tensors{taken}"),
             *([("classifier", f"{report.classifier}, which reads the pooled features")] if report.classifier else []),
             *[("left behind" if number == 0 else "", text) for number, text in enumerate(left)],
-            ("facts", facts_text(report.facts)),
+            ("facts", facts_text(report.facts, report.assumed)),
             ("recipe", recipe_text(report.recipe)),
             *([("options", json.dumps(report.options, sort_keys=True))] if report.options else []),
             (
@@ -111,13 +109,13 @@ def print_report(report: "Report", as_json: bool, quiet: bool) -> None:
                 "read back and equal",
             ),
             *[("network" if number == 0 else "", line) for number, line in enumerate(report.network.splitlines())],
+            *([("images", report.remark)] if report.remark else []),
         ]
     )
     if report.inexact is not None:
-        click.secho(
-            f"inexact: this network's logits differ from the weights' own by {report.inexact:.2g} of the largest",
-            bold=True,
-        )
+        words = f"inexact: this network's logits differ from the weights' own by {report.inexact:.2g} of the largest"
+        assumed = report.options["inexact"].get("assumed", ())
+        click.secho(f"{words}{f', but {only_assumed(assumed)}' if assumed else ''}", bold=True)
     for caution in report.cautions:
         click.echo(f"caution: {caution}")
     if report.strange:

@@ -47,7 +47,8 @@ def _side(side: "Predictions") -> str:
     model, recipe = side.record["model"], side.record["recipe"]
     weights = f" {model['weights']}" if model.get("weights") else ""
     partly = "" if side.record["complete"] else ", not complete"
-    images = f"{len(side):,} images{partly}"
+    assumed = f", {' and '.join(model['assumed'])} assumed" if model.get("assumed") else ""
+    images = f"{len(side):,} images{partly}{assumed}"
     return f"{model.get('file')}: {model.get('variant')}{weights}, {recipe.get('name')} {recipe.get('size')}, {images}"
 
 

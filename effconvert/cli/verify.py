@@ -95,10 +95,12 @@ def _print(found: "Verification", layers: bool) -> None:
 
     reference = found.reference
     click.echo(printable(f"{found.source.path}: run by {reference['framework']}, {reference['network']}"))
-    click.echo(printable(f"  read by {reference['loader']}; {found.source.facts.in_words()}"))
+    click.echo(
+        printable(f"  read by {reference['loader']}; {found.source.facts.in_words(found.source.identity.assumed)}")
+    )
     for pair in found.verdict.pairs:
         click.echo(printable(f"{found.converted.path}: run by {pair.framework}, {pair.network}"))
-    click.echo(printable(f"  {found.converted.facts.in_words()}"))
+    click.echo(printable(f"  {found.converted.facts.in_words(found.converted.identity.assumed)}"))
     words = found.inputs.words
     kind = f"synthetic images (seed {words['seed']})" if words["kind"] == "synthetic" else f"of {words['of']:,} images"
     size = f"{words['size']} px"

@@ -29,6 +29,11 @@ _MOST_AXES = 32  # numpy before 2.0 has no more
 _MOST_BYTES = 1 << 62
 
 QUANTIZED = "quantized"  # how the reason begins why such a tensor is not read
+# Under which keys a training keeps the name of its network. A text under one of the first is meant for a network; one
+# under the others only where it is exactly a network's name; the last stand within one of those: `model/name`.
+NETWORK_KEYS = ("arch", "architecture", "model", "model_name")
+OTHER_KEYS = ("backbone", "backbone_name", "encoder", "encoder_name", "net", "network", "timm_name")
+INNER_KEYS = ("name", "type")
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float16), BFLOAT16, np.dtype(np.float64))
 

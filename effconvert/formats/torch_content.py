@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from effconvert.errors import UnreadableCheckpoint, listing
-from effconvert.formats.checkpoint import Withheld, check_name
+from effconvert.formats.checkpoint import INNER_KEYS, NETWORK_KEYS, OTHER_KEYS, Withheld, check_name
 from effconvert.formats.torch_arrays import Array
 from effconvert.formats.torch_keys import Key
 from effconvert.formats.torch_objects import Found, count_inside, refusal
@@ -20,6 +20,7 @@ _MOST_VALUES = 500_000  # a pickle can have one list stand in 2**40 places
 _LONGEST_NAME = 4096
 _MOST_IN_NAMES = 64 << 20  # characters: one level's name stands in all the names below it
 _TEXT_LEVELS = 2  # `arch`, `args/model`; an optimizer's state would crowd them out
+_NAME_KEYS = frozenset((*NETWORK_KEYS, *OTHER_KEYS, *INNER_KEYS))  # `config/model/name`
 _MOST_TEXTS = 200
 _LONGEST_TEXT = 500
 _MOST_OBJECTS = 1000
@@ -101,7 +102,7 @@ class _Search:
                 self.enter(self.name(prefix, key, "/"), value, (*keys, key))
             elif isinstance(value, Inert | InertName):
                 self.add_object(self.name(prefix, key), value, (*keys, key))
-            elif len(keys) < _TEXT_LEVELS and isinstance(value, _PLAIN) and isinstance(nest, dict | Inert):
+            elif isinstance(value, _PLAIN) and isinstance(nest, dict | Inert) and _is_kept(key, len(keys)):
                 self.add_text(prefix + str(key), value)
 
     def name(self, prefix: str, key: Any, end: str = "") -> str:
@@ -158,6 +159,11 @@ class _Search:
         if self.more_objects:
             reasons["(more objects)"] = f"not read: {self.more_objects:,} more objects"
         return reasons
+
+
+def _is_kept(key: Any, depth: int) -> bool:
+    """Return whether a text so deep is kept: one level deeper only what may be the name of a network."""
+    return depth < _TEXT_LEVELS or (depth == _TEXT_LEVELS and str(key).lower() in _NAME_KEYS)
 
 
 def _is_nest(value: Any) -> bool:

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from effconvert.coverage import check_coverage
+from effconvert.coverage import read_network
 from effconvert.errors import NumericMismatch
 from effconvert.formats import Array, open_checkpoint
 from effconvert.formats.checkpoint import BFLOAT16
-from effconvert.identification import identify
+from effconvert.identification import Identity
 from effconvert.model.network import EfficientNet
 from effconvert.options import Options
+from effconvert.preparation import recipe_of
+from effconvert.targets import CANONICAL
 from effconvert.transfer import check_digest
-from effconvert.validate.recipes import recipe_for
 
 if TYPE_CHECKING:
     from effconvert.verification.network_files import NetworkFile
@@ -37,21 +38,28 @@ def load_model(
     Example: `effconvert.load_model("b0.safetensors")(images)` with images [N, 3, H, W], normalised.
     """
     with open_checkpoint(path) as checkpoint:
-        identity = identify(checkpoint, Options(facts=facts))
-        moves = check_coverage(checkpoint, identity).moves
+        identity, coverage = read_network(checkpoint, Options(facts=facts))
         check_digest(checkpoint)
-        bare = identity.layout is None and identity.description is None
-        if (bare and facts is None) or identity.assumed:
-            words = identity.assumption or f"carries no facts; assumed are {identity.facts.in_words()}"
+        if _is_surprising(identity, facts):
+            words = "; ".join(identity.doubts)
             warnings.warn(f"{path}: {words}; load_model(…, facts=…) says otherwise", stacklevel=2)
         with torch.device("meta"):
             network = EfficientNet(identity.variant, identity.facts)
-        state = {move.target: _tensor(move.apply(checkpoint.read(move.source))) for move in moves}
+        state = {move.target: _tensor(move.apply(checkpoint.read(move.source))) for move in coverage.moves}
     network.load_state_dict({name: _cast(name, tensor, dtype) for name, tensor in state.items()}, assign=True)
-    description = identity.description
-    usual = identity.companion.recipe or recipe_for(identity.layout_name, identity.variant.name)
-    network.recipe = description.recipe if description else usual
+    network.recipe = recipe_of(identity)
     return network.requires_grad_(True).eval()
+
+
+def _is_surprising(identity: Identity, given: Mapping[str, Any] | None) -> bool:
+    """Return whether a user must be told that facts are assumed.
+
+    Not so of a state dict in this project's own names when some are given, nor of what was converted from one: who made
+    that network with this project knows it.
+    """
+    before = identity.description
+    own = before.layout == CANONICAL if before else identity.layout is None and given is not None
+    return bool(identity.assumed) and not own
 
 
 def network_of(file: "NetworkFile") -> EfficientNet:

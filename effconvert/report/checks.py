@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from effconvert.facts import only_assumed
 from effconvert.report.renderings.numbers_text import count, error, percent, signed
 from effconvert.validate.accuracy.judgement import IMAGENET_IMAGES
 from effconvert.validate.evaluation.settings import FAST
@@ -115,12 +116,14 @@ def _share(row: Plain) -> float:
 
 
 def weaknesses(verification: Plain) -> Iterable[str]:
-    """Yield what lets more pass in a verification than float32 weights at their own tolerance would."""
+    """Yield what lets more pass in a verification than float32 weights of known facts at their own tolerance would."""
     tolerance = verification["tolerance"]
     if tolerance["relaxed"]:
         yield f"a looser tolerance was given: {error(tolerance['accumulated'])} of the largest value"
     if tolerance["rounded"]:
         yield f"weights are rounded to {tolerance['rounded']}, so that more is allowed"
+    if assumed := verification["source"]["assumed"]:
+        yield f"{only_assumed(assumed, 'the source')} (--facts tells)"
 
 
 def _accuracy(network: Plain) -> Row:
@@ -136,7 +139,9 @@ def _accuracy(network: Plain) -> Row:
         return _row("accuracy", verdict, measured, "", accuracy["sentence"].removeprefix("not judged: "))
     row = _row("accuracy", verdict, measured, _accuracy_allowed(accuracy["sources"]))
     if verdict != PASSED:
-        return row | {"reason": accuracy["sentence"].partition(": ")[2]}
+        assumed = network["model"].get("assumed")
+        doubt = f"; {only_assumed(assumed, 'its network')} (--facts tells)" if assumed else ""
+        return row | {"reason": accuracy["sentence"].partition(": ")[2] + doubt}
     weakened = []
     if top1["images"] < IMAGENET_IMAGES:
         weakened.append(f"of {count(top1['images'])} of {count(IMAGENET_IMAGES)} images, more is allowed")

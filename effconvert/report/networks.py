@@ -91,7 +91,8 @@ def _completed(network: dict[str, Any], record: Plain) -> dict[str, Any]:
 
 def _model(model: Plain, verifications: Verifications) -> dict[str, Any]:
     verified = verifications[0][1].document["converted"]["dtype"] if verifications else None
-    return {name: model[name] for name in _OF_MODEL} | {"dtype": model.get("dtype") or verified}
+    said = {"dtype": model.get("dtype") or verified, "assumed": list(model.get("assumed", ()))}
+    return {name: model[name] for name in _OF_MODEL} | said
 
 
 def _verification(name: str, read: VerificationInput) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from effconvert.facts import only_assumed
 from effconvert.report.checks import FAILED, NEAR, NOT_JUDGED, PASSED, weaknesses
 from effconvert.report.naming import library_name
 from effconvert.report.origins import history
@@ -38,7 +39,9 @@ def _verified(verifications: Sequence[Plain]) -> Iterator[str]:
         yield "not verified against its source"
     for each in verifications:
         which = f" ({each['source']['path']})" if len(verifications) > 1 else ""
-        yield f"{_VERIFIED[each['verdict']]}{which}"
+        assumed = each["source"]["assumed"]
+        doubt = f" ({only_assumed(assumed)})" if assumed else ""
+        yield f"{_VERIFIED[each['verdict']]}{which}{doubt}"
 
 
 def _measured(accuracy: Plain) -> str:

@@ -19,7 +19,7 @@ from effconvert.formats import Array
 from effconvert.formats.checkpoint import BFLOAT16
 from effconvert.layout import layouts
 from effconvert.model.layers import ACTIVATIONS
-from effconvert.variants import VARIANTS, blocks
+from effconvert.variants import VARIANTS, has_fused_strides
 from effconvert.verification.explanation import Trial, rank
 from effconvert.verification.mismatch import WITH_AND_WITHOUT_BACKGROUND, Change, Mismatch
 from effconvert.weight_sets import RAW
@@ -60,7 +60,7 @@ def _activations(mismatch: Mismatch) -> Iterator[Change]:
 
 
 def _fused_strides(mismatch: Mismatch) -> Iterator[Change]:
-    if any(block.fused and block.stride > 1 for block in blocks(mismatch.variant)):
+    if has_fused_strides(mismatch.variant):
         yield from _fact(mismatch, "fused_stride", ["project", "expand"])
 
 

@@ -4,6 +4,7 @@ import datetime
 import platform
 from typing import Any
 
+from effconvert.preparation import training_of
 from effconvert.verification.comparison import plain
 from effconvert.verification.network_files import NetworkFile
 from effconvert.verification.procedure import Verification
@@ -51,7 +52,7 @@ def _file(file: NetworkFile) -> dict[str, Any]:
         "sha256": dict(file.sha256),
         "layout": file.identity.layout_name,
         "variant": file.identity.variant.name,
-        "weights": description.weights if description else None,
+        "weights": training_of(file.identity, file.options.weights),
         "taken": file.coverage.taken,
         "tensors": file.tensors_sha256,
         "coverage": file.coverage.counts(),

@@ -26,8 +26,7 @@ def cautions(source: NetworkFile, converted: NetworkFile, reference: Run) -> Ite
     if source.options.facts:
         given = ", ".join(f"{name}={value}" for name, value in source.options.facts.items())
         yield f"{source.path}: {given} was given, and is no finding"
-    if source.identity.assumed:
-        yield f"{source.path}: {source.identity.assumption}"
+    yield from (f"{source.path}: {words}" for words in source.identity.doubts)
     if sentence := inexactness(converted):
         yield sentence
     if description and _normalise_otherwise(source, converted):

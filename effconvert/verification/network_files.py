@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 
 from effconvert.assumptions import usual_values
 from effconvert.canonical import default_facts
-from effconvert.coverage import Coverage, check_coverage
+from effconvert.coverage import Coverage, read_network
 from effconvert.errors import LayoutMismatch
 from effconvert.facts import Facts, complete
 from effconvert.formats import open_checkpoint
 from effconvert.formats.checkpoint import BFLOAT16
 from effconvert.hashing import file_sha256
-from effconvert.identification import Identity, identify
+from effconvert.identification import Identity
 from effconvert.layout import find_layout
 from effconvert.moves import compile_layout
 from effconvert.options import Options
-from effconvert.preparation import published_recipe
+from effconvert.preparation import recipe_of
 from effconvert.readings import own_root
 from effconvert.transfer import check_digest
 from effconvert.validate.recipes import Recipe
@@ -155,19 +155,14 @@ def examine(path: str | Path, options: Options = _PLAIN, key: bytes | None = Non
     """
     path = Path(path)
     with open_checkpoint(path, key) as checkpoint:
-        identity = identify(checkpoint, options)
-        coverage = check_coverage(checkpoint, identity, options.raw)
+        identity, coverage = read_network(checkpoint, options)
         check_digest(checkpoint)
         dtypes = {move.target: checkpoint.tensors[move.source].dtype.name for move in coverage.moves}
         sha256 = {file.name: file_sha256(file) for file in checkpoint.files}
         other = dict(_other_set(identity, coverage, checkpoint.tensors))
         if checkpoint.files == (checkpoint.path,):  # of a folder the one file, which a framework's loader takes
             path = checkpoint.path
-    description = identity.description
-    recipe = identity.companion.recipe or (description.recipe if description else None)
-    if description and options.weights and not description.weights:  # its recipe was a guess, which is now better
-        recipe = None
-    recipe = recipe or published_recipe(identity, options.weights)
+    recipe = recipe_of(identity, options.weights)
     return NetworkFile(path, options, identity, coverage, other, recipe, dtypes, key, sha256)
 
 
@@ -216,6 +211,7 @@ def settings_of(file: NetworkFile, framework: str, inputs: Inputs, follow: Path 
         "name": layout.variants[identity.variant.name] if layout else identity.variant.name,
         **facts.to_dict(),
         "facts": facts.to_dict(),
+        "assumed": sorted(identity.assumed),
         "size": int(inputs.images.shape[-1]),
         "raw": file.coverage.taken == RAW and bool(file.other),
         "taken": file.coverage.taken,

@@ -63,12 +63,12 @@ def save_run(
                 framework=run.words,
                 network=run.record["network"],
                 loader=run.record["loader"],
-                facts=examined.facts.in_words(),
+                facts=examined.facts.in_words(examined.identity.assumed),
                 images=words,
                 sensitivity=sensitivity(run.outputs) if len(run.outputs) > 1 else None,
                 layers=len(run.layers),
                 nbytes=part.stat().st_size,
-                cautions=(f"{file}: {examined.identity.assumption}",) if examined.identity.assumed else (),
+                cautions=tuple(f"{file}: {words}" for words in examined.identity.doubts),
             )
 
 

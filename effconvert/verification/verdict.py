@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from effconvert.facts import only_assumed
 from effconvert.verification.comparison import (
     ACCUMULATED,
     FED,
@@ -45,6 +46,7 @@ class Verdict:
     reason: why it is not verifiable. pairs: of the reference with each run. sensitivity: of the reference's outputs to
     the image. rounded: the dtype that the source's weights were rounded to, "" where they were not. unlike: {tensor:
     largest relative difference} of tensors that differ between the files, though every layer is within its tolerance.
+    assumed: the facts that the networks were built with and that nothing tells.
     """
 
     word: str
@@ -54,6 +56,7 @@ class Verdict:
     tolerance: Tolerance
     rounded: str
     unlike: Mapping[str, float] = field(default_factory=dict)
+    assumed: tuple[str, ...] = ()
 
     @property
     def failing(self) -> Pair | None:
@@ -75,7 +78,13 @@ class Verdict:
 
     @property
     def sentence(self) -> str:
-        """The verdict in one line: what was measured, what is allowed, where, and what would have passed."""
+        """The verdict in one line: what was measured, what is allowed, where, and what it rests on."""
+        if not self.assumed:
+            return self._measurement
+        return f"{self._measurement}; but {only_assumed(self.assumed)} (--facts tells)"
+
+    @property
+    def _measurement(self) -> str:
         if self.word == NOT_VERIFIABLE:
             return f"{self.word}: {self.reason}"
         if self.failing:
@@ -104,6 +113,7 @@ class Verdict:
         return {
             "verdict": self.word,
             "sentence": self.sentence,
+            "assumed": list(self.assumed),
             "sensitivity": plain(self.sensitivity),
             "tolerance": {**vars(self.tolerance), "relaxed": self.word == RELAXED, "rounded": self.rounded},
             "comparisons": [
@@ -141,7 +151,16 @@ def reach_verdict(reference: Run, runs: Sequence[Run], tolerance: float | None =
     reason = _not_verifiable(seen, reference.images)
     same = RELAXED if allowed.fed > usual.fed else SAME
     word = NOT_VERIFIABLE if reason else same if all(pair.comparison.same for pair in pairs) else DIFFERENT
-    return Verdict(word, reason, pairs, seen, allowed, rounded or _coarsest(settings.get("rounded")))
+    assumed = {name for run in (reference, *runs) for name in run.record["settings"].get("assumed", ())}
+    return Verdict(
+        word=word,
+        reason=reason,
+        pairs=pairs,
+        sensitivity=seen,
+        tolerance=allowed,
+        rounded=rounded or _coarsest(settings.get("rounded")),
+        assumed=tuple(sorted(assumed)),
+    )
 
 
 def _sensitivity(run: Run) -> float:

@@ -9,6 +9,7 @@ from effconvert.validate.data.imagenet import image_number, validation_labels
 from effconvert.validate.evaluation.settings import FAST, SUBSET
 from effconvert.validate.predictions import NO_LABEL, OWN_LABELS, Predictions
 
+from effconvert.facts import only_assumed
 from effconvert.reference_tables import weights_table
 from effconvert.weight_sets import RAW
 
@@ -86,6 +87,8 @@ def remarks(record: Mapping[str, Any]) -> Iterator[str]:
     computed = record["computing"].get("dtype", "float32")
     if computed != "float32":
         yield f"computed in {computed}"
+    if assumed := record["model"].get("assumed"):
+        yield f"{only_assumed(assumed, 'its network')} (--facts tells)"
 
 
 def _labels_are_imagenets(predictions: Predictions) -> bool:

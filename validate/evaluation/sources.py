@@ -6,8 +6,10 @@ from pathlib import Path
 from effconvert.errors import EffconvertError, LayoutMismatch, MissingPath
 from effconvert.formats import open_checkpoint
 from effconvert.hub import address, choose
-
-_SUFFIXES = (".safetensors", ".pth", ".ckpt", ".h5", ".keras")
+from effconvert.outputs import SUFFIXES
+from effconvert.published import output_name
+from effconvert.published_names import Asked
+from effconvert.targets import CANONICAL
 
 
 def files_to_measure(
@@ -36,7 +38,7 @@ def files_to_measure(
 
 def _converted(variant: str, framework: str, weights: str | None, first: bool) -> Path:
     row = choose(variant, weights, framework)
-    path = Path(f"{row.variant}-{weights.lower()}.safetensors" if weights else f"{row.variant}.safetensors")
+    path = Path(output_name(Asked(framework, variant, weights), row, CANONICAL, whole_name=False))
     if path.exists():
         _check_made_of(path, row.url, address(row))
     elif first:
@@ -59,7 +61,7 @@ def _made_here(folder: Path) -> list[Path]:
     """Return the files in `folder` that effconvert wrote, sorted; what cannot be read as one is none."""
     found = []
     for path in sorted(folder.iterdir()):
-        if path.name.endswith(_SUFFIXES) and path.is_file():
+        if path.name.endswith(SUFFIXES) and path.is_file():
             try:
                 with open_checkpoint(path) as checkpoint:
                     made = "effconvert" in checkpoint.metadata

@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from effconvert.validate.data.containers.contents import SUFFIXES
 from effconvert.validate.preprocessing.decoding import DECODERS, Pixels, Window, decode
 from effconvert.validate.preprocessing.resizing import RESIZES, UNROUNDED
 from effconvert.validate.recipes import Recipe
 from numpy.typing import NDArray
 
 from effconvert.errors import DatasetProblem, LayoutMismatch, listing, require_path
-
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 
 
 def preprocess(image: str | Path | bytes, recipe: Recipe) -> NDArray[np.float32]:
@@ -85,9 +84,9 @@ def image_files(folder: str | Path) -> list[Path]:
     folder = require_path(folder)
     if not folder.is_dir():
         raise DatasetProblem(f"{folder}: not a folder; images are read from a folder")
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     if not found:
-        raise DatasetProblem(f"{folder}: no image in it; looked for {', '.join(_SUFFIXES)}, in folders within as well")
+        raise DatasetProblem(f"{folder}: no image in it; looked for {', '.join(SUFFIXES)}, in folders within as well")
     return found
 
 

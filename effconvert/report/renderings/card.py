@@ -12,15 +12,16 @@ from typing import Any
 from effconvert.errors import LayoutMismatch
 from effconvert.facts import complete
 from effconvert.options import Options
+from effconvert.printed_code import PrintedCode, printed_code
 from effconvert.report.naming import library_name
 from effconvert.report.renderings import markdown_sections as sections
 from effconvert.report.renderings.markdown_text import code, code_block, escape, items, link, page
 from effconvert.report.renderings.model_index import dataset_name, model_index
 from effconvert.report.renderings.network_views import settings
 from effconvert.report.renderings.yaml_text import yaml_text
-from effconvert.targets import choose_target
-from effconvert.targets import code as loading_code
+from effconvert.targets import CANONICAL, choose_target
 from effconvert.validate.evaluation.settings import LIMIT, SUBSET
+from effconvert.validate.recipes import Recipe
 from effconvert.variants import find_variant
 
 Network = Mapping[str, Any]
@@ -131,8 +132,9 @@ def _use(network: Network) -> str:
     canonical = f"import effconvert\n\nnetwork = effconvert.load_model({quoted})  # in PyTorch"
     parts = [code_block(canonical, "python")]
     own = _own_code(network, file)
-    if own:
-        parts += ["Or by the library whose layout it has:", code_block(own, "python")]
+    if own.library != CANONICAL:
+        parts += ["Or by the library whose layout it has:", code_block(own.text, "python")]
+        parts += [f"{escape(own.remark)}."] if own.remark else []
     if recipe:
         steps = settings({key: value for key, value in recipe.items() if key != "name" and value})
         parts.append(f"Images are prepared as {code(recipe['name'])} does: {escape(steps)}.")
@@ -140,15 +142,16 @@ def _use(network: Network) -> str:
     return page(*parts).strip()
 
 
-def _own_code(network: Network, file: str) -> str:
+def _own_code(network: Network, file: str) -> PrintedCode:
+    """Return the code of the library whose layout the file has; this project's own where it has none to give."""
     model, size = network["model"], (network["cost"] or {"size": 0})["size"]
     try:
         variant = find_variant(network["variant"])
         target = choose_target(model["layout"], variant, complete(model["facts"]), Options(), file)
     except LayoutMismatch:  # a layout that is only read, or a network that its library does not have
-        return ""
-    text = "" if target.layout is None else loading_code(target, file, size)
-    return "" if text.startswith("effconvert.") else text
+        return PrintedCode("")
+    recipe = Recipe.from_dict(network["recipe"]) if network["recipe"] else None
+    return printed_code(target, file, recipe, size)
 
 
 def _data(dataset: Mapping[str, Any] | None) -> list[str]:

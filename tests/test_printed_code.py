@@ -1,0 +1,131 @@
+"""The Python that is printed follows the recipe, and says what the library cannot do of it."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from effconvert.validate.recipes import Recipe, recipe_named
+from hypothesis import given
+from hypothesis import strategies as st
+from library_files import library_tensors, save
+from running import Ran
+
+import effconvert
+from effconvert.canonical import default_facts
+from effconvert.layout import find_layout, layouts
+from effconvert.options import Options
+from effconvert.printed_code import PrintedCode, crop_share, printed_code
+from effconvert.reference_tables import recipe_tables
+from effconvert.targets import choose_target
+from effconvert.variants import VARIANTS
+
+SUFFIXES = {"keras": "x.weights.h5", "mindcv": "x.ckpt", "mindvision": "x.ckpt"}
+
+
+def printed(layout: str, recipe: Recipe | None, variant: str = "b0", file: str = "") -> PrintedCode:
+    facts = find_layout(layout).facts_of(variant, default_facts(VARIANTS[variant]))
+    target = choose_target(layout, VARIANTS[variant], facts, Options(), "x")
+    return printed_code(target, file or SUFFIXES.get(layout, "x.pth"), recipe, 224)
+
+
+def own_recipes() -> list[tuple[str, str]]:
+    written = {layout.name for layout in layouts() if layout.write}
+    return [(layout, name) for name, table in recipe_tables().items() for layout in table["layouts"] if layout in written]  # fmt: skip
+
+
+@pytest.mark.parametrize(("layout", "name"), own_recipes())
+def test_a_library_carries_its_own_recipes_whole(layout: str, name: str) -> None:
+    variants = [v for v in recipe_tables()[name].get("variants", ["b0"]) if v in find_layout(layout).variants]
+    recipe = recipe_named(name, variants[0])
+    code = printed(layout, recipe, variants[0])
+    assert (code.not_carried, code.done, code.remark) == ({}, recipe, "")
+    compile(code.text, layout, "exec")
+    assert "{" not in code.text.replace("{}", "")
+
+
+@pytest.mark.parametrize("layout", [layout.name for layout in layouts() if layout.write])
+@pytest.mark.parametrize("name", list(recipe_tables()))
+def test_every_recipe_has_code_in_every_library_and_keeps_its_numbers(layout: str, name: str) -> None:
+    variant = next(iter(recipe_tables()[name].get("variants", ["b0"])))
+    recipe = recipe_named(name, variant)
+    code = printed(layout, recipe)
+    compile(code.text, layout, "exec")
+    assert code.done
+    assert (code.done.size, code.done.mean, code.done.std) == (recipe.size, recipe.mean, recipe.std)
+    changed = {part for part in ("decode", "resize") if getattr(code.done, part) != getattr(recipe, part)}
+    if {code.done.decode, recipe.decode} == {"pil", "cv2"}:  # whose pixels are the same
+        changed -= {"decode"}
+    assert changed == code.not_carried.keys() - {"crop"}
+
+
+def test_mean_and_std_are_those_of_the_recipe() -> None:
+    code = printed("timm", recipe_named("tf-official-lite", "lite0"), "lite0")
+    assert "mean=(0.498039216, 0.498039216, 0.498039216), std=(0.501960784," in code.transform
+    assert "mean=[127.5, 127.5, 127.5]" in printed("mmpretrain", recipe_named("mmpretrain-01norm", "b0")).transform
+
+
+def test_what_is_not_carried_is_said_in_one_line() -> None:
+    code = printed("timm", recipe_named("tf-official", "b0"))
+    assert code.remark == (
+        "timm's preprocessing cannot do all of the recipe: decode tf-integer-fast (here pil), resize tf1-bicubic "
+        "(here pil-bicubic), crop tf-center before resizing, 32 pixels less (here torchvision-center of a shorter "
+        "side of 256)"
+    )
+
+
+def test_the_same_part_of_the_image_is_taken_where_the_order_differs() -> None:
+    done = printed("torchvision", recipe_named("mmpretrain", "b0")).done
+    assert done
+    assert (done.shorter_side, done.crop_padding) == (256, 0)
+    done = printed("tf-official", recipe_named("torchvision", "b0")).done
+    assert done
+    assert (done.shorter_side, done.crop_padding) == (0, 32)
+
+
+def test_a_file_that_the_library_does_not_load_gets_the_canonical_code() -> None:
+    code = printed("timm", recipe_named("timm", "b0"), file="x.ckpt")
+    assert code.network.endswith('effconvert.load_model("x.ckpt")  # timm itself loads .safetensors, .pth, .pt, .tar, .bin')  # fmt: skip
+    assert code.library == "canonical"
+
+
+def test_without_a_recipe_no_transform_is_printed() -> None:
+    assert printed("timm", None).text == printed("timm", None).network
+
+
+@given(st.integers(32, 1000), st.floats(0.5, 1.2))
+def test_a_share_gives_the_shorter_side_as_the_libraries_compute_it(size: int, share: float) -> None:
+    shorter_side = math.floor(size / share)
+    assert math.floor(size / crop_share(size, shorter_side)) == shorter_side
+
+
+@pytest.mark.parametrize(("size", "shorter_side", "share"), [(224, 256, 0.875), (300, 331, 0.904), (288, 288, 1.0)])
+def test_a_share_is_as_short_as_the_published_ones(size: int, shorter_side: int, share: float) -> None:
+    assert math.floor(size / crop_share(size, shorter_side)) == shorter_side == math.floor(size / share)
+    assert len(str(crop_share(size, shorter_side))) <= 5
+
+
+def test_a_conversion_prints_and_records_it(tmp_path: Path, run: Callable[..., Ran]) -> None:
+    source = save(tmp_path / "tf_efficientnet_b0.pth", library_tensors("timm"))
+    out = run("convert", source, "--to", "mmpretrain", "--out", tmp_path / "x.pth").out
+    assert "transform = Compose" in out
+    found = json.loads(run("convert", source, "--to", "keras", "--out", tmp_path / "x.h5", "--json").out)
+    assert (found["not_carried"], found["remark"]) == ({}, "")
+    own = effconvert.convert(source, tmp_path / "own.safetensors")
+    assert own.network.splitlines()[:2] == ["import effconvert", f'network = effconvert.load_model("{own.output}")']
+    names: dict[str, object] = {}
+    with pytest.warns(UserWarning, match="ambiguous|assumed"):
+        exec(own.network, names)
+    assert names["transform"].keywords["recipe"].to_dict() == own.recipe  # type: ignore[attr-defined]
+
+
+def test_what_is_printed_can_be_copied_as_it_stands(tmp_path: Path, run: Callable[..., Ran]) -> None:
+    source = save(tmp_path / "tf_efficientnet_b0.pth", library_tensors("timm"))
+    lines = run("convert", source, "--to", "keras", "--out", tmp_path / "x.h5").out.splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("network "))
+    start = lines[first].index("import keras")
+    copied = [line[start:] for line in lines[first:] if line.startswith(("network ", " " * start))]
+    found = effconvert.convert(source, tmp_path / "x.h5", to="keras", force=True)
+    assert "\n".join(copied) == found.network
+    compile(found.network, "copied", "exec")
