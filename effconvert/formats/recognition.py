@@ -7,6 +7,7 @@ from pathlib import Path
 from effconvert.addresses import missing_in_words
 from effconvert.errors import MissingPath, UnreadableCheckpoint
 from effconvert.formats.checkpoint import Checkpoint
+from effconvert.formats.shards import piece_in_words, refuse_part
 from effconvert.formats.signatures import Format, format_of
 from effconvert.formats.tensorflow_folders import holds_index, index_in
 
@@ -60,8 +61,6 @@ def _open_folder(folder: Path, key: bytes | None) -> Checkpoint:
 
 def _open_file(path: Path, key: bytes | None) -> Checkpoint:
     """Open the checkpoint that the file at `path` holds or belongs to; it must not be a part of one itself."""
-    from effconvert.formats.shards import piece_in_words, refuse_part
-
     try:
         checkpoint = _open_known(path, key) or _open_companion(path)
     except UnreadableCheckpoint:
@@ -70,7 +69,7 @@ def _open_file(path: Path, key: bytes | None) -> Checkpoint:
         raise
     if checkpoint.files == (path,):
         try:
-            refuse_part(path)
+            refuse_part(path, search=format_of(path) is not Format.TORCH)
         except UnreadableCheckpoint:
             checkpoint.close()
             raise

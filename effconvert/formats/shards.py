@@ -56,17 +56,19 @@ class Numbered:
         return f"{self.before.rstrip('-_. ')}{self.after}.index.json"
 
 
-def refuse_part(path: Path) -> None:
-    """Raise UnreadableCheckpoint where the file at `path` is one of several that make up a checkpoint."""
-    for words in (_by_index(path), _by_number(path), _by_rank(path), _by_folder(path)):
+def refuse_part(path: Path, search: bool) -> None:
+    """Raise UnreadableCheckpoint where the file at `path` is one of several that make up a checkpoint.
+
+    search: whether the folder is searched for an index of any name, or only asked for those of the usual names: who
+    opens a pickle does nothing but open files.
+    """
+    for words in (_by_index(path, search), _by_number(path), _by_rank(path), _by_folder(path)):
         if words:
             raise UnreadableCheckpoint(f"{path}: {words}")
 
 
 def piece_in_words(path: Path) -> str:
     """Return what a file is that cannot be read because it is a piece of one, and what to do; "" for other files."""
-    if path.suffix == ".distcp":
-        return "a part of a checkpoint of torch.distributed (DCP); give its folder, which says how to join the parts"
     match = _PIECE.fullmatch(path.name)
     if not match:
         return ""
@@ -106,9 +108,9 @@ def is_plain(name: Any) -> bool:
     )
 
 
-def _by_index(path: Path) -> str:
+def _by_index(path: Path, search: bool) -> str:
     """Say that an index beside the file names it among others."""
-    for index, shards in _indices(path):
+    for index, shards in _indices(path, search):
         if path.name in shards and len(shards) > 1:
             missing = _missing(path, sorted(shards))
             lacking = f", and get {missing}, which {_are(missing)} not there" if missing else ""
@@ -169,10 +171,18 @@ def _by_folder(path: Path) -> str:
     )
 
 
-def _indices(path: Path) -> Iterator[tuple[Path, set[str]]]:
+def _usual_indices(path: Path) -> list[str]:
+    """Return what transformers and others call the index of a shard called like this."""
+    parts = numbered(path.name)
+    unnumbered = re.sub(r"[-_.]?\d+$", "", path.stem) + path.suffix
+    names = (path.name, path.stem, unnumbered, "model.safetensors", "pytorch_model.bin")
+    return [*([parts.index] if parts else []), *(f"{name}.index.json" for name in names)]
+
+
+def _indices(path: Path, search: bool) -> Iterator[tuple[Path, set[str]]]:
     """Yield every index of shards beside the file that holds its name, and the shards that it names."""
-    names = [name for name in _names_in(path.parent) if name.endswith(_INDEX_ENDINGS)]
-    for name in sorted(names)[:_MOST_INDICES]:
+    names = _names_in(path.parent) if search else _usual_indices(path)
+    for name in sorted({name for name in names if name.endswith(_INDEX_ENDINGS)})[:_MOST_INDICES]:
         index = path.with_name(name)
         try:
             if not index.is_file() or index.stat().st_size > _LARGEST_INDEX:

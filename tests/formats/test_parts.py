@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from effconvert.formats import Array
@@ -61,6 +60,15 @@ def test_a_shard_beside_an_index_names_the_index_and_what_is_missing(tmp_path: P
     message = refusal(tmp_path / "first.safetensors")
     assert "one of 3 shards of one checkpoint; give anything.index.json" in message
     assert "get second.safetensors and third.safetensors, which are not there" in message
+
+
+@pytest.mark.parametrize("index", ["pytorch_model.bin.index.json", "net.bin.index.json", "net-1.bin.index.json"])
+def test_a_shard_of_pytorch_is_known_by_an_index_of_the_usual_names(
+    tmp_path: Path, arrays: dict[str, Array], index: str
+) -> None:
+    make_torch(tmp_path / "net-1.bin", arrays)
+    write_index(tmp_path, {"a": "net-1.bin", "b": "net-2.bin"}, index)
+    assert f"one of 2 shards of one checkpoint; give {index}" in refusal(tmp_path / "net-1.bin")
 
 
 def test_a_shard_of_keras_is_known_by_its_index(tmp_path: Path, arrays: dict[str, Array]) -> None:
@@ -173,9 +181,3 @@ def test_whole_files_with_numbers_behind_are_read(tmp_path: Path, arrays: dict[s
     for number in ("001", "002"):
         make_torch(tmp_path / f"b0.pth.{number}", arrays)
     assert read_all(tmp_path / "b0.pth.001") == expected(arrays)
-
-
-def test_a_shard_of_torch_distributed_says_to_give_its_folder(tmp_path: Path) -> None:
-    make_torch(tmp_path / "__0_0.distcp", {"a": np.ones(2)})
-    (tmp_path / "__0_0.distcp").write_bytes((tmp_path / "__0_0.distcp").read_bytes()[:-20])
-    assert "torch.distributed" in refusal(tmp_path / "__0_0.distcp")
