@@ -24,13 +24,13 @@ def _address(given: str) -> str:
     """Say what to do with something that is an address and not a path; "" for what may be a path."""
     if hub := _HUB_SCHEME.fullmatch(given) or _HUB_PAGE.fullmatch(given):
         return f"a repository on the Hugging Face hub, not a path; {_from_hub(hub[1])}"
+    if published := _published(address=given):
+        return f"an address, not a path; effconvert downloads it itself: {published}"
     scheme = _SCHEME.match(given)
     if scheme is None:
         return ""
     if scheme[1].lower() == "file":
         return f"an address, not a path; give {re.sub('^file:/*', '/', given)}"
-    if published := _published(address=given):
-        return f"an address, not a path; effconvert downloads it itself: {published}"
     # /blob/ is the page about a file, on GitHub as on the hub.
     direct = given.replace("/blob/", "/resolve/" if "huggingface.co" in given else "/raw/", 1)
     command = _COPY.get(scheme[1].lower())
