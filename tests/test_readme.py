@@ -18,8 +18,9 @@ OTHERS = [
     ("mindspore", "mindvision", "b0", None),
     ("mmpretrain", "mmpretrain", "b0", "aa"),
     ("timm", "timm", "cc-b1-8e", None),
+    ("torchvision", "torchvision", "b0", None),
 ]
-SUFFIXES = {"mindspore": ".ckpt", "mmpretrain": ".pth", "timm": ".pth"}
+SUFFIXES = {"mindspore": ".ckpt", "mmpretrain": ".pth", "timm": ".pth", "torchvision": ".pth"}
 NEEDS_FRAMEWORKS = ("verify ", "run ", "compare own-")  # run in tests/frameworks/test_readme_verification.py
 NEEDS_IMAGENET = ("imagenet/val", "ILSVRC2012_img_val.tar")
 README = (Path(__file__).parents[1] / "README.md").read_text()
@@ -51,10 +52,10 @@ def test_every_command_and_the_python_example_work_as_printed(
     monkeypatch.setattr("effconvert.demo.packages.installed", lambda: None)  # what they begin with is there either way
     assert run("demo").exit_code == 0  # `make demo` stands before them
     commands = re.findall(r"^    effconvert ([^#\n]+)", README, re.MULTILINE)
-    assert len(commands) == 34
+    assert len(commands) == 36
     here = [command for command in commands if not command.startswith(NEEDS_FRAMEWORKS)]
     here = [command for command in here if not any(data in command for data in NEEDS_IMAGENET)]
-    assert len(here) == 27
+    assert len(here) == 29
     for command in here:
         ran = run(*command.split())
         assert ran.exit_code == 0, f"{command}: {ran.err}"
