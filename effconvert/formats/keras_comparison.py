@@ -46,9 +46,7 @@ class Comparison:
             if call.kind in WEIGHTED and call.scope.startswith(scope):
                 held[call.name].append(call)
         self.found = {call.name: held[call.name][0] for call in wanted if len(held[call.name]) == 1}
-        for call in wanted:
-            if not held[call.name]:
-                self.problems.append(f"{call.name}: is not in the graph")
+        self._alike([call.name for call in wanted if not held[call.name]], "is not in the graph")
         often = [call.name for call in wanted if len(held[call.name]) > 1]
         if often:
             words = f"is called {len(held[often[0]])} times, as are {len(often) - 1} more layers of the network"
@@ -56,6 +54,8 @@ class Comparison:
         told = self.found[STEM].settings.get("data_format") if STEM in self.found else None
         self.data_format = "channels_first" if told == "channels_first" else "channels_last"
         self.strided = [self.found[call.name] for call in wanted if _is_strided(call) and call.name in self.found]
+        training = [name for name, call in self.found.items() if call.training and call.kind == "BatchNormalization"]
+        self._alike(training, "is called as in training, with the statistics of each batch")
         for call in wanted:
             if call.name in self.found:
                 self._layer(call, self.found[call.name])
@@ -68,12 +68,15 @@ class Comparison:
         else:
             self.problems.append(f"{call.name}: activation {applied}, expected {' or '.join(NETWORK_ACTIVATIONS)}")
 
+    def _alike(self, names: list[str], words: str) -> None:
+        """Note one problem that is the same for several layers."""
+        more = f", as are {len(names) - 1} more layers of the network" if len(names) > 1 else ""
+        self.problems += [f"{name}: {words}{more}" for name in names[:1]]
+
     def _layer(self, expected: Call, found: Call) -> None:
         if found.kind != expected.kind:
             self.problems.append(f"{found.name}: is {found.kind}, expected {expected.kind}")
             return
-        if found.training and found.kind == "BatchNormalization":
-            self.problems.append(f"{found.name}: is called as in training, with the statistics of each batch")
         for key, value, wanted in self._settings(expected, found):
             if value != wanted:
                 self.problems.append(f"{found.name}: {key} {_shown(value)}, expected {_shown(wanted)}")
