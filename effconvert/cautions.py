@@ -67,7 +67,8 @@ def _assumption_cautions(identity: Identity, taken: str, facts: Facts, target: s
         yield identity.assumption
     yield from identity.companion.cautions
     yield from preparation_cautions(identity, options.weights)
-    if classifier := identity.reading.classifier.get(taken):
+    classifier = identity.reading.classifier.get(taken)
+    if classifier and not identity.companion.tells_head:
         yield (
             f"the layer {classifier!r} is taken for the classifier: the file does not say that it "
             "reads the features pooled by their mean, with nothing between (--backbone leaves it out)"

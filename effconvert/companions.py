@@ -24,7 +24,8 @@ _POSITIONAL = (
 class Companion:
     """What a file's companions say: facts, the preprocessing, what a user should know of them, names of the classes.
 
-    assumed: the names of the facts that a companion would say, and that is not there.
+    assumed: the names of the facts that a companion would say, and that is not there. tells_head:
+    whether what stands before the classifier is checked, or said among the cautions.
     """
 
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -32,6 +33,7 @@ class Companion:
     cautions: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     assumed: frozenset[str] = frozenset()
+    tells_head: bool = False
 
 
 def companion(checkpoint: Checkpoint, reading: Reading, description: Description | None) -> Companion:
@@ -49,7 +51,7 @@ def companion(checkpoint: Checkpoint, reading: Reading, description: Description
     if layout == "timm":
         return _timm(checkpoint, reading.variant)
     if layout.startswith("keras"):
-        found = _keras(checkpoint, reading)
+        found = replace(_keras(checkpoint, reading), tells_head=True)
         return replace(found, cautions=(*found.cautions, _POSITIONAL)) if layout == "keras-positional" else found
     return Companion()
 
@@ -144,7 +146,9 @@ def _of_weights_alone(checkpoint: Checkpoint, reading: Reading) -> Iterator[str]
         return
     else:
         own = own or checkpoint.is_outside(classifier)
-        listed = [layer for layer in checkpoint.unweighted if layer.scope.startswith(reading.scope.root)]
+        # What lies in no model may stand before a classifier that lies outside of the network's.
+        root, outer = reading.scope.root, not classifier.startswith(reading.scope.root)
+        listed = [one for one in checkpoint.unweighted if one.scope.startswith(root) or (outer and not one.scope)]
         words = assumed_of_weights(reading.variant, classifier, own, listed)
     if words:
         yield words

@@ -120,7 +120,8 @@ def test_a_network_under_such_a_head_is_taken_alone(tmp_path: Path, suffix: str)
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
 def test_mean_pooling_is_taken_without_a_word(tmp_path: Path, suffix: str) -> None:
     report = convert(whole_file(tmp_path / f"x{suffix}", weights(head="dense"), head(POOL, name="dense")))
-    assert (report.moved, report.facts["classes"], assumed(tmp_path / f"x{suffix}")) == (311, CLASSES, [])
+    assert (report.moved, report.facts["classes"]) == (311, CLASSES)
+    assert not [caution for caution in report.cautions if "classifier" in caution]
 
 
 def test_what_makes_a_head_unknown_is_named(tmp_path: Path) -> None:
@@ -205,6 +206,19 @@ def test_layers_that_keras_does_not_have_are_named(tmp_path: Path, suffix: str, 
     listed = [("global_max_pooling2d", "global_max_pooling2d_1"), ("dropout", "dropout")]
     (caution,) = assumed(weights_file(tmp_path / f"x{suffix}", weights(head=own), *listed))
     assert "it lists global_max_pooling2d_1: on the way to its classifier" in caution
+
+
+def test_layers_outside_of_an_unnamed_network_are_named_where_its_classifier_lies_there(tmp_path: Path) -> None:
+    """As Keras before 3.6 wrote it: no names, only classes."""
+    head = {name: array for name, array in weights().items() if name.startswith("predictions/")}
+    (tmp_path / "x.weights.h5").write_bytes(numbered(tmp_path, {"first": weights(head="")}))
+    with h5py.File(tmp_path / "x.weights.h5", "r+") as file:
+        for name, array in zip(("0", "1"), (head["predictions/kernel"], head["predictions/bias"]), strict=True):
+            file.create_dataset(f"layers/dense/vars/{name}", data=array)
+        file.create_group("layers/global_max_pooling2d/vars")
+        file.visititems(lambda _, one: [one.attrs.pop(name) for name in list(one.attrs)] and None)
+    (caution,) = assumed(tmp_path / "x.weights.h5")
+    assert "it lists global_max_pooling2d: on the way to its classifier" in caution
 
 
 def test_a_classifier_outside_of_the_network_is_a_users(tmp_path: Path) -> None:
