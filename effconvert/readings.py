@@ -18,7 +18,6 @@ from effconvert.strangers import (
     Linear,
     classifier_of,
     is_own,
-    layer_of,
     linear_layers,
     placed,
     reads,
@@ -170,7 +169,7 @@ def _reading(
         unknown={file: words for file, (words, _) in sorted(unknown.items())},
         outside=dict(sorted(outside.items())),
         behind=frozenset(outside) | {file for file, (_, surely) in unknown.items() if surely},
-        classifier={kind: layer_of(file) for kind, file in chosen.weight.items()} if chosen else {},
+        classifier=chosen.layers if chosen else {},
         linear=tuple(layer.name for layer in linear),
     )
 

@@ -43,17 +43,19 @@ class Classifier:
 class Linear:
     """A linear layer that reads the pooled features.
 
-    key: its name without what its set stands under. weight, bias: {set: name in the file} of its two tensors.
+    key: its name without what its set stands under. layers: {set: its name in the file}. weight, bias: {set: name in
+    the file} of its two tensors.
     """
 
     key: str
+    layers: Mapping[str, str]
     weight: Mapping[str, str]
     bias: Mapping[str, str]
 
     @property
     def name(self) -> str:
-        """Its name in the file."""
-        return layer_of(next(iter(self.weight.values())))
+        """Its name in the file, in the first set."""
+        return next(iter(self.layers.values()))
 
     @property
     def files(self) -> set[str]:
@@ -62,7 +64,7 @@ class Linear:
 
     def is_called(self, name: str) -> bool:
         """Return whether the user may mean this layer by `name`."""
-        return name in {self.key, *map(layer_of, self.weight.values())}
+        return name in {self.key, *self.layers.values()}
 
 
 def classifier_of(ends: Ends, variant: Variant) -> Classifier:
@@ -92,7 +94,9 @@ def linear_layers(scope: Scope, inside: Held, shapes: Mapping[str, Shape], own: 
                 continue
             classes = {_classes(shapes[file], shapes[biases[chosen]], own) for chosen, file in weights.items()}
             if len(classes) == 1 and classes != {0}:
-                yield Linear(layer, weights, biases)
+                # What names an average stands behind the tensor's name, in no layer.
+                layers = {kind: layer if scope.sets.average else layer_of(file) for kind, file in weights.items()}
+                yield Linear(layer, layers, weights, biases)
 
 
 def is_own(scope: Scope, own: Classifier, name: str) -> bool:

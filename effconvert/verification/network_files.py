@@ -222,7 +222,7 @@ def settings_of(file: NetworkFile, framework: str, inputs: Inputs, follow: Path 
         "inputs": dict(inputs.words),
         "inputs_sha256": inputs.sha256,
         "follows": file_sha256(follow) if follow else None,
-        "reading": {name: getattr(file.options, name) for name in READING},
+        "reading": {name: getattr(file.options, name) for name in READING} | {"leave": list(file.options.leave)},
         "tensors": {move.target: move.source for move in file.coverage.moves},
     }
 
