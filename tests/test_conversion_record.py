@@ -121,8 +121,9 @@ def test_the_background_class_is_dropped_on_request(tmp_path: Path) -> None:
     bias = tensors["efficientnet-edgetpu-S/head/dense/bias" + AVERAGE]
     assert np.array_equal(read_all(tmp_path / "x.safetensors")["head.fc.bias"], bias[1:])
     assert report.facts["classes"] == 1000
-    assert report.options == {"drop_background_class": True}
-    assert effconvert.load_model(tmp_path / "x.safetensors").facts.classes == 1000
+    assert report.options == {"drop_background_class": True, "assumed": ["fused_stride"]}
+    with pytest.warns(UserWarning, match="fused_stride"):
+        assert effconvert.load_model(tmp_path / "x.safetensors").facts.classes == 1000
 
 
 def test_a_classifier_without_background_has_none_to_drop(lite0: Path, tmp_path: Path) -> None:

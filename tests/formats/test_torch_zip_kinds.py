@@ -17,7 +17,7 @@ KINDS = {
     "a package": (["x/.data/extern_modules", "x/model/model.pkl"], "an archive of torch.package"),
     "a model archive": (["MAR-INF/MANIFEST.json", "model.pth"], "a model archive of TorchServe"),
     "an archive around a file": (["run/epoch=3.ckpt", "run/log.txt"], "a zip archive around run/epoch=3.ckpt"),
-    "a document": (["word/document.xml"], "it holds word/document.xml"),
+    "a document": (["word/document.xml", "word/styles.xml"], "it holds word/document.xml"),
     "two models": (["a/data.pkl", "b/data.pkl"], "2 records data.pkl"),
 }
 

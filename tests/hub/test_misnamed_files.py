@@ -8,7 +8,7 @@ from library_files import library_tensors, save
 from effconvert.conversion import convert
 from effconvert.formats import open_checkpoint
 from effconvert.hashing import check_name_sha8
-from effconvert.hints import recorded_training
+from effconvert.names import recorded_training
 from effconvert.reference_tables import MisnamedFile, misnamed_files, name_sha8, weights_table
 
 FILES = misnamed_files().values()
@@ -45,4 +45,4 @@ def test_other_bytes_under_such_a_name_are_told_the_hash_of_the_published_ones(t
 def test_such_a_name_says_the_training(tmp_path: Path) -> None:
     source = save(tmp_path / OLD, library_tensors("torchvision", classes=1000))
     with open_checkpoint(source) as checkpoint:
-        assert recorded_training(checkpoint, "torchvision", "b0") == "imagenet1k_v1"
+        assert recorded_training(checkpoint, "torchvision", "b0") == ("imagenet1k_v1", "name")

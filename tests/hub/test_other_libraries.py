@@ -13,8 +13,8 @@ from effconvert.cache import fetch
 from effconvert.errors import UnreadableCheckpoint
 from effconvert.formats import TensorInfo, open_checkpoint
 from effconvert.formats.keras_writing import write_legacy
-from effconvert.hints import recorded_training
 from effconvert.hub import choose
+from effconvert.names import recorded_training
 from effconvert.published import convert_published
 from effconvert.reference_tables import Published
 
@@ -105,4 +105,4 @@ def test_only_a_name_that_one_file_has_says_the_training(
 ) -> None:
     (tmp_path / name).write_bytes(library_file(framework))
     with open_checkpoint(tmp_path / name) as checkpoint:
-        assert recorded_training(checkpoint, framework, "b0") == said
+        assert recorded_training(checkpoint, framework, "b0") == (said and (said, "name"))

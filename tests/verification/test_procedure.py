@@ -35,6 +35,7 @@ from effconvert.verification.verdict import DIFFERENT, NOT_VERIFIABLE, RELAXED, 
 pytestmark = pytest.mark.xdist_group("procedure")
 IMAGES = Images(size=64)
 WRONG = "blocks.3.depthwise.bn.weight"
+ASSUMED = "; but bn_eps and padding are only assumed (--facts tells)"
 State = dict[str, torch.Tensor]
 
 
@@ -111,7 +112,7 @@ def player(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 def test_the_same_network_is_the_same_to_the_last_bit(same: Verification) -> None:
     assert same.same
-    assert same.verdict.sentence == "same: every layer is equal bit for bit"
+    assert same.verdict.sentence == f"same: every layer is equal bit for bit{ASSUMED}"
     assert same.verdict.sensitivity > 0.1
     assert (same.tensors, same.judgement, same.trials, same.rounding_cost) == ({}, "", (), None)
 
@@ -222,7 +223,7 @@ def test_tensors_that_differ_by_less_than_a_layer_shows_are_a_difference(unseen:
     assert list(unseen.unlike) == ["blocks.3.se.expand.weight", "blocks.9.se.reduce.weight"]
     assert unseen.verdict.sentence == (
         "different: every layer is within its tolerance, but the values of 2 of its tensors are not the source's; "
-        "blocks.3.se.expand.weight is 1.0e-05 of its largest value off (allowed 1.0e-06)"
+        f"blocks.3.se.expand.weight is 1.0e-05 of its largest value off (allowed 1.0e-06){ASSUMED}"
     )
 
 
@@ -365,7 +366,7 @@ def test_half_precision_is_held_to_the_tolerance_of_float32_against_the_rounded_
     found = verify(tmp_path / "half.safetensors", source, images=IMAGES)
     assert (found.verdict.word, found.verdict.rounded) == (SAME, dtype)
     assert found.verdict.tolerance == TOLERANCES["float32"]
-    assert found.verdict.sentence == f"same but for the rounding to {dtype}: every layer is equal bit for bit"
+    assert found.verdict.sentence == f"same but for the rounding to {dtype}: every layer is equal bit for bit{ASSUMED}"
     assert all(0 < rounding.worst < TOLERANCES["float32"].accumulated for rounding in found.roundings)
 
 
@@ -395,7 +396,7 @@ def test_only_tensors_that_were_rounded_are_rounded_in_the_source(source: Path, 
     mixed = saved(tmp_path / "mixed.pth", state | {WRONG: state[WRONG].bfloat16()})
     found = verify(mixed, source, images=IMAGES, in_float64=False)
     assert found.source.rounded == {WRONG: "bfloat16"}
-    assert found.verdict.sentence == "same but for the rounding to bfloat16: every layer is equal bit for bit"
+    assert found.verdict.sentence == f"same but for the rounding to bfloat16: every layer is equal bit for bit{ASSUMED}"
 
 
 def test_a_library_runs_the_rounded_tensors_and_not_its_own_file(

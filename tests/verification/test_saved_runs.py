@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from checkpoints import write_checkpoint
+from checkpoints import read_all, write_checkpoint
 from faults import Fault, faults, some_of_each
 from running_here import followed
 from saved_runs import B0, CHECKPOINTS, EDGETPU, RUNS, checkpoint_of
@@ -52,7 +52,7 @@ def wrong_file(fault: Fault, source: Path, folder: Path) -> Path:
     effconvert.convert(source, output, facts=fault.facts, raw=fault.raw)
     if fault.facts or fault.raw:
         return output
-    right = {name: tensor.numpy() for name, tensor in effconvert.load_model(output).state_dict().items()}
+    right = read_all(output)
     wrong = {name: torch.from_numpy(np.array(tensor)) for name, tensor in fault.change(right).items()}
     torch.save(wrong, folder / "wrong.pth")
     return folder / "wrong.pth"

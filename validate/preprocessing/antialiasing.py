@@ -56,6 +56,8 @@ def antialiased(image: Pixels, height: int, width: int, window: Window, out: Pix
     top, bottom, rows = _taps(image.shape[0], height, window.top, window.height, filter_name)
     left, right, columns = _taps(image.shape[1], width, window.left, window.width, filter_name)
     source = image[top:bottom, left:right]
+    if source.strides[2] != 1:  # decoded with its channels in the other order
+        source = np.ascontiguousarray(source)
     if _columns_first(image.shape[0] - height, image.shape[1] - width):
         turned = np.empty((window.width, window.height, 3), np.uint8)
         _antialiasing.resample(source.transpose(1, 0, 2), rows, columns, turned)
