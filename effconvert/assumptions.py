@@ -144,6 +144,12 @@ def other_networks(
     )
 
 
+def usual_facts(layout: Layout, variant: Variant, facts: Facts) -> Facts:
+    """Return the facts of the layout's usual network, with the head of `facts`."""
+    plain = layout.facts_of(variant.name, default_facts(variant))
+    return replace(plain, head_conv=facts.head_conv, classes=facts.classes)
+
+
 def assumed_without_description(variant: Variant, facts: Facts, given: Mapping[str, Any]) -> Assumption:
     """Return what is assumed of a file in this project's own names that does not describe itself: the official facts.
 
@@ -154,7 +160,7 @@ def assumed_without_description(variant: Variant, facts: Facts, given: Mapping[s
     known = [layout for layout in layouts() if layout.write and variant.name in layout.variants]
     builders: dict[Facts, list[str]] = {}
     for layout in known:
-        for _, other in other_networks(layout, variant, layout.facts_of(variant.name, facts), facts, assumed):
+        for _, other in other_networks(layout, variant, usual_facts(layout, variant, facts), facts, assumed):
             builders.setdefault(replace(other, normalization=facts.normalization), []).append(layout.name)
     others = tuple((f"a network as {', '.join(sorted(set(names)))} has it", other) for other, names in builders.items())
     words = f"the file carries no facts; assumed are {changed(facts, given).in_words()} (--facts changes them)"
@@ -169,7 +175,7 @@ def assumed_when_converted(name: str, variant: Variant, facts: Facts, assumed: f
     layout = next((layout for layout in layouts() if layout.name == name and variant.name in layout.variants), None)
     if layout is None:
         return replace(assumed_without_description(variant, facts, {}), words=words, assumed=assumed)
-    plain = replace(layout.facts_of(variant.name, default_facts(variant)), classes=facts.classes)
+    plain = usual_facts(layout, variant, facts)
     return Assumption(facts, words, assumed, others=other_networks(layout, variant, plain, facts, assumed))
 
 

@@ -3,18 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from effconvert.assumptions import Doubt, as_options, differing_facts, fitting_build, nearest_facts
-from effconvert.canonical import default_facts
+from effconvert.assumptions import Doubt, as_options, differing_facts, fitting_build, nearest_facts, usual_facts
 from effconvert.facts import Facts
 from effconvert.map_language import Layout
 from effconvert.options import Options
 from effconvert.variants import Variant
-
-
-def usual_facts(layout: Layout, variant: Variant, facts: Facts) -> Facts:
-    """Return the facts of the layout's usual network, with the head of `facts`."""
-    plain = layout.facts_of(variant.name, default_facts(variant))
-    return replace(plain, head_conv=facts.head_conv, classes=facts.classes)
 
 
 def remedies(layout: Layout, variant: Variant, facts: Facts, doubt: Doubt, options: Options) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from effconvert.assumptions import Doubt, fitting_build, nearest_facts
+from effconvert.assumptions import Doubt, fitting_build, nearest_facts, usual_facts
 from effconvert.canonical import default_facts, tensor_shapes
 from effconvert.errors import LayoutMismatch, listing
 from effconvert.facts import Facts
@@ -11,7 +11,7 @@ from effconvert.layout import find_layout
 from effconvert.map_language import Build, Fill, Layout
 from effconvert.moves import Move, compile_layout, identity_moves, invert
 from effconvert.options import Options
-from effconvert.remedies import remedies, usual_facts
+from effconvert.remedies import remedies
 from effconvert.variants import Variant
 from effconvert.weight_sets import average_name
 

@@ -130,3 +130,10 @@ def test_a_network_that_is_run_says_what_was_assumed(ambiguous: Path) -> None:
     file = examine(ambiguous)
     assert file.identity.assumed == {"bn_eps", "padding"}
     assert file.identity.doubts == (file.identity.assumption,)
+
+
+def test_a_backbone_of_a_layout_with_classes_of_its_own_can_be_assumed(tmp_path: Path) -> None:
+    """timm's EdgeTPU has a thousand classes, whatever the head of the file."""
+    network = create_model("edgetpu-s", classes=0, head_conv=False)
+    torch.save(network.state_dict(), tmp_path / "x.pth")
+    assert effconvert.convert(tmp_path / "x.pth", tmp_path / "y.pth").facts["head_conv"] is False
