@@ -15,6 +15,7 @@ from figures import record
 from pictures import KINDS
 from PIL import Image
 from timm.data import create_transform, resolve_data_config
+from timm.models import get_pretrained_cfg
 from torch_libraries import built, calibrated, write
 from validating import (
     Images,
@@ -53,11 +54,10 @@ class Timms:
         return self.logits.argmax(1).tolist()
 
 
-def answered(network: torch.nn.Module, found: Images) -> np.ndarray:
-    """Return the logits [N, outputs] of timm's network for images through timm's transform, as its validate.py has it."""
-    transform = create_transform(
-        **resolve_data_config(pretrained_cfg=network.pretrained_cfg, use_test_size=True), is_training=False
-    )
+def answered(network: torch.nn.Module, name: str, found: Images) -> np.ndarray:
+    """Return the logits [N, outputs] of timm's network for images through timm's own transform of the network `name`."""
+    own = get_pretrained_cfg(name).to_dict()
+    transform = create_transform(**resolve_data_config(pretrained_cfg=own, use_test_size=True), is_training=False)
     batch = torch.stack([transform(Image.open(io.BytesIO(data)).convert("RGB")) for data in found.data])
     with torch.inference_mode():
         return torch.cat([network(part) for part in batch.split(16)]).numpy()
@@ -67,9 +67,9 @@ def saved(folder: Path, name: str, variant: str, facts: dict[str, object], optio
     """Have timm build its network, and save it as its users do."""
     network = built(write(calibrated(variant, (224, 224), **facts), folder / "written.pth", "timm"))
     with torch.no_grad():  # or a few classes come first everywhere
-        network.classifier.bias -= torch.from_numpy(answered(network, images(18, KINDS)).mean(0))
+        network.classifier.bias -= torch.from_numpy(answered(network, name, images(18, KINDS)).mean(0))
     torch.save(network.state_dict(), folder / f"{name}.pth")
-    return Timms(folder / f"{name}.pth", options, answered(network, IMAGES))
+    return Timms(folder / f"{name}.pth", options, answered(network, name, IMAGES))
 
 
 @pytest.fixture(scope="module")
