@@ -14,12 +14,12 @@ from effconvert.names import Saying, build_name, recorded_sayings, require_known
 from effconvert.variants import Variant, has_fused_strides
 
 # These follow from the tensors.
-_IN_THE_SHAPES = ("classes", "head_conv")
+IN_THE_SHAPES = ("classes", "head_conv", "in_channels")
 HISTORY_OF_STRIDES = (
     "tensorflow/tpu computed 'project' until 2020-12-27, as the published weights want, and 'expand' since"
 )
 # These do not change what the canonical network computes.
-_NOT_COMPUTED = (*_IN_THE_SHAPES, "normalization")
+_NOT_COMPUTED = (*IN_THE_SHAPES, "normalization")
 
 
 @dataclass(frozen=True)
@@ -145,9 +145,9 @@ def other_networks(
 
 
 def usual_facts(layout: Layout, variant: Variant, facts: Facts) -> Facts:
-    """Return the facts of the layout's usual network, with the head of `facts`."""
+    """Return the facts of the layout's usual network, with the head and the input channels of `facts`."""
     plain = layout.facts_of(variant.name, default_facts(variant))
-    return replace(plain, head_conv=facts.head_conv, classes=facts.classes)
+    return replace(plain, **{name: getattr(facts, name) for name in IN_THE_SHAPES})
 
 
 def assumed_without_description(variant: Variant, facts: Facts, given: Mapping[str, Any]) -> Assumption:
@@ -206,8 +206,8 @@ def fitting_build(layout: Layout, variant: Variant, plain: Facts, facts: Facts) 
     """
     problems: list[list[str]] = [["its network has another head"]]
     for build in _builds(layout, variant):
-        if any(getattr(facts, name) != build.facts.get(name, getattr(facts, name)) for name in _IN_THE_SHAPES):
-            continue  # made for another head
+        if any(getattr(facts, name) != build.facts.get(name, getattr(facts, name)) for name in IN_THE_SHAPES):
+            continue  # made for another head, or other channels
         if not facts.head_conv and "head_conv" not in build.facts:
             problems.append(["head_conv is False, its network has the head's convolution"])
             continue
@@ -223,7 +223,7 @@ def nearest_facts(layout: Layout, variant: Variant, plain: Facts, facts: Facts) 
     """Return the facts of the layout's network that differs least from `facts`."""
     found = []
     for build in _builds(layout, variant):
-        if all(getattr(facts, name) == build.facts.get(name, getattr(facts, name)) for name in _IN_THE_SHAPES):
+        if all(getattr(facts, name) == build.facts.get(name, getattr(facts, name)) for name in IN_THE_SHAPES):
             free = {name: getattr(facts, name) for name, value in build.facts.items() if value == ANY}
             found.append(changed(_facts(plain, build), free))
     return min(found, key=lambda candidate: sum(True for _ in differing_facts(candidate, facts)))
@@ -259,7 +259,7 @@ def _usual(layout: Layout, variant: Variant) -> list[Build]:
 
 
 def _is_for_a_head(build: Build) -> bool:
-    return any(name in build.facts for name in _IN_THE_SHAPES)
+    return any(name in build.facts for name in IN_THE_SHAPES)
 
 
 def _facts(plain: Facts, build: Build) -> Facts:
@@ -269,7 +269,7 @@ def _facts(plain: Facts, build: Build) -> Facts:
 def _differences(plain: Facts, build: Build, facts: Facts) -> Iterator[str]:
     had = _facts(plain, build)
     for name, value in facts.to_dict().items():
-        if name not in _IN_THE_SHAPES and value != getattr(had, name) and build.facts.get(name) != ANY:
+        if name not in IN_THE_SHAPES and value != getattr(had, name) and build.facts.get(name) != ANY:
             yield f"{name} is {getattr(facts, name)}, its network has {getattr(had, name)}"
 
 

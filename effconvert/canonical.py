@@ -18,7 +18,7 @@ def tensor_shapes(variant: Variant, facts: Facts | None = None) -> dict[str, Sha
     """Return {name: shape} of every canonical tensor, in file order, axes as PyTorch has them."""
     facts = facts or default_facts(variant)
     stem = stem_channels(variant)
-    shapes: dict[str, Shape] = {"stem.conv.weight": (stem, 3, 3, 3), **_bn("stem.bn", stem)}
+    shapes: dict[str, Shape] = {"stem.conv.weight": (stem, facts.in_channels, 3, 3), **_bn("stem.bn", stem)}
     for block in blocks(variant):
         shapes |= {f"blocks.{block.index}.{name}": shape for name, shape in _block_shapes(block).items()}
     if facts.head_conv:

@@ -73,7 +73,7 @@ def _assumption_cautions(identity: Identity, taken: str, facts: Facts, target: s
             f"the layer {classifier!r} is taken for the classifier: the file does not say that it "
             "reads the features pooled by their mean, with nothing between (--backbone leaves it out)"
         )
-    if (layout is None or layout.name == TENSORFLOW) and options.weights is None:
+    if (layout is None or layout.name == TENSORFLOW) and options.weights is None and facts.in_channels == 3:
         yield from _training_cautions(identity)
     root = identity.sets.roots.get(taken, "")
     expected = own_root(layout, identity.variant) if layout else ""

@@ -11,7 +11,7 @@ from effconvert.facts import Facts
 from effconvert.formats.checkpoint import Checkpoint
 from effconvert.hints import read_config
 from effconvert.readings import Reading
-from effconvert.validate.recipes import Recipe, recipe_for
+from effconvert.validate.recipes import UNKNOWN, Recipe, gray, recipe_for, unknown
 from effconvert.variants import Variant
 
 _POSITIONAL = (
@@ -49,7 +49,7 @@ def companion(checkpoint: Checkpoint, reading: Reading, description: Description
     if description:
         return Companion()
     if layout == "timm":
-        return _timm(checkpoint, reading.variant)
+        return _timm(checkpoint, reading.variant, reading.facts.in_channels)
     if layout.startswith("keras"):
         found = replace(_keras(checkpoint, reading), tells_head=True)
         return replace(found, cautions=(*found.cautions, _POSITIONAL)) if layout == "keras-positional" else found
@@ -77,8 +77,12 @@ def _huggingface(checkpoint: Checkpoint, variant: Variant, facts: Facts, descrip
     )
 
 
-def _timm(checkpoint: Checkpoint, variant: Variant) -> Companion:
-    """Read the preprocessing in a config.json of timm's repositories: in units of pixels from 0 to 1."""
+def _timm(checkpoint: Checkpoint, variant: Variant, channels: int) -> Companion:
+    """Read the preprocessing in a config.json of timm's repositories: in units of pixels from 0 to 1.
+
+    Where there is not a number for each channel, and not one for all, timm takes the average of those that are there.
+    Of three numbers for many channels, which timm would average as well, nobody wrote down that they are meant.
+    """
     config = read_config(checkpoint.path)
     said = config.get("pretrained_cfg")
     if not isinstance(config.get("architecture"), str) or not isinstance(said, dict):
@@ -92,9 +96,11 @@ def _timm(checkpoint: Checkpoint, variant: Variant) -> Companion:
             size=size,
             shorter_side=math.floor(size / float(said["crop_pct"])),
             resize={"bicubic": "pil-bicubic", "bilinear": "pil-bilinear"}[said["interpolation"]],
-            mean=_three(tuple(255 * float(value) for value in said["mean"])),
-            std=_three(tuple(255 * float(value) for value in said["std"])),
+            mean=tuple(255 * float(value) for value in said["mean"]),
+            std=tuple(255 * float(value) for value in said["std"]),
+            channels=UNKNOWN,
         )
+        recipe = _of_channels(recipe, channels)
     except (KeyError, IndexError, TypeError, ValueError, ArithmeticError, LayoutMismatch):
         return Companion(
             cautions=("the preprocessing in config.json is none that is known here; timm's usual is assumed",)
@@ -107,7 +113,7 @@ def _keras(checkpoint: Checkpoint, reading: Reading) -> Companion:
     from effconvert.formats.keras_check import Network
     from effconvert.formats.keras_normalization import find_normalization
 
-    scope = reading.scope.root
+    scope, channels = reading.scope.root, reading.facts.in_channels
     facts: Mapping[str, Any] = {}
     cautions = [*_of_weights_alone(checkpoint, reading)]
     # Its tensors may also have been saved by another framework, which keeps no graph.
@@ -117,14 +123,14 @@ def _keras(checkpoint: Checkpoint, reading: Reading) -> Companion:
             network = Network(reading.variant, classifier, reading.facts.head_conv, scope, whole)
             told = checkpoint.check_graph(network)
             facts, cautions = told.facts, [*cautions, *told.cautions]
-        found = checkpoint.normalization(scope)
+        found = checkpoint.normalization(scope, channels)
     else:
-        found = find_normalization(checkpoint, None, scope)
+        found = find_normalization(checkpoint, None, scope, channels)
     if found is None:
         cautions.append("the file does not tell how its network normalises pixels; the usual way is assumed")
         return Companion(facts, cautions=tuple(cautions))
     usual = recipe_for("keras", reading.variant.name)
-    recipe = replace(usual, mean=_three(found.mean), std=_three(found.std))
+    recipe = _of_channels(replace(usual, mean=found.mean, std=found.std, channels=UNKNOWN), channels)
     if found.topology == "keras-imagenet" and not found.from_graph:
         cautions.append(
             "its normalization holds std in place of the variance, as Keras's published weights do: taken for their "
@@ -161,6 +167,12 @@ def _keras_classifier(reading: Reading) -> str:
     return found[0].rpartition("/")[0] if found else ""
 
 
-def _three(values: tuple[float, ...]) -> tuple[float, float, float]:
-    first, second, third = values
-    return first, second, third
+def _of_channels(said: Recipe, channels: int) -> Recipe:
+    """Return the recipe that is `said`, whose channels are not called yet, for images of so many."""
+    if channels == 1:
+        return gray(said)
+    if said.in_channels == 1:
+        said = replace(said, mean=said.mean * channels, std=said.std * channels)
+    if channels == 3:
+        return replace(said, channels="rgb")
+    return said if said.in_channels == channels else unknown(said, channels)

@@ -103,11 +103,14 @@ def read_description(metadata: Mapping[str, str], where: str) -> Description | N
         tables = [*parsed.values(), {} if coverage is None else coverage]
         if "digest" not in metadata or not all(isinstance(table, dict) for table in tables):
             raise ValueError("no digest, or a table that is none")
+        facts, recipe = complete(parsed["facts"]), Recipe.from_dict(parsed["recipe"])
+        if recipe.in_channels != facts.in_channels:
+            raise ValueError(f"a recipe of {recipe.in_channels} channels for a network of {facts.in_channels}")
         return Description(
             variant=find_variant(metadata["variant"]).name,
             weights=metadata["weights"] or None,
-            facts=complete(parsed["facts"]),
-            recipe=Recipe.from_dict(parsed["recipe"]),
+            facts=facts,
+            recipe=recipe,
             layout=metadata["layout"],
             taken=metadata["taken"],
             options=parsed["options"],

@@ -14,7 +14,10 @@ _CHOICES = {
     "normalization": ("outside", "keras", "keras-imagenet"),
 }
 # Left out of a line of facts.
-_UNREMARKABLE = (("head_conv", True), ("normalization", "outside"))
+_UNREMARKABLE = (("head_conv", True), ("normalization", "outside"), ("in_channels", 3))
+# Younger than files that hold facts, which were all made when these had no other value.
+_YOUNGER = ("normalization", "in_channels")
+MOST_CHANNELS = 1024  # the instruments with the most bands have some 400
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Facts:
     normalization: where pixels are normalised: outside of the network, or by Keras's layers in it. `keras-imagenet` is
         the graph of Keras's published weights, which hold std in place of the variance and divide once more. The
         canonical network takes normalised images either way; the recipe has the numbers.
+    in_channels: of the images; 3 is a photograph's red, green and blue.
     """
 
     bn_eps: float = 1e-3
@@ -40,6 +44,7 @@ class Facts:
     classes: int = 1000
     head_conv: bool = True
     normalization: str = "outside"
+    in_channels: int = 3
 
     def __post_init__(self) -> None:
         problems = [
@@ -53,6 +58,10 @@ class Facts:
             problems.append(f"classes={self.classes}: must be 0 or more")
         if self.classes and not self.head_conv:
             problems.append(f"head_conv=False with classes={self.classes}: a classifier needs the head's convolution")
+        if not 1 <= self.in_channels <= MOST_CHANNELS:
+            problems.append(f"in_channels={self.in_channels}: must be 1 to {MOST_CHANNELS:,}")
+        if self.in_channels != 3 and self.normalization == "keras-imagenet":
+            problems.append(f"in_channels={self.in_channels} with normalization=keras-imagenet, which is of 3 channels")
         if problems:
             raise LayoutMismatch("facts: " + "; ".join(problems))
 
@@ -76,8 +85,8 @@ def only_assumed(names: Collection[str], whose: str = "") -> str:
 
 
 def complete(values: Mapping[str, Any]) -> Facts:
-    """Return the facts in `values`, which must name every one. Raises LayoutMismatch."""
-    names = [field.name for field in dataclasses.fields(Facts) if field.name != "normalization"]
+    """Return the facts in `values`, which must name all but what older files lack. Raises LayoutMismatch."""
+    names = [field.name for field in dataclasses.fields(Facts) if field.name not in _YOUNGER]
     missing = [name for name in names if name not in values]
     if missing:
         raise LayoutMismatch(f"facts: {', '.join(missing)} missing")

@@ -5,7 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from effconvert.assumptions import Assumption, Doubt, assume, assumed_when_converted, assumed_without_description
+from effconvert.assumptions import (
+    IN_THE_SHAPES,
+    Assumption,
+    Doubt,
+    assume,
+    assumed_when_converted,
+    assumed_without_description,
+)
 from effconvert.companions import Companion, companion
 from effconvert.description import Description, read_description
 from effconvert.errors import LayoutMismatch, listing
@@ -161,11 +168,10 @@ def _with_facts(
     assumption = _assumption(checkpoint, found, description, given)
     facts = changed(assumption.facts, beside.facts)
     result = changed(facts, given)
-    if (result.classes, result.head_conv) != (found.facts.classes, found.facts.head_conv):
-        raise LayoutMismatch(
-            f"{checkpoint.path}: its tensors tell classes={facts.classes} and head_conv={facts.head_conv}; "
-            "--facts cannot change them"
-        )
+    told = {name: getattr(found.facts, name) for name in IN_THE_SHAPES}
+    if any(getattr(result, name) != value for name, value in told.items()):
+        words = ", ".join(f"{name}={value}" for name, value in told.items())
+        raise LayoutMismatch(f"{checkpoint.path}: its tensors tell {words}; --facts cannot change them")
     assumed = (assumption.assumed - beside.facts.keys()) | (beside.assumed - given.keys())
     training, told_by = description.weights if description else None, ""
     if description is None and found.layout:

@@ -31,7 +31,7 @@ def measured_difference(
     from effconvert.model.calibration import synthetic_images
 
     size = min(variant.resolution, _LARGEST)
-    images = synthetic_images(_IMAGES, size, size)
+    images = synthetic_images(_IMAGES, size, size, channels=own.in_channels)
     tensors = {move.target: move.apply(checkpoint.read(move.source)).astype(np.float32) for move in moves}
     with torch.no_grad():
         with torch.device("meta"):

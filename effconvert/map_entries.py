@@ -1,7 +1,7 @@
 """Reads the tables of a map that say what stands beside the weights, and which networks its files are for."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from effconvert.errors import LayoutMismatch
@@ -11,13 +11,17 @@ from effconvert.reference_tables import recipe_tables
 
 _FILL_KEYS = {"dtype", "value", "reason"}
 _FILL_DTYPES = ("int64", "int32", "float32")
-_BUILD_KEYS = {"facts", "variants", "names", "code"}
+_BUILD_KEYS = {"facts", "variants", "names", "code", "channels"}
 _PREPROCESSING_KEYS = {"decode", "crop", "resize", "code"}
+_GRAY = {"gray"}
 _CAN_BE_ANY = ("bn_eps", "fused_stride")
-_CODE_PLACEHOLDERS = ("variant", "classes", "bn_eps", "size", "file", "state", "format", "top")
+_CHANNELS_PLACEHOLDERS = ("in_channels", "size")
+_CODE_PLACEHOLDERS = (
+    "variant", "classes", "bn_eps", "size", "file", "state", "format", "top", "in_channels", "channels",
+)  # fmt: skip
 _RECIPE_PLACEHOLDERS = (
-    *("variant", "classes", "file", "size", "shorter_side", "crop_padding", "crop_pct", "interpolation", "channels"),
-    *("mean", "std", "unit_mean", "unit_std"),
+    *("variant", "classes", "file", "size", "shorter_side", "crop_padding", "crop_pct", "interpolation", "in_channels"),
+    *("gray", "mean", "std", "unit_mean", "unit_std"),
 )
 
 
@@ -38,7 +42,7 @@ def read_build(number: int, value: Any, variants: Mapping[str, str], problems: l
     """Return the build that `value`, the `number`-th of its map, describes; add to `problems` what is wrong with it."""
     where = f"builds {number}"
     if not isinstance(value, dict) or "code" not in value or value.keys() - _BUILD_KEYS:
-        problems.append(f"{where}: must hold code, and may hold facts, variants, names; is {value!r}")
+        problems.append(f"{where}: must hold code, and may hold facts, variants, names, channels; is {value!r}")
         return None
     texts = {key: value.get(key, []) for key in ("variants", "names")}
     for key, items in texts.items():
@@ -50,7 +54,10 @@ def read_build(number: int, value: Any, variants: Mapping[str, str], problems: l
     _check_texts(where, [value["code"]], _CODE_PLACEHOLDERS, problems)
     facts = value.get("facts", {})
     _check_facts(where, facts, problems)
-    return Build(facts, tuple(texts["variants"]), tuple(texts["names"]), value["code"])
+    channels = value.get("channels")
+    if channels is not None:
+        _check_texts(where, [channels], _CHANNELS_PLACEHOLDERS, problems)
+    return Build(facts, tuple(texts["variants"]), tuple(texts["names"]), value["code"], channels)
 
 
 def read_synonyms(
@@ -69,8 +76,12 @@ def read_synonyms(
 def read_preprocessing(number: int, value: Any, problems: list[str]) -> Preprocessing | None:
     """Return the way to prepare images that `value` describes; add to `problems` what is wrong with it."""
     where = f"preprocessings {number}"
-    if not isinstance(value, dict) or value.keys() != _PREPROCESSING_KEYS or not isinstance(value["resize"], dict):
-        problems.append(f"{where}: must hold decode, crop, code and a table resize, is {value!r}")
+    if (
+        not isinstance(value, dict)
+        or value.keys() - _GRAY != _PREPROCESSING_KEYS
+        or not isinstance(value["resize"], dict)
+    ):
+        problems.append(f"{where}: must hold decode, crop, code and a table resize, and may hold gray; is {value!r}")
         return None
     words = {name: {str(table[name]) for table in recipe_tables().values()} for name in ("decode", "crop", "resize")}
     for name, found in (
@@ -82,7 +93,9 @@ def read_preprocessing(number: int, value: Any, problems: list[str]) -> Preproce
     if not value["resize"]:
         problems.append(f"{where}: resize names no filter")
     _check_texts(where, [value["code"]], _RECIPE_PLACEHOLDERS, problems)
-    _check_texts(where, list(value["resize"].values()), (), problems)
+    _check_texts(where, [*value["resize"].values(), *(value[key] for key in _GRAY & value.keys())], (), problems)
+    if "gray" in value and (value["decode"] != "pil" or "{gray}" not in str(value["code"])):
+        problems.append(f'{where}: gray is for decode "pil", and code that holds {{gray}}')
     return Preprocessing(**value)
 
 
@@ -93,6 +106,20 @@ def check_aliases(
     names = {name for build in builds for name in build.names}
     known = names | {name.replace("{variant}", own) for name in names for own in variants.values()}
     problems += [f"aliases.{alias}: no build is called {of!r}" for alias, of in aliases.items() if of not in known]
+
+
+def read_channels(value: Any, builds: Sequence[Build], problems: list[str]) -> str | None:
+    """Return what code says of other than three channels, None where no build can; add to `problems`."""
+    if value is None:
+        return None
+    if value != "":
+        _check_texts("channels", [value], _CHANNELS_PLACEHOLDERS, problems)
+        problems += [
+            f"builds {number}: its code lacks {{channels}}, which `channels` is for"
+            for number, build in enumerate(builds, 1)
+            if "{channels}" not in build.code
+        ]
+    return str(value)
 
 
 def _check_facts(where: str, facts: Any, problems: list[str]) -> None:

@@ -31,17 +31,19 @@ class Row:
 class Fill:
     """A tensor that canonical lacks: left behind on reading, written with `value` on writing.
 
-    value: a number, or `mean` or `variance`: the recipe's, for three channels and pixels from 0 to 1.
+    value: a number, or `mean` or `variance`: the recipe's, for each channel and pixels from 0 to 1. channels: of the
+    network's images.
     """
 
     dtype: str
     value: int | float | str
     reason: str
+    channels: int = 3
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of the tensor."""
-        return (3,) if self.value in RECIPE_VALUES else ()
+        return (self.channels,) if self.value in RECIPE_VALUES else ()
 
 
 @dataclass(frozen=True)
@@ -78,13 +80,15 @@ class Build:
     """One of the library's networks that a file of a layout may be for.
 
     facts: what differs from the layout's; `any` takes every value. variants: which have it, all where empty. names: how
-    the library calls it. code: Python that builds it and loads a file.
+    the library calls it. code: Python that builds it and loads a file. channels: in place of the layout's, None where
+    that holds.
     """
 
     facts: Mapping[str, Any]
     variants: tuple[str, ...]
     names: tuple[str, ...]
     code: str
+    channels: str | None = None
 
 
 @dataclass(frozen=True)
@@ -92,13 +96,14 @@ class Preprocessing:
     """A way in which the library itself prepares images, in the words of reference/recipes.toml.
 
     decode, crop: what it does. resize: {filter that it has: the library's own words for it}. code: Python that makes
-    `transform`.
+    `transform`. gray: what stands at `{gray}` in it to make images gray, as `pil-gray` does; None where it cannot.
     """
 
     decode: str
     crop: str
     resize: Mapping[str, str]
     code: str
+    gray: str | None = None
 
 
 @dataclass(frozen=True)
@@ -113,8 +118,9 @@ class Layout:
     False for a layout that is only read. synonyms: {what other versions of the library call the tensor of a layer: what
     it is here}. average_read: as `average`, of files that may hold averages and are not written with them. aliases:
     {other name of a network: the name that `builds` has}. same_tensors: {network that holds the same tensors and
-    computes otherwise: how}. other_tensors: {pattern of names of its other networks: what they are}. sha256: of the
-    file.
+    computes otherwise: how}. other_tensors: {pattern of names of its other networks: what they are}. channels: what
+    stands at `{channels}` in the code of a build where images do not have three; None for a library whose networks all
+    take three. sha256: of the file.
     """
 
     name: str
@@ -145,6 +151,7 @@ class Layout:
     aliases: Mapping[str, str]
     same_tensors: Mapping[str, str]
     other_tensors: Mapping[str, str]
+    channels: str | None
     sha256: str
 
     @property

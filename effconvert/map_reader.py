@@ -7,7 +7,14 @@ from typing import Any
 from effconvert.axes import Axes, parse_axes
 from effconvert.errors import BadMap, LayoutMismatch
 from effconvert.facts import Facts, changed
-from effconvert.map_entries import check_aliases, read_build, read_fill, read_preprocessing, read_synonyms
+from effconvert.map_entries import (
+    check_aliases,
+    read_build,
+    read_channels,
+    read_fill,
+    read_preprocessing,
+    read_synonyms,
+)
 from effconvert.map_language import PLACEHOLDER, Build, Layout, Leaving, Preprocessing, Row, Slot, draws
 from effconvert.variants import FLAGS, VARIANTS
 
@@ -36,7 +43,7 @@ class MapReader:
 
     def layout(self, sha256: str) -> Layout | None:
         """Return the layout, None where there are problems; `sha256` is the file's."""
-        known = ("schema", *_TEXTS, *_SWITCHES, *_TABLES, *_LISTS, *_TABLE_LISTS)
+        known = ("schema", *_TEXTS, *_SWITCHES, *_TABLES, *_LISTS, *_TABLE_LISTS, "channels")
         for key in self.data.keys() - set(known):
             self.problems.append(f"{key}: unknown key; known are {', '.join(known)}")
         if self.data.get("schema") != _SCHEMA:
@@ -59,6 +66,7 @@ class MapReader:
         layers = self._layers(tables["layers"], kinds, series)
         fill = {name: read_fill(name, value, self.problems) for name, value in tables["fill"].items()}
         builds = self._builds(variants)
+        channels = read_channels(self.data.get("channels"), builds, self.problems)
         refused = self._reasons("refused", tables["refused"])
         for name in refused.keys() - VARIANTS.keys():
             self.problems.append(f"refused.{name}: unknown variant")
@@ -98,6 +106,7 @@ class MapReader:
             fill={name: value for name, value in fill.items() if value},
             builds=builds,
             preprocessings=preprocessings,
+            channels=channels,
             **names,
             sha256=sha256,
         )

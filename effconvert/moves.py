@@ -228,6 +228,7 @@ class _Compiler:
         self.shapes = tensor_shapes(variant, facts)
         # What the map may name although this network lacks it: the head of a headless one.
         self.known = self.shapes.keys() | tensor_shapes(variant, default_facts(variant)).keys()
+        self.channels = facts.in_channels
         self.blocks = blocks(variant)
         self.drawn: dict[tuple[str, str], int] = {}
         self.moves: dict[str, Move] = {}
@@ -274,7 +275,7 @@ class _Compiler:
             name = f"{self.root}{source.removeprefix(self.dropped)}{self.layout.separator}{tensor}"
             target = f"{layer}.{slot.canonical}"
             if slot.fill and present:
-                self.fills[name] = self.layout.fill[slot.fill]
+                self.fills[name] = replace(self.layout.fill[slot.fill], channels=self.channels)
                 self.order.append(name)
             elif slot.fill:
                 continue

@@ -132,10 +132,9 @@ def _write_huggingface(
     from effconvert.formats.huggingface import config, preprocessor
 
     description = plan.description
-    texts = {
-        "config.json": config(plan.target.variant, plan.facts, description.recipe.size, description.labels),
-        "preprocessor_config.json": preprocessor(description.recipe),
-    }
+    texts = {"config.json": config(plan.target.variant, plan.facts, description.recipe.size, description.labels)}
+    if description.recipe.is_normalised:
+        texts["preprocessor_config.json"] = preprocessor(description.recipe)
     with new_folder(output, force) as folder:
         for name, value in texts.items():
             (folder / name).write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")

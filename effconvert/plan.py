@@ -16,7 +16,7 @@ from effconvert.identification import Identity
 from effconvert.map_language import Fill
 from effconvert.moves import Move, compose, dropping_background_class
 from effconvert.options import Options
-from effconvert.preparation import recipe_of, training_of
+from effconvert.preparation import channel_cautions, recipe_of, training_of
 from effconvert.targets import TENSORFLOW, Target, choose_target, onward
 from effconvert.weight_sets import RAW, WEIGHTS
 
@@ -90,7 +90,10 @@ def make_plan(checkpoint: Checkpoint, to: str, options: Options) -> Plan:
         fill=fill,
         target=target,
         description=description,
-        cautions=tuple(cautions(checkpoint, identity, coverage, facts, target, options)),
+        cautions=(
+            *cautions(checkpoint, identity, coverage, facts, target, options),
+            *channel_cautions(description.recipe, target.name),
+        ),
     )
 
 

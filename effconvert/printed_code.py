@@ -5,13 +5,13 @@ What the target's own library cannot do of a recipe is named, part by part.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from effconvert.map_language import Preprocessing
 from effconvert.targets import CANONICAL, Target
-from effconvert.validate.recipes import Recipe
+from effconvert.validate.recipes import UNKNOWN, Recipe
 
 CROP_FIRST = ("tf-center", "mmpretrain-center")
 WHOLE = "none"
@@ -46,7 +46,8 @@ class PrintedCode:
 
 
 def printed_code(target: Target, file: str, recipe: Recipe | None, size: int) -> PrintedCode:
-    """Return the Python that loads `file`, and prepares images by `recipe` where that is known.
+    """Return the Python that loads `file`, and prepares images by `recipe` where that is known: it is not where the
+    channels are not.
 
     size: of the images in pixels, for networks whose padding is made for one.
     """
@@ -55,18 +56,22 @@ def printed_code(target: Target, file: str, recipe: Recipe | None, size: int) ->
         words = f"  # {target.name} itself loads {', '.join(layout.suffixes)}" if layout else ""
         return _canonical(file, recipe, words)
     network = _filled(_network_text(target, file), _network_values(target, file, size))
-    way = _nearest(layout.preprocessings, recipe) if recipe else None
-    if recipe is None or way is None:
+    if recipe is None or recipe.channels == UNKNOWN:
         return PrintedCode(network, library=layout.name)
+    ways = [way for way in layout.preprocessings if recipe.channels != "gray" or way.gray is not None]
+    way = _nearest(ways, recipe)
+    if way is None:
+        unable = {"channels": (recipe.channels, "none")} if layout.preprocessings else {}
+        return PrintedCode(network, not_carried=unable, library=layout.name)
     done = _done(way, recipe)
     values = _network_values(target, file, size) | _recipe_values(way, done)
     return PrintedCode(network, _filled(way.code.strip(), values), _differences(recipe, done), done, layout.name)
 
 
 def _canonical(file: str, recipe: Recipe | None, words: str) -> PrintedCode:
-    """Return the code of this project itself, which does every recipe."""
+    """Return the code of this project itself, which does every recipe that is known."""
     network = f'import effconvert\nnetwork = effconvert.load_model("{_quoted(file)}"){words}'
-    if recipe is None:
+    if recipe is None or recipe.channels == UNKNOWN:
         return PrintedCode(network)
     steps = (
         "from functools import partial\n"
@@ -76,7 +81,7 @@ def _canonical(file: str, recipe: Recipe | None, words: str) -> PrintedCode:
     return PrintedCode(network, steps, done=recipe)
 
 
-def _nearest(ways: tuple[Preprocessing, ...], recipe: Recipe) -> Preprocessing | None:
+def _nearest(ways: Sequence[Preprocessing], recipe: Recipe) -> Preprocessing | None:
     """Return the way of a library that is nearest to `recipe`: in its crop, in the order of steps, in its filter."""
 
     def distance(way: Preprocessing) -> tuple[bool, bool, bool, bool]:
@@ -96,7 +101,8 @@ def _resize(way: Preprocessing, recipe: Recipe) -> str:
 
 def _done(way: Preprocessing, recipe: Recipe) -> Recipe:
     """Return the recipe that a way carries out where `recipe` is asked for: the same part of the image, if it crops."""
-    done = replace(recipe, decode=way.decode, crop=way.crop, resize=_resize(way, recipe), channels="rgb")
+    decode, channels = (f"{way.decode}-gray", "gray") if recipe.channels == "gray" else (way.decode, "rgb")
+    done = replace(recipe, decode=decode, crop=way.crop, resize=_resize(way, recipe), channels=channels)
     scaled = recipe.shorter_side or recipe.size + recipe.crop_padding
     if way.crop == WHOLE:
         return replace(done, shorter_side=0, crop_padding=0)
@@ -126,7 +132,16 @@ def _crop_words(recipe: Recipe) -> str:
 
 def _network_text(target: Target, file: str) -> str:
     text = target.build.code.strip() if target.build else ""
+    text = text.replace("{channels}", _channels(target))
     return f"from safetensors.torch import load_file\n{text}" if _is_flat(file) and "{state}" in text else text
+
+
+def _channels(target: Target) -> str:
+    """Return what a build says of images of other than three channels, "" where they have three."""
+    if target.facts.in_channels == 3 or target.layout is None:
+        return ""
+    own = target.build.channels if target.build else None
+    return own if own is not None else target.layout.channels or ""
 
 
 def _network_values(target: Target, file: str, size: int) -> dict[str, Any]:
@@ -140,6 +155,7 @@ def _network_values(target: Target, file: str, size: int) -> dict[str, Any]:
         "bn_eps": target.facts.bn_eps,
         "size": size,
         "top": target.facts.classes > 0,
+        "in_channels": target.facts.in_channels,
         "file": _quoted(file),
     }
 
@@ -152,7 +168,7 @@ def _recipe_values(way: Preprocessing, done: Recipe) -> dict[str, Any]:
         "crop_padding": done.crop_padding,
         "crop_pct": crop_share(done.size, done.shorter_side or done.size),
         "interpolation": way.resize[done.resize],
-        "channels": len(done.mean),
+        "gray": (way.gray or "") if done.channels == "gray" else "",
         "mean": list(done.mean),
         "std": list(done.std),
         "unit_mean": units["mean"],

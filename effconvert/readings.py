@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 
 from effconvert.canonical import default_facts, tensor_shapes
-from effconvert.facts import Facts
+from effconvert.facts import MOST_CHANNELS, Facts
 from effconvert.formats.checkpoint import Shape
 from effconvert.layout import find_layout, layouts
 from effconvert.map_language import Fill, Layout
@@ -184,6 +184,7 @@ def _explained(
             assumed = layout.facts_of(variant.name, assumed)
         compiled = _compiled(layout, variant, assumed, scope)
         facts = _facts_in(assumed, variant, shapes, {move.target: move.source for move in compiled.moves})
+        facts = replace(facts, in_channels=_channels_in(shapes, compiled.moves) or facts.in_channels)
         if facts != assumed:
             compiled = _compiled(layout, variant, facts, scope)
     else:
@@ -298,3 +299,13 @@ def _facts_in(facts: Facts, variant: Variant, shapes: Mapping[str, Shape], names
     if weight is not None:
         return replace(facts, classes=math.prod(weight) // head_channels(variant))
     return replace(facts, classes=0, head_conv=names["head.conv.weight"] in shapes)
+
+
+def _channels_in(shapes: Mapping[str, Shape], moves: Iterable[Move]) -> int | None:
+    """Return how many channels the stem's kernel takes, None where it is none of the network's in any other way."""
+    move = next(move for move in moves if move.target == "stem.conv.weight")
+    axis = move.steps[0].order[1] if move.steps else 1
+    shape, expected = shapes.get(move.source, ()), move.source_shape
+    if len(shape) != len(expected) or not 1 <= shape[axis] <= MOST_CHANNELS:
+        return None
+    return shape[axis] if shape == (*expected[:axis], shape[axis], *expected[axis + 1 :]) else None

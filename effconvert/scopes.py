@@ -7,13 +7,16 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from effconvert.errors import LayoutMismatch, listing
+from effconvert.facts import MOST_CHANNELS
 from effconvert.formats.checkpoint import Shape
 from effconvert.layout import leavings
 from effconvert.map_language import Layout
 from effconvert.moves import Ends
 from effconvert.tensor_names import BOUNDARIES, TensorNames, shared_start, without_wrappers
+from effconvert.variants import VARIANTS, stem_channels
 from effconvert.weight_sets import AVERAGES, RAW, WeightSets, is_averaged, sets_by_suffix, single_set
 
+_STEM_WIDTHS = frozenset(stem_channels(variant) for variant in VARIANTS.values())
 # mmengine writes what it evaluates as `state_dict`: with its EMAHook the averages, and the raw weights as
 # `ema_state_dict` (mmengine/hooks/ema_hook.py, _swap_ema_state_dict).
 _MMENGINE = ("meta/mmengine_version", "ema_state_dict/", "state_dict/")
@@ -88,21 +91,38 @@ def network_roots(names: TensorNames, layout: Layout | None, ends: Ends) -> dict
     """Return {what stands before each stem's kernel, without wrappers: as the file writes it}.
 
     The kernel is told from others of its name by its shape, three times three pixels of three colours, and by what
-    follows it; of several roots those without a first block are none. Where no kernel is, the rest of the stem tells.
+    follows it; of several roots those without a first block are none, and neither is any where the colours are not
+    three: it would be a depthwise kernel. Where no kernel is, the rest of the stem tells.
     """
     held = _bases(names, layout)
     shapes = {base: names.shapes[name] for base, name in held.items()}
     others = [name for canonical, name in ends.names.items() if canonical.startswith("stem.") and name != ends.kernel]
-    found = [root for root in _before(shapes, ends.kernel, layout) if shapes[root + ends.kernel].count(3) == 3]
+    before = _before(shapes, ends.kernel, layout)
+    whole = [root for root in before if any(root + name in shapes for name in ends.first_block)]
+    found = [
+        root
+        for root in before
+        if shapes[root + ends.kernel].count(3) == 3 or (root in whole and _is_stem(shapes[root + ends.kernel]))
+    ]
     last = ends.kernel
     if found:
         found = [root for root in found if any(root + other in shapes for other in others)]
-        whole = [root for root in found if any(root + name in shapes for name in ends.first_block)]
-        found = whole if len(found) > 1 and whole else found
+        found = [root for root in found if root in whole] if len(found) > 1 and whole else found
     else:
         first, *rest = [set(_before(shapes, other, layout)) for other in others]
         found, last = sorted(first.intersection(*rest), key=len)[:1], others[0]
     return {root: names.written(root, held[root + last]) for root in found}
+
+
+def _is_stem(shape: Shape) -> bool:
+    """Return whether a kernel may be a stem's, of any number of channels: [out, in, 3, 3] or [3, 3, in, out]."""
+    if len(shape) != 4:
+        return False
+    orders = ((shape[2:], shape[0], shape[1]), (shape[:2], shape[3], shape[2]))
+    return any(
+        pixels == (3, 3) and leaving in _STEM_WIDTHS and 1 <= entering <= MOST_CHANNELS
+        for pixels, leaving, entering in orders
+    )
 
 
 def scope_of(

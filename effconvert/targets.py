@@ -7,7 +7,7 @@ from effconvert.assumptions import Doubt, fitting_build, nearest_facts, usual_fa
 from effconvert.canonical import default_facts, tensor_shapes
 from effconvert.errors import LayoutMismatch, listing
 from effconvert.facts import Facts
-from effconvert.layout import find_layout
+from effconvert.layout import find_layout, layouts
 from effconvert.map_language import Build, Fill, Layout
 from effconvert.moves import Move, compile_layout, identity_moves, invert
 from effconvert.options import Options
@@ -67,6 +67,12 @@ def choose_target(
     if not layout.write:
         raise LayoutMismatch(f"layout {name} is only read; give another one to write")
     compile_layout(layout, variant, facts)
+    if layout.channels is None and facts.in_channels != 3:
+        others = ", ".join(other.name for other in layouts() if other.write and other.channels is not None)
+        raise LayoutMismatch(
+            f"{path}: {layout.name} cannot hold in_channels={facts.in_channels}: its library builds the first "
+            f"convolution for images of three channels only; {CANONICAL}, {others} hold any number"
+        )
     if options.dtype and layout.dtypes and options.dtype not in layout.dtypes:
         raise LayoutMismatch(f"{path}: {name}'s networks take {' or '.join(layout.dtypes)}, not {options.dtype}")
     plain = usual_facts(layout, variant, facts)

@@ -1,6 +1,5 @@
 """Files of the libraries for tests: tensors under a library's own names, written without it."""
 
-import dataclasses
 from functools import cache
 from pathlib import Path
 
@@ -22,9 +21,12 @@ def facts_of(layout: str, variant: str, **changes: object) -> Facts:
 
 
 @cache
-def canonical_values(variant: str, classes: int, head_conv: bool = True, seed: int = 0) -> Tensors:
+def canonical_values(
+    variant: str, classes: int, head_conv: bool = True, seed: int = 0, in_channels: int = 3
+) -> Tensors:
     """Arbitrary values of every canonical tensor, variances well above 0."""
-    facts = dataclasses.replace(default_facts(VARIANTS[variant]), classes=classes, head_conv=head_conv)
+    changes = {"classes": classes, "head_conv": head_conv, "in_channels": in_channels}
+    facts = changed(default_facts(VARIANTS[variant]), changes)
     random = np.random.default_rng(seed)
     values = {name: random.normal(0, 0.1, shape) for name, shape in tensor_shapes(VARIANTS[variant], facts).items()}
     return {
@@ -39,7 +41,7 @@ def library_tensors(
     """What a file of the library holds, in its order, the filled tensors included; `changes` are of facts."""
     facts = facts_of(layout, variant, **{"classes": 2, **changes})
     compiled = compile_layout(find_layout(layout), VARIANTS[variant], facts, bare=bare)
-    values = canonical_values(variant, facts.classes, facts.head_conv, seed)
+    values = canonical_values(variant, facts.classes, facts.head_conv, seed, facts.in_channels)
     moved = {move.target: move.apply(values[move.source]) for move in invert(compiled.moves)}
     filled = {name: np.zeros(fill.shape, fill.dtype) for name, fill in compiled.fills.items()}
     # Copies: a test may change what it gets, and the values are drawn once for all.

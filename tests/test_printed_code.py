@@ -2,11 +2,13 @@
 
 import json
 import math
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from effconvert.validate.recipes import Recipe, recipe_named
+from effconvert.validate.recipes import Recipe, gray, recipe_for, recipe_named, unknown
 from hypothesis import given
 from hypothesis import strategies as st
 from library_files import library_tensors, save
@@ -21,11 +23,13 @@ from effconvert.reference_tables import recipe_tables
 from effconvert.targets import choose_target
 from effconvert.variants import VARIANTS
 
+MAKING_GRAY = ("keras", "lukemelas", "timm", "torchvision")
 SUFFIXES = {"keras": "x.weights.h5", "mindcv": "x.ckpt", "mindvision": "x.ckpt"}
 
 
 def printed(layout: str, recipe: Recipe | None, variant: str = "b0", file: str = "") -> PrintedCode:
     facts = find_layout(layout).facts_of(variant, default_facts(VARIANTS[variant]))
+    facts = replace(facts, in_channels=recipe.in_channels if recipe else 3)
     target = choose_target(layout, VARIANTS[variant], facts, Options(), "x")
     return printed_code(target, file or SUFFIXES.get(layout, "x.pth"), recipe, 224)
 
@@ -88,6 +92,43 @@ def test_a_file_that_the_library_does_not_load_gets_the_canonical_code() -> None
     code = printed("timm", recipe_named("timm", "b0"), file="x.ckpt")
     assert code.network.endswith('effconvert.load_model("x.ckpt")  # timm itself loads .safetensors, .pth, .pt, .tar, .bin')  # fmt: skip
     assert code.library == "canonical"
+
+
+@pytest.mark.parametrize("layout", MAKING_GRAY)
+@pytest.mark.parametrize("name", list(recipe_tables()))
+def test_images_are_made_gray_where_the_library_does_it_as_pillow(layout: str, name: str) -> None:
+    variant = next(iter(recipe_tables()[name].get("variants", ["b0"])))
+    recipe = gray(recipe_named(name, variant))
+    code, colors = printed(layout, recipe), printed(layout, recipe_named(name, variant))
+    compile(code.text, layout, "exec")
+    assert code.done
+    assert (code.done.decode, code.done.channels) == ("pil-gray", "gray")
+    assert (code.done.mean, code.done.std) == (recipe.mean, recipe.std)
+    assert code.not_carried.keys() == colors.not_carried.keys() - {"decode"}
+    assert re.search("Grayscale|grayscale", code.transform)
+    assert not re.search("Grayscale|grayscale", colors.transform)
+
+
+def test_timms_own_preprocessing_of_gray_images_is_carried_whole() -> None:
+    recipe = recipe_for("timm", "b0", in_channels=1)
+    code = printed("timm", recipe)
+    assert (code.not_carried, code.done) == ({}, recipe)
+    assert "input_size=(1, 224, 224)" in code.transform
+
+
+@pytest.mark.parametrize("layout", ["huggingface", "mindcv", "tf-official"])
+def test_a_library_that_makes_no_image_gray_prints_no_transform_and_says_so(layout: str) -> None:
+    code = printed(layout, recipe_for("timm", "b0", in_channels=1))
+    assert (code.transform, code.done) == ("", None)
+    assert code.remark == f"{layout}'s preprocessing cannot do all of the recipe: channels gray (here none)"
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+@pytest.mark.parametrize("file", ["x.pth", "x.ckpt"])
+def test_channels_that_are_not_known_have_no_transform(channels: int, file: str) -> None:
+    code = printed("timm", unknown(recipe_for("timm", "b0"), channels), file=file)
+    assert (code.transform, code.done, code.remark) == ("", None, "")
+    assert code.text == code.network
 
 
 def test_without_a_recipe_no_transform_is_printed() -> None:

@@ -43,6 +43,20 @@ def with_own_normalization(folder: Path) -> Path:
     return save(folder / "keras.pth", tensors)
 
 
+def of_gray_images(folder: Path) -> Path:
+    """A Keras network of one channel, whose mean and variance are of its own data."""
+    tensors = library_tensors("keras", in_channels=1)
+    tensors |= {"normalization/mean": np.float32([0.5]), "normalization/variance": np.float32([0.04])}
+    return save(folder / "keras.pth", tensors)
+
+
+def of_four_channels(folder: Path) -> Path:
+    """A folder of timm's, whose config.json records the mean of each channel."""
+    said = PRETRAINED | {"input_size": [4, 288, 288], "mean": [0.1, 0.2, 0.3, 0.4], "std": [0.5] * 4}
+    (folder / "config.json").write_text(json.dumps({"architecture": "tf_efficientnet_b0", "pretrained_cfg": said}))
+    return save(folder / "pytorch_model.bin", library_tensors("timm", in_channels=4))
+
+
 def plain(folder: Path) -> Path:
     return save(folder / "efficientnet_b0-best.pth", library_tensors("timm"))
 
@@ -64,7 +78,7 @@ def converted_folder(folder: Path) -> Path:
     return folder / "own.safetensors"
 
 
-MAKERS = [timm_folder, of_a_training, with_own_normalization, plain, bare, converted, converted_folder]
+MAKERS = [timm_folder, of_a_training, with_own_normalization, of_gray_images, plain, bare, converted, converted_folder]
 
 
 def answers(path: Path, weights: str | None) -> list[tuple[str | None, Recipe]]:
@@ -120,6 +134,27 @@ def test_no_training_that_is_named_changes_how_a_network_of_kerass_normalises(
     assert answers(path, weights)[0][1].mean == pytest.approx(OWN_MEAN, rel=1e-6)
     effconvert.convert(path, tmp_path / "own.safetensors")
     assert answers(tmp_path / "own.safetensors", weights)[0][1].mean == pytest.approx(OWN_MEAN, rel=1e-6)
+
+
+@pytest.mark.parametrize("weights", [None, "ns"])
+def test_no_training_that_is_named_changes_how_gray_images_become_a_networks_input(
+    tmp_path: Path, weights: str | None
+) -> None:
+    path = of_gray_images(tmp_path)
+    effconvert.convert(path, tmp_path / "own.safetensors")
+    for file in (path, tmp_path / "own.safetensors"):
+        recipe = answers(file, weights)[0][1]
+        assert (recipe.decode, recipe.channels) == ("pil-gray", "gray")
+        assert (recipe.mean, recipe.std) == (pytest.approx((127.5,)), pytest.approx((51.0,)))
+
+
+def test_no_training_that_is_named_forgets_the_mean_of_channels_that_it_does_not_have(tmp_path: Path) -> None:
+    path = of_four_channels(tmp_path)
+    kept = examine(path, Options(weights="ns")).recipe
+    assert (kept.channels, kept.mean) == ("unknown", pytest.approx((25.5, 51, 76.5, 102)))
+    assert kept.size == recipe_for("timm", "b0", "ns").size
+    words = [words for words in effconvert.convert(path, tmp_path / "x.safetensors", weights="ns").cautions if "--weights" in words]  # fmt: skip
+    assert words == ["the file records timm at 288 px with mean 25.5; --weights ns was given, so timm at 224 px with mean 25.5 is taken"]  # fmt: skip
 
 
 def test_load_model_prepares_images_as_the_files_training_was(tmp_path: Path) -> None:

@@ -12,6 +12,9 @@ from effconvert.reference_tables import recipe_tables, weights_table
 from effconvert.variants import Variant, find_variant
 
 _OFFICIAL, _TIMM = "tf-official", "timm"
+UNKNOWN = "unknown"
+# {what the channels are: how many}; of unknown ones there may be any number.
+_CHANNELS = {"rgb": 3, "bgr": 3, "gray": 1, UNKNOWN: 0}
 _NOT_IN_A_RECIPE = ("layouts", "variants", "weights", "sizes", "source")
 
 
@@ -21,7 +24,8 @@ class Recipe:
 
     decode, crop, resize: names of the steps; reference/recipes.toml says what each computes. crop_padding: pixels by
     which the crop is smaller than the image, at the scale of `size`. size: height and width in pixels. mean, std:
-    (pixel - mean) / std for each of the three channels, in units of pixels, 0 to 255. channels: their order.
+    (pixel - mean) / std, a number for each channel, in units of pixels, 0 to 255. channels: what they are: `rgb` or
+    `bgr`; `gray`; or `unknown`, of any number, which no image file has: mean 0 and std 1 are then not known either.
     shorter_side: pixels that the image's shorter side is resized to before the crop; 0 where the crop comes first, or
     there is none.
 
@@ -34,8 +38,8 @@ class Recipe:
     crop_padding: int
     size: int
     resize: str
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     channels: str
     shorter_side: int = 0  # younger than files that hold a recipe
 
@@ -50,13 +54,14 @@ class Recipe:
             for name, least in (("size", 1), ("crop_padding", 0), ("shorter_side", 0))
             if type(getattr(self, name)) is not int or getattr(self, name) < least
         ]
+        if self.channels not in _CHANNELS:
+            problems.append(f"channels={self.channels!r}: must be {', '.join(_CHANNELS)}")
+        wanted = _CHANNELS.get(self.channels) or (len(self.mean) if isinstance(self.mean, tuple) else 1)
         problems += [
-            f"{name}={getattr(self, name)!r}: must be three numbers{' above 0' if name == 'std' else ''}"
+            f"{name}={getattr(self, name)!r}: must be {_counted(wanted)}{' above 0' if name == 'std' else ''}"
             for name in ("mean", "std")
-            if not _is_triple(getattr(self, name)) or (name == "std" and min(self.std) <= 0)
+            if not _are_numbers(getattr(self, name), wanted) or (name == "std" and min(self.std) <= 0)
         ]
-        if self.channels not in ("rgb", "bgr"):
-            problems.append(f"channels={self.channels!r}: must be rgb or bgr")
         if problems:
             raise LayoutMismatch("recipe: " + "; ".join(problems))
 
@@ -67,6 +72,16 @@ class Recipe:
     def at(self, size: int) -> "Recipe":
         """Return the recipe for networks that take images of `size` pixels; a shorter side keeps its proportion."""
         return dataclasses.replace(self, size=size, shorter_side=self.shorter_side * size // self.size)
+
+    @property
+    def in_channels(self) -> int:
+        """How many channels an image becomes."""
+        return len(self.mean)
+
+    @property
+    def is_normalised(self) -> bool:
+        """Whether mean and std are known: only of unknown channels they may not be."""
+        return self.channels != UNKNOWN or set(self.mean) != {0.0} or set(self.std) != {1.0}
 
     @property
     def pixel_steps(self) -> tuple[str | int, ...]:
@@ -84,12 +99,14 @@ class Recipe:
         problems += [f"{name} is unknown" for name in values if name not in known]
         if problems:
             raise LayoutMismatch(f"recipe: {'; '.join(problems)}; its keys are {', '.join(known)}")
-        triples = {name: _tuple(values[name]) for name in ("mean", "std")}
-        return cls(**dict(values) | triples)
+        numbers = {name: _tuple(values[name]) for name in ("mean", "std")}
+        return cls(**dict(values) | numbers)
 
 
-def recipe_for(layout: str, variant_name: str, weights: str | None = None) -> Recipe:
+def recipe_for(layout: str, variant_name: str, weights: str | None = None, in_channels: int = 3) -> Recipe:
     """Return the preprocessing that the library of `layout` evaluates weights with; `weights` None are its usual ones.
+
+    Of other than three channels only timm says how they come about, and only of one.
 
     layout: as the maps call it; `canonical` is taken for TensorFlow's. weights: as the library's publications are
     called, `imagenet1k_v2` or timm's `ra_in1k`; of timm also a network, `efficientnet_b0`. But for timm's they need not
@@ -98,7 +115,28 @@ def recipe_for(layout: str, variant_name: str, weights: str | None = None) -> Re
 
     Raises LayoutMismatch for a layout, variant or weights whose preprocessing is not known.
     """
-    variant = find_variant(variant_name)
+    usual = _published(layout, find_variant(variant_name), weights)
+    if in_channels == 3:
+        return usual
+    return gray(usual) if in_channels == 1 and layout == _TIMM else unknown(usual, in_channels)
+
+
+def gray(recipe: Recipe) -> Recipe:
+    """Return `recipe` for networks of one channel: as Pillow converts to `L`, normalised by the average mean and std.
+
+    timm does so: validate.py (`input_img_mode`) and timm/data/model_config.py of pytorch-image-models 1.0.31.
+    """
+    mean, std = ((round(sum(numbers) / len(numbers), 9),) for numbers in (recipe.mean, recipe.std))
+    return dataclasses.replace(recipe, decode="pil-gray", channels="gray", mean=mean, std=std)
+
+
+def unknown(recipe: Recipe, in_channels: int) -> Recipe:
+    """Return `recipe` for networks of which nobody says what the channels are, nor how they are normalised."""
+    mean, std = (0.0,) * in_channels, (1.0,) * in_channels
+    return dataclasses.replace(recipe, channels=UNKNOWN, mean=mean, std=std)
+
+
+def _published(layout: str, variant: Variant, weights: str | None) -> Recipe:
     if layout == _TIMM:
         return _timm_recipe(variant, weights)
     tables = {name: table for name, table in recipe_tables().items() if layout in table["layouts"]}
@@ -124,12 +162,22 @@ def official_recipe(variant_name: str, weights: str | None = None) -> Recipe:
     return recipe_for(_OFFICIAL, variant_name, weights)
 
 
-def recipe_named(name: str, variant_name: str) -> Recipe:
+def recipe_named(name: str, variant_name: str, in_channels: int = 3) -> Recipe:
     """Return the preprocessing that reference/recipes.toml calls `name`, as `timm-half`, at the size of a variant.
 
-    Raises LayoutMismatch for a name that it does not have, or a variant that the preprocessing has no size for.
+    timm's are also for one channel. Raises LayoutMismatch for a name that it does not have, a variant that the
+    preprocessing has no size for, or another number of channels.
     """
-    tables, variant = recipe_tables(), find_variant(variant_name)
+    named = _named(name, find_variant(variant_name))
+    if in_channels == 3:
+        return named
+    if in_channels == 1 and _TIMM in recipe_tables()[name]["layouts"]:
+        return gray(named)
+    raise LayoutMismatch(f"the preprocessing {name} gives images of 3 channels, the network takes {in_channels}")
+
+
+def _named(name: str, variant: Variant) -> Recipe:
+    tables = recipe_tables()
     if name not in tables:
         raise LayoutMismatch(f"no preprocessing is called {name!r}; known are {', '.join(tables)}")
     table = tables[name]
@@ -170,9 +218,13 @@ def _tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _is_triple(value: Any) -> bool:
+def _counted(count: int) -> str:
+    return {1: "one number", 3: "three numbers"}.get(count, f"{count} numbers")
+
+
+def _are_numbers(value: Any, count: int) -> bool:
     return (
         isinstance(value, tuple)
-        and len(value) == 3
+        and len(value) == count > 0
         and all(isinstance(number, int | float) and not isinstance(number, bool) for number in value)
     )

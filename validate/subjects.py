@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from effconvert.validate.costs.blocks import parameter_count
+from effconvert.validate.preprocessing.pipeline import check
 from effconvert.validate.recipes import Recipe, recipe_named
 
-from effconvert.errors import NumericMismatch
+from effconvert.errors import LayoutMismatch, NumericMismatch
 from effconvert.options import Options
 from effconvert.preparation import preparation_cautions, training_of
 from effconvert.verification.network_files import NetworkFile, examine
@@ -67,10 +68,14 @@ def subject(path: str | Path, options: Options, key: bytes | None, recipe: str |
     """Return what is asked: the network in the file at `path`, as `options` say how to read it.
 
     recipe: a name in reference/recipes.toml, in place of the file's own preprocessing. size: pixels, in place of the
-    recipe's. Raises what `examine` does, and LayoutMismatch for an unknown recipe.
+    recipe's. Raises what `examine` does, and LayoutMismatch for a recipe that is unknown, or that nothing goes through.
     """
     file = examine(path, options, key)
-    chosen = recipe_named(recipe, file.identity.variant.name) if recipe else file.recipe
+    try:
+        chosen = recipe_named(recipe, file.identity.variant.name, file.facts.in_channels) if recipe else file.recipe
+        check(chosen)
+    except LayoutMismatch as error:
+        raise LayoutMismatch(f"{path}: {error}") from error
     return Subject(file, chosen.at(size) if size else chosen, tuple(_cautions(file, recipe)))
 
 

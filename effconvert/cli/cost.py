@@ -84,7 +84,10 @@ def _print_report(report: "CostReport") -> None:
     print_pairs(
         [
             *([("file", str(report.path))] if report.path else []),
-            ("variant", f"{report.variant}, {report.facts.classes:,} classes"),
+            (
+                "variant",
+                f"{report.variant}, {report.facts.classes:,} classes{_channels_text(report.facts.in_channels)}",
+            ),
             ("parameters", f"{report.parameters:,} trainable, {everything}"),
         ]
     )
@@ -93,9 +96,14 @@ def _print_report(report: "CostReport") -> None:
     click.echo()
     click.echo(tabulate(rows, headers, colalign=("left", "right", "left"), disable_numparse=True))
     click.echo()
-    if report.facts.classes not in {comparison.row.classes for comparison in report.comparisons}:
-        click.echo("Published figures are of the published classes:")
+    classes = {comparison.row.classes for comparison in report.comparisons}
+    if report.facts.classes not in classes or report.facts.in_channels != 3:
+        click.echo("Published figures are of the published classes, and of three input channels:")
     print_table(list(report.comparisons))
+
+
+def _channels_text(channels: int) -> str:
+    return "" if channels == 3 else f", {channels} input {'channel' if channels == 1 else 'channels'}"
 
 
 def print_table(comparisons: list["Comparison"]) -> None:

@@ -12,6 +12,7 @@ import click
 from effconvert.atomic import check_output, new_file, reported
 from effconvert.errors import OutputProblem, listing
 from effconvert.facts import complete, only_assumed
+from effconvert.validate.recipes import Recipe
 
 if TYPE_CHECKING:
     from effconvert.conversion import Report
@@ -78,7 +79,15 @@ def facts_text(facts: Mapping[str, Any], assumed: Sequence[str] = ()) -> str:
 
 def recipe_text(recipe: Mapping[str, Any]) -> str:
     """Return a recipe in one line."""
-    return f"{recipe['name']}: {recipe['size']} px, {recipe['resize']}, mean {recipe['mean']}, std {recipe['std']}"
+    numbers = f"mean {recipe['mean']}, std {recipe['std']}"
+    if recipe["channels"] in ("rgb", "bgr"):
+        return f"{recipe['name']}: {recipe['size']} px, {recipe['resize']}, {numbers}"
+    if recipe["channels"] == "gray":
+        return f"{recipe['name']}: {recipe['size']} px, {recipe['resize']}, gray, {numbers}"
+    known = Recipe.from_dict(recipe).is_normalised
+    count = len(recipe["mean"])
+    channels = "one channel that is not known" if count == 1 else f"{count} channels that are not known"
+    return f"{recipe['size']} px, {channels}" + (f", {numbers}" if known else "")
 
 
 def print_report(report: "Report", as_json: bool, quiet: bool) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from effconvert.canonical import default_facts
 from effconvert.errors import LayoutMismatch, UnreadableCheckpoint, listing
-from effconvert.facts import Facts
+from effconvert.facts import MOST_CHANNELS, Facts
 from effconvert.formats.checkpoint import DataFile
 from effconvert.formats.huggingface_images import is_number, recipe_of, side_of
 from effconvert.formats.huggingface_images import preprocessor as preprocessor
@@ -26,7 +26,6 @@ _LARGEST = 8 << 20  # 21,000 classes with their names take 2 MB
 _HEADLESS = "EfficientNetModel"
 
 _STRUCTURE: dict[str, Any] = {
-    "num_channels": 3,
     "depth_divisor": 8,
     "kernel_sizes": [3, 3, 5, 3, 5, 5, 3],
     "in_channels": [32, 16, 24, 40, 80, 112, 192],
@@ -39,6 +38,7 @@ _STRUCTURE: dict[str, Any] = {
 }
 _UNSAID: dict[str, Any] = {
     **_STRUCTURE,
+    "num_channels": 3,
     "image_size": 600,
     "width_coefficient": 2.0,
     "depth_coefficient": 3.1,
@@ -86,6 +86,7 @@ def config(variant: Variant, facts: Facts, size: int | None = None, labels: Sequ
         "architectures": ["EfficientNetForImageClassification" if facts.classes else _HEADLESS],
         "model_type": "efficientnet",
         **_STRUCTURE,
+        "num_channels": facts.in_channels,
         "image_size": size,
         "width_coefficient": variant.width,
         "depth_coefficient": variant.depth,
@@ -126,9 +127,18 @@ def network_of(values: Mapping[str, Any]) -> Network:
         problems.append(f"image_size {_shown(said['image_size'])}, expected one number of pixels")
     if classes is None:
         problems.append(f"num_labels {_shown(said['num_labels'])}, expected a number of classes")
+    channels = said["num_channels"]
+    if type(channels) is not int or not 1 <= channels <= MOST_CHANNELS:
+        problems.append(f"num_channels {_shown(channels)}, expected a number from 1 to {MOST_CHANNELS:,}")
     if problems or variant is None or activation is None or size is None or classes is None:
         raise LayoutMismatch(listing("describes no network that is known here:", problems))
-    facts = replace(default_facts(variant), bn_eps=float(bn_eps), activation=activation, classes=classes)
+    facts = replace(
+        default_facts(variant),
+        bn_eps=float(bn_eps),
+        activation=activation,
+        classes=classes,
+        in_channels=channels,
+    )
     cautions = _padding_cautions(variant, size, said["depthwise_padding"])
     return Network(variant, facts, size, cautions=cautions, labels=_labels(said.get("id2label"), classes))
 
@@ -157,6 +167,9 @@ def contradictions(said: Network, variant: Variant, facts: Facts) -> list[str]:
         problems.append(f"{CONFIG} describes {said.variant.name}, the tensors are {variant.name}'s")
     if facts.classes and said.facts.classes != facts.classes:
         problems.append(f"{CONFIG} has {said.facts.classes:,} classes, the classifier {facts.classes:,}")
+    if said.facts.in_channels != facts.in_channels:
+        told = f"{CONFIG} has num_channels {said.facts.in_channels}"
+        problems.append(f"{told}, the first convolution takes {facts.in_channels}")
     return problems
 
 
@@ -187,7 +200,7 @@ def read_config(folder: Path) -> Network | None:
     if steps is None:
         return said
     try:
-        return replace(said, recipe=recipe_of(steps))
+        return replace(said, recipe=recipe_of(steps, said.facts.in_channels))
     except LayoutMismatch as error:
         return replace(said, cautions=(*said.cautions, str(error)))
 

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from effconvert.errors import LayoutMismatch, listing
-from effconvert.validate.recipes import Recipe
+from effconvert.validate.recipes import UNKNOWN, Recipe
 
-_Triple = tuple[float, float, float]
+_Numbers = tuple[float, ...]
 
 _UNSAID: dict[str, Any] = {
     "do_resize": True,
@@ -42,8 +42,8 @@ def preprocessor(recipe: Recipe) -> dict[str, Any]:
     problems = []
     if resample is None:
         problems.append(f"resize {recipe.resize}: it knows only {', '.join(numbers)}")
-    if recipe.channels != "rgb":
-        problems.append(f"channels {recipe.channels}: it knows only rgb")
+    if recipe.channels == "bgr":
+        problems.append("channels bgr: it gives those of an image as they are, rgb")
     if problems:
         raise LayoutMismatch(listing("Hugging Face's processor cannot do this recipe:", problems))
     square = {"height": recipe.size, "width": recipe.size}
@@ -65,8 +65,8 @@ def preprocessor(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def recipe_of(values: Mapping[str, Any]) -> Recipe:
-    """Return the recipe that preprocessor_config.json describes.
+def recipe_of(values: Mapping[str, Any], in_channels: int = 3) -> Recipe:
+    """Return the recipe that preprocessor_config.json describes, for a network of so many channels.
 
     Raises LayoutMismatch with every value that no recipe has.
     """
@@ -84,21 +84,21 @@ def recipe_of(values: Mapping[str, Any]) -> Recipe:
         problems.append(f"crop_size {reprlib.repr(said['crop_size'])}, expected one height and width")
     if type(said["resample"]) is not int or said["resample"] not in _FILTERS:
         problems.append(f"resample {reprlib.repr(said['resample'])}, expected one of {', '.join(map(str, _FILTERS))}")
-    statistics = _statistics(said)
+    statistics = _statistics(said, in_channels)
     if statistics is None:
         problems.append("rescale_factor, image_mean or image_std: not numbers that an image can be normalised by")
     if problems or statistics is None:
         raise LayoutMismatch(listing("preprocessor_config.json describes no recipe that is known here:", problems))
     return Recipe(
         name="huggingface",
-        decode="pil",
+        decode="pil-gray" if in_channels == 1 else "pil",
         crop=_CENTER if crop else _WHOLE,
         crop_padding=0,
         size=crop or size or 0,
         resize=f"pil-{_FILTERS[said['resample']]}",
         mean=statistics[0],
         std=statistics[1],
-        channels="rgb",
+        channels={1: "gray", 3: "rgb"}.get(in_channels, UNKNOWN),
         shorter_side=shorter_side or 0,
     )
 
@@ -122,29 +122,24 @@ def _shortest_edge(size: Any) -> int | None:
     return edge if type(edge) is int and edge > 0 else None
 
 
-def _statistics(said: Mapping[str, Any]) -> tuple[_Triple, _Triple] | None:
+def _statistics(said: Mapping[str, Any], in_channels: int) -> tuple[_Numbers, _Numbers] | None:
     """Return mean and std in units of pixels, None where they are no numbers.
 
     The processor computes (scale * pixel - offset - mean) / std, and with include_top divides by std once more.
     """
     scale = said["rescale_factor"] if said["do_rescale"] else 1.0
-    mean, std = _numbers(said["image_mean"]), _numbers(said["image_std"])
+    mean, std = _numbers(said["image_mean"], in_channels), _numbers(said["image_std"], in_channels)
     if not mean or not std or min(std) < 1e-9 or not is_number(scale) or scale < 1e-9:
         return None
     offset = 1.0 if said["do_rescale"] and said["rescale_offset"] else 0.0
     divisions = bool(said["do_normalize"]) + bool(said["include_top"])
     means = [(offset + (value if said["do_normalize"] else 0.0)) / scale for value in mean]
     stds = [value**divisions / scale for value in std]
-    return _triple(means), _triple(stds)
+    # Without the noise of the division by 255: the square of 0.47853944 is 0.229.
+    return tuple(round(value, 4) for value in means), tuple(round(value, 4) for value in stds)
 
 
-def _triple(values: list[float]) -> _Triple:
-    """Return three numbers without the noise of the division by 255: the square of 0.47853944 is 0.229."""
-    first, second, third = (round(value, 4) for value in values)
-    return first, second, third
-
-
-def _numbers(value: Any) -> list[float] | None:
-    """Return three numbers, one for each channel; a single one is for all."""
-    values = [value] * 3 if is_number(value) else value
-    return values if isinstance(values, list) and len(values) == 3 and all(map(is_number, values)) else None
+def _numbers(value: Any, in_channels: int) -> list[float] | None:
+    """Return a number for each channel; a single one is for all."""
+    values = [value] * in_channels if is_number(value) else value
+    return values if isinstance(values, list) and len(values) == in_channels and all(map(is_number, values)) else None

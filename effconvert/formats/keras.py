@@ -71,12 +71,13 @@ class KerasCheckpoint(Checkpoint):
         """Whether the file holds the network's graph: not where it holds weights only, or a model of a user's class."""
         return self._graph is not None or bool(self._unclear)
 
-    def normalization(self, scope: str = "") -> Normalization | None:
+    def normalization(self, scope: str = "", channels: int = 3) -> Normalization | None:
         """Return what the network does to pixels before its first convolution, None where the file does not tell.
 
-        scope: of the network, where the file holds several. Raises UnreadableCheckpoint for damaged data.
+        scope: of the network, where the file holds several. channels: of its input. Raises UnreadableCheckpoint for
+        damaged data.
         """
-        return find_normalization(self, self._graph, scope)
+        return find_normalization(self, self._graph, scope, channels)
 
     def check_graph(self, network: Network) -> Findings:
         """Return what the file's graph tells of `network`, nothing where it holds no graph.

@@ -22,13 +22,13 @@ Layer = dict[str, Any]
 Shape = list[int | None]
 
 
-def model_config(variant: Variant, classes: int, topology: str) -> dict[str, Any]:
+def model_config(variant: Variant, classes: int, topology: str, in_channels: int = 3) -> dict[str, Any]:
     """Return what `config.json` says of `variant`, ready to load: its input is the variant's resolution in pixels.
 
     classes: 0 is a network without a classifier, which ends after the last activation. topology: `keras`, or
     `keras-imagenet` with the second Rescaling.
     """
-    graph = _Graph(variant.resolution)
+    graph = _Graph(variant.resolution, in_channels)
     graph.stem(variant, topology)
     table = blocks(variant)
     for block in table:
@@ -50,10 +50,10 @@ class _Graph:
     size: height and width of the picture between the layers. shapes: of each layer's output.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, in_channels: int) -> None:
         self.size = size
         self.last = "input_layer"
-        self.shapes: dict[str, Shape] = {self.last: [None, size, size, 3]}
+        self.shapes: dict[str, Shape] = {self.last: [None, size, size, in_channels]}
         config = {"batch_shape": self.shapes[self.last], "dtype": "float32"}
         self.layers: list[Layer] = [_layer("InputLayer", self.last, config, [])]
 

@@ -60,11 +60,11 @@ def write_keras(
 ) -> None:
     """Write `arrays`, which `infos` describe in order, as the `.keras` file that `keras.models.load_model` takes.
 
-    The graph follows from `metadata` (variant; the fact `normalization`, `keras` by default) and from the classifier
-    among `infos`. `metadata` stands in the weights, for Keras unpacks an archive that holds more than its own records;
-    `late` is asked after the last tensor.
+    The graph follows from `metadata` (variant; the fact `normalization`, `keras` by default) and from the first kernel
+    and the classifier among `infos`. `metadata` stands in the weights, for Keras unpacks an archive that holds more
+    than its own records; `late` is asked after the last tensor.
     """
-    config = model_config(find_variant(metadata["variant"]), _classes(infos), _topology(metadata))
+    config = model_config(find_variant(metadata["variant"]), _classes(infos), _topology(metadata), _in_channels(infos))
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         version = {"keras_version": _KERAS_VERSION, "date_saved": "1980-01-01@00:00:00"}
         archive.writestr(_record("metadata.json"), json.dumps(version))
@@ -132,6 +132,10 @@ def _class(layer: str, infos: Sequence[TensorInfo]) -> str:
 
 def _classes(infos: Sequence[TensorInfo]) -> int:
     return next((info.shape[0] for info in infos if info.name == "predictions/bias"), 0)
+
+
+def _in_channels(infos: Sequence[TensorInfo]) -> int:
+    return next((info.shape[2] for info in infos if info.name == "stem_conv/kernel"), 3)
 
 
 def _topology(metadata: Mapping[str, str]) -> str:

@@ -120,6 +120,7 @@ def config_of(settings, size):
         hidden_dim=channels,
         hidden_act="swish" if settings["activation"] == "silu" else settings["activation"],
         num_labels=settings["classes"],
+        num_channels=settings["in_channels"],
     )
     if not settings.get("usual"):
         config.batch_norm_eps = settings["bn_eps"]
@@ -133,9 +134,10 @@ def check_config(config, settings, sizes):
         "width, depth": (config.width_coefficient, config.depth_coefficient),
         "bn_eps": config.batch_norm_eps,
         "activation": {"swish": "silu"}.get(config.hidden_act, config.hidden_act),
+        "in_channels": config.num_channels,
     }
     asked = {"width, depth": SCALES.get(settings["name"], ())[:2]}
-    asked.update((name, settings[name]) for name in ("bn_eps", "activation"))
+    asked.update((name, settings[name]) for name in ("bn_eps", "activation", "in_channels"))
     wrong = [f"{name} {fact}, not {asked[name]}" for name, fact in said.items() if fact != asked[name]]
     own = config.image_size if isinstance(config.image_size, int) else config.image_size[0]
     wrong += [
@@ -168,6 +170,7 @@ def in_words(config):
         "depthwise_padding",
         "batch_norm_eps",
         "hidden_act",
+        "num_channels",
     )
     return ", ".join(f"{name}={getattr(config, name)!r}" for name in names)
 
@@ -346,7 +349,7 @@ def parsed_arguments():
     parser.add_argument("file", nargs="?", help="the weights")
     parser.add_argument("--settings", metavar="JSON", help="variant and facts of the network")
     parser.add_argument(
-        "--inputs", metavar="NPZ", help="images [N, 3, H, W], normalised, and the mean and std that did it"
+        "--inputs", metavar="NPZ", help="images [N, C, H, W], normalised, and the mean and std that did it"
     )
     parser.add_argument("--tensors", metavar="NPZ", help="to load in place of the file, by the library's own names")
     parser.add_argument("--feed", metavar="NPZ", help="another run: each layer is also given what it got there")

@@ -77,7 +77,7 @@ def built(settings, size):
     if settings["padding"] != "tf-same" or not settings["head_conv"]:
         raise CannotBuild("keras.applications pads tf-same and ends after the head's convolution")
     top = {"classes": classes, "classifier_activation": None} if classes else {"include_top": False, "pooling": "avg"}
-    shape = (*size, 3)
+    shape = (*size, settings["in_channels"])
     network = getattr(keras.applications, name)(weights=None, input_shape=shape, **top)
     if settings["normalization"] == "keras-imagenet":
         return as_published(network, name, shape, classes)
@@ -206,6 +206,8 @@ def published(file, settings, size):
 
 def resized(network, words, settings, size):
     """Return the network for images of `size`: Keras pads the stem for one size only."""
+    if network.input_shape[-1] != settings["in_channels"]:
+        raise CannotLoad("its input has {} channels, not {}".format(network.input_shape[-1], settings["in_channels"]))
     if any(layer.compute_dtype != "float32" for layer in network.layers):
         raise CannotLoad("its layers do not compute in float32")
     refuse_other_facts(network, settings)
@@ -322,7 +324,7 @@ def forward(parts, pixels, feed):
 
 
 def pixels_of(inputs):
-    """Return the images as pixels float32 [N, H, W, 3], which the network normalises itself."""
+    """Return the images as pixels float32 [N, H, W, C], which the network normalises itself."""
     images = np.moveaxis(inputs["images"].astype(np.float64), 1, -1)
     return (images * inputs["std"] + inputs["mean"]).astype(np.float32)
 
@@ -368,7 +370,7 @@ def parsed_arguments():
     parser.add_argument("file", nargs="?", help="the weights")
     parser.add_argument("--settings", metavar="JSON", help="variant and facts of the network")
     parser.add_argument(
-        "--inputs", metavar="NPZ", help="images [N, 3, H, W], normalised, and the mean and std that did it"
+        "--inputs", metavar="NPZ", help="images [N, C, H, W], normalised, and the mean and std that did it"
     )
     parser.add_argument("--tensors", metavar="NPZ", help="to load in place of the file, by the library's own names")
     parser.add_argument("--feed", metavar="NPZ", help="another run: each layer is also given what it got there")

@@ -40,6 +40,9 @@ def run(file, tensors, settings, inputs):
         import torch
 
         network._fc = torch.nn.Identity()  # its package has no network without a classifier
+    other_stem = is_lite(settings) and settings["in_channels"] != 3
+    if other_stem:
+        network._conv_stem = stem_of(network, settings["in_channels"], arguments["image_size"])
     if tensors is None:
         loader = "load_state_dict"
         load_file(network, file)
@@ -56,6 +59,8 @@ def run(file, tensors, settings, inputs):
     words = "EfficientNet.from_name({!r}, {})".format(
         name, ", ".join("{}={!r}".format(*item) for item in arguments.items())
     )
+    if other_stem:
+        words += " with a first convolution of {} channels".format(settings["in_channels"])
     return words, loader, lambda feed: record(network, entries, inputs["images"], feed)
 
 
@@ -92,11 +97,19 @@ def network_of(settings, size):
     arguments = {"image_size": height if height == width else [height, width]}
     if not settings.get("usual"):
         arguments["batch_norm_epsilon"] = settings["bn_eps"]
+    if settings["in_channels"] != 3 and not lite:
+        arguments["in_channels"] = settings["in_channels"]
     if settings["classes"]:
         arguments["num_classes"] = settings["classes"]
     elif not lite:
         arguments["include_top"] = False
     return name, arguments
+
+
+def stem_of(network, in_channels, size):
+    """Return the first convolution of Lite for so many channels: for those its package makes it too wide in two."""
+    stem = network._conv_stem
+    return type(stem)(in_channels, stem.out_channels, 3, stride=2, image_size=size, bias=False)
 
 
 def load_file(network, file):
@@ -259,7 +272,7 @@ def parsed_arguments():
     parser.add_argument("file", nargs="?", help="the weights")
     parser.add_argument("--settings", metavar="JSON", help="variant and facts of the network")
     parser.add_argument(
-        "--inputs", metavar="NPZ", help="images [N, 3, H, W], normalised, and the mean and std that did it"
+        "--inputs", metavar="NPZ", help="images [N, C, H, W], normalised, and the mean and std that did it"
     )
     parser.add_argument("--tensors", metavar="NPZ", help="to load in place of the file, by the library's own names")
     parser.add_argument("--feed", metavar="NPZ", help="another run: each layer is also given what it got there")

@@ -45,8 +45,12 @@ def build(settings):
     wide = settings["name"] in ("b5", "b6", "b7")
     refuse_other_facts(settings, bn_eps=(1e-3,) if wide else (1e-5,), padding="tf-same")
     name, classes = "efficientnet_" + settings["name"], settings["classes"]
-    network = mindcv.create_model(name, num_classes=classes or 1)
-    words = f"mindcv.create_model({name!r}, num_classes={classes or 1})"
+    arguments = {"num_classes": classes or 1}
+    if settings["in_channels"] != 3:
+        arguments["in_channels"] = settings["in_channels"]
+    network = mindcv.create_model(name, **arguments)
+    given = ", ".join("{}={!r}".format(*item) for item in arguments.items())
+    words = f"mindcv.create_model({name!r}, {given})"
     if not classes:  # its Dense takes no 0 classes
         network.mlp_head = nn.Identity()
         words += " without mlp_head"
@@ -234,7 +238,7 @@ def parsed_arguments():
     parser.add_argument("file", nargs="?", help="the weights")
     parser.add_argument("--settings", metavar="JSON", help="variant and facts of the network")
     parser.add_argument(
-        "--inputs", metavar="NPZ", help="images [N, 3, H, W], normalised, and the mean and std that did it"
+        "--inputs", metavar="NPZ", help="images [N, C, H, W], normalised, and the mean and std that did it"
     )
     parser.add_argument("--tensors", metavar="NPZ", help="to load in place of the file, by the library's own names")
     parser.add_argument("--feed", metavar="NPZ", help="another run: each layer is also given what it got there")

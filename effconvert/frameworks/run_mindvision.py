@@ -64,6 +64,8 @@ def build(settings):
 
     name, classes = settings["name"], settings["classes"]
     refuse_other_facts(settings, bn_eps=(1e-3, 1e-5) if name in WIDE else (1e-5,), padding="symmetric")
+    if settings["in_channels"] != 3:
+        raise CannotBuild("mindvision has in_channels 3, not {}".format(settings["in_channels"]))
     if name in WIDE and settings["bn_eps"] == 1e-5:
         network, words = build_as_configured(name, classes or 1)
     else:
@@ -269,7 +271,7 @@ def parsed_arguments():
     parser.add_argument("file", nargs="?", help="the weights")
     parser.add_argument("--settings", metavar="JSON", help="variant and facts of the network")
     parser.add_argument(
-        "--inputs", metavar="NPZ", help="images [N, 3, H, W], normalised, and the mean and std that did it"
+        "--inputs", metavar="NPZ", help="images [N, C, H, W], normalised, and the mean and std that did it"
     )
     parser.add_argument("--tensors", metavar="NPZ", help="to load in place of the file, by the library's own names")
     parser.add_argument("--feed", metavar="NPZ", help="another run: each layer is also given what it got there")

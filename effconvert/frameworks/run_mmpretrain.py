@@ -56,7 +56,7 @@ def built(settings):
     path = configuration(settings["name"])
     edge = settings["name"] in ("es", "em")
     facts = {"activation": "relu", "fused_stride": "expand"} if edge else {"activation": "silu"}
-    require_facts(settings, padding="tf-same", head_conv=True, **facts)
+    require_facts(settings, padding="tf-same", head_conv=True, in_channels=3, **facts)
     backbone = {} if settings.get("usual") else {"norm_cfg": {"type": "BN", "eps": settings["bn_eps"]}}
     head = {"num_classes": settings["classes"]} if settings["classes"] else None
     words = f"mmpretrain.get_model({path.name!r}, backbone={backbone!r}, head={head!r})"
@@ -248,7 +248,7 @@ def parsed_arguments():
     parser.add_argument("file", nargs="?", help="the weights")
     parser.add_argument("--settings", metavar="JSON", help="variant and facts of the network")
     parser.add_argument(
-        "--inputs", metavar="NPZ", help="images [N, 3, H, W], normalised, and the mean and std that did it"
+        "--inputs", metavar="NPZ", help="images [N, C, H, W], normalised, and the mean and std that did it"
     )
     parser.add_argument("--tensors", metavar="NPZ", help="to load in place of the file, by the library's own names")
     parser.add_argument("--feed", metavar="NPZ", help="another run: each layer is also given what it got there")

@@ -66,7 +66,7 @@ def start():
 def run(file, tensors, settings, inputs):
     """Return what was built, how it was loaded, and a function from feed to {layer: output}."""
     name = official_name(settings)
-    expected = variables(name, settings["classes"], settings["head_conv"])
+    expected = variables(name, settings["classes"], settings["head_conv"], settings["in_channels"])
     if tensors is None:
         loader = "tf.train.load_checkpoint"
         values = load_file(file, name, expected, settings["raw"])
@@ -200,11 +200,11 @@ def block_layers(block):
     return layers
 
 
-def end_layers(name, classes, head_conv=True):
+def end_layers(name, classes, head_conv=True, channels=3):
     """Return {layer: its variables} of the stem and the head; 0 classes are no classifier."""
     width, last = 1.0 if "lite" in name else SCALES[name][0], blocks(name)[-1].leaving
     stem, head = round_filters(STEM, width), round_filters(HEAD, width)
-    layers = {"stem": Layer("stem/conv2d", "conv", 3, stem, 3)}
+    layers = {"stem": Layer("stem/conv2d", "conv", channels, stem, 3)}
     layers["stem_norm"] = Layer("stem/tpu_batch_normalization", "norm", stem, stem)
     if head_conv:
         layers["head"] = Layer("head/conv2d", "conv", last, head)
@@ -229,9 +229,9 @@ def variables_of(layer):
     return {f"{layer.scope}/{leaf}": shape for leaf, shape in shapes[layer.kind].items()}
 
 
-def variables(name, classes, head_conv=True):
+def variables(name, classes, head_conv=True, channels=3):
     """Return {variable: shape} of the network, the names without its scope."""
-    groups = [end_layers(name, classes, head_conv)] + [block_layers(block) for block in blocks(name)]
+    groups = [end_layers(name, classes, head_conv, channels)] + [block_layers(block) for block in blocks(name)]
     return {key: shape for group in groups for layer in group.values() for key, shape in variables_of(layer).items()}
 
 
@@ -329,7 +329,7 @@ class OfficialNetwork:
         self.activation = getattr(tf.nn, activation_of(name))
 
     def __call__(self, images, feed=None):
-        """Return {layer: array} for images [N, 3, H, W]; a layer in `feed` is given that in place of what arrives.
+        """Return {layer: array} for images [N, C, H, W]; a layer in `feed` is given that in place of what arrives.
 
         Maps are [N, C, H, W] here, [N, H, W, C] inside.
         """
@@ -479,7 +479,7 @@ def parsed_arguments():
     parser.add_argument("file", nargs="?", help="the weights")
     parser.add_argument("--settings", metavar="JSON", help="variant and facts of the network")
     parser.add_argument(
-        "--inputs", metavar="NPZ", help="images [N, 3, H, W], normalised, and the mean and std that did it"
+        "--inputs", metavar="NPZ", help="images [N, C, H, W], normalised, and the mean and std that did it"
     )
     parser.add_argument("--tensors", metavar="NPZ", help="to load in place of the file, by the library's own names")
     parser.add_argument("--feed", metavar="NPZ", help="another run: each layer is also given what it got there")

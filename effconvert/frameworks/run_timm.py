@@ -67,6 +67,8 @@ def network_of(settings):
     arguments = {"num_classes": settings["classes"]} if settings["head_conv"] else {"features_only": True}
     if settings["bn_eps"] != (1e-5 if symmetric else 1e-3) and not settings.get("usual"):
         arguments["bn_eps"] = settings["bn_eps"]
+    if settings["in_channels"] != 3:
+        arguments["in_chans"] = settings["in_channels"]
     return ("efficientnet_" if symmetric else "tf_efficientnet_") + settings["name"], arguments
 
 
@@ -233,7 +235,7 @@ def parsed_arguments():
     parser.add_argument("file", nargs="?", help="the weights")
     parser.add_argument("--settings", metavar="JSON", help="variant and facts of the network")
     parser.add_argument(
-        "--inputs", metavar="NPZ", help="images [N, 3, H, W], normalised, and the mean and std that did it"
+        "--inputs", metavar="NPZ", help="images [N, C, H, W], normalised, and the mean and std that did it"
     )
     parser.add_argument("--tensors", metavar="NPZ", help="to load in place of the file, by the library's own names")
     parser.add_argument("--feed", metavar="NPZ", help="another run: each layer is also given what it got there")

@@ -63,10 +63,15 @@ def built(settings):
     build = getattr(torchvision.models, name)
     classes = settings["classes"]
     if classes:
-        return f"torchvision.models.{name}(num_classes={classes})", build(num_classes=classes)
-    network = build()
-    network.classifier = torch.nn.Identity()
-    return f"torchvision.models.{name}(), its classifier torch.nn.Identity()", network
+        words, network = f"torchvision.models.{name}(num_classes={classes})", build(num_classes=classes)
+    else:
+        words, network = f"torchvision.models.{name}(), its classifier torch.nn.Identity()", build()
+        network.classifier = torch.nn.Identity()
+    channels = settings["in_channels"]
+    if channels != 3:  # it has no argument for it
+        network.features[0][0] = torch.nn.Conv2d(channels, network.features[0][0].out_channels, 3, 2, 1, bias=False)
+        words += f", its features[0][0] of {channels} input channels"
+    return words, network
 
 
 def load_file(network, file):
@@ -229,7 +234,7 @@ def parsed_arguments():
     parser.add_argument("file", nargs="?", help="the weights")
     parser.add_argument("--settings", metavar="JSON", help="variant and facts of the network")
     parser.add_argument(
-        "--inputs", metavar="NPZ", help="images [N, 3, H, W], normalised, and the mean and std that did it"
+        "--inputs", metavar="NPZ", help="images [N, C, H, W], normalised, and the mean and std that did it"
     )
     parser.add_argument("--tensors", metavar="NPZ", help="to load in place of the file, by the library's own names")
     parser.add_argument("--feed", metavar="NPZ", help="another run: each layer is also given what it got there")

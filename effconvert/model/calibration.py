@@ -44,7 +44,7 @@ def random_weights(network: EfficientNet, seed: int = 0) -> EfficientNet:
 def calibrate(network: EfficientNet, images: Tensor, *, seed: int = 0) -> EfficientNet:
     """Set the moving statistics of every BatchNorm of `network`, in place, and return it in the mode it was in.
 
-    images: [N, 3, H, W], normalised; eight or more that differ, or the network fits these and exaggerates others. One
+    images: [N, C, H, W], normalised; eight or more that differ, or the network fits these and exaggerates others. One
     pass in eval mode: each BatchNorm gets the mean and the variance of the batch that reaches it, perturbed per
     channel (mean + 0.1 std N(0, 1), variance times 0.5 to 1.5), before it is applied.
     """
@@ -76,9 +76,9 @@ def sensitivity(logits: Tensor) -> float:
     return inputs.sensitivity(logits.detach().cpu().double().numpy())
 
 
-def synthetic_images(count: int, height: int, width: int, seed: int = 0) -> Tensor:
-    """Return `count` images float32 [N, 3, height, width]; see `effconvert.verification.inputs`."""
-    return torch.from_numpy(inputs.synthetic_images(count, height, width, seed))
+def synthetic_images(count: int, height: int, width: int, seed: int = 0, channels: int = 3) -> Tensor:
+    """Return `count` images float32 [N, channels, height, width]; see `effconvert.verification.inputs`."""
+    return torch.from_numpy(inputs.synthetic_images(count, height, width, seed, channels))
 
 
 def _value(name: str, shape: tuple[int, ...], seed: int) -> NDArray[np.float32]:

@@ -23,7 +23,7 @@ def capture(
 ) -> dict[str, Array]:
     """Return {"stem", "blocks.0", …, "head": [N, C, H, W]; "pooled", "logits": [N, C]} of `network` in eval mode.
 
-    images: [N, 3, H, W], normalised. feed: {layer: its input in place of what arrives}. The arrays are float32, or
+    images: [N, C, H, W], normalised. feed: {layer: its input in place of what arrives}. The arrays are float32, or
     float64 where the network is. "head", "pooled" and "logits" are missing where the network does not have them.
     """
     layers: dict[str, Array] = {}

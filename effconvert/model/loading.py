@@ -35,7 +35,7 @@ def load_model(
     Raises MissingPath, UnreadableCheckpoint when the file is damaged or was changed after it was written,
     LayoutMismatch when its tensors are of no known layout, NumericMismatch when a value does not fit `dtype`.
 
-    Example: `effconvert.load_model("b0.safetensors")(images)` with images [N, 3, H, W], normalised.
+    Example: `effconvert.load_model("b0.safetensors")(images)` with images [N, C, H, W], normalised.
     """
     with open_checkpoint(path) as checkpoint:
         identity, coverage = read_network(checkpoint, Options(facts=facts))

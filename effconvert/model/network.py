@@ -94,7 +94,7 @@ class EfficientNet(nn.Module):
         table = blocks(variant)
         stem = stem_channels(variant)
         self.stem = ConvNorm(
-            Convolution(3, stem, 3, stride=2, padding=facts.padding),
+            Convolution(facts.in_channels, stem, 3, stride=2, padding=facts.padding),
             BatchNorm(stem, facts.bn_eps),
             facts.activation,
         )
@@ -104,23 +104,23 @@ class EfficientNet(nn.Module):
         self.head = Head(table[-1].out_channels, variant, facts) if facts.head_conv else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits [N, classes] for normalised images `x` [N, 3, H, W] of any height and width.
+        """Return logits [N, classes] for normalised images `x` [N, in_channels, H, W] of any height and width.
 
         Without a classifier: the pooled features [N, C], of the head or, where there is none, of the last block.
-        Raises RuntimeError (torch's) unless `x` has three channels and the dtype and device of the weights.
+        Raises RuntimeError (torch's) unless `x` has the channels, the dtype and device of the weights.
         """
         pooled = self.forward_features(x).mean((2, 3))
         return pooled if self.head is None else self.head.classify(pooled)
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """Return the map before pooling [N, C, ceil(H / 32), ceil(W / 32)] for images `x` [N, 3, H, W]."""
+        """Return the map before pooling [N, C, ceil(H / 32), ceil(W / 32)] for images `x` [N, in_channels, H, W]."""
         x = self.stem(x)
         for block in self.blocks:
             x = block(x)
         return x if self.head is None else self.head(x)
 
     def extract_features(self, x: Tensor, levels: Iterable[int] = (1, 2, 3, 4, 5)) -> list[Tensor]:
-        """Return the maps of `levels`, in that order, for images `x` [N, 3, H, W].
+        """Return the maps of `levels`, in that order, for images `x` [N, in_channels, H, W].
 
         Level i is [N, C, ceil(H / 2**i), ceil(W / 2**i)], TensorFlow's endpoint `reduction_<i>`: the output of the last
         block before the next strided one. No block after the deepest level is computed. Raises ValueError for a

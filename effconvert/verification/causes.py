@@ -108,6 +108,8 @@ def _equal(tensor: NDArray[np.float32], source: NDArray[np.float32]) -> bool:
 
 
 def _channels(mismatch: Mismatch) -> Iterator[Change]:
+    if mismatch.facts.in_channels != 3:
+        return
     kernel = mismatch.tensors["stem.conv.weight"]
     words = "reverse the input channels of stem.conv.weight, or give the images in the other order"
     yield Change(words, "stem", tensors={"stem.conv.weight": kernel.flip(1)})

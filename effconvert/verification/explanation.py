@@ -50,7 +50,7 @@ def explain(
 ) -> tuple[Trial, ...]:
     """Return a trial for each known cause, the most successful first; none where there is no difference.
 
-    reference: what each layer of the source's network gave of `images` [N, 3, H, W]. tensors: of the converted file, by
+    reference: what each layer of the source's network gave of `images` [N, C, H, W]. tensors: of the converted file, by
     their canonical names; variant, facts: of its network. sets: {"raw" or "averages": the source's canonical tensors}.
     Several trials vanish where several changes amount to the same.
     """

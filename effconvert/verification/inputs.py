@@ -14,7 +14,7 @@ from effconvert.validate.recipes import Recipe, recipe_named
 
 @dataclass(frozen=True)
 class Inputs:
-    """Images float32 [N, 3, H, W], normalised, and in plain values what they are."""
+    """Images float32 [N, C, H, W], normalised, and in plain values what they are."""
 
     images: NDArray[np.float32] = field(repr=False)
     words: Mapping[str, Any]
@@ -44,17 +44,17 @@ class Images:
 
         Raises what `inputs_of_images` does, and LayoutMismatch for a recipe that is not known.
         """
-        recipe = recipe_named(self.recipe, variant) if self.recipe else usual
+        recipe = recipe_named(self.recipe, variant, usual.in_channels) if self.recipe else usual
         if self.size:
             recipe = recipe.at(self.size)
         if self.folder:
             return inputs_of_images(self.folder, recipe, self.count)
-        return synthetic_inputs(self.count, recipe.size, self.seed)
+        return synthetic_inputs(self.count, recipe.size, self.seed, usual.in_channels)
 
 
-def synthetic_inputs(count: int, size: int, seed: int) -> Inputs:
+def synthetic_inputs(count: int, size: int, seed: int, channels: int = 3) -> Inputs:
     """Return `count` structured images of `size` pixels square, the same for the same arguments."""
-    images = synthetic_images(count, size, size, seed)
+    images = synthetic_images(count, size, size, seed, channels)
     return Inputs(images, {"kind": "synthetic", "count": count, "size": size, "seed": seed})
 
 
@@ -62,10 +62,11 @@ def inputs_of_images(folder: Path, recipe: Recipe, count: int) -> Inputs:
     """Return the first `count` images of `folder`, by name, as `recipe` prepares them.
 
     Raises DatasetProblem for a folder without images or an image that cannot be read, Unavailable where the libraries
-    that read images are missing.
+    that read images are missing, LayoutMismatch for a recipe that no image goes through.
     """
-    from effconvert.validate.preprocessing.pipeline import image_files, preprocess
+    from effconvert.validate.preprocessing.pipeline import check, image_files, preprocess
 
+    check(recipe)
     files = image_files(folder)
     images = np.stack([preprocess(file, recipe) for file in files[:count]])
     names = [str(file.relative_to(folder)) for file in files[:count]]
@@ -73,14 +74,14 @@ def inputs_of_images(folder: Path, recipe: Recipe, count: int) -> Inputs:
     return Inputs(images, words | {"size": recipe.size})
 
 
-def synthetic_images(count: int, height: int, width: int, seed: int = 0) -> NDArray[np.float32]:
-    """Return `count` images float32 [N, 3, height, width] of zero mean and unit standard deviation each.
+def synthetic_images(count: int, height: int, width: int, seed: int = 0, channels: int = 3) -> NDArray[np.float32]:
+    """Return `count` images float32 [N, channels, height, width] of zero mean and unit standard deviation each.
 
     A gradient, stripes and discs in random colours: edges at all angles, and no symmetry, so that swapped axes,
     channels or borders show. The values depend on the arguments only.
     """
-    images = [_image(np.random.RandomState([seed, number]), height, width) for number in range(count)]
-    return np.stack(images) if images else np.empty((0, 3, height, width), np.float32)
+    images = [_image(np.random.RandomState([seed, number]), (channels, height, width)) for number in range(count)]
+    return np.stack(images) if images else np.empty((0, channels, height, width), np.float32)
 
 
 def sensitivity(logits: NDArray[Any]) -> float:
@@ -99,10 +100,11 @@ def sensitivity(logits: NDArray[Any]) -> float:
     return 0.0 if spread == 0 else between_images / spread
 
 
-def _image(random: np.random.RandomState, height: int, width: int) -> NDArray[np.float32]:
+def _image(random: np.random.RandomState, shape: tuple[int, int, int]) -> NDArray[np.float32]:
+    channels, height, width = shape
     size = max(height, width)
     down, right = np.mgrid[0:height, 0:width] / size
-    colours = random.normal(0, 1, (9, 3, 1, 1))
+    colours = random.normal(0, 1, (9, channels, 1, 1))
     image = colours[0] + 2 * colours[1] * down + 2 * colours[2] * right
     angle, frequency, phase = random.uniform(0, np.pi), random.uniform(4, 16), random.uniform(0, 2 * np.pi)
     along = np.cos(angle) * right + np.sin(angle) * down

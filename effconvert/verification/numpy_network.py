@@ -30,7 +30,7 @@ def compute(
 ) -> dict[str, Map]:
     """Return what every layer gives: {"stem", "blocks.0", …, "head": [N, C, H, W]; "pooled", "logits": [N, C]}.
 
-    tensors: by their canonical names. images: [N, 3, H, W], normalised. feed: {layer: its input in place of what
+    tensors: by their canonical names. images: [N, C, H, W], normalised. feed: {layer: its input in place of what
     arrives}. The last three layers are missing where the facts know no head, the last where they know no classifier.
     """
     result: dict[str, Map] = {}

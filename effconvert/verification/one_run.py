@@ -126,4 +126,8 @@ def _chosen(
         variant = other.record["settings"].get("variant")
         if variant != examined.identity.variant.name:
             raise LayoutMismatch(f"{file}: is {examined.identity.variant.name}, and {follow} a run of {variant}")
+        channels = other.images.shape[1]
+        if channels != examined.facts.in_channels:
+            words = f"takes images of {examined.facts.in_channels} channels, and those of {follow} have {channels}"
+            raise LayoutMismatch(f"{file}: {words}")
         return examined, name, Inputs(np.array(other.images), other.record["settings"]["inputs"])

@@ -134,6 +134,12 @@ def _check_variants(source: NetworkFile, converted: NetworkFile) -> None:
             f"{converted.path}: is {converted.identity.variant.name}, "
             f"and {source.path} is {source.identity.variant.name}: another network"
         )
+    channels = [file.facts.in_channels for file in (converted, source)]
+    if channels[0] != channels[1]:
+        raise LayoutMismatch(
+            f"{converted.path}: takes images of {channels[0]} channels, and {source.path} of {channels[1]}: another "
+            "network"
+        )
 
 
 def _with_tensors(found: Verification) -> Verification:

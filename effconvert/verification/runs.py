@@ -68,7 +68,7 @@ class Run:
 
     @property
     def images(self) -> NDArray[np.float32]:
-        """The images [N, 3, H, W]."""
+        """The images [N, C, H, W]."""
         return self._read("images")
 
     @property

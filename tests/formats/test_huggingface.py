@@ -77,6 +77,26 @@ def test_the_classes_are_counted_in_id2label() -> None:
     assert network_of(values).facts.classes == 3
 
 
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_the_channels_are_said_and_come_back(channels: int) -> None:
+    values = config(B0, replace(default_facts(B0), in_channels=channels))
+    assert values["num_channels"] == channels
+    assert network_of(values).facts.in_channels == channels
+
+
+@pytest.mark.parametrize("channels", [0, -1, 3.5, "3", True, None, 2000])
+def test_a_number_of_channels_that_no_network_has_is_refused(channels: object) -> None:
+    with pytest.raises(LayoutMismatch, match="num_channels .*, expected a number from 1 to 1,024"):
+        network_of(config(B0, default_facts(B0)) | {"num_channels": channels})
+
+
+def test_a_configuration_of_other_channels_contradicts_the_tensors() -> None:
+    said = network_of(config(B0, replace(default_facts(B0), in_channels=4)))
+    assert contradictions(said, B0, default_facts(B0)) == [
+        "config.json has num_channels 4, the first convolution takes 3"
+    ]
+
+
 def test_what_a_configuration_does_not_say_is_as_in_transformers() -> None:
     said = network_of({"model_type": "efficientnet", "depthwise_padding": [18]})
     assert (said.variant.name, said.size, said.facts.classes, said.cautions) == ("b7", 600, 2, ())

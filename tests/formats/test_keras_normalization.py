@@ -26,9 +26,9 @@ def network(variance: Array, mean: Array = MEAN) -> dict[str, Array]:
     }
 
 
-def found(path: Path) -> Normalization:
+def found(path: Path, channels: int = 3) -> Normalization:
     with KerasCheckpoint(path) as checkpoint:
-        result = checkpoint.normalization()
+        result = checkpoint.normalization(channels=channels)
         assert result is not None
         return result
 
@@ -99,6 +99,25 @@ def test_a_file_without_normalization_tells_nothing(tmp_path: Path) -> None:
     arrays = {name: array for name, array in plain().items() if "normalization" not in name}
     with KerasCheckpoint(make(tmp_path / "x.h5", arrays)) as checkpoint:
         assert checkpoint.normalization() is None
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".keras"])
+@pytest.mark.parametrize("channels", [1, 4])
+def test_there_is_a_number_for_each_channel(tmp_path: Path, suffix: str, channels: int) -> None:
+    mean, std = np.linspace(0.2, 0.6, channels), np.linspace(0.1, 0.4, channels)
+    kernel = {"stem_conv/kernel": np.ones((3, 3, channels, 4), np.float32)}
+    result = found(make(tmp_path / f"x{suffix}", network(std**2, mean) | kernel, topology("keras")), channels)
+    assert np.allclose((result.mean, result.std), (255 * mean, 255 * std), rtol=1e-6)
+    if suffix == ".keras":
+        with zipfile.ZipFile(tmp_path / "x.keras") as archive:
+            config = json.loads(archive.read("config.json"))
+        assert config["config"]["layers"][0]["config"]["batch_shape"] == [None, 224, 224, channels]
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_a_mean_and_a_variance_of_different_channels_tell_nothing(tmp_path: Path, channels: int) -> None:
+    with KerasCheckpoint(make(tmp_path / "x.h5", network(np.ones(4)))) as checkpoint:
+        assert checkpoint.normalization(channels=channels) is None
 
 
 def test_a_sessions_later_network_is_read_as_well(tmp_path: Path) -> None:

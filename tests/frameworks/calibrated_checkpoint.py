@@ -37,7 +37,8 @@ _NORM = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "movi
 def calibrated_state(variant: str, size: tuple[int, int], seed: int, **facts: object) -> dict[str, np.ndarray]:
     """Return the canonical tensors of `variant` with random weights, calibrated on eight images of `size` (H, W)."""
     network = random_weights(create_model(variant, **facts), seed)
-    calibrate(network, synthetic_images(8, *size, seed=100 + seed), seed=seed)
+    images = synthetic_images(8, *size, seed=100 + seed, channels=network.facts.in_channels)
+    calibrate(network, images, seed=seed)
     return {name: tensor.numpy() for name, tensor in network.state_dict().items()}
 
 

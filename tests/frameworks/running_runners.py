@@ -64,7 +64,8 @@ def ran_runner(
 ) -> Ran:
     """Run the runner of `framework` and return what it left: exit code, standard output, standard error."""
     (folder / "settings.json").write_text(json.dumps({**settings, "size": images.shape[2]}))
-    np.savez(folder / "inputs.npz", images=images, mean=np.array(MEAN), std=np.array(STD))
+    mean, std = (MEAN, STD) if images.shape[1] == 3 else (np.zeros(images.shape[1]), np.ones(images.shape[1]))
+    np.savez(folder / "inputs.npz", images=images, mean=np.array(mean), std=np.array(std))
     (folder / "run.npz").unlink(missing_ok=True)
     options = ["--settings", "settings.json", "--inputs", "inputs.npz", "--out", "run.npz"]
     if tensors is not None:

@@ -40,12 +40,13 @@ CASES = [
     ("mindvision", "b5", SYMMETRIC | {"classes": 0}),  # as the wheel builds it from a YAML config
     ("mindcv", "b0", SAME),
     ("mindcv", "b0", SAME | {"classes": 0}),
+    ("mindcv", "b0", SAME | {"in_channels": 4}),
     ("mindcv", "b5", SAME | {"bn_eps": 1e-3, "classes": 7}),
 ]
 
 
-def images_of(size, seed=3):
-    return np.asarray(synthetic_images(2, *size, seed=seed), np.float32)
+def images_of(size, seed=3, channels=3):
+    return np.asarray(synthetic_images(2, *size, seed=seed, channels=channels), np.float32)
 
 
 def parameters_in(file):
@@ -85,7 +86,7 @@ def test_every_layer_is_that_of_the_canonical_network(tmp_path, library, variant
     network = calibrated(variant, ODD_AND_EVEN, **facts)
     write(network, tmp_path / "model.ckpt", library)
     for size in (ODD_AND_EVEN, EVEN):
-        images = images_of(size)
+        images = images_of(size, channels=network.facts.in_channels)
         said, arrays = run(library, tmp_path, tmp_path / "model.ckpt", settings_of(network), images)
         expected = canonical_layers(network, images)
         assert said["loader"] == "mindspore.load_checkpoint"

@@ -16,6 +16,7 @@ SYMMETRIC, SAME = {"padding": "symmetric"}, {"padding": "tf-same"}
         ("mindvision", "b2", SYMMETRIC | {"bn_eps": 1e-5}, 260),
         ("mindvision", "b5", SYMMETRIC | {"bn_eps": 1e-3}, 160),
         ("mindcv", "b0", SAME | {"bn_eps": 1e-5}, 224),
+        ("mindcv", "b0", SAME | {"bn_eps": 1e-5, "in_channels": 4}, 96),
         ("mindcv", "b2", SAME | {"bn_eps": 1e-5}, 260),
         ("mindcv", "b5", SAME | {"bn_eps": 1e-3}, 160),
     ],

@@ -23,6 +23,7 @@ from mmpretrain.registry import TRANSFORMS
 from pictures import JPEGS, KINDS, PICTURES, file, random_files
 from PIL import Image
 from timm.data import create_transform, resolve_data_config
+from timm.data.model_config import resolve_input_data_config
 from torchvision.models import efficientnet
 from torchvision.transforms import functional
 from transformers import EfficientNetImageProcessor
@@ -139,6 +140,22 @@ def test_the_window_of_lite_resized_by_pillow(variant):
         return np.asarray(image), (np.asarray(image, np.float32).transpose(2, 0, 1) - 127) / 128
 
     compared(f"EfficientNet-Lite of PyTorch, {variant}", recipe, theirs, KINDS)
+
+
+@pytest.mark.parametrize(
+    ("variant", "name"), [("b0", "tf_efficientnet_b0.ns_jft_in1k"), ("lite0", "tf_efficientnet_lite0.in1k")]
+)
+def test_timms_transform_of_gray_images(variant, name):
+    """As timm's own scripts prepare them for a network of one channel: converted to L before anything else."""
+    options = resolve_input_data_config(timm.create_model(name, in_chans=1), use_test_size=True)
+    rounded = create_transform(**options, is_training=False, use_prefetcher=True)
+    normalised = create_transform(**options, is_training=False)
+
+    def theirs(data):
+        image = Image.open(io.BytesIO(data)).convert("L")
+        return np.repeat(np.asarray(rounded(image)).transpose(1, 2, 0), 3, axis=-1), normalised(image).numpy()
+
+    compared(f"timm {name}, gray", recipe_for("timm", variant, name, in_channels=1), theirs, KINDS)
 
 
 @pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])

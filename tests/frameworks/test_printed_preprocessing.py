@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 import timm
 import torch
-from effconvert.validate.recipes import recipe_for
+from effconvert.validate.recipes import gray, recipe_for
 from mmpretrain import ImageClassificationInferencer
 from PIL import Image
 from printed_preprocessing import assert_as_said, jpeg, printed, recipes, target_of
@@ -23,6 +23,7 @@ from effconvert.formats.huggingface_images import preprocessor
 from effconvert.model import create_model
 from effconvert.reference_tables import recipe_tables
 
+MAKING_GRAY = ("timm", "torchvision", "lukemelas", "keras")
 LIBRARIES = ("timm", "torchvision", "lukemelas", "huggingface", "mmpretrain", "keras")
 FILES = {"huggingface": "folder", "keras": "model.weights.h5"}
 
@@ -57,7 +58,7 @@ def of_timm(names, path, recipe):
     """timm's own resolution of the network is what the recipe says."""
     found = timm.data.resolve_data_config({}, model=names["network"])
     assert found == timm.data.resolve_data_config({}, model=names["network"], use_test_size=True)
-    assert found["input_size"] == (3, recipe.size, recipe.size)
+    assert found["input_size"] == (recipe.in_channels, recipe.size, recipe.size)
     for key in ("mean", "std"):
         assert np.allclose(np.multiply(found[key], 255), getattr(recipe, key), rtol=1e-7)
     return names["transform"](opened()).numpy()
@@ -90,7 +91,7 @@ def of_keras(names, path, recipe):
     image = path.with_name("image.jpg")
     image.write_bytes(jpeg())
     pixels = names["transform"](image)
-    assert pixels.shape == (1, recipe.size, recipe.size, 3)
+    assert pixels.shape == (1, recipe.size, recipe.size, recipe.in_channels)
     return ((pixels[0] - np.float32(recipe.mean)) / np.float32(recipe.std)).transpose(2, 0, 1)
 
 
@@ -105,6 +106,15 @@ def test_the_printed_transform_is_the_recipe_but_for_what_is_said(built, layout,
     if layout == "huggingface":  # as a conversion writes it beside the weights
         (path / "preprocessor_config.json").write_text(json.dumps(preprocessor(recipe)))
     names = dict(names)
+    exec(code.transform, names)
+    assert_as_said(layout, code, recipe, RESOLVED[layout](names, path, recipe))
+
+
+@pytest.mark.parametrize("recipe", recipes().values(), ids=lambda recipe: recipe.name)
+@pytest.mark.parametrize("layout", MAKING_GRAY)
+def test_the_printed_transform_makes_images_gray_as_the_recipe_says(built, layout, recipe):
+    (path, names), recipe = built(layout), gray(recipe)
+    code, names = printed(layout, path, recipe), dict(names)
     exec(code.transform, names)
     assert_as_said(layout, code, recipe, RESOLVED[layout](names, path, recipe))
 

@@ -34,14 +34,14 @@ KERAS = {"normalization": "keras"}
 PUBLISHED = {"normalization": "keras-imagenet"}
 
 
-def images_of(seed=3, size=SIZE):
-    return synthetic_images(2, *size, seed=seed).numpy()
+def images_of(seed=3, size=SIZE, channels=3):
+    return synthetic_images(2, *size, seed=seed, channels=channels).numpy()
 
 
 def network_of(variant="b0", size=SIZE, **facts):
     """The canonical network with calibrated weights, and facts as Keras's has them."""
     made = random_weights(create_model(variant, **{**KERAS, **facts}), 5)
-    return calibrate(made, synthetic_images(8, *size, seed=11), seed=5).eval()
+    return calibrate(made, synthetic_images(8, *size, seed=11, channels=made.facts.in_channels), seed=5).eval()
 
 
 def keras_settings(network, **changes):
@@ -80,6 +80,8 @@ def b0():
         ("b0", {}, ".h5", "load_weights"),
         ("b0", {"classes": 7}, ".weights.h5", "load_weights"),
         ("b0", {"classes": 0}, ".keras", "keras.models.load_model"),
+        ("b0", {"in_channels": 1}, ".weights.h5", "load_weights"),
+        ("b0", {"classes": 7, "in_channels": 4}, ".keras", "keras.models.load_model"),
         ("b1", {"classes": 7}, ".keras", "keras.models.load_model"),
         ("b0", PUBLISHED, ".h5", "load_weights of keras.applications"),
         ("b0", {"classes": 0, **PUBLISHED}, ".weights.h5", "load_weights of keras.applications"),
@@ -92,11 +94,12 @@ def test_every_layer_is_the_canonical_one_and_so_is_every_block_fed_with_another
 ):
     network = network_of(variant, **facts)
     file = write(network, tmp_path / f"x{suffix}", network.facts.normalization)
-    feed = canonical_layers(network, images_of(8))
-    found, arrays = run("keras", tmp_path, file, keras_settings(network), images_of(), feed=feed)
+    images, others = (images_of(seed, channels=network.facts.in_channels) for seed in (3, 8))
+    feed = canonical_layers(network, others)
+    found, arrays = run("keras", tmp_path, file, keras_settings(network), images, feed=feed)
     assert found["loader"] == loader
     case, fed = f"keras {variant} {facts or ''} {suffix}", part(arrays, "fed")
-    assert_same_layers(case, part(arrays, "layer"), canonical_layers(network, images_of()))
+    assert_same_layers(case, part(arrays, "layer"), canonical_layers(network, images))
     assert np.array_equal(fed.pop("stem"), arrays["layer/stem"])
     assert_same_layers(f"{case}, fed", fed, canonical_fed(network, feed))
 

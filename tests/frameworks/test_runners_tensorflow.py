@@ -39,6 +39,7 @@ CASES = [
     ("b0", "b0", {"classes": 7}),
     ("b0", "b0", {"classes": 0}),
     ("b0", "b0", BARE),
+    ("b0", "b0", {"in_channels": 4}),
     ("cc-b0-4e", "condconv-b0-4e", {}),
     ("cc-b1-8e", "condconv-b0-8e-depth", {}),
     ("edgetpu-s", "edgetpu-S", {}),
@@ -47,8 +48,8 @@ CASES = [
 ]
 
 
-def images_of(seed=3):
-    return synthetic_images(2, *SIZE, seed=seed).numpy()
+def images_of(seed=3, channels=3):
+    return synthetic_images(2, *SIZE, seed=seed, channels=channels).numpy()
 
 
 def network_of(variant, seed=0, **facts):
@@ -98,11 +99,12 @@ def test_it_gives_the_golden_outputs_of_the_official_graph(tmp_path, model, weig
 def test_every_layer_is_the_canonical_one_and_so_is_every_block_fed_with_another_run(tmp_path, variant, name, facts):
     network = network_of(variant, **facts)
     save(tmp_path / "checkpoint", variables(network, name))
-    feed, settings = canonical_layers(network, images_of(8)), settings_of(network, name)
-    found, arrays = run("tensorflow", tmp_path, tmp_path / "checkpoint", settings, images_of(), feed=feed)
+    images, others = (images_of(seed, network.facts.in_channels) for seed in (3, 8))
+    feed, settings = canonical_layers(network, others), settings_of(network, name)
+    found, arrays = run("tensorflow", tmp_path, tmp_path / "checkpoint", settings, images, feed=feed)
     assert found["loader"] == "tf.train.load_checkpoint"
     case, fed = f"tensorflow {name} {facts or ''}", part(arrays, "fed")
-    assert_same_layers(case, part(arrays, "layer"), canonical_layers(network, images_of()))
+    assert_same_layers(case, part(arrays, "layer"), canonical_layers(network, images))
     assert np.array_equal(fed.pop("stem"), arrays["layer/stem"])
     assert_same_layers(f"{case}, fed", fed, canonical_fed(network, feed))
 

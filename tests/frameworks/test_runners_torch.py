@@ -37,6 +37,7 @@ CASES = [
         SYMMETRIC | {"bn_eps": 1e-3},
         "timm.create_model('efficientnet_b0', num_classes=1000, bn_eps=0.001)",
     ),
+    ("timm", "b0", "b0", {"in_channels": 4}, "timm.create_model('tf_efficientnet_b0', num_classes=1000, in_chans=4)"),
     ("timm", "b0", "b0", {"classes": 0}, "timm.create_model('tf_efficientnet_b0', num_classes=0)"),
     ("timm", "b0", "b0", BACKBONE, "timm.create_model('tf_efficientnet_b0', features_only=True)"),
     (
@@ -53,7 +54,10 @@ CASES = [
     ("torchvision", "b5", "b5", {"padding": "symmetric"}, "torchvision.models.efficientnet_b5(num_classes=1000)"),
     ("torchvision", "b0", "b0", SYMMETRIC | {"classes": 0}, "torchvision.models.efficientnet_b0()"),
     ("lukemelas", "b0", "b0", {}, "EfficientNet.from_name('efficientnet-b0', image_size=[97, 110]"),
+    ("torchvision", "b0", "b0", SYMMETRIC | {"in_channels": 1}, "its features[0][0] of 1 input channels"),
+    ("lukemelas", "b0", "b0", {"in_channels": 6}, "image_size=[97, 110], batch_norm_epsilon=0.001, in_channels=6"),
     ("lukemelas", "b1", "b1", {"bn_eps": 2e-4, "classes": 0}, "batch_norm_epsilon=0.0002, include_top=False"),
+    ("lukemelas", "lite4", "lite4", {"in_channels": 4}, ") with a first convolution of 4 channels"),
     ("lukemelas", "lite0", "lite0", {}, "EfficientNet.from_name('efficientnet-lite0', image_size=[97, 110]"),
     ("lukemelas", "lite3", "lite3", {"bn_eps": 2e-4, "classes": 0}, "batch_norm_epsilon=0.0002)"),
     ("mmpretrain", "b0", "b0", {}, "mmpretrain.get_model('efficientnet-b0_8xb32_in1k.py'"),
@@ -66,11 +70,13 @@ def assert_it_runs_the_file(folder, framework, case, network, name, size, words)
     """Assert that the runner gives what the canonical network gives, on images and on another run's layers."""
     file = folder / ("weights" if framework == "huggingface" else "weights.pth")
     write(network, file, framework)
-    feed = canonical_layers(network, images_of(size, seed=8))
-    record, arrays = run(framework, folder, file, settings_of(network, name), images_of(size), feed=feed)
+    channels = network.facts.in_channels
+    images, others = (images_of(size, seed, channels) for seed in (3, 8))
+    feed = canonical_layers(network, others)
+    record, arrays = run(framework, folder, file, settings_of(network, name), images, feed=feed)
     assert words in record["network"]
     assert record["loader"] == LOADERS[framework]
-    assert_same_layers(case, part(arrays, "layer"), canonical_layers(network, images_of(size)))
+    assert_same_layers(case, part(arrays, "layer"), canonical_layers(network, images))
     fed = part(arrays, "fed")
     assert (fed.pop("stem") == arrays["layer/stem"]).all()
     assert_same_layers(f"{case}, fed", fed, canonical_fed(network, feed))
@@ -92,6 +98,7 @@ def test_every_layer_is_the_canonical_one_and_so_is_every_block_fed_with_another
     [
         ("b0", 96, {}, "EfficientNetForImageClassification(width_coefficient=1.0, depth_coefficient=1.0"),
         ("b1", 240, {"bn_eps": 2e-4, "classes": 7}, "depthwise_padding=[16], batch_norm_eps=0.0002"),
+        ("b0", 96, {"in_channels": 4}, "hidden_act='swish', num_channels=4"),
         ("b0", 96, {"classes": 0}, "transformers.EfficientNetModel("),
     ],
 )

@@ -47,6 +47,9 @@ def test_files_of_tensorflow(tmp_path, variant):
     [
         ("timm", "b0", {}),
         ("timm", "cc-b1-8e", {}),
+        ("timm", "lite0", {"in_channels": 1}),
+        ("torchvision", "b0", SYMMETRIC | {"in_channels": 4}),
+        ("lukemelas", "b0", {"in_channels": 6}),
         ("torchvision", "b0", SYMMETRIC),
         ("lukemelas", "b0", {}),
         ("mmpretrain", "b0", {}),
@@ -60,19 +63,21 @@ def test_files_that_pytorchs_libraries_save(tmp_path, layout, variant, facts):
     assert document["source"]["framework"].startswith(layout)
 
 
-def test_folders_that_transformers_saves(tmp_path):
-    network = built(write(calibrated("b0", (96, 96)), tmp_path / "written", "huggingface"))
+@pytest.mark.parametrize("channels", [3, 4])
+def test_folders_that_transformers_saves(tmp_path, channels):
+    network = built(write(calibrated("b0", (96, 96), in_channels=channels), tmp_path / "written", "huggingface"))
     network.save_pretrained(tmp_path / "source")
-    assert_verified("huggingface b0", tmp_path / "source")
+    assert_verified(f"huggingface b0, {channels} channels", tmp_path / "source")
 
 
-@pytest.mark.parametrize("suffix", [".weights.h5", ".keras"])
-def test_files_that_keras_saves(tmp_path, suffix):
+@pytest.mark.parametrize(("suffix", "channels"), [(".weights.h5", 3), (".keras", 3), (".weights.h5", 6), (".keras", 1)])
+def test_files_that_keras_saves(tmp_path, suffix, channels):
     names = {}
-    exec(write(calibrated("b0", (96, 96)), tmp_path / f"written{suffix}", "keras").network, names)
+    network = calibrated("b0", (96, 96), in_channels=channels)
+    exec(write(network, tmp_path / f"written{suffix}", "keras").network, names)
     save = names["network"].save if suffix == ".keras" else names["network"].save_weights
     save(tmp_path / f"source{suffix}")
-    assert_verified(f"keras b0 {suffix}", tmp_path / f"source{suffix}")
+    assert_verified(f"keras b0 {suffix}, {channels} channels", tmp_path / f"source{suffix}")
 
 
 def test_a_file_for_another_library_is_run_by_that_library_too(tmp_path):

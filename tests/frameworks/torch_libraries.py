@@ -19,7 +19,9 @@ ODD_AND_EVEN = (97, 110)  # every stride meets an odd height, and two of five an
 
 def calibrated(variant: str, size: tuple[int, int], **facts: object) -> EfficientNet:
     """Return the canonical network with random weights that see images of `size` (H, W)."""
-    return calibrate(random_weights(create_model(variant, **facts), 5), synthetic_images(8, *size, seed=11), seed=5)
+    network = random_weights(create_model(variant, **facts), 5)
+    images = synthetic_images(8, *size, seed=11, channels=network.facts.in_channels)
+    return calibrate(network, images, seed=5)
 
 
 def write(network: EfficientNet, output: Path, layout: str) -> Report:
@@ -42,7 +44,7 @@ def assert_same_numbers(
     case: str, ours: EfficientNet, theirs: Callable[[Tensor], object], size: tuple[int, int]
 ) -> None:
     """Assert that both networks compute the same of two images of `size`, and that the images matter."""
-    images = synthetic_images(2, *size, seed=3)
+    images = synthetic_images(2, *size, seed=3, channels=ours.facts.in_channels)
     with torch.no_grad():
         reference, found = ours(images), tensor_of(theirs(images)).reshape(2, -1)
     assert sensitivity(reference) > 0.1

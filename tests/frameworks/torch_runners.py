@@ -31,8 +31,8 @@ BACKBONE = {"classes": 0, "head_conv": False}
 Case = tuple[EfficientNet, NDArray[np.float32], Path]
 
 
-def images_of(size: tuple[int, int], seed: int = 3) -> NDArray[np.float32]:
-    return synthetic_images(2, *size, seed=seed)
+def images_of(size: tuple[int, int], seed: int = 3, channels: int = 3) -> NDArray[np.float32]:
+    return synthetic_images(2, *size, seed=seed, channels=channels)
 
 
 def b0_files(folder: Path) -> dict[str, Case]:

@@ -146,7 +146,7 @@ WRONG_RECORDS = [
     ({"model": {"variant": "b99"}}, "$.model.variant: 'b99' is not one of ['b0', "),
     ({"model": {"weights": 5}}, "$.model.weights: 5 is not of type 'string', 'null'"),
     ({"model": {"sha256": {"b0": "1234"}}}, "$.model.sha256.b0: '1234' does not match"),
-    ({"recipe": {"channels": "grey"}}, "$.recipe.channels: 'grey' is not one of ['rgb', 'bgr']"),
+    ({"recipe": {"channels": "grey"}}, "$.recipe.channels: 'grey' is not one of ['rgb', 'bgr', 'gray', 'unknown']"),
     ({"recipe": {"size": 10**9}}, "$.recipe.size: 1000000000 is greater than the maximum"),
     ({"run": {"seconds": float("nan")}}, "$.run.seconds: nan is not a finite number"),
     ({"run": {"seconds": float("inf")}}, "$.run.seconds: inf is not a finite number"),

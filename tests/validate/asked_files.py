@@ -17,7 +17,8 @@ SIZE = 64
 def seeing(variant: str = "b0", seed: int = 5, **facts: object) -> EfficientNet:
     """Return a network that tells images of 64 pixels apart."""
     network = random_weights(create_model(variant, **facts), seed)
-    return calibrate(network, synthetic_images(8, SIZE, SIZE, seed=11), seed=seed)
+    images = synthetic_images(8, SIZE, SIZE, seed=11, channels=network.facts.in_channels)
+    return calibrate(network, images, seed=seed)
 
 
 def written(network: EfficientNet, path: Path, to: str = "canonical") -> Path:

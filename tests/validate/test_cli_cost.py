@@ -98,6 +98,24 @@ def test_a_file_of_other_classes_costs_its_own_and_is_not_held_against_published
     assert "Published figures are of the published classes" in ran.out
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("channels", [1, 4])
+def test_a_file_of_other_channels_costs_its_own_and_is_not_held_against_published_parameters(
+    run: Run, tmp_path: Path, channels: int
+) -> None:
+    facts = dataclasses.replace(default_facts(B0), in_channels=channels)
+    path = canonical_file(tmp_path / "own.safetensors", facts)
+    ran = run("cost", path)
+    assert ran.exit_code == 0, ran.err
+    assert f"b0, 1,000 classes, {channels} input channel" in ran.out
+    assert f"{5_288_548 + (channels - 3) * 32 * 9:,} trainable" in ran.out
+    assert "and of three input channels" in ran.out
+    (report,) = json.loads(run("cost", path, "--json").out)["networks"]
+    multiply_adds = cost_report.cost_report(B0).operations["multiply-adds"]
+    more = (channels - 3) * 32 * 9 * 112 * 112
+    assert report["operations"]["multiply-adds"] == multiply_adds + more
+
+
 def test_a_published_figure_that_is_not_ours_ends_with_exit_code_6(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = [
         dataclasses.replace(row, operations=420_592_481) if (row.variant, row.kind) == ("b0", "mmpretrain") else row

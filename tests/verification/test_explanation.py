@@ -51,11 +51,12 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def source_of(variant: str) -> Source:
-    network: EfficientNet = random_weights(create_model(variant))
-    calibrate(network, synthetic_images(8, 64, 64))
+def source_of(variant: str, **facts: object) -> Source:
+    network: EfficientNet = random_weights(create_model(variant, **facts))
+    channels = network.facts.in_channels
+    calibrate(network, synthetic_images(8, 64, 64, channels=channels))
     tensors = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-    source = Source(tensors, network.facts, variant, synthetic_images(2, 64, 64, seed=1).numpy())
+    source = Source(tensors, network.facts, variant, synthetic_images(2, 64, 64, seed=1, channels=channels).numpy())
     assert sensitivity(torch.from_numpy(source.outputs()["logits"])) > 0.1
     return source
 
@@ -119,6 +120,13 @@ def test_a_fact_that_is_another_is_found_with_its_value(b0: Source, fact: str, v
     present = getattr(b0.facts, fact)
     assert (cause.cause, cause.where) == (fact, "")
     assert cause.change == f"{fact}: {present} -> {value} (--facts {fact}={value})"
+
+
+def test_an_order_of_colors_is_no_cause_where_there_are_not_three() -> None:
+    depth = source_of("lite0", in_channels=4)
+    trials = depth.explained(depth.tensors, depth.outputs(bn_eps=1e-5))
+    assert next(trial for trial in trials if trial.cause == "channels").effect is False
+    assert the_cause(trials).cause == "bn_eps"
 
 
 @pytest.mark.parametrize(("there", "here"), [("project", "expand"), ("expand", "project")])

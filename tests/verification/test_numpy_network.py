@@ -17,7 +17,7 @@ SIZE = 65, 82  # odd and even, halved to odd and even: TensorFlow's padding diff
 
 def network_of(variant: str, **facts: object) -> EfficientNet:
     network = random_weights(create_model(variant, **facts))
-    return calibrate(network, synthetic_images(8, 64, 64)).double()
+    return calibrate(network, synthetic_images(8, 64, 64, channels=network.facts.in_channels)).double()
 
 
 def tensors_of(network: EfficientNet) -> dict[str, np.ndarray]:
@@ -26,7 +26,7 @@ def tensors_of(network: EfficientNet) -> dict[str, np.ndarray]:
 
 def both(network: EfficientNet) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Every layer of the reference and of the PyTorch network, whose last layer sees its images."""
-    images = synthetic_images(2, *SIZE, seed=1).double()
+    images = synthetic_images(2, *SIZE, seed=1, channels=network.facts.in_channels).double()
     expected = capture(network, images)
     last = expected[list(expected)[-1]]
     assert sensitivity(torch.from_numpy(last.reshape(2, -1))) > 0.1
@@ -46,6 +46,8 @@ def differences(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -
         ("b0", {}),
         ("b0", {"padding": "symmetric", "bn_eps": 1e-5}),
         ("b0", {"activation": "hswish"}),
+        ("b0", {"in_channels": 1}),
+        ("lite0", {"in_channels": 6, "padding": "symmetric"}),
         ("b2", {}),
         ("lite0", {}),
         ("cc-b0-4e", {}),

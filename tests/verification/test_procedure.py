@@ -325,6 +325,26 @@ def test_another_variant_is_refused_before_anything_is_run(converted: Path, lite
     assert not (kept / "refused").exists()
 
 
+def test_networks_of_other_channels_are_refused_before_anything_is_run(source: Path, tmp_path: Path) -> None:
+    depth = saved(tmp_path / "depth.pth", effconvert.create_model("b0", classes=10, in_channels=4).state_dict())
+    with pytest.raises(LayoutMismatch, match="depth.pth: takes images of 4 channels, and .* of 3: another network"):
+        verify(depth, source, keep=tmp_path / "kept")
+    assert not (tmp_path / "kept").exists()
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_a_network_of_other_channels_is_shown_images_that_have_them(tmp_path: Path, channels: int) -> None:
+    network = random_weights(create_model("lite0", classes=10, in_channels=channels))
+    calibrate(network, synthetic_images(8, 64, 64, channels=channels))
+    file = saved(tmp_path / "source.pth", network.state_dict())
+    effconvert.convert(file, tmp_path / "converted.safetensors")
+    found = verify(tmp_path / "converted.safetensors", file, images=IMAGES)
+    assert found.inputs.images.shape == (2, channels, 64, 64)
+    assert (found.verdict.word, found.verdict.sensitivity > 0.1) == (SAME, True)
+    with pytest.raises(LayoutMismatch, match="channel.* is not known"):
+        verify(tmp_path / "converted.safetensors", file, images=Images(tmp_path))
+
+
 def test_an_interpreter_that_is_missing_is_told_before_anything_is_run(converted: Path, b0: Path, kept: Path) -> None:
     with pytest.raises(MissingPath, match="--python tensorflow=/none: no such program"):
         verify(converted, b0, pythons={"tensorflow": "/none"}, keep=kept / "refused")

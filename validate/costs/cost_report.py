@@ -170,7 +170,8 @@ def check_published(reports: Iterable[CostReport]) -> None:
 
 def _is_of(comparison: Comparison, facts: Facts) -> bool:
     """Return whether the published figure is the number of parameters of a network with these facts."""
-    return comparison.quantity == PARAMETERS and facts.head_conv and comparison.row.classes == facts.classes
+    same = comparison.row.classes == facts.classes and facts.in_channels == 3
+    return comparison.quantity == PARAMETERS and facts.head_conv and same
 
 
 def _comparisons(variant: Variant, row: Cost) -> list[Comparison]:

@@ -40,7 +40,7 @@ def quantities(variant: Variant, facts: Facts, height: int, width: int) -> Mappi
     totals: Counter[Quantity] = Counter()
     area = _Area(height, width).strided(2)
     stem = stem_channels(variant)
-    totals.update({"strided": area.pixels * stem * 3 * 3 * 3, **_normalised(area.pixels * stem, facts)})
+    totals.update({"strided": area.pixels * stem * facts.in_channels * 3 * 3, **_normalised(area.pixels * stem, facts)})
     for block in blocks(variant):
         leaving = area.strided(block.stride)
         totals.update(_convolutions(block, area, leaving, facts))

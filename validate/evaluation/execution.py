@@ -28,7 +28,7 @@ class Execution:
         self.computing, self.at_once, self.classes = computing, at_once, network.head.fc.out_features
         self.how = "eager"
         self._network = _prepared(network, recipe.size, computing)
-        self._turned = recipe.channels == "bgr"
+        self._channels = recipe.channels
         self._mean, self._std = (  # in the network's order, as `preprocess` takes them
             torch.tensor(numbers, dtype=torch.float32, device=computing.device)[:, None, None]
             for numbers in (recipe.mean, recipe.std)
@@ -67,8 +67,10 @@ class Execution:
 
     def _compute(self, pixels: Tensor) -> Tensor:
         values = pixels.permute(0, 3, 1, 2)  # in memory, the channels stay last
-        if self._turned:
+        if self._channels == "bgr":
             values = values.flip(1)
+        elif self._channels == "gray":
+            values = values[:, :1]
         values = values.to(torch.float32, copy=True).sub_(self._mean).div_(self._std)
         maps = self._network.forward_features(values.to(getattr(torch, self.computing.dtype)))
         assert self._network.head is not None

@@ -89,6 +89,16 @@ def _pillow(data: bytes, window_of: WindowOf) -> Pixels:
     return window_of(*image.shape[:2]).of(image)
 
 
+def _pillow_gray(data: bytes, window_of: WindowOf) -> Pixels:
+    """Decode as Pillow's convert("L") does, ITU-R 601-2 luma, into three equal channels.
+
+    Every step after it treats each channel alike.
+    """
+    with image_package("PIL.Image").open(io.BytesIO(data), formats=_FORMATS) as opened:
+        luma = np.asarray(opened.convert("L"))
+    return window_of(*luma.shape).of(np.repeat(luma[..., None], 3, axis=-1))
+
+
 def _flawless_jpeg(data: bytes) -> Pixels | None:
     if data[:2] != _JPEG:
         return None
@@ -250,4 +260,10 @@ def _marked_as_rgb(data: bytes) -> bytes:
         position = end
 
 
-DECODERS = {"tf-integer-fast": _tensorflow, "pil": _pillow, "cv2": _opencv, "mindspore": _mindspore}
+DECODERS = {
+    "tf-integer-fast": _tensorflow,
+    "pil": _pillow,
+    "pil-gray": _pillow_gray,
+    "cv2": _opencv,
+    "mindspore": _mindspore,
+}

@@ -37,11 +37,12 @@ def fast_pixels(data: bytes, recipe: Recipe, out: Pixels) -> Pixels:
 
 
 def is_plain_jpeg(data: bytes, recipe: Recipe) -> bool:
-    """Return whether any decoder gives about the same: a JPEG in color or gray that `recipe` does not turn.
+    """Return whether any decoder gives about the same: a JPEG in color or gray that `recipe` does not turn or convert.
 
     One that is too large is not: the exact way refuses it.
     """
-    if data[:2] != _JPEG or (recipe.decode == "cv2" and _EXIF in data[:65536]):  # OpenCV turns what EXIF says is turned
+    turned = recipe.decode == "cv2" and _EXIF in data[:65536]  # OpenCV turns what EXIF says is turned
+    if data[:2] != _JPEG or recipe.decode == "pil-gray" or turned:
         return False
     try:
         height, width, color_space, _ = image_package("simplejpeg").decode_jpeg_header(data)

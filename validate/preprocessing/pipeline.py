@@ -8,20 +8,22 @@ import numpy as np
 from effconvert.validate.data.containers.contents import SUFFIXES
 from effconvert.validate.preprocessing.decoding import DECODERS, Pixels, Window, decode
 from effconvert.validate.preprocessing.resizing import RESIZES, UNROUNDED
-from effconvert.validate.recipes import Recipe
+from effconvert.validate.recipes import UNKNOWN, Recipe
 from numpy.typing import NDArray
 
 from effconvert.errors import DatasetProblem, LayoutMismatch, listing, require_path
 
 
 def preprocess(image: str | Path | bytes, recipe: Recipe) -> NDArray[np.float32]:
-    """Return what the network gets of `image`, a path or a file's bytes: float32 [3, size, size], normalised.
+    """Return what the network gets of `image`, a path or a file's bytes: float32 [channels, size, size], normalised.
 
     Channels stand in the recipe's order. Raises what `pixels` does.
     """
     values = pixels(image, recipe)
     if recipe.channels == "bgr":
         values = values[..., ::-1]
+    elif recipe.channels == "gray":
+        values = values[..., :1]
     mean, std = (np.array(numbers, np.float32)[:, None, None] for numbers in (recipe.mean, recipe.std))
     planes = values.transpose(2, 0, 1).astype(np.float32, order="C")
     planes -= mean
@@ -31,6 +33,8 @@ def preprocess(image: str | Path | bytes, recipe: Recipe) -> NDArray[np.float32]
 
 def pixels(image: str | Path | bytes, recipe: Recipe, out: Pixels | None = None) -> Pixels:
     """Return the image, a path or a file's bytes, decoded, cropped and resized: [size, size, 3], RGB, 0 to 255.
+
+    Where the recipe is of gray images, the three are equal.
 
     uint8, or float32 where the library does not round (TensorFlow: neither rounded nor clipped): `pixel_type`.
 
@@ -72,8 +76,17 @@ def check(recipe: Recipe) -> None:
     ]
     if 0 < recipe.shorter_side < recipe.size and recipe.crop != "none":
         problems.append(f"a crop of {recipe.size} pixels from a shorter side of {recipe.shorter_side}")
+    if recipe.channels == UNKNOWN:
+        raise LayoutMismatch(_unknown(recipe.in_channels))
     if problems:
         raise LayoutMismatch(listing(f"recipe {recipe.name}:", problems))
+
+
+def _unknown(channels: int) -> str:
+    if channels == 1:
+        return "how an image becomes its one channel is not known; --recipe timm makes it gray, as timm does"
+    takes = f"`effconvert.load_model` in Python takes tensors [N, {channels}, height, width]"
+    return f"how an image becomes its {channels} channels is not known, and no image file has them; {takes}"
 
 
 def image_files(folder: str | Path) -> list[Path]:

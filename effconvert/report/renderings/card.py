@@ -17,7 +17,7 @@ from effconvert.report.naming import library_name
 from effconvert.report.renderings import markdown_sections as sections
 from effconvert.report.renderings.markdown_text import code, code_block, escape, items, link, page
 from effconvert.report.renderings.model_index import dataset_name, model_index
-from effconvert.report.renderings.network_views import settings
+from effconvert.report.renderings.network_views import facts_text, settings
 from effconvert.report.renderings.yaml_text import yaml_text
 from effconvert.targets import CANONICAL, choose_target
 from effconvert.validate.evaluation.settings import LIMIT, SUBSET
@@ -138,7 +138,7 @@ def _use(network: Network) -> str:
     if recipe:
         steps = settings({key: value for key, value in recipe.items() if key != "name" and value})
         parts.append(f"Images are prepared as {code(recipe['name'])} does: {escape(steps)}.")
-    parts.append(f"What the weights assume of any network that runs them: {escape(settings(model['facts']))}.")
+    parts.append(f"What the weights assume of any network that runs them: {escape(facts_text(model['facts']))}.")
     return page(*parts).strip()
 
 

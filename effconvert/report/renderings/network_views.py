@@ -195,7 +195,7 @@ def _provenance(network: Network) -> Iterator[tuple[str, str]]:
     yield from _hashes("SHA-256 of", model["sha256"])
     yield "Layout", model["layout"]
     yield "Weights", ", ".join(filter(None, (network["weights"], model["taken"])))
-    yield "Facts", settings(model["facts"])
+    yield "Facts", facts_text(model["facts"])
     yield "Classes, parameters", f"{count(model['classes'])}, {count(model['parameters'])}"
     yield "Type of the values", model["dtype"] or ""
     yield "Converted from", ", ".join(filter(None, (source.get("layout"), source.get("taken"), source.get("url"))))
@@ -242,6 +242,11 @@ def _hashes(label: str, hashes: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 def settings(values: Mapping[str, Any]) -> str:
     """Return keys and values in one line: bn_eps 0.001, padding tf-same."""
     return ", ".join(f"{key} {_plain(value)}" for key, value in values.items() if value not in (None, {}, []))
+
+
+def facts_text(facts: Mapping[str, Any]) -> str:
+    """Return facts in one line; three channels, which photographs have, are not said."""
+    return settings({name: value for name, value in facts.items() if (name, value) != ("in_channels", 3)})
 
 
 def _plain(value: Any) -> str:
