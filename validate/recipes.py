@@ -55,7 +55,7 @@ class Recipe:
             if type(getattr(self, name)) is not int or getattr(self, name) < least
         ]
         if self.channels not in _CHANNELS:
-            problems.append(f"channels={self.channels!r}: must be {', '.join(_CHANNELS)}")
+            problems.append(f"channels={self.channels!r}: must be one of {', '.join(_CHANNELS)}")
         wanted = _CHANNELS.get(self.channels) or (len(self.mean) if isinstance(self.mean, tuple) else 1)
         problems += [
             f"{name}={getattr(self, name)!r}: must be {_counted(wanted)}{' above 0' if name == 'std' else ''}"

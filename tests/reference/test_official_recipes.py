@@ -85,7 +85,7 @@ def test_a_recipe_with_missing_and_unknown_keys_is_refused_with_all_of_them() ->
         ({"size": "224"}, "size='224'"),
         ({"crop_padding": -1}, "crop_padding=-1"),
         ({"shorter_side": 0.5}, "shorter_side=0.5"),
-        ({"channels": "rbg"}, "channels='rbg': must be rgb or bgr"),
+        ({"channels": "rbg"}, "channels='rbg': must be one of rgb, bgr, gray, unknown"),
         ({"channels": None}, "channels=None"),
         ({"decode": ""}, "decode='': must be a text"),
     ],
