@@ -71,7 +71,14 @@ class Trained:
     def tensorflow_logits(self) -> NDArray[np.float32]:
         """What TensorFlow's operations give of the converted checkpoint, by the runner that `verify` uses."""
         facts = {"padding": "tf-same", "bn_eps": 1e-3, "activation": "relu6", "fused_stride": "project"}
-        settings = {"variant": self.variant, "name": self.variant, "raw": False, "classes": 1000, "head_conv": True}
+        settings = {
+            "variant": self.variant,
+            "name": self.variant,
+            "raw": False,
+            "classes": 1000,
+            "head_conv": True,
+            "in_channels": 3,
+        }
         file = str(self.converted("tf-official"))
         _, _, forward = module_of("tensorflow").run(file, None, {**settings, **facts}, {"images": self.images})
         return forward({})["logits"]
