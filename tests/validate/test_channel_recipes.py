@@ -54,7 +54,7 @@ def test_no_other_library_says_how_channels_come_about(layout: str, channels: in
         ({"channels": "rgb", "mean": [1.0], "std": [1.0]}, "mean=.*must be three numbers"),
         ({"channels": "unknown", "mean": [1.0, 2.0], "std": [1.0]}, "std=.*must be 2 numbers above 0"),
         ({"channels": "unknown", "mean": [], "std": []}, "mean=.*must be"),
-        ({"channels": "hsv"}, "must be rgb, bgr, gray, unknown"),
+        ({"channels": "hsv"}, "must be one of rgb, bgr, gray, unknown"),
     ],
 )
 def test_a_recipe_has_a_number_for_each_channel(changes: dict[str, object], words: str) -> None:
