@@ -32,6 +32,7 @@ def chromium() -> Iterator["Browser"]:
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     service = webdriver.ChromeService(executable_path=driver)
     running = webdriver.Chrome(options=options, service=service)
+    running.set_script_timeout(300)  # axe takes longer than the usual 30 s where another test has the other core
     try:
         yield Browser(running)
     finally:
