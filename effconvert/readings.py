@@ -302,7 +302,7 @@ def _facts_in(facts: Facts, variant: Variant, shapes: Mapping[str, Shape], names
 
 
 def _channels_in(shapes: Mapping[str, Shape], moves: Iterable[Move]) -> int | None:
-    """Return how many channels the stem's kernel takes, None where it is none of the network's in any other way."""
+    """Return in_channels of the stem's kernel, None for a kernel that differs from the network's in more than that."""
     move = next(move for move in moves if move.target == "stem.conv.weight")
     axis = move.steps[0].order[1] if move.steps else 1
     shape, expected = shapes.get(move.source, ()), move.source_shape

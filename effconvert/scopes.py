@@ -91,8 +91,8 @@ def network_roots(names: TensorNames, layout: Layout | None, ends: Ends) -> dict
     """Return {what stands before each stem's kernel, without wrappers: as the file writes it}.
 
     The kernel is told from others of its name by its shape, three times three pixels of three colours, and by what
-    follows it; of several roots those without a first block are none, and neither is any where the colours are not
-    three: it would be a depthwise kernel. Where no kernel is, the rest of the stem tells.
+    follows it. Of several roots those count that have a first block. A kernel of other than three channels counts only
+    with a first block: it may be a depthwise one. Where there is no kernel, the rest of the stem tells.
     """
     held = _bases(names, layout)
     shapes = {base: names.shapes[name] for base, name in held.items()}
@@ -120,8 +120,8 @@ def _is_stem(shape: Shape) -> bool:
         return False
     orders = ((shape[2:], shape[0], shape[1]), (shape[:2], shape[3], shape[2]))
     return any(
-        pixels == (3, 3) and leaving in _STEM_WIDTHS and 1 <= entering <= MOST_CHANNELS
-        for pixels, leaving, entering in orders
+        kernel == (3, 3) and out_channels in _STEM_WIDTHS and 1 <= in_channels <= MOST_CHANNELS
+        for kernel, out_channels, in_channels in orders
     )
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import shlex
 import shutil
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -144,6 +145,16 @@ def test_with_trained_weights_it_does_the_main_job_on_them(tmp_path: Path) -> No
     assert [network["variant"] for network in document["networks"]] == ["lite0"]
     assert last_page(text) == tmp_path / "demo" / "report" / "report.html"
     assert (tmp_path / "demo" / "b0.safetensors").is_file()  # other examples of the README begin with it
+
+
+@pytest.mark.usefixtures("site")
+def test_every_conversion_that_it_prints_works_as_printed(run: Callable[..., Ran], tmp_path: Path) -> None:
+    text = printed(tmp_path / "demo")
+    lines = [line.strip() for line in text.splitlines() if line.startswith("   effconvert convert ")]
+    assert len(lines) == 2
+    for line in lines:
+        ran = run(*shlex.split(line)[1:], "--force")
+        assert ran.exit_code == 0, ran.err
 
 
 @pytest.mark.usefixtures("site")

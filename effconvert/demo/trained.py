@@ -42,7 +42,7 @@ def trained_steps(folder: Path, shown: Shown) -> Iterator[Step]:
     yield _step("Look into the published file", ["inspect", published], lambda: _looked_into(published))
     yield _step(
         "Convert it to PyTorch, under plain names from which any layout is written",
-        ["convert", published, "--out", canonical],
+        ["convert", published, "--to", "canonical", "--out", canonical],
         lambda: _converted(published, canonical),
     )
     yield _step(

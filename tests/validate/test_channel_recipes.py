@@ -1,4 +1,4 @@
-"""How images become other than three channels: gray as timm and Pillow make it, as a file says, or not known and refused."""
+"""Recipes for one, four and more channels: gray as timm and Pillow make it; where nothing says how, refused."""
 
 import io
 import json
