@@ -226,7 +226,11 @@ def nearest_facts(layout: Layout, variant: Variant, plain: Facts, facts: Facts) 
         if all(getattr(facts, name) == build.facts.get(name, getattr(facts, name)) for name in IN_THE_SHAPES):
             free = {name: getattr(facts, name) for name, value in build.facts.items() if value == ANY}
             found.append(changed(_facts(plain, build), free))
-    return min(found, key=lambda candidate: sum(True for _ in differing_facts(candidate, facts)))
+
+    def distance(candidate: Facts) -> tuple[int, bool]:
+        return sum(True for _ in differing_facts(candidate, facts)), candidate.normalization != facts.normalization
+
+    return min(found, key=distance)
 
 
 def usual_values(layout: Layout, variant: Variant, plain: Facts, name: str) -> set[Any]:

@@ -85,12 +85,13 @@ def linear_layers(scope: Scope, inside: Held, shapes: Mapping[str, Shape], own: 
 
     shapes: {name in the file: shape}. A layer counts where every set of weights has it, with as many classes.
     """
+    sets = {chosen for chosen, held in scope.sets.names.items() if held}  # a bundle may hold no averages
     for held in (inside, scope.strangers):
         for name, weights in held.items():
             layer = layer_of(name)
             separator, variable = name[len(layer) : len(layer) + 1], name[len(layer) + 1 :]
             biases = held.get(f"{layer}{separator}{own.bias[1:]}", {})
-            if variable != own.weight[1:] or not weights.keys() == biases.keys() == scope.sets.roots.keys():
+            if variable != own.weight[1:] or not weights.keys() == biases.keys() == sets:
                 continue
             classes = {_classes(shapes[file], shapes[biases[chosen]], own) for chosen, file in weights.items()}
             if len(classes) == 1 and classes != {0}:
@@ -110,7 +111,8 @@ def taking(sets: WeightSets, own: Classifier, found: Linear) -> WeightSets:
     names = {}
     for chosen, held in sets.names.items():
         others = {name: file for name, file in held.items() if file not in found.files}
-        names[chosen] = {**others, own.names[0]: found.weight[chosen], own.names[1]: found.bias[chosen]}
+        own_names = {own.names[0]: found.weight[chosen], own.names[1]: found.bias[chosen]} if held else {}
+        names[chosen] = {**others, **own_names}
     return replace(sets, names=names)
 
 

@@ -84,6 +84,14 @@ def test_tensorflows_own_head_is_taken_with_its_average(tmp_path: Path) -> None:
     assert np.array_equal(converted(tmp_path / "x", raw=True)[1]["head.fc.weight"], raw.T)
 
 
+def test_a_head_of_a_bundle_without_averages_is_taken(tmp_path: Path) -> None:
+    held = library_tensors("tf-official", classes=0)
+    own = {"my_head/dense/kernel": np.ones((WIDTH, 5), np.float32), "my_head/dense/bias": np.ones(5, np.float32)}
+    report, found = converted(write_checkpoint(tmp_path / "tf", held | own))
+    assert (report.classifier, report.facts["classes"]) == ("my_head/dense", 5)
+    assert np.array_equal(found["head.fc.weight"], np.ones((5, WIDTH), np.float32))
+
+
 def test_each_set_of_weights_has_the_classifier_that_stands_beside_it(tmp_path: Path) -> None:
     raw, average = linear("fc", seed=1), linear("fc", seed=2)
     content = {
@@ -222,6 +230,7 @@ HARMLESS = {
     "a loss": {"criterion.pos_weight": np.ones(2, np.float32), "train_loss.weight": np.ones(2, np.float32)},
     "metrics": {"val_acc.tp": np.zeros(2, np.int64), "train_metrics.f1.fn": np.zeros((), np.int64)},
     "class weights": {"class_weights": np.ones(2, np.float32)},
+    "an average's count": {"n_averaged": np.array(5)},
 }
 
 

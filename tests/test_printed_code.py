@@ -170,3 +170,10 @@ def test_what_is_printed_can_be_copied_as_it_stands(tmp_path: Path, run: Callabl
     found = effconvert.convert(source, tmp_path / "x.h5", to="keras", force=True)
     assert "\n".join(copied) == found.network
     compile(found.network, "copied", "exec")
+
+
+def test_what_is_given_up_for_keras_is_printed_as_the_network_that_takes_the_file(tmp_path: Path) -> None:
+    source = save(tmp_path / "x.pth", library_tensors("torchvision"))
+    report = effconvert.convert(source, tmp_path / "x.weights.h5", to="keras", allow_inexact=True)
+    assert "keras.applications.EfficientNetB0(" in report.network
+    assert "load_model" not in report.network

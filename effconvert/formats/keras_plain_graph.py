@@ -13,9 +13,10 @@ ACTIVATION = "Activation"
 
 # They change nothing but while a network is trained. FixedDropout is that of the package `efficientnet` for Keras.
 _INERT = re.compile(
-    "Dropout|SpatialDropout2D|AlphaDropout|Gaussian(Dropout|Noise)|ActivityRegularization|Identity|(.*>)?FixedDropout|"
-    "Random(?!Crop)[A-Z][A-Za-z]+|AugMix|RandAugment|MixUp|CutMix"
+    "Dropout|SpatialDropout2D|AlphaDropout|Gaussian(Dropout|Noise)|ActivityRegularization|Identity|(.*>)?FixedDropout"
 )
+# They change pictures while a network is trained. Keras 3 records each as called in training, which is their default.
+_AUGMENTING = re.compile("Random(?!Crop)[A-Z][A-Za-z]+|AugMix|RandAugment|MixUp|CutMix")
 _NORM = re.compile("(Sync|Tpu)?BatchNormalization(V[12])?")
 # They leave the numbers of one vector for each picture as they are.
 _SHAPING = ("Reshape", "Flatten")
@@ -27,7 +28,8 @@ def plain_graph(graph: Graph) -> Graph:
     """Return `graph` without the layers that do nothing when a network is used, each activation as a call of its own.
 
     Left out are dropout, noise and augmentation, the inputs of models within the model, linear activations, and what
-    only shapes a pooled vector. A layer that is called as in training stays. A convolution takes in the ZeroPadding2D
+    only shapes a pooled vector. A layer that is called as in training stays,
+    but for augmentation. A convolution takes in the ZeroPadding2D
     before it: its setting `pads` is ((above, below), (left, right)), or `same` as TensorFlow pads.
     """
     made: dict[Call, Call] = {}
@@ -57,7 +59,7 @@ def plain_graph(graph: Graph) -> Graph:
 
 def is_inert(kind: str) -> bool:
     """Return whether a layer of the class `kind`, in whatever letters, changes nothing but in training."""
-    return bool(re.fullmatch(_INERT.pattern, kind, re.IGNORECASE))
+    return any(re.fullmatch(inert.pattern, kind, re.IGNORECASE) for inert in (_INERT, _AUGMENTING))
 
 
 def activation_of(kind: str, settings: Mapping[str, Any]) -> str:
@@ -79,6 +81,8 @@ def activation_of(kind: str, settings: Mapping[str, Any]) -> str:
 def _does_nothing(call: Call) -> bool:
     if len(call.inputs) != 1 or call.further:
         return False
+    if _AUGMENTING.fullmatch(call.kind):
+        return True
     if _INERT.fullmatch(call.kind):
         return not call.training
     linear = call.kind == ACTIVATION and activation_of(ACTIVATION, call.settings) == "linear"

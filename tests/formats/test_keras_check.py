@@ -310,6 +310,13 @@ def test_augmentation_and_scales_may_stand_there(kind: str) -> None:
     assert findings(config).cautions == ()
 
 
+def test_augmentation_may_be_recorded_as_called_in_training_which_is_its_default() -> None:
+    flip = layer("RandomFlip", "flip", "entrance")
+    flip["inbound_nodes"][0]["kwargs"] = {"training": True}
+    config = functional("outer", flip, called(network(5), "b0", "flip"))
+    assert findings(config, "predictions").cautions == ()
+
+
 @pytest.mark.parametrize("kind", ["Resizing", "CenterCrop", "RandomCrop"])
 def test_a_layer_that_sizes_pictures_is_left_out_with_a_caution(kind: str) -> None:
     backbone = edited(behind(network(), *chain(TOP, POOL)), "input_layer", batch_shape=[None, None, None, 3])
