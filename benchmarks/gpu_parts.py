@@ -17,10 +17,10 @@ from effconvert.validate.evaluation.execution import Execution
 from effconvert.validate.evaluation.feeding import on_gpu
 from effconvert.validate.evaluation.gpu_images import gpu_decoder, images_on_gpu
 from effconvert.validate.evaluation.loading import Chunk, Clock, prepared_images, usual_workers
-from effconvert.validate.recipes import recipe_named
 from tabulate import tabulate
 
 import effconvert
+from effconvert.recipes import recipe_named
 
 DEVICE = "cuda:0"
 SECONDS = 5

@@ -21,9 +21,10 @@ from effconvert.validate.data.image_hashes import ImageHashes, image_hash
 from effconvert.validate.data.reading import read_image
 from effconvert.validate.preprocessing.fast import fast_pixels
 from effconvert.validate.preprocessing.pipeline import pixels
-from effconvert.validate.recipes import recipe_named
 from photographs import photograph
 from tabulate import tabulate
+
+from effconvert.recipes import recipe_named
 
 _FILES, _PREPARED, _PIECE = 256, 256, 4096
 

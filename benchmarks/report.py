@@ -20,8 +20,8 @@ from browser import chromium
 from made_documents import made_document
 from made_inputs import run_record, write_run
 
+from effconvert.architecture.variants import VARIANTS
 from effconvert.report.writing import write_report
-from effconvert.variants import VARIANTS
 
 READ = "import sys, numpy; [dict(numpy.load(path).items()) for path in sys.argv[1:]]"
 TIMES = """

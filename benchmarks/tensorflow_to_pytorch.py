@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 from stopwatch import measure_all, print_table
 
+from effconvert.architecture.variants import find_variant
 from effconvert.formats import TensorInfo
-from effconvert.formats.tensorflow import write_bundle
-from effconvert.layout import find_layout
-from effconvert.moves import compile_moves
-from effconvert.variants import find_variant
-from effconvert.weight_sets import average_name
+from effconvert.formats.tensorflow.bundle import write_bundle
+from effconvert.identify.weight_sets import average_name
+from effconvert.maps.layouts import find_layout
+from effconvert.maps.moves import compile_moves
 
 PEER = """
 import sys

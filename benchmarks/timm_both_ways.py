@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 from stopwatch import measure_all, print_table
 
-from effconvert.canonical import default_facts
+from effconvert.architecture.canonical import default_facts
+from effconvert.architecture.variants import find_variant
 from effconvert.formats import TensorInfo
-from effconvert.formats.torch import write_torch
-from effconvert.layout import find_layout
-from effconvert.moves import compile_layout
-from effconvert.variants import find_variant
+from effconvert.formats.torch.file import write_torch
+from effconvert.maps.layouts import find_layout
+from effconvert.maps.moves import compile_layout
 
 FLOOR = """
 import hashlib, os, sys

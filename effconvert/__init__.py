@@ -5,17 +5,17 @@ from typing import TYPE_CHECKING, Any
 from effconvert.version import VERSION as __version__
 
 if TYPE_CHECKING:
-    from effconvert.conversion import convert
+    from effconvert.conversion.steps import convert
     from effconvert.formats import open_checkpoint
+    from effconvert.hub.published_conversion import convert_published
     from effconvert.model import create_model, load_model
-    from effconvert.published import convert_published
     from effconvert.verification.procedure import verify
 
 __all__ = ["__version__", "convert", "convert_published", "create_model", "load_model", "open_checkpoint", "verify"]
 
 _HOMES = {
-    "convert": "effconvert.conversion",
-    "convert_published": "effconvert.published",
+    "convert": "effconvert.conversion.steps",
+    "convert_published": "effconvert.hub.published_conversion",
     "open_checkpoint": "effconvert.formats",
     "create_model": "effconvert.model",
     "load_model": "effconvert.model",

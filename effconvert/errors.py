@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from effconvert.addresses import missing_in_words
+from effconvert.hub.addresses import missing_in_words
 
 _SHOWN = 20
 

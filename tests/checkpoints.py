@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 
 import effconvert
-from effconvert.canonical import default_facts
+from effconvert.architecture.canonical import default_facts
+from effconvert.architecture.variants import VARIANTS
 from effconvert.formats import TensorInfo
-from effconvert.formats.tensorflow import write_bundle
-from effconvert.layout import find_layout
-from effconvert.moves import compile_moves
-from effconvert.variants import VARIANTS
+from effconvert.formats.tensorflow.bundle import write_bundle
+from effconvert.maps.layouts import find_layout
+from effconvert.maps.moves import compile_moves
 
 AVERAGE = "/ExponentialMovingAverage"
 LAYOUT = find_layout("tf-official")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from effconvert.variants import VARIANTS, blocks
+from effconvert.architecture.variants import VARIANTS, blocks
 
 Tensors = dict[str, np.ndarray]
 B0, EDGETPU = "b0", "edgetpu-s"

@@ -7,9 +7,9 @@ change of what every conversion does.
 import sys
 from pathlib import Path
 
-from effconvert.layout import find_layout, layouts
-from effconvert.moves import Move, compile_moves
-from effconvert.variants import VARIANTS
+from effconvert.architecture.variants import VARIANTS
+from effconvert.maps.layouts import find_layout, layouts
+from effconvert.maps.moves import Move, compile_moves
 
 GOLDEN = Path(__file__).parent / "golden" / "moves"
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from effconvert.canonical import default_facts, tensor_shapes
-from effconvert.facts import Facts, changed
-from effconvert.layout import find_layout
-from effconvert.moves import compile_layout, invert
-from effconvert.variants import VARIANTS
+from effconvert.architecture.canonical import default_facts, tensor_shapes
+from effconvert.architecture.facts import Facts, changed
+from effconvert.architecture.variants import VARIANTS
+from effconvert.maps.layouts import find_layout
+from effconvert.maps.moves import compile_layout, invert
 
 Tensors = dict[str, np.ndarray]
 

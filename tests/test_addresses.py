@@ -8,7 +8,7 @@ from running import Ran
 
 from effconvert.errors import MissingPath, require_path
 from effconvert.formats import open_checkpoint
-from effconvert.published_names import read_name
+from effconvert.hub.published_names import read_name
 from effconvert.reference_tables import weights_table
 
 TIMM = "efficientnet_b0.ra_in1k"

@@ -10,7 +10,7 @@ from library_files import library_tensors, save
 
 import effconvert
 from effconvert.errors import LayoutMismatch
-from effconvert.layout import layouts
+from effconvert.maps.layouts import layouts
 
 WRITTEN = sorted(layout.name for layout in layouts() if layout.write and layout.name != "keras-positional")
 AS_TENSORFLOW = {"tf-official", "timm", "lukemelas", "huggingface", "mmpretrain", "keras"}

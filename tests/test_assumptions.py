@@ -7,7 +7,7 @@ import pytest
 from library_files import library_tensors, save
 
 import effconvert
-from effconvert.conversion import Report
+from effconvert.conversion.steps import Report
 
 
 def taken(source: Path, **options: object) -> tuple[Report, str]:

@@ -16,7 +16,7 @@ from checkpoints import write_checkpoint
 from running import Ran
 
 import effconvert
-from effconvert.transfer import check_digest
+from effconvert.conversion.transfer import check_digest
 
 AVERAGE = "/ExponentialMovingAverage"
 STEM = "efficientnet-lite0/stem/conv2d/kernel" + AVERAGE

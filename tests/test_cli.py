@@ -14,7 +14,7 @@ from mirror import put_archive, serving
 from running import Ran
 
 import effconvert
-from effconvert.variants import VARIANTS
+from effconvert.architecture.variants import VARIANTS
 
 COMMANDS = (
     "report",
@@ -272,7 +272,7 @@ def test_a_full_standard_output_is_one_message() -> None:
 def test_an_unexpected_failure_has_no_traceback(
     run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("effconvert.inspection.inspect", lambda path, key: 1 / 0)
+    monkeypatch.setattr("effconvert.identify.inspection.inspect", lambda path, key: 1 / 0)
     ran = run("inspect", tmp_path)
     assert ran.exit_code == 1
     assert ran.err.startswith("effconvert: a fault of effconvert: ZeroDivisionError")

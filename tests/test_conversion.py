@@ -12,10 +12,10 @@ import torch
 from checkpoints import AVERAGE, LAYOUT, Tensors, random_checkpoint, read_all, same, write_checkpoint
 
 import effconvert
-from effconvert.canonical import tensor_shapes
+from effconvert.architecture.canonical import tensor_shapes
+from effconvert.architecture.variants import VARIANTS
 from effconvert.errors import LayoutMismatch, UnreadableCheckpoint
-from effconvert.moves import compile_moves
-from effconvert.variants import VARIANTS
+from effconvert.maps.moves import compile_moves
 
 
 def test_averages_are_taken_and_each_tensor_goes_where_it_belongs(b0: Path, tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ import safetensors.numpy
 from checkpoints import AVERAGE, LAYOUT, Tensors, random_checkpoint, read_all, same, write_checkpoint
 
 import effconvert
-from effconvert.canonical import default_facts
+from effconvert.architecture.canonical import default_facts
+from effconvert.architecture.variants import VARIANTS
 from effconvert.errors import LayoutMismatch, NumericMismatch, UnreadableCheckpoint
-from effconvert.variants import VARIANTS
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])

@@ -10,8 +10,8 @@ import torch
 from running import Ran
 
 import effconvert
-from effconvert.description import digest
-from effconvert.transfer import tensor_checksums
+from effconvert.conversion.transfer import tensor_checksums
+from effconvert.identify.description import digest
 from effconvert.verification.network_files import examine
 
 

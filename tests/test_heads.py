@@ -8,7 +8,7 @@ from checkpoints import AVERAGE, read_all, write_checkpoint
 from library_files import Tensors, library_tensors, save, under
 
 import effconvert
-from effconvert.conversion import Report
+from effconvert.conversion.steps import Report
 from effconvert.errors import LayoutMismatch
 
 WIDTH = 1280
@@ -280,7 +280,7 @@ def test_another_network_of_another_library_is_said(tmp_path: Path) -> None:
 
 
 def test_inspect_names_what_stands_beside_the_network(tmp_path: Path) -> None:
-    from effconvert.inspection import inspect
+    from effconvert.identify.inspection import inspect
 
     found = inspect(save(tmp_path / "x.pth", under("backbone.", headless()) | linear("a") | linear("b")))
     assert found.strange == dict.fromkeys(["a.bias", "a.weight", "b.bias", "b.weight"], "outside of 'backbone.'")

@@ -12,15 +12,15 @@ from library_files import facts_of, library_tensors, save, under
 from running import Ran
 
 import effconvert
+from effconvert.architecture.facts import Facts, changed, complete
+from effconvert.architecture.variants import VARIANTS
+from effconvert.conversion.loading_code import printed_code
+from effconvert.conversion.options import Options
+from effconvert.conversion.targets import choose_target
 from effconvert.errors import LayoutMismatch
-from effconvert.facts import Facts, changed, complete
-from effconvert.identification import identify
-from effconvert.inspection import inspect
-from effconvert.layout import layouts
-from effconvert.options import Options
-from effconvert.printed_code import printed_code
-from effconvert.targets import choose_target
-from effconvert.variants import VARIANTS
+from effconvert.identify.identification import identify
+from effconvert.identify.inspection import inspect
+from effconvert.maps.layouts import layouts
 
 # Where each layout has the kernel of a network of C channels, and its shape.
 STEMS = {

@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 
 import effconvert
-from effconvert.canonical import default_facts, tensor_shapes
+from effconvert.architecture.canonical import default_facts, tensor_shapes
+from effconvert.architecture.variants import VARIANTS
 from effconvert.formats.checkpoint import TensorInfo
-from effconvert.formats.keras_writing import write_legacy
-from effconvert.layout import find_layout
-from effconvert.moves import Compiled, compile_layout, invert
-from effconvert.variants import VARIANTS
+from effconvert.formats.keras.writing import write_legacy
+from effconvert.maps.layouts import find_layout
+from effconvert.maps.moves import Compiled, compile_layout, invert
 
 LAYOUTS = ("keras", "keras-positional")
 KERAS = find_layout("keras")

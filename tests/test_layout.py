@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from effconvert.errors import BadMap, LayoutMismatch
-from effconvert.layout import find_layout, layouts, parse_layout
+from effconvert.maps.layouts import find_layout, layouts, parse_layout
 
 TEXT = (Path(__file__).parents[1] / "mappings" / "tf_official.toml").read_text()
 

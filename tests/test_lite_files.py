@@ -8,12 +8,12 @@ from checkpoints import read_all
 from library_files import library_tensors, save
 
 import effconvert
-from effconvert.conversion import Report
+from effconvert.architecture.variants import VARIANTS
+from effconvert.conversion.steps import Report
 from effconvert.errors import LayoutMismatch
-from effconvert.inspection import inspect
-from effconvert.layout import find_layout
-from effconvert.moves import compile_moves
-from effconvert.variants import VARIANTS
+from effconvert.identify.inspection import inspect
+from effconvert.maps.layouts import find_layout
+from effconvert.maps.moves import compile_moves
 
 LITE = [name for name in VARIANTS if name.startswith("lite")]
 

@@ -12,10 +12,10 @@ from checkpoints import read_all, same
 from library_files import library_tensors, save
 
 import effconvert
-from effconvert.canonical import default_facts, tensor_shapes
-from effconvert.layout import find_layout
-from effconvert.moves import compile_layout, compile_moves
-from effconvert.variants import VARIANTS
+from effconvert.architecture.canonical import default_facts, tensor_shapes
+from effconvert.architecture.variants import VARIANTS
+from effconvert.maps.layouts import find_layout
+from effconvert.maps.moves import compile_layout, compile_moves
 
 LAYOUTS = ("mindvision", "mindcv", "mindspore-zoo-b0", "mindspore-zoo-b1", "mindspore-zoo-b2")
 LIBRARIES = LAYOUTS[:2]

@@ -8,14 +8,14 @@ import numpy as np
 import official_weights
 import pytest
 
-from effconvert.axes import parse_axes
-from effconvert.canonical import default_facts, tensor_shapes
+from effconvert.architecture.canonical import default_facts, tensor_shapes
+from effconvert.architecture.facts import Facts
+from effconvert.architecture.variants import VARIANTS
 from effconvert.errors import BadMap, LayoutMismatch
-from effconvert.facts import Facts
-from effconvert.layout import find_layout, layouts, parse_layout
-from effconvert.map_language import Layout
-from effconvert.moves import Move, Step, compile_moves, compose, dropping_background_class, identity_moves, invert
-from effconvert.variants import VARIANTS
+from effconvert.maps.axes import parse_axes
+from effconvert.maps.language import Layout
+from effconvert.maps.layouts import find_layout, layouts, parse_layout
+from effconvert.maps.moves import Move, Step, compile_moves, compose, dropping_background_class, identity_moves, invert
 
 LAYOUT = find_layout("tf-official")
 ALL = [(layout.name, variant) for layout in layouts() for variant in layout.variants]

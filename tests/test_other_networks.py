@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from running import Ran
 
-from effconvert.canonical import default_facts
+from effconvert.architecture.canonical import default_facts
+from effconvert.architecture.variants import VARIANTS
 from effconvert.formats import TensorInfo
 from effconvert.formats.safetensors import write_safetensors
-from effconvert.layout import find_layout, layouts
-from effconvert.moves import compile_layout
-from effconvert.other_networks import other_network
-from effconvert.variants import VARIANTS
+from effconvert.identify.other_networks import other_network
+from effconvert.maps.layouts import find_layout, layouts
+from effconvert.maps.moves import compile_layout
 
 Shapes = Mapping[str, tuple[int, ...]]
 # The blocks in each stage of EfficientNetV2, of which the first three have fused blocks.

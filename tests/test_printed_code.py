@@ -8,20 +8,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from effconvert.validate.recipes import Recipe, gray, recipe_for, recipe_named, unknown
 from hypothesis import given
 from hypothesis import strategies as st
 from library_files import library_tensors, save
 from running import Ran
 
 import effconvert
-from effconvert.canonical import default_facts
-from effconvert.layout import find_layout, layouts
-from effconvert.options import Options
-from effconvert.printed_code import PrintedCode, crop_share, printed_code
+from effconvert.architecture.canonical import default_facts
+from effconvert.architecture.variants import VARIANTS
+from effconvert.conversion.loading_code import PrintedCode, crop_share, printed_code
+from effconvert.conversion.options import Options
+from effconvert.conversion.targets import choose_target
+from effconvert.maps.layouts import find_layout, layouts
+from effconvert.recipes import Recipe, gray, recipe_for, recipe_named, unknown
 from effconvert.reference_tables import recipe_tables
-from effconvert.targets import choose_target
-from effconvert.variants import VARIANTS
 
 MAKING_GRAY = ("keras", "lukemelas", "timm", "torchvision")
 SUFFIXES = {"keras": "x.weights.h5", "mindcv": "x.ckpt", "mindvision": "x.ckpt"}

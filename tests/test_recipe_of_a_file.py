@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from effconvert.validate.recipes import Recipe, recipe_for
 from effconvert.validate.subjects import subject
 from library_files import library_tensors, save
 
 import effconvert
+from effconvert.conversion.options import Options
+from effconvert.identify.preprocessing import preparation_cautions, training_of
 from effconvert.model import create_model
-from effconvert.options import Options
-from effconvert.preparation import preparation_cautions, training_of
+from effconvert.recipes import Recipe, recipe_for
 from effconvert.verification.document import _file
 from effconvert.verification.network_files import NetworkFile, examine
 

@@ -8,7 +8,7 @@ from checkpoints import read_all
 from library_files import canonical_values, library_tensors, save, under
 
 import effconvert
-from effconvert.conversion import Report
+from effconvert.conversion.steps import Report
 from effconvert.errors import LayoutMismatch
 
 

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from effconvert.canonical import default_facts, tensor_shapes
+from effconvert.architecture.canonical import default_facts, tensor_shapes
+from effconvert.architecture.facts import Facts
+from effconvert.architecture.variants import VARIANTS
 from effconvert.errors import LayoutMismatch
-from effconvert.facts import Facts
-from effconvert.layout import find_layout
-from effconvert.moves import Compiled, compile_layout, compose, invert
-from effconvert.variants import VARIANTS
+from effconvert.maps.layouts import find_layout
+from effconvert.maps.moves import Compiled, compile_layout, compose, invert
 
 LIBRARIES = ("timm", "torchvision", "lukemelas", "huggingface", "mmpretrain")
 CASES = [(library, variant) for library in LIBRARIES for variant in find_layout(library).variants]

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from effconvert.validate.costs.blocks import parameter_count
 from effconvert.validate.preprocessing.pipeline import check
-from effconvert.validate.recipes import Recipe, recipe_named
 
+from effconvert.conversion.options import Options
 from effconvert.errors import LayoutMismatch, NumericMismatch
-from effconvert.options import Options
-from effconvert.preparation import preparation_cautions, training_of
+from effconvert.identify.preprocessing import preparation_cautions, training_of
+from effconvert.recipes import Recipe, recipe_named
 from effconvert.verification.network_files import NetworkFile, examine
 
 if TYPE_CHECKING:

@@ -6,23 +6,23 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from effconvert.canonical import default_facts
-from effconvert.conversion import Report, convert
+from effconvert.architecture.canonical import default_facts
+from effconvert.architecture.variants import VARIANTS
+from effconvert.conversion.outputs import BUNDLE_PREFIX
+from effconvert.conversion.steps import Report, convert
 from effconvert.demo.images import write_images
 from effconvert.errors import NumericMismatch, listing
 from effconvert.formats import Array, TensorInfo, open_checkpoint
 from effconvert.formats.checkpoint import as_bytes
-from effconvert.formats.tensorflow import write_bundle
-from effconvert.inspection import Inspection, inspect
-from effconvert.layout import find_layout
+from effconvert.formats.tensorflow.bundle import write_bundle
+from effconvert.identify.inspection import Inspection, inspect
+from effconvert.identify.weight_sets import average_name
+from effconvert.maps.layouts import find_layout
+from effconvert.maps.moves import compile_moves, invert
 from effconvert.model.calibration import calibrate, random_weights, sensitivity, synthetic_images
 from effconvert.model.loading import load_model
 from effconvert.model.network import EfficientNet, create_model
-from effconvert.moves import compile_moves, invert
-from effconvert.outputs import BUNDLE_PREFIX
-from effconvert.validate.recipes import official_recipe
-from effconvert.variants import VARIANTS
-from effconvert.weight_sets import average_name
+from effconvert.recipes import official_recipe
 
 _VARIANT = "b0"
 _IMAGES = "images"

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 
 from effconvert.model.network import EfficientNet
+from effconvert.recipes import Recipe
 from effconvert.validate.data.classes import imagenet_classes
 from effconvert.validate.preprocessing.decoding import image_package
 from effconvert.validate.preprocessing.pipeline import preprocess
-from effconvert.validate.recipes import Recipe
 from effconvert.verification.inputs import synthetic_images
 
 _COUNT, _HEIGHT, _WIDTH = 20, 240, 320

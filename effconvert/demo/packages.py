@@ -10,8 +10,8 @@ from importlib import metadata
 from pathlib import Path
 
 from effconvert.errors import Unavailable
-from effconvert.hub import choose
-from effconvert.installed import PackageFile, installed_path, package_file
+from effconvert.hub.installed_packages import PackageFile, installed_path, package_file
+from effconvert.hub.selection import choose
 from effconvert.reference_tables import Published
 
 NETWORK = PackageFile("efficientnet-lite-pytorch", "0.1.0", "efficientnet_lite_pytorch/__init__.py")

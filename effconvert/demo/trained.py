@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from effconvert.atomic import new_file
-from effconvert.cache import fetch
-from effconvert.conversion import convert
+from effconvert.conversion.steps import convert
 from effconvert.demo.packages import NETWORK, Shown, published_row
 from effconvert.demo.steps import Step
 from effconvert.errors import NumericMismatch, Unavailable, listing
 from effconvert.formats import open_checkpoint
 from effconvert.formats.checkpoint import as_bytes
-from effconvert.inspection import inspect
+from effconvert.hub.cache import fetch
+from effconvert.identify.inspection import inspect
 from effconvert.report.document import build_report, published_report
 from effconvert.report.writing import write_report
 from effconvert.validate.accuracy.results import result_of

@@ -12,15 +12,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from effconvert.archive import looks_like_archive
+from effconvert.formats.archive import looks_like_archive
 from effconvert.formats.checkpoint import DataFile
-from effconvert.formats.foreign import BY_CONTENT, Look, begins_graph, in_words, kind_of
-from effconvert.formats.foreign_text import text_in_words
-from effconvert.formats.hdf5 import SIGNATURE
-from effconvert.formats.mindspore import is_mindspore
+from effconvert.formats.foreign.files import BY_CONTENT, Look, begins_graph, in_words, kind_of
+from effconvert.formats.foreign.texts import text_in_words
+from effconvert.formats.keras.hdf5 import SIGNATURE
+from effconvert.formats.mindspore.file import is_mindspore
 from effconvert.formats.safetensors import is_safetensors
-from effconvert.formats.torch_legacy import is_legacy
-from effconvert.formats.torch_zip import FAILURES, MAGIC, begins_like_torch, directory
+from effconvert.formats.torch.legacy import is_legacy
+from effconvert.formats.torch.zip import FAILURES, MAGIC, begins_like_torch, directory
 
 _INPUT = 1 << 20  # bzip2 packs blocks of 900 kB
 _OUTPUT = 1 << 16

@@ -12,11 +12,11 @@ from pathlib import Path
 from effconvert.errors import EffconvertError, UnreadableCheckpoint, listing
 from effconvert.formats.checkpoint import Checkpoint
 from effconvert.formats.compressed import unread_in_words
-from effconvert.formats.foreign_folders import folder_in_words
-from effconvert.formats.foreign_text import GIVE_WEIGHTS
+from effconvert.formats.foreign.folders import folder_in_words
+from effconvert.formats.foreign.texts import GIVE_WEIGHTS
 from effconvert.formats.shards import numbered
 from effconvert.formats.signatures import Format, format_of
-from effconvert.formats.tensorflow_folders import indices_in, latest
+from effconvert.formats.tensorflow.folders import indices_in, latest
 
 # The weights in a folder of Hugging Face, in the order in which transformers looks for them.
 _NAMED = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")

@@ -4,12 +4,12 @@ import re
 import tempfile
 from pathlib import Path
 
-from effconvert.addresses import missing_in_words
 from effconvert.errors import MissingPath, UnreadableCheckpoint
 from effconvert.formats.checkpoint import Checkpoint
 from effconvert.formats.shards import piece_in_words, refuse_part
 from effconvert.formats.signatures import Format, format_of
-from effconvert.formats.tensorflow_folders import holds_index, index_in
+from effconvert.formats.tensorflow.folders import holds_index, index_in
+from effconvert.hub.addresses import missing_in_words
 
 _SHARD = re.compile(r"(.+)\.data-\d{5}-of-\d{5}")
 _KNOWN = (
@@ -85,11 +85,11 @@ def _open_known(path: Path, key: bytes | None) -> Checkpoint | None:
         case Format.TENSORFLOW:
             return _open_tensorflow(path)
         case Format.MINDSPORE:
-            from effconvert.formats.mindspore import MindSporeCheckpoint
+            from effconvert.formats.mindspore.file import MindSporeCheckpoint
 
             return MindSporeCheckpoint(path, key)
         case Format.KERAS:
-            from effconvert.formats.keras import KerasCheckpoint
+            from effconvert.formats.keras.file import KerasCheckpoint
 
             return KerasCheckpoint(path)
         case Format.JSON:
@@ -108,7 +108,7 @@ def _open_torch_or_safetensors(path: Path, form: Format | None) -> Checkpoint | 
     if form is Format.SAFETENSORS:
         return SafetensorsCheckpoint(path)
     if form is Format.TORCH:
-        from effconvert.formats.torch import TorchCheckpoint
+        from effconvert.formats.torch.file import TorchCheckpoint
 
         return TorchCheckpoint(path)
     return None
@@ -124,7 +124,7 @@ def _open_shard(path: Path) -> Checkpoint:
 
 
 def _open_tensorflow(index: Path, shown: Path | None = None) -> Checkpoint:
-    from effconvert.formats.tensorflow import TensorFlowCheckpoint
+    from effconvert.formats.tensorflow.bundle import TensorFlowCheckpoint
 
     try:
         return TensorFlowCheckpoint(index, shown=shown)
@@ -154,8 +154,8 @@ def _open_companion(path: Path) -> Checkpoint:
 
 
 def _text_in_words(path: Path) -> str:
-    from effconvert.formats.foreign import look_at
-    from effconvert.formats.foreign_text import text_in_words
+    from effconvert.formats.foreign.files import look_at
+    from effconvert.formats.foreign.texts import text_in_words
 
     look = look_at(path)
     return text_in_words(look.head, look.size)
@@ -169,7 +169,7 @@ def _unread_in_words(path: Path) -> str:
 
 def _open_archive(path: Path) -> Checkpoint:
     """Open the checkpoint in an archive, unpacked into a folder that lasts as long as the checkpoint is open."""
-    from effconvert.archive import extract
+    from effconvert.formats.archive import extract
 
     temporary = tempfile.TemporaryDirectory(prefix="effconvert-")
     try:

@@ -11,7 +11,7 @@ from typing import Any
 
 from effconvert.errors import UnreadableCheckpoint, listing
 from effconvert.formats.checkpoint import Array, Checkpoint, DataFile, TensorInfo, check_name
-from effconvert.formats.foreign_text import json_in_words
+from effconvert.formats.foreign.texts import json_in_words
 from effconvert.formats.shards import is_plain, numbered
 
 _LARGEST_INDEX = 8 << 20  # B7's takes 0.1 MB

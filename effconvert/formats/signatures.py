@@ -5,7 +5,7 @@ from enum import Enum
 from pathlib import Path
 
 from effconvert.formats.safetensors import is_safetensors
-from effconvert.formats.tensorflow_folders import TABLE_END
+from effconvert.formats.tensorflow.folders import TABLE_END
 
 _ZIP, _GZIP = b"PK\x03\x04", b"\x1f\x8b"
 # A header of 16 MB at most: a download that was cut off within it is still known for what it is.
@@ -38,8 +38,8 @@ def format_of(path: Path) -> Format | None:
 
 
 def _format_of_zip(path: Path, start: bytes) -> Format | None:
-    from effconvert.formats.keras_archive import is_keras_archive
-    from effconvert.formats.torch_zip import begins_like_torch
+    from effconvert.formats.keras.archive import is_keras_archive
+    from effconvert.formats.torch.zip import begins_like_torch
 
     if is_keras_archive(path):
         return Format.KERAS
@@ -54,15 +54,15 @@ def _format_of_zip(path: Path, start: bytes) -> Format | None:
 
 
 def _format_of_other(path: Path, start: bytes) -> Format | None:
-    from effconvert.formats.torch_legacy import is_legacy, is_old_tar
-    from effconvert.formats.torch_pickle import is_pickle
+    from effconvert.formats.torch.legacy import is_legacy, is_old_tar
+    from effconvert.formats.torch.pickle_reader import is_pickle
 
     if is_legacy(start):
         return Format.TORCH
     from effconvert.formats.compressed import packed_in_words
-    from effconvert.formats.foreign import begins_graph, is_paddle
-    from effconvert.formats.keras import is_hdf5
-    from effconvert.formats.mindspore import is_mindspore
+    from effconvert.formats.foreign.files import begins_graph, is_paddle
+    from effconvert.formats.keras.file import is_hdf5
+    from effconvert.formats.mindspore.file import is_mindspore
 
     if is_pickle(start):
         return None if is_paddle(path) else Format.TORCH

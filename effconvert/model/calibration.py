@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from effconvert.architecture.variants import blocks
 from effconvert.model.network import EfficientNet
-from effconvert.variants import blocks
 from effconvert.verification import inputs
 
 _GAIN = 1.4  # makes up for what an activation takes away

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from effconvert.coverage import read_network
+from effconvert.conversion.options import Options
+from effconvert.conversion.targets import CANONICAL
+from effconvert.conversion.transfer import check_digest
 from effconvert.errors import NumericMismatch
 from effconvert.formats import Array, open_checkpoint
 from effconvert.formats.checkpoint import BFLOAT16
-from effconvert.identification import Identity
+from effconvert.identify.coverage import read_network
+from effconvert.identify.identification import Identity
+from effconvert.identify.preprocessing import recipe_of
 from effconvert.model.network import EfficientNet
-from effconvert.options import Options
-from effconvert.preparation import recipe_of
-from effconvert.targets import CANONICAL
-from effconvert.transfer import check_digest
 
 if TYPE_CHECKING:
     from effconvert.verification.network_files import NetworkFile

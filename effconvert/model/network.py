@@ -1,7 +1,7 @@
 """EfficientNet as one PyTorch module, built from a variant and from the facts that its weights assume.
 
 Structure and endpoints: tensorflow/tpu, models/official/efficientnet/efficientnet_model.py. The state_dict has exactly
-the names and shapes of `effconvert.canonical.tensor_shapes`.
+the names and shapes of `effconvert.architecture.canonical.tensor_shapes`.
 """
 
 from collections.abc import Iterable
@@ -10,8 +10,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from effconvert.canonical import default_facts
-from effconvert.facts import Facts, changed
+from effconvert.architecture.canonical import default_facts
+from effconvert.architecture.facts import Facts, changed
+from effconvert.architecture.variants import Block, Variant, blocks, find_variant, head_channels, stem_channels
 from effconvert.model.layers import (
     BatchNorm,
     Classifier,
@@ -22,8 +23,7 @@ from effconvert.model.layers import (
     SqueezeExcite,
     drop_connect,
 )
-from effconvert.validate.recipes import Recipe
-from effconvert.variants import Block, Variant, blocks, find_variant, head_channels, stem_channels
+from effconvert.recipes import Recipe
 
 _DROP_CONNECT = 0.2
 

@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
 
+from effconvert.architecture.variants import VARIANTS
 from effconvert.reference_tables.cost import OPERATIONS
 from effconvert.reference_tables.numbers import Number, numbers
-from effconvert.variants import VARIANTS
 
 # Points that another preprocessing moves an accuracy by at most: of the 28 networks that gen-efficientnet-pytorch
 # measured with TensorFlow's preprocessing and with its own, the furthest moved by 0.346.

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from effconvert.facts import parse_assignments
+from effconvert.architecture.facts import parse_assignments
 from effconvert.reference_tables.reading import Row, anything, is_count, is_name, is_number, one_of, optional, read_rows
 
 FRAMEWORKS = ("tensorflow", "mindspore", "mmpretrain", "timm", "torchvision", "lukemelas", "keras", "huggingface")

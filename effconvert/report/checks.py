@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from effconvert.facts import only_assumed
+from effconvert.architecture.facts import only_assumed
 from effconvert.report.renderings.numbers_text import count, error, percent, signed
 from effconvert.validate.accuracy.judgement import IMAGENET_IMAGES
 from effconvert.validate.evaluation.settings import FAST

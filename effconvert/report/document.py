@@ -9,15 +9,15 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from effconvert.architecture.facts import complete
+from effconvert.architecture.variants import VARIANTS
 from effconvert.errors import MissingPath
-from effconvert.facts import complete
 from effconvert.report.agreement import agreement
 from effconvert.report.inputs import Inputs, RunInput, VerificationInput, read_inputs
 from effconvert.report.naming import unique_ids
 from effconvert.report.networks import Verifications, network_of_run, network_of_verification
 from effconvert.report.published import published_block, published_sentence
 from effconvert.report.sentences import report_sentence
-from effconvert.variants import VARIANTS
 from effconvert.version import VERSION
 
 SCHEMA = "effconvert/report/1"

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from effconvert.architecture.facts import complete
 from effconvert.errors import EffconvertError, LayoutMismatch, MissingPath, UnreadableCheckpoint, listing, require_path
-from effconvert.facts import complete
 from effconvert.hashing import file_sha256
+from effconvert.recipes import Recipe
 from effconvert.report.renderings.escaping import visible
 from effconvert.report.schema import VALIDATION, VERIFICATION, problems
 from effconvert.validate.predictions import Predictions, is_predictions, read_predictions
-from effconvert.validate.recipes import Recipe
 
 _VERIFICATION_SCHEMA = "effconvert/verification/1"
 _LARGEST_JSON = 1 << 26

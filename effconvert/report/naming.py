@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 
-from effconvert.weight_sets import RAW
+from effconvert.identify.weight_sets import RAW
 
 _TRAININGS = {"aa": "AutoAugment", "ra": "RandAugment", "ns": "NoisyStudent", "advprop": "AdvProp"}
 _LIBRARIES = {

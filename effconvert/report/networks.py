@@ -5,8 +5,9 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
+from effconvert.architecture.facts import complete
+from effconvert.architecture.variants import VARIANTS
 from effconvert.errors import DatasetProblem
-from effconvert.facts import complete
 from effconvert.report.checks import verdicts
 from effconvert.report.inputs import RunInput, VerificationInput
 from effconvert.report.naming import network_name
@@ -15,7 +16,6 @@ from effconvert.report.sentences import cautions, network_sentence
 from effconvert.validate.accuracy.judgement import judge
 from effconvert.validate.accuracy.summary import summarise
 from effconvert.validate.costs.cost_report import cost_report
-from effconvert.variants import VARIANTS
 
 Plain = Mapping[str, Any]
 Verifications = Sequence[tuple[str, VerificationInput]]

@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from effconvert.architecture.variants import VARIANTS
 from effconvert.reference_tables import Published, disagreements, numbers, sources, weights_table
 from effconvert.validate.costs.blocks import mac_count, parameter_count
-from effconvert.variants import VARIANTS
 
 _ACCURACY, _COST = ("top1", "top5"), ("parameters", "operations")
 _OF_FILES = ("framework", "variant", "weights", "network", "url", "sha256", "bytes", "size", "classes", "released")

@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from effconvert.facts import only_assumed
+from effconvert.architecture.facts import only_assumed
+from effconvert.identify.weight_sets import RAW
 from effconvert.report.checks import FAILED, NEAR, NOT_JUDGED, PASSED, weaknesses
 from effconvert.report.naming import library_name
 from effconvert.report.origins import history
-from effconvert.weight_sets import RAW
 
 Plain = Mapping[str, Any]
 _VERIFIED = {

@@ -13,16 +13,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from effconvert.canonical import default_facts
-from effconvert.facts import changed
+from effconvert.architecture.canonical import default_facts
+from effconvert.architecture.facts import changed
+from effconvert.architecture.variants import VARIANTS, has_fused_strides
 from effconvert.formats import Array
 from effconvert.formats.checkpoint import BFLOAT16
-from effconvert.layout import layouts
+from effconvert.identify.weight_sets import RAW
+from effconvert.maps.layouts import layouts
 from effconvert.model.layers import ACTIVATIONS
-from effconvert.variants import VARIANTS, has_fused_strides
 from effconvert.verification.explanation import Trial, rank
 from effconvert.verification.mismatch import WITH_AND_WITHOUT_BACKGROUND, Change, Mismatch
-from effconvert.weight_sets import RAW
 
 _CLASSIFIER = ("head.fc.weight", "head.fc.bias")
 # An exchange belongs to a layer where it leaves at most this share of the layer's difference: where there are two

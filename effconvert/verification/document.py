@@ -4,7 +4,7 @@ import datetime
 import platform
 from typing import Any
 
-from effconvert.preparation import training_of
+from effconvert.identify.preprocessing import training_of
 from effconvert.verification.comparison import plain
 from effconvert.verification.network_files import NetworkFile
 from effconvert.verification.procedure import Verification

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from effconvert.facts import Facts
-from effconvert.variants import Variant
+from effconvert.architecture.facts import Facts
+from effconvert.architecture.variants import Variant
 from effconvert.verification.comparison import TOLERANCES, Tolerance
 
 Tensors = Mapping[str, NDArray[Any]]

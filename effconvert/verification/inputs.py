@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from effconvert.validate.recipes import Recipe, recipe_named
+from effconvert.recipes import Recipe, recipe_named
 
 
 @dataclass(frozen=True)

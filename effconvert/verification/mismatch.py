@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from effconvert.facts import Facts
+from effconvert.architecture.facts import Facts
+from effconvert.architecture.variants import Variant
 from effconvert.formats import Array
 from effconvert.model.capture import capture, layer_modules
 from effconvert.model.network import EfficientNet
-from effconvert.variants import Variant
 from effconvert.verification.comparison import Tolerance, relative_difference
 from effconvert.verification.explanation import Tensors
 

@@ -11,26 +11,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from effconvert.assumptions import usual_values
-from effconvert.canonical import default_facts
-from effconvert.coverage import Coverage, read_network
+from effconvert.architecture.canonical import default_facts
+from effconvert.architecture.facts import Facts, complete
+from effconvert.conversion.options import Options
+from effconvert.conversion.transfer import check_digest
 from effconvert.errors import LayoutMismatch
-from effconvert.facts import Facts, complete
 from effconvert.formats import open_checkpoint
 from effconvert.formats.checkpoint import BFLOAT16
 from effconvert.hashing import file_sha256
-from effconvert.identification import Identity
-from effconvert.layout import find_layout
-from effconvert.moves import compile_layout
-from effconvert.options import Options
-from effconvert.preparation import recipe_of
-from effconvert.readings import own_root
-from effconvert.transfer import check_digest
-from effconvert.validate.recipes import Recipe
+from effconvert.identify.candidates import own_root
+from effconvert.identify.coverage import Coverage, read_network
+from effconvert.identify.identification import Identity
+from effconvert.identify.library_builds import usual_values
+from effconvert.identify.preprocessing import recipe_of
+from effconvert.identify.weight_sets import AVERAGES, RAW
+from effconvert.maps.layouts import find_layout
+from effconvert.maps.moves import compile_layout
+from effconvert.recipes import Recipe
 from effconvert.verification.inputs import Inputs
 from effconvert.verification.launching import CANONICAL, FRAMEWORKS, LoaderRefused, framework_of, run_network
 from effconvert.verification.runs import tensors_of_layer
-from effconvert.weight_sets import AVERAGES, RAW
 
 Tensors = dict[str, NDArray[Any]]
 # The options that say how a file is read.

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from effconvert.facts import Facts
-from effconvert.variants import Block, Variant, blocks
+from effconvert.architecture.facts import Facts
+from effconvert.architecture.variants import Block, Variant, blocks
 
 Map = NDArray[np.float64]
 Tensors = Mapping[str, np.ndarray[Any, np.dtype[Any]]]

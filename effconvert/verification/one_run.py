@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from effconvert.atomic import check_output, new_file, new_folder
+from effconvert.conversion.options import Options
 from effconvert.errors import LayoutMismatch, OutputProblem
-from effconvert.options import Options
 from effconvert.verification.inputs import Images, Inputs, sensitivity
 from effconvert.verification.launching import CANONICAL, interpreter, runner_file, save_arrays
 from effconvert.verification.network_files import NetworkFile, arrays_for, examine, run_file, settings_of

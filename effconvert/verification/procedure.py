@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from effconvert.assumptions import differing_facts
+from effconvert.architecture.facts import complete
 from effconvert.atomic import reported
+from effconvert.conversion.options import Options
 from effconvert.errors import LayoutMismatch, OutputProblem
-from effconvert.facts import complete
-from effconvert.options import Options
+from effconvert.identify.library_builds import differing_facts
+from effconvert.identify.weight_sets import AVERAGES, RAW
 from effconvert.verification.doubts import cautions, inexactness
 from effconvert.verification.explanation import Trial, explain
 from effconvert.verification.inputs import Images, Inputs
@@ -28,7 +29,6 @@ from effconvert.verification.rounding import (
 from effconvert.verification.runs import Run, open_run
 from effconvert.verification.tensors import unlike_tensors
 from effconvert.verification.verdict import DIFFERENT, RELAXED, SAME, Verdict, reach_verdict
-from effconvert.weight_sets import AVERAGES, RAW
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from effconvert.facts import Facts
+from effconvert.architecture.facts import Facts
 from effconvert.verification.comparison import relative_difference
 from effconvert.verification.network_files import NetworkFile
 from effconvert.verification.numpy_network import compute

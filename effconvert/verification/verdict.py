@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from effconvert.facts import only_assumed
+from effconvert.architecture.facts import only_assumed
 from effconvert.verification.comparison import (
     ACCUMULATED,
     FED,

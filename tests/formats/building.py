@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, settings
 from effconvert.errors import UnreadableCheckpoint
 from effconvert.formats import Array, Checkpoint, TensorInfo, open_checkpoint
 from effconvert.formats.safetensors import write_safetensors
-from effconvert.formats.tensorflow import write_bundle
-from effconvert.formats.torch import write_torch
+from effconvert.formats.tensorflow.bundle import write_bundle
+from effconvert.formats.torch.file import write_torch
 
 FIXTURE = HealthCheck.function_scoped_fixture
 

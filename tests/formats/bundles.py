@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from effconvert.formats.leveldb_table import write_table
 from effconvert.formats.protobuf import bytes_field, fixed32_field, number_field, varint
-from effconvert.formats.tensor_slices import Extent, slice_key
+from effconvert.formats.tensorflow.leveldb_table import write_table
+from effconvert.formats.tensorflow.slices import Extent, slice_key
 
 from . import tables
 

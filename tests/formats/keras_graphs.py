@@ -4,8 +4,8 @@ import copy
 import json
 from typing import Any
 
-from effconvert.formats.keras_config import model_config
-from effconvert.variants import VARIANTS
+from effconvert.architecture.variants import VARIANTS
+from effconvert.formats.keras.config import model_config
 
 Config = dict[str, Any]
 SIZE = 224

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from effconvert.formats import Array
-from effconvert.formats.mindspore import write_mindspore
+from effconvert.formats.mindspore.file import write_mindspore
 from effconvert.formats.protobuf import bytes_field, varint
 
 from .building import infos_of

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from effconvert.formats.checkpoint import DataFile
-from effconvert.formats.torch_pickle import read_pickle
+from effconvert.formats.torch.pickle_reader import read_pickle
 
 VALUES = bytes(range(16))  # four float32
 RECORDS = {"data/0": VALUES}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
 from effconvert.formats import Array, open_checkpoint
-from effconvert.formats.tensorflow import TensorFlowCheckpoint
+from effconvert.formats.tensorflow.bundle import TensorFlowCheckpoint
 
 from . import bundles
 from .building import bits, examples, expected, make_bundle, read_all

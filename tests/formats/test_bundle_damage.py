@@ -7,8 +7,8 @@ import pytest
 
 from effconvert.errors import UnreadableCheckpoint
 from effconvert.formats import Array, open_checkpoint
-from effconvert.formats.leveldb_table import write_table
 from effconvert.formats.protobuf import bytes_field, number_field
+from effconvert.formats.tensorflow.leveldb_table import write_table
 
 from . import bundles
 from .building import flip, make_bundle, peak_memory, read_all, refusal

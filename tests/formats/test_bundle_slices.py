@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from effconvert.formats import open_checkpoint
-from effconvert.formats.tensor_slices import Extent, slice_key
+from effconvert.formats.tensorflow.slices import Extent, slice_key
 
 from . import bundles
 from .building import bits, peak_memory, read_all, refusal

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from running import Ran
 
 from effconvert.formats import Array
-from effconvert.formats.foreign import BY_CONTENT, BY_NAME
+from effconvert.formats.foreign.files import BY_CONTENT, BY_NAME
 from effconvert.formats.protobuf import bytes_field, number_field
 
 from .building import examples, make_safetensors, make_torch, peak_memory, read_all, refusal

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from effconvert.errors import UnreadableCheckpoint
 from effconvert.formats import Array
-from effconvert.formats.leveldb_table import TableError, read_table, write_table
 from effconvert.formats.protobuf import WireError, fields
-from effconvert.formats.torch_tensors import PickleError
+from effconvert.formats.tensorflow.leveldb_table import TableError, read_table, write_table
+from effconvert.formats.torch.tensors import PickleError
 
 from . import bundles, tables
 from .building import examples, make_bundle, make_safetensors, make_torch, peak_memory, read_all

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from effconvert.validate.recipes import official_recipe, recipe_for
 
-from effconvert.canonical import default_facts
+from effconvert.architecture.canonical import default_facts
+from effconvert.architecture.variants import VARIANTS
 from effconvert.errors import LayoutMismatch, UnreadableCheckpoint
-from effconvert.formats.huggingface import (
+from effconvert.formats.huggingface.config import (
     Network,
     config,
     contradictions,
@@ -19,8 +19,8 @@ from effconvert.formats.huggingface import (
     preprocessor,
     read_config,
 )
-from effconvert.formats.huggingface_images import recipe_of
-from effconvert.variants import VARIANTS
+from effconvert.formats.huggingface.preprocessor import recipe_of
+from effconvert.recipes import official_recipe, recipe_for
 
 NAMES = [f"b{number}" for number in range(8)]
 B0 = VARIANTS["b0"]

@@ -2,9 +2,9 @@
 
 import pytest
 
-from effconvert.formats.keras_assumptions import assumed_of_weights
-from effconvert.formats.keras_names import Unweighted
-from effconvert.variants import VARIANTS
+from effconvert.architecture.variants import VARIANTS
+from effconvert.formats.keras.assumptions import assumed_of_weights
+from effconvert.formats.keras.names import Unweighted
 
 
 def assumed(*listed: tuple[str, str], classifier: str = "predictions", own: bool = False) -> str:

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from effconvert.architecture.variants import VARIANTS
 from effconvert.errors import LayoutMismatch
-from effconvert.formats.keras_check import Findings, Network, check_graph
-from effconvert.formats.keras_graph import read_graph
-from effconvert.variants import VARIANTS
+from effconvert.formats.keras.check import Findings, Network, check_graph
+from effconvert.formats.keras.graph import read_graph
 
 from .keras_graphs import (
     SIZE,

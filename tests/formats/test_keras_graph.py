@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from effconvert.formats.keras_graph import Call, read_graph
+from effconvert.formats.keras.graph import Call, read_graph
 
 from .keras_graphs import Config, as_keras_2, called, chain, functional, layer, sequential
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from effconvert.formats import Array
-from effconvert.formats.keras import KerasCheckpoint
-from effconvert.formats.keras_normalization import Normalization
+from effconvert.formats.keras.file import KerasCheckpoint
+from effconvert.formats.keras.normalization import Normalization
 
 from .keras_files import GOLDEN, METADATA, make, plain
 from .test_keras import write_archive

@@ -3,7 +3,7 @@
 import cramjam
 import pytest
 
-from effconvert.formats.leveldb_table import TableError, read_table, write_table
+from effconvert.formats.tensorflow.leveldb_table import TableError, read_table, write_table
 
 from . import tables
 from .building import flip, peak_memory

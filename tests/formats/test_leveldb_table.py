@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from effconvert.formats.leveldb_table import TableError, masked, read_table, write_table
+from effconvert.formats.tensorflow.leveldb_table import TableError, masked, read_table, write_table
 
 from . import tables
 from .building import examples

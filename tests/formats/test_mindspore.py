@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as arrays_of
 
 from effconvert.formats import Array, TensorInfo, mindspore, open_checkpoint
 from effconvert.formats.checkpoint import DataFile
-from effconvert.formats.mindspore import write_mindspore
+from effconvert.formats.mindspore.file import write_mindspore
 
 from .building import bits, contents, examples, expected, infos_of, read_all, refusal
 from .mindspore_files import GOLDEN, dims, key_of, make_mindspore, value

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-import effconvert.formats.keras_archive  # noqa: F401 (imported when the first zip file is opened, while the hook watches)
+import effconvert.formats.keras.archive  # noqa: F401 (imported when the first zip file is opened, while the hook watches)
 from effconvert.errors import UnreadableCheckpoint
 from effconvert.formats import open_checkpoint
-from effconvert.formats.torch_globals import GLOBALS, Maker
-from effconvert.formats.torch_tensors import InertName, StorageKind
+from effconvert.formats.torch.globals import GLOBALS, Maker
+from effconvert.formats.torch.tensors import InertName, StorageKind
 
 from .pickles import VALUES, found, state_dict, tensor, text, write, write_legacy
 from .torch_attacks import INERT, LIVE, MKDIR, OTHERS, called
@@ -185,7 +185,7 @@ def test_what_a_pickle_may_name_is_a_closed_table() -> None:
     assert tensor_rows | inert_rows == GLOBALS.keys()
     assert all(type(GLOBALS[name].value) in (Maker, StorageKind) for name in tensor_rows)
     assert {GLOBALS[name].value.make.__module__ for name in tensor_rows if type(GLOBALS[name].value) is Maker} == {
-        "effconvert.formats.torch_globals", "effconvert.formats.torch_tensors"
+        "effconvert.formats.torch.globals", "effconvert.formats.torch.tensors"
     }  # fmt: skip
     assert all(type(GLOBALS[name].value) is InertName for name in inert_rows)
     assert {module.split(".")[0] for module, _ in GLOBALS} == {

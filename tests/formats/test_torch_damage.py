@@ -12,7 +12,7 @@ import torch
 
 from effconvert.errors import UnreadableCheckpoint
 from effconvert.formats import Array, open_checkpoint
-from effconvert.formats.torch import TorchCheckpoint
+from effconvert.formats.torch.file import TorchCheckpoint
 
 from .building import contents, expected, flip, make_torch, peak_memory, read_all, refusal
 from .pickles import RECORDS, VALUES, integer, integers, patch_directory, state_dict, storage, tensor, write

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from effconvert.description import Description
 from effconvert.formats import open_checkpoint
-from effconvert.formats.torch_content import OUR_TEXTS
+from effconvert.formats.torch.content import OUR_TEXTS
+from effconvert.identify.description import Description
 
 from .building import bits, expected, make_torch, peak_memory, read_all, refusal
 from .pickles import integer, state_dict, tensor, text, write

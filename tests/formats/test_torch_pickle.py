@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from effconvert.formats.torch_tensors import PickleError, Storage, Tensor
+from effconvert.formats.torch.tensors import PickleError, Storage, Tensor
 
 from .building import bits, peak_memory, read_all, refusal
 from .pickles import VALUES, found, integer, integers, load, state_dict, storage, tensor, text, write

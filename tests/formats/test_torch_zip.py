@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
 from effconvert.formats import Array, open_checkpoint
-from effconvert.formats.torch import write_torch
+from effconvert.formats.torch.file import write_torch
 
 from .building import bits, contents, examples, expected, infos_of, make_torch, read_all
 

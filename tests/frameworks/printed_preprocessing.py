@@ -6,17 +6,17 @@ from pathlib import Path
 
 import numpy as np
 from effconvert.validate.preprocessing.pipeline import preprocess
-from effconvert.validate.recipes import Recipe, recipe_named
 from figures import record
 from pictures import file
 
-from effconvert.assumptions import fitting_build
-from effconvert.canonical import default_facts
-from effconvert.layout import find_layout
-from effconvert.printed_code import PrintedCode, printed_code
+from effconvert.architecture.canonical import default_facts
+from effconvert.architecture.variants import VARIANTS
+from effconvert.conversion.loading_code import PrintedCode, printed_code
+from effconvert.conversion.targets import Target
+from effconvert.identify.library_builds import fitting_build
+from effconvert.maps.layouts import find_layout
+from effconvert.recipes import Recipe, recipe_named
 from effconvert.reference_tables import recipe_tables
-from effconvert.targets import Target
-from effconvert.variants import VARIANTS
 
 PARTS = ("decode", "crop", "resize", "channels")
 IMAGE = (331, 470)  # height and width of which no crop is a round share

@@ -19,10 +19,10 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models import get_model_weights
 
-from effconvert.canonical import default_facts
+from effconvert.architecture.canonical import default_facts
+from effconvert.architecture.variants import VARIANTS, head_channels
 from effconvert.model import create_model
 from effconvert.reference_tables import cost_table
-from effconvert.variants import VARIANTS, head_channels
 
 TIMM = {
     "b0": "tf_efficientnet_b0",

@@ -11,7 +11,7 @@ from training_graph import restored, restored_averages
 
 import effconvert
 from effconvert.formats.checkpoint import TensorInfo
-from effconvert.formats.tensorflow import write_bundle
+from effconvert.formats.tensorflow.bundle import write_bundle
 
 MODELS = {
     "b0": "efficientnet-b0",

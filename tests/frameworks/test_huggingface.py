@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from effconvert.validate.recipes import official_recipe, recipe_for
 from torch_libraries import (
     assert_comes_back,
     assert_read_bit_for_bit,
@@ -31,9 +30,10 @@ from transformers import (
 )
 
 import effconvert
-from effconvert.formats.huggingface import config, network_of, read_config
-from effconvert.formats.huggingface_images import preprocessor, recipe_of
-from effconvert.variants import VARIANTS
+from effconvert.architecture.variants import VARIANTS
+from effconvert.formats.huggingface.config import config, network_of, read_config
+from effconvert.formats.huggingface.preprocessor import preprocessor, recipe_of
+from effconvert.recipes import official_recipe, recipe_for
 
 # b1 meets an odd size at one of its strides, and so needs depthwise_padding.
 CASES = [("b0", {}), ("b1", {}), ("b0", {"bn_eps": 2e-4, "classes": 7})]

@@ -18,13 +18,13 @@ from figures import distance, record
 from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 
 import effconvert
+from effconvert.architecture.variants import VARIANTS
 from effconvert.errors import LayoutMismatch
-from effconvert.formats.keras_check import Findings, Network, check_graph
-from effconvert.formats.keras_config import model_config
-from effconvert.formats.keras_graph import read_graph
+from effconvert.formats.keras.check import Findings, Network, check_graph
+from effconvert.formats.keras.config import model_config
+from effconvert.formats.keras.graph import read_graph
 from effconvert.model import create_model
 from effconvert.model.calibration import calibrate, random_weights, sensitivity, synthetic_images
-from effconvert.variants import VARIANTS
 
 TOLERANCE = 2e-5
 SUFFIXES = (".h5", ".weights.h5", ".keras")

@@ -15,7 +15,6 @@ import timm
 import torch
 from effconvert.validate.preprocessing.decoding import Window, decode
 from effconvert.validate.preprocessing.pipeline import pixels, preprocess
-from effconvert.validate.recipes import official_recipe, recipe_for
 from figures import record
 from mmengine.dataset import Compose
 from mmpretrain import get_model
@@ -28,6 +27,8 @@ from torchvision.models import efficientnet
 from torchvision.transforms import functional
 from transformers import EfficientNetImageProcessor
 from transformers.models.efficientnet.image_processing_pil_efficientnet import EfficientNetImageProcessorPil
+
+from effconvert.recipes import official_recipe, recipe_for
 
 
 def compared(case, recipe, theirs, kinds):

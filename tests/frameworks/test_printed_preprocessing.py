@@ -12,15 +12,15 @@ import pytest
 import tensorflow as tf
 import timm
 import torch
-from effconvert.validate.recipes import gray, recipe_for
 from mmpretrain import ImageClassificationInferencer
 from PIL import Image
 from printed_preprocessing import assert_as_said, jpeg, printed, recipes, target_of
 from torch_libraries import write
 
 import effconvert
-from effconvert.formats.huggingface_images import preprocessor
+from effconvert.formats.huggingface.preprocessor import preprocessor
 from effconvert.model import create_model
+from effconvert.recipes import gray, recipe_for
 from effconvert.reference_tables import recipe_tables
 
 MAKING_GRAY = ("timm", "torchvision", "lukemelas", "keras")

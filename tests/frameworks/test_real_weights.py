@@ -20,8 +20,8 @@ from trained_weights import CHELSEA, COFFEE, FILES, OF_IMAGENET, VARIANTS, Train
 from verifying import effconvert_command
 
 import effconvert
+from effconvert.architecture.facts import changed
 from effconvert.errors import LayoutMismatch
-from effconvert.facts import changed
 from effconvert.formats import open_checkpoint
 from effconvert.verification.explanation import explain
 

@@ -9,7 +9,7 @@ from figures import distance, record
 from torch import Tensor, nn
 
 import effconvert
-from effconvert.conversion import Report
+from effconvert.conversion.steps import Report
 from effconvert.model import EfficientNet, create_model
 from effconvert.model.calibration import calibrate, random_weights, sensitivity, synthetic_images
 

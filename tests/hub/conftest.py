@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from effconvert.downloads import Patience
+from effconvert.hub.downloads import Patience
 
 DATA = random.Random(7).randbytes(300_000)
 CHECKPOINT = {

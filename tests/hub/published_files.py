@@ -19,16 +19,16 @@ import safetensors.numpy
 import torch
 from library_files import Tensors, facts_of, library_tensors
 
+from effconvert.architecture.variants import VARIANTS
 from effconvert.formats import Checkpoint, TensorInfo
-from effconvert.formats.huggingface import config
-from effconvert.formats.mindspore import write_mindspore
-from effconvert.formats.tensorflow import write_bundle
-from effconvert.hub import address
-from effconvert.installed import package_file
-from effconvert.layout import find_layout
-from effconvert.moves import compile_layout, invert
+from effconvert.formats.huggingface.config import config
+from effconvert.formats.mindspore.file import write_mindspore
+from effconvert.formats.tensorflow.bundle import write_bundle
+from effconvert.hub.installed_packages import package_file
+from effconvert.hub.selection import address
+from effconvert.maps.layouts import find_layout
+from effconvert.maps.moves import compile_layout, invert
 from effconvert.reference_tables import Published
-from effconvert.variants import VARIANTS
 
 from .conftest import make_archive
 

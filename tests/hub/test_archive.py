@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from effconvert.archive import extract
 from effconvert.errors import MissingPath, OutputProblem, UnreadableCheckpoint
+from effconvert.formats.archive import extract
 
 from .conftest import CHECKPOINT, make_archive, make_tar
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from effconvert.cache import fetch
 from effconvert.errors import Unavailable
-from effconvert.hub import address, choose
-from effconvert.published import convert_published
+from effconvert.hub.cache import fetch
+from effconvert.hub.published_conversion import convert_published
+from effconvert.hub.selection import address, choose
 
 from .conftest import QUICK, Answer, Server, serve, status
 from .published_files import beside, body_of

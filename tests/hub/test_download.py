@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from effconvert.downloads import Patience, download
 from effconvert.errors import OutputProblem, Unavailable
+from effconvert.hub.downloads import Patience, download
 
 from .conftest import QUICK, Server, make_archive, serve, status, write
 

@@ -11,15 +11,15 @@ from mirror import serving
 from running import Ran
 from safetensors.numpy import load_file
 
-from effconvert.cache import Fetched
-from effconvert.facts import changed
-from effconvert.hub import choose
-from effconvert.options import Options
-from effconvert.plan import Plan, make_plan
-from effconvert.published import convert_published
-from effconvert.published_names import read_name
+from effconvert.architecture.facts import changed
+from effconvert.architecture.variants import VARIANTS
+from effconvert.conversion.options import Options
+from effconvert.conversion.plan import Plan, make_plan
+from effconvert.hub.cache import Fetched
+from effconvert.hub.published_conversion import convert_published
+from effconvert.hub.published_names import read_name
+from effconvert.hub.selection import choose
 from effconvert.reference_tables import Published, weights_table
-from effconvert.variants import VARIANTS
 
 from .published_files import NamesOnly, body_of, kind_of, put, true_row
 
@@ -47,8 +47,10 @@ def test_its_names_and_shapes_become_a_network_with_the_facts_and_the_recipe_of_
         return make_plan(NamesOnly(source, row), to, Options(variant=variant, weights=weights, facts=facts))
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("effconvert.published.fetch", lambda row, **_: Fetched(tmp_path / row.file_name, row.url, {}))
-    monkeypatch.setattr("effconvert.published.convert", plan)
+    monkeypatch.setattr(
+        "effconvert.hub.published_conversion.fetch", lambda row, **_: Fetched(tmp_path / row.file_name, row.url, {})
+    )
+    monkeypatch.setattr("effconvert.hub.published_conversion.convert", plan)
     found: Any = convert_published(row.name)
     assert (found.identity.variant.name, found.facts.classes) == (row.variant, row.classes)
     assert (found.description.weights, found.description.recipe.size) == (row.weights, row.size)
@@ -62,7 +64,9 @@ def test_one_file_of_each_kind_is_fetched_and_converted_value_for_value(
 ) -> None:
     body = body_of(row)
     true = true_row(row, body)
-    monkeypatch.setattr("effconvert.hub.weights_table", lambda: tuple(true if each == row else each for each in ROWS))
+    monkeypatch.setattr(
+        "effconvert.hub.selection.weights_table", lambda: tuple(true if each == row else each for each in ROWS)
+    )
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     with serving(tmp_path / "site", monkeypatch):
         put(true, body, tmp_path / "site")

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from library_files import library_tensors
 
-from effconvert.cache import cache_folder, fetch
+from effconvert.architecture.variants import VARIANTS
 from effconvert.errors import LayoutMismatch, OutputProblem, Unavailable, UnreadableCheckpoint
 from effconvert.formats import TensorInfo
-from effconvert.formats.tensorflow import write_bundle
-from effconvert.hub import address, choose, published
-from effconvert.variants import VARIANTS
+from effconvert.formats.tensorflow.bundle import write_bundle
+from effconvert.hub.cache import cache_folder, fetch
+from effconvert.hub.selection import address, choose, published
 
 from .conftest import QUICK, Server, make_tar, serve, status
 from .conftest import make_archive as archive_of
@@ -213,9 +213,7 @@ def test_an_archive_of_another_network_is_named_and_not_kept(
 
 def test_two_processes_download_an_archive_once(server: Server, cache: Path) -> None:
     server.answers = [serve(BODY)]
-    program = (
-        "from effconvert.hub import choose; from effconvert.cache import fetch; print(fetch(choose('b0', 'aa')).path)"
-    )
+    program = "from effconvert.hub.selection import choose; from effconvert.hub.cache import fetch; print(fetch(choose('b0', 'aa')).path)"
     runs = [
         subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, env=os.environ.copy())
         for _ in range(3)

@@ -9,10 +9,10 @@ import pytest
 import torch
 from library_files import library_tensors
 
-from effconvert.cache import fetch
 from effconvert.errors import Unavailable, UnreadableCheckpoint
-from effconvert.hub import address, choose
-from effconvert.installed import PackageFile, package_file
+from effconvert.hub.cache import fetch
+from effconvert.hub.installed_packages import PackageFile, package_file
+from effconvert.hub.selection import address, choose
 from effconvert.reference_tables import Published
 
 from .conftest import Server

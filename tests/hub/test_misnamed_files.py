@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from library_files import library_tensors, save
 
-from effconvert.conversion import convert
+from effconvert.conversion.steps import convert
 from effconvert.formats import open_checkpoint
 from effconvert.hashing import check_name_sha8
-from effconvert.names import recorded_training
+from effconvert.identify.network_names import recorded_training
 from effconvert.reference_tables import MisnamedFile, misnamed_files, name_sha8, weights_table
 
 FILES = misnamed_files().values()

@@ -9,13 +9,13 @@ import pytest
 import safetensors.numpy
 from library_files import library_tensors
 
-from effconvert.cache import fetch
 from effconvert.errors import UnreadableCheckpoint
 from effconvert.formats import TensorInfo, open_checkpoint
-from effconvert.formats.keras_writing import write_legacy
-from effconvert.hub import choose
-from effconvert.names import recorded_training
-from effconvert.published import convert_published
+from effconvert.formats.keras.writing import write_legacy
+from effconvert.hub.cache import fetch
+from effconvert.hub.published_conversion import convert_published
+from effconvert.hub.selection import choose
+from effconvert.identify.network_names import recorded_training
 from effconvert.reference_tables import Published
 
 from .conftest import QUICK, Server, serve
@@ -62,7 +62,7 @@ def test_a_file_is_converted_with_the_facts_of_its_library(
 ) -> None:
     body = library_file(framework)
     row = published(framework, body)
-    monkeypatch.setattr("effconvert.published.choose", lambda *_: row)
+    monkeypatch.setattr("effconvert.hub.published_conversion.choose", lambda *_: row)
     server.answers = [serve(body)]
     report = convert_published("b0", tmp_path / "b0.safetensors", framework=framework)
     assert (report.layout, report.weights) == (framework, row.weights)

@@ -7,12 +7,12 @@ import pytest
 import safetensors.numpy
 from effconvert.validate.evaluation.sources import files_to_measure
 
-from effconvert.canonical import default_facts
+from effconvert.architecture.canonical import default_facts
+from effconvert.architecture.variants import VARIANTS
 from effconvert.errors import LayoutMismatch, OutputProblem
-from effconvert.layout import find_layout
-from effconvert.moves import compile_moves
-from effconvert.published import convert_published
-from effconvert.variants import VARIANTS
+from effconvert.hub.published_conversion import convert_published
+from effconvert.maps.layouts import find_layout
+from effconvert.maps.moves import compile_moves
 
 from .conftest import Server, serve
 

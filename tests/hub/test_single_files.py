@@ -10,10 +10,10 @@ import pytest
 import safetensors.numpy
 from library_files import library_tensors
 
-from effconvert.cache import fetch
 from effconvert.errors import LayoutMismatch, Unavailable, UnreadableCheckpoint
 from effconvert.hashing import check_name_sha8, name_sha8
-from effconvert.hub import address, choose, published
+from effconvert.hub.cache import fetch
+from effconvert.hub.selection import address, choose, published
 from effconvert.reference_tables import Published
 
 from .conftest import QUICK, Server, serve, status

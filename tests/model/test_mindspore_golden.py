@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from effconvert.canonical import default_facts
-from effconvert.facts import Facts
-from effconvert.layout import find_layout
+from effconvert.architecture.canonical import default_facts
+from effconvert.architecture.facts import Facts
+from effconvert.architecture.variants import VARIANTS
+from effconvert.maps.layouts import find_layout
+from effconvert.maps.moves import compile_moves
 from effconvert.model import EfficientNet, create_model
 from effconvert.model.layers import ACTIVATIONS
-from effconvert.moves import compile_moves
-from effconvert.variants import VARIANTS
 
 B0 = VARIANTS["b0"]
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from effconvert.canonical import default_facts, is_trainable, tensor_shapes
+from effconvert.architecture.canonical import default_facts, is_trainable, tensor_shapes
+from effconvert.architecture.facts import Facts
+from effconvert.architecture.variants import VARIANTS
 from effconvert.errors import LayoutMismatch
-from effconvert.facts import Facts
 from effconvert.model import EfficientNet, create_model
-from effconvert.variants import VARIANTS
 
 # Trainable parameters and sizes of the endpoints reduction_1..5 at the native resolution, counted in the graphs that
 # the official code builds (tensorflow/tpu, models/official/efficientnet, with TensorFlow 1.15).

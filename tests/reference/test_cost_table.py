@@ -7,10 +7,10 @@ from effconvert.validate.costs import cost_report
 from effconvert.validate.costs.conventions import CONVENTIONS, Quantity
 from effconvert.validate.costs.cost_report import Comparison, check_published, operation_count
 
-from effconvert.canonical import default_facts
+from effconvert.architecture.canonical import default_facts
+from effconvert.architecture.variants import VARIANTS
 from effconvert.errors import PublishedMismatch
 from effconvert.reference_tables import Cost, cost_table
-from effconvert.variants import VARIANTS
 
 EXACT = ("mmpretrain", "timm-documents")
 # The conventions that figures are published by; of two, all figures are rounded to a million, and what is never as many

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from effconvert.validate.costs.blocks import buffer_count, parameter_count
 
-from effconvert.canonical import default_facts
-from effconvert.catalogue import catalogue_rows, published_accuracy
-from effconvert.facts import Facts, changed
+from effconvert.architecture.canonical import default_facts
+from effconvert.architecture.facts import Facts, changed
+from effconvert.architecture.variants import VARIANTS, find_variant
 from effconvert.hashing import name_sha8
-from effconvert.hub import choose, published
+from effconvert.hub.catalogue import catalogue_rows, published_accuracy
+from effconvert.hub.selection import choose, published
 from effconvert.reference_tables import FRAMEWORKS, weights_table
-from effconvert.variants import VARIANTS, find_variant
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "published_files.json").read_text())
 EDGETPU = {"es": "edgetpu-s", "em": "edgetpu-m", "el": "edgetpu-l"}

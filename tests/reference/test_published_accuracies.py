@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-from effconvert.validate.recipes import recipe_for
 
-from effconvert.hub import choose
+from effconvert.hub.selection import choose
+from effconvert.recipes import recipe_for
 from effconvert.reference_tables import accuracy_table
 
 ROWS = accuracy_table()

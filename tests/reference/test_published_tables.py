@@ -6,10 +6,10 @@ from importlib.resources import files
 
 import pytest
 
-from effconvert.catalogue import catalogue_rows, published_accuracy
-from effconvert.hub import choose
+from effconvert.architecture.variants import VARIANTS
+from effconvert.hub.catalogue import catalogue_rows, published_accuracy
+from effconvert.hub.selection import choose
 from effconvert.reference_tables import accuracy_table, cost_table, weights_table
-from effconvert.variants import VARIANTS
 
 BUCKET = "https://storage.googleapis.com/cloud-tpu-checkpoints/efficientnet/"
 TABLES = ["weights.csv", "accuracy.csv", "cost.csv"]

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from effconvert.validate.recipes import recipe_for
 
 from effconvert.errors import LayoutMismatch
-from effconvert.layout import layouts
-from effconvert.map_language import Layout
+from effconvert.maps.language import Layout
+from effconvert.maps.layouts import layouts
+from effconvert.recipes import recipe_for
 from effconvert.reference_tables import recipe_tables, weights_table
 
 TAGS = json.loads((Path(__file__).parents[1] / "golden" / "published_files.json").read_text())["timm"]

@@ -11,11 +11,11 @@ from conftest import Real
 from made_inputs import run_record, verification, write_run, write_verification
 from running import Ran
 
+from effconvert.architecture.variants import VARIANTS
 from effconvert.errors import EffconvertError, MissingPath, UnreadableCheckpoint
 from effconvert.report.document import build_report
 from effconvert.report.inputs import read_inputs
 from effconvert.report.schema import SCHEMAS, problems, schema_text
-from effconvert.variants import VARIANTS
 
 OTHER_VALUES = (None, 5, -1.5, "text", [None], {"a": None})
 

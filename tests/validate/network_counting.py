@@ -15,10 +15,10 @@ import torch
 from effconvert.validate.costs.conventions import Quantity
 from torch import Tensor, nn
 
-from effconvert.facts import Facts
+from effconvert.architecture.facts import Facts
+from effconvert.architecture.variants import Variant
 from effconvert.model.layers import BatchNorm, Classifier, Convolution, RoutedConvolution, Routing, SqueezeExcite
 from effconvert.model.network import EfficientNet, InvertedBottleneck, create_model
-from effconvert.variants import Variant
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from effconvert.validate.costs import cost_report
 from running import Ran
 from safetensors.numpy import save_file
 
-from effconvert.canonical import default_facts, tensor_shapes
-from effconvert.facts import Facts
+from effconvert.architecture.canonical import default_facts, tensor_shapes
+from effconvert.architecture.facts import Facts
+from effconvert.architecture.variants import VARIANTS
 from effconvert.reference_tables import cost_table
-from effconvert.variants import VARIANTS
 
 Run = Callable[..., Ran]
 B0 = VARIANTS["b0"]

@@ -23,11 +23,11 @@ from effconvert.validate.accuracy.judgement import (
 from effconvert.validate.accuracy.statistics import Proportion
 from effconvert.validate.data.imagenet import validation_labels
 from effconvert.validate.predictions import Predictions
-from effconvert.validate.recipes import recipe_for
 from made_predictions import scored
 
-from effconvert.description import Description
-from effconvert.facts import Facts
+from effconvert.architecture.facts import Facts
+from effconvert.identify.description import Description
+from effconvert.recipes import recipe_for
 from effconvert.reference_tables import accuracy_table, weights_table
 
 OWN = recipe_for("tf-official", "b0", "aa")

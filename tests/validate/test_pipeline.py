@@ -16,13 +16,13 @@ import pytest
 from effconvert.validate.preprocessing.decoding import Window, decode
 from effconvert.validate.preprocessing.pipeline import image_files, pixel_type, pixels, preprocess
 from effconvert.validate.preprocessing.resizing import RESIZES, UNROUNDED
-from effconvert.validate.recipes import Recipe, official_recipe, recipe_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pictures import KINDS, file, orientation, picture, saved
 from PIL import Image
 
 from effconvert.errors import DatasetProblem, LayoutMismatch, MissingPath, Unavailable
+from effconvert.recipes import Recipe, official_recipe, recipe_for
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "preprocessing"
 OFFICIAL = ["a_500x375", "b_375x500", "f_gray_481x321", "h_prog444_333x500"]
@@ -187,7 +187,7 @@ def test_a_process_that_prepares_images_loads_what_the_recipe_needs_and_no_more(
         [
             "import sys",
             "from effconvert.validate.preprocessing.pipeline import pixels",
-            "from effconvert.validate.recipes import Recipe",
+            "from effconvert.recipes import Recipe",
             f"pixels({str(path)!r}, Recipe.from_dict({recipe.to_dict()!r}))",
             "print(*({'torch', 'pandas', 'cv2'} & set(sys.modules)))",
         ]

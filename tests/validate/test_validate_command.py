@@ -19,7 +19,7 @@ from image_sets import samples, write_class_folders
 from running import Ran
 
 import effconvert
-from effconvert.cli import validations
+from effconvert.cli.display import validations
 from effconvert.hashing import file_sha256
 
 Validate = Callable[..., Ran]

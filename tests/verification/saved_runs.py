@@ -9,7 +9,7 @@ import numpy as np
 import official_weights
 from official_weights import AVERAGE
 
-from effconvert.variants import VARIANTS, blocks
+from effconvert.architecture.variants import VARIANTS, blocks
 
 RUNS = Path(__file__).parents[1] / "golden" / "runs"
 SIZE = 64

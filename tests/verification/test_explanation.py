@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from effconvert.canonical import default_facts
-from effconvert.facts import Facts, changed
+from effconvert.architecture.canonical import default_facts
+from effconvert.architecture.facts import Facts, changed
+from effconvert.architecture.variants import VARIANTS
 from effconvert.model import EfficientNet, create_model
 from effconvert.model.calibration import calibrate, random_weights, sensitivity, synthetic_images
-from effconvert.variants import VARIANTS
 from effconvert.verification.comparison import TOLERANCES
 from effconvert.verification.explanation import Trial, explain, in_words
 from effconvert.verification.numpy_network import compute

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from effconvert.validate.preprocessing.pipeline import preprocess
-from effconvert.validate.recipes import recipe_for
 from pictures import picture, saved
 
 from effconvert.errors import DatasetProblem, LayoutMismatch
+from effconvert.recipes import recipe_for
 from effconvert.verification.inputs import (
     Images,
     Inputs,

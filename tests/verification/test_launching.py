@@ -19,7 +19,7 @@ from effconvert.errors import (
     Unavailable,
     UnreadableCheckpoint,
 )
-from effconvert.layout import layouts
+from effconvert.maps.layouts import layouts
 from effconvert.verification import launching
 from effconvert.verification.launching import (
     CANONICAL,

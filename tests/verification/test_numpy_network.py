@@ -5,10 +5,10 @@ import pytest
 import torch
 from official_weights import canonical_weights, golden
 
+from effconvert.architecture.variants import VARIANTS, blocks
 from effconvert.model import EfficientNet, create_model
 from effconvert.model.calibration import calibrate, random_weights, sensitivity, synthetic_images
 from effconvert.model.capture import capture
-from effconvert.variants import VARIANTS, blocks
 from effconvert.verification.numpy_network import compute
 
 SAME = 1e-11  # of the layer's largest value: both compute in float64

@@ -9,9 +9,9 @@ from effconvert.validate.data.imagenet import image_number, validation_labels
 from effconvert.validate.evaluation.settings import FAST, SUBSET
 from effconvert.validate.predictions import NO_LABEL, OWN_LABELS, Predictions
 
-from effconvert.facts import only_assumed
+from effconvert.architecture.facts import only_assumed
+from effconvert.identify.weight_sets import RAW
 from effconvert.reference_tables import weights_table
-from effconvert.weight_sets import RAW
 
 # Trainings of its own, though called `base` as tensorflow/tpu's are.
 _MODEL_ZOO = "mindspore-zoo"

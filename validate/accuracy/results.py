@@ -8,8 +8,8 @@ from effconvert.validate.accuracy.summary import Summary, summarise
 from effconvert.validate.costs.cost_report import CostReport, cost_report
 from effconvert.validate.evaluation.entries import Measured
 
-from effconvert.facts import complete
-from effconvert.variants import VARIANTS
+from effconvert.architecture.facts import complete
+from effconvert.architecture.variants import VARIANTS
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from effconvert.validate.data.image_hashes import HASH_BYTES, Hashes, image_hash
 from effconvert.validate.preprocessing.pipeline import image_files, preprocess
-from effconvert.validate.recipes import Recipe
 from numpy.typing import NDArray
 
 from effconvert.errors import DatasetProblem, MissingPath, listing
+from effconvert.recipes import Recipe
 
 Batch = tuple[list[Path], NDArray[np.float32], Hashes]
 

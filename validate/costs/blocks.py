@@ -5,9 +5,9 @@ from math import prod
 from effconvert.validate.costs.conventions import CONVENTIONS, MULTIPLY_ADDS
 from effconvert.validate.costs.quantities import quantities
 
-from effconvert.canonical import default_facts, is_trainable, tensor_shapes
-from effconvert.facts import Facts
-from effconvert.variants import Variant
+from effconvert.architecture.canonical import default_facts, is_trainable, tensor_shapes
+from effconvert.architecture.facts import Facts
+from effconvert.architecture.variants import Variant
 
 
 def parameter_count(variant: Variant, facts: Facts | None = None) -> int:

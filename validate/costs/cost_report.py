@@ -10,12 +10,12 @@ from effconvert.validate.costs.blocks import buffer_count, parameter_count
 from effconvert.validate.costs.conventions import CONVENTIONS
 from effconvert.validate.costs.quantities import quantities
 
-from effconvert.canonical import default_facts, is_trainable
+from effconvert.architecture.canonical import default_facts, is_trainable
+from effconvert.architecture.facts import Facts
+from effconvert.architecture.variants import Variant
 from effconvert.errors import PublishedMismatch, listing
-from effconvert.facts import Facts
 from effconvert.formats import open_checkpoint
 from effconvert.reference_tables import Cost, cost_table
-from effconvert.variants import Variant
 
 PARAMETERS, OPERATIONS = "parameters", "operations"
 

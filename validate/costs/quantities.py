@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from effconvert.validate.costs.conventions import Quantity
 
-from effconvert.facts import Facts
-from effconvert.variants import Block, Variant, blocks, head_channels, stem_channels
+from effconvert.architecture.facts import Facts
+from effconvert.architecture.variants import Block, Variant, blocks, head_channels, stem_channels
 
 
 class _Area(NamedTuple):

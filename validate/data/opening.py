@@ -12,8 +12,8 @@ from effconvert.validate.data.containers.tar import list_tar, members
 from effconvert.validate.data.containers.tfrecord import is_tfrecord, list_tfrecords
 from effconvert.validate.data.containers.webdataset import is_webdataset, list_webdataset
 
-from effconvert.archive import looks_like_archive
 from effconvert.errors import DatasetProblem, MissingPath, UnreadableCheckpoint, listing
+from effconvert.formats.archive import looks_like_archive
 
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _SHARD = re.compile(r"(\d{5,})-of-(\d{5,})")

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
+from effconvert.architecture.variants import Variant, blocks, stem_channels
 from effconvert.errors import Unavailable
-from effconvert.variants import Variant, blocks, stem_channels
 from effconvert.version import VERSION
 
 AUTO = "auto"

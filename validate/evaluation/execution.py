@@ -6,12 +6,12 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 from effconvert.validate.evaluation.computing import Computing
-from effconvert.validate.recipes import Recipe
 from torch import Tensor
 
 from effconvert.errors import LayoutMismatch, Unavailable
 from effconvert.model.inference import for_inference, in_channels_last
 from effconvert.model.network import EfficientNet
+from effconvert.recipes import Recipe
 
 Logits = Callable[[Tensor], Tensor]
 

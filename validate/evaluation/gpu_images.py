@@ -18,10 +18,10 @@ from effconvert.validate.evaluation.loading import Clock
 from effconvert.validate.preprocessing.decoding import Pixels, image_package
 from effconvert.validate.preprocessing.fast import fast_pixels, is_plain_jpeg
 from effconvert.validate.preprocessing.pipeline import geometry, pixel_type
-from effconvert.validate.recipes import Recipe
 from torch import Tensor
 
 from effconvert.errors import DatasetProblem
+from effconvert.recipes import Recipe
 
 # From files' bytes to uint8 [3, H, W] on the GPU.
 Decode = Callable[[Sequence[bytes]], Sequence[Tensor]]

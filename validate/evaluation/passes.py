@@ -19,11 +19,11 @@ from effconvert.validate.evaluation.journal import ANSWER, Answers, continued_jo
 from effconvert.validate.evaluation.loading import Clock, prepared_images
 from effconvert.validate.evaluation.settings import FAST, Settings
 from effconvert.validate.predictions import NO_LABEL
-from effconvert.validate.recipes import Recipe
 from effconvert.validate.subjects import Subject
 from numpy.typing import NDArray
 
 from effconvert.errors import DatasetProblem, NumericMismatch, listing
+from effconvert.recipes import Recipe
 
 
 @dataclass(frozen=True)

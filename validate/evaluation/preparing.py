@@ -10,10 +10,10 @@ from effconvert.validate.evaluation.ring import Ring
 from effconvert.validate.evaluation.settings import FAST
 from effconvert.validate.preprocessing.fast import fast_pixels
 from effconvert.validate.preprocessing.pipeline import pixels
-from effconvert.validate.recipes import Recipe
 from numpy.typing import NDArray
 
 from effconvert.errors import DatasetProblem
+from effconvert.recipes import Recipe
 
 
 class Setup(NamedTuple):

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from effconvert.conversion.outputs import SUFFIXES
+from effconvert.conversion.targets import CANONICAL
 from effconvert.errors import EffconvertError, LayoutMismatch, MissingPath
 from effconvert.formats import open_checkpoint
-from effconvert.hub import address, choose
-from effconvert.outputs import SUFFIXES
-from effconvert.published import output_name
-from effconvert.published_names import Asked
-from effconvert.targets import CANONICAL
+from effconvert.hub.published_conversion import output_name
+from effconvert.hub.published_names import Asked
+from effconvert.hub.selection import address, choose
 
 
 def files_to_measure(
@@ -42,7 +42,7 @@ def _converted(variant: str, framework: str, weights: str | None, first: bool) -
     if path.exists():
         _check_made_of(path, row.url, address(row))
     elif first:
-        from effconvert.published import convert_published
+        from effconvert.hub.published_conversion import convert_published
 
         convert_published(variant, path, framework=framework, weights=weights)
     return path

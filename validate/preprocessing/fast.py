@@ -7,7 +7,8 @@ cropped decode, which cost as much as the image itself, are left as they are.
 from effconvert.validate.preprocessing.decoding import MOST_PIXELS, Pixels, Window, image_package
 from effconvert.validate.preprocessing.pipeline import geometry, pixels
 from effconvert.validate.preprocessing.resizing import RESIZES
-from effconvert.validate.recipes import Recipe
+
+from effconvert.recipes import Recipe
 
 _JPEG = b"\xff\xd8"
 _SCALES = (8, 4, 2, 1)

@@ -8,10 +8,10 @@ import numpy as np
 from effconvert.validate.data.containers.contents import SUFFIXES
 from effconvert.validate.preprocessing.decoding import DECODERS, Pixels, Window, decode
 from effconvert.validate.preprocessing.resizing import RESIZES, UNROUNDED
-from effconvert.validate.recipes import UNKNOWN, Recipe
 from numpy.typing import NDArray
 
 from effconvert.errors import DatasetProblem, LayoutMismatch, listing, require_path
+from effconvert.recipes import UNKNOWN, Recipe
 
 
 def preprocess(image: str | Path | bytes, recipe: Recipe) -> NDArray[np.float32]:

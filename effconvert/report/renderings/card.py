@@ -9,20 +9,20 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
+from effconvert.architecture.facts import complete
+from effconvert.architecture.variants import find_variant
+from effconvert.conversion.loading_code import PrintedCode, printed_code
+from effconvert.conversion.options import Options
+from effconvert.conversion.targets import CANONICAL, choose_target
 from effconvert.errors import LayoutMismatch
-from effconvert.facts import complete
-from effconvert.options import Options
-from effconvert.printed_code import PrintedCode, printed_code
+from effconvert.recipes import Recipe
 from effconvert.report.naming import library_name
 from effconvert.report.renderings import markdown_sections as sections
 from effconvert.report.renderings.markdown_text import code, code_block, escape, items, link, page
 from effconvert.report.renderings.model_index import dataset_name, model_index
 from effconvert.report.renderings.network_views import facts_text, settings
 from effconvert.report.renderings.yaml_text import yaml_text
-from effconvert.targets import CANONICAL, choose_target
 from effconvert.validate.evaluation.settings import LIMIT, SUBSET
-from effconvert.validate.recipes import Recipe
-from effconvert.variants import find_variant
 
 Network = Mapping[str, Any]
 Published = Mapping[str, Any]

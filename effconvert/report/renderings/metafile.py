@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
-from effconvert.layout import find_layout
+from effconvert.maps.layouts import find_layout
 from effconvert.report.renderings.model_index import dataset_name
 from effconvert.report.renderings.yaml_text import yaml_text
 

@@ -10,11 +10,11 @@ import torch
 from asked_files import seeing
 from effconvert.validate.evaluation.computing import Computing
 from effconvert.validate.evaluation.execution import Execution
-from effconvert.validate.recipes import Recipe, official_recipe, recipe_for
 from torch import Tensor
 
 from effconvert.errors import LayoutMismatch, Unavailable
 from effconvert.model import EfficientNet, create_model
+from effconvert.recipes import Recipe, official_recipe, recipe_for
 
 SIZE = 64
 CPU = Computing("cpu", "float32")

@@ -14,12 +14,12 @@ from effconvert.validate.evaluation.loading import Clock
 from effconvert.validate.preprocessing.fast import fast_pixels
 from effconvert.validate.preprocessing.pipeline import geometry, pixel_type, pixels
 from effconvert.validate.preprocessing.resizing import RESIZES
-from effconvert.validate.recipes import Recipe, official_recipe, recipe_for
 from pictures import file
 from PIL import Image
 from torch import Tensor
 
 from effconvert.errors import DatasetProblem
+from effconvert.recipes import Recipe, official_recipe, recipe_for
 
 LAYOUTS = ("mindvision", "mindcv", "mmpretrain", "timm", "torchvision", "huggingface")
 RECIPES = [official_recipe("b0"), official_recipe("lite0"), *(recipe_for(layout, "b0") for layout in LAYOUTS)]

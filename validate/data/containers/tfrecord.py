@@ -17,8 +17,8 @@ from effconvert.validate.data.reading import Location
 
 from effconvert.errors import DatasetProblem
 from effconvert.formats.checkpoint import DataFile
-from effconvert.formats.leveldb_table import masked
 from effconvert.formats.protobuf import WireError, fields, read_varint
+from effconvert.formats.tensorflow.leveldb_table import masked
 
 HEADER = 12
 _FOOTER = 4

@@ -1,0 +1,71 @@
+"""`effconvert chart`: one picture of a report."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from effconvert.cli.display.output import printable
+from effconvert.cli.options.shared import PATH, force_option, quiet_option
+from effconvert.report.pictures import PICTURES, check_picture, write_picture
+
+
+@click.command("chart")
+@click.argument("picture", type=click.Choice(PICTURES))
+@click.argument("runs", type=PATH, nargs=-1)
+@click.option("--verify", "verifications", type=PATH, multiple=True, help="What `verify --json` wrote; repeatable.")
+@click.option("--published", is_flag=True, help="Only what was published, without a run.")
+@click.option("--network", metavar="NAME", help="Of layers: which network. Default: the one that differs most.")
+@click.option("--out", type=PATH, required=True, help="A file: .svg, .png for print, or .csv with the numbers.")
+@force_option
+@quiet_option
+def command(
+    picture: str,
+    runs: tuple[Path, ...],
+    verifications: tuple[Path, ...],
+    published: bool,
+    network: str | None,
+    out: Path,
+    force: bool,
+    quiet: bool,
+) -> None:
+    """Draw one picture of what `report` shows, or write its numbers.
+
+    \b
+    accuracy     top-1 and top-5 of each variant, published and measured
+    cost         accuracy against multiply-adds and parameters
+    layers       how far each layer of a verified network is from its source
+    agreement    how often two networks have the same top-1
+    differences  measured beside published accuracies
+    throughput   where the time of a run went
+
+    RUNS are files that `validate` wrote.
+
+    Example: effconvert chart cost --published --out cost.svg
+    """
+    if published == bool(runs or verifications):
+        raise click.UsageError("name runs of `validate` or --verify files, or give --published without either")
+    if network and picture != "layers":
+        raise click.UsageError("--network is for layers; the other pictures show all networks")
+    check_picture(out, force)
+    from effconvert.report.document import build_report, published_report
+
+    document = published_report() if published else build_report(runs, verifications)
+    text = write_picture(document, f"layers-{_id(document, network)}" if network else picture, out, force)
+    if not quiet:
+        click.echo(printable(text))
+        click.echo(printable(f"written: {out}"))
+
+
+def _id(document: dict[str, Any], name: str) -> str:
+    """Return the id of the verification that is called so, or of the network's that differs most."""
+    from effconvert.report.pictures.layers import verified
+
+    networks = {network["name"]: network for network in document["networks"]}
+    ids: dict[str, str] = {}
+    for one in verified(document):  # what differs most comes first
+        for known in (one.id, one.network, networks[one.network]["id"]):
+            ids.setdefault(known, one.id)
+    if name not in ids:
+        raise click.UsageError(f"--network {name!r} is not verified; known are {', '.join(map(repr, ids)) or 'none'}")
+    return ids[name]

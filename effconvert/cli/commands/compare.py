@@ -1,0 +1,89 @@
+"""`effconvert compare`: two saved outputs, of layers or of a data set, without either framework."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from effconvert.cli.display.output import print_json, printable
+from effconvert.cli.display.prediction_verdicts import print_prediction_comparison
+from effconvert.cli.display.verdicts import print_comparisons, print_verdict
+from effconvert.cli.options.shared import json_option, path_argument, quiet_option
+from effconvert.errors import NumericMismatch, UnreadableCheckpoint
+
+
+@click.command("compare")
+@path_argument("run_a")
+@path_argument("run_b")
+@click.option("--layers", is_flag=True, help="Print every layer and not only those that tell most.")
+@click.option("--tolerance", type=click.FloatRange(0, 1, min_open=True), help="Instead of the weights' dtype's.")
+@json_option
+@quiet_option
+def command(run_a: Path, run_b: Path, layers: bool, tolerance: float | None, as_json: bool, quiet: bool) -> None:
+    """Compare two saved outputs; RUN_A is the reference.
+
+    Of two files of `run`, layers are compared. If RUN_B was made with --follow RUN_A, each layer is compared from
+    RUN_A's own input too, so that the guilty one stands out. Exit code 0: the same function; 5: another, or not
+    verifiable.
+
+    Of two files of `validate`, predictions are compared, image by image. Exit code 0: every image has the same top-1;
+    5: one has another.
+
+    Example: effconvert compare own-run.npz own-timm-run.npz
+    """
+    if _hold_predictions(run_a, run_b):
+        if layers or tolerance is not None:
+            raise click.UsageError("--layers and --tolerance are for runs; these files hold predictions")
+        same = _compare_predictions(run_a, run_b, as_json, quiet)
+    else:
+        same = _compare_layers(run_a, run_b, layers, tolerance, as_json, quiet)
+    if not same:
+        sys.exit(NumericMismatch.exit_code)
+
+
+def _hold_predictions(run_a: Path, run_b: Path) -> bool:
+    """Return whether both files hold predictions. Raises click's usage error for one of each kind."""
+    from effconvert.validate.predictions import is_predictions
+    from effconvert.verification.runs import open_run
+
+    for path in (run_a, run_b):
+        if path.suffix.startswith(".part-") and path.exists():
+            raise UnreadableCheckpoint(f"{path}: a run of `validate` that is not finished; --resume finishes it")
+    found = {path: is_predictions(path) for path in (run_a, run_b)}
+    if all(found.values()) or not any(found.values()):
+        return all(found.values())
+    predictions, other = sorted(found, key=lambda path: not found[path])
+    with open_run(other):  # says what is wrong with a file that is neither
+        raise click.UsageError(f"{predictions} holds predictions and {other} the layers of a run; give two of a kind")
+
+
+def _compare_predictions(run_a: Path, run_b: Path, as_json: bool, quiet: bool) -> bool:
+    from effconvert.validate.accuracy.prediction_comparison import compare_predictions
+    from effconvert.validate.predictions import read_predictions
+
+    a, b = read_predictions(run_a), read_predictions(run_b)
+    found = compare_predictions(a, b)
+    if as_json:
+        print_json(found.to_dict() | {"a": a.record, "b": b.record})
+    elif not quiet:
+        print_prediction_comparison(a, b, found)
+    return not found.changed
+
+
+def _compare_layers(
+    run_a: Path, run_b: Path, layers: bool, tolerance: float | None, as_json: bool, quiet: bool
+) -> bool:
+    from effconvert.verification.runs import open_run
+    from effconvert.verification.verdict import RELAXED, SAME, reach_verdict
+
+    with open_run(run_a) as reference, open_run(run_b) as found:
+        verdict = reach_verdict(reference, [found], tolerance)
+        if as_json:
+            print_json(verdict.to_dict() | {"schema": "effconvert/comparison/1", "reference": reference.words})
+        elif not quiet:
+            print_comparisons(reference.words, verdict, layers)
+            first = verdict.first
+            print_verdict(verdict)
+            for name, source in reference.tensors_of(first.layer).items() if first else ():
+                click.echo(printable(f"  {name} <- {source}"))
+    return verdict.word in (SAME, RELAXED)

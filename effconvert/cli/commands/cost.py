@@ -1,0 +1,127 @@
+"""`effconvert cost`: parameters and operations, beside what was published."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from effconvert.architecture.variants import find_variant
+from effconvert.cli.display.output import print_json, print_pairs, printable
+from effconvert.cli.options.shared import PATH, json_option, key_option, quiet_option
+
+if TYPE_CHECKING:
+    from effconvert.validate.costs.cost_report import Comparison, CostReport
+
+_SHOWN = ("multiply-adds", "torch-flop-counter", "mmpretrain-table", "fvcore-timm")
+
+
+@click.command("cost")
+@click.argument("file", type=PATH, required=False)
+@click.option("--variant", metavar="NAME", help="As b0; default: all.")
+@click.option("--size", type=click.IntRange(min=1), help="Height and width of the image. Default: the weights' own.")
+@key_option
+@json_option
+@quiet_option
+def command(
+    file: Path | None, variant: str | None, size: int | None, key: str | None, as_json: bool, quiet: bool
+) -> None:
+    """Show parameters, multiply-adds and FLOPs by every convention, beside every published table.
+
+    FILE is a checkpoint of any framework: its values are counted, its variant and classes are its own. Each published
+    figure is compared at its own size. Exit code 6: one that can be relied on is not ours.
+
+    Example: effconvert cost --variant b0
+    """
+    from effconvert.architecture.variants import VARIANTS
+    from effconvert.validate.costs.cost_report import check_published, cost_report, file_cost
+
+    if file and variant:
+        raise click.UsageError("FILE has a variant of its own; leave out --variant")
+    if file:
+        reports = [file_cost(file, key.encode() if key else None, size)]
+    else:
+        chosen = [find_variant(variant)] if variant else list(VARIANTS.values())
+        reports = [cost_report(each, size=size) for each in chosen]
+    if as_json:
+        print_json({"schema": "effconvert/costs/1", "networks": [report.to_dict() for report in reports]})
+    elif not quiet:
+        print_reports(reports)
+    check_published(reports)
+
+
+def print_reports(reports: list["CostReport"]) -> None:
+    """Print one network in full, or several in a line each with the figures that differ."""
+    if len(reports) == 1:
+        _print_report(reports[0])
+        return
+    from tabulate import tabulate
+
+    rows = [
+        [
+            report.variant,
+            report.size,
+            f"{report.parameters:,}",
+            f"{report.parameters + report.statistics:,}",
+            *(f"{report.operations[name]:,}" if name in report.operations else None for name in _SHOWN),
+            f"{sum(comparison.equal for comparison in report.comparisons)} of {len(report.comparisons)}",
+        ]
+        for report in reports
+    ]
+    headers = ["variant", "size", "parameters", "with statistics", *_SHOWN, "as published"]
+    aligned = ("left", *("right",) * (len(headers) - 1))
+    click.echo(tabulate(rows, headers, colalign=aligned, missingval="-", disable_numparse=True))
+    remarkable = [each for report in reports for each in report.comparisons if each.misplaced or not each.equal]
+    click.echo("\nThe published figures that are not ours at their size:")
+    print_table(remarkable)
+
+
+def _print_report(report: "CostReport") -> None:
+    from tabulate import tabulate
+
+    from effconvert.validate.costs.conventions import CONVENTIONS
+
+    everything = f"{report.parameters + report.statistics:,} with BatchNorm's statistics"
+    print_pairs(
+        [
+            *([("file", str(report.path))] if report.path else []),
+            (
+                "variant",
+                f"{report.variant}, {report.facts.classes:,} classes{_channels_text(report.facts.in_channels)}",
+            ),
+            ("parameters", f"{report.parameters:,} trainable, {everything}"),
+        ]
+    )
+    rows = [[name, f"{count:,}", CONVENTIONS[name].counter] for name, count in report.operations.items()]
+    headers = ["convention", f"at {report.size} px", "who counts so"]
+    click.echo()
+    click.echo(tabulate(rows, headers, colalign=("left", "right", "left"), disable_numparse=True))
+    click.echo()
+    classes = {comparison.row.classes for comparison in report.comparisons}
+    if report.facts.classes not in classes or report.facts.in_channels != 3:
+        click.echo("Published figures are of the published classes, and of three input channels:")
+    print_table(list(report.comparisons))
+
+
+def _channels_text(channels: int) -> str:
+    return "" if channels == 3 else f", {channels} input {'channel' if channels == 1 else 'channels'}"
+
+
+def print_table(comparisons: list["Comparison"]) -> None:
+    """Print published figures beside ours, with their verdicts and sources."""
+    from tabulate import tabulate
+
+    rows = [
+        [
+            comparison.row.variant,
+            comparison.row.kind,
+            comparison.row.size,
+            comparison.row.convention if comparison.quantity == "operations" else comparison.quantity,
+            f"{comparison.published:,}",
+            f"{comparison.ours:,}",
+            printable(comparison.verdict),
+        ]
+        for comparison in comparisons
+    ]
+    headers = ["variant", "published by", "size", "figure", "theirs", "ours", "verdict"]
+    aligned = ("left", "left", "right", "left", "right", "right", "left")
+    click.echo(tabulate(rows, headers, colalign=aligned, disable_numparse=True))

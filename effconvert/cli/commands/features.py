@@ -1,0 +1,76 @@
+"""`effconvert features`: what a network makes of images before it classifies."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from effconvert.cli.display.output import print_pairs, recipe_text, size_text
+from effconvert.cli.options.asking import asking_options, given_question, images_argument
+from effconvert.cli.options.shared import PATH, force_option, path_argument, quiet_option
+
+
+@click.command("features")
+@path_argument("file")
+@images_argument
+@click.option("--out", type=PATH, required=True, metavar="NPZ", help="The .npz to write.")
+@click.option(
+    "--level",
+    "levels",
+    type=click.Choice(["0", "1", "2", "3", "4", "5", "head", "pooled"]),
+    multiple=True,
+    default=["pooled"],
+    help="Which features, by default pooled. Repeatable.",
+)
+@click.option(
+    "--dtype", type=click.Choice(["float32", "float16"]), default="float32", help="As which they are written."
+)
+@asking_options
+@force_option
+@quiet_option
+def command(
+    file: Path,
+    images: tuple[Path, ...],
+    out: Path,
+    levels: tuple[str, ...],
+    dtype: str,
+    force: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Write what the network in FILE, of any layout, makes of images before it classifies them.
+
+    IMAGE is a file, or a folder of which all images are taken. They are prepared as the file says, or as its library
+    evaluates.
+
+    \b
+    Levels:
+      0       the image as the network gets it, [3, H, W]
+      1 to 5  the map at stride 2, 4, 8, 16, 32: the last block's before the next stride.
+              TensorFlow's reduction_1 to reduction_5, timm's features_only 0 to 4,
+              mmpretrain's out_indices 1 to 5
+      head    the map after the last convolution: timm's forward_features, mmpretrain's
+              backbone, Keras's include_top=False
+      pooled  the average of the last map: what the classifier gets
+
+    NPZ holds `features` [images, …], or of several levels `level_3`, `head`, `pooled` …; beside them `names` and
+    `record`, a JSON text that says which file, recipe and facts they are of, and each image's hash (the first 16 bytes
+    of its SHA-256).
+
+    Example: effconvert features own.safetensors cat.jpg --out features.npz
+    """
+    from effconvert.validate.asking.features import save_features
+
+    saved = save_features(file, images, out, levels=levels, dtype=dtype, force=force, **given_question(options))
+    if quiet:
+        return
+    asked = saved.subject
+    arrays = ", ".join(f"{name} {list(shape)}" for name, shape in saved.shapes.items())
+    print_pairs(
+        [
+            ("network", f"{asked.file.path}: {asked.file.identity.variant.name}, {asked.file.facts.in_words()}"),
+            ("recipe", recipe_text(asked.recipe.to_dict())),
+            ("written", f"{out}: {arrays}, {saved.dtype}, {size_text(saved.nbytes)}"),
+            *(("caution", words) for words in asked.cautions),
+        ]
+    )

@@ -1,0 +1,36 @@
+"""`effconvert frameworks`: which are usable here."""
+
+import click
+
+from effconvert.cli.display.output import print_json, printable
+from effconvert.cli.options.running import given_pythons, python_option
+from effconvert.cli.options.shared import json_option
+
+
+@click.command("frameworks")
+@click.option("--quick", is_flag=True, help="Only look what is installed, and import nothing.")
+@python_option
+@json_option
+def command(quick: bool, pythons: tuple[str, ...], as_json: bool) -> None:
+    """Show which frameworks can run their files here, and how to install the others.
+
+    Each is imported in its own interpreter: this one, or what --python or EFFCONVERT_PYTHON_<FRAMEWORK> names.
+
+    Example: effconvert frameworks
+    """
+    from tabulate import tabulate
+
+    from effconvert.verification.availability import frameworks_here
+
+    found = frameworks_here(given_pythons(pythons), quick)
+    if as_json:
+        print_json([each.to_dict() for each in found])
+        return
+    rows = [
+        [each.name, each.state, ", ".join(f"{name} {version}" for name, version in each.versions.items()), each.python]
+        for each in found
+    ]
+    click.echo(tabulate(rows, ["framework", "state", "versions", "interpreter"], disable_numparse=True))
+    for each in found:
+        if each.remedy:
+            click.echo(printable(f"{each.name}: {each.remedy}"))

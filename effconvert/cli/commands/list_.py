@@ -1,0 +1,45 @@
+"""`effconvert list`: the published weights."""
+
+from dataclasses import asdict
+
+import click
+
+from effconvert.cli.display.output import print_json
+from effconvert.cli.options.shared import json_option
+from effconvert.reference_tables import FRAMEWORKS
+
+
+@click.command("list")
+@click.option("--framework", type=click.Choice(FRAMEWORKS), help="Only what this one published. Default: all.")
+@json_option
+def command(framework: str | None, as_json: bool) -> None:
+    """List the published weights: name, native size, parameters, multiply-adds, accuracy, source.
+
+    Accuracies are those that the framework's own repository publishes, ImageNet top-1 and top-5 in percent.
+    `effconvert convert --published NAME` fetches and converts any of them.
+
+    Example: effconvert list --framework tensorflow
+    """
+    from tabulate import tabulate
+
+    from effconvert.hub.catalogue import catalogue_rows
+
+    rows = catalogue_rows([framework] if framework else FRAMEWORKS)
+    if as_json:
+        print_json([asdict(row) for row in rows])
+        return
+    headers = ["--published", "size", "parameters", "MACs", "top-1", "top-5", "source"]
+    table = [
+        [
+            row.published,
+            row.size,
+            f"{row.parameters / 1e6:.2f} M",
+            f"{row.macs / 1e9:.2f} G",
+            row.top1,
+            row.top5,
+            row.url.removeprefix("https://"),
+        ]
+        for row in rows
+    ]
+    aligned = ("left", "right", "right", "right", "right", "right", "left")
+    click.echo(tabulate(table, headers, colalign=aligned, missingval="-", floatfmt="g"))

@@ -1,0 +1,24 @@
+"""`effconvert ms2pt`: a MindSpore checkpoint becomes canonical PyTorch."""
+
+from typing import Any
+
+import click
+
+from effconvert.cli.options.conversion import convert_to_torch, to_torch_options
+
+
+@click.command("ms2pt")
+@to_torch_options("mindvision (b0 to b7) or mindcv (b0, b1). Default: mindvision.")
+def command(**options: Any) -> None:
+    """Convert a MindSpore checkpoint to PyTorch.
+
+    With --variant alone the file that mindvision published is downloaded into the cache and converted; with
+    --checkpoint your own .ckpt is, of mindvision, MindCV or the model zoo. --key decrypts an encrypted one.
+
+    Examples:
+
+    \b
+      effconvert ms2pt --variant b0
+      effconvert ms2pt --checkpoint b0.ckpt --out b0.safetensors
+    """
+    convert_to_torch("mindspore", **options)

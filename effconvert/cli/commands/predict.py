@@ -1,0 +1,80 @@
+"""`effconvert predict`: which classes a network sees in images."""
+
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from effconvert.cli.display.output import print_json, print_pairs, printable, recipe_text
+from effconvert.cli.options.asking import asking_options, given_question, images_argument
+from effconvert.cli.options.shared import PATH, json_option, path_argument, quiet_option
+
+if TYPE_CHECKING:
+    from effconvert.validate.asking.classification import Classification, SeenClass
+
+
+@click.command("predict")
+@path_argument("file")
+@images_argument
+@click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="How many classes of each image.")
+@click.option("--classes", type=PATH, metavar="NAMES", help="A file with the names of the classes.")
+@asking_options
+@json_option
+@quiet_option
+def command(
+    file: Path,
+    images: tuple[Path, ...],
+    top: int,
+    classes: Path | None,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Say which classes the network in FILE, of any layout, sees in images.
+
+    IMAGE is a file, or a folder of which all images are taken. They are prepared as the file says, or as its library
+    evaluates. Names are those of --classes, else those that come with the weights, else ImageNet's where there are 1000
+    classes; of 1001 the first is the background. Each class is shown with its probability and its logit.
+
+    Example: effconvert predict own.safetensors cat.jpg
+    """
+    from effconvert.validate.asking.classification import classify
+
+    found = classify(file, images, top=top, classes=classes, **given_question(options))
+    if as_json:
+        print_json(found.to_dict())
+    elif not quiet:
+        _print(found)
+
+
+def _print(found: "Classification") -> None:
+    from tabulate import tabulate
+
+    file = found.subject.file
+    print_pairs(
+        [
+            ("network", f"{file.path}: {file.identity.variant.name}, {file.facts.in_words()}"),
+            ("recipe", recipe_text(found.subject.recipe.to_dict())),
+            ("names", found.names.words),
+            *(("caution", words) for words in found.subject.cautions),
+        ]
+    )
+    for path, classes in found.images:
+        first = classes[0]
+        click.echo(f"{printable(str(path))}: {_as_dictionary(first)}  {first.probability:.3f}")
+        if len(classes) > 1:
+            columns = [cells for cells in zip(*map(_row, classes), strict=True) if any(cells)]
+            rows = list(zip(*columns, strict=True))
+            table = tabulate(rows, tablefmt="plain", disable_numparse=True, colalign=("right",))
+            click.echo(textwrap.indent(table, "  "))
+
+
+def _as_dictionary(seen: "SeenClass") -> str:
+    """Return it as mmpretrain's and mindvision's users know it."""
+    return f"{{{seen.index}: {seen.name!r}}}" if seen.name else f"{{{seen.index}}}"
+
+
+def _row(seen: "SeenClass") -> list[str]:
+    name, synset = printable(seen.name or ""), seen.synset or ""
+    return [str(seen.index), name, synset, f"{seen.probability:.4f}", f"logit {seen.logit:.3f}"]

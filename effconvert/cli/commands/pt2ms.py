@@ -1,0 +1,28 @@
+"""`effconvert pt2ms`: a file becomes a MindSpore checkpoint."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from effconvert.cli.options.conversion import convert_file, from_torch_options
+from effconvert.cli.options.shared import path_argument
+
+
+@click.command("pt2ms")
+@path_argument("file")
+@click.option(
+    "--library",
+    type=click.Choice(["mindvision", "mindcv"]),
+    help="Whose network. Default: the one that pads as the weights expect, MindCV's as TensorFlow's.",
+)
+@from_torch_options("The .ckpt or .safetensors file to write.")
+def command(file: Path, out: Path, library: str | None, **options: Any) -> None:
+    """Convert a file of any layout to a MindSpore checkpoint.
+
+    mindspore.load_checkpoint reads it, and load_param_into_net takes every tensor. Weights of TensorFlow expect another
+    BatchNorm epsilon than MindCV's b0 to b4 have: --fold-eps absorbs it.
+
+    Example: effconvert pt2ms b0.safetensors --fold-eps --out b0.ckpt
+    """
+    convert_file(file, out, to=library or "mindspore", **options)

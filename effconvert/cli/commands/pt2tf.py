@@ -1,0 +1,29 @@
+"""`effconvert pt2tf`: a file becomes a TensorFlow checkpoint."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from effconvert.cli.options.conversion import convert_file, from_torch_options
+from effconvert.cli.options.shared import path_argument
+from effconvert.conversion.targets import TENSORFLOW
+
+
+@click.command("pt2tf")
+@path_argument("file")
+@click.option(
+    "--names",
+    type=click.Choice(["raw", "average", "both"]),
+    help="Which tensors to write; the official evaluation restores averages. Default: both, of raw weights raw.",
+)
+@from_torch_options("The folder to write.")
+def command(file: Path, out: Path, **options: Any) -> None:
+    """Convert a file of any layout to a TensorFlow V2 checkpoint.
+
+    The folder then holds model.ckpt.index, model.ckpt.data-00000-of-00001 and checkpoint, under the official names;
+    tf.train.load_checkpoint and the official evaluation restore it.
+
+    Example: effconvert pt2tf b0.safetensors --out b0-tensorflow
+    """
+    convert_file(file, out, to=TENSORFLOW, **options)

@@ -1,0 +1,22 @@
+"""`effconvert pt2timm`: a file becomes a timm checkpoint."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from effconvert.cli.options.conversion import convert_file, from_torch_options
+from effconvert.cli.options.shared import path_argument
+
+
+@click.command("pt2timm")
+@path_argument("file")
+@from_torch_options("The .safetensors or .pth file to write.")
+def command(file: Path, out: Path, **options: Any) -> None:
+    """Convert a file of any layout to a timm checkpoint.
+
+    The report shows the timm.create_model(…) that builds the network the weights are for.
+
+    Example: effconvert pt2timm b0.safetensors --out b0-timm.safetensors
+    """
+    convert_file(file, out, to="timm", **options)

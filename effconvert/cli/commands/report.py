@@ -1,0 +1,122 @@
+"""`effconvert report`: what runs and verifications say, beside what was published, as a page and as data."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from effconvert.atomic import check_output
+from effconvert.cli.display.output import print_json, printable
+from effconvert.cli.options.shared import PATH, force_option, json_option, quiet_option
+from effconvert.report.schema import SCHEMAS, schema_text
+
+_SHOWN = 10  # networks; the page has all
+_COLORS = {"passed": "green", "near": "yellow", "failed": "red"}
+
+
+def _print_schema(context: click.Context, _: click.Parameter, name: str | None) -> None:
+    """Print a schema and end."""
+    if name and not context.resilient_parsing:
+        click.echo(schema_text(name), nl=False)
+        context.exit()
+
+
+@click.command("report")
+@click.argument("runs", type=PATH, nargs=-1, metavar="[RUN]...")
+@click.option("--verify", "verifications", type=PATH, multiple=True, help="What `verify --json` wrote; repeatable.")
+@click.option("--published", is_flag=True, help="Report what others published, without a run.")
+@click.option("--out", type=PATH, default="effconvert-report", show_default=True, help="The folder to write.")
+@click.option(
+    "--schema",
+    type=click.Choice(SCHEMAS),
+    is_eager=True,
+    expose_value=False,
+    callback=_print_schema,
+    help="Print the JSON Schema of a report, of a run's record or of a verification, and nothing else.",
+)
+@force_option
+@json_option
+@quiet_option
+def command(
+    runs: tuple[Path, ...],
+    verifications: tuple[Path, ...],
+    published: bool,
+    out: Path,
+    force: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Set what was measured beside what was published: a page, tables, pictures, and what model hubs read.
+
+    RUNs are files that `validate` wrote, in effconvert-runs/. A file that `verify --json` wrote belongs to the runs of
+    the file that was verified, whatever it is called now; it may stand alone, too. --out gets report.html, report.md,
+    report.json, tables as CSV and pictures, whole or not at all.
+
+    Exit code 3: an input is not what it should be; every place in it that is not is named.
+
+    \b
+    Examples:
+      effconvert report effconvert-runs/*.npz --verify b0.json
+      effconvert report --published
+    """
+    if published == bool(runs or verifications):
+        raise click.UsageError("name runs of `validate` or --verify files, or give --published without either")
+    check_output(out, force)
+    from effconvert.report.document import build_report, published_report
+
+    document = published_report() if published else build_report(runs, verifications)
+    from effconvert.report.writing import write_report  # pictures and templates, once the inputs are known to be good
+
+    written = write_report(document, out, force)
+    if as_json:
+        print_json(document)
+    elif not quiet:
+        _print(document, next((path for path in written if path.suffix == ".html"), out))
+
+
+def _print(document: dict[str, Any], page: Path) -> None:
+    from effconvert.report.renderings.network_views import uncompared
+
+    click.echo(printable(document["sentence"]))
+    networks = document["networks"]
+    if networks:
+        click.echo()
+        _print_verdicts(sorted(networks, key=_worst)[:_SHOWN])
+        if len(networks) > _SHOWN:
+            click.echo(f"… and {len(networks) - _SHOWN:,} more networks")
+        for words in uncompared(document):
+            click.echo(printable(f"agreement: {words}"))
+        click.echo()
+    click.echo(printable(f"written: {page}"))
+
+
+def _print_verdicts(networks: list[dict[str, Any]]) -> None:
+    from tabulate import tabulate
+
+    checks = [row["check"] for row in networks[0]["verdicts"]]
+    table = [[printable(each["name"]), *(_word(row["verdict"]) for row in each["verdicts"])] for each in networks]
+    click.echo(tabulate(table, ["network", *checks], disable_numparse=True))
+    for line in _reasons(networks):
+        click.echo(printable(line))
+
+
+def _worst(network: dict[str, Any]) -> int:
+    """Return what networks are sorted by: those that failed first."""
+    words = {row["verdict"] for row in network["verdicts"]}
+    return 0 if "failed" in words else 1 if "near" in words else 2
+
+
+def _word(verdict: str) -> str:
+    return click.style(verdict, fg=_COLORS.get(verdict)) if verdict != "not measured" else "-"
+
+
+def _reasons(networks: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield why checks failed or were near, each reason of a network once."""
+    for network in networks:
+        said: dict[str, list[str]] = {}
+        for row in network["verdicts"]:
+            if row["verdict"] in ("failed", "near"):
+                said.setdefault(row["reason"], []).append(f"{row['check']} {row['verdict']}")
+        for reason, words in said.items():
+            yield f"{network['name']}: {', '.join(words)}: {reason}"

@@ -1,0 +1,91 @@
+"""`effconvert run`: one network's outputs, saved."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from effconvert.cli.display.output import print_pairs, printable, size_text
+from effconvert.cli.options.running import (
+    FRAMEWORKS,
+    given_images,
+    given_pythons,
+    given_reading,
+    images_options,
+    python_option,
+    reading_options,
+)
+from effconvert.cli.options.shared import PATH, force_option, path_argument, quiet_option
+
+
+@click.command("run")
+@path_argument("file")
+@click.option(
+    "--framework",
+    type=click.Choice(["auto", "canonical", *FRAMEWORKS]),
+    default="auto",
+    help="Whose network runs FILE: by default that whose file it is; canonical is this project's own.",
+)
+@click.option("--out", type=PATH, metavar="RUN", help="The .npz to write.")
+@click.option(
+    "--follow",
+    type=PATH,
+    metavar="RUN",
+    help="The same images as another run, and each layer also fed its input there.",
+)
+@click.option(
+    "--prepare", type=PATH, metavar="FOLDER", help="Run nothing, but write what is needed to do it on another machine."
+)
+@images_options
+@reading_options
+@python_option
+@force_option
+@quiet_option
+def command(
+    file: Path,
+    framework: str,
+    out: Path | None,
+    follow: Path | None,
+    prepare: Path | None,
+    pythons: tuple[str, ...],
+    force: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Run one network on images and save what every layer gave, for `effconvert compare`.
+
+    The framework runs in a process of its own and loads FILE by its own loader where it can. With --prepare, FOLDER
+    gets the runner, its settings and the images, which need the framework and numpy and nothing else, and the command
+    to type there is printed.
+
+    Example: effconvert run own-timm.pth --framework timm --out own-timm-run.npz
+    """
+    from effconvert.verification.inputs import Images
+    from effconvert.verification.one_run import name_elsewhere, prepare_run, save_run
+
+    if (out is None) is (prepare is None):
+        raise click.UsageError("give --out to run it here, or --prepare to run it elsewhere")
+    reading, key = given_reading(options)
+    images, programs = given_images(options), given_pythons(pythons)
+    if follow and images != Images():
+        raise click.UsageError("--follow takes the images of that run: leave out --images, --count, --seed and --size")
+    if prepare:
+        command_line = prepare_run(file, framework, prepare, reading, key, images, follow, force)
+        name = name_elsewhere(file)
+        click.echo(printable(f"{prepare} is ready: take it to the other machine, put {name} there, and type:"))
+        click.echo(command_line)
+        return
+    assert out
+    saved = save_run(file, framework, out, reading, key, images, follow, programs, force)
+    if not quiet:
+        sensitivity = "one image" if saved.sensitivity is None else f"{saved.sensitivity:.2f}"
+        print_pairs(
+            [
+                ("network", f"{saved.framework}: {saved.network}"),
+                ("loaded by", saved.loader),
+                ("facts", saved.facts),
+                ("images", f"{saved.images}; sensitivity {sensitivity}"),
+                ("written", f"{out}: {saved.layers} layers, {size_text(saved.nbytes)}"),
+                *(("caution", words) for words in saved.cautions),
+            ]
+        )

@@ -1,0 +1,96 @@
+"""`effconvert tables`: every published number, with its source."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from effconvert.architecture.variants import find_variant
+from effconvert.cli.display.output import print_json, printable
+from effconvert.cli.options.shared import PATH, force_option, json_option
+from effconvert.reference_tables.selection import KINDS
+
+
+@click.command("tables")
+@click.option("--variant", default="", metavar="NAME", help="As b0.")
+@click.option("--weights", default="", metavar="NAME", help="Which training, as ns.")
+@click.option("--source", default="", metavar="NAME", help="A source, as readme, or a publisher, as timm.")
+@click.option("--quantity", type=click.Choice(KINDS), help="Accuracies, costs, or what is said of files.")
+@click.option("--dataset", default="", metavar="NAME", help="Accuracies on this one, as imagenet-real.")
+@click.option("--disagreements", is_flag=True, help="Only where sources contradict each other, and why.")
+@click.option("--csv", "csv_file", type=PATH, metavar="FILE", help="Write them, one in a line, to FILE.")
+@force_option
+@json_option
+def command(
+    variant: str,
+    weights: str,
+    source: str,
+    quantity: str | None,
+    dataset: str,
+    disagreements: bool,
+    csv_file: Path | None,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Show every published number with its source, and where sources disagree.
+
+    Without an option, the sources are listed. A number that does not decide is never held against a measurement; its
+    note says why. The tables are in reference/, for everybody to read and to correct.
+
+    Example: effconvert tables --variant b0
+    """
+    from effconvert.reference_tables.selection import Wanted, select
+
+    name = find_variant(variant).name if variant else ""
+    wanted = Wanted(name, weights, source, quantity or "", dataset)
+    try:
+        selection = select(wanted)
+    except LookupError as error:
+        raise click.UsageError(str(error.args[0])) from error
+    rows = selection.disagreements if disagreements else selection.numbers
+    if csv_file:
+        _write_csv(csv_file, [row.to_dict() for row in rows], force)
+    if as_json:
+        print_json(
+            {
+                "schema": "effconvert/tables/1",
+                "numbers": [] if disagreements else [number.to_dict() for number in selection.numbers],
+                "disagreements": [each.to_dict() for each in selection.disagreements],
+                "sources": [each.to_dict() for each in selection.sources],
+            }
+        )
+        return
+    from effconvert.cli.display import published_numbers
+
+    if csv_file:
+        what = "disagreements" if disagreements else "numbers"
+        click.echo(printable(f"written: {csv_file}, {len(rows):,} {what}"))
+    elif disagreements and not selection.disagreements:
+        click.echo("no sources disagree")
+    elif disagreements:
+        notes = published_numbers.Notes()
+        published_numbers.print_disagreements(selection.disagreements, notes)
+        click.echo()
+        notes.print()
+    elif not selection.numbers:
+        click.echo("no such number was published")
+    elif wanted == Wanted():
+        published_numbers.print_summary(selection)
+    else:
+        published_numbers.print_selection(selection)
+
+
+def _write_csv(path: Path, rows: list[dict[str, Any]], force: bool) -> None:
+    from effconvert.atomic import new_file
+    from effconvert.report.renderings.csv_text import csv_text
+
+    headers = list(rows[0]) if rows else []
+    with new_file(path, force) as (file, _):
+        file.write(csv_text(headers, ([_cell(value) for value in row.values()] for row in rows)).encode())
+
+
+def _cell(value: Any) -> Any:
+    """Return what stands in a cell: of several reasons or numbers, all of them."""
+    if not isinstance(value, list):
+        return value
+    return "; ".join(f"{one['source']} {one['value']}" if isinstance(one, dict) else str(one) for one in value)

@@ -1,0 +1,90 @@
+"""How a comparison of predictions looks in a terminal."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from effconvert.cli.display.output import print_pairs, printable
+
+if TYPE_CHECKING:
+    from effconvert.validate.accuracy.prediction_comparison import Changed, Largest, Paired, PredictionComparison
+    from effconvert.validate.predictions import Predictions
+
+_SHOWN = 10
+_ACCURACY_COLUMNS = ("", "A %", "B %", "points", "95 %", "only A", "only B", "McNemar p")
+_CHANGED_COLUMNS = ("image", "label", "A", "B", "margin A", "margin B")
+
+
+def print_prediction_comparison(a: "Predictions", b: "Predictions", found: "PredictionComparison") -> None:
+    """Print both sides, the accuracies in pairs, the images whose first class changed, and the verdict."""
+    from tabulate import tabulate
+
+    print_pairs(
+        [
+            ("A", _side(a)),
+            ("B", _side(b)),
+            ("images", f"{found.images:,} in both, {found.only_a:,} only in A, {found.only_b:,} only in B"),
+            *([("labels", _other_labels(found.other_labels))] if found.other_labels else []),
+            *([("caution", found.doubt)] if found.doubt else []),
+            ("agreement", f"{found.same.hits:,} of {found.same.images:,}, {found.same.percent:.3f} %"),
+            ("largest |Δ|", f"label's logit {_number(found.label_logit)}, margin {_number(found.margin)}"),
+        ]
+    )
+    if found.paired:
+        rows = [_accuracy_cells(f"top-{count}", paired) for count, paired in found.paired.items()]
+        click.echo(tabulate(rows, _ACCURACY_COLUMNS, disable_numparse=True))
+    if found.changed:
+        names = _class_names(a)
+        rows = [_changed_cells(image, names) for image in found.changed[:_SHOWN]]
+        click.echo(tabulate(rows, _CHANGED_COLUMNS, disable_numparse=True))
+    if len(found.changed) > _SHOWN:
+        click.echo(f"… and {len(found.changed) - _SHOWN:,} more images (--json has all)")
+    click.secho(found.sentence, bold=True)
+
+
+def _side(side: "Predictions") -> str:
+    model, recipe = side.record["model"], side.record["recipe"]
+    weights = f" {model['weights']}" if model.get("weights") else ""
+    partly = "" if side.record["complete"] else ", not complete"
+    assumed = f", {' and '.join(model['assumed'])} assumed" if model.get("assumed") else ""
+    images = f"{len(side):,} images{partly}{assumed}"
+    return f"{model.get('file')}: {model.get('variant')}{weights}, {recipe.get('name')} {recipe.get('size')}, {images}"
+
+
+def _other_labels(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:3])
+    return f"differ of {len(names):,} images ({shown}{', …' if len(names) > 3 else ''}); both are judged by A's"
+
+
+def _number(largest: "Largest") -> str:
+    return "-" if largest.value is None else f"{largest.value:.3g} ({largest.name})"
+
+
+def _accuracy_cells(name: str, paired: "Paired") -> list[str]:
+    low, high = paired.interval
+    return [
+        name,
+        f"{paired.a.percent:.3f}",
+        f"{paired.b.percent:.3f}",
+        f"{paired.difference:+.3f}",
+        f"{low:+.3f} to {high:+.3f}",
+        f"{paired.only_a:,}",
+        f"{paired.only_b:,}",
+        f"{paired.p:.3g}",
+    ]
+
+
+def _class_names(side: "Predictions") -> Sequence[str]:
+    from effconvert.validate.accuracy.summary import class_list
+
+    return class_list(side).names
+
+
+def _changed_cells(image: "Changed", names: Sequence[str]) -> list[str]:
+    def words(index: int) -> str:
+        return f"{index} {names[index]}" if 0 <= index < len(names) else "background" if index == -1 else str(index)
+
+    labels = ", ".join(map(words, image.labels))
+    cells = [image.name, labels, words(image.a), words(image.b), f"{image.margin_a:.3g}", f"{image.margin_b:.3g}"]
+    return [printable(cell) for cell in cells]

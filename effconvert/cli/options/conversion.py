@@ -1,0 +1,105 @@
+"""The options that every converting command has, and the two ways to carry one out."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from effconvert.cli.display.output import print_report, progress_bars
+from effconvert.cli.options.shared import (
+    PATH,
+    facts_option,
+    force_option,
+    given_facts,
+    json_option,
+    key_option,
+    quiet_option,
+    source_options,
+)
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_SOURCE = (
+    *source_options,
+    facts_option,
+    key_option,
+    click.option("--dtype", type=click.Choice(["float32", "float16", "bfloat16"]), help="Default: the source's."),
+    click.option("--drop-background-class", is_flag=True, help="Leave out class 0 of a classifier of 1001."),
+)
+_TARGET = (
+    click.option("--fold-eps", is_flag=True, help="Absorb another BatchNorm epsilon into the variances, exactly."),
+    click.option(
+        "--allow-inexact",
+        is_flag=True,
+        help="Convert also for a network that computes otherwise; the difference is measured and recorded.",
+    ),
+)
+_RESULT = (force_option, json_option, quiet_option)
+
+
+def to_torch_options(weights: str) -> Callable[[F], F]:
+    """The options of a command that makes canonical files; `weights` says which trainings were published."""
+    return _decorated(
+        click.option("--variant", help="b0 … b8, l2, cc-b0-4e, cc-b0-8e, cc-b1-8e, edgetpu-s/m/l, lite0 … lite4."),
+        click.option("--weights", help=weights),
+        click.option(
+            "--checkpoint", type=PATH, help="Your own instead of the published one; its variant is recognised."
+        ),
+        click.option("--out", type=PATH, help="A .safetensors or .pth file. Default: VARIANT.safetensors."),
+        *_SOURCE,
+        *_RESULT,
+    )
+
+
+def from_torch_options(out: str, required: bool = True) -> Callable[[F], F]:
+    """The options of a command that makes another library's file; `out` says what is written."""
+    return _decorated(click.option("--out", type=PATH, required=required, help=out), *_SOURCE, *_TARGET, *_RESULT)
+
+
+def convert_to_torch(
+    framework: str, variant: str | None, weights: str | None, checkpoint: Path | None, out: Path | None, **options: Any
+) -> None:
+    """Convert what `framework` published for `variant`, or the user's `checkpoint`, and print the report."""
+    if not variant and not checkpoint:
+        raise click.UsageError("give --variant for published weights, or --checkpoint for your own")
+    if checkpoint:
+        convert_file(checkpoint, out, variant=variant, weights=weights, **options)
+    else:
+        assert variant
+        convert_by_name(variant, out, framework=framework, weights=weights, **options)
+
+
+def convert_file(file: Path, out: Path | None, **options: Any) -> None:
+    """Convert `file` into `out`, and print the report."""
+    from effconvert.conversion.steps import convert
+
+    quiet, as_json, options = _plain(options)
+    with progress_bars(quiet or as_json) as bar:
+        report = convert(file, out, progress=bar("converting"), **options)
+    print_report(report, as_json, quiet)
+
+
+def convert_by_name(name: str, out: Path | None, **options: Any) -> None:
+    """Convert the published weights that `name` asks for into `out`, and print the report."""
+    from effconvert.hub.published_conversion import convert_published
+
+    quiet, as_json, options = _plain(options)
+    with progress_bars(quiet or as_json) as bar:
+        options |= {"downloading": bar("downloading"), "progress": bar("converting")}
+        report = convert_published(name, out, **options)
+    print_report(report, as_json, quiet)
+
+
+def _plain(options: dict[str, Any]) -> tuple[bool, bool, dict[str, Any]]:
+    """Return --quiet, --json, and the other options as `effconvert.convert` takes them."""
+    options = dict(options)
+    quiet, as_json = options.pop("quiet"), options.pop("as_json")
+    options["facts"] = given_facts(options.pop("assignments"))
+    options["key"] = options["key"].encode() if options["key"] else None
+    return quiet, as_json, options
+
+
+def _decorated(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
+    return lambda function: functools.reduce(lambda inner, decorator: decorator(inner), reversed(decorators), function)

@@ -1,0 +1,86 @@
+"""The options of the commands that run networks: how the source is read, images, interpreters."""
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from effconvert.cli.options.shared import PATH, facts_option, given_facts, key_option, source_options
+
+if TYPE_CHECKING:
+    from effconvert.conversion.options import Options
+    from effconvert.verification.inputs import Images
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# Here and not from where they are described, so that --help imports nothing.
+FRAMEWORKS = (
+    "tensorflow", "mindcv", "mindvision", "mmpretrain", "timm", "torchvision", "lukemelas", "huggingface", "keras",
+)  # fmt: skip
+_COUNT = 8
+
+_IMAGES = (
+    click.option("--images", type=PATH, metavar="DIR", help="Show them real images instead of two synthetic ones."),
+    click.option("--recipe", help="How images are prepared, as tf-official or timm; by default as the source's are."),
+    click.option("--count", type=click.IntRange(2), help=f"How many: 2 synthetic ones, or the first {_COUNT} of DIR."),
+    click.option("--seed", type=click.IntRange(0), default=0, help="Of the synthetic images."),
+    click.option("--size", type=click.IntRange(32, 4096), help="In pixels; by default as the source was trained."),
+)
+
+_READING = (
+    click.option("--variant", help="Where its tensors leave it open."),
+    *source_options,
+    facts_option,
+    key_option,
+)
+
+python_option = click.option(
+    "--python",
+    "pythons",
+    multiple=True,
+    metavar="FRAMEWORK=PATH",
+    help="The interpreter that has a framework, also EFFCONVERT_PYTHON_<FRAMEWORK>; else this one. Repeatable.",
+)
+
+
+def images_options(function: F) -> F:
+    """Add the options that say on which images networks are run."""
+    return functools.reduce(lambda inner, option: option(inner), reversed(_IMAGES), function)
+
+
+def reading_options(function: F) -> F:
+    """Add the options that say how a file is read."""
+    return functools.reduce(lambda inner, option: option(inner), reversed(_READING), function)
+
+
+def given_reading(options: dict[str, Any]) -> tuple["Options", bytes | None]:
+    """Take the options of `reading_options` out of `options` and return what they say, and the key."""
+    from effconvert.conversion.options import Options
+
+    names = ("variant", "raw", "root", "backbone", "classifier", "leave")
+    reading = Options(facts=given_facts(options.pop("assignments")), **{name: options.pop(name) for name in names})
+    key = options.pop("key")
+    return reading, key.encode() if key else None
+
+
+def given_images(options: dict[str, Any]) -> "Images":
+    """Take the options of `images_options` out of `options` and return what they say.
+
+    Raises click's usage error for a recipe that nothing goes through.
+    """
+    from effconvert.verification.inputs import Images
+
+    folder, recipe, count = options.pop("images"), options.pop("recipe"), options.pop("count")
+    if recipe and not folder:
+        raise click.UsageError("--recipe prepares real images: give --images too")
+    return Images(folder, count or (_COUNT if folder else 2), options.pop("seed"), options.pop("size"), recipe)
+
+
+def given_pythons(assignments: tuple[str, ...]) -> dict[str, str]:
+    """Return {framework: interpreter}. Raises click's usage error for what does not read so."""
+    pythons = dict(assignment.partition("=")[::2] for assignment in assignments)
+    unknown = [name for name, path in pythons.items() if name not in FRAMEWORKS or not path]
+    if unknown:
+        raise click.UsageError(f"--python {unknown[0]}: must read FRAMEWORK=PATH, of {', '.join(FRAMEWORKS)}")
+    return pythons

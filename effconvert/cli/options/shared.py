@@ -1,0 +1,66 @@
+"""Options that several commands share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _Path(click.Path):
+    """A path that is not empty: an unset shell variable must not mean the current folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("the path is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+# Whether it exists is checked where it is opened, since a TensorFlow prefix is no file.
+PATH = _Path(path_type=Path)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+quiet_option = click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
+key_option = click.option(
+    "--key",
+    envvar="EFFCONVERT_KEY",
+    help="Of an encrypted MindSpore checkpoint; also EFFCONVERT_KEY, which no other user sees.",
+)
+force_option = click.option("--force", is_flag=True, help="Replace an output that exists.")
+
+# Which of a file's tensors are taken.
+source_options = (
+    click.option("--raw", is_flag=True, help="Take the raw weights instead of their averages."),
+    click.option("--root", metavar="PREFIX", help="Of a file that holds several networks: what stands before the one."),
+    click.option(
+        "--backbone", is_flag=True, help="Leave out the classifier, and what stands behind or outside of the network."
+    ),
+    click.option("--classifier", metavar="NAME", help="The layer that is the classifier, as the file names it."),
+    click.option(
+        "--leave", metavar="PATTERN", multiple=True, help="Leave these tensors behind, as 'criterion.*'; repeatable."
+    ),
+)
+
+facts_option = click.option(
+    "--facts", "assignments", multiple=True, metavar="NAME=VALUE", help="As fused_stride=expand; repeatable."
+)
+
+
+def given_facts(assignments: tuple[str, ...]) -> dict[str, str]:
+    """Return the facts that --facts gives. Raises click's usage error for those that nothing can have."""
+    from effconvert.architecture.facts import Facts, changed, parse_assignments
+    from effconvert.errors import LayoutMismatch
+
+    try:
+        facts = parse_assignments(assignments)
+        changed(Facts(), facts)
+    except LayoutMismatch as error:
+        raise click.UsageError(str(error)) from error
+    return facts
+
+
+def path_argument(name: str) -> Callable[[F], F]:
+    """An argument that is a path."""
+    return click.argument(name, type=PATH)

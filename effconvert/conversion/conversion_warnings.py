@@ -1,0 +1,133 @@
+"""What a user should know of a conversion: what was assumed, which set was taken, what was rounded."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from effconvert.architecture.facts import Facts
+from effconvert.architecture.variants import Variant, has_fused_strides
+from effconvert.conversion.options import Options
+from effconvert.conversion.remedies import ways_to_tell
+from effconvert.conversion.targets import TENSORFLOW, Target
+from effconvert.formats.checkpoint import Checkpoint
+from effconvert.identify.candidates import own_root
+from effconvert.identify.coverage import Coverage
+from effconvert.identify.identification import Identity
+from effconvert.identify.library_builds import HISTORY_OF_STRIDES, differing_facts
+from effconvert.identify.preprocessing import preparation_cautions
+from effconvert.identify.weight_sets import RAW
+from effconvert.recipes import official_recipe
+
+
+def cautions(
+    checkpoint: Checkpoint, identity: Identity, coverage: Coverage, facts: Facts, target: Target, options: Options
+) -> list[str]:
+    """Return what a user should know of a conversion, in sentences."""
+    return [
+        *checkpoint.remarks,
+        *_set_cautions(identity, coverage, target.name, options),
+        *_withheld_cautions(checkpoint, coverage),
+        *_assumption_cautions(identity, coverage.taken, facts, target.name, options),
+        *_consequence_cautions(identity, target),
+        *_rounding_cautions(checkpoint, coverage, target.name),
+    ]
+
+
+def _set_cautions(identity: Identity, coverage: Coverage, target: str, options: Options) -> Iterator[str]:
+    """Say when it is not plain which set of weights was taken, or what it will be taken for."""
+    layout, before = identity.layout, identity.description
+    if coverage.taken == RAW and options.raw:
+        yield "raw weights were taken, as --raw asked; published accuracies belong to the averages"
+    elif layout and layout.average and coverage.taken == RAW and before is None:
+        yield (
+            "the file holds one set under the raw names: the averages, if a SavedModel of the official exporter; "
+            "else raw weights, which score lower than the published averages"
+        )
+    if target == TENSORFLOW and before and before.taken == RAW:
+        if options.names in (None, "raw"):
+            yield "the weights are raw ones, so only raw names were written; --names both gives them the averages' too"
+        else:
+            yield "the weights are raw ones, and were written under the names of averages, as --names asked"
+
+
+def _withheld_cautions(checkpoint: Checkpoint, coverage: Coverage) -> Iterator[str]:
+    """Say which objects hold as much as a network, and are not read: they may be averages of the weights."""
+    for name, held in checkpoint.withheld.items():
+        if held.whole and 2 * held.tensors >= len(coverage.moves):
+            yield (
+                f"{name!r} is {held.words}, and was not read; if these are averages of the weights and you want them, "
+                f"save them where it can be loaded: {held.remedy}"
+            )
+
+
+def _assumption_cautions(identity: Identity, taken: str, facts: Facts, target: str, options: Options) -> Iterator[str]:
+    """Say what was assumed because neither the file nor the user says it."""
+    layout, before = identity.layout, identity.description
+    if identity.assumption:
+        yield identity.assumption
+    yield from identity.companion.cautions
+    yield from preparation_cautions(identity, options.weights)
+    classifier = identity.reading.classifier.get(taken)
+    if classifier and not identity.companion.tells_head:
+        yield (
+            f"the layer {classifier!r} is taken for the classifier: the file does not say that it "
+            "reads the features pooled by their mean, with nothing between (--backbone leaves it out)"
+        )
+    if (layout is None or layout.name == TENSORFLOW) and options.weights is None and facts.in_channels == 3:
+        yield from _training_cautions(identity)
+    root = identity.sets.roots.get(taken, "")
+    expected = own_root(layout, identity.variant) if layout else ""
+    if root != expected and before is None:
+        yield f"the tensors stand under {root!r} instead of {expected!r}"
+    if has_fused_strides(identity.variant):
+        yield from _stride_cautions(identity, facts, target, options)
+
+
+def _consequence_cautions(identity: Identity, target: Target) -> Iterator[str]:
+    """Say what rests on facts that are only assumed: a folded epsilon, a measured difference."""
+    doubt = identity.doubt
+    if target.eps_shift and "bn_eps" in doubt.names:
+        yield (
+            f"--fold-eps started from bn_eps {identity.facts.bn_eps}, which is only assumed: if the weights want "
+            "another, their variances are wrong now (--facts bn_eps=… tells it)"
+        )
+    given_up = target.given_up
+    if target.layout and given_up and (doubtful := doubt.of(differing_facts(given_up, target.facts))):
+        ways = "; ".join(ways_to_tell(target.layout, target.variant, given_up, doubt))
+        yield f"the difference that was measured rests on facts that are not known: {doubtful.words} ({ways})"
+
+
+def _training_cautions(identity: Identity) -> Iterator[str]:
+    before = identity.description
+    if (before is None or before.weights is None) and _has_trainings(identity.variant):
+        recipe = before.recipe if before else official_recipe(identity.variant.name)
+        yield (
+            f"which training these weights come from is not known (--weights); the recipe is the usual one, "
+            f"{recipe.size} pixels and mean {recipe.mean[0]}; AdvProp's has mean 127.5"
+        )
+
+
+def _stride_cautions(identity: Identity, facts: Facts, target: str, options: Options) -> Iterator[str]:
+    """Say what EdgeTPU's files leave out: names and shapes are the same wherever the stride sits."""
+    layout = identity.layout
+    if target == TENSORFLOW:
+        said = f"a TensorFlow file does not record fused_stride, which is {facts.fused_stride} here"
+        yield f"{said}; {HISTORY_OF_STRIDES}"
+    elif layout is None or identity.description or "fused_stride" in (options.facts or {}):
+        return
+    elif layout.name != TENSORFLOW:
+        yield (
+            f"fused_stride is {facts.fused_stride}, as {layout.name}'s network computes; weights that were ported from "
+            "TensorFlow's published ones were trained with 'project' (--facts fused_stride=project takes them so)"
+        )
+
+
+def _rounding_cautions(checkpoint: Checkpoint, coverage: Coverage, target: str) -> Iterator[str]:
+    wide = sum(checkpoint.tensors[move.source].dtype == np.float64 for move in coverage.moves)
+    if wide and target in (TENSORFLOW, "mindvision", "mindcv", "keras"):
+        yield f"{wide:,} tensors were rounded from float64 to float32, which is what the layout's network has"
+
+
+def _has_trainings(variant: Variant) -> bool:
+    """Return whether weights of more than one training are about, with different recipes."""
+    return variant.scale_ends and not variant.experts and variant.se_ratio > 0

@@ -1,0 +1,158 @@
+"""Writes what a plan says into a file or a folder that appears whole or not at all, and reads it back first."""
+
+import json
+from collections.abc import Mapping
+from concurrent.futures import Future
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from effconvert.atomic import new_file, new_folder
+from effconvert.conversion.plan import Plan
+from effconvert.conversion.targets import TENSORFLOW
+from effconvert.conversion.transfer import Transfer, written_problems
+from effconvert.errors import OutputProblem, listing
+from effconvert.formats import open_checkpoint
+from effconvert.formats.checkpoint import Late
+from effconvert.formats.safetensors import FORMAT as SAFETENSORS
+from effconvert.formats.safetensors import library_problems
+from effconvert.identify.description import digest
+
+BUNDLE_PREFIX = "model.ckpt"
+HUGGINGFACE, KERAS = "huggingface", "keras"
+FOLDERS = (TENSORFLOW, HUGGINGFACE)
+# Suffix: module of effconvert.formats and its writer.
+_WRITERS = {
+    ".safetensors": ("safetensors", "write_safetensors"),
+    ".pth": ("torch.file", "write_torch"),
+    ".pt": ("torch.file", "write_torch"),
+    ".bin": ("torch.file", "write_torch"),
+    ".tar": ("torch.file", "write_torch"),
+    ".ckpt": ("mindspore.file", "write_mindspore"),
+    ".h5": ("keras.writing", "write_legacy"),
+    ".weights.h5": ("keras.writing", "write_weights"),
+    ".keras": ("keras.writing", "write_keras"),
+}
+SUFFIXES = tuple(_WRITERS)
+_KERAS_ONLY = (".h5", ".weights.h5", ".keras")
+_DIGEST = "?" * 64
+
+
+def check_container(output: Path, to: str) -> None:
+    """Raise OutputProblem when `output` cannot hold the layout called `to`: its suffix decides the format."""
+    if to in FOLDERS:
+        return
+    suffix = _suffix(output)
+    if suffix is None:
+        raise OutputProblem(f"{output}: the suffix decides the format and must be one of {', '.join(_WRITERS)}")
+    if suffix in _KERAS_ONLY and to != KERAS:
+        raise OutputProblem(f"{output}: {suffix} is Keras's format and holds the layout {KERAS}, not {to}")
+
+
+def write(
+    output: Path, force: bool, plan: Plan, transfer: Transfer, hashes: "Future[dict[str, str]]", url: str | None
+) -> None:
+    """Write the tensors of `transfer` as `plan` says. Raises OutputProblem, and what reading the source raises."""
+    if plan.target.name == TENSORFLOW:
+        _write_bundle(output, force, plan, transfer, hashes, url)
+    elif plan.target.name == HUGGINGFACE:
+        _write_huggingface(output, force, plan, transfer, hashes, url)
+    else:
+        _write_file(output, force, plan, transfer, hashes, url)
+
+
+def _suffix(output: Path) -> str | None:
+    found = [suffix for suffix in _WRITERS if output.name.endswith(suffix) and output.name != suffix]
+    return max(found, key=len, default=None)
+
+
+def _write_file(
+    output: Path, force: bool, plan: Plan, transfer: Transfer, hashes: "Future[dict[str, str]]", url: str | None
+) -> None:
+    suffix = _suffix(output)
+    assert suffix
+    with new_file(output, force) as (file, path):
+        _write_container(file, suffix, plan, transfer, hashes, url)
+        file.flush()
+        _read_back(path, plan, transfer)
+
+
+def _write_container(
+    file: Any, suffix: str, plan: Plan, transfer: Transfer, hashes: "Future[dict[str, str]]", url: str | None
+) -> None:
+    metadata, late = _texts(plan, transfer, hashes, url)
+    module, writer = _WRITERS[suffix]
+    getattr(import_module(f"effconvert.formats.{module}"), writer)(file, plan.infos, transfer, metadata, late)
+
+
+def _texts(
+    plan: Plan, transfer: Transfer, hashes: "Future[dict[str, str]]", url: str | None
+) -> tuple[dict[str, str], Late]:
+    """Return what the output says of itself, and what gives its hashes and digest when the last tensor has passed."""
+    names = [path.name for path in transfer.checkpoint.files]
+    unknown = {name: f"{number:?>64}" for number, name in enumerate(names)}
+    metadata = plan.description.to_metadata()
+    source = {**plan.description.source, **unknown, **({"url": url} if url else {})}
+    metadata["source"] = json.dumps(source, sort_keys=True)
+    metadata["digest"] = _DIGEST
+
+    def late() -> Mapping[str, str]:
+        known = {unknown[name]: sha256 for name, sha256 in hashes.result().items()}
+        final = dict(metadata)
+        for placeholder, text in known.items():
+            final["source"] = final["source"].replace(placeholder, text)
+        return {**known, _DIGEST: digest(final, plan.infos, transfer.checksums)}
+
+    return metadata, late
+
+
+def _write_bundle(
+    output: Path, force: bool, plan: Plan, transfer: Transfer, hashes: "Future[dict[str, str]]", url: str | None
+) -> None:
+    from effconvert.formats.tensorflow.bundle import write_bundle
+    from effconvert.formats.tensorflow.sidecar import write_sidecar
+
+    with new_folder(output, force) as folder:
+        index = folder / f"{BUNDLE_PREFIX}.index"
+        data = folder / f"{BUNDLE_PREFIX}.data-00000-of-00001"
+        with data.open("wb") as data_file, index.open("wb") as index_file:
+            write_bundle(data_file, index_file, plan.infos, transfer)
+        state = f'model_checkpoint_path: "{BUNDLE_PREFIX}"\nall_model_checkpoint_paths: "{BUNDLE_PREFIX}"\n'
+        (folder / "checkpoint").write_text(state)
+        metadata, late = _texts(plan, transfer, hashes, url)
+        for placeholder, text in late().items():
+            metadata = {name: value.replace(placeholder, text) for name, value in metadata.items()}
+        write_sidecar(index, metadata)
+        _read_back(index, plan, transfer)
+
+
+def _write_huggingface(
+    output: Path, force: bool, plan: Plan, transfer: Transfer, hashes: "Future[dict[str, str]]", url: str | None
+) -> None:
+    from effconvert.formats.huggingface.config import config, preprocessor
+
+    description = plan.description
+    texts = {"config.json": config(plan.target.variant, plan.facts, description.recipe.size, description.labels)}
+    if description.recipe.is_normalised:
+        texts["preprocessor_config.json"] = preprocessor(description.recipe)
+    with new_folder(output, force) as folder:
+        for name, value in texts.items():
+            (folder / name).write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
+        path = folder / "model.safetensors"
+        with path.open("w+b") as file:
+            _write_container(file, ".safetensors", plan, transfer, hashes, url)
+        _read_back(path, plan, transfer)
+
+
+def _read_back(path: Path, plan: Plan, transfer: Transfer) -> None:
+    """Read `path` by our reader, and a safetensors header by the library as well."""
+    with open_checkpoint(path) as written:
+        problems = written_problems(written, plan.infos, transfer.checksums)
+        if written.format == SAFETENSORS:
+            problems += library_problems(path, plan.infos, written.metadata)
+        if written.metadata and written.metadata.get("digest") != digest(
+            written.metadata, plan.infos, transfer.checksums
+        ):
+            problems.append("its digest is not that of its tensors and metadata")
+    if problems:
+        raise OutputProblem(listing(f"{path}: what was written does not read back:", problems))

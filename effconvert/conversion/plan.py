@@ -1,0 +1,169 @@
+"""What a conversion will do, decided before a byte is written: which tensor goes where, as what, and what is said."""
+
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from effconvert.architecture.facts import Facts
+from effconvert.conversion.conversion_warnings import cautions
+from effconvert.conversion.options import Options
+from effconvert.conversion.targets import TENSORFLOW, Target, choose_target, onward
+from effconvert.errors import LayoutMismatch
+from effconvert.formats.checkpoint import BFLOAT16, Checkpoint, TensorInfo
+from effconvert.identify.coverage import Coverage, read_network
+from effconvert.identify.description import Description
+from effconvert.identify.identification import Identity
+from effconvert.identify.preprocessing import channel_cautions, recipe_of, training_of
+from effconvert.identify.weight_sets import RAW, WEIGHTS
+from effconvert.maps.language import Fill
+from effconvert.maps.moves import Move, compose, dropping_background_class
+
+DTYPES: dict[str, np.dtype[Any]] = {
+    "float32": np.dtype(np.float32),
+    "float16": np.dtype(np.float16),
+    "bfloat16": BFLOAT16,
+}
+NAMES = ("raw", "average", "both")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that a conversion does.
+
+    to_canonical: the moves from the source to canonical; moves: on to the output, in its order. infos: the output's
+    tensors, in that order too. fill: those that no move gives. target: the layout and the network the output is for.
+    cautions: what a user should know, in sentences.
+    """
+
+    identity: Identity
+    coverage: Coverage
+    to_canonical: tuple[Move, ...]
+    moves: tuple[Move, ...]
+    infos: tuple[TensorInfo, ...]
+    fill: Mapping[str, Fill]
+    target: Target
+    description: Description
+    cautions: tuple[str, ...]
+
+    @property
+    def canonical(self) -> dict[str, str]:
+        """{source name: canonical name}."""
+        return {move.source: move.target for move in self.coverage.moves}
+
+    @property
+    def facts(self) -> Facts:
+        """The facts of the network that the output is for."""
+        return self.target.facts
+
+
+def make_plan(checkpoint: Checkpoint, to: str, options: Options) -> Plan:
+    """Return the plan that takes `checkpoint` to the layout called `to`.
+
+    Raises LayoutMismatch when the file is not what it should be, or when the target cannot have its facts.
+    """
+    identity, coverage = read_network(checkpoint, options)
+    _check_direction(checkpoint, identity, to, options)
+    moves, facts = list(coverage.moves), identity.facts
+    if options.drop_background_class:
+        moves, facts = _without_background(checkpoint, moves, facts)
+    target = choose_target(to, identity.variant, facts, options, str(checkpoint.path), identity.doubt)
+    description = _describe(identity, coverage, target, options, facts)
+    names = options.names or ("raw" if description.taken == RAW else "both")
+    further, fill, order = onward(target, names)
+    through = {move.target: move for move in compose(moves, further)}
+    # Half precision cannot hold a variance and the shift of an epsilon.
+    shifted = {move.source for move in coverage.moves if target.eps_shift and move.target.endswith(".running_var")}
+    infos = [
+        _info(checkpoint, through[name], shifted, target, options.dtype)
+        if name in through
+        else TensorInfo(name, fill[name].shape, np.dtype(fill[name].dtype))
+        for name in order
+    ]
+    return Plan(
+        identity=identity,
+        coverage=coverage,
+        to_canonical=tuple(moves),
+        moves=tuple(through.values()),
+        infos=tuple(infos),
+        fill=fill,
+        target=target,
+        description=description,
+        cautions=(
+            *cautions(checkpoint, identity, coverage, facts, target, options),
+            *channel_cautions(description.recipe, target.name),
+        ),
+    )
+
+
+def _check_direction(checkpoint: Checkpoint, identity: Identity, to: str, options: Options) -> None:
+    """Refuse what would only lose something: TensorFlow to TensorFlow, and --raw where there is one set."""
+    if identity.layout_name == to == TENSORFLOW:
+        raise LayoutMismatch(f"{checkpoint.path}: is in the layout {to} already; there is nothing to convert")
+    if options.raw and WEIGHTS in identity.sets.names:
+        raise LayoutMismatch(f"{checkpoint.path}: holds one set of weights; --raw is for files that hold averages too")
+
+
+def _without_background(checkpoint: Checkpoint, moves: list[Move], facts: Facts) -> tuple[list[Move], Facts]:
+    if facts.classes != 1001:
+        raise LayoutMismatch(
+            f"{checkpoint.path}: --drop-background-class is for classifiers of 1001 classes, this has {facts.classes}"
+        )
+    return dropping_background_class(moves), replace(facts, classes=1000)
+
+
+def _info(checkpoint: Checkpoint, move: Move, shifted: Container[str], target: Target, dtype: str | None) -> TensorInfo:
+    kept = DTYPES[dtype] if dtype else checkpoint.tensors[move.source].dtype
+    taken = target.layout.dtypes if target.layout else ()
+    if (taken and str(kept) not in taken) or (move.source in shifted and kept.itemsize < 4):
+        kept = np.dtype(np.float32)
+    return TensorInfo(move.target, move.target_shape, kept)
+
+
+def _describe(identity: Identity, coverage: Coverage, target: Target, options: Options, facts: Facts) -> Description:
+    """Return what the output says of itself, all but the hashes of this source, which are known last.
+
+    A file that was converted before keeps what it says of its origin.
+    """
+    told = {
+        "raw": options.raw,
+        "root": options.root,
+        "backbone": options.backbone,
+        "classifier": identity.reading.classifier.get(coverage.taken) or options.classifier,
+        "leave": list(options.leave),
+        "dtype": options.dtype,
+        "drop_background_class": options.drop_background_class,
+        "facts": dict(options.facts or {}),
+        "fold_eps": {"from": facts.bn_eps, "to": target.facts.bn_eps} if target.eps_shift else None,
+        "assumed": sorted(identity.assumed),
+    }
+    before = identity.description
+    return Description(
+        variant=identity.variant.name,
+        weights=training_of(identity, options.weights),
+        facts=target.weights_facts,
+        recipe=recipe_of(identity, options.weights),
+        layout=before.layout if before else identity.layout_name,
+        taken=before.taken if before else coverage.taken,
+        options={name: value for name, value in told.items() if value} | _earlier(before, "options"),
+        source=_earlier(before, "source"),
+        map_sha256=before.map_sha256 if before else identity.layout.sha256 if identity.layout else "",
+        target=target.name,
+        labels=_labels(identity, target.facts.classes),
+        coverage=coverage.counts() | _earlier(before, "coverage"),
+    )
+
+
+def _labels(identity: Identity, classes: int) -> tuple[str, ...]:
+    """Return the names of the classes, where the source has them and all classes go on."""
+    labels = identity.companion.labels or (identity.description.labels if identity.description else ())
+    return labels if len(labels) == classes else ()
+
+
+def _earlier(before: Description | None, field: str) -> dict[str, Any]:
+    """Return what a source that was converted before says in `field`, under a key of its own, the latest first."""
+    said = dict(getattr(before, field, None) or {})
+    earlier = said.pop("earlier", [])
+    chain = [entry for entry in (said, *earlier) if entry]
+    return {"earlier": chain} if chain else {}

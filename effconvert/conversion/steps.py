@@ -1,0 +1,237 @@
+"""Converts a checkpoint: open, plan, move each tensor into the output, read it back, rename it into place."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from effconvert.architecture.canonical import is_trainable, tensor_shapes
+from effconvert.atomic import check_output
+from effconvert.conversion.loading_code import printed_code
+from effconvert.conversion.options import Options
+from effconvert.conversion.outputs import check_container, write
+from effconvert.conversion.plan import DTYPES, NAMES, Plan, make_plan
+from effconvert.conversion.targets import CANONICAL, TENSORFLOW
+from effconvert.conversion.transfer import Progress, Transfer, start_examining
+from effconvert.errors import LayoutMismatch, OutputProblem
+from effconvert.formats import Checkpoint, open_checkpoint
+from effconvert.hashing import check_name_sha8
+from effconvert.identify.library_builds import differing_facts
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a conversion did.
+
+    moved: tensors taken from the source. left_behind: {reason: how many}. left: {tensor that an option left behind:
+    reason}. classifier: the layer that was taken for it, where its name is not the layout's own. parameters: trainable
+    values. strange: tensors whose values no training gives. cautions: what a user should know. root: what stood before
+    the source's names. named_hash: whether the source's SHA-256 is the one in its name, "" where it has none. network:
+    Python that builds the network of the output, loads it and prepares its images. not_carried: {part of the recipe
+    that this library's preprocessing cannot do: [what the recipe says, what is done]}; remark: the same in words.
+    inexact: how far that network is off, in shares of the largest logit, where --allow-inexact made it; None where it
+    is exact. assumed: the facts that nothing tells, and that all of this rests on.
+    """
+
+    source: str
+    source_format: str
+    layout: str
+    variant: str
+    weights: str | None
+    taken: str
+    moved: int
+    left_behind: Mapping[str, int]
+    left: Mapping[str, str]
+    classifier: str
+    facts: Mapping[str, Any]
+    recipe: Mapping[str, Any]
+    options: Mapping[str, Any]
+    source_sha256: Mapping[str, str]
+    map_sha256: str
+    output: str
+    output_layout: str
+    tensors: int
+    parameters: int
+    nbytes: int
+    strange: tuple[str, ...]
+    cautions: tuple[str, ...]
+    root: str
+    named_hash: str
+    network: str
+    not_carried: Mapping[str, Sequence[str]]
+    remark: str
+    inexact: float | None
+    assumed: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain values, for JSON."""
+        return {
+            **vars(self),
+            "strange": list(self.strange),
+            "cautions": list(self.cautions),
+            "assumed": list(self.assumed),
+        }
+
+
+def convert(
+    source: str | Path,
+    output: str | Path | None = None,
+    *,
+    to: str = CANONICAL,
+    variant: str | None = None,
+    weights: str | None = None,
+    raw: bool = False,
+    root: str | None = None,
+    backbone: bool = False,
+    classifier: str | None = None,
+    leave: Sequence[str] = (),
+    facts: Mapping[str, Any] | None = None,
+    dtype: str | None = None,
+    drop_background_class: bool = False,
+    names: str | None = None,
+    fold_eps: bool = False,
+    allow_inexact: bool = False,
+    key: bytes | None = None,
+    force: bool = False,
+    url: str | None = None,
+    expected_sha256: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Convert the checkpoint at `source` into `output` and return a report.
+
+    output: by default the variant's name, `b0.safetensors`; its suffix decides the format. to: the layout, `canonical`
+    or one of mappings/; `tf-official` and `huggingface` are written as folders; `mindspore` is `mindcv` or
+    `mindvision`, whichever pads as the weights expect.
+    variant: when the tensors do not say. weights: which training (`aa`, `ns`, …), for the recipe. raw: the raw weights
+    instead of their averages. root: the scope of the weights, in a file of several networks. backbone: leave out the
+    classifier, and what stands behind or outside of the network. classifier: the layer that is the classifier, as the
+    file names it. leave: patterns of tensors that stay behind (`criterion.*`). facts: replace what the
+    layout says (`{"fused_stride": "expand"}`). dtype: `float32`, `float16` or `bfloat16` instead of the source's.
+    names: which tensors `tf-official` gets: `raw`, `average`, `both`; by default both, of raw weights the raw ones.
+    fold_eps: absorb another epsilon of the target into the variances. allow_inexact: convert for a network that
+    computes otherwise, and measure how far it is off. key: of an encrypted source. url: where the source came from,
+    for the record. expected_sha256: {file name: what it must be} of the source's files. progress: called with (bytes
+    done, bytes in all).
+
+    Raises MissingPath, UnreadableCheckpoint, LayoutMismatch, NumericMismatch or OutputProblem; the output is then as it
+    was before.
+
+    Example: `effconvert.convert("efficientnet-b0/", "b0.safetensors", weights="aa")`
+    """
+    source, output = Path(source), Path(output) if output else None
+    _check_arguments(output, to, dtype, names)
+    if output:
+        check_output(output, force)
+    options = Options(
+        variant=variant,
+        weights=weights,
+        raw=raw,
+        root=root,
+        backbone=backbone,
+        classifier=classifier,
+        leave=tuple(leave),
+        facts=facts,
+        dtype=dtype,
+        drop_background_class=drop_background_class,
+        names=names,
+        fold_eps=fold_eps,
+        allow_inexact=allow_inexact,
+    )
+    with open_checkpoint(source, key) as checkpoint:
+        plan = make_plan(checkpoint, to, options)
+        output = output or Path(f"{plan.identity.variant.name}.safetensors")
+        plan = _with_difference(checkpoint, plan)
+        transfer = Transfer(checkpoint, plan, progress)
+        executor, hashes = start_examining(checkpoint, plan, expected_sha256 or {})
+        try:
+            write(output, force, plan, transfer, hashes, url)
+            source_sha256 = hashes.result()
+        finally:
+            executor.shutdown(cancel_futures=True)
+        return _report(source, output, checkpoint, plan, transfer, source_sha256)
+
+
+def _check_arguments(output: Path | None, to: str, dtype: str | None, names: str | None) -> None:
+    if dtype is not None and dtype not in DTYPES:
+        raise LayoutMismatch(f"dtype {dtype!r} is unknown; known are {', '.join(DTYPES)}")
+    if names is not None and names not in NAMES:
+        raise LayoutMismatch(f"names {names!r} are unknown; known are {', '.join(NAMES)}")
+    if names is not None and to != TENSORFLOW:
+        raise LayoutMismatch(f"names {names!r}: only {TENSORFLOW} names raw weights and averages apart")
+    if output is None and to != CANONICAL:
+        raise OutputProblem(f"{to}: give the folder to write")
+    if output:
+        check_container(output, to)
+
+
+def _with_difference(checkpoint: Checkpoint, plan: Plan) -> Plan:
+    """Return the plan with the measured difference in the description, where the target computes otherwise."""
+    target = plan.target
+    if target.given_up is None:
+        return plan
+    from effconvert.conversion.inexactness import measured_difference
+
+    difference = measured_difference(
+        checkpoint, plan.to_canonical, target.variant, target.given_up, target.facts, target.eps_shift
+    )
+    doubtful = plan.identity.doubt.of(differing_facts(target.given_up, target.facts))
+    said = {"difference": difference, "network": asdict(target.facts)}
+    if doubtful:  # the network of the weights is itself a guess, and so is how far the other is off
+        said["assumed"] = sorted(doubtful.names)
+    options = {**plan.description.options, "inexact": said}
+    return replace(plan, description=replace(plan.description, options=options))
+
+
+def _report(
+    source: Path,
+    output: Path,
+    checkpoint: Checkpoint,
+    plan: Plan,
+    transfer: Transfer,
+    source_sha256: Mapping[str, str],
+) -> Report:
+    description = plan.description
+    printed = printed_code(plan.target, str(output), description.recipe, description.recipe.size)
+    return Report(
+        source=str(source),
+        source_format=checkpoint.format,
+        layout=plan.identity.layout_name,
+        variant=description.variant,
+        weights=description.weights,
+        taken=description.taken,
+        moved=len(plan.coverage.moves),
+        left_behind=plan.coverage.counts()["left_behind"],
+        left=plan.coverage.left_by_option(),
+        classifier=plan.identity.reading.classifier.get(plan.coverage.taken, ""),
+        facts=description.facts.to_dict(),
+        recipe=description.recipe.to_dict(),
+        options=description.options,
+        source_sha256=source_sha256,
+        map_sha256=description.map_sha256,
+        output=str(output),
+        output_layout=plan.target.name,
+        tensors=len(plan.infos),
+        parameters=_parameters(plan),
+        nbytes=sum(info.nbytes for info in plan.infos),
+        strange=tuple(dict.fromkeys(transfer.strange)),
+        cautions=plan.cautions,
+        root=plan.identity.sets.roots.get(plan.coverage.taken, ""),
+        named_hash=" ".join(_named_hashes(checkpoint, source_sha256)),
+        network=printed.text,
+        not_carried={part: list(words) for part, words in printed.not_carried.items()},
+        remark=printed.remark,
+        inexact=description.options.get("inexact", {}).get("difference"),
+        assumed=tuple(sorted(plan.identity.assumed)),
+    )
+
+
+def _named_hashes(checkpoint: Checkpoint, found: Mapping[str, str]) -> Iterator[str]:
+    for file in checkpoint.files:
+        if said := check_name_sha8(file, found[file.name]):
+            yield said
+
+
+def _parameters(plan: Plan) -> int:
+    shapes = tensor_shapes(plan.identity.variant, plan.facts)
+    return sum(math.prod(shape) for name, shape in shapes.items() if is_trainable(name))

@@ -1,0 +1,132 @@
+"""What a target layout holds: which of its networks a file is for, what must be folded or given up, in which order."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from effconvert.architecture.canonical import default_facts, tensor_shapes
+from effconvert.architecture.facts import Facts
+from effconvert.architecture.variants import Variant
+from effconvert.conversion.options import Options
+from effconvert.conversion.remedies import remedies
+from effconvert.errors import LayoutMismatch, listing
+from effconvert.identify.library_builds import Doubt, fitting_build, nearest_facts, usual_facts
+from effconvert.identify.weight_sets import average_name
+from effconvert.maps.language import Build, Fill, Layout
+from effconvert.maps.layouts import find_layout, layouts
+from effconvert.maps.moves import Move, compile_layout, identity_moves, invert
+
+CANONICAL = "canonical"
+TENSORFLOW = "tf-official"
+_CERTAIN = Doubt()
+# Libraries that share a framework: the one is taken whose network pads as the weights expect.
+_FAMILIES = {"mindspore": ("mindcv", "mindvision")}
+
+
+@dataclass(frozen=True)
+class Target:
+    """A layout chosen for one network.
+
+    facts: of the network that the file is for. eps_shift: what is added to every variance, since that network adds
+    another epsilon. given_up: the facts of the weights, where those of the target differ and not all is absorbed.
+    build: the library's network, None for canonical.
+    """
+
+    layout: Layout | None
+    variant: Variant
+    facts: Facts
+    eps_shift: float = 0.0
+    given_up: Facts | None = None
+    build: Build | None = None
+
+    @property
+    def weights_facts(self) -> Facts:
+        """The facts that the written weights are for; those of the target's network, unless some were given up."""
+        if self.given_up is None:
+            return self.facts
+        bn_eps = self.facts.bn_eps if self.eps_shift else self.given_up.bn_eps
+        return replace(self.given_up, bn_eps=bn_eps, normalization=self.facts.normalization)
+
+    @property
+    def name(self) -> str:
+        """The layout's name, `canonical` for this project's own."""
+        return self.layout.name if self.layout else CANONICAL
+
+
+def choose_target(
+    name: str, variant: Variant, facts: Facts, options: Options, path: str, doubt: Doubt = _CERTAIN
+) -> Target:
+    """Return how the layout called `name` holds weights with `facts`; doubt: what of them is only assumed.
+
+    Raises LayoutMismatch when it cannot, with every reason and the option that would help.
+    """
+    if name == CANONICAL:
+        if options.fold_eps:
+            raise LayoutMismatch(f"{path}: --fold-eps is for another library's layout; {CANONICAL} holds every epsilon")
+        return Target(None, variant, facts)
+    layout = _layout(name, variant, facts)
+    if not layout.write:
+        raise LayoutMismatch(f"layout {name} is only read; give another one to write")
+    compile_layout(layout, variant, facts)
+    if layout.channels is None and facts.in_channels != 3:
+        others = ", ".join(other.name for other in layouts() if other.write and other.channels is not None)
+        raise LayoutMismatch(
+            f"{path}: {layout.name} cannot hold in_channels={facts.in_channels}: its library builds the first "
+            f"convolution for images of three channels only; {CANONICAL}, {others} hold any number"
+        )
+    if options.dtype and layout.dtypes and options.dtype not in layout.dtypes:
+        raise LayoutMismatch(f"{path}: {name}'s networks take {' or '.join(layout.dtypes)}, not {options.dtype}")
+    plain = usual_facts(layout, variant, facts)
+    # Pixels are normalised where the library does it; only Keras has two ways, of which one is kept.
+    if plain.normalization == "outside" or facts.normalization == "outside":
+        facts = replace(facts, normalization=plain.normalization)
+    wanted = replace(facts, bn_eps=plain.bn_eps) if options.fold_eps else facts
+    build, problems = fitting_build(layout, variant, plain, wanted)
+    target = Target(layout, variant, wanted, facts.bn_eps - wanted.bn_eps, None, build)
+    if build is None and options.allow_inexact:
+        nearest = nearest_facts(layout, variant, plain, wanted)
+        target = replace(target, facts=replace(nearest, normalization=wanted.normalization), given_up=facts)
+        build, _ = fitting_build(layout, variant, plain, nearest)
+        target, problems = replace(target, build=build), []
+    if (
+        layout.facts_of(variant.name, default_facts(variant)).classes == 1000
+        and facts.classes == variant.classes == 1001
+    ):
+        problems.append("it has 1001 classes, the first a background; --drop-background-class leaves that out")
+    if problems:
+        heading = f"{path}: {layout.name} cannot hold the facts of this {variant.name}:"
+        raise LayoutMismatch(listing(heading, [*problems, *remedies(layout, variant, facts, doubt, options)]))
+    return target
+
+
+def _layout(name: str, variant: Variant, facts: Facts) -> Layout:
+    family = [find_layout(member) for member in _FAMILIES.get(name, (name,))]
+    paddings = [layout.facts_of(variant.name, default_facts(variant)).padding for layout in family]
+    return family[paddings.index(facts.padding)] if facts.padding in paddings else family[0]
+
+
+def suffixes(name: str) -> tuple[str, ...]:
+    """Return the suffixes of the files that the library of the layout called `name` loads, its usual one first.
+
+    Empty where it loads any. Raises LayoutMismatch for an unknown layout.
+    """
+    return () if name == CANONICAL else find_layout(_FAMILIES.get(name, (name,))[0]).suffixes
+
+
+def onward(target: Target, names: str) -> tuple[list[Move], Mapping[str, Fill], Sequence[str]]:
+    """Return the moves from canonical to `target`, the tensors written beside them, and the order of both.
+
+    names: for a layout that names averages, `raw`, `average` or `both`.
+    """
+    layout, variant, facts = target.layout, target.variant, target.facts
+    if layout is None:
+        moves = identity_moves(tensor_shapes(variant, facts))
+        return moves, {}, [move.target for move in moves]
+    compiled = compile_layout(layout, variant, facts, bare=layout.bare and not facts.classes)
+    inverse = invert(compiled.moves)
+    if not layout.average:
+        return inverse, compiled.fills, compiled.order
+    averages = [replace(move, target=average_name(layout, move.target)) for move in inverse]
+    written = {"raw": inverse, "average": averages, "both": inverse + averages}[names]
+    # A bundle's names ascend.
+    order = sorted([*(move.target for move in written), *compiled.fills], key=str.encode)
+    return written, compiled.fills, order

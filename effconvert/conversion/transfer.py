@@ -1,0 +1,178 @@
+"""Moves tensors one at a time, checks their values and checksums on the way, and reads the output back."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import crc32c
+import numpy as np
+
+from effconvert.conversion.plan import Plan
+from effconvert.errors import LayoutMismatch, NumericMismatch, UnreadableCheckpoint
+from effconvert.formats.checkpoint import Array, Checkpoint, TensorInfo, as_bytes
+from effconvert.formats.keras.config import IMAGENET_STD
+from effconvert.hashing import file_sha256
+from effconvert.identify.description import digest
+
+# A kernel, gamma or beta whose values are all alike was never trained.
+_CONSTANT_IS_STRANGE = (".conv.weight", ".fc.weight", ".bn.weight", ".bn.bias", ".reduce.weight", ".expand.weight")
+
+_FEW = 0.01  # of a kernel's values may round to zero unremarked; of variances none
+
+Progress = Callable[[int, int], None]
+
+
+class Transfer:
+    """The tensors of a plan in the order of the output; afterwards, their checksums and what was strange."""
+
+    def __init__(self, checkpoint: Checkpoint, plan: Plan, progress: Progress | None = None) -> None:
+        self.checkpoint, self.plan, self.progress = checkpoint, plan, progress
+        self.canonical = plan.canonical
+        self.checksums: dict[str, int] = {}
+        self.strange: list[str] = []
+
+    def __iter__(self) -> Iterator[Array]:
+        """Yield each output tensor, contiguous.
+
+        Raises UnreadableCheckpoint for damaged data, NaN, infinity or a negative variance, NumericMismatch when a value
+        does not fit the output's dtype, LayoutMismatch when an epsilon cannot be folded.
+        """
+        moves = {move.target: move for move in self.plan.moves}
+        total, done = sum(info.nbytes for info in self.plan.infos), 0
+        for info in self.plan.infos:
+            if info.name in moves:
+                move = moves[info.name]
+                array = self.checkpoint.read(move.source)
+                self._check_values(move.source, array)
+                array = self._cast(move.apply(self._folded(move.source, array)), info)
+            else:
+                array = self._filled(info)
+            self.checksums[info.name] = crc32c.crc32c(as_bytes(array))
+            yield array
+            del array  # before the next is read
+            done += info.nbytes
+            if self.progress:
+                self.progress(done, total)
+
+    def _folded(self, name: str, array: Array) -> Array:
+        """Return a variance such that the target's epsilon gives the same sum, any other tensor as it is."""
+        shift = self.plan.target.eps_shift
+        if not shift or not self.canonical[name].endswith(".running_var"):
+            return array
+        folded: Array = (array.astype(np.float64) + shift).astype(np.promote_types(array.dtype, np.float32))
+        if folded.size and folded.min() <= 0:
+            doubt = self.plan.identity.doubt.of(["bn_eps"])
+            raise LayoutMismatch(
+                f"{self.checkpoint.path}: tensor {name} ({self.canonical[name]}): --fold-eps would make its smallest "
+                f"variance {folded.min():g}, as {self.plan.target.name} adds {-shift:g} more than these weights expect"
+                + (f"; {doubt.words} (--facts bn_eps=… tells it)" if doubt else "")
+            )
+        return folded
+
+    def _filled(self, info: TensorInfo) -> Array:
+        """Return a tensor that no move gives; the recipe's values are for pixels from 0 to 1."""
+        value, recipe = self.plan.fill[info.name].value, self.plan.description.recipe
+        if value == "mean":
+            return (np.array(recipe.mean, np.float64) / 255).astype(info.dtype)
+        if value == "variance":
+            variance = (np.array(recipe.std, np.float64) / 255) ** 2
+            if self.plan.facts.normalization == "keras-imagenet":  # its graph divides by the root of these once more
+                variance /= IMAGENET_STD
+            return variance.astype(info.dtype)
+        return np.array(value, info.dtype)
+
+    def _check_values(self, name: str, array: Array) -> None:
+        canonical = self.canonical[name]
+        where = f"{self.checkpoint.path}: tensor {name} ({canonical})"
+        if not array.size:
+            return
+        low, high = array.min(), array.max()  # both are NaN when one value is
+        if not (np.isfinite(low) and np.isfinite(high)):
+            at = np.argwhere(~np.isfinite(array))
+            place = tuple(int(number) for number in at[0])
+            raise UnreadableCheckpoint(
+                f"{where}: {len(at):,} values are not finite, the first {array[place]} at {place}"
+            )
+        if canonical.endswith(".running_var") and low < 0:
+            raise UnreadableCheckpoint(f"{where}: a variance is negative: {low}; it cannot be BatchNorm's")
+        if low == high and array.size > 1 and canonical.endswith(_CONSTANT_IS_STRANGE):
+            self.strange.append(f"{canonical} <- {name}: every value is {low}")
+
+    def _cast(self, array: Array, info: TensorInfo) -> Array:
+        """Return `array` contiguous and as `info` wants it."""
+        if array.dtype == info.dtype:
+            return np.ascontiguousarray(array).reshape(info.shape)
+        with np.errstate(over="ignore", under="ignore"):
+            result = np.ascontiguousarray(array).astype(info.dtype).reshape(info.shape)
+        if array.size and not (np.isfinite(result.min()) and np.isfinite(result.max())):
+            largest = np.abs(array).max()
+            raise NumericMismatch(f"{info.name}: {largest} does not fit {info.dtype}; bfloat16 has float32's range")
+        lost = np.count_nonzero(array) - np.count_nonzero(result)
+        if lost > _FEW * array.size or (lost and info.name.endswith(".running_var")):
+            self.strange.append(f"{info.name}: {lost:,} of {array.size:,} values became 0 in {info.dtype}")
+        return result
+
+
+def start_examining(
+    checkpoint: Checkpoint, plan: Plan, expected_sha256: Mapping[str, str]
+) -> tuple[ThreadPoolExecutor, Future[dict[str, str]]]:
+    """Begin to compute {file name: SHA-256} of the source in a thread of its own, beside the transfer.
+
+    The digest is verified there, and what is left behind is read for its checksums: a file that is damaged anywhere is
+    not to be trusted. The future raises UnreadableCheckpoint for damage, and for a file that is not what is expected of
+    its name.
+    """
+    executor = ThreadPoolExecutor(1)
+    return executor, executor.submit(_examine, checkpoint, plan, expected_sha256)
+
+
+def _examine(checkpoint: Checkpoint, plan: Plan, expected: Mapping[str, str]) -> dict[str, str]:
+    found = {file.name: file_sha256(file) for file in checkpoint.files}
+    for file in checkpoint.files:
+        if expected.get(file.name, found[file.name]) != found[file.name]:
+            raise UnreadableCheckpoint(
+                f"{file}: has SHA-256 {found[file.name]}, expected {expected[file.name]}; it was changed since it was "
+                f"recorded; delete {file.parent} to have it made anew"
+            )
+    if "digest" in checkpoint.metadata:
+        check_digest(checkpoint)
+        return found
+    for name in sorted(plan.coverage.left_behind.keys() & checkpoint.tensors.keys()):
+        checkpoint.checksum(name)
+    return found
+
+
+def written_problems(written: Checkpoint, infos: Sequence[TensorInfo], checksums: Mapping[str, int]) -> list[str]:
+    """Return where what was written, read back by the format's own reader, is not what was meant."""
+    meant = {info.name: info for info in infos}
+    problems = [f"{name}: not there" for name in meant.keys() - written.tensors.keys()]
+    problems += [f"{name}: not meant to be there" for name in written.tensors.keys() - meant.keys()]
+    for name, info in written.tensors.items():
+        if name in meant and info != meant[name]:
+            problems.append(f"{name}: {info.dtype} {info.shape}, meant {meant[name].dtype} {meant[name].shape}")
+    if problems:
+        return problems
+    found = tensor_checksums(written)
+    return [f"{name}: other values than were written" for name in meant if found[name] != checksums[name]]
+
+
+def tensor_checksums(checkpoint: Checkpoint) -> dict[str, int]:
+    """Return {name: CRC32C} of every tensor, computed by two threads."""
+    with ThreadPoolExecutor(2) as executor:
+        found = executor.map(checkpoint.checksum, checkpoint.tensors)
+        return dict(zip(checkpoint.tensors, found, strict=True))
+
+
+def check_digest(checkpoint: Checkpoint) -> None:
+    """Compare the tensors and the metadata with the digest that the file carries, if it carries one.
+
+    Raises UnreadableCheckpoint when they differ.
+    """
+    stored = checkpoint.metadata.get("digest")
+    if stored is None:
+        return
+    found = digest(checkpoint.metadata, list(checkpoint.tensors.values()), tensor_checksums(checkpoint))
+    if found != stored:
+        raise UnreadableCheckpoint(
+            f"{checkpoint.path}: was changed after it was written: digest {found[:16]}…, its metadata says "
+            f"{stored[:16]}…; convert it again"
+        )

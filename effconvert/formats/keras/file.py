@@ -1,0 +1,178 @@
+"""Keras's files: HDF5 weights and models of Keras 2 and 3, `.weights.h5`, and `.keras`; no Keras needed.
+
+Sources: keras/src/legacy/saving/legacy_h5_format.py and keras/src/saving/saving_lib.py.
+"""
+
+import json
+import struct
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from effconvert.errors import LayoutMismatch, UnreadableCheckpoint
+from effconvert.formats.checkpoint import Array, Checkpoint, DataFile, TensorInfo, as_array, check_name
+from effconvert.formats.keras.archive import CONFIG_RECORD, WEIGHTS_RECORD
+from effconvert.formats.keras.check import Findings, Network, check_graph
+from effconvert.formats.keras.graph import read_graph
+from effconvert.formats.keras.hdf5 import Group, find_signature, read_tree
+from effconvert.formats.keras.hdf5_messages import Hdf5Error
+from effconvert.formats.keras.layers import Config
+from effconvert.formats.keras.names import Unweighted, held
+from effconvert.formats.keras.normalization import Normalization, find_normalization
+
+METADATA_ATTRIBUTE = "effconvert"
+_LARGEST_TEXT = 32 << 20  # B7's config.json takes 1 MB
+_PIECE = 1 << 20
+_LOCAL_HEADER = 30
+# What zipfile and json let through on archives made to break them, such as UnicodeDecodeError and RecursionError.
+_FAILURES = (zipfile.BadZipFile, zlib.error, EOFError, OSError, KeyError, OverflowError, RuntimeError, ValueError)
+
+
+class KerasCheckpoint(Checkpoint):
+    """An open file of Keras.
+
+    Tensors are named `layer/variable` as Keras 3 names them, a model inside a model like one that stands alone. A
+    `.weights.h5` of Keras before 3.6 does not name its layers, only their classes: its tensors are `conv2d_1/kernel`.
+    Where the file holds several networks, the models that they are stand before the layers: `first/stem_conv/kernel`.
+    HDF5 has no checksums, so `read` cannot notice a flipped bit; a `.keras` file has one for all weights, verified
+    when it is opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the file. Raises UnreadableCheckpoint when it is damaged, or holds HDF5 that Keras does not write."""
+        super().__init__()
+        self.path = path
+        self.files = (path,)
+        self.skipped: dict[str, str] = {}
+        self._unclear = ""
+        self._file = DataFile(path)
+        self.on_close(self._file.close)
+        try:
+            self._open()
+        except UnreadableCheckpoint:
+            self.close()
+            raise
+        except (Hdf5Error, struct.error, *_FAILURES) as error:
+            self.close()
+            raise UnreadableCheckpoint(f"{path}: not a file that Keras wrote whole: {str(error)[:500]}") from error
+
+    def is_outside(self, layer: str) -> bool:
+        """Return whether a layer lies in another model than a network's first convolution."""
+        return layer in self._held.outside
+
+    @property
+    def unweighted(self) -> tuple[Unweighted, ...]:
+        """The layers without weights that the file lists."""
+        return self._held.unweighted
+
+    @property
+    def has_graph(self) -> bool:
+        """Whether the file holds the network's graph: not where it holds weights only, or a model of a user's class."""
+        return self._graph is not None or bool(self._unclear)
+
+    def normalization(self, scope: str = "", channels: int = 3) -> Normalization | None:
+        """Return what the network does to pixels before its first convolution, None where the file does not tell.
+
+        scope: of the network, where the file holds several. channels: of its input. Raises UnreadableCheckpoint for
+        damaged data.
+        """
+        return find_normalization(self, self._graph, scope, channels)
+
+    def check_graph(self, network: Network) -> Findings:
+        """Return what the file's graph tells of `network`, nothing where it holds no graph.
+
+        Raises LayoutMismatch with the name of every layer that computes otherwise than keras.applications' network.
+        """
+        if self._unclear:
+            raise LayoutMismatch(f"{self.path}: what its graph computes is not clear: {self._unclear}")
+        if self._graph is None:
+            return Findings({})
+        return check_graph(self._graph, network, self.path)
+
+    def checksum(self, name: str) -> int:
+        found = self._datasets[name]
+        return self._file.checksum(found.offset, found.nbytes)
+
+    def read(self, name: str) -> Array:
+        found = self._datasets[name]
+        return as_array(self._file.read(found.offset, found.nbytes), self.tensors[name])
+
+    def _open(self) -> None:
+        if self._file.read(0, 4) == b"PK\x03\x04":
+            self.format = "Keras .keras"
+            with zipfile.ZipFile(self.path) as archive:
+                config = _text_record(archive, CONFIG_RECORD)
+                start, size = self._weights(archive)
+            root = read_tree(self._file, start, size)
+        else:
+            start = find_signature(self._file) or 0
+            root = read_tree(self._file, start, self._file.size - start)
+            self.format = "Keras HDF5 model" if "model_weights" in root.members else "Keras HDF5 weights"
+            config = _attribute(root, "model_config")
+        parsed = _parse_config(config) if config else None
+        try:
+            self._graph = read_graph(parsed) if parsed else None
+        except ValueError as error:  # the weights are whole
+            self._graph, self._unclear = None, str(error)
+        self.metadata = _parse_metadata(_attribute(root, METADATA_ATTRIBUTE) or "{}")
+        self._held = held(root, parsed)
+        self.skipped = dict(self._held.skipped)
+        self._datasets = dict(sorted(self._held.weights.items(), key=lambda item: item[1].offset))
+        self.tensors = {
+            check_name(name, self.path): TensorInfo(name, dataset.shape, dataset.dtype)
+            for name, dataset in self._datasets.items()
+            if dataset.dtype is not None
+        }
+
+    def _weights(self, archive: zipfile.ZipFile) -> tuple[int, int]:
+        """Return where the weights' HDF5 file lies in the archive, after comparing its CRC-32."""
+        info = archive.getinfo(WEIGHTS_RECORD)
+        if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
+            raise ValueError(f"its {WEIGHTS_RECORD} is compressed; Keras stores it as it is")
+        header = self._file.read(info.header_offset, _LOCAL_HEADER)
+        name_size, extra_size = struct.unpack_from("<HH", header, 26)
+        start = info.header_offset + _LOCAL_HEADER + name_size + extra_size
+        found = 0
+        for at in range(start, start + info.file_size, _PIECE):
+            found = zlib.crc32(self._file.read(at, min(_PIECE, start + info.file_size - at)), found)
+        if found != info.CRC:
+            raise ValueError(f"its {WEIGHTS_RECORD} has CRC-32 {found:08x}, the archive says {info.CRC:08x}")
+        return start, info.file_size
+
+
+def is_hdf5(path: Path) -> bool:
+    """Return whether the file at `path` holds HDF5's signature where HDF5 looks for it."""
+    file = DataFile(path)
+    try:
+        return find_signature(file) is not None
+    finally:
+        file.close()
+
+
+def _text_record(archive: zipfile.ZipFile, name: str) -> str:
+    info = archive.getinfo(name)
+    if info.file_size > _LARGEST_TEXT:
+        raise ValueError(f"its {name} declares {info.file_size:,} bytes")
+    return archive.read(info).decode()
+
+
+def _attribute(root: Group, name: str) -> str:
+    text = root.attributes.get(name, "")
+    if not isinstance(text, str):
+        raise ValueError(f"its attribute {name} is no text")
+    return text
+
+
+def _parse_config(text: str) -> Config:
+    config = json.loads(text)
+    if not isinstance(config, dict):
+        raise ValueError("its configuration is not a JSON object")
+    return config
+
+
+def _parse_metadata(text: str) -> Mapping[str, str]:
+    texts = json.loads(text)
+    if not isinstance(texts, dict) or not all(isinstance(value, str) for value in texts.values()):
+        raise ValueError("its metadata is not an object of texts")
+    return texts

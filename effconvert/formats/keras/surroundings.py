@@ -1,0 +1,175 @@
+"""Looks at what a Keras model does before its network, and between the network's end and the classifier."""
+
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
+from itertools import chain
+
+from effconvert.formats.keras.comparison import LAST, STEM, Comparison
+from effconvert.formats.keras.facts import Size
+from effconvert.formats.keras.graph import Call, Graph
+from effconvert.formats.keras.plain_graph import ACTIVATION, POOLING, WEIGHTED
+
+_OUTPUTS = ("softmax", "sigmoid")
+_PIXELS = ("Rescaling", "Normalization")
+_SIZES = ("Resizing", "CenterCrop", "RandomCrop")
+_SHAPING = ("Reshape", "Flatten")
+_JOINING = "Concatenate"
+_NEEDED = (
+    "(a classifier reads the mean over the picture, GlobalAveragePooling2D, and nothing between may compute; "
+    "--backbone takes the network without its classifier)"
+)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What stands around a network: what cannot be had, and what a user should know."""
+
+    problems: tuple[str, ...]
+    cautions: tuple[str, ...]
+
+
+def entry(graph: Graph, scope: str) -> list[Call] | None:
+    """Return the calls from the input to the first convolution in their order, None where they are no plain chain.
+
+    graph: a plain one. scope: of the network's layers, "" for wherever they lie.
+    """
+    passed: list[Call] = []
+    stems = [call for call in graph.calls if call.name == STEM and call.scope.startswith(scope)]
+    if len(stems) != 1:
+        return None
+    call = stems[0]
+    while call.inputs:
+        if len(call.inputs) > 1 or call.further:
+            return None
+        call = call.inputs[0]
+        passed.append(call)
+    return [call for call in passed[::-1] if call.kind != "InputLayer"]
+
+
+def before(compared: Comparison) -> Surroundings:
+    """Look at what the network takes: only what scales pixels, and what augments them, may stand before it."""
+    problems, cautions = [], []
+    call = compared.found.get(STEM)
+    while call is not None and call.inputs:
+        if len(call.inputs) > 1:
+            problems.append(f"{call}: takes {call.taken()}, before the first convolution")
+            break
+        call = call.inputs[0]
+        if call.kind in _SIZES:
+            words = "is left out: images must come in the size that it gives"
+            cautions.append(f"its layer {call}, before the network, {words}")
+        elif call.inputs and (call.kind not in _PIXELS or call.settings.get("invert") or call.further):
+            problems.append(f"{call}: stands before the first convolution, and what it does is not known here")
+    if problems:
+        problems.append(
+            "(only Rescaling, Normalization and augmentation may stand there; save the model without the rest)"
+        )
+    return Surroundings(tuple(problems), tuple(cautions))
+
+
+def after(graph: Graph, compared: Comparison, classifier: str, whole: bool, size: Size) -> Surroundings:
+    """Look at what follows the network, up to the classifier and behind it.
+
+    What joins a network to others in the file is left out. classifier: the layer, "" where there is none, or where none
+    is known. whole: whether every weight is explained; else a classifier that reads something else than the mean is
+    named. size: of the picture that leaves the network, None where that is open.
+    """
+    users = graph.users()
+    last = compared.found.get(LAST)
+    if last is None:
+        return Surroundings((), ())
+    ends = [call for call in users.get(last, []) if call.kind == ACTIVATION]
+    if len(ends) != 1:
+        followers = ", ".join(str(call) for call in users.get(last, [])) or "nothing"
+        return Surroundings((f"{last}: {followers} follows, expected one activation",), ())
+    end = ends[0]
+    compared.activation(end)
+    if not classifier:
+        heads = [call for call in _following(users, end, WEIGHTED) if call.kind == "Dense"]
+        if not whole:
+            odd = [list(_between(end, head, size)) for head in heads]
+            return Surroundings(tuple(dict.fromkeys([*chain(*odd), _NEEDED])) if odd and all(odd) else (), ())
+        left = [call for call in _following(users, end, WEIGHTED) if call.kind not in (POOLING, *WEIGHTED)]
+        words = "what stands behind its last activation is left out, and with it "
+        return Surroundings((), (words + _listed(left),) if left else ())
+    return _classifying(graph, compared, end, classifier, size)
+
+
+def _classifying(graph: Graph, compared: Comparison, end: Call, classifier: str, size: Size) -> Surroundings:
+    found = [call for call in graph.calls if call.kind == "Dense" and call.name == classifier]
+    found = [call for call in found if call.scope.startswith(compared.scope)] or found
+    if len(found) != 1:
+        times = f"is called {len(found)} times" if found else "is no layer Dense of its graph"
+        return Surroundings((f"{classifier}: the classifier {times}",), ())
+    problems = [*_between(end, found[0], size)]
+    if problems:
+        problems.append(_NEEDED)
+    behind = [*_behind(graph.users(), found[0])]
+    if compared.scope:
+        words = "what stands behind its classifier is left out, and with it "
+        return Surroundings(tuple(problems), (words + _listed(behind),) if behind else ())
+    words = "which joins the answers of its classifier with others, is left out"
+    cautions = tuple(f"{call}, {words}" for call in behind if call.kind == _JOINING)
+    for call in behind:
+        if call.kind == ACTIVATION:
+            applied = f"activation {call.settings['activation']}"
+            problems.append(f"{call.name}: {applied}, expected one {' or '.join(_OUTPUTS)}, or none, of a classifier")
+        elif call.kind != _JOINING:
+            problems.append(f"{call}: stands behind the classifier {classifier}, and changes its answers")
+    return Surroundings(tuple(problems), cautions)
+
+
+def _between(end: Call, classifier: Call, size: Size) -> Iterator[str]:
+    """Yield what is wrong between the last activation of the network and the classifier: one mean must be there."""
+    passed: list[Call] = []
+    call = classifier
+    while call is not end:
+        if len(call.inputs) != 1 or call.further:
+            if call.inputs:
+                yield f"{call}: takes {call.taken()}, on the way to the classifier {classifier.name}"
+            else:
+                yield f"{classifier}: does not follow {end}"
+            return
+        call = call.inputs[0]
+        passed.append(call)
+    between = passed[-2::-1]
+    if between and _is_mean(between[0], size):
+        between = [call for call in between[1:] if call.kind not in _SHAPING]
+    elif not between:
+        yield f"{classifier}: follows {end} without {POOLING}"
+    yield from (f"{call}: stands between {end.name} and the classifier {classifier.name}" for call in between)
+
+
+def _is_mean(call: Call, size: Size) -> bool:
+    """Return whether a call takes the mean over the whole picture, which is of `size`."""
+    if call.kind != "AveragePooling2D":
+        return call.kind == POOLING
+    window, strides = call.settings.get("pool_size"), call.settings.get("strides")
+    return window == list(size) and (call.settings.get("padding") == "valid" or strides in (None, window))
+
+
+def _behind(users: dict[Call, list[Call]], classifier: Call) -> Iterator[Call]:
+    """Yield the calls behind the classifier that are not its one softmax or sigmoid."""
+    ended = False
+    for call in _following(users, classifier):
+        if call.kind == ACTIVATION and call.settings["activation"] in _OUTPUTS and not ended:
+            ended = True
+        elif call.kind not in _SHAPING:
+            yield call
+
+
+def _following(users: dict[Call, list[Call]], start: Call, until: Container[str] = ()) -> list[Call]:
+    """Return every call that takes the output of `start`, or what is made of it, not beyond the classes `until`."""
+    found = dict.fromkeys(users.get(start, []))
+    remaining = list(found)
+    while remaining:
+        call = remaining.pop()
+        further = [] if call.kind in until else [user for user in users.get(call, []) if user not in found]
+        found.update(dict.fromkeys(further))
+        remaining += further
+    return list(found)
+
+
+def _listed(calls: list[Call]) -> str:
+    shown = ", ".join(str(call) for call in calls[:5])
+    return f"{shown} and {len(calls) - 5} more" if len(calls) > 5 else shown

@@ -1,0 +1,1 @@
+"""MindSpore's .ckpt, plain and encrypted."""

@@ -1,0 +1,1 @@
+"""PyTorch's files and pickles, read without torch and without running anything."""

@@ -1,0 +1,198 @@
+"""Finds the tensors in what was pickled, names them by the way to them, and gathers what stands beside them.
+
+Beside them are short texts, and objects that are not read.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from effconvert.errors import UnreadableCheckpoint, listing
+from effconvert.formats.checkpoint import INNER_KEYS, NETWORK_KEYS, OTHER_KEYS, Withheld, check_name
+from effconvert.formats.torch.arrays import Array
+from effconvert.formats.torch.keys import Key
+from effconvert.formats.torch.objects import Found, count_inside, refusal
+from effconvert.formats.torch.tensors import Inert, InertName, StorageView, Tensor, Unread
+
+_DEEPEST = 40
+_MOST_VALUES = 500_000  # a pickle can have one list stand in 2**40 places
+_LONGEST_NAME = 4096
+_MOST_IN_NAMES = 64 << 20  # characters: one level's name stands in all the names below it
+_TEXT_LEVELS = 2  # `arch`, `args/model`; an optimizer's state would crowd them out
+_NAME_KEYS = frozenset((*NETWORK_KEYS, *OTHER_KEYS, *INNER_KEYS))  # `config/model/name`
+_MOST_TEXTS = 200
+_LONGEST_TEXT = 500
+_MOST_OBJECTS = 1000
+_MOST_SHOWN = 10
+
+_LEAVES = (Tensor, Unread, StorageView)
+_NESTS = (dict, list, tuple)
+_PLAIN = (str, int, float)
+# Objects that are plain dicts with dots, whose tensors are a dict's.
+_NAMESPACES = ("argparse.Namespace", "types.SimpleNamespace")
+
+# What a file of this project says of itself (description.py): another file's values must not pass for it.
+OUR_TEXTS = frozenset(
+    "format schema effconvert variant weights layout taken map_sha256 facts recipe options source target labels"
+    " coverage digest".split()
+)
+
+
+@dataclass
+class Content:
+    """The tensors, what is not read with the reason, the objects among that with tensors inside, and the texts."""
+
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    withheld: dict[str, Withheld] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+
+
+def find_content(value: Any, path: Path, names: Sequence[str] = ()) -> Content:
+    """Return what the pickled `value` of the file at `path` holds; the names of nested levels are joined by `/`.
+
+    names: the classes and functions in the pickle that are not known here. Raises UnreadableCheckpoint when it has no
+    tensor outside of objects, two of one name, or is nested too deep.
+    """
+    found = _Search(path)
+    if _is_nest(value):
+        found.enter("", value, ())
+    elif isinstance(value, Inert):
+        found.add_object("", value, ())
+    content = found.content
+    if found.problems:
+        raise UnreadableCheckpoint(listing(f"{path}: two tensors have one name:", found.problems))
+    if not content.tensors:
+        reason = refusal(path, value, list(found.objects.values()))
+        raise UnreadableCheckpoint(reason or f"{path}: holds no dict of tensors: {_in_words(value, content)}")
+    content.skipped |= found.objects_in_words(names)
+    content.withheld = {name: held.withheld(path) for name, held in found.objects.items() if held.tensors}
+    return content
+
+
+class _Search:
+    """A walk through nested values."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.content = Content()
+        self.objects: dict[str, Found] = {}
+        self.more_objects = 0
+        self.problems: list[str] = []
+        self.left = _MOST_VALUES
+        self.left_in_names = _MOST_IN_NAMES
+        self.seen: set[int] = set()
+
+    def enter(self, prefix: str, nest: Any, keys: tuple[Any, ...]) -> None:
+        """Go through the values in `nest`, whose names begin with `prefix`; `keys` are the way to it."""
+        if len(keys) > _DEEPEST:
+            raise UnreadableCheckpoint(f"{self.path}: values are nested more than {_DEEPEST} levels deep")
+        for key, value in _items(nest):
+            self.left -= 1
+            if self.left < 0:
+                raise UnreadableCheckpoint(f"{self.path}: holds more than {_MOST_VALUES:,} values")
+            if isinstance(key, Key):
+                self.add_key(prefix, key)
+            if isinstance(value, Array):
+                value = value.value
+            if isinstance(value, _LEAVES):
+                self.add(self.name(prefix, key), value)
+            elif _is_nest(value):
+                self.enter(self.name(prefix, key, "/"), value, (*keys, key))
+            elif isinstance(value, Inert | InertName):
+                self.add_object(self.name(prefix, key), value, (*keys, key))
+            elif isinstance(value, _PLAIN) and isinstance(nest, dict | Inert) and _is_kept(key, len(keys)):
+                self.add_text(prefix + str(key), value)
+
+    def name(self, prefix: str, key: Any, end: str = "") -> str:
+        """Return the name of what stands at `key`."""
+        name = f"{prefix}{key}{end}"
+        if len(name) > _LONGEST_NAME:
+            raise UnreadableCheckpoint(f"{self.path}: a name of more than {_LONGEST_NAME:,} characters")
+        self.left_in_names -= len(name)
+        if self.left_in_names < 0:
+            raise UnreadableCheckpoint(f"{self.path}: names of more than {_MOST_IN_NAMES:,} characters")
+        return name
+
+    def add(self, name: str, value: Tensor | Unread | StorageView) -> None:
+        check_name(name, self.path)
+        if name in self.content.tensors or name in self.content.skipped:
+            self.problems.append(name)
+        elif isinstance(value, Tensor):
+            self.content.tensors[name] = value
+        elif isinstance(value, Unread):
+            self.content.skipped[name] = value.reason
+        else:
+            self.content.skipped[name] = "a storage without a shape"
+
+    def add_key(self, prefix: str, key: Key) -> None:
+        """Note a key that holds a tensor, such as a parameter by which an optimizer finds its state."""
+        if id(key.held) not in self.seen and count_inside(key.held, self.seen)[0]:
+            self.content.skipped[self.name(prefix, key, " itself")] = "a key of a dict"
+
+    def add_object(self, name: str, value: Inert | InertName, keys: tuple[Any, ...]) -> None:
+        """Note an object that is not read, and its short texts where it is made of them."""
+        found = Found(keys, value, *count_inside(value, self.seen))
+        if found.is_reported and len(self.objects) < _MOST_OBJECTS:
+            self.objects[_printable(name)] = found
+        else:
+            self.more_objects += found.is_reported
+        if isinstance(value, Inert) and not found.tensors and len(keys) < _TEXT_LEVELS and _is_made_of_fields(value):
+            for key, text in value.fields.items():
+                if isinstance(text, _PLAIN):
+                    self.add_text(f"{name}/{key}", text)
+
+    def add_text(self, name: str, value: str | int | float) -> None:
+        texts = self.content.texts
+        if len(texts) < _MOST_TEXTS and len(name) <= _LONGEST_TEXT and name.isprintable() and name not in OUR_TEXTS:
+            texts.setdefault(name, _printable(str(value)[:_LONGEST_TEXT], "\n"))
+
+    def objects_in_words(self, names: Sequence[str]) -> dict[str, str]:
+        """Return why each object is not read; those of `names` that are in none of these reasons come last."""
+        reasons = {name: found.reason for name, found in self.objects.items() if name not in self.content.tensors}
+        said = {found.value.name for found in self.objects.values()}.union(_NAMESPACES)
+        rest = [name for name in names if name not in said]
+        if rest:
+            more = f" and {len(rest) - _MOST_SHOWN:,} more" if len(rest) > _MOST_SHOWN else ""
+            reasons["(inside of objects)"] = f"not read: {', '.join(rest[:_MOST_SHOWN])}{more}"
+        if self.more_objects:
+            reasons["(more objects)"] = f"not read: {self.more_objects:,} more objects"
+        return reasons
+
+
+def _is_kept(key: Any, depth: int) -> bool:
+    """Return whether a text so deep is kept: one level deeper only what may be the name of a network."""
+    return depth < _TEXT_LEVELS or (depth == _TEXT_LEVELS and str(key).lower() in _NAME_KEYS)
+
+
+def _is_nest(value: Any) -> bool:
+    return isinstance(value, _NESTS) or (isinstance(value, Inert) and value.name in _NAMESPACES)
+
+
+def _items(nest: Any) -> Iterator[tuple[Any, Any]]:
+    if isinstance(nest, Inert):
+        nest = nest.fields
+    return iter(nest.items() if isinstance(nest, Mapping) else enumerate(nest))
+
+
+def _is_made_of_fields(value: Inert) -> bool:
+    """Return whether the object is a dict by another name, or one of plain fields such as a dataclass."""
+    return value.entries is not None or not any(str(key).startswith("_") for key in value.fields)
+
+
+def _printable(text: str, also: str = "") -> str:
+    return "".join(c if c.isprintable() or c in also else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _in_words(value: Any, content: Content) -> str:
+    """Say what a value without tensors is."""
+    if content.skipped:
+        name, reason = next(iter(content.skipped.items()))
+        return f"{len(content.skipped):,} tensors that are not read ({name}: {reason})"
+    if isinstance(value, Tensor):
+        return "a single tensor, without a name"
+    if isinstance(value, dict) and value:
+        keys = ", ".join(ascii(str(key)[:40]) for key in list(value)[:5])
+        return f"a dict of {len(value):,} values ({keys}{', …' if len(value) > 5 else ''}), none a tensor"
+    return f"an object of {value.name}" if isinstance(value, Inert) else f"a value of type {type(value).__name__}"

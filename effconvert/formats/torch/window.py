@@ -1,0 +1,66 @@
+"""The bytes of a pickle, read a piece of the file at a time, so that what follows the pickle is not read."""
+
+from effconvert.formats.checkpoint import DataFile
+from effconvert.formats.torch.tensors import PickleError
+
+_PIECE = 256 << 10
+_LONGEST_LINE = 1000
+
+
+class Window:
+    """The bytes of the pickle from `start` on, which ends before `end`."""
+
+    def __init__(self, file: DataFile, start: int, end: int) -> None:
+        self._file = file
+        self._end = end
+        self._piece = b""
+        self._at = 0
+        self._start = start
+
+    @property
+    def position(self) -> int:
+        """Where in the file the next byte stands."""
+        return self._start + self._at
+
+    def take(self, size: int) -> bytes:
+        """Return the next `size` bytes."""
+        at = self._at
+        stop = at + size
+        if stop > len(self._piece):
+            self._refill(size)
+            at, stop = 0, size
+        self._at = stop
+        return self._piece[at:stop]
+
+    def number(self, size: int) -> int:
+        """Return the next unsigned number of `size` bytes."""
+        return int.from_bytes(self.take(size), "little")
+
+    def line(self) -> str:
+        """Return the next line, which a newline ends."""
+        at = self._at
+        stop = self._piece.find(b"\n", at, at + _LONGEST_LINE)
+        if stop < 0:
+            self._refill(min(_LONGEST_LINE, self._end - self.position))
+            at, stop = 0, self._piece.find(b"\n", 0, _LONGEST_LINE)
+            if stop < 0:
+                raise PickleError("has a name without an end")
+        self._at = stop + 1
+        return self._piece[at:stop].decode()
+
+    def check(self, size: int) -> None:
+        """Raise PickleError when the pickle cannot have `size` more bytes."""
+        if size > self._end - self.position:
+            raise PickleError(f"is cut off: {size:,} bytes are declared, {self._end - self.position:,} are left")
+
+    def skip(self, size: int) -> None:
+        """Pass over `size` bytes."""
+        self.check(size)
+        self._start, self._piece, self._at = self._start + self._at + size, self._piece[self._at + size :], 0
+
+    def _refill(self, size: int) -> None:
+        """Have a piece that begins at the next byte and has `size` bytes or more."""
+        self.check(size)
+        self._start += self._at
+        self._piece = self._file.read(self._start, min(max(size, _PIECE), self._end - self._start))
+        self._at = 0

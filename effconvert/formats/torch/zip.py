@@ -1,0 +1,194 @@
+"""The zip file of torch.save: a pickle that names tensors, and one stored record for each storage.
+
+Source: torch/serialization.py (_save), caffe2/serialize/inline_container.cc, and PKWARE's APPNOTE.TXT 4.3.7.
+"""
+
+import io
+import json
+import struct
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from effconvert.errors import UnreadableCheckpoint
+from effconvert.formats.checkpoint import DataFile
+from effconvert.formats.torch.pickle_reader import Pickle, read_pickle
+from effconvert.formats.torch.tensors import PickleError
+from effconvert.formats.torch.zip_kinds import name_zip
+
+METADATA_RECORD = "effconvert.json"
+MAGIC = b"PK\x03\x04"
+
+_PIECE = 1 << 20
+_LOCAL_HEADER = struct.Struct("<4s2xHH16xHH")  # signature, flags, method, length of the name, of the extra field
+_ENCRYPTED, _UTF8 = 0x1, 0x800
+_LARGEST_TEXT = 8 << 20
+_LARGEST_DIRECTORY = 4 << 20  # 10,000 storages take 1 MB; zipfile makes 15 bytes of each one
+# What zipfile and json let through on archives made to break them, such as UnicodeDecodeError and RecursionError.
+FAILURES = (zipfile.BadZipFile, EOFError, OSError, KeyError, OverflowError, RuntimeError, ValueError, struct.error)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where `size` bytes of a file stand; `crc` is their CRC-32 where the file says it."""
+
+    position: int
+    size: int
+    crc: int | None
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a file of torch.save holds: the pickled value, where each storage is, and our own metadata.
+
+    names: the classes and functions in the pickle that are not known here.
+    """
+
+    format: str
+    value: Any
+    names: tuple[str, ...]
+    places: Mapping[str, Place]
+    metadata: Mapping[str, str] | None
+
+
+def read_zip(file: DataFile) -> Stored:
+    """Read the directory and the pickle of a zip file.
+
+    Raises UnreadableCheckpoint when it is damaged or not of torch.save, PickleError for its pickle.
+    """
+    try:
+        archive = _Archive(file)
+        if "byteorder" in archive and archive.text("byteorder") != b"little":
+            raise UnreadableCheckpoint(f"{file.path}: written on a big-endian machine, which is not supported")
+        pickle = archive.pickle()
+        places = {key: archive.place(f"data/{key}") for key in pickle.storages if f"data/{key}" in archive}
+        metadata = _parse_metadata(archive.text(METADATA_RECORD)) if METADATA_RECORD in archive else None
+    except PickleError:
+        raise
+    except FAILURES as error:
+        reason = f"not a file that torch.save wrote whole: {str(error)[:500]}"
+        raise UnreadableCheckpoint(f"{file.path}: {reason}") from error
+    return Stored("PyTorch zip", pickle.value, pickle.names, places, metadata)
+
+
+def directory(file: DataFile) -> list[zipfile.ZipInfo]:
+    """Return the entries of a zip file's directory, which is not read when it is larger than any model needs.
+
+    Raises what zipfile raises, zipfile.BadZipFile for the size.
+    """
+    with zipfile.ZipFile(_Directory(file)) as archive:
+        return archive.infolist()
+
+
+def begins_like_torch(start: bytes) -> bool:
+    """Return whether the first record of a zip file that begins with `start` is the pickle of torch.save."""
+    length = int.from_bytes(start[26:28], "little")
+    return start.startswith(MAGIC) and start[30 : 30 + length].endswith(b"/data.pkl")
+
+
+def verify(file: DataFile, place: Place, name: str) -> None:
+    """Read `place` in pieces and raise UnreadableCheckpoint when its CRC-32 is another; `name` is the record's."""
+    found = 0
+    for start in range(place.position, place.position + place.size, _PIECE):
+        found = zlib.crc32(file.read(start, min(_PIECE, place.position + place.size - start)), found)
+    compare(file, place, name, found)
+
+
+def compare(file: DataFile, place: Place, name: str, found: int) -> None:
+    """Raise UnreadableCheckpoint when the CRC-32 that was found is not the one of `place`."""
+    if place.crc is not None and place.crc != found:
+        raise UnreadableCheckpoint(
+            f"{file.path}: record {name} is damaged: Bad CRC-32 {found:08x}, the file says {place.crc:08x}"
+        )
+
+
+class _Archive:
+    """The records of the one folder that holds data.pkl."""
+
+    def __init__(self, file: DataFile) -> None:
+        self._file = file
+        infos = directory(file)
+        self._records = {info.filename: info for info in infos}
+        roots = [name.removesuffix("data.pkl") for name in self._records if name.endswith("/data.pkl")]
+        if len(self._records) != len(infos):
+            raise UnreadableCheckpoint(f"{file.path}: a zip file, but not one that torch.save wrote (one record twice)")
+        if len(roots) != 1:
+            raise UnreadableCheckpoint(f"{file.path}: {name_zip(file.path, list(self._records))}")
+        self._root = roots[0]
+
+    def __contains__(self, name: str) -> bool:
+        return self._root + name in self._records
+
+    def text(self, name: str) -> bytes:
+        """Return a small record, verified."""
+        place = self._limited(name, _LARGEST_TEXT)
+        verify(self._file, place, name)
+        return self._file.read(place.position, place.size)
+
+    def pickle(self) -> Pickle:
+        """Return what data.pkl holds, in which arrays of numpy lie with all their bytes."""
+        place = self._limited("data.pkl", self._file.size)
+        verify(self._file, place, "data.pkl")
+        return read_pickle(self._file, place.position, place.position + place.size)
+
+    def _limited(self, name: str, limit: int) -> Place:
+        size = self._records[self._root + name].file_size
+        if size > limit:
+            raise UnreadableCheckpoint(f"{self._file.path}: record {name} declares {size:,} bytes")
+        return self.place(name)
+
+    def place(self, name: str) -> Place:
+        """Return where a record's bytes are, when its own header agrees with the directory."""
+        info = self._records[self._root + name]
+        path = self._file.path
+        if info.compress_type != zipfile.ZIP_STORED:
+            raise UnreadableCheckpoint(f"{path}: record {name} is compressed; torch.save stores")
+        signature, flags, method, name_length, extra_length = _LOCAL_HEADER.unpack(
+            self._file.read(info.header_offset, _LOCAL_HEADER.size)
+        )
+        start = info.header_offset + _LOCAL_HEADER.size
+        found = self._file.read(start, name_length).decode("utf-8" if flags & _UTF8 else "cp437", "replace")
+        if signature != MAGIC or flags & _ENCRYPTED or method != zipfile.ZIP_STORED or found != info.orig_filename:
+            raise UnreadableCheckpoint(f"{path}: record {name} is damaged: its header is not the one of the directory")
+        position = start + name_length + extra_length
+        if info.file_size != info.compress_size or position + info.file_size > self._file.size:
+            raise UnreadableCheckpoint(f"{path}: record {name} has not the {info.file_size:,} bytes it declares")
+        return Place(position, info.file_size, info.CRC)
+
+
+class _Directory(io.RawIOBase):
+    """The file as zipfile wants it, which reads the whole directory at once, however large it says it is."""
+
+    def __init__(self, file: DataFile) -> None:
+        self._file = file
+        self._at = 0
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._file.size}[whence]
+        if start + offset < 0:
+            raise OSError("a position before the beginning")
+        self._at = start + offset
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def read(self, size: int | None = -1) -> bytes:
+        left = max(0, self._file.size - self._at)
+        size = left if size is None or size < 0 else min(size, left)
+        if size > _LARGEST_DIRECTORY:
+            raise zipfile.BadZipFile(f"its directory declares {size:,} bytes")
+        self._at += size
+        return self._file.read(self._at - size, size)
+
+
+def _parse_metadata(content: bytes) -> dict[str, str]:
+    texts = json.loads(content)
+    if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
+        raise ValueError(f"{METADATA_RECORD} is not an object of texts")
+    return texts

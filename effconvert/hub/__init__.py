@@ -1,0 +1,1 @@
+"""Published weights: which there are, by which names, fetched once and converted."""

@@ -1,0 +1,284 @@
+"""A cache of published weights, each file downloaded once and checked each time it is used."""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from effconvert.errors import LayoutMismatch, NotThere, OutputProblem, Unavailable, UnreadableCheckpoint
+from effconvert.hashing import file_md5, file_sha256, name_sha8
+from effconvert.hub.installed_packages import PackageFile, installed_path, package_file
+from effconvert.hub.selection import ELSEWHERE, address
+from effconvert.reference_tables import Published
+
+if TYPE_CHECKING:
+    from effconvert.hub.downloads import Patience, Progress
+
+_EXTRACTED = "checkpoint"
+
+
+@dataclass(frozen=True)
+class _Record:
+    """What is known of a cached download: where it came from, its bytes, and the files of the checkpoint.
+
+    folder: of the checkpoint, or the file that it is. files: {path: its bytes and SHA-256}. Both are relative to the
+    folder of the cache.
+    """
+
+    url: str
+    size: int
+    sha256: str
+    folder: str
+    files: dict[str, tuple[int, str]]
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A checkpoint in the cache: its folder or file, the address that it came from, and {file name: known SHA-256}."""
+
+    path: Path
+    url: str
+    sha256: dict[str, str]
+
+
+def cache_folder() -> Path:
+    """Return the folder of the cache: EFFCONVERT_CACHE, or the user's cache folder."""
+    named = os.environ.get("EFFCONVERT_CACHE")
+    if named:
+        return Path(named)
+    from platformdirs import user_cache_dir
+
+    return Path(user_cache_dir("effconvert"))
+
+
+def fetch(
+    row: Published,
+    *,
+    progress: "Progress | None" = None,
+    offline: bool = False,
+    patience: "Patience | None" = None,
+) -> Fetched:
+    """Return the checkpoint of `row`, downloaded, and extracted if it is an archive, unless the cache has it.
+
+    progress is called with the bytes that arrived and the bytes in all, None where the server does not say. Only one
+    process downloads a file, others wait for it. The SHA-256 of the download is compared with what was published, the
+    beginning in the file's name included, and its MD5 where that was; the SHA-256 is recorded when it is first seen,
+    and compared whenever it is used again. A file that comes in a Python package is taken from there, and checked too.
+
+    Raises Unavailable when the network is needed and does not give the file, or the package is not installed,
+    UnreadableCheckpoint for a file that is damaged, of another network than `row`, or not the published or recorded
+    one, OutputProblem when the cache cannot be written.
+    """
+    if package := package_file(row.url):
+        return _installed(row, package)
+    # TensorFlow's were here first: their folders keep their names, and so what they hold.
+    owner = "" if row.framework == "tensorflow" else f"{row.framework}-"
+    entry = cache_folder() / f"{owner}{row.variant}-{row.weights}"
+    try:
+        with _locked(entry):
+            return _fetch(row, entry, progress, offline, patience)
+    except OSError as error:
+        raise OutputProblem(
+            f"{error.filename or entry}: {error.strerror or error}; EFFCONVERT_CACHE names another folder for the cache"
+        ) from error
+
+
+def _installed(row: Published, package: PackageFile) -> Fetched:
+    path = installed_path(package)
+    sha256 = file_sha256(path)
+    if difference := _difference(row, sha256, path):
+        raise UnreadableCheckpoint(f"{path}: {difference}; {package.reinstall} brings the published one")
+    _require_network(row, path)
+    return Fetched(path, row.url, {path.name: sha256})
+
+
+def _fetch(
+    row: Published, entry: Path, progress: "Progress | None", offline: bool, patience: "Patience | None"
+) -> Fetched:
+    file = entry / row.file_name
+    notes = file.with_name(file.name + ".json")
+    record = _read_record(notes)
+    fresh = not file.exists()
+    if not fresh:
+        sha256 = file_sha256(file)
+    elif record and _is_complete(entry, record):
+        return _fetched(entry, record)
+    elif offline:
+        raise Unavailable(f"{address(row)}: not in the cache ({entry}), and the network is not to be used; {ELSEWHERE}")
+    else:
+        # Imported here: `choose` is used by commands that need no network, and ssl takes its time.
+        from effconvert.hub.downloads import download
+
+        sha256 = download(address(row), file, progress=progress, patience=patience)
+    _require_published(row, sha256, file, fresh)
+    _require_recorded(row, record, sha256, file, notes, fresh)
+    if record is None or not _is_complete(entry, record):
+        beside = [] if offline else list(_fetch_beside(row, entry, patience))
+        record = _prepare(row, entry, file, sha256, beside, known=record is not None)
+        _write_record(notes, record)
+    return _fetched(entry, record)
+
+
+def _fetched(entry: Path, record: _Record) -> Fetched:
+    sha256 = {Path(path).name: known for path, (_, known) in record.files.items()}
+    return Fetched(entry / record.folder, record.url, sha256)
+
+
+def _require_published(row: Published, sha256: str, file: Path, fresh: bool) -> None:
+    """Remove a download that is not what was published: whoever runs again gets another."""
+    difference = _difference(row, sha256, file)
+    if not difference:
+        return
+    file.unlink()
+    raise UnreadableCheckpoint(f"{address(row) if fresh else file}: {difference}; it was not kept")
+
+
+def _difference(row: Published, sha256: str, file: Path) -> str:
+    """Say how the hashes of a file differ from those that were published, "" where they do not."""
+    expected = row.sha256 or name_sha8(file.name)
+    if expected is not None and not sha256.startswith(expected):
+        by = "as published" if row.sha256 else "which begins its SHA-256 as its name says"
+        return f"has SHA-256 {sha256}, expected {expected}, {by}"
+    if row.md5 is not None and (md5 := file_md5(file)) != row.md5:
+        return f"has MD5 {md5}, expected {row.md5}, as published"
+    return ""
+
+
+def _require_recorded(
+    row: Published, record: _Record | None, sha256: str, file: Path, notes: Path, fresh: bool
+) -> None:
+    if record is None or sha256 == record.sha256:
+        return
+    found = f"SHA-256 {sha256}, expected {record.sha256}, as recorded in {notes}"
+    if fresh:
+        file.unlink()
+        raise UnreadableCheckpoint(
+            f"{address(row)}: the file now has {found}; it was not kept; "
+            f"if it was replaced on purpose, delete {file.parent} and run again"
+        )
+    raise UnreadableCheckpoint(
+        f"{file}: the file has {found}; it has changed since; delete {file.parent} and run again"
+    )
+
+
+def _fetch_beside(row: Published, entry: Path, patience: "Patience | None") -> Iterator[Path]:
+    """Download what tells of the network; a mirror may lack it, and a conversion then says what it assumes."""
+    from effconvert.hub.downloads import download
+
+    for name in row.beside:
+        with contextlib.suppress(NotThere):
+            download(address(row, name), entry / name, patience=patience)
+            if _is_json_object(entry / name):
+                yield entry / name
+            else:  # a mirror's own page for a file that it lacks
+                (entry / name).unlink()
+
+
+def _is_json_object(path: Path) -> bool:
+    try:
+        return isinstance(json.loads(path.read_bytes()), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _prepare(row: Published, entry: Path, file: Path, sha256: str, beside: list[Path], *, known: bool) -> _Record:
+    """Make a checkpoint of the download and return the record of both; `beside` belongs to it.
+
+    Raises UnreadableCheckpoint when it holds none, or another network's; it is then not kept, unless the same bytes
+    were good before.
+    """
+    try:
+        if row.url.endswith(".tar.gz"):
+            folder = _extract(entry, file)
+            paths = [path for path in sorted((entry / _EXTRACTED).rglob("*")) if path.is_file()]
+        else:
+            folder, paths = file, [file, *beside]
+        _require_network(row, folder)
+    except UnreadableCheckpoint as error:
+        if known:
+            raise
+        shutil.rmtree(entry / _EXTRACTED, ignore_errors=True)
+        for path in (file, *beside):
+            path.unlink()
+        raise UnreadableCheckpoint(f"{error}; it came from {address(row)} and was not kept") from error
+    hashes = {path: sha256 if path == file else file_sha256(path) for path in paths}
+    return _Record(
+        url=address(row),
+        size=file.stat().st_size,
+        sha256=sha256,
+        folder=folder.relative_to(entry).as_posix(),
+        files={path.relative_to(entry).as_posix(): (path.stat().st_size, hashes[path]) for path in paths},
+    )
+
+
+def _extract(entry: Path, archive: Path) -> Path:
+    from effconvert.formats.archive import extract
+
+    extracted = entry / _EXTRACTED
+    # What a process left that was killed; the lock is ours.
+    for leftover in (extracted, *entry.glob(".checkpoint-*")):
+        shutil.rmtree(leftover, ignore_errors=True)
+    return extract(archive, extracted)
+
+
+def _require_network(row: Published, path: Path) -> None:
+    """Raise UnreadableCheckpoint unless `path` is a whole checkpoint of the network of `row`.
+
+    A server may answer with anything, and what is recorded once is what every later download is held against.
+    """
+    from effconvert.formats import open_checkpoint
+    from effconvert.identify.identification import identify
+
+    expected = f"{row.variant} with {row.classes} classes"
+    with open_checkpoint(path) as checkpoint:
+        try:
+            identity = identify(checkpoint)
+        except LayoutMismatch as error:
+            raise UnreadableCheckpoint(f"{error}; expected {expected}") from error
+    if (identity.variant.name, identity.facts.classes) != (row.variant, row.classes):
+        found = f"{identity.variant.name} with {identity.facts.classes} classes"
+        raise UnreadableCheckpoint(f"{path}: is {found}, expected {expected}")
+    if identity.reading.missing:
+        missing = f"{identity.reading.missing:,} of its {len(identity.moves):,} tensors"
+        raise UnreadableCheckpoint(f"{path}: is {expected}, but {missing} are missing or of another shape")
+
+
+def _is_complete(entry: Path, record: _Record) -> bool:
+    paths = {entry / name: size for name, (size, _) in record.files.items()}
+    return bool(paths) and all(path.is_file() and path.stat().st_size == size for path, size in paths.items())
+
+
+def _read_record(notes: Path) -> _Record | None:
+    try:
+        fields: dict[str, Any] = json.loads(notes.read_text(encoding="utf-8"))
+        files = {path: (int(size), str(sha256)) for path, (size, sha256) in fields["files"].items()}
+        return _Record(**fields | {"files": files})
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UnreadableCheckpoint(
+            f"{notes}: not the record of a download ({error}); delete {notes.parent} and run again"
+        ) from error
+
+
+def _write_record(notes: Path, record: _Record) -> None:
+    temporary = notes.with_name(notes.name + ".new")
+    temporary.write_text(json.dumps(asdict(record), indent=1) + "\n", encoding="utf-8")
+    temporary.replace(notes)
+
+
+@contextlib.contextmanager
+def _locked(entry: Path) -> Iterator[None]:
+    entry.mkdir(parents=True, exist_ok=True)
+    # Opened for reading, so that a cache on a read-only disk can be locked too. Closing it releases the lock.
+    descriptor = os.open(entry / ".lock", os.O_RDONLY | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,70 @@
+"""Every published file with its cost and its published accuracy: what `effconvert list` shows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from effconvert.architecture.canonical import default_facts
+from effconvert.architecture.variants import VARIANTS
+from effconvert.reference_tables import FRAMEWORKS, Accuracy, Published, accuracy_table, weights_table
+from effconvert.validate.costs.blocks import mac_count, parameter_count
+
+
+@dataclass(frozen=True)
+class CatalogueRow:
+    """One published file.
+
+    published: what `effconvert convert --published` takes. network: what the framework calls the network. size: height
+    and width in pixels. parameters: trainable values. macs: multiply-adds of one image of that size. top1, top5:
+    ImageNet accuracy in percent as the framework publishes it; None where it does not.
+    """
+
+    published: str
+    framework: str
+    variant: str
+    weights: str
+    network: str
+    size: int
+    parameters: int
+    macs: int
+    top1: float | None
+    top5: float | None
+    accuracy_source: str | None
+    url: str
+
+
+def catalogue_rows(frameworks: Sequence[str] = FRAMEWORKS) -> list[CatalogueRow]:
+    """Return a row for every published file: by framework, variants in their usual order, weights by release."""
+    order = list(VARIANTS)
+    rows = [row for row in weights_table() if row.framework in frameworks]
+    rows.sort(key=lambda row: (FRAMEWORKS.index(row.framework), order.index(row.variant), row.release, row.size))
+    return [_catalogue_row(row) for row in rows]
+
+
+def _catalogue_row(row: Published) -> CatalogueRow:
+    variant = VARIANTS[row.variant]
+    facts = replace(default_facts(variant), classes=row.classes)
+    accuracy = published_accuracy(row)
+    return CatalogueRow(
+        published=row.name,
+        framework=row.framework,
+        variant=row.variant,
+        weights=row.weights,
+        network=row.network,
+        size=row.size,
+        parameters=parameter_count(variant, facts),
+        macs=mac_count(variant, row.size, facts),
+        top1=accuracy.top1 if accuracy else None,
+        top5=accuracy.top5 if accuracy else None,
+        accuracy_source=accuracy.source if accuracy else None,
+        url=row.url,
+    )
+
+
+def published_accuracy(row: Published) -> Accuracy | None:
+    """Return what the framework publishes of its file, today or else last; None where it never did."""
+    rows = [known for known in accuracy_table() if known.variant == row.variant]
+    if row.framework == "tensorflow":
+        rows = [known for known in rows if known.kind.startswith("readme") and known.kind != "readme-text"]
+    else:
+        rows = [known for known in rows if known.kind == row.framework]
+    return next((known for known in rows if known.weights in (row.weights, row.short)), None)

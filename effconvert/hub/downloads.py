@@ -1,0 +1,265 @@
+"""Download one file over HTTP: resumed where it broke off, checked, and in place only when it is whole."""
+
+import contextlib
+import hashlib
+import http.client
+import json
+import os
+import re
+import socket
+import ssl
+import time
+import urllib.error
+import urllib.request
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from effconvert.errors import NotThere, OutputProblem, Unavailable
+from effconvert.formats.archive import looks_like_archive
+from effconvert.hub.selection import ELSEWHERE
+from effconvert.version import VERSION
+
+Progress = Callable[[int, int | None], None]
+
+_BLOCK = 1 << 18
+_WORTH_A_RETRY = frozenset({408, 425, 429, 500, 502, 503, 504})
+_NOT_THERE = frozenset({403, 404, 410})  # storage that does not list its files answers 403
+_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_PAGE = re.compile(rb"\s*<(!doctype|html|head|\?xml)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a download waits for a server that does not answer.
+
+    timeout: seconds without a byte after which a connection is given up. waits: seconds before each new attempt; they
+    start afresh whenever more of the file than ever before has arrived.
+    """
+
+    timeout: float = 30.0
+    waits: tuple[float, ...] = (1.0, 2.0, 4.0)
+
+
+class _Interrupted(Exception):
+    """An attempt that failed in a way that another attempt may mend."""
+
+
+def download(url: str, target: Path, *, progress: Progress | None = None, patience: Patience | None = None) -> str:
+    """Download `url` to `target` and return its SHA-256 in hexadecimal.
+
+    What arrived of an unfinished download stays beside `target` as `.part`, and the next attempt, also of another run,
+    resumes there if the server still has the same file.
+
+    Raises Unavailable in one sentence, NotThere where the server has no such file, OutputProblem when the file cannot
+    be written.
+    """
+    patience = patience or Patience()
+    part = _Part(url, target)
+    attempts, furthest, waits = 0, part.size, iter(patience.waits)
+    while True:
+        attempts += 1
+        try:
+            if not part.is_whole():
+                _receive(url, part, progress, patience.timeout)
+            return part.finish()
+        except _Interrupted as problem:
+            # A server whose file changes between attempts must not keep us for ever: only new ground counts.
+            if part.size > furthest:
+                furthest, waits = part.size, iter(patience.waits)
+            wait = next(waits, None)
+            if wait is None:
+                raise _unavailable(url, f"{problem} ({attempts} attempts)") from problem
+            time.sleep(wait)
+
+
+class _Part:
+    """The `.part` file of a download, and beside it which file of the server it is the beginning of."""
+
+    def __init__(self, url: str, target: Path) -> None:
+        self.target = target
+        self.path = target.with_name(target.name + ".part")
+        self.notes = target.with_name(target.name + ".part.json")
+        self.url = url
+        self.state: dict[str, Any] = {}
+        with contextlib.suppress(OSError, ValueError):
+            self.state = dict(json.loads(self.notes.read_text(encoding="utf-8")))
+        if self.state.get("url") != url or not self.path.is_file():
+            self.discard()
+
+    @property
+    def size(self) -> int:
+        return self.path.stat().st_size if self.path.is_file() else 0
+
+    @property
+    def total(self) -> int | None:
+        return self.state.get("total")
+
+    @property
+    def validator(self) -> str | None:
+        """The server's name for these bytes, without which they are not resumed."""
+        return self.state.get("validator")
+
+    def is_whole(self) -> bool:
+        return self.total is not None and self.size == self.total
+
+    def restart(self, state: dict[str, Any]) -> None:
+        self.discard()
+        with _writing(self.path):
+            self.state = {"url": self.url, **state}
+            self.path.touch()
+            self.notes.write_text(json.dumps(self.state), encoding="utf-8")
+
+    def discard(self) -> None:
+        with _writing(self.path):
+            self.state = {}
+            self.path.unlink(missing_ok=True)
+            self.notes.unlink(missing_ok=True)
+
+    def append(self, block: bytes) -> None:
+        # Unbuffered, so that a full disk shows here and not when the file is closed.
+        with _writing(self.path), open(self.path, "ab", buffering=0) as file:
+            view = memoryview(block)
+            while view:
+                view = view[file.write(view) :]
+
+    def finish(self) -> str:
+        """Move the file in place and return its SHA-256."""
+        sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+        with open(self.path, "rb") as file:
+            while block := file.read(_BLOCK):
+                sha256.update(block)
+                md5.update(block)
+            os.fsync(file.fileno())
+        announced, found = self.state.get("md5"), b64encode(md5.digest()).decode()
+        if announced and announced != found:
+            self.discard()
+            raise _Interrupted(f"arrived damaged: its MD5 is {found}, the server announced {announced}")
+        self.path.replace(self.target)
+        self.discard()
+        return sha256.hexdigest()
+
+
+def _receive(url: str, part: _Part, progress: Progress | None, timeout: float) -> None:
+    headers = {"User-Agent": f"effconvert/{VERSION}", "Accept-Encoding": "identity"}
+    if part.size and part.validator:
+        headers |= {"Range": f"bytes={part.size}-", "If-Range": part.validator}
+    request = urllib.request.Request(url, headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as response:
+            first = _accept(url, response, part)
+            _copy(response, first, part, progress)
+    except urllib.error.HTTPError as error:
+        _refuse_status(url, error, part)
+    except (TimeoutError, http.client.HTTPException, OSError) as error:
+        raise _described(url, error, timeout) from error
+
+
+def _accept(url: str, response: http.client.HTTPResponse, part: _Part) -> bytes:
+    """Decide whether the answer continues `part` or begins anew; return its first bytes."""
+    validator = _validator(response)
+    if response.status == 206:
+        first, total = _range(response)
+        known = part.validator if validator is None else validator
+        if first != part.size or known != part.validator or (part.total is not None and total != part.total):
+            before = part.total
+            part.discard()
+            raise _Interrupted(f"changed on the server while it was downloaded (from {before} to {total} bytes)")
+        return b""
+    if response.status != 200:
+        raise _unavailable(url, f"the server answered {response.status} {response.reason}")
+    total, block = response.length, response.read1(_BLOCK)
+    while len(block) < 512 and (more := response.read1(_BLOCK)):
+        block += more
+    kind = response.headers.get_content_type()
+    if kind in ("text/html", "application/xhtml+xml") or not _plausible(part.target.name, block):
+        raise _unavailable(
+            url,
+            f"the server answered with something else than the file ({kind}), perhaps a login page of the network",
+        )
+    part.restart({"validator": validator, "total": total, "md5": _announced_md5(response)})
+    return block
+
+
+def _plausible(name: str, block: bytes) -> bool:
+    """Return whether a file called `name` may begin with `block`."""
+    if name.endswith(".tar.gz"):
+        return len(block) < 512 or looks_like_archive(block)
+    return not _PAGE.match(block)
+
+
+def _copy(response: http.client.HTTPResponse, block: bytes, part: _Part, progress: Progress | None) -> None:
+    total, size = part.total, part.size
+    while block := block or response.read1(_BLOCK):
+        size += len(block)
+        if total is not None and size > total:
+            part.discard()
+            raise _Interrupted(f"the server sent more than the {total:,} bytes that it announced")
+        part.append(block)
+        block = b""
+        if progress:
+            progress(size, total)
+    if total is not None and size != total:
+        raise _Interrupted(f"the connection ended after {size:,} of {total:,} bytes")
+
+
+def _range(response: http.client.HTTPResponse) -> tuple[int, int | None]:
+    """Return the first byte and the size of the whole file, as Content-Range has them."""
+    match = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
+    if not match:
+        raise _Interrupted("the server sent a part of the file without saying which")
+    return int(match[1]), None if match[3] == "*" else int(match[3])
+
+
+def _validator(response: http.client.HTTPResponse) -> str | None:
+    """Return what If-Range accepts: a strong ETag, or else the date."""
+    etag = response.headers.get("ETag")
+    return etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified")
+
+
+def _announced_md5(response: http.client.HTTPResponse) -> str | None:
+    """Return the MD5 that Google's storage announces of the whole file, in base64."""
+    announced = ",".join(response.headers.get_all("x-goog-hash") or [])
+    values = [text.strip().removeprefix("md5=") for text in announced.split(",") if text.strip().startswith("md5=")]
+    return values[0] if values else None
+
+
+def _refuse_status(url: str, error: urllib.error.HTTPError, part: _Part) -> None:
+    with error:
+        words = f"the server answered {error.code} {error.reason}"
+    if error.code == 416:  # what lies here is longer than the file on the server
+        part.discard()
+    if error.code == 416 or error.code in _WORTH_A_RETRY:
+        raise _Interrupted(words) from error
+    kind = NotThere if error.code in _NOT_THERE else Unavailable
+    raise kind(f"{url}: {words}; {ELSEWHERE}") from error
+
+
+def _described(url: str, error: Exception, timeout: float) -> Exception:
+    reason = error.reason if isinstance(error, urllib.error.URLError) else error
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        return _unavailable(url, f"the server's certificate is not trusted ({reason.verify_message})")
+    if isinstance(reason, socket.gaierror):  # waiting does not bring a network
+        return _unavailable(url, f"no network, or the server's name is not known to it ({reason.strerror})")
+    if isinstance(reason, TimeoutError):
+        return _Interrupted(f"no answer for {timeout:g} s")
+    if isinstance(reason, http.client.IncompleteRead):
+        return _Interrupted("the connection ended before the file did")
+    return _Interrupted(str(getattr(reason, "strerror", None) or reason or type(reason).__name__))
+
+
+def _unavailable(url: str, what: str) -> Unavailable:
+    return Unavailable(f"{url}: {what}; {ELSEWHERE}")
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Tell a disk that fails from a network that fails: both are an OSError."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputProblem(
+            f"{path}: {error.strerror or error}; EFFCONVERT_CACHE names another folder for the cache"
+        ) from error

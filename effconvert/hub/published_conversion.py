@@ -1,0 +1,81 @@
+"""Converts published weights: chosen by their name, fetched, converted."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from effconvert.atomic import check_output
+from effconvert.conversion.outputs import FOLDERS
+from effconvert.conversion.steps import Report, convert
+from effconvert.conversion.targets import CANONICAL, suffixes
+from effconvert.conversion.transfer import Progress
+from effconvert.errors import LayoutMismatch
+from effconvert.hub.cache import fetch
+from effconvert.hub.published_names import Asked, read_name
+from effconvert.hub.selection import choose
+from effconvert.reference_tables import Published
+
+
+def convert_published(
+    name: str,
+    output: str | Path | None = None,
+    *,
+    to: str = CANONICAL,
+    framework: str | None = None,
+    weights: str | None = None,
+    facts: Mapping[str, Any] | None = None,
+    force: bool = False,
+    downloading: Callable[[int, int | None], None] | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Report:
+    """Convert weights that a framework published, and return a report.
+
+    name: `torchvision/b0` or `torchvision/b0/imagenet1k_v1`, as `effconvert list` shows them; or a variant alone, with
+    its `framework`, one of `reference_tables.FRAMEWORKS`. weights: where the name leaves them open; by default those of
+    `effconvert.hub.selection.choose`. output: by default a file (of `tf-official` and `huggingface` a folder) called
+    after what was asked for, `b0-ns.safetensors`; of a whole name with the framework, `torchvision-b0.safetensors`, but
+    for TensorFlow. facts: replace what is known of the published network. downloading: called with (bytes arrived,
+    bytes in all or None). Other options: those of `effconvert.convert`.
+
+    Raises LayoutMismatch that lists what exists where the framework published no such weights, Unavailable without
+    network or cache, or where a package that holds the file is not installed, and what `effconvert.convert` raises.
+
+    Example: `effconvert.convert_published("torchvision/b0", "b0.pth", to="timm")`
+    """
+    asked = Asked(framework, name, weights) if framework else _read_name(name, weights)
+    row = choose(asked.variant, asked.weights, asked.framework)
+    output = Path(output or output_name(asked, row, to, whole_name=framework is None))
+    check_output(output, force)  # before a download that could be in vain
+    fetched = fetch(row, progress=downloading)
+    return convert(
+        fetched.path,
+        output,
+        to=to,
+        variant=row.variant,
+        weights=row.weights,
+        facts={**row.facts, **(facts or {})} or None,
+        force=force,
+        url=fetched.url,
+        expected_sha256=fetched.sha256,
+        progress=progress,
+        **options,
+    )
+
+
+def _read_name(name: str, weights: str | None) -> Asked:
+    asked = read_name(name)
+    if asked.weights and weights:
+        raise LayoutMismatch(f"{name}: names its weights; weights {weights!r} cannot be given too")
+    return replace(asked, weights=asked.weights or weights)
+
+
+def output_name(asked: Asked, row: Published, to: str, whole_name: bool) -> str:
+    """Return a name that says what is in the file, so that what differs does not meet under one name."""
+    weights = asked.weights and (row.weights if whole_name else asked.weights.lower())
+    origin = asked.framework if whole_name and asked.framework != "tensorflow" else None
+    stem = "-".join(part for part in (origin, row.variant, weights, to if to != CANONICAL else None) if part)
+    if to in FOLDERS:
+        return stem
+    return stem + (suffixes(to) or (".safetensors",))[0]

@@ -1,0 +1,311 @@
+"""Reads the names and shapes of a file as a layout and a variant, and counts what that explains."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+
+from effconvert.architecture.canonical import default_facts, tensor_shapes
+from effconvert.architecture.facts import MOST_CHANNELS, Facts
+from effconvert.architecture.variants import VARIANTS, Variant, head_channels, stem_channels
+from effconvert.conversion.options import Options
+from effconvert.formats.checkpoint import Shape
+from effconvert.identify.scopes import Scope, ignored, networks_in, scopes_in
+from effconvert.identify.tensor_names import BY_OPTION, TensorNames
+from effconvert.identify.unknown_tensors import (
+    Classifier,
+    Linear,
+    classifier_of,
+    is_own,
+    linear_layers,
+    placed,
+    reads,
+    taking,
+)
+from effconvert.identify.weight_sets import WeightSets
+from effconvert.maps.language import Fill, Layout
+from effconvert.maps.layouts import find_layout, layouts
+from effconvert.maps.moves import Compiled, Ends, Move, compile_layout, ends_of, identity_moves
+
+_PLAIN = Options()
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A file read as one layout and variant.
+
+    layout: None for this project's own. moves: to canonical, with names as the map has them. others: {tensor of the
+    file that is no weight: reason}. missing: how many tensors the file lacks or has in another shape. unknown: {tensor
+    under the root that nothing explains: where it stands}, outside: the same of those outside the root. behind: those
+    of both that surely act behind the pooled features, or outside of the network. classifier: {set: the layer that is
+    taken for it}, where it has not the layout's own name. linear: the layers that could be one.
+    """
+
+    layout: Layout | None
+    variant: Variant
+    facts: Facts
+    scope: Scope
+    moves: tuple[Move, ...]
+    others: Mapping[str, str] = field(repr=False)
+    missing: int
+    unknown: Mapping[str, str]
+    outside: Mapping[str, str]
+    behind: frozenset[str] = frozenset()
+    classifier: Mapping[str, str] = field(default_factory=dict)
+    linear: tuple[str, ...] = ()
+
+    @property
+    def sets(self) -> WeightSets:
+        """The sets of weights in the file."""
+        return self.scope.sets
+
+    @property
+    def exact(self) -> bool:
+        """Whether every tensor under the root has its place."""
+        return self.missing == 0 and not self.unknown
+
+    @property
+    def explained(self) -> int:
+        """How much the reading explains, in tensors."""
+        return len(self.moves) - 2 * self.missing - len(self.unknown)
+
+
+@dataclass(frozen=True)
+class _Explained:
+    """What a map explains: its moves, the tensors of the file that are no weights, {unknown name: {set: file's}}."""
+
+    compiled: Compiled
+    facts: Facts
+    others: Mapping[str, str]
+    unknown: Mapping[str, Mapping[str, str]]
+    missing: int
+
+
+def readings(names: TensorNames, options: Options = _PLAIN) -> Iterator[Reading]:
+    """Yield every reading of the file that has a stem somewhere, or under the root that `options` name.
+
+    The likely ones of a layout come first. Raises LayoutMismatch when several networks of one kind are there.
+    """
+    networks: dict[str, str] = {}
+    for layout in (*layouts(), None):
+        for stem, root in networks_in(names, layout, _ends(layout and layout.name)):
+            networks.setdefault(stem, root)
+    for layout in (*layouts(), None):
+        ends = _ends(layout and layout.name)
+        for scope in scopes_in(names, layout, ends, networks, options.root):
+            for variant in _candidates(layout, scope, names, ends):
+                yield read_as(names, layout, variant, scope, options=options)
+
+
+def read_as(
+    names: TensorNames,
+    layout: Layout | None,
+    variant: Variant,
+    scope: Scope,
+    facts: Facts | None = None,
+    options: Options = _PLAIN,
+) -> Reading:
+    """Return the file read as `variant`; without `facts` the shapes tell the classes, and the layout the rest.
+
+    A classifier of another name is taken for the layout's own where it is the only unknown layer, or where `options`
+    name it.
+    """
+    if layout and layout.synonyms:
+        scope = replace(scope, sets=scope.sets.with_synonyms(layout))
+    own = classifier_in(layout, variant, scope)
+    found = _explained(names, layout, variant, scope, facts)
+    if facts is None and found.facts.classes:
+        scope = _without_other_dicts(names, scope, found.facts.classes, own)
+        found = replace(found, others={**found.others, **scope.beside})
+    linear = [] if facts else list(linear_layers(scope, found.unknown, names.stored, own))
+    chosen = _classifier(scope, found, linear, options)
+    if chosen or (options.classifier and is_own(scope, own, options.classifier)):
+        scope = _taking(scope, own, chosen, linear, options.classifier)
+        found = _explained(names, layout, variant, scope, None)
+    return _reading(names, layout, variant, scope, found, own, chosen, linear)
+
+
+def without_classifier(names: TensorNames, found: Reading) -> Reading:
+    """Return the reading as a network without its classifier, which leaves behind what surely stands behind it."""
+    facts = replace(found.facts, classes=0)
+    bare = read_as(names, found.layout, found.variant, found.scope, facts)
+    strange = {**bare.unknown, **bare.outside}
+    left = {name: f"{strange[name]}, left by --backbone{BY_OPTION}" for name in strange if name in bare.behind}
+    unknown = {name: where for name, where in bare.unknown.items() if name not in left}
+    return replace(bare, others={**bare.others, **left}, unknown=unknown, outside={})
+
+
+def _reading(
+    names: TensorNames,
+    layout: Layout | None,
+    variant: Variant,
+    scope: Scope,
+    found: _Explained,
+    own: Classifier,
+    chosen: Linear | None,
+    linear: list[Linear],
+) -> Reading:
+    """Return the reading, every unknown tensor with where it stands."""
+    first = {name: next(iter(files.values())) for name, files in found.unknown.items()}
+    order = {file: number for number, file in enumerate(names.stored)}
+    shapes = {name: names.stored[file] for name, file in sorted(first.items(), key=lambda item: order[item[1]])}
+    near = 2 * found.missing < len(found.compiled.moves)  # what is far off is compared only, and never shown
+    places = placed(shapes, own, found.compiled.moves) if near else dict.fromkeys(shapes, ("", False))
+    unknown = {file: places[name] for name, files in found.unknown.items() for file in files.values()}
+    around = f"outside of {scope.root!r}" if scope.root else "outside of the network"
+    outside = {
+        file: f"in a dict of its own, {name.partition('/')[0]!r}" if name in scope.apart else around
+        for name, files in scope.strangers.items()
+        for file in files.values()
+    }
+    return Reading(
+        layout=layout,
+        variant=variant,
+        facts=found.facts,
+        scope=scope,
+        moves=found.compiled.moves,
+        others=found.others,
+        missing=found.missing,
+        unknown={file: words for file, (words, _) in sorted(unknown.items())},
+        outside=dict(sorted(outside.items())),
+        behind=frozenset(outside) | {file for file, (_, surely) in unknown.items() if surely},
+        classifier=chosen.layers if chosen else {},
+        linear=tuple(layer.name for layer in linear),
+    )
+
+
+def _explained(
+    names: TensorNames, layout: Layout | None, variant: Variant, scope: Scope, facts: Facts | None
+) -> _Explained:
+    shapes = {base: names.stored[file] for held in scope.sets.names.values() for base, file in held.items()}
+    if facts is None:
+        assumed = default_facts(variant)
+        if layout:
+            assumed = layout.facts_of(variant.name, assumed)
+        compiled = _compiled(layout, variant, assumed, scope)
+        facts = _facts_in(assumed, variant, shapes, {move.target: move.source for move in compiled.moves})
+        facts = replace(facts, in_channels=_channels_in(shapes, compiled.moves) or facts.in_channels)
+        if facts != assumed:
+            compiled = _compiled(layout, variant, facts, scope)
+    else:
+        compiled = _compiled(layout, variant, facts, scope)
+    moved = {move.source for move in compiled.moves}
+    others, unknown = dict(scope.beside), {}
+    for base in sorted(shapes.keys() - moved):
+        reason = _reason(layout, compiled.fills, base, shapes[base])
+        found = {chosen: held[base] for chosen, held in scope.sets.names.items() if base in held}
+        if reason:
+            others |= dict.fromkeys(found.values(), reason)
+        else:
+            unknown[base] = found
+    missing = sum(shapes.get(move.source) != move.source_shape for move in compiled.moves)
+    return _Explained(compiled, facts, others, unknown, missing)
+
+
+def _without_other_dicts(names: TensorNames, scope: Scope, classes: int, own: Classifier) -> Scope:
+    """Return the scope without what stands in dicts of its own, where the network has a classifier already.
+
+    But a layer stays that reads its features or its classes: whoever saved it uses the network otherwise.
+    """
+    left: dict[str, str] = {}
+    for name in scope.apart:
+        files = scope.strangers[name].values()
+        if not any(reads(names.stored[file], own) in (own.width, classes) for file in files):
+            left |= dict.fromkeys(files, f"beside the weights: {name.partition('/')[0]}")
+    strangers = {name: files for name, files in scope.strangers.items() if not left.keys() & set(files.values())}
+    return replace(scope, beside={**scope.beside, **left}, strangers=strangers)
+
+
+def _classifier(scope: Scope, found: _Explained, linear: list[Linear], options: Options) -> Linear | None:
+    """Return the linear layer that is taken for the classifier: the one that the user names, or the only stranger."""
+    if options.classifier is not None:
+        return next((layer for layer in linear if layer.is_called(options.classifier)), None)
+    strange = {file for held in (found.unknown, scope.strangers) for files in held.values() for file in files.values()}
+    if len(linear) == 1 and not found.facts.classes and found.facts.head_conv and linear[0].files == strange:
+        return linear[0]
+    return None
+
+
+def _taking(scope: Scope, own: Classifier, chosen: Linear | None, linear: list[Linear], asked: str | None) -> Scope:
+    """Return the scope with the layer `chosen`, or the layout's own, as the classifier; other heads are left behind."""
+    heads = {file for layer in linear for file in layer.files}
+    if chosen:
+        heads |= {names[name] for names in scope.sets.names.values() for name in own.names if name in names}
+    others = dict.fromkeys(
+        sorted(heads - (chosen.files if chosen else set())), f"another head than --classifier {asked}{BY_OPTION}"
+    )
+    sets = taking(scope.sets, own, chosen) if chosen else scope.sets
+    names = {kind: {name: f for name, f in held.items() if f not in others} for kind, held in sets.names.items()}
+    return replace(
+        scope,
+        sets=replace(sets, names=names),
+        beside={**scope.beside, **others},
+        strangers={name: files for name, files in scope.strangers.items() if not heads & set(files.values())},
+    )
+
+
+def classifier_in(layout: Layout | None, variant: Variant, scope: Scope) -> Classifier:
+    """Return how `layout` calls the classifier of `variant` in a file with that scope."""
+    return classifier_of(_ends(layout and layout.name).without(scope.dropped), variant)
+
+
+@cache
+def _ends(layout: str | None) -> Ends:
+    return ends_of(find_layout(layout) if layout else None)
+
+
+def until_exact(found: Iterable[Reading]) -> Iterator[Reading]:
+    """Yield readings up to the first that explains everything."""
+    for reading in found:
+        yield reading
+        if reading.exact and not reading.outside:
+            return
+
+
+def own_root(layout: Layout, variant: Variant) -> str:
+    """Return the scope under which `layout` itself writes `variant`."""
+    return layout.root.replace("{variant}", layout.variants[variant.name])
+
+
+def _reason(layout: Layout | None, fills: Mapping[str, Fill], base: str, shape: Shape) -> str:
+    return fills[base].reason if base in fills else ignored(layout, base, shape)
+
+
+def _compiled(layout: Layout | None, variant: Variant, facts: Facts, scope: Scope) -> Compiled:
+    if layout is None:
+        moves = identity_moves(tensor_shapes(variant, facts))
+        return Compiled(tuple(moves), {}, tuple(move.source for move in moves))
+    return compile_layout(layout, variant, facts, root="").without(scope.dropped)
+
+
+def _candidates(layout: Layout | None, scope: Scope, held: TensorNames, ends: Ends) -> list[Variant]:
+    """Return the layout's variants: first what the scope names, then those whose stem is as wide as the file's."""
+    names = list(layout.variants if layout else VARIANTS)
+    kernel = ends.without(scope.dropped).kernel
+    files = [found[kernel] for found in scope.sets.names.values() if kernel in found]
+    if files:
+        shape = held.stored[files[0]]
+        names.sort(key=lambda name: stem_channels(VARIANTS[name]) not in shape)
+    if layout and "{variant}" in layout.root:
+        names.sort(key=lambda name: own_root(layout, VARIANTS[name]) != scope.root)
+    return [VARIANTS[name] for name in names]
+
+
+def _facts_in(facts: Facts, variant: Variant, shapes: Mapping[str, Shape], names: Mapping[str, str]) -> Facts:
+    """Return `facts` with the classes, or the lack of a head, that the shapes tell; `names` are the file's."""
+    bias, weight = shapes.get(names["head.fc.bias"]), shapes.get(names["head.fc.weight"])
+    if bias is not None and len(bias) == 1:
+        return replace(facts, classes=bias[0])
+    if weight is not None:
+        return replace(facts, classes=math.prod(weight) // head_channels(variant))
+    return replace(facts, classes=0, head_conv=names["head.conv.weight"] in shapes)
+
+
+def _channels_in(shapes: Mapping[str, Shape], moves: Iterable[Move]) -> int | None:
+    """Return in_channels of the stem's kernel, None for a kernel that differs from the network's in more than that."""
+    move = next(move for move in moves if move.target == "stem.conv.weight")
+    axis = move.steps[0].order[1] if move.steps else 1
+    shape, expected = shapes.get(move.source, ()), move.source_shape
+    if len(shape) != len(expected) or not 1 <= shape[axis] <= MOST_CHANNELS:
+        return None
+    return shape[axis] if shape == (*expected[:axis], shape[axis], *expected[axis + 1 :]) else None

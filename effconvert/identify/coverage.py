@@ -1,0 +1,144 @@
+"""Every source tensor is moved once or left behind with a reason, every target is filled once: all problems at once."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from effconvert.conversion.options import Options
+from effconvert.errors import LayoutMismatch, listing
+from effconvert.formats.checkpoint import FLOATS, QUANTIZED, Checkpoint
+from effconvert.identify.identification import Identity, identify, of_named_weights
+from effconvert.identify.missing_tensors import kind_of
+from effconvert.identify.tensor_names import BOUNDARIES, BY_OPTION, shared_start
+from effconvert.identify.unknown_tensors import layer_of
+from effconvert.identify.weight_sets import AVERAGES, RAW
+from effconvert.maps.moves import Move
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """The moves to canonical with the names of the file, the set they take, and all else with the reason."""
+
+    moves: tuple[Move, ...]
+    taken: str
+    left_behind: Mapping[str, str]
+
+    def left_by_option(self) -> dict[str, str]:
+        """Return {tensor: reason} of those that stay behind because the user asked for it."""
+        return {name: reason for name, reason in self.left_behind.items() if reason.endswith(BY_OPTION)}
+
+    def counts(self) -> dict[str, Any]:
+        """Return how many tensors are moved, and how many are left behind for which reason."""
+        return {"moved": len(self.moves), "left_behind": dict(sorted(Counter(self.left_behind.values()).items()))}
+
+
+def read_network(checkpoint: Checkpoint, options: Options) -> tuple[Identity, Coverage]:
+    """Return what the file is, read as `options` say, and the ways of all its tensors.
+
+    Raises LayoutMismatch when it is nothing that is known, or with every tensor that is in the way.
+    """
+    identity = identify(checkpoint, options)
+    if options.weights:
+        identity = of_named_weights(identity)
+    return identity, check_coverage(checkpoint, identity, options.raw)
+
+
+def check_coverage(checkpoint: Checkpoint, identity: Identity, want_raw: bool = False) -> Coverage:
+    """Return what is moved and what is left behind.
+
+    Raises LayoutMismatch with every problem: a tensor that is missing, unknown, of the wrong shape or dtype, or only
+    in the other set of weights.
+    """
+    sets = identity.sets
+    taken = sets.preferred(identity.moves, want_raw)
+    moves = sets.taking(taken, identity.moves)
+    left_behind = dict(checkpoint.skipped) | dict(identity.reading.others) | _other_set(identity, taken)
+    problems = [*_move_problems(checkpoint, identity, moves, taken), *_quantized_problems(checkpoint, identity, moves)]
+    lacking = [move.target for move in moves if move.source not in checkpoint.tensors]
+    if kind := kind_of(lacking):
+        problems.insert(0, f"all {len(lacking):,} that are missing are of one kind: {kind}")
+    strange = {
+        name: where
+        for name, where in {**identity.reading.unknown, **identity.reading.outside}.items()
+        if name not in left_behind
+    }
+    problems += [f"{name}: unknown, {where}" for name, where in strange.items()]
+    if problems:
+        kind = f"{taken} weights" if taken in (RAW, AVERAGES) else "one set of weights"
+        where = f"{checkpoint.path}: as {identity.layout_name}, {identity.variant.name}, {kind}:"
+        raise LayoutMismatch("\n".join([listing(where, problems), *_ways_out(identity, moves, strange)]))
+    return Coverage(tuple(moves), taken, dict(sorted(left_behind.items())))
+
+
+def _move_problems(checkpoint: Checkpoint, identity: Identity, moves: Sequence[Move], taken: str) -> Iterator[str]:
+    other = RAW if taken == AVERAGES else AVERAGES
+    for move, plain in zip(moves, identity.moves, strict=True):
+        info = checkpoint.tensors.get(move.source)
+        if move.source in identity.reading.others:
+            yield f"{move.target} <- {move.source}: {identity.reading.others[move.source]}, but the network needs it"
+            continue
+        if info is None and identity.sets.holds(other, plain.source):
+            remedy = " (sets are never mixed; --raw takes the raw weights)" if other == RAW else ""
+            yield f"{move.target} <- {move.source}: missing, only the {other} tensor is there{remedy}"
+        elif info is None:
+            yield f"{move.target} <- {move.source}: {checkpoint.skipped.get(move.source, 'missing')}"
+        elif info.shape != move.source_shape:
+            yield f"{move.target} <- {move.source}: shape {info.shape}, expected {move.source_shape}"
+        elif info.dtype not in FLOATS:
+            yield f"{move.target} <- {move.source}: dtype {info.dtype}, expected a floating-point one"
+
+
+def _quantized_problems(checkpoint: Checkpoint, identity: Identity, moves: Sequence[Move]) -> Iterator[str]:
+    """Yield the quantized tensors of the network that have names of their own, such as torch.ao's packed parameters."""
+    moved = {move.source for move in moves}
+    for name, reason in checkpoint.skipped.items():
+        roots = [root for root in identity.sets.roots.values() if name.startswith(root)]
+        # What is in another dict is not of the network; a tuple's tensors are called `fc._packed_params/0`.
+        inside = any("." in name[len(root) :].partition("/")[0] for root in roots)
+        if reason.startswith(QUANTIZED) and inside and name not in moved:
+            yield f"{name}: {reason}"
+
+
+def _ways_out(identity: Identity, moves: Sequence[Move], strange: Collection[str]) -> Iterator[str]:
+    """Yield the options that help where the file holds more than the network."""
+    reading = identity.reading
+    behind = [name for name in strange if name in reading.behind]
+    if strange and {layer_of(name) for name in strange} <= set(reading.linear):
+        own = [layer_of(move.source) for move in moves if move.target == "head.fc.weight"]
+        layers = " or ".join(f"--classifier {layer}" for layer in (*own, *reading.linear[:3]))
+        yield f"  ({layers} says which of the heads is the classifier)"
+    if behind and len(behind) == len(strange):
+        yield "  (--backbone takes the network without a classifier, and leaves these behind)"
+    elif behind:
+        yield "  (--backbone leaves behind only what stands behind the pooled features or outside of the network)"
+    if behind:
+        taken = [move.source for move in moves]
+        patterns = list(dict.fromkeys(_pattern(name, reading.scope.root, taken) for name in behind))
+        shown = " ".join(f"--leave '{pattern}'" for pattern in patterns[:3])
+        more = f" … ({len(patterns)} in all)" if len(patterns) > 3 else ""
+        yield f"  ({shown}{more}: stays behind, and the network is taken as it is)"
+    if len(behind) < len(strange):
+        yield "  (merge or remove what is inside the network where the file was made; --leave PATTERN drops it)"
+
+
+def _pattern(name: str, root: str, taken: Iterable[str]) -> str:
+    """Return the pattern of the largest module around the tensor `name` that holds none of the tensors `taken`."""
+    start = max(shared_start(name, root).rfind(boundary) for boundary in BOUNDARIES) + 1
+    ends = [place + 1 for place in range(start, len(name)) if name[place] in BOUNDARIES]
+    modules = [name[:end] for end in ends]
+    found = next((module for module in modules if not any(other.startswith(module) for other in taken)), "")
+    return f"{found}*" if found else name
+
+
+def _other_set(identity: Identity, taken: str) -> dict[str, str]:
+    """Return the tensors of the set that is not taken, with the reason."""
+    other = RAW if taken == AVERAGES else AVERAGES
+    names, root = identity.sets.names.get(other, {}), identity.sets.roots.get(other)
+    where = f" under {root!r}" if root != identity.sets.roots[taken] else ""
+    reason = (
+        f"raw weights{where}; their averages are taken"
+        if other == RAW
+        else f"averages{where}; the raw weights are taken"
+    )
+    return {names[move.source]: reason for move in identity.moves if move.source in names}

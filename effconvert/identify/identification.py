@@ -1,0 +1,315 @@
+"""Finds out which layout, variant and facts a checkpoint has, from the names and shapes of its tensors."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from effconvert.architecture.facts import Facts, changed
+from effconvert.architecture.variants import Variant, find_variant
+from effconvert.conversion.options import Options
+from effconvert.conversion.targets import CANONICAL
+from effconvert.errors import LayoutMismatch, listing
+from effconvert.formats.checkpoint import Checkpoint
+from effconvert.identify.candidates import (
+    Reading,
+    classifier_in,
+    own_root,
+    read_as,
+    readings,
+    until_exact,
+    without_classifier,
+)
+from effconvert.identify.description import Description, read_description
+from effconvert.identify.library_builds import (
+    IN_THE_SHAPES,
+    Assumption,
+    Doubt,
+    assume,
+    assumed_when_converted,
+    assumed_without_description,
+)
+from effconvert.identify.missing_tensors import refuse_foreign
+from effconvert.identify.network_names import recorded_training
+from effconvert.identify.other_networks import near_network, other_network
+from effconvert.identify.scopes import own_scope
+from effconvert.identify.side_files import Companion, companion
+from effconvert.identify.tensor_names import TensorNames, tensor_names
+from effconvert.identify.unknown_tensors import is_own, layer_of
+from effconvert.identify.weight_sets import WeightSets
+from effconvert.maps.language import Layout
+from effconvert.maps.layouts import find_layout, layouts
+from effconvert.maps.moves import Move
+
+OBJECT_GRAPH = "/.ATTRIBUTES/VARIABLE_VALUE"
+_PLAIN = Options()
+_MOST_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a checkpoint is.
+
+    reading: what the names and shapes tell. facts: of its network. assumption: in words, why those that no file
+    records are taken to be so. assumed: the names of those that are only guessed; others: (in words, its facts) of each
+    network that the file may be for as well. network: how the library calls the
+    network. training: which one the weights are of, as the file says or other signs; told_by: which sign it is.
+    description: what the file says of itself, companion: what stands beside its weights.
+    """
+
+    reading: Reading
+    facts: Facts
+    assumption: str = ""
+    assumed: frozenset[str] = frozenset()
+    others: tuple[tuple[str, Facts], ...] = ()
+    network: str = ""
+    training: str | None = None
+    told_by: str = ""
+    description: Description | None = None
+    companion: Companion = field(default_factory=Companion)
+
+    @property
+    def layout(self) -> Layout | None:
+        """The layout, None for this project's own."""
+        return self.reading.layout
+
+    @property
+    def variant(self) -> Variant:
+        """The variant."""
+        return self.reading.variant
+
+    @property
+    def moves(self) -> tuple[Move, ...]:
+        """The moves to canonical, with names as the map has them."""
+        return self.reading.moves
+
+    @property
+    def sets(self) -> WeightSets:
+        """The sets of weights in the file."""
+        return self.reading.sets
+
+    @property
+    def doubt(self) -> Doubt:
+        """Which facts are only assumed, and what else they may be."""
+        return Doubt(self.assumed, self.others)
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What was assumed and is not known, in sentences: of the facts, and of what stands beside the weights."""
+        return (*([self.assumption] if self.assumption and self.assumed else []), *self.companion.cautions)
+
+    @property
+    def layout_name(self) -> str:
+        """The layout's name, `canonical` for this project's own."""
+        return self.layout.name if self.layout else CANONICAL
+
+
+def identify(checkpoint: Checkpoint, options: Options = _PLAIN) -> Identity:
+    """Return what `checkpoint` is: the reading that explains most of its tensors.
+
+    Of the options those count that say how a file is read: `variant` decides where the tensors leave it open; `facts`
+    replaces what the layout or the file says; `root` is the scope of the weights in a file that holds several networks;
+    `classifier` names the layer that is the classifier, `leave` what stays behind; `backbone` leaves out the classifier
+    and what else stands behind or outside of the network.
+
+    Raises LayoutMismatch when no layout is near, when the file is plainly another variant, or holds several networks.
+    """
+    names = tensor_names(checkpoint, options.leave)
+    description = read_description(checkpoint.metadata, str(checkpoint.path))
+    if description and (options.root is not None or options.classifier):
+        asked = "--root is for several" if options.root is not None else "--classifier is for others"
+        raise LayoutMismatch(f"{checkpoint.path}: holds one network, which was converted; {asked}")
+    if options.classifier and options.backbone:
+        raise LayoutMismatch(f"{checkpoint.path}: --backbone takes no classifier; give either that or --classifier")
+    found = _described(names, description) if description else _recognised(names, options)
+    if found is None and options.root is not None:
+        raise LayoutMismatch(
+            f"{checkpoint.path}: no network stands under {options.root!r}{_where_else(names, options)}"
+        )
+    if found is None or (found.missing and not _is_asked_for(found, options)):
+        _refuse_foreign(names, options, found.missing if found else None)
+    if found is None or found.explained < 0 or found.missing == len(found.moves):
+        raise LayoutMismatch(f"{checkpoint.path}: {_unknown_names(checkpoint, names, options)}")
+    if found.missing and (other := other_network(names.shapes)):
+        raise LayoutMismatch(f"{checkpoint.path}: {other}")
+    if options.variant is not None:
+        found = _insist(names, found, options, description is not None)
+    if found.scope.others and options.root is None:
+        heading = f"{checkpoint.path}: holds several networks; --root says which is meant:"
+        raise LayoutMismatch(listing(heading, map(repr, sorted({found.scope.root, *found.scope.others}))))
+    if options.classifier and not found.classifier:
+        _check_classifier(names, found, options.classifier)
+    if options.backbone:
+        found = without_classifier(names, found)
+    return _with_facts(checkpoint, found, description, options.facts or {})
+
+
+def _check_classifier(names: TensorNames, found: Reading, wanted: str) -> None:
+    """Raise LayoutMismatch when the layer `wanted` is not the classifier, nor could be one."""
+    own = classifier_in(found.layout, found.variant, found.scope)
+    if is_own(found.scope, own, wanted):
+        return
+    inside = {name: shape for name, shape in names.stored.items() if layer_of(name) == wanted}
+    shown = ", ".join(f"{name} {list(shape)}" for name, shape in inside.items()) or "the file has no such layer"
+    known = ", ".join(map(repr, found.linear)) or "none"
+    raise LayoutMismatch(
+        f"{names.path}: --classifier {wanted}: not a linear layer, with a bias, that reads the {own.width:,} pooled "
+        f"features ({shown}); such layers beside the network's own: {known}"
+    )
+
+
+def of_named_weights(identity: Identity) -> Identity:
+    """Return the identity of a file whose training the user names: how EdgeTPU's published weights stride is known."""
+    if "fused_stride" not in identity.assumed:
+        return identity
+    assumed = identity.assumed - {"fused_stride"}
+    return replace(identity, assumed=assumed, assumption=identity.assumption if assumed else "")
+
+
+def _with_facts(
+    checkpoint: Checkpoint, found: Reading, description: Description | None, given: Mapping[str, Any]
+) -> Identity:
+    """Return the identity with the facts that are recorded, said or assumed; the shapes are never gainsaid."""
+    beside = Companion()
+    if found.layout:
+        beside = companion(checkpoint, found, description)
+    assumption = _assumption(checkpoint, found, description, given)
+    facts = changed(assumption.facts, beside.facts)
+    result = changed(facts, given)
+    told = {name: getattr(found.facts, name) for name in IN_THE_SHAPES}
+    if any(getattr(result, name) != value for name, value in told.items()):
+        words = ", ".join(f"{name}={value}" for name, value in told.items())
+        raise LayoutMismatch(f"{checkpoint.path}: its tensors tell {words}; --facts cannot change them")
+    assumed = (assumption.assumed - beside.facts.keys()) | (beside.assumed - given.keys())
+    training, told_by = description.weights if description else None, ""
+    if description is None and found.layout:
+        recorded = recorded_training(checkpoint, found.layout.name, found.variant.name)
+        training, told_by = recorded or (None, "")
+    return Identity(
+        reading=found,
+        facts=result,
+        assumption=assumption.words,
+        assumed=assumed,
+        others=assumption.others,
+        network=assumption.network,
+        training=training,
+        told_by=told_by,
+        description=description,
+        companion=beside,
+    )
+
+
+def _assumption(
+    checkpoint: Checkpoint, found: Reading, description: Description | None, given: Mapping[str, Any]
+) -> Assumption:
+    """Return what is known of the facts, and what is only assumed of them, before what stands beside the weights."""
+    if description:
+        still = description.assumed - given.keys()
+        return assumed_when_converted(description.layout, found.variant, found.facts, still)
+    if found.layout is None:
+        return assumed_without_description(found.variant, found.facts, given)
+    return assume(checkpoint, found.layout, found.variant, found.facts, given)
+
+
+def _described(names: TensorNames, description: Description) -> Reading:
+    """Return the file read as what it says it is."""
+    variant = find_variant(description.variant)
+    layout = None if description.target == CANONICAL else find_layout(description.target)
+    root = own_root(layout, variant) if layout else ""
+    dropped = layout.backbone if layout and layout.bare and not description.facts.classes else ""
+    return read_as(names, layout, variant, own_scope(names, layout, root, dropped), description.facts)
+
+
+def _recognised(names: TensorNames, options: Options) -> Reading | None:
+    """Return the nearest reading, but the variant that the file's scope names where most of that is there.
+
+    Lite0's tensors are B0's without squeeze-and-excite: a B0 that lost those must not pass for a whole Lite0.
+    """
+    found = list(until_exact(readings(names, options)))
+    named = [
+        reading
+        for reading in found
+        if reading.layout
+        and "{variant}" in reading.layout.root
+        and reading.scope.root == own_root(reading.layout, reading.variant)
+        and 2 * reading.missing < len(reading.moves)
+    ]
+    return max(named or found, key=lambda reading: (reading.exact, reading.explained), default=None)
+
+
+def _insist(names: TensorNames, found: Reading, options: Options, described: bool) -> Reading:
+    """Return the reading as the variant that the user names; a file that is exactly another one is refused in words."""
+    assert options.variant
+    variant = find_variant(options.variant)
+    if found.variant == variant:
+        return found
+    as_wanted = [reading for reading in readings(names, options) if reading.variant == variant]
+    wanted = max(as_wanted, key=lambda reading: reading.explained, default=None)
+    if found.exact or described or wanted is None:
+        total = len(found.moves)
+        lacking = (
+            f", of whose {len(wanted.moves):,} tensors {wanted.missing:,} are missing or of another shape"
+            if wanted
+            else ", with whose stem nothing agrees"
+        )
+        raise LayoutMismatch(
+            f"{names.path}: is {found.variant.name} ({total - found.missing:,} of its {total:,} tensors match), "
+            f"not {variant.name}{lacking}; give --variant {found.variant.name} if it is meant to be that"
+        )
+    return wanted
+
+
+def _is_asked_for(found: Reading, options: Options) -> bool:
+    """Return whether the user names a variant that the layout has."""
+    wanted = options.variant is not None and find_variant(options.variant).name
+    return found.layout is not None and wanted in found.layout.variants
+
+
+def _refuse_foreign(names: TensorNames, options: Options, lacking: int | None) -> None:
+    """Raise LayoutMismatch where the names are a layout's and the network is one that the layout does not have.
+
+    lacking: how many tensors the nearest reading lacks; a network that leaves as many over is no better.
+    """
+    of_layouts = {reading.layout.name: reading for reading in readings(names, options) if reading.layout}
+    for reading in of_layouts.values():
+        assert reading.layout
+        files = [file for held in reading.sets.names.values() for file in held.items()]
+        shapes = {name: names.stored[file] for name, file in files}
+        refuse_foreign(names.path, reading.layout, shapes, reading.scope.dropped, lacking)
+
+
+def _where_else(names: TensorNames, options: Options) -> str:
+    """Say under which root a network does stand."""
+    try:
+        found = _recognised(names, replace(options, root=None))
+    except LayoutMismatch as error:
+        return f"; {str(error).removeprefix(f'{names.path}: ')}"
+    return f"; one stands under {found.scope.root!r}" if found else ""
+
+
+def _unknown_names(checkpoint: Checkpoint, names: TensorNames, options: Options) -> str:
+    """Say what the names look like, when no layout knows them."""
+    if other := other_network(names.shapes) or near_network(names, options):
+        return other
+    if any(name.endswith(OBJECT_GRAPH) for name in checkpoint.tensors):
+        return (
+            "an object-graph checkpoint (tf.train.Checkpoint, Keras or a TensorFlow 2 SavedModel), whose names follow "
+            "the Python objects; only checkpoints of tf.compat.v1.train.Saver are known here"
+        )
+    if not checkpoint.tensors:
+        return "holds no tensors"
+    shown = ", ".join(repr(name) for name in list(checkpoint.tensors)[:3])
+    known = ", ".join([*(layout.name for layout in layouts()), CANONICAL])
+    return f"its {len(checkpoint.tensors):,} tensors ({shown}, …) are of no known layout ({known}){_unread(checkpoint)}"
+
+
+def _unread(checkpoint: Checkpoint) -> str:
+    """Say what is not read and may be the weights: objects that hold many tensors, or tensors of one kind."""
+    most = sorted(checkpoint.withheld.items(), key=lambda item: -item[1].tensors)[:_MOST_SHOWN]
+    if most:
+        what = " and ".join(f"{name!r}, {held.words}" for name, held in most)
+        return f"; not read is {what}. Where it can be loaded: {most[0][1].remedy}"
+    for reason, count in Counter(checkpoint.skipped.values()).most_common(1):
+        if 2 * count >= len(checkpoint.tensors):
+            return f"; {count:,} more are not read: {reason}"
+    return ""

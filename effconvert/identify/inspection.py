@@ -1,0 +1,128 @@
+"""What a checkpoint holds, told without reading its data."""
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from effconvert.errors import LayoutMismatch
+from effconvert.formats import Checkpoint, TensorInfo, open_checkpoint
+from effconvert.identify.description import Description
+from effconvert.identify.identification import Identity, identify
+from effconvert.identify.missing_tensors import kind_of
+from effconvert.maps.moves import Move
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """A checkpoint seen from outside.
+
+    layout, variant: None where no layout is near, and `note` says what the names look like. assumption: why facts that
+    no file records are taken to be so; assumed: the names of those that are only guessed. cautions: what a user should
+    know of what stands beside the weights. missing: how many tensors the layout wants and the file lacks or has in
+    another shape; missing_kind: the one kind that all that it lacks are of, "" where they are of several. unread: how
+    many are there but not read. unknown: how many it does not want; strange: {each of them: where it stands}.
+    classifier: the layer that is taken for it, where its name is not the layout's own. sets: {set of weights: its
+    tensors and their bytes}. parameters: trainable values of the network. others: {why a tensor is no weight: how
+    many}.
+    """
+
+    path: str
+    format: str
+    files: dict[str, int]
+    layout: str | None
+    variant: str | None
+    root: str
+    note: str
+    assumption: str
+    assumed: tuple[str, ...]
+    cautions: tuple[str, ...]
+    missing: int
+    missing_kind: str
+    unknown: int
+    unread: int
+    strange: dict[str, str]
+    classifier: str
+    sets: dict[str, dict[str, int]]
+    others: dict[str, int]
+    parameters: int | None
+    facts: dict[str, Any] | None
+    description: Description | None
+    metadata: dict[str, str]
+    nbytes: int
+    tensors: tuple[TensorInfo, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the inspection as plain values, for JSON."""
+        tensors = [{"name": t.name, "shape": list(t.shape), "dtype": str(t.dtype)} for t in self.tensors]
+        described = self.description.to_metadata() if self.description else None
+        lists = {"assumed": list(self.assumed), "cautions": list(self.cautions)}
+        return {**vars(self), "tensors": tensors, "description": described, **lists}
+
+
+def inspect(path: str | Path, key: bytes | None = None) -> Inspection:
+    """Return what the checkpoint at `path` holds, decrypted with `key`. Raises MissingPath or UnreadableCheckpoint."""
+    with open_checkpoint(path, key) as checkpoint:
+        try:
+            identity, note = identify(checkpoint), ""
+        except LayoutMismatch as error:
+            identity, note = None, str(error).removeprefix(f"{checkpoint.path}: ")
+        return Inspection(
+            path=str(path),
+            format=checkpoint.format,
+            files={file.name: file.stat().st_size for file in checkpoint.files},
+            layout=identity.layout_name if identity else None,
+            variant=identity.variant.name if identity else None,
+            root=identity.sets.roots[identity.sets.preferred(identity.moves, want_raw=False)] if identity else "",
+            note=note,
+            assumption=identity.assumption if identity else "",
+            assumed=tuple(sorted(identity.assumed)) if identity else (),
+            cautions=identity.companion.cautions if identity else (),
+            missing=identity.reading.missing - _unread(checkpoint, identity) if identity else 0,
+            missing_kind=_missing_kind(identity) if identity else "",
+            unknown=len(identity.reading.unknown) + len(identity.reading.outside) if identity else 0,
+            unread=_unread(checkpoint, identity) if identity else 0,
+            strange={**identity.reading.unknown, **identity.reading.outside} if identity else {},
+            classifier=next(iter(identity.reading.classifier.values()), "") if identity else "",
+            sets=_sets(checkpoint, identity) if identity else {},
+            others=_others(checkpoint, identity),
+            parameters=_parameters(identity.moves) if identity else None,
+            facts=identity.facts.to_dict() if identity else None,
+            description=identity.description if identity else None,
+            metadata=dict(checkpoint.metadata),
+            nbytes=sum(info.nbytes for info in checkpoint.tensors.values()),
+            tensors=tuple(checkpoint.tensors.values()),
+        )
+
+
+def _sets(checkpoint: Checkpoint, identity: Identity) -> dict[str, dict[str, int]]:
+    result = {}
+    for chosen, names in sorted(identity.sets.names.items()):
+        sizes = [checkpoint.tensors[names[move.source]].nbytes for move in identity.moves if move.source in names]
+        if sizes:
+            result[chosen] = {"tensors": len(sizes), "nbytes": sum(sizes)}
+    return result
+
+
+def _unread(checkpoint: Checkpoint, identity: Identity) -> int:
+    taken = identity.sets.preferred(identity.moves, want_raw=False)
+    return sum(move.source in checkpoint.skipped for move in identity.sets.taking(taken, identity.moves))
+
+
+def _missing_kind(identity: Identity) -> str:
+    held = {base for names in identity.sets.names.values() for base in names}
+    return kind_of([move.target for move in identity.moves if move.source not in held])
+
+
+def _others(checkpoint: Checkpoint, identity: Identity | None) -> dict[str, int]:
+    reasons = Counter((*checkpoint.skipped.values(), *checkpoint.remarks))
+    if identity:
+        reasons += Counter(identity.reading.others.values())
+    return dict(sorted(reasons.items()))
+
+
+def _parameters(moves: tuple[Move, ...]) -> int:
+    from effconvert.architecture.canonical import is_trainable
+
+    return sum(math.prod(move.target_shape) for move in moves if is_trainable(move.target))

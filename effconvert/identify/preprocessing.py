@@ -1,0 +1,109 @@
+"""Which training the weights of a file are of, and how their images are prepared: every command asks here."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from effconvert.errors import LayoutMismatch
+from effconvert.identify.identification import Identity
+from effconvert.recipes import UNKNOWN, Recipe, recipe_for
+
+
+def training_of(identity: Identity, weights: str | None = None) -> str | None:
+    """Return which training the weights are of: as the converted file says, or else the user, or else other signs.
+
+    weights: what the user says (`--weights`). None where nothing tells it.
+    """
+    return _converted(identity) or weights or identity.training
+
+
+def recipe_of(identity: Identity, weights: str | None = None) -> Recipe:
+    """Return the preprocessing of a file's images; `weights` is the training that the user names (`--weights`).
+
+    A file that was converted as a training keeps its own. Else the named training's is taken, or what the file or its
+    companion records, or what the library evaluates the file's network with. The mean and std of Keras's networks are
+    tensors of theirs, which no training that is named changes, and no training says any of other than three channels.
+    Raises LayoutMismatch for weights that are unknown.
+    """
+    recorded = _recorded(identity)
+    if recorded and (weights is None or _converted(identity)):
+        return recorded
+    found = _published_recipe(identity, weights)
+    if recorded is None or (found.is_normalised and not _normalises(identity)):
+        return found
+    return replace(found, decode=recorded.decode, mean=recorded.mean, std=recorded.std, channels=recorded.channels)
+
+
+def preparation_cautions(identity: Identity, weights: str | None) -> Iterator[str]:
+    """Yield where `weights`, which the user names, and what the file records say different things, and which is taken.
+
+    Raises LayoutMismatch for weights that are unknown.
+    """
+    recorded = _recorded(identity)
+    if recorded is None or weights is None:
+        return
+    if said := _converted(identity):
+        if said.lower() != weights.lower() and _published_recipe(identity, said) != _published_recipe(
+            identity, weights
+        ):
+            yield f"the file says that its weights are of {said}, which is taken; --weights {weights} changes nothing"
+    elif (taken := recipe_of(identity, weights)) != recorded:
+        yield f"the file records {_in_words(recorded)}; --weights {weights} was given, so {_in_words(taken)} is taken"
+
+
+def channel_cautions(recipe: Recipe, target: str) -> Iterator[str]:
+    """Yield what a user should know of images of other than three channels; `target` is the layout that is written."""
+    count = f"{recipe.in_channels} {'channel' if recipe.in_channels == 1 else 'channels'}"
+    if recipe.channels == UNKNOWN and recipe.is_normalised:
+        yield f"how an image becomes the {count} of the network's input is not known, but how they are normalised"
+    elif recipe.channels == UNKNOWN:
+        yield (
+            f"how an image becomes the {count} of the network's input, and how they are normalised, is not known: the "
+            "recipe leaves them as they are given"
+        )
+        if target == "keras":
+            yield "Keras's own normalization changes nothing: the network takes what the source's does, not 0 to 255"
+    elif recipe.channels == "gray":
+        yield "its one channel is taken for the luma of an image"
+    if target == "huggingface" and not recipe.is_normalised:
+        yield f"no preprocessor_config.json is written, which would have to say how an image becomes {count}"
+    elif target == "huggingface" and recipe.channels == "gray":
+        yield "transformers' processor makes no color gray: it takes images that are gray themselves"
+
+
+def _converted(identity: Identity) -> str | None:
+    """Return the training that a file says which this project converted."""
+    return identity.description.weights if identity.description else None
+
+
+def _recorded(identity: Identity) -> Recipe | None:
+    described = identity.description.recipe if identity.description else None
+    return identity.companion.recipe or described
+
+
+def _origin(identity: Identity) -> str:
+    """Return the layout that the weights were published or trained in."""
+    return identity.description.layout if identity.description else identity.layout_name
+
+
+def _normalises(identity: Identity) -> bool:
+    return _origin(identity).startswith("keras")
+
+
+def _published_recipe(identity: Identity, weights: str | None) -> Recipe:
+    """Return the preprocessing that the library evaluates `weights` with; without them that of the file's training.
+
+    Where that is not known either, it is that of the network: timm's own and those that it ported differ in it. A
+    network that was never published has the usual one of its layout.
+    """
+    layout, variant, channels = _origin(identity), identity.variant.name, identity.facts.in_channels
+    try:
+        return recipe_for(layout, variant, weights or identity.training or identity.network or None, channels)
+    except LayoutMismatch:
+        if weights:
+            raise
+        return recipe_for(layout, variant, in_channels=channels)
+
+
+def _in_words(recipe: Recipe) -> str:
+    mean = f" with mean {recipe.mean[0]:g}" if recipe.is_normalised else ""
+    return f"{recipe.name} at {recipe.size} px{mean}"

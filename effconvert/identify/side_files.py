@@ -1,0 +1,178 @@
+"""What stands beside the weights and tells more of their network: Hugging Face's config.json, Keras's normalization."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from effconvert.architecture.facts import Facts
+from effconvert.architecture.variants import Variant
+from effconvert.errors import LayoutMismatch, listing
+from effconvert.formats.checkpoint import Checkpoint
+from effconvert.identify.candidates import Reading
+from effconvert.identify.description import Description
+from effconvert.identify.recorded_names import read_config
+from effconvert.recipes import UNKNOWN, Recipe, gray, recipe_for, unknown
+
+_POSITIONAL = (
+    "ambiguous: the file does not name its layers, as .weights.h5 of Keras before 3.6 do not; they are taken in the "
+    "order in which keras.applications builds them"
+)
+
+
+@dataclass(frozen=True)
+class Companion:
+    """What a file's companions say: facts, the preprocessing, what a user should know of them, names of the classes.
+
+    assumed: the names of the facts that a companion would say, and that is not there. tells_head:
+    whether what stands before the classifier is checked, or said among the cautions.
+    """
+
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    recipe: Recipe | None = None
+    cautions: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    assumed: frozenset[str] = frozenset()
+    tells_head: bool = False
+
+
+def companion(checkpoint: Checkpoint, reading: Reading, description: Description | None) -> Companion:
+    """Return what is said beside the weights in `checkpoint`, whose tensors and layout tell `reading`.
+
+    A file that describes itself is not asked again, but for what a user may have edited.
+
+    Raises UnreadableCheckpoint for a companion that is damaged, LayoutMismatch for one that gainsays the tensors.
+    """
+    layout = reading.layout.name if reading.layout else ""
+    if layout == "huggingface":
+        return _huggingface(checkpoint, reading.variant, reading.facts, description)
+    if description:
+        return Companion()
+    if layout == "timm":
+        return _timm(checkpoint, reading.variant, reading.facts.in_channels)
+    if layout.startswith("keras"):
+        found = replace(_keras(checkpoint, reading), tells_head=True)
+        return replace(found, cautions=(*found.cautions, _POSITIONAL)) if layout == "keras-positional" else found
+    return Companion()
+
+
+def _huggingface(checkpoint: Checkpoint, variant: Variant, facts: Facts, description: Description | None) -> Companion:
+    from effconvert.formats.huggingface.config import contradictions, read_config
+
+    said = read_config(checkpoint.files[0].parent)
+    if said is None and description:
+        return Companion()
+    if said is None:
+        words = "no config.json stands beside the file: bn_eps is taken to be that of the library"
+        return Companion(cautions=(words,), assumed=frozenset({"bn_eps"}))
+    if problems := contradictions(said, variant, facts):
+        raise LayoutMismatch(listing(f"{checkpoint.path}: its companion is another network's:", problems))
+    found = {"bn_eps": said.facts.bn_eps, "activation": said.facts.activation}
+    if description is None:
+        return Companion(found, said.recipe, said.cautions, said.labels)
+    edited = {name: value for name, value in found.items() if value != getattr(description.facts, name)}
+    words = ", ".join(f"{name} is {value} in config.json" for name, value in edited.items())
+    return Companion(
+        edited, cautions=(f"{words}, which was edited after the conversion and is taken",) if edited else ()
+    )
+
+
+def _timm(checkpoint: Checkpoint, variant: Variant, channels: int) -> Companion:
+    """Read the preprocessing in a config.json of timm's repositories: in units of pixels from 0 to 1.
+
+    Where there is not a number for each channel, and not one for all, timm takes the average of those that are there.
+    Of three numbers for many channels, which timm would average as well, nobody wrote down that they are meant.
+    """
+    config = read_config(checkpoint.path)
+    said = config.get("pretrained_cfg")
+    if not isinstance(config.get("architecture"), str) or not isinstance(said, dict):
+        return Companion()
+    usual = recipe_for("timm", variant.name)
+    try:
+        size = int(said["input_size"][-1])
+        recipe = replace(
+            usual,
+            name="timm",
+            size=size,
+            shorter_side=math.floor(size / float(said["crop_pct"])),
+            resize={"bicubic": "pil-bicubic", "bilinear": "pil-bilinear"}[said["interpolation"]],
+            mean=tuple(255 * float(value) for value in said["mean"]),
+            std=tuple(255 * float(value) for value in said["std"]),
+            channels=UNKNOWN,
+        )
+        recipe = _of_channels(recipe, channels)
+    except (KeyError, IndexError, TypeError, ValueError, ArithmeticError, LayoutMismatch):
+        return Companion(
+            cautions=("the preprocessing in config.json is none that is known here; timm's usual is assumed",)
+        )
+    return Companion(recipe=recipe)
+
+
+def _keras(checkpoint: Checkpoint, reading: Reading) -> Companion:
+    from effconvert.formats.keras.check import Network
+    from effconvert.formats.keras.file import KerasCheckpoint
+    from effconvert.formats.keras.normalization import find_normalization
+
+    scope, channels = reading.scope.root, reading.facts.in_channels
+    facts: Mapping[str, Any] = {}
+    cautions = [*_of_weights_alone(checkpoint, reading)]
+    # Its tensors may also have been saved by another framework, which keeps no graph.
+    if isinstance(checkpoint, KerasCheckpoint):
+        if not reading.missing:
+            classifier, whole = _keras_classifier(reading), not reading.unknown and not reading.outside
+            network = Network(reading.variant, classifier, reading.facts.head_conv, scope, whole)
+            told = checkpoint.check_graph(network)
+            facts, cautions = told.facts, [*cautions, *told.cautions]
+        found = checkpoint.normalization(scope, channels)
+    else:
+        found = find_normalization(checkpoint, None, scope, channels)
+    if found is None:
+        cautions.append("the file does not tell how its network normalises pixels; the usual way is assumed")
+        return Companion(facts, cautions=tuple(cautions))
+    usual = recipe_for("keras", reading.variant.name)
+    recipe = _of_channels(replace(usual, mean=found.mean, std=found.std, channels=UNKNOWN), channels)
+    if found.topology == "keras-imagenet" and not found.from_graph:
+        cautions.append(
+            "its normalization holds std in place of the variance, as Keras's published weights do: taken for their "
+            "graph, which divides once more; in a network built with weights=None they compute otherwise"
+        )
+    return Companion({"normalization": found.topology, **facts}, recipe, tuple(cautions))
+
+
+def _of_weights_alone(checkpoint: Checkpoint, reading: Reading) -> Iterator[str]:
+    """Yield what is assumed because a file holds no graph, where its weights are not just keras.applications' own."""
+    from effconvert.formats.keras.assumptions import assumed_of_weights
+    from effconvert.formats.keras.file import KerasCheckpoint
+
+    classifier = _keras_classifier(reading)
+    own = bool(classifier) and classifier.rpartition("/")[2] != "predictions"
+    if not isinstance(checkpoint, KerasCheckpoint):
+        words = assumed_of_weights(reading.variant, classifier, own, ())
+    elif checkpoint.has_graph:
+        return
+    else:
+        own = own or checkpoint.is_outside(classifier)
+        # What lies in no model may stand before a classifier that lies outside of the network's.
+        root, outer = reading.scope.root, not classifier.startswith(reading.scope.root)
+        listed = [one for one in checkpoint.unweighted if one.scope.startswith(root) or (outer and not one.scope)]
+        words = assumed_of_weights(reading.variant, classifier, own, listed)
+    if words:
+        yield words
+
+
+def _keras_classifier(reading: Reading) -> str:
+    """Return the layer that is the classifier, as the file's tensors are called, "" where there is none."""
+    weight = next((move.source for move in reading.moves if move.target == "head.fc.weight"), "")
+    found = [held[weight] for held in reading.sets.names.values() if weight in held]
+    return found[0].rpartition("/")[0] if found else ""
+
+
+def _of_channels(said: Recipe, channels: int) -> Recipe:
+    """Return the recipe that is `said`, whose channels are not called yet, for images of so many."""
+    if channels == 1:
+        return gray(said)
+    if said.in_channels == 1:
+        said = replace(said, mean=said.mean * channels, std=said.std * channels)
+    if channels == 3:
+        return replace(said, channels="rgb")
+    return said if said.in_channels == channels else unknown(said, channels)

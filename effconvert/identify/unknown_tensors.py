@@ -1,0 +1,188 @@
+"""Finds the classifier under whatever name, and says of every other unknown tensor where in the network it may act.
+
+Shapes tell little, so the rules are strict: what might act before the features are pooled is never left behind as if it
+were a head.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from effconvert.architecture.variants import Variant, head_channels
+from effconvert.formats.checkpoint import Shape
+from effconvert.identify.scopes import Scope
+from effconvert.identify.tensor_names import BOUNDARIES
+from effconvert.identify.weight_sets import WeightSets
+from effconvert.maps.moves import Ends, Move
+
+# {name in its set: {set: name in the file}}
+Held = Mapping[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """How the tensors of a layout's classifier are called and laid out.
+
+    layer: its name without a scope. weight, bias: how its two tensors are called behind that. reads: the axis of the
+    weight along which it reads the features. width: how many it reads.
+    """
+
+    layer: str
+    weight: str
+    bias: str
+    reads: int
+    width: int
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """The whole names of its tensors."""
+        return self.layer + self.weight, self.layer + self.bias
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A linear layer that reads the pooled features.
+
+    key: its name without what its set stands under. layers: {set: its name in the file}. weight, bias: {set: name in
+    the file} of its two tensors.
+    """
+
+    key: str
+    layers: Mapping[str, str]
+    weight: Mapping[str, str]
+    bias: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """Its name in the file, in the first set."""
+        return next(iter(self.layers.values()))
+
+    @property
+    def files(self) -> set[str]:
+        """The names in the file of its tensors, in every set."""
+        return {*self.weight.values(), *self.bias.values()}
+
+    def is_called(self, name: str) -> bool:
+        """Return whether the user may mean this layer by `name`."""
+        return name in {self.key, *self.layers.values()}
+
+
+def classifier_of(ends: Ends, variant: Variant) -> Classifier:
+    """Return how a layout that names its ends so calls the classifier of `variant`."""
+    weight, bias = (ends.names[f"head.fc.{tensor}"] for tensor in ("weight", "bias"))
+    layer = layer_of(weight)
+    return Classifier(
+        layer=layer,
+        weight=weight.removeprefix(layer),
+        bias=bias.removeprefix(layer),
+        reads=ends.reads,
+        width=head_channels(variant),
+    )
+
+
+def linear_layers(scope: Scope, inside: Held, shapes: Mapping[str, Shape], own: Classifier) -> Iterator[Linear]:
+    """Yield every linear layer that reads the pooled features: among the unknown tensors `inside` the root, or outside.
+
+    shapes: {name in the file: shape}. A layer counts where every set of weights has it, with as many classes.
+    """
+    sets = {chosen for chosen, held in scope.sets.names.items() if held}  # a bundle may hold no averages
+    for held in (inside, scope.strangers):
+        for name, weights in held.items():
+            layer = layer_of(name)
+            separator, variable = name[len(layer) : len(layer) + 1], name[len(layer) + 1 :]
+            biases = held.get(f"{layer}{separator}{own.bias[1:]}", {})
+            if variable != own.weight[1:] or not weights.keys() == biases.keys() == sets:
+                continue
+            classes = {_classes(shapes[file], shapes[biases[chosen]], own) for chosen, file in weights.items()}
+            if len(classes) == 1 and classes != {0}:
+                # What names an average stands behind the tensor's name, in no layer.
+                layers = {kind: layer if scope.sets.average else layer_of(file) for kind, file in weights.items()}
+                yield Linear(layer, layers, weights, biases)
+
+
+def is_own(scope: Scope, own: Classifier, name: str) -> bool:
+    """Return whether the user means the layout's own classifier by `name`, and the file has it."""
+    held = [layer_of(names[own.names[0]]) for names in scope.sets.names.values() if own.names[0] in names]
+    return bool(held) and name in {own.layer, *held}
+
+
+def taking(sets: WeightSets, own: Classifier, found: Linear) -> WeightSets:
+    """Return the sets with the layer `found` under the names of the layout's own classifier."""
+    names = {}
+    for chosen, held in sets.names.items():
+        others = {name: file for name, file in held.items() if file not in found.files}
+        own_names = {own.names[0]: found.weight[chosen], own.names[1]: found.bias[chosen]} if held else {}
+        names[chosen] = {**others, **own_names}
+    return replace(sets, names=names)
+
+
+def placed(unknown: Mapping[str, Shape], own: Classifier, moves: tuple[Move, ...]) -> dict[str, tuple[str, bool]]:
+    """Return {name: (where it stands, in words; whether it surely acts behind the pooled features)}.
+
+    unknown: {name without the root: shape}, in the file's order. moves: of the layout's network.
+    """
+    layers = {layer_of(move.source) for move in moves} - {own.layer}
+    tops = {_top(layer) for layer in layers}
+    around = own.layer[: len(layer_of(own.layer)) + 1] if layer_of(own.layer) else ""
+    result: dict[str, tuple[str, bool]] = {}
+    open_names: dict[str, Shape] = {}
+    for name, shape in unknown.items():
+        within = next((layer for layer in _ancestors(name) if layer in layers), "")
+        if within:
+            result[name] = (f"a part of {within}, which computes with it", False)
+        elif own.layer in _ancestors(name) or (_top(own.layer) not in tops and _top(name) == _top(own.layer)):
+            result[name] = ("behind the pooled features", True)
+        elif _top(name) in tops and not (around and name.startswith(around)):
+            result[name] = ("among the network's own layers, which a further one would change", False)
+        else:
+            open_names[name] = shape
+    classifiers = [shape for name, shape in unknown.items() if own.layer in _ancestors(name)]
+    classifiers += [move.source_shape for move in moves if layer_of(move.source) == own.layer]
+    widths = {own.width, *(shape[1 - own.reads] for shape in classifiers if reads(shape, own) == own.width)}
+    return {**result, **_behind(open_names, own, widths)}
+
+
+def reads(shape: Shape, own: Classifier) -> int:
+    """Return how many numbers a linear layer with a weight of this `shape` reads, 0 for any other layer."""
+    return shape[own.reads] if len(shape) == 2 else 0
+
+
+def layer_of(name: str) -> str:
+    """Return the name of the layer that holds the tensor `name`."""
+    return name[: max(0, *(name.rfind(boundary) for boundary in BOUNDARIES))]
+
+
+def _behind(unknown: Mapping[str, Shape], own: Classifier, widths: set[int]) -> dict[str, tuple[str, bool]]:
+    """Place tensors beside the network's layers: a module acts behind the pooling where it reads the pooled features.
+
+    A module that gives back as many numbers may be one that weighs the channels before they are pooled. widths: of the
+    pooled features, and of what a classifier gives.
+    """
+    surely = {_top(name): True for name in unknown}
+    order = {layer_of(name): number for number, name in reversed(list(enumerate(unknown)))}
+    # In each layer its weight first: files may hold a bias before it.
+    for name, shape in sorted(unknown.items(), key=lambda item: (order[layer_of(item[0])], -len(item[1]))):
+        named = name.removeprefix(layer_of(name))[1:] == own.weight[1:]
+        if named and reads(shape, own) in widths and shape[1 - own.reads] != own.width:
+            widths.add(shape[1 - own.reads])
+        elif not (len(shape) == 1 and shape[0] in widths - {own.width}):
+            surely[_top(name)] = False
+    words = {True: "behind the pooled features", False: "perhaps before the features are pooled"}
+    return {name: (words[surely[_top(name)]], surely[_top(name)]) for name in unknown}
+
+
+def _classes(weight: Shape, bias: Shape, own: Classifier) -> int:
+    """Return the classes of a linear layer with these shapes that reads the pooled features, 0 for any other."""
+    if len(weight) != 2 or weight[own.reads] != own.width or bias != (weight[1 - own.reads],):
+        return 0
+    return weight[1 - own.reads]
+
+
+def _top(name: str) -> str:
+    return re.split("[./:|]", name, maxsplit=1)[0]
+
+
+def _ancestors(name: str) -> Iterator[str]:
+    """Yield the layers around a tensor, the nearest first."""
+    while name := layer_of(name):
+        yield name

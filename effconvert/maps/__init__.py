@@ -1,0 +1,1 @@
+"""The map language: mapping files read, compiled into moves, inverted and composed."""
