@@ -42,7 +42,7 @@ browser:
 lint: .venv/ready-for-tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	sh scripts/typecheck.sh $(BIN)
+	sh scripts/check_installed.sh $(BIN)
 
 bench: .venv-libraries/installed browser
 	$(LIBRARIES_BIN)/python benchmarks/tensorflow_to_pytorch.py
@@ -53,7 +53,7 @@ bench: .venv-libraries/installed browser
 	$(LIBRARIES_BIN)/python benchmarks/identity.py
 	$(LIBRARIES_BIN)/python benchmarks/report.py
 
-.venv/installed: pyproject.toml constraints.txt validate/preprocessing/_antialiasing.c scripts/install.sh scripts/install_torch.py
+.venv/installed: pyproject.toml constraints.txt effconvert/preprocessing/_antialiasing.c scripts/install.sh scripts/install_torch.py
 	sh scripts/install.sh .venv $(PYTHON) .
 	touch $@
 
@@ -63,14 +63,14 @@ bench: .venv-libraries/installed browser
 
 # torchvision has no CPU build of its own; without its requirements, the CUDA one is small and can be repaired. Of axe's
 # package, only the checks of accessibility are wanted, a file of JavaScript; of others trained weights and photographs.
-.venv-libraries/installed: Makefile pyproject.toml constraints.txt validate/preprocessing/_antialiasing.c scripts/install.sh scripts/install_torch.py
+.venv-libraries/installed: Makefile pyproject.toml constraints.txt effconvert/preprocessing/_antialiasing.c scripts/install.sh scripts/install_torch.py
 	sh scripts/install.sh .venv-libraries $(PYTHON) ".[test]" --no-deps torchvision==0.28.0
 	sh scripts/install.sh .venv-libraries $(PYTHON) ".[test]" $(LIBRARIES)
 	$(LIBRARIES_BIN)/python -m pip install --quiet --no-deps axe-playwright-python==0.1.8 $(TRAINED) \
 	    $$($(LIBRARIES_BIN)/python -m effconvert.demo.packages)
 	touch $@
 
-.venv-mindspore/installed: Makefile pyproject.toml constraints.txt validate/preprocessing/_antialiasing.c scripts/install.sh scripts/install_torch.py
+.venv-mindspore/installed: Makefile pyproject.toml constraints.txt effconvert/preprocessing/_antialiasing.c scripts/install.sh scripts/install_torch.py
 	sh scripts/install.sh .venv-mindspore $(PYTHON) ".[test]" $(MINDSPORE)
 	$(MINDSPORE_BIN)/python -m pip install --quiet --no-deps mindvision==0.1.0
 	touch $@

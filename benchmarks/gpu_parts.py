@@ -20,7 +20,7 @@ from effconvert.validate.evaluation.loading import Chunk, Clock, prepared_images
 from tabulate import tabulate
 
 import effconvert
-from effconvert.recipes import recipe_named
+from effconvert.preprocessing.recipes import recipe_named
 
 DEVICE = "cuda:0"
 SECONDS = 5

@@ -19,12 +19,12 @@ from effconvert.validate.data.classes import imagenet_classes
 from effconvert.validate.data.dataset import Dataset, open_dataset
 from effconvert.validate.data.image_hashes import ImageHashes, image_hash
 from effconvert.validate.data.reading import read_image
-from effconvert.validate.preprocessing.fast import fast_pixels
-from effconvert.validate.preprocessing.pipeline import pixels
 from photographs import photograph
 from tabulate import tabulate
 
-from effconvert.recipes import recipe_named
+from effconvert.preprocessing.fast import fast_pixels
+from effconvert.preprocessing.pipeline import pixels
+from effconvert.preprocessing.recipes import recipe_named
 
 _FILES, _PREPARED, _PIECE = 256, 256, 4096
 

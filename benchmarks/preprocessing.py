@@ -21,12 +21,12 @@ from typing import Any
 
 import cv2
 import numpy as np
-from effconvert.validate.preprocessing.pipeline import pixel_type, pixels, preprocess
 from photographs import HEIGHT, WIDTH, photograph
 from PIL import Image
 from tabulate import tabulate
 
-from effconvert.recipes import Recipe, recipe_named
+from effconvert.preprocessing.pipeline import pixel_type, pixels, preprocess
+from effconvert.preprocessing.recipes import Recipe, recipe_named
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "frameworks"))
 

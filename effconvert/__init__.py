@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Any
 from effconvert.version import VERSION as __version__
 
 if TYPE_CHECKING:
+    from effconvert.conversion.loading import load_model
     from effconvert.conversion.steps import convert
     from effconvert.formats import open_checkpoint
     from effconvert.hub.published_conversion import convert_published
-    from effconvert.model import create_model, load_model
+    from effconvert.model import create_model
     from effconvert.verification.procedure import verify
 
 __all__ = ["__version__", "convert", "convert_published", "create_model", "load_model", "open_checkpoint", "verify"]
@@ -18,7 +19,7 @@ _HOMES = {
     "convert_published": "effconvert.hub.published_conversion",
     "open_checkpoint": "effconvert.formats",
     "create_model": "effconvert.model",
-    "load_model": "effconvert.model",
+    "load_model": "effconvert.conversion.loading",
     "verify": "effconvert.verification.procedure",
 }
 

@@ -1,9 +1,6 @@
 """One exception class per kind of failure, each with the exit code that the command line returns."""
 
 from collections.abc import Iterable
-from pathlib import Path
-
-from effconvert.hub.addresses import missing_in_words
 
 _SHOWN = 20
 
@@ -80,17 +77,6 @@ def listing(heading: str, problems: Iterable[str]) -> str:
     if len(problems) > _SHOWN:
         lines.append(f"  … and {len(problems) - _SHOWN:,} more")
     return "\n".join(lines)
-
-
-def require_path(path: str | Path) -> Path:
-    """Return `path` as a Path.
-
-    Raises MissingPath when nothing is there.
-    """
-    path = Path(path)
-    if not path.exists():
-        raise MissingPath(missing_in_words(path))
-    return path
 
 
 def nearest_first(word: str, names: Iterable[str]) -> list[str]:

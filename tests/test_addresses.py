@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from running import Ran
 
-from effconvert.errors import MissingPath, require_path
+from effconvert.errors import MissingPath
 from effconvert.formats import open_checkpoint
 from effconvert.hub.published_names import read_name
+from effconvert.paths import require_path
 from effconvert.reference_tables import weights_table
 
 TIMM = "efficientnet_b0.ra_in1k"

@@ -23,11 +23,11 @@ from running import Ran
 
 from effconvert.cli import main
 from effconvert.demo import packages
-from effconvert.hub.selection import choose
 from effconvert.maps.layouts import find_layout
 from effconvert.maps.moves import compile_layout, invert
 from effconvert.model.calibration import calibrate, random_weights, synthetic_images
 from effconvert.model.network import create_model
+from effconvert.reference_tables.published_weights import choose
 
 INSIDE = "some_lite/models/efficientnet-lite0.pth"
 

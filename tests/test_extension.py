@@ -14,9 +14,9 @@ PACKAGED = ("pyproject.toml", "README.md", "LICENSE", "effconvert", "mappings", 
 PREPARE = """
 import sys
 sys.meta_path = [finder for finder in sys.meta_path if "editable" not in getattr(finder, "__module__", "")]
-from effconvert.validate.preprocessing import antialiasing
-from effconvert.validate.preprocessing.pipeline import pixels
-from effconvert.recipes import recipe_for
+from effconvert.preprocessing import antialiasing
+from effconvert.preprocessing.pipeline import pixels
+from effconvert.preprocessing.recipes import recipe_for
 assert antialiasing.__file__.startswith(sys.argv[1])
 print(antialiasing._antialiasing is not None)
 print(*(pixels(image, recipe_for("timm", "b0")).tobytes().hex() for image in sys.argv[2:]))

@@ -15,12 +15,12 @@ import effconvert
 from effconvert.architecture.facts import Facts, changed, complete
 from effconvert.architecture.variants import VARIANTS
 from effconvert.conversion.loading_code import printed_code
-from effconvert.conversion.options import Options
 from effconvert.conversion.targets import choose_target
 from effconvert.errors import LayoutMismatch
 from effconvert.identify.identification import identify
 from effconvert.identify.inspection import inspect
 from effconvert.maps.layouts import layouts
+from effconvert.options import Options
 
 # Where each layout has the kernel of a network of C channels, and its shape.
 STEMS = {

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from library_files import library_tensors, save
 
-from effconvert.conversion.options import Options
 from effconvert.errors import LayoutMismatch
 from effconvert.formats import open_checkpoint
 from effconvert.identify.identification import Identity, identify
 from effconvert.maps.layouts import find_layout
+from effconvert.options import Options
 from effconvert.reference_tables import weights_table
 
 OWN, PORTED = ("symmetric", 1e-5), ("tf-same", 1e-3)

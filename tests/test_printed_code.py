@@ -17,11 +17,11 @@ import effconvert
 from effconvert.architecture.canonical import default_facts
 from effconvert.architecture.variants import VARIANTS
 from effconvert.conversion.loading_code import PrintedCode, crop_share, printed_code
-from effconvert.conversion.options import Options
 from effconvert.conversion.targets import choose_target
 from effconvert.maps.layouts import find_layout, layouts
-from effconvert.recipes import Recipe, gray, recipe_for, recipe_named, unknown
-from effconvert.reference_tables import recipe_tables
+from effconvert.options import Options
+from effconvert.preprocessing.recipes import Recipe, gray, recipe_for, recipe_named, unknown
+from effconvert.reference_tables.reading import recipe_tables
 
 MAKING_GRAY = ("keras", "lukemelas", "timm", "torchvision")
 SUFFIXES = {"keras": "x.weights.h5", "mindcv": "x.ckpt", "mindvision": "x.ckpt"}

@@ -12,7 +12,7 @@ from mirror import put_archive, serving
 from running import Ran
 
 import effconvert
-from effconvert.hub.selection import choose
+from effconvert.reference_tables.published_weights import choose
 
 OTHERS = [
     ("mindspore", "mindvision", "b0", None),

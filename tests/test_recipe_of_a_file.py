@@ -12,10 +12,10 @@ from effconvert.validate.subjects import subject
 from library_files import library_tensors, save
 
 import effconvert
-from effconvert.conversion.options import Options
 from effconvert.identify.preprocessing import preparation_cautions, training_of
 from effconvert.model import create_model
-from effconvert.recipes import Recipe, recipe_for
+from effconvert.options import Options
+from effconvert.preprocessing.recipes import Recipe, recipe_for
 from effconvert.verification.document import _file
 from effconvert.verification.network_files import NetworkFile, examine
 

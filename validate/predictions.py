@@ -13,7 +13,8 @@ from effconvert.validate.data.image_hashes import HASH_BYTES
 from numpy.typing import NDArray
 
 from effconvert.atomic import new_file
-from effconvert.errors import UnreadableCheckpoint, require_path
+from effconvert.errors import UnreadableCheckpoint
+from effconvert.paths import require_path
 
 SCHEMA = "effconvert/validation/1"
 # What stands in place of a class: the background class that some networks have; the end of an image's labels, where

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from effconvert.validate.costs.blocks import parameter_count
-from effconvert.validate.preprocessing.pipeline import check
-
-from effconvert.conversion.options import Options
+from effconvert.costs.counts import parameter_count
 from effconvert.errors import LayoutMismatch, NumericMismatch
 from effconvert.identify.preprocessing import preparation_cautions, training_of
-from effconvert.recipes import Recipe, recipe_named
+from effconvert.options import Options
+from effconvert.preprocessing.pipeline import check
+from effconvert.preprocessing.recipes import Recipe, recipe_named
 from effconvert.verification.network_files import NetworkFile, examine
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ class Subject:
 
     def network(self) -> "EfficientNet":
         """Return the network in float32, in eval mode, on the CPU."""
-        from effconvert.model.loading import network_of
+        from effconvert.verification.network_files import network_of
 
         return network_of(self.file)
 

@@ -5,6 +5,8 @@ from effconvert.architecture.variants import Block, Variant, blocks, head_channe
 
 Shape = tuple[int, ...]
 
+CANONICAL = "canonical"  # what this project's own layout is called
+
 _BN_TENSORS = ("weight", "bias", "running_mean", "running_var")
 _STATISTICS = ("running_mean", "running_var")
 

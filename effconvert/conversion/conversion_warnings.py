@@ -6,7 +6,6 @@ import numpy as np
 
 from effconvert.architecture.facts import Facts
 from effconvert.architecture.variants import Variant, has_fused_strides
-from effconvert.conversion.options import Options
 from effconvert.conversion.remedies import ways_to_tell
 from effconvert.conversion.targets import TENSORFLOW, Target
 from effconvert.formats.checkpoint import Checkpoint
@@ -16,7 +15,8 @@ from effconvert.identify.identification import Identity
 from effconvert.identify.library_builds import HISTORY_OF_STRIDES, differing_facts
 from effconvert.identify.preprocessing import preparation_cautions
 from effconvert.identify.weight_sets import RAW
-from effconvert.recipes import official_recipe
+from effconvert.options import Options
+from effconvert.preprocessing.recipes import official_recipe
 
 
 def cautions(

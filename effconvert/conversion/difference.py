@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from effconvert.conversion.options import Options
 from effconvert.conversion.transfer import check_digest
 from effconvert.errors import LayoutMismatch
 from effconvert.formats import open_checkpoint
@@ -16,6 +15,7 @@ from effconvert.identify.coverage import Coverage, read_network
 from effconvert.identify.identification import Identity
 from effconvert.identify.library_builds import differing_facts
 from effconvert.maps.moves import Move
+from effconvert.options import Options
 
 _PLAIN = Options()
 _CLOSE = 2**-8  # of a tensor's largest value: a bfloat16 has eight bits

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from effconvert.conversion.targets import CANONICAL, Target
+from effconvert.architecture.canonical import CANONICAL
+from effconvert.conversion.targets import Target
 from effconvert.maps.language import Preprocessing
-from effconvert.recipes import UNKNOWN, Recipe
+from effconvert.preprocessing.recipes import UNKNOWN, Recipe
 
 CROP_FIRST = ("tf-center", "mmpretrain-center")
 WHOLE = "none"
@@ -75,7 +76,7 @@ def _canonical(file: str, recipe: Recipe | None, words: str) -> PrintedCode:
         return PrintedCode(network)
     steps = (
         "from functools import partial\n"
-        "from effconvert.validate.preprocessing.pipeline import preprocess\n"
+        "from effconvert.preprocessing.pipeline import preprocess\n"
         "transform = partial(preprocess, recipe=network.recipe)"
     )
     return PrintedCode(network, steps, done=recipe)

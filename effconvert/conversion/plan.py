@@ -8,7 +8,6 @@ import numpy as np
 
 from effconvert.architecture.facts import Facts
 from effconvert.conversion.conversion_warnings import cautions
-from effconvert.conversion.options import Options
 from effconvert.conversion.targets import TENSORFLOW, Target, choose_target, onward
 from effconvert.errors import LayoutMismatch
 from effconvert.formats.checkpoint import BFLOAT16, Checkpoint, TensorInfo
@@ -19,6 +18,7 @@ from effconvert.identify.preprocessing import channel_cautions, recipe_of, train
 from effconvert.identify.weight_sets import RAW, WEIGHTS
 from effconvert.maps.language import Fill
 from effconvert.maps.moves import Move, compose, dropping_background_class
+from effconvert.options import Options
 
 DTYPES: dict[str, np.dtype[Any]] = {
     "float32": np.dtype(np.float32),

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 from effconvert.architecture.facts import Facts
 from effconvert.architecture.variants import Variant
-from effconvert.conversion.options import Options
 from effconvert.identify.library_builds import (
     Doubt,
     as_options,
@@ -15,6 +14,7 @@ from effconvert.identify.library_builds import (
     usual_facts,
 )
 from effconvert.maps.language import Layout
+from effconvert.options import Options
 
 
 def remedies(layout: Layout, variant: Variant, facts: Facts, doubt: Doubt, options: Options) -> Iterator[str]:

@@ -6,18 +6,18 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from effconvert.architecture.canonical import is_trainable, tensor_shapes
+from effconvert.architecture.canonical import CANONICAL, is_trainable, tensor_shapes
 from effconvert.atomic import check_output
 from effconvert.conversion.loading_code import printed_code
-from effconvert.conversion.options import Options
 from effconvert.conversion.outputs import check_container, write
 from effconvert.conversion.plan import DTYPES, NAMES, Plan, make_plan
-from effconvert.conversion.targets import CANONICAL, TENSORFLOW
+from effconvert.conversion.targets import TENSORFLOW
 from effconvert.conversion.transfer import Progress, Transfer, start_examining
 from effconvert.errors import LayoutMismatch, OutputProblem
 from effconvert.formats import Checkpoint, open_checkpoint
-from effconvert.hashing import check_name_sha8
 from effconvert.identify.library_builds import differing_facts
+from effconvert.options import Options
+from effconvert.reference_tables.file_names import check_name_sha8
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from effconvert.architecture.canonical import default_facts, tensor_shapes
+from effconvert.architecture.canonical import CANONICAL, default_facts, tensor_shapes
 from effconvert.architecture.facts import Facts
 from effconvert.architecture.variants import Variant
-from effconvert.conversion.options import Options
 from effconvert.conversion.remedies import remedies
 from effconvert.errors import LayoutMismatch, listing
 from effconvert.identify.library_builds import Doubt, fitting_build, nearest_facts, usual_facts
@@ -14,8 +13,8 @@ from effconvert.identify.weight_sets import average_name
 from effconvert.maps.language import Build, Fill, Layout
 from effconvert.maps.layouts import find_layout, layouts
 from effconvert.maps.moves import Move, compile_layout, identity_moves, invert
+from effconvert.options import Options
 
-CANONICAL = "canonical"
 TENSORFLOW = "tf-official"
 _CERTAIN = Doubt()
 # Libraries that share a framework: the one is taken whose network pads as the weights expect.

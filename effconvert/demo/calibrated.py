@@ -8,6 +8,7 @@ import torch
 
 from effconvert.architecture.canonical import default_facts
 from effconvert.architecture.variants import VARIANTS
+from effconvert.conversion.loading import load_model
 from effconvert.conversion.outputs import BUNDLE_PREFIX
 from effconvert.conversion.steps import Report, convert
 from effconvert.demo.images import write_images
@@ -20,9 +21,8 @@ from effconvert.identify.weight_sets import average_name
 from effconvert.maps.layouts import find_layout
 from effconvert.maps.moves import compile_moves, invert
 from effconvert.model.calibration import calibrate, random_weights, sensitivity, synthetic_images
-from effconvert.model.loading import load_model
 from effconvert.model.network import EfficientNet, create_model
-from effconvert.recipes import official_recipe
+from effconvert.preprocessing.recipes import official_recipe
 
 _VARIANT = "b0"
 _IMAGES = "images"

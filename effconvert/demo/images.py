@@ -6,11 +6,11 @@ import numpy as np
 import torch
 
 from effconvert.model.network import EfficientNet
-from effconvert.recipes import Recipe
+from effconvert.preprocessing.decoding import image_package
+from effconvert.preprocessing.pipeline import preprocess
+from effconvert.preprocessing.recipes import Recipe
+from effconvert.preprocessing.synthetic import synthetic_images
 from effconvert.validate.data.classes import imagenet_classes
-from effconvert.validate.preprocessing.decoding import image_package
-from effconvert.validate.preprocessing.pipeline import preprocess
-from effconvert.verification.inputs import synthetic_images
 
 _COUNT, _HEIGHT, _WIDTH = 20, 240, 320
 

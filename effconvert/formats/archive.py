@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
-from effconvert.errors import OutputProblem, UnreadableCheckpoint, require_path
+from effconvert.errors import OutputProblem, UnreadableCheckpoint
+from effconvert.paths import require_path
 
 # Trained float32 weights shrink by a tenth at most. Small archives may unpack to anything that does no harm, because a
 # test checkpoint of zeros shrinks a thousandfold.

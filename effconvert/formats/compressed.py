@@ -20,7 +20,8 @@ from effconvert.formats.keras.hdf5 import SIGNATURE
 from effconvert.formats.mindspore.file import is_mindspore
 from effconvert.formats.safetensors import is_safetensors
 from effconvert.formats.torch.legacy import is_legacy
-from effconvert.formats.torch.zip import FAILURES, MAGIC, begins_like_torch, directory
+from effconvert.formats.torch.zip import begins_like_torch
+from effconvert.formats.zip_directory import FAILURES, MAGIC, directory
 
 _INPUT = 1 << 20  # bzip2 packs blocks of 900 kB
 _OUTPUT = 1 << 16

@@ -9,7 +9,7 @@ from effconvert.formats.checkpoint import Checkpoint
 from effconvert.formats.shards import piece_in_words, refuse_part
 from effconvert.formats.signatures import Format, format_of
 from effconvert.formats.tensorflow.folders import holds_index, index_in
-from effconvert.hub.addresses import missing_in_words
+from effconvert.paths import missing_in_words
 
 _SHARD = re.compile(r"(.+)\.data-\d{5}-of-\d{5}")
 _KNOWN = (

@@ -54,7 +54,8 @@ def _format_of_zip(path: Path, start: bytes) -> Format | None:
 
 
 def _format_of_other(path: Path, start: bytes) -> Format | None:
-    from effconvert.formats.torch.legacy import is_legacy, is_old_tar
+    from effconvert.formats.foreign.files import is_old_tar
+    from effconvert.formats.torch.legacy import is_legacy
     from effconvert.formats.torch.pickle_reader import is_pickle
 
     if is_legacy(start):

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from effconvert.errors import LayoutMismatch, NotThere, OutputProblem, Unavailable, UnreadableCheckpoint
-from effconvert.hashing import file_md5, file_sha256, name_sha8
+from effconvert.hashing import file_md5, file_sha256
+from effconvert.hub.addresses import ELSEWHERE, address
 from effconvert.hub.installed_packages import PackageFile, installed_path, package_file
-from effconvert.hub.selection import ELSEWHERE, address
 from effconvert.reference_tables import Published
+from effconvert.reference_tables.file_names import name_sha8
 
 if TYPE_CHECKING:
     from effconvert.hub.downloads import Patience, Progress

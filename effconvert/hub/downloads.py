@@ -19,7 +19,7 @@ from typing import Any
 
 from effconvert.errors import NotThere, OutputProblem, Unavailable
 from effconvert.formats.archive import looks_like_archive
-from effconvert.hub.selection import ELSEWHERE
+from effconvert.hub.addresses import ELSEWHERE
 from effconvert.version import VERSION
 
 Progress = Callable[[int, int | None], None]

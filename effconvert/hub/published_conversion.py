@@ -5,16 +5,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from effconvert.architecture.canonical import CANONICAL
 from effconvert.atomic import check_output
 from effconvert.conversion.outputs import FOLDERS
 from effconvert.conversion.steps import Report, convert
-from effconvert.conversion.targets import CANONICAL, suffixes
+from effconvert.conversion.targets import suffixes
 from effconvert.conversion.transfer import Progress
 from effconvert.errors import LayoutMismatch
 from effconvert.hub.cache import fetch
 from effconvert.hub.published_names import Asked, read_name
-from effconvert.hub.selection import choose
 from effconvert.reference_tables import Published
+from effconvert.reference_tables.published_weights import choose
 
 
 def convert_published(
@@ -34,10 +35,10 @@ def convert_published(
 
     name: `torchvision/b0` or `torchvision/b0/imagenet1k_v1`, as `effconvert list` shows them; or a variant alone, with
     its `framework`, one of `reference_tables.FRAMEWORKS`. weights: where the name leaves them open; by default those of
-    `effconvert.hub.selection.choose`. output: by default a file (of `tf-official` and `huggingface` a folder) called
-    after what was asked for, `b0-ns.safetensors`; of a whole name with the framework, `torchvision-b0.safetensors`, but
-    for TensorFlow. facts: replace what is known of the published network. downloading: called with (bytes arrived,
-    bytes in all or None). Other options: those of `effconvert.convert`.
+    `reference_tables.published_weights.choose`. output: by default a file (of `tf-official` and `huggingface` a folder)
+    called after what was asked for, `b0-ns.safetensors`; of a whole name with the framework,
+    `torchvision-b0.safetensors`, but for TensorFlow. facts: replace what is known of the published network.
+    downloading: called with (bytes arrived, bytes in all or None). Other options: those of `effconvert.convert`.
 
     Raises LayoutMismatch that lists what exists where the framework published no such weights, Unavailable without
     network or cache, or where a package that holds the file is not installed, and what `effconvert.convert` raises.

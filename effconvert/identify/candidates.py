@@ -8,7 +8,6 @@ from functools import cache
 from effconvert.architecture.canonical import default_facts, tensor_shapes
 from effconvert.architecture.facts import MOST_CHANNELS, Facts
 from effconvert.architecture.variants import VARIANTS, Variant, head_channels, stem_channels
-from effconvert.conversion.options import Options
 from effconvert.formats.checkpoint import Shape
 from effconvert.identify.scopes import Scope, ignored, networks_in, scopes_in
 from effconvert.identify.tensor_names import BY_OPTION, TensorNames
@@ -26,6 +25,7 @@ from effconvert.identify.weight_sets import WeightSets
 from effconvert.maps.language import Fill, Layout
 from effconvert.maps.layouts import find_layout, layouts
 from effconvert.maps.moves import Compiled, Ends, Move, compile_layout, ends_of, identity_moves
+from effconvert.options import Options
 
 _PLAIN = Options()
 

@@ -5,7 +5,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from effconvert.conversion.options import Options
 from effconvert.errors import LayoutMismatch, listing
 from effconvert.formats.checkpoint import FLOATS, QUANTIZED, Checkpoint
 from effconvert.identify.identification import Identity, identify, of_named_weights
@@ -14,6 +13,7 @@ from effconvert.identify.tensor_names import BOUNDARIES, BY_OPTION, shared_start
 from effconvert.identify.unknown_tensors import layer_of
 from effconvert.identify.weight_sets import AVERAGES, RAW
 from effconvert.maps.moves import Move
+from effconvert.options import Options
 
 
 @dataclass(frozen=True)

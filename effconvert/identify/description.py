@@ -13,7 +13,7 @@ from effconvert.architecture.facts import Facts, complete
 from effconvert.architecture.variants import find_variant
 from effconvert.errors import LayoutMismatch, UnreadableCheckpoint
 from effconvert.formats.checkpoint import TensorInfo
-from effconvert.recipes import Recipe
+from effconvert.preprocessing.recipes import Recipe
 from effconvert.version import VERSION
 
 _SCHEMA = "1"

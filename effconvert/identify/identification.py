@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from effconvert.architecture.canonical import CANONICAL
 from effconvert.architecture.facts import Facts, changed
 from effconvert.architecture.variants import Variant, find_variant
-from effconvert.conversion.options import Options
-from effconvert.conversion.targets import CANONICAL
 from effconvert.errors import LayoutMismatch, listing
 from effconvert.formats.checkpoint import Checkpoint
 from effconvert.identify.candidates import (
@@ -40,6 +39,7 @@ from effconvert.identify.weight_sets import WeightSets
 from effconvert.maps.language import Layout
 from effconvert.maps.layouts import find_layout, layouts
 from effconvert.maps.moves import Move
+from effconvert.options import Options
 
 OBJECT_GRAPH = "/.ATTRIBUTES/VARIABLE_VALUE"
 _PLAIN = Options()

@@ -10,7 +10,8 @@ from effconvert.errors import LayoutMismatch
 from effconvert.formats.checkpoint import Checkpoint
 from effconvert.identify.recorded_names import read_config, recorded_texts
 from effconvert.maps.language import Build, Layout
-from effconvert.reference_tables import Published, misnamed_files, recipe_tables, weights_table
+from effconvert.reference_tables import Published, misnamed_files, weights_table
+from effconvert.reference_tables.reading import recipe_tables
 
 _HASHED = re.compile(r"-[0-9a-f]{8}\.pth$")
 

@@ -8,10 +8,10 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from effconvert.conversion.options import Options
 from effconvert.formats.checkpoint import Shape
 from effconvert.identify.candidates import Reading, readings
 from effconvert.identify.tensor_names import TensorNames
+from effconvert.options import Options
 
 # EfficientNetV2's variants by their number of blocks (google/automl, effnetv2_configs.py; timm's rw_ variants).
 _V2_BLOCKS = {21: "B0", 27: "B1", 28: "B2", 32: "B3", 39: "RW-T", 40: "S", 57: "M", 60: "RW-M", 79: "L", 100: "XL"}

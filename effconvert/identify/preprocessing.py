@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from effconvert.errors import LayoutMismatch
 from effconvert.identify.identification import Identity
-from effconvert.recipes import UNKNOWN, Recipe, recipe_for
+from effconvert.preprocessing.recipes import UNKNOWN, Recipe, recipe_for
 
 
 def training_of(identity: Identity, weights: str | None = None) -> str | None:

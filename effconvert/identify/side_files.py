@@ -12,7 +12,7 @@ from effconvert.formats.checkpoint import Checkpoint
 from effconvert.identify.candidates import Reading
 from effconvert.identify.description import Description
 from effconvert.identify.recorded_names import read_config
-from effconvert.recipes import UNKNOWN, Recipe, gray, recipe_for, unknown
+from effconvert.preprocessing.recipes import UNKNOWN, Recipe, gray, recipe_for, unknown
 
 _POSITIONAL = (
     "ambiguous: the file does not name its layers, as .weights.h5 of Keras before 3.6 do not; they are taken in the "

@@ -7,7 +7,7 @@ from typing import Any
 from effconvert.architecture.facts import Facts, changed
 from effconvert.errors import LayoutMismatch
 from effconvert.maps.language import ANY, PLACEHOLDER, RECIPE_VALUES, Build, Fill, Preprocessing, Slot
-from effconvert.reference_tables import recipe_tables
+from effconvert.reference_tables.reading import recipe_tables
 
 _FILL_KEYS = {"dtype", "value", "reason"}
 _FILL_DTYPES = ("int64", "int32", "float32")

@@ -1,6 +1,5 @@
 """The canonical network in PyTorch, into which every layout is converted."""
 
-from effconvert.model.loading import load_model
 from effconvert.model.network import EfficientNet, create_model
 
-__all__ = ["EfficientNet", "create_model", "load_model"]
+__all__ = ["EfficientNet", "create_model"]

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from effconvert.architecture.variants import blocks
 from effconvert.model.network import EfficientNet
-from effconvert.verification import inputs
+from effconvert.preprocessing import synthetic
 
 _GAIN = 1.4  # makes up for what an activation takes away
 # Without these two, deep networks are chaotic: images outside the calibration batch grow from block to block, and
@@ -72,13 +72,13 @@ def calibrate(network: EfficientNet, images: Tensor, *, seed: int = 0) -> Effici
 
 
 def sensitivity(logits: Tensor) -> float:
-    """Return how much `logits` [N, classes] depend on the image, 0 to 1; see `effconvert.verification.inputs`."""
-    return inputs.sensitivity(logits.detach().cpu().double().numpy())
+    """Return how much `logits` [N, classes] depend on the image, 0 to 1; see `effconvert.preprocessing.synthetic`."""
+    return synthetic.sensitivity(logits.detach().cpu().double().numpy())
 
 
 def synthetic_images(count: int, height: int, width: int, seed: int = 0, channels: int = 3) -> Tensor:
-    """Return `count` images float32 [N, channels, height, width]; see `effconvert.verification.inputs`."""
-    return torch.from_numpy(inputs.synthetic_images(count, height, width, seed, channels))
+    """Return `count` images float32 [N, channels, height, width]; see `effconvert.preprocessing.synthetic`."""
+    return torch.from_numpy(synthetic.synthetic_images(count, height, width, seed, channels))
 
 
 def _value(name: str, shape: tuple[int, ...], seed: int) -> NDArray[np.float32]:

@@ -23,7 +23,7 @@ from effconvert.model.layers import (
     SqueezeExcite,
     drop_connect,
 )
-from effconvert.recipes import Recipe
+from effconvert.preprocessing.recipes import Recipe
 
 _DROP_CONNECT = 0.2
 

@@ -5,7 +5,6 @@ from effconvert.reference_tables.cost import Cost, cost_table
 from effconvert.reference_tables.disagreements import Disagreement, disagreements
 from effconvert.reference_tables.file_names import MisnamedFile, misnamed_files, name_sha8
 from effconvert.reference_tables.numbers import Number, numbers
-from effconvert.reference_tables.recipes import recipe_tables
 from effconvert.reference_tables.sources import Source, sources
 from effconvert.reference_tables.weights import FRAMEWORKS, Published, weights_table
 
@@ -24,7 +23,6 @@ __all__ = [
     "misnamed_files",
     "name_sha8",
     "numbers",
-    "recipe_tables",
     "sources",
     "weights_table",
 ]

@@ -18,7 +18,7 @@ class Cost:
     `mmpretrain`, `torchvision`, `timm-documents` (its model index), `timm` (its results). counted_size: the size that
     the operations are those of, another than `size` where the table is wrong. classes: of the network that was counted.
     parameters: trainable values, None where they were not published, as `operations`. convention: how those are added
-    up, one of `effconvert.validate.costs.conventions`, "" without operations. The steps are the units that the numbers
+    up, one of `effconvert.costs.conventions`, "" without operations. The steps are the units that the numbers
     were rounded to. decides: whether a count can be judged by it: `yes`, `parameters` or `operations` where only these
     are explained; the note says what is not. fused_stride: where the counted network had the stride of its fused
     blocks, None where it has none or that is not known.

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 from effconvert.reference_tables.reading import is_name, read_rows
 from effconvert.reference_tables.weights import Published
@@ -11,6 +12,7 @@ from effconvert.reference_tables.weights import Published
 # OpenMMLab, timm and torch.hub name a file after the SHA-256 of its bytes.
 _NAMED_BY_SHA256 = re.compile(r".*-([0-9a-f]{8})\.pth")
 _SHA256 = re.compile(r"[0-9a-f]{8}([0-9a-f]{56})?")
+_LIKE_A_DATE = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])([0-2]\d|3[01])")
 
 
 def name_sha8(name: str) -> str | None:
@@ -57,3 +59,24 @@ def misnamed_files() -> dict[str, MisnamedFile]:
     Raises ValueError with all that is wrong with misnamed_files.csv.
     """
     return {row["name"]: MisnamedFile(**row) for row in read_rows("misnamed_files.csv", _RULES)}
+
+
+def check_name_sha8(path: Path, sha256: str) -> str | None:
+    """Return a sentence that says whether the file's name agrees with its SHA-256; None where the name says nothing.
+
+    A name that ends in a date (`-20220119.pth`) and does not agree says nothing either. A file that was published under
+    another file's hash is known by that name too.
+    """
+    promised = name_sha8(path.name)
+    if promised is None:
+        return None
+    begins = f"its SHA-256 begins with {sha256[:8]}"
+    if sha256.startswith(promised):
+        return f"{begins}, as its name says"
+    misnamed = misnamed_files().get(path.name)
+    if misnamed and sha256.startswith(misnamed.sha256):
+        return f"{begins}: {misnamed.releases} published it under this name, although {promised} is not its hash"
+    if _LIKE_A_DATE.fullmatch(promised):
+        return None
+    own = f" (the file that {misnamed.releases} published so has {misnamed.sha256[:8]})" if misnamed else ""
+    return f"{begins}, its name says {promised}{own}: it was changed, damaged or renamed"

@@ -8,8 +8,7 @@ from typing import Any
 from effconvert.reference_tables.accuracy import accuracy_rows
 from effconvert.reference_tables.cost import cost_rows
 from effconvert.reference_tables.file_names import name_sha8
-from effconvert.reference_tables.reading import Row
-from effconvert.reference_tables.recipes import recipe_tables
+from effconvert.reference_tables.reading import Row, recipe_tables
 from effconvert.reference_tables.sources import sources
 from effconvert.reference_tables.weights import Published, weights_table
 

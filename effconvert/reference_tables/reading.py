@@ -4,6 +4,7 @@ import csv
 import math
 import tomllib
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -75,3 +76,9 @@ def one_of(*names: str) -> Callable[[str], bool]:
 def optional(rule: Callable[[str], object]) -> Callable[[str], object]:
     """Return a rule that a cell is empty or follows `rule`."""
     return lambda text: not text or rule(text)
+
+
+@cache
+def recipe_tables() -> dict[str, dict[str, Any]]:
+    """Return {name: table} of the preprocessings, as `recipes.toml` has them."""
+    return {name: table for name, table in read_toml("recipes.toml").items() if name != "schema"}

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from effconvert.architecture.facts import complete
-from effconvert.errors import EffconvertError, LayoutMismatch, MissingPath, UnreadableCheckpoint, listing, require_path
+from effconvert.errors import EffconvertError, LayoutMismatch, MissingPath, UnreadableCheckpoint, listing
 from effconvert.hashing import file_sha256
-from effconvert.recipes import Recipe
+from effconvert.paths import require_path
+from effconvert.preprocessing.recipes import Recipe
 from effconvert.report.renderings.escaping import visible
 from effconvert.report.schema import VALIDATION, VERIFICATION, problems
 from effconvert.validate.predictions import Predictions, is_predictions, read_predictions

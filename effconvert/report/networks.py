@@ -15,7 +15,7 @@ from effconvert.report.origins import conversion
 from effconvert.report.sentences import cautions, network_sentence
 from effconvert.validate.accuracy.judgement import judge
 from effconvert.validate.accuracy.summary import summarise
-from effconvert.validate.costs.cost_report import cost_report
+from effconvert.validate.cost_report import cost_report
 
 Plain = Mapping[str, Any]
 Verifications = Sequence[tuple[str, VerificationInput]]

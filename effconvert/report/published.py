@@ -3,8 +3,8 @@
 from typing import Any
 
 from effconvert.architecture.variants import VARIANTS
+from effconvert.costs.counts import mac_count, parameter_count
 from effconvert.reference_tables import Published, disagreements, numbers, sources, weights_table
-from effconvert.validate.costs.blocks import mac_count, parameter_count
 
 _ACCURACY, _COST = ("top1", "top5"), ("parameters", "operations")
 _OF_FILES = ("framework", "variant", "weights", "network", "url", "sha256", "bytes", "size", "classes", "released")

@@ -119,7 +119,7 @@ def interpreter(name: str, pythons: Mapping[str, str]) -> str:
 def runner_command(name: str, python: str) -> list[str]:
     """Return the command that starts the framework's runner, without its arguments."""
     if name == CANONICAL:
-        return [python, "-P", "-m", "effconvert.model.running"]
+        return [python, "-P", "-m", "effconvert.verification.run_canonical"]
     return [python, str(runner_file(name))]
 
 

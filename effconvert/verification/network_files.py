@@ -6,14 +6,13 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from effconvert.architecture.canonical import default_facts
 from effconvert.architecture.facts import Facts, complete
-from effconvert.conversion.options import Options
 from effconvert.conversion.transfer import check_digest
 from effconvert.errors import LayoutMismatch
 from effconvert.formats import open_checkpoint
@@ -27,10 +26,14 @@ from effconvert.identify.preprocessing import recipe_of
 from effconvert.identify.weight_sets import AVERAGES, RAW
 from effconvert.maps.layouts import find_layout
 from effconvert.maps.moves import compile_layout
-from effconvert.recipes import Recipe
+from effconvert.options import Options
+from effconvert.preprocessing.recipes import Recipe
 from effconvert.verification.inputs import Inputs
 from effconvert.verification.launching import CANONICAL, FRAMEWORKS, LoaderRefused, framework_of, run_network
 from effconvert.verification.runs import tensors_of_layer
+
+if TYPE_CHECKING:
+    from effconvert.model import EfficientNet
 
 Tensors = dict[str, NDArray[Any]]
 # The options that say how a file is read.
@@ -246,3 +249,18 @@ def _has_usual_facts(file: NetworkFile) -> bool:
         return False
     plain = identity.layout.facts_of(identity.variant.name, default_facts(identity.variant))
     return identity.facts.bn_eps in usual_values(identity.layout, identity.variant, plain, "bn_eps")
+
+
+def network_of(file: NetworkFile) -> "EfficientNet":
+    """Return the network of a file that was examined, read as its options say: float32, in eval mode, on the CPU."""
+    import torch
+
+    from effconvert.model import EfficientNet
+
+    with torch.device("meta"):
+        network = EfficientNet(file.identity.variant, file.facts)
+    with file.opened() as read:
+        state = {name: torch.from_numpy(np.array(read(name))) for name in network.state_dict()}
+    network.load_state_dict(state, assign=True)
+    network.recipe = file.recipe
+    return network.eval()

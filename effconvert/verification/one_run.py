@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from effconvert.atomic import check_output, new_file, new_folder
-from effconvert.conversion.options import Options
 from effconvert.errors import LayoutMismatch, OutputProblem
-from effconvert.verification.inputs import Images, Inputs, sensitivity
+from effconvert.options import Options
+from effconvert.preprocessing.synthetic import sensitivity
+from effconvert.verification.inputs import Images, Inputs
 from effconvert.verification.launching import CANONICAL, interpreter, runner_file, save_arrays
 from effconvert.verification.network_files import NetworkFile, arrays_for, examine, run_file, settings_of
 from effconvert.verification.runs import open_run

@@ -10,10 +10,10 @@ from types import MappingProxyType
 
 from effconvert.architecture.facts import complete
 from effconvert.atomic import reported
-from effconvert.conversion.options import Options
 from effconvert.errors import LayoutMismatch, OutputProblem
 from effconvert.identify.library_builds import differing_facts
 from effconvert.identify.weight_sets import AVERAGES, RAW
+from effconvert.options import Options
 from effconvert.verification.doubts import cautions, inexactness
 from effconvert.verification.explanation import Trial, explain
 from effconvert.verification.inputs import Images, Inputs

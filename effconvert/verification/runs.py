@@ -11,8 +11,9 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
-from effconvert.errors import NumericMismatch, UnreadableCheckpoint, require_path
+from effconvert.errors import NumericMismatch, UnreadableCheckpoint
 from effconvert.hashing import file_sha256
+from effconvert.paths import require_path
 from effconvert.verification.comparison import (
     ACCUMULATED,
     CONVERTED,

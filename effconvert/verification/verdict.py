@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effconvert.architecture.facts import only_assumed
+from effconvert.preprocessing.synthetic import sensitivity
 from effconvert.verification.comparison import (
     ACCUMULATED,
     FED,
@@ -18,7 +19,6 @@ from effconvert.verification.comparison import (
     plain,
     would_pass,
 )
-from effconvert.verification.inputs import sensitivity
 from effconvert.verification.runs import Run, compare_runs, layer_of_tensor
 
 SAME, DIFFERENT, NOT_VERIFIABLE = "same", "different", "not verifiable"

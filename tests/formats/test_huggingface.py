@@ -20,7 +20,7 @@ from effconvert.formats.huggingface.config import (
     read_config,
 )
 from effconvert.formats.huggingface.preprocessor import recipe_of
-from effconvert.recipes import official_recipe, recipe_for
+from effconvert.preprocessing.recipes import official_recipe, recipe_for
 
 NAMES = [f"b{number}" for number in range(8)]
 B0 = VARIANTS["b0"]

@@ -5,7 +5,6 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from effconvert.validate.preprocessing.pipeline import preprocess
 from figures import record
 from pictures import file
 
@@ -15,8 +14,9 @@ from effconvert.conversion.loading_code import PrintedCode, printed_code
 from effconvert.conversion.targets import Target
 from effconvert.identify.library_builds import fitting_build
 from effconvert.maps.layouts import find_layout
-from effconvert.recipes import Recipe, recipe_named
-from effconvert.reference_tables import recipe_tables
+from effconvert.preprocessing.pipeline import preprocess
+from effconvert.preprocessing.recipes import Recipe, recipe_named
+from effconvert.reference_tables.reading import recipe_tables
 
 PARTS = ("decode", "crop", "resize", "channels")
 IMAGE = (331, 470)  # height and width of which no crop is a round share

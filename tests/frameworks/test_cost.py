@@ -10,8 +10,7 @@ import torchvision_repair  # noqa: F401
 import pytest
 import timm
 import torch
-from effconvert.validate.costs.conventions import CONVENTIONS
-from effconvert.validate.costs.cost_report import operation_count
+from effconvert.validate.cost_report import operation_count
 from fvcore.nn import FlopCountAnalysis
 from mmengine.analysis import get_model_complexity_info
 from mmpretrain.models import ImageClassifier
@@ -21,6 +20,7 @@ from torchvision.models import get_model_weights
 
 from effconvert.architecture.canonical import default_facts
 from effconvert.architecture.variants import VARIANTS, head_channels
+from effconvert.costs.conventions import CONVENTIONS
 from effconvert.model import create_model
 from effconvert.reference_tables import cost_table
 

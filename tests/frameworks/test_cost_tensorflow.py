@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 import tensorflow as tf
-from effconvert.validate.costs.conventions import CONVENTIONS
+
+from effconvert.costs.conventions import CONVENTIONS
 
 v1 = tf.compat.v1
 SHAPE = (1, 10, 10, 7)

@@ -33,7 +33,7 @@ import effconvert
 from effconvert.architecture.variants import VARIANTS
 from effconvert.formats.huggingface.config import config, network_of, read_config
 from effconvert.formats.huggingface.preprocessor import preprocessor, recipe_of
-from effconvert.recipes import official_recipe, recipe_for
+from effconvert.preprocessing.recipes import official_recipe, recipe_for
 
 # b1 meets an odd size at one of its strides, and so needs depthwise_padding.
 CASES = [("b0", {}), ("b1", {}), ("b0", {"bn_eps": 2e-4, "classes": 7})]

@@ -9,8 +9,8 @@ from mindspore.train import serialization
 from mindspore_libraries import bits, values
 
 from effconvert import open_checkpoint
-from effconvert.formats.mindspore import file as mindspore_format
 from effconvert.formats.checkpoint import TensorInfo
+from effconvert.formats.mindspore import file as mindspore_format
 from effconvert.formats.mindspore.file import write_mindspore
 
 KEY = b"0123456789abcdef"

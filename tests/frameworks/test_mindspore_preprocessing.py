@@ -5,14 +5,14 @@ import mindspore_libraries  # noqa: F401
 # isort: split
 import numpy as np
 import pytest
-from effconvert.validate.preprocessing.pipeline import pixels, preprocess
 from figures import record
 from mindcv.data import create_transforms
 from mindspore.dataset import vision
 from mindvision.classification.dataset import ImageNet
 from pictures import KINDS, PICTURES, file, random_files
 
-from effconvert.recipes import recipe_for
+from effconvert.preprocessing.pipeline import pixels, preprocess
+from effconvert.preprocessing.recipes import recipe_for
 
 CASES = [("mindvision", "b0"), ("mindvision", "b5"), ("mindcv", "b0"), ("mindcv", "b2")]
 

@@ -13,8 +13,6 @@ import pytest
 import tensorflow as tf
 import timm
 import torch
-from effconvert.validate.preprocessing.decoding import Window, decode
-from effconvert.validate.preprocessing.pipeline import pixels, preprocess
 from figures import record
 from mmengine.dataset import Compose
 from mmpretrain import get_model
@@ -28,7 +26,9 @@ from torchvision.transforms import functional
 from transformers import EfficientNetImageProcessor
 from transformers.models.efficientnet.image_processing_pil_efficientnet import EfficientNetImageProcessorPil
 
-from effconvert.recipes import official_recipe, recipe_for
+from effconvert.preprocessing.decoding import Window, decode
+from effconvert.preprocessing.pipeline import pixels, preprocess
+from effconvert.preprocessing.recipes import official_recipe, recipe_for
 
 
 def compared(case, recipe, theirs, kinds):

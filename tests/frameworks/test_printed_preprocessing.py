@@ -20,8 +20,8 @@ from torch_libraries import write
 import effconvert
 from effconvert.formats.huggingface.preprocessor import preprocessor
 from effconvert.model import create_model
-from effconvert.recipes import gray, recipe_for
-from effconvert.reference_tables import recipe_tables
+from effconvert.preprocessing.recipes import gray, recipe_for
+from effconvert.reference_tables.reading import recipe_tables
 
 MAKING_GRAY = ("timm", "torchvision", "lukemelas", "keras")
 LIBRARIES = ("timm", "torchvision", "lukemelas", "huggingface", "mmpretrain", "keras")

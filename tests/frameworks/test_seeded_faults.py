@@ -19,8 +19,8 @@ from faults import Fault, faults, some_of_each
 from figures import record
 
 import effconvert
-from effconvert.model import running
 from effconvert.verification import network_files
+from effconvert.verification import run_canonical as running
 from effconvert.verification.comparison import FED
 from effconvert.verification.inputs import Images
 from effconvert.verification.launching import CANONICAL, runner_file

@@ -15,7 +15,7 @@ from torch_libraries import ODD_AND_EVEN, calibrated, write
 
 import effconvert
 from effconvert.model import EfficientNet
-from effconvert.verification.inputs import synthetic_images
+from effconvert.preprocessing.synthetic import synthetic_images
 
 LOADERS = {
     "timm": "timm.models.load_checkpoint",

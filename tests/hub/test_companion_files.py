@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from effconvert.errors import Unavailable
+from effconvert.hub.addresses import address
 from effconvert.hub.cache import fetch
 from effconvert.hub.published_conversion import convert_published
-from effconvert.hub.selection import address, choose
+from effconvert.reference_tables.published_weights import choose
 
 from .conftest import QUICK, Answer, Server, serve, status
 from .published_files import beside, body_of

@@ -13,13 +13,13 @@ from safetensors.numpy import load_file
 
 from effconvert.architecture.facts import changed
 from effconvert.architecture.variants import VARIANTS
-from effconvert.conversion.options import Options
 from effconvert.conversion.plan import Plan, make_plan
 from effconvert.hub.cache import Fetched
 from effconvert.hub.published_conversion import convert_published
 from effconvert.hub.published_names import read_name
-from effconvert.hub.selection import choose
+from effconvert.options import Options
 from effconvert.reference_tables import Published, weights_table
+from effconvert.reference_tables.published_weights import choose
 
 from .published_files import NamesOnly, body_of, kind_of, put, true_row
 
@@ -65,7 +65,8 @@ def test_one_file_of_each_kind_is_fetched_and_converted_value_for_value(
     body = body_of(row)
     true = true_row(row, body)
     monkeypatch.setattr(
-        "effconvert.hub.selection.weights_table", lambda: tuple(true if each == row else each for each in ROWS)
+        "effconvert.reference_tables.published_weights.weights_table",
+        lambda: tuple(true if each == row else each for each in ROWS),
     )
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     with serving(tmp_path / "site", monkeypatch):

@@ -17,8 +17,9 @@ from effconvert.architecture.variants import VARIANTS
 from effconvert.errors import LayoutMismatch, OutputProblem, Unavailable, UnreadableCheckpoint
 from effconvert.formats import TensorInfo
 from effconvert.formats.tensorflow.bundle import write_bundle
+from effconvert.hub.addresses import address
 from effconvert.hub.cache import cache_folder, fetch
-from effconvert.hub.selection import address, choose, published
+from effconvert.reference_tables.published_weights import choose, published
 
 from .conftest import QUICK, Server, make_tar, serve, status
 from .conftest import make_archive as archive_of
@@ -213,7 +214,7 @@ def test_an_archive_of_another_network_is_named_and_not_kept(
 
 def test_two_processes_download_an_archive_once(server: Server, cache: Path) -> None:
     server.answers = [serve(BODY)]
-    program = "from effconvert.hub.selection import choose; from effconvert.hub.cache import fetch; print(fetch(choose('b0', 'aa')).path)"
+    program = "from effconvert.reference_tables.published_weights import choose; from effconvert.hub.cache import fetch; print(fetch(choose('b0', 'aa')).path)"
     runs = [
         subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, env=os.environ.copy())
         for _ in range(3)

@@ -10,10 +10,11 @@ import torch
 from library_files import library_tensors
 
 from effconvert.errors import Unavailable, UnreadableCheckpoint
+from effconvert.hub.addresses import address
 from effconvert.hub.cache import fetch
 from effconvert.hub.installed_packages import PackageFile, package_file
-from effconvert.hub.selection import address, choose
 from effconvert.reference_tables import Published
+from effconvert.reference_tables.published_weights import choose
 
 from .conftest import Server
 

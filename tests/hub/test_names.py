@@ -10,8 +10,8 @@ from running import Ran
 import effconvert
 from effconvert.errors import LayoutMismatch, nearest_first
 from effconvert.hub.published_names import read_name
-from effconvert.hub.selection import choose
 from effconvert.reference_tables import Published, weights_table
+from effconvert.reference_tables.published_weights import choose
 
 from .conftest import Server, serve
 from .published_files import body_of, true_row
@@ -25,7 +25,7 @@ def torchvision(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     body = body_of(TORCHVISION)
     true = true_row(TORCHVISION, body)
     rows = tuple(true if row == TORCHVISION else row for row in weights_table())
-    monkeypatch.setattr("effconvert.hub.selection.weights_table", lambda: rows)
+    monkeypatch.setattr("effconvert.reference_tables.published_weights.weights_table", lambda: rows)
     monkeypatch.setenv("EFFCONVERT_CACHE", str(tmp_path / "cache"))
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")

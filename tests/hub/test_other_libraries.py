@@ -14,9 +14,9 @@ from effconvert.formats import TensorInfo, open_checkpoint
 from effconvert.formats.keras.writing import write_legacy
 from effconvert.hub.cache import fetch
 from effconvert.hub.published_conversion import convert_published
-from effconvert.hub.selection import choose
 from effconvert.identify.network_names import recorded_training
 from effconvert.reference_tables import Published
+from effconvert.reference_tables.published_weights import choose
 
 from .conftest import QUICK, Server, serve
 

@@ -11,10 +11,11 @@ import safetensors.numpy
 from library_files import library_tensors
 
 from effconvert.errors import LayoutMismatch, Unavailable, UnreadableCheckpoint
-from effconvert.hashing import check_name_sha8, name_sha8
+from effconvert.hub.addresses import address
 from effconvert.hub.cache import fetch
-from effconvert.hub.selection import address, choose, published
 from effconvert.reference_tables import Published
+from effconvert.reference_tables.file_names import check_name_sha8, name_sha8
+from effconvert.reference_tables.published_weights import choose, published
 
 from .conftest import QUICK, Server, serve, status
 

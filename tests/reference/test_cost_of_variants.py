@@ -4,10 +4,10 @@ import dataclasses
 from math import prod
 
 import pytest
-from effconvert.validate.costs.blocks import buffer_count, mac_count, parameter_count
 
 from effconvert.architecture.canonical import default_facts, tensor_shapes
 from effconvert.architecture.variants import VARIANTS
+from effconvert.costs.counts import buffer_count, mac_count, parameter_count
 from effconvert.reference_tables import cost_table
 
 # (parameters, MACs in M) of the graphs at tensorflow/tpu 7dc921f, which strides fused blocks on the expansion.

@@ -3,12 +3,12 @@
 import dataclasses
 
 import pytest
-from effconvert.validate.costs import cost_report
-from effconvert.validate.costs.conventions import CONVENTIONS, Quantity
-from effconvert.validate.costs.cost_report import Comparison, check_published, operation_count
+from effconvert.validate import cost_report
+from effconvert.validate.cost_report import Comparison, check_published, operation_count
 
 from effconvert.architecture.canonical import default_facts
 from effconvert.architecture.variants import VARIANTS
+from effconvert.costs.conventions import CONVENTIONS, Quantity
 from effconvert.errors import PublishedMismatch
 from effconvert.reference_tables import Cost, cost_table
 

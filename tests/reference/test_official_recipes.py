@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from effconvert.errors import LayoutMismatch
-from effconvert.recipes import Recipe, official_recipe
-from effconvert.reference_tables import recipe_tables, weights_table
+from effconvert.preprocessing.recipes import Recipe, official_recipe
+from effconvert.reference_tables import weights_table
+from effconvert.reference_tables.reading import recipe_tables
 
 IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 ADVPROP = ((127.5,) * 3, (127.5,) * 3)
@@ -104,7 +105,7 @@ def test_weights_of_no_known_training_have_no_recipe(variant: str, weights: str)
 
 def test_looking_things_up_imports_no_framework_and_no_network() -> None:
     program = (
-        "import sys; import effconvert.hub.catalogue, effconvert.recipes, effconvert.hub.selection, effconvert.hub.cache;"
+        "import sys; import effconvert.hub.catalogue, effconvert.preprocessing.recipes, effconvert.reference_tables.published_weights, effconvert.hub.cache;"
         "print([name for name in ('numpy', 'torch', 'ssl', 'urllib.request') if name in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from effconvert.hub.selection import choose
-from effconvert.recipes import recipe_for
+from effconvert.preprocessing.recipes import recipe_for
 from effconvert.reference_tables import accuracy_table
+from effconvert.reference_tables.published_weights import choose
 
 ROWS = accuracy_table()
 

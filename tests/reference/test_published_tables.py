@@ -8,8 +8,8 @@ import pytest
 
 from effconvert.architecture.variants import VARIANTS
 from effconvert.hub.catalogue import catalogue_rows, published_accuracy
-from effconvert.hub.selection import choose
 from effconvert.reference_tables import accuracy_table, cost_table, weights_table
+from effconvert.reference_tables.published_weights import choose
 
 BUCKET = "https://storage.googleapis.com/cloud-tpu-checkpoints/efficientnet/"
 TABLES = ["weights.csv", "accuracy.csv", "cost.csv"]

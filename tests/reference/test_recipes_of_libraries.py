@@ -10,8 +10,9 @@ import pytest
 from effconvert.errors import LayoutMismatch
 from effconvert.maps.language import Layout
 from effconvert.maps.layouts import layouts
-from effconvert.recipes import recipe_for
-from effconvert.reference_tables import recipe_tables, weights_table
+from effconvert.preprocessing.recipes import recipe_for
+from effconvert.reference_tables import weights_table
+from effconvert.reference_tables.reading import recipe_tables
 
 TAGS = json.loads((Path(__file__).parents[1] / "golden" / "published_files.json").read_text())["timm"]
 IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))

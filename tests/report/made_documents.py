@@ -6,7 +6,7 @@ from typing import Any
 from effconvert.validate.accuracy.statistics import Proportion, mcnemar
 
 from effconvert.architecture.variants import VARIANTS
-from effconvert.recipes import official_recipe
+from effconvert.preprocessing.recipes import official_recipe
 from effconvert.reference_tables import accuracy_table, cost_table, weights_table
 
 IMAGES = 50_000

@@ -8,7 +8,7 @@ from effconvert.validate.accuracy.matching import stems
 from effconvert.validate.data.image_hashes import HASH_BYTES, Hashes, image_hash
 from effconvert.validate.predictions import NO_LABEL, SCHEMA, Predictions
 
-from effconvert.recipes import recipe_for
+from effconvert.preprocessing.recipes import recipe_for
 
 
 def record(

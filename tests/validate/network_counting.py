@@ -1,6 +1,6 @@
 """What one image costs in every layer of the canonical network, counted while it runs on the meta device.
 
-It is the other way to what `effconvert.validate.costs.quantities` computes from the blocks.
+It is the other way to what `effconvert.costs.quantities` computes from the blocks.
 """
 
 from collections import Counter
@@ -12,11 +12,11 @@ from math import prod
 from types import MappingProxyType
 
 import torch
-from effconvert.validate.costs.conventions import Quantity
 from torch import Tensor, nn
 
 from effconvert.architecture.facts import Facts
 from effconvert.architecture.variants import Variant
+from effconvert.costs.conventions import Quantity
 from effconvert.model.layers import BatchNorm, Classifier, Convolution, RoutedConvolution, Routing, SqueezeExcite
 from effconvert.model.network import EfficientNet, InvertedBottleneck, create_model
 

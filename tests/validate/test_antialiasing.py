@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from effconvert.validate.preprocessing import antialiasing
-from effconvert.validate.preprocessing.antialiasing import antialiased
-from effconvert.validate.preprocessing.decoding import Pixels, Window
 from PIL import Image
+
+from effconvert.preprocessing import antialiasing
+from effconvert.preprocessing.antialiasing import antialiased
+from effconvert.preprocessing.decoding import Pixels, Window
 
 FILTERS = ["BICUBIC", "BILINEAR"]
 LONGEST = (1, 4, 40, 300, 700)

@@ -11,7 +11,6 @@ import torch
 from asked_files import SIZE, pictures, seeing, written
 from effconvert.validate.evaluation.computing import Computing
 from effconvert.validate.evaluation.execution import Execution
-from effconvert.validate.preprocessing.pipeline import pixels, preprocess
 from pictures import KINDS, file
 from PIL import Image
 from running import Ran
@@ -20,7 +19,8 @@ from safetensors.torch import load_file, save_file
 import effconvert
 from effconvert.errors import LayoutMismatch
 from effconvert.formats.huggingface.preprocessor import preprocessor, recipe_of
-from effconvert.recipes import Recipe, recipe_for, recipe_named
+from effconvert.preprocessing.pipeline import pixels, preprocess
+from effconvert.preprocessing.recipes import Recipe, recipe_for, recipe_named
 
 GRAY = recipe_for("timm", "b0", in_channels=1)
 

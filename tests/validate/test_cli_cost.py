@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from effconvert.validate.costs import cost_report
+from effconvert.validate import cost_report
 from running import Ran
 from safetensors.numpy import save_file
 

@@ -3,11 +3,11 @@
 import dataclasses
 
 import pytest
-from effconvert.validate.costs.conventions import CONVENTIONS
-from effconvert.validate.costs.quantities import quantities
 
 from effconvert.architecture.canonical import default_facts
 from effconvert.architecture.variants import VARIANTS
+from effconvert.costs.conventions import CONVENTIONS
+from effconvert.costs.quantities import quantities
 
 # Of mmpretrain 1.2.0 and mmengine 0.10.7: (variant, size) to get_flops.py's figure and the same in training mode.
 MMPRETRAIN = {

@@ -11,13 +11,13 @@ import pytest
 import torch
 from asked_files import SIZE, pictures, seeing, written
 from effconvert.validate.asking import batches
-from effconvert.validate.preprocessing.pipeline import preprocess
 from running import Ran
 
 import effconvert
 from effconvert.hashing import file_sha256
 from effconvert.model import EfficientNet
-from effconvert.recipes import official_recipe
+from effconvert.preprocessing.pipeline import preprocess
+from effconvert.preprocessing.recipes import official_recipe
 
 RECIPE = official_recipe("b0").at(SIZE)
 

@@ -27,7 +27,7 @@ from made_predictions import scored
 
 from effconvert.architecture.facts import Facts
 from effconvert.identify.description import Description
-from effconvert.recipes import recipe_for
+from effconvert.preprocessing.recipes import recipe_for
 from effconvert.reference_tables import accuracy_table, weights_table
 
 OWN = recipe_for("tf-official", "b0", "aa")

@@ -13,16 +13,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from effconvert.validate.preprocessing.decoding import Window, decode
-from effconvert.validate.preprocessing.pipeline import image_files, pixel_type, pixels, preprocess
-from effconvert.validate.preprocessing.resizing import RESIZES, UNROUNDED
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pictures import KINDS, file, orientation, picture, saved
 from PIL import Image
 
 from effconvert.errors import DatasetProblem, LayoutMismatch, MissingPath, Unavailable
-from effconvert.recipes import Recipe, official_recipe, recipe_for
+from effconvert.preprocessing.decoding import Window, decode
+from effconvert.preprocessing.image_files import images_in
+from effconvert.preprocessing.pipeline import pixel_type, pixels, preprocess
+from effconvert.preprocessing.recipes import Recipe, official_recipe, recipe_for
+from effconvert.preprocessing.resizing import RESIZES, UNROUNDED
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "preprocessing"
 OFFICIAL = ["a_500x375", "b_375x500", "f_gray_481x321", "h_prog444_333x500"]
@@ -186,8 +187,8 @@ def test_a_process_that_prepares_images_loads_what_the_recipe_needs_and_no_more(
     words = "; ".join(
         [
             "import sys",
-            "from effconvert.validate.preprocessing.pipeline import pixels",
-            "from effconvert.recipes import Recipe",
+            "from effconvert.preprocessing.pipeline import pixels",
+            "from effconvert.preprocessing.recipes import Recipe",
             f"pixels({str(path)!r}, Recipe.from_dict({recipe.to_dict()!r}))",
             "print(*({'torch', 'pandas', 'cv2'} & set(sys.modules)))",
         ]
@@ -321,15 +322,15 @@ def test_images_of_a_folder_are_found_in_order(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "folder.jpg").mkdir()
-    found = [path.relative_to(tmp_path).as_posix() for path in image_files(tmp_path)]
+    found = [path.relative_to(tmp_path).as_posix() for path in images_in(tmp_path)]
     assert found == ["a.PNG", "b/1.jpg", "b/2.JPEG", "c/d/3.WebP", "c/e.bmp"]
 
 
 def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
     (tmp_path / "labels.txt").touch()
     with pytest.raises(DatasetProblem, match=r"no image in it; looked for \.jpg, \.jpeg, \.png, \.webp, \.bmp"):
-        image_files(tmp_path)
+        images_in(tmp_path)
     with pytest.raises(DatasetProblem, match="not a folder"):
-        image_files(tmp_path / "labels.txt")
+        images_in(tmp_path / "labels.txt")
     with pytest.raises(MissingPath):
-        image_files(tmp_path / "none")
+        images_in(tmp_path / "none")

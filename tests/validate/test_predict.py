@@ -13,14 +13,14 @@ import torch
 from asked_files import SIZE, encrypted, pictures, seeing, written
 from effconvert.validate.asking import batches, classification
 from effconvert.validate.data.classes import imagenet_classes
-from effconvert.validate.preprocessing.pipeline import preprocess
 from running import Ran
 from safetensors.torch import load_file, save_file
 
 import effconvert
 from effconvert.hashing import file_sha256
 from effconvert.model import EfficientNet
-from effconvert.recipes import official_recipe, recipe_named
+from effconvert.preprocessing.pipeline import preprocess
+from effconvert.preprocessing.recipes import official_recipe, recipe_named
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from asked_files import seeing, written
 from effconvert.validate.subjects import subject
 
 import effconvert
-from effconvert.conversion.options import Options
-from effconvert.recipes import recipe_for
+from effconvert.options import Options
+from effconvert.preprocessing.recipes import recipe_for
 from effconvert.verification.network_files import examine
 
 OWN = {"padding": "symmetric", "bn_eps": 1e-5}  # of the networks that timm trained itself

@@ -13,7 +13,6 @@ import torch
 from asked_files import seeing, written
 from effconvert.validate.evaluation import passes
 from effconvert.validate.predictions import SCHEMA, read_predictions
-from effconvert.validate.preprocessing.pipeline import preprocess
 from evaluated import CLASSES, SIZE, without_contrast
 from image_sets import samples, write_class_folders
 from running import Ran
@@ -21,6 +20,7 @@ from running import Ran
 import effconvert
 from effconvert.cli.display import validations
 from effconvert.hashing import file_sha256
+from effconvert.preprocessing.pipeline import preprocess
 
 Validate = Callable[..., Ran]
 

@@ -19,7 +19,7 @@ from pictures import picture, saved
 from PIL import Image, ImageFilter
 from running import Ran
 
-from effconvert.conversion.options import Options
+from effconvert.options import Options
 from effconvert.verification.network_files import examine
 
 Validate = Callable[..., Ran]

@@ -19,7 +19,7 @@ from effconvert.validate.predictions import read_predictions
 from evaluated import SIZE, finished, is_running, same_answers, start, wait_until, workers_of, write_zoo
 from running import Ran
 
-from effconvert.conversion.options import Options
+from effconvert.options import Options
 
 KILLS = 10
 IMAGES = 800

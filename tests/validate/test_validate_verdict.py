@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from asked_files import seeing, written
 from effconvert.validate.accuracy import results
-from effconvert.validate.costs.cost_report import CostReport, cost_report
+from effconvert.validate.cost_report import CostReport, cost_report
 from evaluated import SIZE, without_contrast
 from image_sets import samples, write_class_folders
 from running import Ran

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from effconvert.conversion.options import Options
 from effconvert.errors import LayoutMismatch
-from effconvert.model import running
+from effconvert.options import Options
+from effconvert.verification import run_canonical as running
 from effconvert.verification.inputs import Images
 from effconvert.verification.launching import CANONICAL
 from effconvert.verification.one_run import save_run

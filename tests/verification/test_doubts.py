@@ -9,7 +9,7 @@ from library_files import library_tensors, save
 from small_runs import write_run
 
 import effconvert
-from effconvert.conversion.options import Options
+from effconvert.options import Options
 from effconvert.verification.doubts import cautions, inexactness
 from effconvert.verification.launching import CANONICAL
 from effconvert.verification.network_files import NetworkFile, examine

@@ -19,9 +19,9 @@ from small_runs import write_run
 import effconvert
 from effconvert.architecture.canonical import tensor_shapes
 from effconvert.architecture.variants import VARIANTS
-from effconvert.conversion.options import Options
 from effconvert.errors import EffconvertError, LayoutMismatch, MissingPath, UnreadableCheckpoint
 from effconvert.hashing import file_sha256
+from effconvert.options import Options
 from effconvert.verification.inputs import Images, synthetic_inputs
 from effconvert.verification.launching import LoaderRefused, run_network
 from effconvert.verification.network_files import NetworkFile, examine, run_file, settings_of

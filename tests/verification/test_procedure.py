@@ -17,11 +17,11 @@ from running_here import canonical_network_in_this_process
 from saved_runs import changed_run
 
 import effconvert
-from effconvert.conversion.options import Options
 from effconvert.errors import LayoutMismatch, MissingPath
 from effconvert.hashing import file_sha256
 from effconvert.model import create_model
 from effconvert.model.calibration import calibrate, random_weights, synthetic_images
+from effconvert.options import Options
 from effconvert.verification.comparison import FED, TOLERANCES
 from effconvert.verification.document import document
 from effconvert.verification.inputs import Images

@@ -13,9 +13,9 @@ from running_here import followed
 from saved_runs import B0, CHECKPOINTS, EDGETPU, RUNS, checkpoint_of
 
 import effconvert
+from effconvert.preprocessing.synthetic import sensitivity
 from effconvert.verification.comparison import ACCUMULATED, FED
 from effconvert.verification.explanation import explain
-from effconvert.verification.inputs import sensitivity
 from effconvert.verification.network_files import examine
 from effconvert.verification.runs import open_run
 from effconvert.verification.verdict import DIFFERENT, SAME, Verdict, reach_verdict

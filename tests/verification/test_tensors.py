@@ -7,7 +7,7 @@ import pytest
 from library_files import library_tensors, save
 
 import effconvert
-from effconvert.conversion.options import Options
+from effconvert.options import Options
 from effconvert.verification.network_files import examine
 from effconvert.verification.runs import layer_of_tensor, tensors_of_layer
 from effconvert.verification.tensors import unlike_tensors

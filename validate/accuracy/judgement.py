@@ -12,7 +12,7 @@ from effconvert.validate.accuracy.summary import measured_accuracy
 from effconvert.validate.evaluation.settings import EXACT
 from effconvert.validate.predictions import Predictions
 
-from effconvert.recipes import Recipe, recipe_for
+from effconvert.preprocessing.recipes import Recipe, recipe_for
 from effconvert.reference_tables import Accuracy, accuracy_table
 
 SAME, NEAR, AWAY, NOT_JUDGED = "same", "near", "away", "not judged"

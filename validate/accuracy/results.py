@@ -5,7 +5,7 @@ from typing import Any
 
 from effconvert.validate.accuracy.judgement import AWAY, Judgement, judge
 from effconvert.validate.accuracy.summary import Summary, summarise
-from effconvert.validate.costs.cost_report import CostReport, cost_report
+from effconvert.validate.cost_report import CostReport, cost_report
 from effconvert.validate.evaluation.entries import Measured
 
 from effconvert.architecture.facts import complete

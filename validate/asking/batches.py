@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 from effconvert.validate.data.image_hashes import HASH_BYTES, Hashes, image_hash
-from effconvert.validate.preprocessing.pipeline import image_files, preprocess
 from numpy.typing import NDArray
 
 from effconvert.errors import DatasetProblem, MissingPath, listing
-from effconvert.recipes import Recipe
+from effconvert.preprocessing.image_files import images_in
+from effconvert.preprocessing.pipeline import preprocess
+from effconvert.preprocessing.recipes import Recipe
 
 Batch = tuple[list[Path], NDArray[np.float32], Hashes]
 
@@ -30,7 +31,7 @@ def named_images(paths: Sequence[str | Path]) -> list[Path]:
     problems = []
     for path in named:
         try:
-            found += [path] if path.is_file() else image_files(path)
+            found += [path] if path.is_file() else images_in(path)
         except DatasetProblem as error:
             problems.append(str(error))
     if problems:

@@ -13,9 +13,9 @@ from effconvert.validate.evaluation.computing import Computing, choose_computing
 from effconvert.validate.subjects import Subject, check_finite, subject
 from numpy.typing import NDArray
 
-from effconvert.conversion.options import Options
 from effconvert.errors import LayoutMismatch
 from effconvert.identify.identification import Identity
+from effconvert.options import Options
 
 SCHEMA = "effconvert/predictions-of-images/1"
 _WITHOUT_AND_WITH_BACKGROUND = (1000, 1001)

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from effconvert.atomic import check_output, new_file
-from effconvert.conversion.options import Options
 from effconvert.errors import LayoutMismatch, NumericMismatch, OutputProblem
 from effconvert.model.network import EfficientNet
+from effconvert.options import Options
 
 SCHEMA = "effconvert/features/1"
 INPUT, HEAD, POOLED = "0", "head", "pooled"

@@ -14,7 +14,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from effconvert.errors import DatasetProblem, listing, require_path
+from effconvert.errors import DatasetProblem, listing
+from effconvert.paths import require_path
 
 IMAGENET = "imagenet-1k"
 

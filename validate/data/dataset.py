@@ -25,7 +25,8 @@ from effconvert.validate.data.reading import Location
 from effconvert.validate.predictions import NO_LABEL, OWN_LABELS
 from numpy.typing import NDArray
 
-from effconvert.errors import DatasetProblem, listing, require_path
+from effconvert.errors import DatasetProblem, listing
+from effconvert.paths import require_path
 
 __all__ = ["Dataset", "Location", "open_dataset"]
 

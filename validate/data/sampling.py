@@ -8,7 +8,8 @@ from effconvert.validate.data.containers.contents import stem
 from effconvert.validate.data.dataset import Dataset
 from numpy.typing import NDArray
 
-from effconvert.errors import DatasetProblem, listing, require_path
+from effconvert.errors import DatasetProblem, listing
+from effconvert.paths import require_path
 
 
 def choose_images(dataset: Dataset, limit: int | None = None, subset: Path | None = None) -> NDArray[np.int64]:

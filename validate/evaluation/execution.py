@@ -11,7 +11,7 @@ from torch import Tensor
 from effconvert.errors import LayoutMismatch, Unavailable
 from effconvert.model.inference import for_inference, in_channels_last
 from effconvert.model.network import EfficientNet
-from effconvert.recipes import Recipe
+from effconvert.preprocessing.recipes import Recipe
 
 Logits = Callable[[Tensor], Tensor]
 

@@ -15,13 +15,13 @@ from effconvert.validate.data.image_hashes import HASH_BYTES, UNREADABLE, image_
 from effconvert.validate.data.reading import Location, read_image
 from effconvert.validate.evaluation.feeding import Batch
 from effconvert.validate.evaluation.loading import Clock
-from effconvert.validate.preprocessing.decoding import Pixels, image_package
-from effconvert.validate.preprocessing.fast import fast_pixels, is_plain_jpeg
-from effconvert.validate.preprocessing.pipeline import geometry, pixel_type
 from torch import Tensor
 
 from effconvert.errors import DatasetProblem
-from effconvert.recipes import Recipe
+from effconvert.preprocessing.decoding import Pixels, image_package
+from effconvert.preprocessing.fast import fast_pixels, is_plain_jpeg
+from effconvert.preprocessing.pipeline import geometry, pixel_type
+from effconvert.preprocessing.recipes import Recipe
 
 # From files' bytes to uint8 [3, H, W] on the GPU.
 Decode = Callable[[Sequence[bytes]], Sequence[Tensor]]

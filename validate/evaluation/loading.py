@@ -17,11 +17,11 @@ from effconvert.validate.data.reading import Location
 from effconvert.validate.evaluation.preparing import Prepared, Setup, prepare
 from effconvert.validate.evaluation.ring import Ring, image_bytes, shared_memory
 from effconvert.validate.evaluation.settings import EXACT
-from effconvert.validate.preprocessing.pipeline import pixel_type
 from numpy.typing import NDArray
 
 from effconvert.errors import EffconvertError
-from effconvert.recipes import Recipe
+from effconvert.preprocessing.pipeline import pixel_type
+from effconvert.preprocessing.recipes import Recipe
 
 _AHEAD = 2  # slots that a worker has at a time, so that it need not wait for the next
 _MOST_BYTES = 384 << 20

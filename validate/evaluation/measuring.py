@@ -16,8 +16,8 @@ from effconvert.validate.evaluation.ranks import Ranks
 from effconvert.validate.evaluation.settings import ALL, LIMIT, SUBSET, Settings
 from effconvert.validate.subjects import Subject, subject
 
-from effconvert.conversion.options import Options
 from effconvert.errors import LayoutMismatch, OutputProblem, listing
+from effconvert.options import Options
 
 RUNS = Path("effconvert-runs")
 Progress = Callable[[int, int], None]

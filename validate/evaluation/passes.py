@@ -23,7 +23,7 @@ from effconvert.validate.subjects import Subject
 from numpy.typing import NDArray
 
 from effconvert.errors import DatasetProblem, NumericMismatch, listing
-from effconvert.recipes import Recipe
+from effconvert.preprocessing.recipes import Recipe
 
 
 @dataclass(frozen=True)

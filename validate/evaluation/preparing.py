@@ -8,12 +8,12 @@ from effconvert.validate.data.image_hashes import UNREADABLE, image_hash
 from effconvert.validate.data.reading import Location, read_image
 from effconvert.validate.evaluation.ring import Ring
 from effconvert.validate.evaluation.settings import FAST
-from effconvert.validate.preprocessing.fast import fast_pixels
-from effconvert.validate.preprocessing.pipeline import pixels
 from numpy.typing import NDArray
 
 from effconvert.errors import DatasetProblem
-from effconvert.recipes import Recipe
+from effconvert.preprocessing.fast import fast_pixels
+from effconvert.preprocessing.pipeline import pixels
+from effconvert.preprocessing.recipes import Recipe
 
 
 class Setup(NamedTuple):

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from effconvert.architecture.canonical import CANONICAL
 from effconvert.conversion.outputs import SUFFIXES
-from effconvert.conversion.targets import CANONICAL
 from effconvert.errors import EffconvertError, LayoutMismatch, MissingPath
 from effconvert.formats import open_checkpoint
+from effconvert.hub.addresses import address
 from effconvert.hub.published_conversion import output_name
 from effconvert.hub.published_names import Asked
-from effconvert.hub.selection import address, choose
+from effconvert.reference_tables.published_weights import choose
 
 
 def files_to_measure(

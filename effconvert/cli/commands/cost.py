@@ -10,7 +10,7 @@ from effconvert.cli.display.output import print_json, print_pairs, printable
 from effconvert.cli.options.shared import PATH, json_option, key_option, quiet_option
 
 if TYPE_CHECKING:
-    from effconvert.validate.costs.cost_report import Comparison, CostReport
+    from effconvert.validate.cost_report import Comparison, CostReport
 
 _SHOWN = ("multiply-adds", "torch-flop-counter", "mmpretrain-table", "fvcore-timm")
 
@@ -33,7 +33,7 @@ def command(
     Example: effconvert cost --variant b0
     """
     from effconvert.architecture.variants import VARIANTS
-    from effconvert.validate.costs.cost_report import check_published, cost_report, file_cost
+    from effconvert.validate.cost_report import check_published, cost_report, file_cost
 
     if file and variant:
         raise click.UsageError("FILE has a variant of its own; leave out --variant")
@@ -78,7 +78,7 @@ def print_reports(reports: list["CostReport"]) -> None:
 def _print_report(report: "CostReport") -> None:
     from tabulate import tabulate
 
-    from effconvert.validate.costs.conventions import CONVENTIONS
+    from effconvert.costs.conventions import CONVENTIONS
 
     everything = f"{report.parameters + report.statistics:,} with BatchNorm's statistics"
     print_pairs(

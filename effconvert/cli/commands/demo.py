@@ -101,7 +101,7 @@ def _spinner() -> Iterator[None]:
 
 
 def _print_example(example: "Example") -> None:
-    from effconvert.cli.commands.inspect_ import print_inspection
+    from effconvert.cli.display.inspection import print_inspection
     from effconvert.cli.display.output import print_report
 
     _heading(f"1. The TensorFlow checkpoint: effconvert inspect {example.checkpoint}")

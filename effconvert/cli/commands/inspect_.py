@@ -1,18 +1,11 @@
 """`effconvert inspect`: what a checkpoint holds."""
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from effconvert.cli.display.output import counted, facts_text, print_json, print_pairs, recipe_text, size_text
+from effconvert.cli.display.output import print_json
 from effconvert.cli.options.shared import json_option, key_option, path_argument
-
-if TYPE_CHECKING:
-    from effconvert.identify.inspection import Inspection
-
-_SHOWN = 8
 
 
 @click.command("inspect")
@@ -28,69 +21,11 @@ def command(path: Path, tensors: bool, key: str | None, as_json: bool) -> None:
 
     Example: effconvert inspect b0.safetensors
     """
+    from effconvert.cli.display.inspection import SHOWN, print_inspection
     from effconvert.identify.inspection import inspect
 
     found = inspect(path, key.encode() if key else None)
     if as_json:
         print_json(found.to_dict())
     else:
-        print_inspection(found, len(found.tensors) if tensors else _SHOWN)
-
-
-def print_inspection(found: "Inspection", shown: int) -> None:
-    """Print the facts of a checkpoint and its first tensors."""
-    print_pairs([*_identity_pairs(found), *_description_pairs(found)])
-    if not found.tensors:
-        return
-    click.echo()
-    print_pairs([(info.name, f"{info.dtype} {list(info.shape)}") for info in found.tensors[:shown]])
-    if len(found.tensors) > shown:
-        click.echo(f"… and {len(found.tensors) - shown:,} more (--tensors lists all)")
-
-
-def _identity_pairs(found: "Inspection") -> list[tuple[str, str]]:
-    pairs = [("format", f"{found.format}, {', '.join(found.files)}")]
-    if found.layout is None:
-        pairs.append(("layout", f"unknown: {found.note}"))
-    else:
-        wrong = f"; {counted(found.missing)} missing or of another shape" if found.missing else ""
-        wrong += f"; {counted(found.unread)} not read" if found.unread else ""
-        root = f", under {found.root}" if found.root else ""
-        pairs.append(("layout", f"{found.layout}{root}{wrong}"))
-        if found.missing_kind:
-            pairs.append(("", f"all that are missing are of one kind: {found.missing_kind}"))
-        pairs.append(("variant", f"{found.variant}, {found.parameters:,} parameters"))
-        sets = [
-            f"{held['tensors']:,} {'tensors' if name == 'weights' else name} ({size_text(held['nbytes'])})"
-            for name, held in found.sets.items()
-        ]
-        pairs.append(("weights", ", ".join(sets)))
-        if found.facts:
-            pairs.append(("facts", facts_text(found.facts, found.assumed)))
-        if found.assumption:
-            pairs.append(("", found.assumption))
-        pairs += [("", caution) for caution in found.cautions]
-        if found.classifier:
-            pairs.append(("classifier", f"{found.classifier}, which reads the pooled features"))
-        strange = [f"{name}, {where}" for name, where in found.strange.items()]
-        pairs += [("unknown" if number == 0 else "", text) for number, text in enumerate(strange[:_SHOWN])]
-        if len(strange) > _SHOWN:
-            pairs.append(("", f"… and {counted(len(strange) - _SHOWN)} more (convert needs --backbone or --leave)"))
-    pairs += [("besides", f"{count:,} {reason}") for reason, count in found.others.items()]
-    pairs.append(("tensors", f"{len(found.tensors):,}, {size_text(found.nbytes)}"))
-    return pairs
-
-
-def _description_pairs(found: "Inspection") -> list[tuple[str, str]]:
-    said = found.description
-    if said is None:
-        return []
-    taken = "" if said.taken == "weights" else f", {said.taken}"
-    pairs = [
-        ("made from", f"{said.layout}: {said.weights or 'weights not named'}{taken}"),
-        ("made by", f"effconvert {found.metadata['effconvert']}"),
-        ("recipe", recipe_text(said.recipe.to_dict())),
-    ]
-    if said.options:
-        pairs.append(("options", json.dumps(said.options, sort_keys=True)))
-    return pairs + [("source", f"{name} {value}") for name, value in said.source.items()]
+        print_inspection(found, len(found.tensors) if tensors else SHOWN)

@@ -57,7 +57,7 @@ def command(files: tuple[Path, ...], tables: bool, as_json: bool, quiet: bool, *
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait leave the processor to those that decode
     keep_large_buffers()
     from effconvert.cli.display.validations import Display
-    from effconvert.conversion.options import Options
+    from effconvert.options import Options
     from effconvert.validate.accuracy.results import result_of
     from effconvert.validate.evaluation.measuring import measure_accuracy
     from effconvert.validate.evaluation.ranks import joined

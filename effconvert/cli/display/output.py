@@ -12,7 +12,7 @@ import click
 from effconvert.architecture.facts import complete, only_assumed
 from effconvert.atomic import check_output, new_file, reported
 from effconvert.errors import OutputProblem, listing
-from effconvert.recipes import Recipe
+from effconvert.preprocessing.recipes import Recipe
 
 if TYPE_CHECKING:
     from effconvert.conversion.steps import Report

@@ -9,7 +9,7 @@ import click
 from effconvert.cli.options.shared import PATH, facts_option, given_facts, key_option, source_options
 
 if TYPE_CHECKING:
-    from effconvert.conversion.options import Options
+    from effconvert.options import Options
     from effconvert.verification.inputs import Images
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -56,7 +56,7 @@ def reading_options(function: F) -> F:
 
 def given_reading(options: dict[str, Any]) -> tuple["Options", bytes | None]:
     """Take the options of `reading_options` out of `options` and return what they say, and the key."""
-    from effconvert.conversion.options import Options
+    from effconvert.options import Options
 
     names = ("variant", "raw", "root", "backbone", "classifier", "leave")
     reading = Options(facts=given_facts(options.pop("assignments")), **{name: options.pop(name) for name in names})

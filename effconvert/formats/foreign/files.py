@@ -12,11 +12,12 @@ from pathlib import Path
 
 from effconvert.formats.foreign.texts import GIVE_WEIGHTS, text_in_words
 from effconvert.formats.protobuf import WireError, read_varint
-from effconvert.formats.torch.legacy import is_old_tar
 
 _HEAD = 1 << 16
 _SAMPLES = 16  # places where a file that begins with zeros is looked at
 
+# Names of the members of the tar files that PyTorch before 0.2 wrote; one of them stands first.
+_TAR_MEMBERS = (b"sys_info\0", b"pickle\0", b"tensors\0", b"storages\0")
 # producer_version, domain, model_version, doc_string, graph, opset_import: what may follow in an ONNX model.
 _AFTER_PRODUCER = (b"", b"\x1a", b"\x22", b"\x28", b"\x32", b"\x3a", b"\x42")
 
@@ -28,6 +29,11 @@ _AGAIN = "download or copy it again"
 _PICKLE = (
     "if you trust it, load it by pickle where it was made and write it again: torch.save(state_dict, 'weights.pth')"
 )
+
+
+def is_old_tar(start: bytes) -> bool:
+    """Return whether a tar file that begins with `start` is one of torch.save before PyTorch 0.2."""
+    return start[257:262] == b"ustar" and start.startswith(_TAR_MEMBERS)
 
 
 @dataclass(frozen=True)

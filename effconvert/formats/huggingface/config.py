@@ -19,7 +19,7 @@ from effconvert.errors import LayoutMismatch, UnreadableCheckpoint, listing
 from effconvert.formats.checkpoint import DataFile
 from effconvert.formats.huggingface.preprocessor import is_number, recipe_of, side_of
 from effconvert.formats.huggingface.preprocessor import preprocessor as preprocessor
-from effconvert.recipes import Recipe
+from effconvert.preprocessing.recipes import Recipe
 
 CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
 _LARGEST = 8 << 20  # 21,000 classes with their names take 2 MB

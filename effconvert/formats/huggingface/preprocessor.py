@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from effconvert.errors import LayoutMismatch, listing
-from effconvert.recipes import UNKNOWN, Recipe
+from effconvert.preprocessing.recipes import UNKNOWN, Recipe
 
 _Numbers = tuple[float, ...]
 

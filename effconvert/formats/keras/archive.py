@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from effconvert.formats.checkpoint import DataFile
-from effconvert.formats.torch.zip import FAILURES, directory
+from effconvert.formats.zip_directory import FAILURES, directory
 
 CONFIG_RECORD, WEIGHTS_RECORD = "config.json", "model.weights.h5"
 

@@ -23,7 +23,8 @@ from effconvert.formats.torch.legacy import is_legacy, read_legacy
 from effconvert.formats.torch.objects import merged
 from effconvert.formats.torch.pickle_reader import is_pickle, read_pickle
 from effconvert.formats.torch.tensors import STORAGES, PickleError, Tensor, is_contiguous, is_whole
-from effconvert.formats.torch.zip import MAGIC, METADATA_RECORD, Place, Stored, compare, read_zip, verify
+from effconvert.formats.torch.zip import METADATA_RECORD, Place, Stored, compare, read_zip, verify
+from effconvert.formats.zip_directory import MAGIC
 
 _ALIGNMENT = 64
 _PIECE = 1 << 20

@@ -18,18 +18,11 @@ from effconvert.formats.torch.zip import Place, Stored
 _START = re.compile(rb"\x80[\x02-\x05](\x95.{8})?\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19\.", re.DOTALL)
 _PROTOCOL = 1001
 _COUNT = 8
-# Names of the members of the tar files that PyTorch before 0.2 wrote; one of them stands first.
-_TAR_MEMBERS = (b"sys_info\0", b"pickle\0", b"tensors\0", b"storages\0")
 
 
 def is_legacy(start: bytes) -> bool:
     """Return whether a file that begins with `start` has the form of torch.save before PyTorch 1.6."""
     return _START.match(start) is not None
-
-
-def is_old_tar(start: bytes) -> bool:
-    """Return whether a tar file that begins with `start` is one of torch.save before PyTorch 0.2."""
-    return start[257:262] == b"ustar" and start.startswith(_TAR_MEMBERS)
 
 
 def read_legacy(file: DataFile) -> Stored:

@@ -3,7 +3,6 @@
 Source: torch/serialization.py (_save), caffe2/serialize/inline_container.cc, and PKWARE's APPNOTE.TXT 4.3.7.
 """
 
-import io
 import json
 import struct
 import zipfile
@@ -17,17 +16,14 @@ from effconvert.formats.checkpoint import DataFile
 from effconvert.formats.torch.pickle_reader import Pickle, read_pickle
 from effconvert.formats.torch.tensors import PickleError
 from effconvert.formats.torch.zip_kinds import name_zip
+from effconvert.formats.zip_directory import FAILURES, MAGIC, directory
 
 METADATA_RECORD = "effconvert.json"
-MAGIC = b"PK\x03\x04"
 
 _PIECE = 1 << 20
 _LOCAL_HEADER = struct.Struct("<4s2xHH16xHH")  # signature, flags, method, length of the name, of the extra field
 _ENCRYPTED, _UTF8 = 0x1, 0x800
 _LARGEST_TEXT = 8 << 20
-_LARGEST_DIRECTORY = 4 << 20  # 10,000 storages take 1 MB; zipfile makes 15 bytes of each one
-# What zipfile and json let through on archives made to break them, such as UnicodeDecodeError and RecursionError.
-FAILURES = (zipfile.BadZipFile, EOFError, OSError, KeyError, OverflowError, RuntimeError, ValueError, struct.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +67,6 @@ def read_zip(file: DataFile) -> Stored:
         reason = f"not a file that torch.save wrote whole: {str(error)[:500]}"
         raise UnreadableCheckpoint(f"{file.path}: {reason}") from error
     return Stored("PyTorch zip", pickle.value, pickle.names, places, metadata)
-
-
-def directory(file: DataFile) -> list[zipfile.ZipInfo]:
-    """Return the entries of a zip file's directory, which is not read when it is larger than any model needs.
-
-    Raises what zipfile raises, zipfile.BadZipFile for the size.
-    """
-    with zipfile.ZipFile(_Directory(file)) as archive:
-        return archive.infolist()
 
 
 def begins_like_torch(start: bytes) -> bool:
@@ -156,35 +143,6 @@ class _Archive:
         if info.file_size != info.compress_size or position + info.file_size > self._file.size:
             raise UnreadableCheckpoint(f"{path}: record {name} has not the {info.file_size:,} bytes it declares")
         return Place(position, info.file_size, info.CRC)
-
-
-class _Directory(io.RawIOBase):
-    """The file as zipfile wants it, which reads the whole directory at once, however large it says it is."""
-
-    def __init__(self, file: DataFile) -> None:
-        self._file = file
-        self._at = 0
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._file.size}[whence]
-        if start + offset < 0:
-            raise OSError("a position before the beginning")
-        self._at = start + offset
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def read(self, size: int | None = -1) -> bytes:
-        left = max(0, self._file.size - self._at)
-        size = left if size is None or size < 0 else min(size, left)
-        if size > _LARGEST_DIRECTORY:
-            raise zipfile.BadZipFile(f"its directory declares {size:,} bytes")
-        self._at += size
-        return self._file.read(self._at - size, size)
 
 
 def _parse_metadata(content: bytes) -> dict[str, str]:

@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
+from effconvert.architecture.canonical import CANONICAL
 from effconvert.architecture.facts import complete
 from effconvert.architecture.variants import find_variant
 from effconvert.conversion.loading_code import PrintedCode, printed_code
-from effconvert.conversion.options import Options
-from effconvert.conversion.targets import CANONICAL, choose_target
+from effconvert.conversion.targets import choose_target
 from effconvert.errors import LayoutMismatch
-from effconvert.recipes import Recipe
+from effconvert.options import Options
+from effconvert.preprocessing.recipes import Recipe
 from effconvert.report.naming import library_name
 from effconvert.report.renderings import markdown_sections as sections
 from effconvert.report.renderings.markdown_text import code, code_block, escape, items, link, page

@@ -12,9 +12,9 @@ from checkpoints import AVERAGE, LAYOUT, write_checkpoint
 from saved_runs import CHECKPOINTS, EDGETPU, RUNS, SIZE, checkpoint_of
 
 import effconvert
-from effconvert.conversion.options import Options
 from effconvert.maps.moves import compile_moves
 from effconvert.model.calibration import calibrate, synthetic_images
+from effconvert.options import Options
 from effconvert.verification.inputs import Images
 from effconvert.verification.one_run import save_run
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from effconvert.errors import LayoutMismatch, Unavailable
 from effconvert.model import EfficientNet, create_model
-from effconvert.recipes import Recipe, official_recipe, recipe_for
+from effconvert.preprocessing.recipes import Recipe, official_recipe, recipe_for
 
 SIZE = 64
 CPU = Computing("cpu", "float32")

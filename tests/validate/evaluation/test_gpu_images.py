@@ -11,15 +11,15 @@ from effconvert.validate.data.dataset import Dataset, open_dataset
 from effconvert.validate.evaluation.feeding import Batch
 from effconvert.validate.evaluation.gpu_images import images_on_gpu, resized
 from effconvert.validate.evaluation.loading import Clock
-from effconvert.validate.preprocessing.fast import fast_pixels
-from effconvert.validate.preprocessing.pipeline import geometry, pixel_type, pixels
-from effconvert.validate.preprocessing.resizing import RESIZES
 from pictures import file
 from PIL import Image
 from torch import Tensor
 
 from effconvert.errors import DatasetProblem
-from effconvert.recipes import Recipe, official_recipe, recipe_for
+from effconvert.preprocessing.fast import fast_pixels
+from effconvert.preprocessing.pipeline import geometry, pixel_type, pixels
+from effconvert.preprocessing.recipes import Recipe, official_recipe, recipe_for
+from effconvert.preprocessing.resizing import RESIZES
 
 LAYOUTS = ("mindvision", "mindcv", "mmpretrain", "timm", "torchvision", "huggingface")
 RECIPES = [official_recipe("b0"), official_recipe("lite0"), *(recipe_for(layout, "b0") for layout in LAYOUTS)]

@@ -21,14 +21,14 @@ from effconvert.validate.data.reading import Location
 from effconvert.validate.evaluation import loading
 from effconvert.validate.evaluation.loading import Clock, prepared_images
 from effconvert.validate.evaluation.preparing import Prepared
-from effconvert.validate.preprocessing.pipeline import pixels
 from evaluated import SIZE, is_running, wait_until, workers_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from image_sets import WRITERS, samples
 
 from effconvert.errors import EffconvertError, LayoutMismatch
-from effconvert.recipes import official_recipe, recipe_for
+from effconvert.preprocessing.pipeline import pixels
+from effconvert.preprocessing.recipes import official_recipe, recipe_for
 
 TENSORFLOW, TIMM = official_recipe("b0").at(SIZE), recipe_for("timm", "b0").at(SIZE)
 
@@ -181,7 +181,7 @@ def test_workers_end_when_their_parent_is_killed(zoo: Path) -> None:
         "import sys, time\n"
         "from effconvert.validate.data.dataset import open_dataset\n"
         "from effconvert.validate.evaluation.loading import prepared_images\n"
-        "from effconvert.recipes import official_recipe\n"
+        "from effconvert.preprocessing.recipes import official_recipe\n"
         "data = open_dataset(sys.argv[1])\n"
         "with prepared_images(data.locations, range(30), official_recipe('b0'), workers=2) as chunks:\n"
         "    next(chunks)\n"

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from effconvert.validate.data.reading import Location
 
+from effconvert.preprocessing.image_files import SUFFIXES
+
 _MOST_DIGITS = 18
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 
 
 class Image(NamedTuple):

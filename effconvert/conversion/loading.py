@@ -3,13 +3,12 @@
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
-from effconvert.conversion.options import Options
-from effconvert.conversion.targets import CANONICAL
+from effconvert.architecture.canonical import CANONICAL
 from effconvert.conversion.transfer import check_digest
 from effconvert.errors import NumericMismatch
 from effconvert.formats import Array, open_checkpoint
@@ -18,9 +17,7 @@ from effconvert.identify.coverage import read_network
 from effconvert.identify.identification import Identity
 from effconvert.identify.preprocessing import recipe_of
 from effconvert.model.network import EfficientNet
-
-if TYPE_CHECKING:
-    from effconvert.verification.network_files import NetworkFile
+from effconvert.options import Options
 
 
 def load_model(
@@ -60,17 +57,6 @@ def _is_surprising(identity: Identity, given: Mapping[str, Any] | None) -> bool:
     before = identity.description
     own = before.layout == CANONICAL if before else identity.layout is None and given is not None
     return bool(identity.assumed) and not own
-
-
-def network_of(file: "NetworkFile") -> EfficientNet:
-    """Return the network of a file that was examined, read as its options say: float32, in eval mode, on the CPU."""
-    with torch.device("meta"):
-        network = EfficientNet(file.identity.variant, file.facts)
-    with file.opened() as read:
-        state = {name: torch.from_numpy(np.array(read(name))) for name in network.state_dict()}
-    network.load_state_dict(state, assign=True)
-    network.recipe = file.recipe
-    return network.eval()
 
 
 def _cast(name: str, tensor: torch.Tensor, dtype: torch.dtype | None) -> torch.Tensor:

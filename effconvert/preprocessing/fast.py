@@ -4,11 +4,10 @@ What shrinks to less than half is decoded at a half, a quarter or an eighth of i
 cropped decode, which cost as much as the image itself, are left as they are.
 """
 
-from effconvert.validate.preprocessing.decoding import MOST_PIXELS, Pixels, Window, image_package
-from effconvert.validate.preprocessing.pipeline import geometry, pixels
-from effconvert.validate.preprocessing.resizing import RESIZES
-
-from effconvert.recipes import Recipe
+from effconvert.preprocessing.decoding import MOST_PIXELS, Pixels, Window, image_package
+from effconvert.preprocessing.pipeline import geometry, pixels
+from effconvert.preprocessing.recipes import Recipe
+from effconvert.preprocessing.resizing import RESIZES
 
 _JPEG = b"\xff\xd8"
 _SCALES = (8, 4, 2, 1)

@@ -11,10 +11,9 @@ from functools import cache
 from types import MappingProxyType
 from typing import NamedTuple
 
-from effconvert.validate.costs.conventions import Quantity
-
 from effconvert.architecture.facts import Facts
 from effconvert.architecture.variants import Block, Variant, blocks, head_channels, stem_channels
+from effconvert.costs.conventions import Quantity
 
 
 class _Area(NamedTuple):

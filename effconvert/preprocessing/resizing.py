@@ -9,9 +9,10 @@ from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
-from effconvert.validate.preprocessing.antialiasing import antialiased
-from effconvert.validate.preprocessing.decoding import Pixels, Window, image_package
 from numpy.typing import NDArray
+
+from effconvert.preprocessing.antialiasing import antialiased
+from effconvert.preprocessing.decoding import Pixels, Window, image_package
 
 Array = NDArray[Any]
 # Of an image, to a height and width; the window of the result is written into the last, contiguous.

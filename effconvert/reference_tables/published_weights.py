@@ -1,15 +1,8 @@
 """Which weights are published where."""
 
-import os
-
 from effconvert.architecture.variants import find_variant
-from effconvert.errors import LayoutMismatch, Unavailable, nearest_first
-from effconvert.hub.installed_packages import package_file
-from effconvert.reference_tables import FRAMEWORKS, Published, weights_table
-
-# What a user can do about a file that cannot be downloaded here.
-ELSEWHERE = "download it elsewhere and give its path, with --checkpoint or to `effconvert convert`"
-_BUCKET = "https://storage.googleapis.com/cloud-tpu-checkpoints"
+from effconvert.errors import LayoutMismatch, nearest_first
+from effconvert.reference_tables.weights import FRAMEWORKS, Published, weights_table
 
 
 def published(variant: str, framework: str = "tensorflow") -> list[Published]:
@@ -51,28 +44,6 @@ def choose(variant: str, weights: str | None = None, framework: str = "tensorflo
         f"weights {weights!r} were not published for {name} ({framework}), "
         f"which has {', '.join(nearest_first(weights, (row.weights for row in rows)))}; {elsewhere}"
     )
-
-
-def address(row: Published, beside: str | None = None) -> str:
-    """Return the URL that `row`, or the file called `beside` in its folder, is downloaded from.
-
-    It is that of a package where `row` comes in one.
-
-    EFFCONVERT_MIRROR replaces scheme and host, and of TensorFlow's the bucket too: the path of every other file is the
-    one that it has on its own host, and no two hosts share one.
-
-    Raises Unavailable when EFFCONVERT_MIRROR is not an http address.
-    """
-    url = f"{row.url.rpartition('/')[0]}/{beside}" if beside else row.url
-    mirror = os.environ.get("EFFCONVERT_MIRROR")
-    if not mirror or package_file(url):
-        return url
-    if not mirror.startswith(("http://", "https://")):
-        raise Unavailable(f"EFFCONVERT_MIRROR={mirror}: must start with http:// or https://")
-    from urllib.parse import urlsplit
-
-    path = url.removeprefix(_BUCKET) if url.startswith(_BUCKET) else urlsplit(url).path
-    return mirror.rstrip("/") + path
 
 
 def _of(framework: str) -> list[Published]:

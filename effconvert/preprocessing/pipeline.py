@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from effconvert.validate.data.containers.contents import SUFFIXES
-from effconvert.validate.preprocessing.decoding import DECODERS, Pixels, Window, decode
-from effconvert.validate.preprocessing.resizing import RESIZES, UNROUNDED
 from numpy.typing import NDArray
 
-from effconvert.errors import DatasetProblem, LayoutMismatch, listing, require_path
-from effconvert.recipes import UNKNOWN, Recipe
+from effconvert.errors import DatasetProblem, LayoutMismatch, listing
+from effconvert.preprocessing.decoding import DECODERS, Pixels, Window, decode
+from effconvert.preprocessing.recipes import UNKNOWN, Recipe
+from effconvert.preprocessing.resizing import RESIZES, UNROUNDED
 
 
 def preprocess(image: str | Path | bytes, recipe: Recipe) -> NDArray[np.float32]:
@@ -87,20 +86,6 @@ def _unknown(channels: int) -> str:
         return "how an image becomes its one channel is not known; --recipe timm makes it gray, as timm does"
     takes = f"`effconvert.load_model` in Python takes tensors [N, {channels}, height, width]"
     return f"how an image becomes its {channels} channels is not known, and no image file has them; {takes}"
-
-
-def image_files(folder: str | Path) -> list[Path]:
-    """Return every image in `folder` and the folders in it, sorted by path; an image is what its suffix says.
-
-    Raises MissingPath; DatasetProblem when there is none.
-    """
-    folder = require_path(folder)
-    if not folder.is_dir():
-        raise DatasetProblem(f"{folder}: not a folder; images are read from a folder")
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    if not found:
-        raise DatasetProblem(f"{folder}: no image in it; looked for {', '.join(SUFFIXES)}, in folders within as well")
-    return found
 
 
 class Geometry(NamedTuple):

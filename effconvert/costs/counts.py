@@ -2,12 +2,11 @@
 
 from math import prod
 
-from effconvert.validate.costs.conventions import CONVENTIONS, MULTIPLY_ADDS
-from effconvert.validate.costs.quantities import quantities
-
 from effconvert.architecture.canonical import default_facts, is_trainable, tensor_shapes
 from effconvert.architecture.facts import Facts
 from effconvert.architecture.variants import Variant
+from effconvert.costs.conventions import CONVENTIONS, MULTIPLY_ADDS
+from effconvert.costs.quantities import quantities
 
 
 def parameter_count(variant: Variant, facts: Facts | None = None) -> int:

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Check types on an installed copy: mypy does not see packages that setuptools maps to other folders. typecheck.sh BIN
+# Check types, and the ways that imports go, on an installed copy: neither tool sees packages that setuptools maps to
+# other folders. check_installed.sh BIN
 set -eu
 bin=$1
 copy=$(mktemp -d)
@@ -12,3 +13,4 @@ cp -R mappings reference validate "$copy/effconvert/"
 here=$(pwd)
 cd "$copy"
 "$here/$bin/mypy" --config-file "$here/pyproject.toml" --cache-dir "$here/.mypy_cache" -p effconvert
+"$here/$bin/lint-imports" "$here/pyproject.toml" --no-cache

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from effconvert.validate.preprocessing.decoding import Pixels, Window, image_package
 from numpy.typing import NDArray
+
+from effconvert.preprocessing.decoding import Pixels, Window, image_package
 
 _FRACTION_BITS = 22
 _SIZES_KEPT = 256  # tables of 224 outputs take 8 kB each
@@ -19,7 +20,7 @@ _SIZES_KEPT = 256  # tables of 224 outputs take 8 kB each
 
 def _extension() -> Any:
     try:
-        return importlib.import_module("effconvert.validate.preprocessing._antialiasing")
+        return importlib.import_module("effconvert.preprocessing._antialiasing")
     except ImportError:
         return None
 

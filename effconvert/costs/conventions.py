@@ -2,7 +2,7 @@
 
 A network has one cost and many figures of it: whether BatchNorm counts, whether a multiply-add is one operation or two,
 whether the counter sees every layer. Each convention here is a table of weights over the quantities that
-`effconvert.validate.costs.quantities` computes.
+`effconvert.costs.quantities` computes.
 """
 
 from collections.abc import Mapping

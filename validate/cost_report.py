@@ -6,13 +6,12 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from effconvert.validate.costs.blocks import buffer_count, parameter_count
-from effconvert.validate.costs.conventions import CONVENTIONS
-from effconvert.validate.costs.quantities import quantities
-
 from effconvert.architecture.canonical import default_facts, is_trainable
 from effconvert.architecture.facts import Facts
 from effconvert.architecture.variants import Variant
+from effconvert.costs.conventions import CONVENTIONS
+from effconvert.costs.counts import buffer_count, parameter_count
+from effconvert.costs.quantities import quantities
 from effconvert.errors import PublishedMismatch, listing
 from effconvert.formats import open_checkpoint
 from effconvert.reference_tables import Cost, cost_table

@@ -8,8 +8,9 @@ from typing import Any
 
 from effconvert.architecture.variants import Variant, find_variant
 from effconvert.errors import LayoutMismatch
-from effconvert.hub.selection import choose
-from effconvert.reference_tables import recipe_tables, weights_table
+from effconvert.reference_tables import weights_table
+from effconvert.reference_tables.published_weights import choose
+from effconvert.reference_tables.reading import recipe_tables
 
 _OFFICIAL, _TIMM = "tf-official", "timm"
 UNKNOWN = "unknown"

@@ -14,14 +14,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from effconvert.conversion.options import Options
 from effconvert.errors import EffconvertError, LayoutMismatch
 from effconvert.model.capture import capture
-from effconvert.model.loading import network_of
 from effconvert.model.network import EfficientNet
+from effconvert.options import Options
 from effconvert.verification.inputs import Inputs
 from effconvert.verification.launching import CANONICAL, KEY_VARIABLE, save_arrays
-from effconvert.verification.network_files import examine
+from effconvert.verification.network_files import examine, network_of
 from effconvert.verification.runs import SCHEMA, open_run
 from effconvert.version import VERSION
 

@@ -1,0 +1,101 @@
+"""Says what was given in place of a path: a web address, the name of a published network, of a hub's repository."""
+
+import re
+import shlex
+from pathlib import Path
+
+from effconvert.errors import MissingPath
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/{1,2}(?=[^/])")
+_HUB_SCHEME = re.compile(r"(?:hf|hf-hub|hf_hub|huggingface|timm|local-dir):/{0,2}(.+)", re.IGNORECASE)
+_HUB_PAGE = re.compile(r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/([\w.-]+/[\w.-]+)/?(?:tree/.*)?")
+_HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w.-]*(?:efficientnet|effnet)[\w.-]*", re.IGNORECASE)
+_COPY = {"s3": "aws s3 cp", "gs": "gcloud storage cp"}
+
+
+def require_path(path: str | Path) -> Path:
+    """Return `path` as a Path.
+
+    Raises MissingPath when nothing is there.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise MissingPath(missing_in_words(path))
+    return path
+
+
+def missing_in_words(path: str | Path) -> str:
+    """Return the message that nothing is at `path`, and what to do where it was never meant as a path.
+
+    A Path has lost one slash of an address, which is put back.
+    """
+    given = _SCHEME.sub(r"\1://", str(path), count=1) if _SCHEME.match(str(path)) else str(path)
+    return f"{given}: {_address(given) or 'no such file or directory' + _hint(given)}"
+
+
+def _address(given: str) -> str:
+    """Say what to do with something that is an address and not a path; "" for what may be a path."""
+    if hub := _HUB_SCHEME.fullmatch(given) or _HUB_PAGE.fullmatch(given):
+        return f"a repository on the Hugging Face hub, not a path; {_from_hub(hub[1])}"
+    if published := _published(address=given):
+        return f"an address, not a path; effconvert downloads it itself: {published}"
+    scheme = _SCHEME.match(given)
+    if scheme is None:
+        return ""
+    if scheme[1].lower() == "file":
+        return f"an address, not a path; give {re.sub('^file:/*', '/', given)}"
+    # /blob/ is the page about a file, on GitHub as on the hub.
+    direct = given.replace("/blob/", "/resolve/" if "huggingface.co" in given else "/raw/", 1)
+    command = _COPY.get(scheme[1].lower())
+    copy = f"{command} {shlex.quote(direct)} ." if command else f"curl -LO {shlex.quote(direct)}"
+    return f"an address, not a path; download it first: {copy}"
+
+
+def _hint(given: str) -> str:
+    """Say what to do where nothing has this name, if the name looks like something else than a path."""
+    if given == "-":
+        return "; standard input is not read, since a checkpoint is read by position: give a file"
+    if given.startswith("~"):
+        return f"; ~ stood in quotes, where a shell leaves it as it is: give {shlex.quote(str(_home(given)))}"
+    if published := _published(network=given):
+        return f"; a network of this name is published: {published}"
+    if _HUB_NAME.fullmatch(given):
+        return f"; if it is a repository on the Hugging Face hub: {_from_hub(given)}"
+    return ""
+
+
+def _from_hub(name: str) -> str:
+    repository = re.match(r"[\w.-]+/[\w.-]+", name)
+    network = repository[0] if repository else name
+    if published := _published(network=network):
+        return f"effconvert downloads it itself: {published}"
+    folder = shlex.quote(network.rpartition("/")[2])
+    return f"download it first: hf download {shlex.quote(network)} --local-dir {folder}, and give {folder}"
+
+
+def _published(address: str = "", network: str = "") -> str:
+    """Return the command that downloads and converts published weights, "" where none are at this address or so called.
+
+    network: as the library calls it, perhaps with its training (`efficientnet_b0.ra_in1k`) and the repository's owner.
+    """
+    from effconvert.reference_tables import weights_table
+
+    owner, _, name = network.rpartition("/")
+    called = {name, name.replace("-", "_")} - {""}
+    rows = [
+        row
+        for row in weights_table()
+        if row.url == address
+        or (owner and f"huggingface.co/{network}/" in row.url)
+        or (owner in ("", row.framework) and called & {row.network, f"{row.network}.{row.weights}"})
+    ]
+    # What the library takes where only the network is named, else the usual ones, which stand last.
+    row = next((row for row in rows if row.default), rows[-1] if rows else None)
+    return f"effconvert convert --published {row.framework}/{row.variant}/{row.weights}" if row else ""
+
+
+def _home(given: str) -> Path:
+    try:
+        return Path(given).expanduser()
+    except RuntimeError:  # of a user who does not exist
+        return Path(given)

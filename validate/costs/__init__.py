@@ -1,1 +1,0 @@
-"""Parameters and operations by the conventions of every publication."""
