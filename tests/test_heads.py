@@ -148,6 +148,24 @@ def test_several_heads_are_refused_until_one_is_named(tmp_path: Path) -> None:
     assert report.left == dict.fromkeys(["age.weight", "age.bias"], "another head than --classifier sex, as asked")
 
 
+def test_a_head_beside_a_loss_with_weights_is_named_by_the_way_out(tmp_path: Path) -> None:
+    centres = {"center_loss.centers": np.ones((5, WIDTH), np.float32)}
+    source = save(tmp_path / "x.pth", headless() | linear("fc") | centres)
+    message = refused(source, r"\(--classifier fc says which of the heads is the classifier\)")
+    assert "--leave 'fc" not in message
+    assert converted(source, classifier="fc", leave=["center_loss.*"])[0].facts["classes"] == 5
+
+
+def test_no_layer_that_another_one_reads_is_offered_as_the_classifier(tmp_path: Path) -> None:
+    deep = linear("head.0", gives=64) | linear("head.3", reads=64)
+    assert "--classifier" not in refused(save(tmp_path / "x.pth", headless() | deep), "behind the pooled features")
+
+
+@pytest.mark.parametrize("layer", ["blocks.6.fc", "conv_head.fc", "bn2.fc"])
+def test_a_linear_layer_within_a_layer_or_a_block_is_no_classifier(tmp_path: Path, layer: str) -> None:
+    refused(save(tmp_path / "x.pth", headless() | linear(layer)), f"{layer}.weight: unknown, a(mong| part)")
+
+
 def test_a_named_head_replaces_the_networks_own_classifier(tmp_path: Path) -> None:
     tensors, own = library_tensors("timm", classes=1000), linear("fc")
     source = save(tmp_path / "x.pth", under("model.", tensors) | own)
@@ -220,6 +238,23 @@ def test_leave_names_what_may_stay_behind(tmp_path: Path) -> None:
         converted(source, leave=["proj.*", "nothing.*"])
 
 
+def test_what_is_left_within_the_network_is_said_to_change_its_answers(tmp_path: Path) -> None:
+    attention = under("blocks.6.0.", linear("cbam.fc", reads=64))
+    source = save(tmp_path / "x.pth", under("net.", library_tensors("timm") | attention) | linear("aux", reads=7))
+    report, _ = converted(source, leave=["*cbam*", "aux.*"])
+    (caution,) = [caution for caution in report.cautions if "stayed behind" in caution]
+    assert "net.blocks.6.0.cbam.fc.bias (among the network's own layers" in caution
+    assert "and 1 more" in caution
+
+
+def test_names_are_given_as_the_dict_that_holds_them_has_them(tmp_path: Path) -> None:
+    held = under("model.net.", headless()) | linear("model.age", seed=1) | linear("model.sex", gives=2)
+    source = save(tmp_path / "x.ckpt", {"state_dict": held | {"aux.weight": np.ones((3, 7), np.float32)}})
+    report, found = converted(source, classifier="model.sex", leave=["aux.*"])
+    assert np.array_equal(found["head.fc.weight"], held["model.sex.weight"])
+    assert "state_dict/aux.weight" in report.left
+
+
 def test_leave_cannot_take_what_the_network_needs(tmp_path: Path) -> None:
     source = save(tmp_path / "x.pth", library_tensors("timm"))
     refused(source, "conv_head.weight: named by --leave .*, as asked, but the network needs it", leave=["conv_head.*"])
@@ -231,6 +266,7 @@ HARMLESS = {
     "metrics": {"val_acc.tp": np.zeros(2, np.int64), "train_metrics.f1.fn": np.zeros((), np.int64)},
     "class weights": {"class_weights": np.ones(2, np.float32)},
     "an average's count": {"n_averaged": np.array(5)},
+    "values of a training": {"epoch": np.array(7), "best_acc1": np.array(0.5)},
 }
 
 
@@ -243,6 +279,12 @@ def test_what_every_training_leaves_is_left_with_its_reason(tmp_path: Path, kind
     assert np.array_equal(found["head.fc.weight"], tensors["classifier.weight"])
     counted = {reason: count for reason, count in report.left_behind.items() if reason != "counter of training batches"}
     assert sum(counted.values()) == len(HARMLESS[kind])
+
+
+@pytest.mark.parametrize("name", ["blocks.3.1.loss.scale", "blocks.3.0.class_weights", "bn2.criterion.gamma"])
+def test_a_tensor_within_a_layer_is_not_harmless_for_its_name(tmp_path: Path, name: str) -> None:
+    tensors = library_tensors("timm") | {name: np.ones(80, np.float32)}
+    refused(save(tmp_path / "x.pth", tensors), f"{name}: unknown, a(mong| part)")
 
 
 def test_a_learned_head_that_is_called_a_loss_is_not_harmless(tmp_path: Path) -> None:

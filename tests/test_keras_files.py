@@ -182,6 +182,16 @@ def test_one_of_two_heads_is_taken_where_it_is_named(tmp_path: Path) -> None:
     assert convert(path, classifier="other", leave=["dense/*"]).facts["classes"] == 3
 
 
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_the_graph_tells_that_a_norm_stands_behind_the_pooling(tmp_path: Path, suffix: str) -> None:
+    norm = {f"norm/{name}": np.ones(1280, np.float32) for name in ("gamma", "beta", "moving_mean", "moving_variance")}
+    graph = head(POOL, ("BatchNormalization", "norm"), name="dense")
+    held = whole_file(tmp_path / f"x{suffix}", weights(head="dense") | norm, graph)
+    assert "norm/gamma: unknown, behind the pooled features" in refusal(held)
+    report = convert(held, backbone=True)
+    assert {*norm, "dense/kernel", "dense/bias"} == report.left.keys()
+
+
 # Files of weights alone
 
 
@@ -190,7 +200,7 @@ def test_what_keras_itself_writes_is_taken_without_a_word(tmp_path: Path, suffix
     listed = [("input_layer", "input_layer_3"), ("rescaling", "rescaling_3"), ("activation", "top_activation"),
               ("dropout", "top_dropout"), ("global_average_pooling2d", "avg_pool")]  # fmt: skip
     assert assumed(weights_file(tmp_path / f"x{suffix}", weights(), *listed)) == []
-    assert assumed(weights_file(tmp_path / f"y{suffix}", weights(head=""), *listed[:3], ("max", "max_pool"))) == []
+    assert assumed(weights_file(tmp_path / f"y{suffix}", weights(head=""), *listed[:3], ("mean", "avg_pool"))) == []
 
 
 @pytest.mark.parametrize("suffix", WEIGHTS)
@@ -352,6 +362,13 @@ def test_its_averages_are_taken_where_they_are_there(tmp_path: Path) -> None:
 def test_a_users_classifier_in_it_is_taken_and_said_to_be_assumed_to_read_the_mean(tmp_path: Path) -> None:
     (caution,) = assumed(saved_by_v1(tmp_path / "v1", weights(head="dense")))
     assert "its classifier 'dense' reads the mean" in caution
+
+
+def test_it_lists_no_layers_so_that_even_the_librarys_own_classifier_is_assumed_to_read_the_mean(
+    tmp_path: Path,
+) -> None:
+    (caution,) = assumed(saved_by_v1(tmp_path / "v1", weights()))
+    assert "its classifier 'predictions' reads the mean" in caution
 
 
 def test_averages_of_some_tensors_are_never_mixed_with_raw_ones(tmp_path: Path) -> None:

@@ -107,6 +107,19 @@ def test_every_command_goes_by_the_same(tmp_path: Path, make: Callable[[Path], P
     assert all(other == first for other in others)
 
 
+def test_a_recipe_that_was_only_assumed_is_said_to_be_so_ever_after(tmp_path: Path) -> None:
+    words = (
+        "nothing said how its images are prepared, and timm at 224 px, the usual way of efficientnet_b0, was assumed"
+    )
+    report = effconvert.convert(plain(tmp_path), tmp_path / "x.safetensors")
+    assert f"{words} (--weights names the training)" in report.cautions
+    effconvert.convert(tmp_path / "x.safetensors", tmp_path / "y.pth", to="timm")
+    for file in ("x.safetensors", "y.pth"):
+        found = subject(tmp_path / file, Options(), None, None, None)
+        assert f"when the file was converted, {words} (--recipe names another)" in found.cautions
+    assert not [text for text in subject(plain(tmp_path), Options(), None, "timm", None).cautions if "prepared" in text]
+
+
 def test_a_training_that_is_named_decides_against_a_config_and_that_is_said(tmp_path: Path) -> None:
     path = timm_folder(tmp_path)
     training, recipe = answers(path, "advprop")[0]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from effconvert.costs.counts import parameter_count
 from effconvert.errors import LayoutMismatch, NumericMismatch
-from effconvert.identify.preprocessing import preparation_cautions, training_of
+from effconvert.identify.preprocessing import assumed_recipe, preparation_cautions, training_of
 from effconvert.options import Options
 from effconvert.preprocessing.pipeline import check
 from effconvert.preprocessing.recipes import Recipe, recipe_named
@@ -96,8 +96,5 @@ def _cautions(file: NetworkFile, recipe: str | None) -> Iterator[str]:
     if not (recipe or known) and identity.training:
         said = f"its {identity.told_by} says that it is {identity.training}"
         yield f"{said}, whose images are prepared by {file.recipe.name}"
-    elif not (recipe or known):
-        yield (
-            f"the file does not say how its images are prepared; {file.recipe.name} at {file.recipe.size} px is the "
-            f"usual way of {identity.network or identity.layout_name}, and --recipe names another"
-        )
+    elif not recipe and (words := assumed_recipe(identity, file.options.weights)):
+        yield f"{words} (--recipe names another)"

@@ -5,15 +5,15 @@ from collections.abc import Iterator
 import numpy as np
 
 from effconvert.architecture.facts import Facts
-from effconvert.architecture.variants import Variant, has_fused_strides
+from effconvert.architecture.variants import has_fused_strides
 from effconvert.conversion.remedies import ways_to_tell
 from effconvert.conversion.targets import TENSORFLOW, Target
 from effconvert.formats.checkpoint import Checkpoint
 from effconvert.identify.candidates import own_root
-from effconvert.identify.coverage import Coverage
+from effconvert.identify.coverage import Coverage, left_inside
 from effconvert.identify.identification import Identity
 from effconvert.identify.library_builds import HISTORY_OF_STRIDES, differing_facts
-from effconvert.identify.preprocessing import preparation_cautions
+from effconvert.identify.preprocessing import assumed_recipe, has_trainings, preparation_cautions
 from effconvert.identify.weight_sets import RAW
 from effconvert.options import Options
 from effconvert.preprocessing.recipes import official_recipe
@@ -27,6 +27,7 @@ def cautions(
         *checkpoint.remarks,
         *_set_cautions(identity, coverage, target.name, options),
         *_withheld_cautions(checkpoint, coverage),
+        *_leaving_cautions(checkpoint, identity, coverage),
         *_assumption_cautions(identity, coverage.taken, facts, target.name, options),
         *_consequence_cautions(identity, target),
         *_rounding_cautions(checkpoint, coverage, target.name),
@@ -60,6 +61,18 @@ def _withheld_cautions(checkpoint: Checkpoint, coverage: Coverage) -> Iterator[s
             )
 
 
+def _leaving_cautions(checkpoint: Checkpoint, identity: Identity, coverage: Coverage) -> Iterator[str]:
+    """Say which tensors were left behind that the network in the file may compute with."""
+    inside = left_inside(checkpoint, identity, coverage)
+    if inside:
+        name, where = next(iter(inside.items()))
+        more = f", and {len(inside) - 1:,} more" if len(inside) > 1 else ""
+        yield (
+            f"{name} ({where}){more} stayed behind, as --leave asked: if the network in the file computes with them, "
+            "what was written gives other answers"
+        )
+
+
 def _assumption_cautions(identity: Identity, taken: str, facts: Facts, target: str, options: Options) -> Iterator[str]:
     """Say what was assumed because neither the file nor the user says it."""
     layout, before = identity.layout, identity.description
@@ -67,20 +80,30 @@ def _assumption_cautions(identity: Identity, taken: str, facts: Facts, target: s
         yield identity.assumption
     yield from identity.companion.cautions
     yield from preparation_cautions(identity, options.weights)
-    classifier = identity.reading.classifier.get(taken)
-    if classifier and not identity.companion.tells_head:
-        yield (
-            f"the layer {classifier!r} is taken for the classifier: the file does not say that it "
-            "reads the features pooled by their mean, with nothing between (--backbone leaves it out)"
-        )
-    if (layout is None or layout.name == TENSORFLOW) and options.weights is None and facts.in_channels == 3:
-        yield from _training_cautions(identity)
+    if (words := assumed_head(identity, taken)) and words not in identity.companion.cautions:
+        yield f"{words} (--backbone leaves it out)"
+    unknown_training = (layout is None or layout.name == TENSORFLOW) and options.weights is None
+    training = list(_training_cautions(identity)) if unknown_training and facts.in_channels == 3 else []
+    yield from training
+    if not training and (words := assumed_recipe(identity, options.weights)):
+        yield f"{words} (--weights names the training)"
     root = identity.sets.roots.get(taken, "")
     expected = own_root(layout, identity.variant) if layout else ""
     if root != expected and before is None:
         yield f"the tensors stand under {root!r} instead of {expected!r}"
     if has_fused_strides(identity.variant):
         yield from _stride_cautions(identity, facts, target, options)
+
+
+def assumed_head(identity: Identity, taken: str) -> str:
+    """Say what is assumed of the classifier that the file does not tell, "" where nothing is."""
+    classifier = identity.reading.classifier.get(taken)
+    if classifier and not identity.companion.tells_head:
+        return (
+            f"the layer {classifier!r} is taken for the classifier: the file does not say that it "
+            "reads the features pooled by their mean, with nothing between"
+        )
+    return identity.companion.assumed_head
 
 
 def _consequence_cautions(identity: Identity, target: Target) -> Iterator[str]:
@@ -99,7 +122,7 @@ def _consequence_cautions(identity: Identity, target: Target) -> Iterator[str]:
 
 def _training_cautions(identity: Identity) -> Iterator[str]:
     before = identity.description
-    if (before is None or before.weights is None) and _has_trainings(identity.variant):
+    if (before is None or before.weights is None) and has_trainings(identity.variant):
         recipe = before.recipe if before else official_recipe(identity.variant.name)
         yield (
             f"which training these weights come from is not known (--weights); the recipe is the usual one, "
@@ -126,8 +149,3 @@ def _rounding_cautions(checkpoint: Checkpoint, coverage: Coverage, target: str) 
     wide = sum(checkpoint.tensors[move.source].dtype == np.float64 for move in coverage.moves)
     if wide and target in (TENSORFLOW, "mindvision", "mindcv", "keras"):
         yield f"{wide:,} tensors were rounded from float64 to float32, which is what the layout's network has"
-
-
-def _has_trainings(variant: Variant) -> bool:
-    """Return whether weights of more than one training are about, with different recipes."""
-    return variant.scale_ends and not variant.experts and variant.se_ratio > 0

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 
 from effconvert.architecture.facts import Facts
-from effconvert.conversion.conversion_warnings import cautions
+from effconvert.conversion.conversion_warnings import assumed_head, cautions
 from effconvert.conversion.targets import TENSORFLOW, Target, choose_target, onward
 from effconvert.errors import LayoutMismatch
 from effconvert.formats.checkpoint import BFLOAT16, Checkpoint, TensorInfo
 from effconvert.identify.coverage import Coverage, read_network
 from effconvert.identify.description import Description
 from effconvert.identify.identification import Identity
-from effconvert.identify.preprocessing import channel_cautions, recipe_of, training_of
+from effconvert.identify.preprocessing import assumed_recipe, channel_cautions, recipe_of, training_of
 from effconvert.identify.weight_sets import RAW, WEIGHTS
 from effconvert.maps.language import Fill
 from effconvert.maps.moves import Move, compose, dropping_background_class
@@ -137,6 +137,8 @@ def _describe(identity: Identity, coverage: Coverage, target: Target, options: O
         "facts": dict(options.facts or {}),
         "fold_eps": {"from": facts.bn_eps, "to": target.facts.bn_eps} if target.eps_shift else None,
         "assumed": sorted(identity.assumed),
+        "assumed_head": assumed_head(identity, coverage.taken),
+        "assumed_recipe": assumed_recipe(identity, options.weights) if identity.description is None else "",
     }
     before = identity.description
     return Description(

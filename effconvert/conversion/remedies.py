@@ -23,7 +23,8 @@ def remedies(layout: Layout, variant: Variant, facts: Facts, doubt: Doubt, optio
     wanted = replace(facts, bn_eps=plain.bn_eps) if options.fold_eps else facts
     doubtful = doubt.of(differing_facts(wanted, nearest_facts(layout, variant, plain, wanted)))
     if doubtful:
-        yield f"({doubtful.words}: nothing in or beside the file says {'it' if len(doubtful.names) == 1 else 'them'})"
+        told = "it" if len(doubtful.names) == 1 else "them"
+        yield f"({doubtful.words}: nothing in or beside the file says {told}, its name at most)"
         yield from (f"({way})" for way in ways_to_tell(layout, variant, wanted, doubt))
     wrong = list(differing_facts(facts, plain))
     if wrong == ["bn_eps"] and not options.fold_eps:

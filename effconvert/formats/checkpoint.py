@@ -72,7 +72,7 @@ class Checkpoint(ABC):
     format: the format in words. tensors: what can be read, in file order. skipped: what cannot, with the reason.
     withheld: the objects among those that hold tensors. metadata: the texts that the file carries beside its tensors.
     files: all that the checkpoint consists of. nested: whether a "/" in a name parts a dict from its entries. remarks:
-    what a user should know of how it was found.
+    what a user should know of how it was found. behind: tensors that the file tells to act on the pooled features only.
     """
 
     format: str
@@ -84,6 +84,11 @@ class Checkpoint(ABC):
     nested = False
     remarks: tuple[str, ...] = ()
     withheld: Mapping[str, Withheld] = MappingProxyType({})
+
+    @property
+    def behind(self) -> frozenset[str]:
+        """None, where a format has no graph."""
+        return frozenset()
 
     @abstractmethod
     def read(self, name: str) -> Array:

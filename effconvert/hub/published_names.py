@@ -26,6 +26,7 @@ _FRAMEWORKS = {
     "hugging-face": "huggingface",
     "transformers": "huggingface",
 }
+_TRAINED_BY = ("mindcv", "mindvision")
 _FORM = "write FRAMEWORK/VARIANT or FRAMEWORK/VARIANT/WEIGHTS, as torchvision/b0 or tensorflow/b0/ns"
 
 
@@ -47,6 +48,8 @@ def read_name(name: str) -> Asked:
     Raises LayoutMismatch that lists what there is, the nearest first.
     """
     parts = name.strip().strip("/").lower().split("/")
+    if parts[0] in _TRAINED_BY:  # two libraries of one framework, whose trainings are called after them
+        parts = ["mindspore", *parts[1:], parts[0]] if len(parts) == 2 else ["mindspore", *parts[1:]]
     framework, rest = _framework(parts)
     if framework is None and (of_network := _of_network(list(weights_table()), "/".join(parts))):
         return of_network
@@ -77,7 +80,8 @@ def _of_network(rows: list[Published], name: str) -> Asked | None:
             tag = name[len(network) + 1 :]
             tags = {other.short: other.weights for other in rows if other.network == row.network}
             return Asked(*row.place, f"{network}.{tags.get(tag, tag)}")
-    return None
+    older = next((row for row in rows if row.older_name and name == row.older_name.lower()), None)
+    return Asked(*older.place, f"{older.network}.{older.weights}") if older else None
 
 
 def _of_variant(framework: str, rows: list[Published], parts: list[str]) -> Asked:

@@ -9,20 +9,22 @@ from effconvert.architecture.canonical import default_facts, tensor_shapes
 from effconvert.architecture.facts import MOST_CHANNELS, Facts
 from effconvert.architecture.variants import VARIANTS, Variant, head_channels, stem_channels
 from effconvert.formats.checkpoint import Shape
-from effconvert.identify.scopes import Scope, ignored, networks_in, scopes_in
+from effconvert.identify.scopes import Scope, ignored, leaving_of, networks_in, scopes_in
 from effconvert.identify.tensor_names import BY_OPTION, TensorNames
 from effconvert.identify.unknown_tensors import (
+    BEHIND,
     Classifier,
     Linear,
     classifier_of,
     is_own,
+    is_within,
     linear_layers,
     placed,
     reads,
     taking,
 )
 from effconvert.identify.weight_sets import WeightSets
-from effconvert.maps.language import Fill, Layout
+from effconvert.maps.language import Layout
 from effconvert.maps.layouts import find_layout, layouts
 from effconvert.maps.moves import Compiled, Ends, Move, compile_layout, ends_of, identity_moves
 from effconvert.options import Options
@@ -117,9 +119,9 @@ def read_as(
     if facts is None and found.facts.classes:
         scope = _without_other_dicts(names, scope, found.facts.classes, own)
         found = replace(found, others={**found.others, **scope.beside})
-    linear = [] if facts else list(linear_layers(scope, found.unknown, names.stored, own))
+    linear = [] if facts else _heads(names, scope, found, own)
     chosen = _classifier(scope, found, linear, options)
-    if chosen or (options.classifier and is_own(scope, own, options.classifier)):
+    if chosen or (options.classifier is not None and is_own(scope, own, options.classifier)):
         scope = _taking(scope, own, chosen, linear, options.classifier)
         found = _explained(names, layout, variant, scope, None)
     return _reading(names, layout, variant, scope, found, own, chosen, linear)
@@ -151,7 +153,11 @@ def _reading(
     shapes = {name: names.stored[file] for name, file in sorted(first.items(), key=lambda item: order[item[1]])}
     near = 2 * found.missing < len(found.compiled.moves)  # what is far off is compared only, and never shown
     places = placed(shapes, own, found.compiled.moves) if near else dict.fromkeys(shapes, ("", False))
-    unknown = {file: places[name] for name, files in found.unknown.items() for file in files.values()}
+    unknown = {
+        file: BEHIND if file in names.behind else places[name]
+        for name, files in found.unknown.items()
+        for file in files.values()
+    }
     around = f"outside of {scope.root!r}" if scope.root else "outside of the network"
     outside = {
         file: f"in a dict of its own, {name.partition('/')[0]!r}" if name in scope.apart else around
@@ -189,10 +195,10 @@ def _explained(
             compiled = _compiled(layout, variant, facts, scope)
     else:
         compiled = _compiled(layout, variant, facts, scope)
-    moved = {move.source for move in compiled.moves}
+    moved, own = {move.source for move in compiled.moves}, classifier_in(layout, variant, scope)
     others, unknown = dict(scope.beside), {}
     for base in sorted(shapes.keys() - moved):
-        reason = _reason(layout, compiled.fills, base, shapes[base])
+        reason = _reason(layout, compiled, own, base, shapes[base])
         found = {chosen: held[base] for chosen, held in scope.sets.names.items() if base in held}
         if reason:
             others |= dict.fromkeys(found.values(), reason)
@@ -216,10 +222,18 @@ def _without_other_dicts(names: TensorNames, scope: Scope, classes: int, own: Cl
     return replace(scope, beside={**scope.beside, **left}, strangers=strangers)
 
 
+def _heads(names: TensorNames, scope: Scope, found: _Explained, own: Classifier) -> list[Linear]:
+    """Return the linear layers that read the pooled features, and stand among none of the layers before these."""
+    inside = {name: files for name, files in found.unknown.items() if not is_within(name, own, found.compiled.moves)}
+    return list(linear_layers(scope, inside, names.stored, own))
+
+
 def _classifier(scope: Scope, found: _Explained, linear: list[Linear], options: Options) -> Linear | None:
     """Return the linear layer that is taken for the classifier: the one that the user names, or the only stranger."""
     if options.classifier is not None:
-        return next((layer for layer in linear if layer.is_called(options.classifier)), None)
+        called = [layer for layer in linear if layer.is_called(options.classifier)]
+        called = called or [layer for layer in linear if layer.is_called_in_its_dict(options.classifier)]
+        return called[0] if len(called) == 1 else None
     strange = {file for held in (found.unknown, scope.strangers) for files in held.values() for file in files.values()}
     if len(linear) == 1 and not found.facts.classes and found.facts.head_conv and linear[0].files == strange:
         return linear[0]
@@ -267,8 +281,14 @@ def own_root(layout: Layout, variant: Variant) -> str:
     return layout.root.replace("{variant}", layout.variants[variant.name])
 
 
-def _reason(layout: Layout | None, fills: Mapping[str, Fill], base: str, shape: Shape) -> str:
-    return fills[base].reason if base in fills else ignored(layout, base, shape)
+def _reason(layout: Layout | None, compiled: Compiled, own: Classifier, base: str, shape: Shape) -> str:
+    """Return why a tensor is no weight, "" for one that may be: also what is called a loss within a layer."""
+    if base in compiled.fills:
+        return compiled.fills[base].reason
+    left = leaving_of(layout, base, shape)
+    if left and not left.within and is_within(base, own, compiled.moves):
+        return ""
+    return ignored(layout, base, shape)
 
 
 def _compiled(layout: Layout | None, variant: Variant, facts: Facts, scope: Scope) -> Compiled:

@@ -7,10 +7,11 @@ from typing import Any
 
 from effconvert.errors import LayoutMismatch, listing
 from effconvert.formats.checkpoint import FLOATS, QUANTIZED, Checkpoint
+from effconvert.identify.candidates import classifier_in
 from effconvert.identify.identification import Identity, identify, of_named_weights
 from effconvert.identify.missing_tensors import kind_of
-from effconvert.identify.tensor_names import BOUNDARIES, BY_OPTION, shared_start
-from effconvert.identify.unknown_tensors import layer_of
+from effconvert.identify.tensor_names import BOUNDARIES, BY_LEAVE, BY_OPTION, shared_start, without_wrappers
+from effconvert.identify.unknown_tensors import layer_of, placed
 from effconvert.identify.weight_sets import AVERAGES, RAW
 from effconvert.maps.moves import Move
 from effconvert.options import Options
@@ -67,8 +68,22 @@ def check_coverage(checkpoint: Checkpoint, identity: Identity, want_raw: bool = 
     if problems:
         kind = f"{taken} weights" if taken in (RAW, AVERAGES) else "one set of weights"
         where = f"{checkpoint.path}: as {identity.layout_name}, {identity.variant.name}, {kind}:"
-        raise LayoutMismatch("\n".join([listing(where, problems), *_ways_out(identity, moves, strange)]))
+        raise LayoutMismatch("\n".join([listing(where, problems), *_ways_out(checkpoint, identity, moves, strange)]))
     return Coverage(tuple(moves), taken, dict(sorted(left_behind.items())))
+
+
+def left_inside(checkpoint: Checkpoint, identity: Identity, coverage: Coverage) -> dict[str, str]:
+    """Return {tensor left by --leave: where it stands}, of those that may act before the features are pooled."""
+    reading = identity.reading
+    own = classifier_in(reading.layout, reading.variant, reading.scope)
+    inside: dict[str, str] = {}
+    for file, reason in coverage.left_behind.items():
+        root = next((root for root in identity.sets.roots.values() if file.startswith(root)), None)
+        if reason.startswith(BY_LEAVE) and root is not None and file not in checkpoint.behind:
+            inside[file] = without_wrappers(file.removeprefix(root))
+    shapes = {name: checkpoint.tensors[file].shape for file, name in inside.items()}
+    places = placed(shapes, own, identity.moves)
+    return {file: places[name][0] for file, name in inside.items() if not places[name][1]}
 
 
 def _move_problems(checkpoint: Checkpoint, identity: Identity, moves: Sequence[Move], taken: str) -> Iterator[str]:
@@ -100,26 +115,49 @@ def _quantized_problems(checkpoint: Checkpoint, identity: Identity, moves: Seque
             yield f"{name}: {reason}"
 
 
-def _ways_out(identity: Identity, moves: Sequence[Move], strange: Collection[str]) -> Iterator[str]:
+def _ways_out(
+    checkpoint: Checkpoint, identity: Identity, moves: Sequence[Move], strange: Collection[str]
+) -> Iterator[str]:
     """Yield the options that help where the file holds more than the network."""
     reading = identity.reading
     behind = [name for name in strange if name in reading.behind]
-    if strange and {layer_of(name) for name in strange} <= set(reading.linear):
+    taken = [move.source for move in moves]
+    heads = [layer for layer in reading.linear if not _is_read(checkpoint, layer, reading.linear, strange)]
+    others = [name for name in behind if layer_of(name) not in heads]
+    if heads and strange:
         own = [layer_of(move.source) for move in moves if move.target == "head.fc.weight"]
-        layers = " or ".join(f"--classifier {layer}" for layer in (*own, *reading.linear[:3]))
-        yield f"  ({layers} says which of the heads is the classifier)"
+        layers = " or ".join(f"--classifier {layer}" for layer in (*own, *heads[:3]))
+        left = f" {_leaving(others, reading.scope.root, taken)}" if others else ""
+        yield f"  ({layers}{left} says which of the heads is the classifier)"
     if behind and len(behind) == len(strange):
         yield "  (--backbone takes the network without a classifier, and leaves these behind)"
     elif behind:
         yield "  (--backbone leaves behind only what stands behind the pooled features or outside of the network)"
-    if behind:
-        taken = [move.source for move in moves]
-        patterns = list(dict.fromkeys(_pattern(name, reading.scope.root, taken) for name in behind))
-        shown = " ".join(f"--leave '{pattern}'" for pattern in patterns[:3])
-        more = f" … ({len(patterns)} in all)" if len(patterns) > 3 else ""
-        yield f"  ({shown}{more}: stays behind, and the network is taken as it is)"
+    dropped = behind if reading.facts.classes else others
+    if dropped:
+        yield f"  ({_leaving(dropped, reading.scope.root, taken)}: stays behind, and the network is taken as it is)"
     if len(behind) < len(strange):
-        yield "  (merge or remove what is inside the network where the file was made; --leave PATTERN drops it)"
+        yield (
+            "  (merge or remove what is inside the network where the file was made; --leave PATTERN drops it, and the "
+            "answers are others if the network computes with it)"
+        )
+
+
+def _is_read(checkpoint: Checkpoint, layer: str, heads: Collection[str], strange: Collection[str]) -> bool:
+    """Return whether an unknown layer beside `heads` may take what the linear layer `layer` gives."""
+    shapes = {name: checkpoint.tensors[name].shape for name in strange}
+    own = [shape for name, shape in shapes.items() if layer_of(name) == layer]
+    width = set().union(*own) - {shape[0] for shape in own if len(shape) == 1}
+    given = {shape[0] for shape in own if len(shape) == 1}
+    further = [set(shape) for name, shape in shapes.items() if layer_of(name) not in heads and len(shape) <= 2]
+    return any(given & shape and not width & shape for shape in further)
+
+
+def _leaving(names: Iterable[str], root: str, taken: Collection[str]) -> str:
+    """Return the options that leave `names` behind, and none of the tensors `taken`."""
+    patterns = list(dict.fromkeys(_pattern(name, root, taken) for name in names))
+    shown = " ".join(f"--leave '{pattern}'" for pattern in patterns[:3])
+    return f"{shown} … ({len(patterns)} in all)" if len(patterns) > 3 else shown
 
 
 def _pattern(name: str, root: str, taken: Iterable[str]) -> str:

@@ -124,6 +124,12 @@ def read_description(metadata: Mapping[str, str], where: str) -> Description | N
         raise UnreadableCheckpoint(f"{where}: its description is damaged: {error}") from error
 
 
+def said_before(description: Description, option: str) -> Any:
+    """Return what the latest conversion behind a file that has `option` recorded of it, None where none has."""
+    history = [description.options, *description.options.get("earlier", ())]
+    return next((options[option] for options in history if option in options), None)
+
+
 def digest(metadata: Mapping[str, str], infos: Sequence[TensorInfo], checksums: Mapping[str, int]) -> str:
     """Return a SHA-256 over the metadata (without the digest) and every tensor's name, dtype, shape and CRC32C.
 

@@ -19,7 +19,7 @@ from effconvert.identify.candidates import (
     until_exact,
     without_classifier,
 )
-from effconvert.identify.description import Description, read_description
+from effconvert.identify.description import Description, read_description, said_before
 from effconvert.identify.library_builds import (
     IN_THE_SHAPES,
     Assumption,
@@ -116,10 +116,10 @@ def identify(checkpoint: Checkpoint, options: Options = _PLAIN) -> Identity:
     """
     names = tensor_names(checkpoint, options.leave)
     description = read_description(checkpoint.metadata, str(checkpoint.path))
-    if description and (options.root is not None or options.classifier):
+    if description and (options.root is not None or options.classifier is not None):
         asked = "--root is for several" if options.root is not None else "--classifier is for others"
         raise LayoutMismatch(f"{checkpoint.path}: holds one network, which was converted; {asked}")
-    if options.classifier and options.backbone:
+    if options.classifier is not None and options.backbone:
         raise LayoutMismatch(f"{checkpoint.path}: --backbone takes no classifier; give either that or --classifier")
     found = _described(names, description) if description else _recognised(names, options)
     if found is None and options.root is not None:
@@ -137,7 +137,7 @@ def identify(checkpoint: Checkpoint, options: Options = _PLAIN) -> Identity:
     if found.scope.others and options.root is None:
         heading = f"{checkpoint.path}: holds several networks; --root says which is meant:"
         raise LayoutMismatch(listing(heading, map(repr, sorted({found.scope.root, *found.scope.others}))))
-    if options.classifier and not found.classifier:
+    if options.classifier is not None and not found.classifier:
         _check_classifier(names, found, options.classifier)
     if options.backbone:
         found = without_classifier(names, found)
@@ -173,6 +173,8 @@ def _with_facts(
     beside = Companion()
     if found.layout:
         beside = companion(checkpoint, found, description)
+    if description and (words := said_before(description, "assumed_head")):
+        beside = replace(beside, cautions=(*beside.cautions, f"when it was converted: {words}"))
     assumption = _assumption(checkpoint, found, description, given)
     facts = changed(assumption.facts, beside.facts)
     result = changed(facts, given)

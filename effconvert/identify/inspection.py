@@ -11,6 +11,7 @@ from effconvert.formats import Checkpoint, TensorInfo, open_checkpoint
 from effconvert.identify.description import Description
 from effconvert.identify.identification import Identity, identify
 from effconvert.identify.missing_tensors import kind_of
+from effconvert.identify.preprocessing import assumed_recipe
 from effconvert.maps.moves import Move
 
 
@@ -78,7 +79,7 @@ def inspect(path: str | Path, key: bytes | None = None) -> Inspection:
             note=note,
             assumption=identity.assumption if identity else "",
             assumed=tuple(sorted(identity.assumed)) if identity else (),
-            cautions=identity.companion.cautions if identity else (),
+            cautions=_cautions(identity) if identity else (),
             missing=identity.reading.missing - _unread(checkpoint, identity) if identity else 0,
             missing_kind=_missing_kind(identity) if identity else "",
             unknown=len(identity.reading.unknown) + len(identity.reading.outside) if identity else 0,
@@ -108,6 +109,12 @@ def _sets(checkpoint: Checkpoint, identity: Identity) -> dict[str, dict[str, int
 def _unread(checkpoint: Checkpoint, identity: Identity) -> int:
     taken = identity.sets.preferred(identity.moves, want_raw=False)
     return sum(move.source in checkpoint.skipped for move in identity.sets.taking(taken, identity.moves))
+
+
+def _cautions(identity: Identity) -> tuple[str, ...]:
+    """Return what stands beside the weights says, and what the conversion behind the file assumed of its images."""
+    words = assumed_recipe(identity) if identity.description else ""
+    return (*identity.companion.cautions, *([words] if words else []))
 
 
 def _missing_kind(identity: Identity) -> str:

@@ -13,8 +13,6 @@ from effconvert.maps.language import Build, Layout
 from effconvert.reference_tables import Published, misnamed_files, weights_table
 from effconvert.reference_tables.reading import recipe_tables
 
-_HASHED = re.compile(r"-[0-9a-f]{8}\.pth$")
-
 
 @dataclass(frozen=True)
 class Saying:
@@ -120,9 +118,8 @@ def _builds_by_name(layout: Layout, variant: Variant, builds: list[Build]) -> di
 def _training_names(row: Published) -> Iterator[str]:
     """Yield the names of a published network that say its training too."""
     yield f"{row.network}.{row.weights}"
-    older = _HASHED.sub("", row.file_name)
-    if older not in (row.file_name, row.network):
-        yield older
+    if row.older_name:
+        yield row.older_name
 
 
 def _pattern(text: str) -> re.Pattern[str]:

@@ -3,7 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+from effconvert.architecture.canonical import CANONICAL
+from effconvert.architecture.variants import Variant
 from effconvert.errors import LayoutMismatch
+from effconvert.identify.description import said_before
 from effconvert.identify.identification import Identity
 from effconvert.preprocessing.recipes import UNKNOWN, Recipe, recipe_for
 
@@ -48,6 +51,25 @@ def preparation_cautions(identity: Identity, weights: str | None) -> Iterator[st
             yield f"the file says that its weights are of {said}, which is taken; --weights {weights} changes nothing"
     elif (taken := recipe_of(identity, weights)) != recorded:
         yield f"the file records {_in_words(recorded)}; --weights {weights} was given, so {_in_words(taken)} is taken"
+
+
+def assumed_recipe(identity: Identity, weights: str | None = None) -> str:
+    """Say which preprocessing is only assumed of a file, "" where something says it, or a training is known."""
+    if weights or identity.companion.recipe or training_of(identity):
+        return ""
+    if _origin(identity) in ("tf-official", CANONICAL) and not has_trainings(identity.variant):
+        return ""
+    if identity.description:
+        before = said_before(identity.description, "assumed_recipe")
+        return f"when the file was converted, {before}" if before else ""
+    recipe, network = recipe_of(identity), identity.network or identity.layout_name
+    taken = f"{recipe.name} at {recipe.size} px, the usual way of {network}"
+    return f"nothing said how its images are prepared, and {taken}, was assumed"
+
+
+def has_trainings(variant: Variant) -> bool:
+    """Return whether official weights of more than one training are about, with different recipes."""
+    return variant.scale_ends and not variant.experts and variant.se_ratio > 0
 
 
 def channel_cautions(recipe: Recipe, target: str) -> Iterator[str]:

@@ -12,7 +12,7 @@ from effconvert.errors import LayoutMismatch, listing
 from effconvert.formats.checkpoint import Shape
 from effconvert.identify.tensor_names import BOUNDARIES, TensorNames, shared_start, without_wrappers
 from effconvert.identify.weight_sets import AVERAGES, RAW, WeightSets, is_averaged, sets_by_suffix, single_set
-from effconvert.maps.language import Layout
+from effconvert.maps.language import Layout, Leaving
 from effconvert.maps.layouts import leavings
 from effconvert.maps.moves import Ends
 
@@ -160,8 +160,14 @@ def ignored(layout: Layout | None, name: str, shape: Sequence[int]) -> str:
         return layout.whole_fills[name].reason
     patterns = layout.ignore.items() if layout else ()
     reason = next((reason for pattern, reason in patterns if fnmatchcase(name, pattern)), "")
+    left = leaving_of(layout, name, shape)
+    return reason or (left.reason if left else "")
+
+
+def leaving_of(layout: Layout | None, name: str, shape: Sequence[int]) -> Leaving | None:
+    """Return what a training leaves of which the tensor `name` is one."""
     left = layout.leavings if layout else leavings()["pytorch"]
-    return reason or next((entry.reason for entry in left if entry.takes(name, shape)), "")
+    return next((entry for entry in left if entry.takes(name, shape)), None)
 
 
 def _bases(names: TensorNames, layout: Layout | None) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """What stands beside the weights and tells more of their network: Hugging Face's config.json, Keras's normalization."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,7 +25,8 @@ class Companion:
     """What a file's companions say: facts, the preprocessing, what a user should know of them, names of the classes.
 
     assumed: the names of the facts that a companion would say, and that is not there. tells_head:
-    whether what stands before the classifier is checked, or said among the cautions.
+    whether what stands before the classifier is checked, or said among the cautions. assumed_head: what is assumed of
+    it, in words that stand among the cautions as well.
     """
 
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -34,6 +35,7 @@ class Companion:
     labels: tuple[str, ...] = ()
     assumed: frozenset[str] = frozenset()
     tells_head: bool = False
+    assumed_head: str = ""
 
 
 def companion(checkpoint: Checkpoint, reading: Reading, description: Description | None) -> Companion:
@@ -115,7 +117,8 @@ def _keras(checkpoint: Checkpoint, reading: Reading) -> Companion:
 
     scope, channels = reading.scope.root, reading.facts.in_channels
     facts: Mapping[str, Any] = {}
-    cautions = [*_of_weights_alone(checkpoint, reading)]
+    assumed_head = _of_weights_alone(checkpoint, reading)
+    cautions = [assumed_head] if assumed_head else []
     # Its tensors may also have been saved by another framework, which keeps no graph.
     if isinstance(checkpoint, KerasCheckpoint):
         if not reading.missing:
@@ -128,7 +131,7 @@ def _keras(checkpoint: Checkpoint, reading: Reading) -> Companion:
         found = find_normalization(checkpoint, None, scope, channels)
     if found is None:
         cautions.append("the file does not tell how its network normalises pixels; the usual way is assumed")
-        return Companion(facts, cautions=tuple(cautions))
+        return Companion(facts, cautions=tuple(cautions), assumed_head=assumed_head)
     usual = recipe_for("keras", reading.variant.name)
     recipe = _of_channels(replace(usual, mean=found.mean, std=found.std, channels=UNKNOWN), channels)
     if found.topology == "keras-imagenet" and not found.from_graph:
@@ -136,28 +139,27 @@ def _keras(checkpoint: Checkpoint, reading: Reading) -> Companion:
             "its normalization holds std in place of the variance, as Keras's published weights do: taken for their "
             "graph, which divides once more; in a network built with weights=None they compute otherwise"
         )
-    return Companion({"normalization": found.topology, **facts}, recipe, tuple(cautions))
+    facts = {"normalization": found.topology, **facts}
+    return Companion(facts, recipe, tuple(cautions), assumed_head=assumed_head)
 
 
-def _of_weights_alone(checkpoint: Checkpoint, reading: Reading) -> Iterator[str]:
-    """Yield what is assumed because a file holds no graph, where its weights are not just keras.applications' own."""
+def _of_weights_alone(checkpoint: Checkpoint, reading: Reading) -> str:
+    """Return what is assumed because a file holds no graph, "" where its weights are just keras.applications' own."""
     from effconvert.formats.keras.assumptions import assumed_of_weights
     from effconvert.formats.keras.file import KerasCheckpoint
 
     classifier = _keras_classifier(reading)
     own = bool(classifier) and classifier.rpartition("/")[2] != "predictions"
     if not isinstance(checkpoint, KerasCheckpoint):
-        words = assumed_of_weights(reading.variant, classifier, own, ())
-    elif checkpoint.has_graph:
-        return
-    else:
-        own = own or checkpoint.is_outside(classifier)
-        # What lies in no model may stand before a classifier that lies outside of the network's.
-        root, outer = reading.scope.root, not classifier.startswith(reading.scope.root)
-        listed = [one for one in checkpoint.unweighted if one.scope.startswith(root) or (outer and not one.scope)]
-        words = assumed_of_weights(reading.variant, classifier, own, listed)
-    if words:
-        yield words
+        # A bundle of a Keras graph lists no layers: its classifier is a user's, whatever it is called.
+        return assumed_of_weights(reading.variant, classifier, bool(classifier), ())
+    if checkpoint.has_graph:
+        return ""
+    own = own or checkpoint.is_outside(classifier)
+    # What lies in no model may stand before a classifier that lies outside of the network's.
+    root, outer = reading.scope.root, not classifier.startswith(reading.scope.root)
+    listed = [one for one in checkpoint.unweighted if one.scope.startswith(root) or (outer and not one.scope)]
+    return assumed_of_weights(reading.variant, classifier, own, listed)
 
 
 def _keras_classifier(reading: Reading) -> str:

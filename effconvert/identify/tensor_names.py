@@ -18,6 +18,7 @@ from effconvert.formats.checkpoint import Checkpoint, Shape
 BOUNDARIES = "./:|"
 # What every reason ends with that a user gave.
 BY_OPTION = ", as asked"
+BY_LEAVE = "named by --leave "
 # torch/_dynamo/eval_frame.py; torch/distributed/fsdp; torch/distributed/algorithms/_checkpoint; torch/nn/parallel.
 _WRAPPER = re.compile(r"(?<![^./:|])(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|module)\.")
 
@@ -28,7 +29,7 @@ class TensorNames:
 
     shapes: {name without wrappers: shape}. files: {name without wrappers: name in the file}. stored: {name in the file:
     shape}. left: {name in the file: reason} of those that the user leaves behind. nested: whether a "/" parts a dict
-    from its entries.
+    from its entries. behind: those, as the file calls them, that the file tells to act on the pooled features only.
     """
 
     path: Path
@@ -38,6 +39,7 @@ class TensorNames:
     files: Mapping[str, str]
     stored: Mapping[str, Shape]
     left: Mapping[str, str]
+    behind: frozenset[str] = frozenset()
 
     def written(self, root: str, name: str) -> str:
         """Return how the file writes `root` before the tensor `name`: with the wrappers at its end."""
@@ -67,7 +69,16 @@ def tensor_names(checkpoint: Checkpoint, leave: Iterable[str] = ()) -> TensorNam
     files = {short if counts[short] == 1 else name: name for name, short in plain.items()}
     stored = {name: checkpoint.tensors[name].shape for name in kept}
     shapes = {name: stored[file] for name, file in files.items()}
-    return TensorNames(checkpoint.path, checkpoint.metadata, checkpoint.nested, shapes, files, stored, left)
+    return TensorNames(
+        path=checkpoint.path,
+        metadata=checkpoint.metadata,
+        nested=checkpoint.nested,
+        shapes=shapes,
+        files=files,
+        stored=stored,
+        left=left,
+        behind=checkpoint.behind,
+    )
 
 
 def shared_start(one: str, other: str) -> str:
@@ -80,14 +91,23 @@ def without_wrappers(name: str) -> str:
     return _WRAPPER.sub("", name)
 
 
+def _is_named(name: str, pattern: str, nested: bool) -> bool:
+    """Return whether `pattern` names a tensor: whole, or as the dict that holds it does."""
+    return fnmatchcase(name, pattern) or (nested and fnmatchcase(name.rpartition("/")[2], pattern))
+
+
 def _left(checkpoint: Checkpoint, patterns: Sequence[str]) -> dict[str, str]:
     found = {
-        name: f"named by --leave {pattern}{BY_OPTION}"
+        name: f"{BY_LEAVE}{pattern}{BY_OPTION}"
         for pattern in reversed(patterns)
         for name in checkpoint.tensors
-        if fnmatchcase(name, pattern)
+        if _is_named(name, pattern, checkpoint.nested)
     }
-    vain = [pattern for pattern in patterns if not any(fnmatchcase(name, pattern) for name in checkpoint.tensors)]
+    vain = [
+        pattern
+        for pattern in patterns
+        if not any(_is_named(name, pattern, checkpoint.nested) for name in checkpoint.tensors)
+    ]
     if vain:
         some = ", ".join(list(checkpoint.tensors)[-3:])
         heading = f"{checkpoint.path}: --leave names no tensor of the file (its last ones are {some}):"

@@ -5,7 +5,7 @@ were a head.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 
 from effconvert.architecture.variants import Variant, head_channels
@@ -15,6 +15,8 @@ from effconvert.identify.tensor_names import BOUNDARIES
 from effconvert.identify.weight_sets import WeightSets
 from effconvert.maps.moves import Ends, Move
 
+# Where a tensor stands that surely acts behind the pooling, in words.
+BEHIND = ("behind the pooled features", True)
 # {name in its set: {set: name in the file}}
 Held = Mapping[str, Mapping[str, str]]
 
@@ -65,6 +67,10 @@ class Linear:
     def is_called(self, name: str) -> bool:
         """Return whether the user may mean this layer by `name`."""
         return name in {self.key, *self.layers.values()}
+
+    def is_called_in_its_dict(self, name: str) -> bool:
+        """Return whether the dict that holds the layer calls it `name`."""
+        return name in {layer.rpartition("/")[2] for layer in self.layers.values()}
 
 
 def classifier_of(ends: Ends, variant: Variant) -> Classifier:
@@ -122,24 +128,24 @@ def placed(unknown: Mapping[str, Shape], own: Classifier, moves: tuple[Move, ...
     unknown: {name without the root: shape}, in the file's order. moves: of the layout's network.
     """
     layers = {layer_of(move.source) for move in moves} - {own.layer}
-    tops = {_top(layer) for layer in layers}
-    around = own.layer[: len(layer_of(own.layer)) + 1] if layer_of(own.layer) else ""
     result: dict[str, tuple[str, bool]] = {}
     open_names: dict[str, Shape] = {}
     for name, shape in unknown.items():
-        within = next((layer for layer in _ancestors(name) if layer in layers), "")
-        if within:
-            result[name] = (f"a part of {within}, which computes with it", False)
-        elif own.layer in _ancestors(name) or (_top(own.layer) not in tops and _top(name) == _top(own.layer)):
-            result[name] = ("behind the pooled features", True)
-        elif _top(name) in tops and not (around and name.startswith(around)):
-            result[name] = ("among the network's own layers, which a further one would change", False)
+        if words := _within(name, own, layers):
+            result[name] = (words, False)
+        elif _is_beside_classifier(name, own, layers):
+            result[name] = BEHIND
         else:
             open_names[name] = shape
     classifiers = [shape for name, shape in unknown.items() if own.layer in _ancestors(name)]
     classifiers += [move.source_shape for move in moves if layer_of(move.source) == own.layer]
     widths = {own.width, *(shape[1 - own.reads] for shape in classifiers if reads(shape, own) == own.width)}
     return {**result, **_behind(open_names, own, widths)}
+
+
+def is_within(name: str, own: Classifier, moves: tuple[Move, ...]) -> bool:
+    """Return whether the tensor `name`, without the root, stands among the layers before the classifier."""
+    return bool(_within(name, own, {layer_of(move.source) for move in moves} - {own.layer}))
 
 
 def reads(shape: Shape, own: Classifier) -> int:
@@ -150,6 +156,23 @@ def reads(shape: Shape, own: Classifier) -> int:
 def layer_of(name: str) -> str:
     """Return the name of the layer that holds the tensor `name`."""
     return name[: max(0, *(name.rfind(boundary) for boundary in BOUNDARIES))]
+
+
+def _within(name: str, own: Classifier, layers: Set[str]) -> str:
+    """Say where among the network's `layers` a tensor stands, "" for one that does not."""
+    around = own.layer[: len(layer_of(own.layer)) + 1] if layer_of(own.layer) else ""
+    if layer := next((layer for layer in _ancestors(name) if layer in layers), ""):
+        return f"a part of {layer}, which computes with it"
+    if _is_beside_classifier(name, own, layers) or (around and name.startswith(around)):
+        return ""
+    among = _top(name) in {_top(layer) for layer in layers}
+    return "among the network's own layers, which a further one would change" if among else ""
+
+
+def _is_beside_classifier(name: str, own: Classifier, layers: Set[str]) -> bool:
+    """Return whether a tensor is the classifier's, or stands in a module that holds nothing else of the network."""
+    alone = _top(own.layer) not in {_top(layer) for layer in layers}
+    return own.layer in _ancestors(name) or (alone and _top(name) == _top(own.layer))
 
 
 def _behind(unknown: Mapping[str, Shape], own: Classifier, widths: set[int]) -> dict[str, tuple[str, bool]]:
@@ -167,8 +190,8 @@ def _behind(unknown: Mapping[str, Shape], own: Classifier, widths: set[int]) -> 
             widths.add(shape[1 - own.reads])
         elif not (len(shape) == 1 and shape[0] in widths - {own.width}):
             surely[_top(name)] = False
-    words = {True: "behind the pooled features", False: "perhaps before the features are pooled"}
-    return {name: (words[surely[_top(name)]], surely[_top(name)]) for name in unknown}
+    perhaps = ("perhaps before the features are pooled", False)
+    return {name: BEHIND if surely[_top(name)] else perhaps for name in unknown}
 
 
 def _classes(weight: Shape, bias: Shape, own: Classifier) -> int:

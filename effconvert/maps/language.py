@@ -60,13 +60,14 @@ class Leaving:
     """Tensors that a training leaves in its files and that no network computes with.
 
     pattern: of the end of a name, after any boundary (`*` is any text). axes: the most that such a tensor has. alone:
-    it stands at the top of the file, in no layer.
+    it stands at the top of the file, in no layer. within: it may stand within a layer of the network.
     """
 
     pattern: str
     reason: str
     axes: int
     alone: bool = False
+    within: bool = False
 
     def takes(self, name: str, shape: Sequence[int]) -> bool:
         """Return whether the tensor `name` is one of these."""

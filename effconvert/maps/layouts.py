@@ -58,10 +58,10 @@ def leavings() -> Mapping[str, tuple[Leaving, ...]]:
     content = (resources.files("effconvert.mappings") / _TRAININGS).read_text(encoding="utf-8")
     tables: dict[str, dict[str, Any]] = tomllib.loads(content)
     problems = [
-        f"{framework}.{pattern}: must hold reason and axes, and may hold alone; is {entry!r}"
+        f"{framework}.{pattern}: must hold reason and axes, and may hold alone and within; is {entry!r}"
         for framework, entries in tables.items()
         for pattern, entry in entries.items()
-        if not isinstance(entry, dict) or entry.keys() - {"alone"} != {"reason", "axes"}
+        if not isinstance(entry, dict) or entry.keys() - {"alone", "within"} != {"reason", "axes"}
     ]
     if problems:
         raise BadMap(listing(f"{_TRAININGS}: cannot be used:", problems))

@@ -4,6 +4,9 @@ from effconvert.architecture.variants import find_variant
 from effconvert.errors import LayoutMismatch, nearest_first
 from effconvert.reference_tables.weights import FRAMEWORKS, Published, weights_table
 
+# What papers call the trainings.
+_LONG_NAMES = {"noisystudent": "ns", "autoaugment": "aa", "randaugment": "ra", "adversarialpropagation": "advprop"}
+
 
 def published(variant: str, framework: str = "tensorflow") -> list[Published]:
     """Return every published file of `variant`, the oldest first; of one release the one for smaller images first.
@@ -56,6 +59,7 @@ def _of(framework: str) -> list[Published]:
 
 def _called(weights: str, rows: list[Published]) -> list[Published]:
     name = weights.lower()
+    name = _LONG_NAMES.get(name.replace("-", "").replace("_", ""), name)
     return [
         row
         for row in rows

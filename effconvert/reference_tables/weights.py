@@ -1,5 +1,6 @@
 """Every file of weights that a framework published."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -18,6 +19,8 @@ _SHORT_NAMES = {
     "ns_jft_in1k": "ns",
     "ns_jft_in1k_475": "ns-475",
 }
+
+_HASHED = re.compile(r"-[0-9a-f]{8}\.pth$")
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,12 @@ class Published:
     def name(self) -> str:
         """What `effconvert convert --published` takes: `torchvision/b0/imagenet1k_v1`; no two rows share one."""
         return "/".join((*self.place, self.weights))
+
+    @property
+    def older_name(self) -> str:
+        """The name that says network and training as the file's does (`tf_efficientnet_b0_ns`), "" where none does."""
+        name = _HASHED.sub("", self.file_name)
+        return "" if name in (self.file_name, self.network) else name
 
     @property
     def short(self) -> str:

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
-from effconvert.formats import Array, TensorInfo, mindspore, open_checkpoint
+from effconvert.formats import Array, TensorInfo, open_checkpoint
 from effconvert.formats.checkpoint import DataFile
+from effconvert.formats.mindspore import file as mindspore
 from effconvert.formats.mindspore.file import write_mindspore
 
 from .building import bits, contents, examples, expected, infos_of, read_all, refusal

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from effconvert.errors import UnreadableCheckpoint
-from effconvert.formats import Array, mindspore, open_checkpoint
+from effconvert.formats import Array, open_checkpoint
+from effconvert.formats.mindspore import file as mindspore
 from effconvert.formats.protobuf import bytes_field, fields, varint
 
 from .building import contents, examples, expected, flip, peak_memory, read_all, refusal

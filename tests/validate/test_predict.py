@@ -109,7 +109,8 @@ def test_the_document_says_what_was_asked(
     assert document["model"]["facts"] == network.facts.to_dict()
     assert document["model"]["parameters"] == 5_288_548
     assert document["recipe"] == official_recipe("b0").at(SIZE).to_dict()
-    assert document["cautions"] == []
+    (caution,) = document["cautions"]
+    assert caution.startswith("when the file was converted, nothing said how its images are prepared")
     assert document["names"] == "ImageNet's"
     assert document["computing"]["device"] == "cpu"
 
@@ -330,7 +331,7 @@ def test_what_no_file_says_is_a_caution(run: Callable[..., Ran], network: Effici
     assert ran.exit_code == 0
     assert "the file carries no facts; assumed are bn_eps 0.001" in ran.out
     assert (
-        "the file does not say how its images are prepared; tf-official at 224 px is the usual way of canonical"
+        "nothing said how its images are prepared, and tf-official at 224 px, the usual way of canonical, was assumed"
         in ran.out
     )
     named = run("predict", tmp_path / "state.pth", tmp_path / "images", "--size", SIZE, "--recipe", "tf-official")

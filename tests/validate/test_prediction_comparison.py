@@ -50,6 +50,12 @@ def test_equal_names_in_several_folders_are_told_apart_by_the_folder() -> None:
     assert match(["cat/1.png", "dog/1.png"], ["1", "2"]).names == ()
 
 
+def test_folders_that_all_images_of_one_run_lie_in_do_not_part_them_from_the_others() -> None:
+    found = match(["val/cat/1.png", "val/dog/1.png"], ["cat/1.png", "dog/1.png"])
+    assert (found.first, found.second) == ((0, 1), (0, 1))
+    assert match(["val/cat/1.png", "val/dog/1.png"], ["cow/1.png", "hen/1.png"]).names == ()
+
+
 def test_names_that_stand_for_several_images_are_refused() -> None:
     with pytest.raises(NumericMismatch, match=r"several images each.*\n  cat/1$"):
         match(["cat/1.png", "cat/1.jpg", "dog/1.png"], ["1"])

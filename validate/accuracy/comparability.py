@@ -46,6 +46,8 @@ def obstacle(predictions: Predictions) -> str:
         return "the images are not ImageNet's validation set"
     if dataset.get("labels", OWN_LABELS) != OWN_LABELS and not _labels_are_imagenets(predictions):
         return f"the labels are those of {dataset['labels']}, not ImageNet's own"
+    if dataset.get("competing"):
+        return f"{_competition(dataset)}; published accuracies are of all"
     if dataset.get("chosen") == SUBSET:
         return "the images were chosen by hand (--subset), and stand for no others"
     if dataset.get("missing") and _is_lopsided(predictions):
@@ -73,6 +75,8 @@ def _is_lopsided(predictions: Predictions) -> bool:
 
 def remarks(record: Mapping[str, Any]) -> Iterator[str]:
     """Yield what moves an accuracy a little, and is judged all the same."""
+    if record["dataset"].get("competing"):
+        yield _competition(record["dataset"])
     rounded = [
         options["dtype"] for options in _history(record["model"]) if options.get("dtype", "float32") != "float32"
     ]
@@ -89,6 +93,10 @@ def remarks(record: Mapping[str, Any]) -> Iterator[str]:
         yield f"computed in {computed}"
     if assumed := record["model"].get("assumed"):
         yield f"{only_assumed(assumed, 'its network')} (--facts tells)"
+
+
+def _competition(dataset: Mapping[str, Any]) -> str:
+    return f"only the {dataset['competing']:,} classes that the data has competed (--only-present)"
 
 
 def _labels_are_imagenets(predictions: Predictions) -> bool:

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from effconvert.validate.data.containers.contents import common_folders
+
 from effconvert.errors import NumericMismatch, listing
 
 
@@ -21,7 +23,7 @@ def match(first: Sequence[str], second: Sequence[str]) -> Matched:
 
     A name's last part without its suffix tells images apart, so `n01440764/x.JPEG` in one run is `x` in the other;
     where that is not enough in one of the runs, as in `cat/1.png` and `dog/1.png`, the whole name without its suffix
-    does.
+    does, below the folders that all images lie in where the whole names have nothing in common.
 
     Raises NumericMismatch with the names that still stand for several images.
     """
@@ -31,6 +33,8 @@ def match(first: Sequence[str], second: Sequence[str]) -> Matched:
     twice = sorted({key for side in keys for key, count in Counter(side).items() if count > 1})
     if twice:
         raise NumericMismatch(listing("these names stand for several images each, so none can be matched:", twice))
+    if not set(keys[0]) & set(keys[1]):  # one may lie in folders that the other has not: val/cat/1 and cat/1
+        keys = [_below_common_folders(side) for side in keys]
     places = [{key: place for place, key in enumerate(side)} for side in keys]
     common = [key for key in keys[0] if key in places[1]]
     one, other = (tuple(found[key] for key in common) for found in places)
@@ -46,6 +50,12 @@ def paths(names: Sequence[str]) -> list[str]:
     """Return each whole name, without its suffix."""
     parts = (name.rpartition("/") for name in names)
     return [folder + slash + _without_suffix(last) for folder, slash, last in parts]
+
+
+def _below_common_folders(keys: Sequence[str]) -> list[str]:
+    """Return each path below the folders that all of them lie in."""
+    common = len(common_folders([key.split("/")[:-1] for key in keys]))
+    return ["/".join(key.split("/")[common:]) for key in keys]
 
 
 def _without_suffix(last: str) -> str:

@@ -12,7 +12,7 @@ from effconvert.validate.data.dataset import Dataset
 from effconvert.validate.evaluation.earlier_runs import SCHEMA as HEADER_SCHEMA
 from effconvert.validate.evaluation.journal import Answers
 from effconvert.validate.evaluation.settings import Settings
-from effconvert.validate.predictions import SCHEMA, Predictions
+from effconvert.validate.predictions import NO_LABEL, SCHEMA, Predictions
 from effconvert.validate.subjects import Subject
 from numpy.typing import NDArray
 
@@ -49,7 +49,7 @@ def header_of(
         "recipe": record["recipe"],
         **dataset.listing,
         "images": hashlib.sha256(ids.astype("<i8").tobytes()).hexdigest(),
-        "order": hashlib.sha256(json.dumps(dataset.names).encode()).hexdigest(),
+        "order": hashlib.sha256(json.dumps(dataset.identity_names).encode()).hexdigest(),
         "pipeline": settings.pipeline,
         "decoder": decoder,
         "device": computing.device.partition(":")[0],
@@ -80,7 +80,7 @@ def predictions_of(
     record = one.record() | {
         "schema": SCHEMA,
         "complete": True,
-        "dataset": _dataset_record(dataset, answers, skipped, settings.chosen),
+        "dataset": _dataset_record(dataset, answers, skipped, settings),
         **more,
     }
     record["run"] = {**record["run"], "finished": datetime.now(UTC).isoformat(timespec="seconds")}
@@ -94,7 +94,9 @@ def predictions_of(
     )
 
 
-def _dataset_record(dataset: Dataset, answers: Answers, skipped: Mapping[int, str], chosen: str) -> dict[str, Any]:
+def _dataset_record(
+    dataset: Dataset, answers: Answers, skipped: Mapping[int, str], settings: Settings
+) -> dict[str, Any]:
     classes, left_out = dataset.classes, sorted(skipped)
     own = {"class_names": list(classes.names), "class_identifiers": list(classes.identifiers)}
     hashes = dataset.hashes.of(np.array(left_out, np.int64))
@@ -105,12 +107,13 @@ def _dataset_record(dataset: Dataset, answers: Answers, skipped: Mapping[int, st
         "images": len(dataset),
         "evaluated": len(answers),
         "missing": dataset.missing,
-        "chosen": chosen,
+        "chosen": settings.chosen,
         "imagenet_validation": dataset.imagenet_validation,
         "labels": dataset.label_source,
         "findings": list(dataset.findings),
         "fingerprint": dataset.fingerprint_of(answers["id"].astype(np.int64), answers["hash"]),
         "skipped": {dataset.names[number]: skipped[number] for number in left_out},
         "skipped_hashes": {str(number): row.tobytes().hex() for number, row in zip(left_out, hashes, strict=True)},
+        **({"competing": len(np.unique(dataset.labels[dataset.labels != NO_LABEL]))} if settings.only_present else {}),
         **({} if classes.name == IMAGENET else own),
     }

@@ -1,11 +1,10 @@
 """How what a checkpoint holds looks in a terminal."""
 
-import json
 from typing import TYPE_CHECKING
 
 import click
 
-from effconvert.cli.display.output import counted, facts_text, print_pairs, recipe_text, size_text
+from effconvert.cli.display.output import counted, facts_text, options_pairs, print_pairs, recipe_text, size_text
 
 if TYPE_CHECKING:
     from effconvert.identify.inspection import Inspection
@@ -67,6 +66,5 @@ def _description_pairs(found: "Inspection") -> list[tuple[str, str]]:
         ("made by", f"effconvert {found.metadata['effconvert']}"),
         ("recipe", recipe_text(said.recipe.to_dict())),
     ]
-    if said.options:
-        pairs.append(("options", json.dumps(said.options, sort_keys=True)))
+    pairs += options_pairs(said.options)
     return pairs + [("source", f"{name} {value}") for name, value in said.source.items()]

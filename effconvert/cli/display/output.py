@@ -90,6 +90,16 @@ def recipe_text(recipe: Mapping[str, Any]) -> str:
     return f"{recipe['size']} px, {channels}" + (f", {numbers}" if known else "")
 
 
+# Options of a conversion that stand among its cautions in words.
+_TOLD_IN_WORDS = ("assumed_head", "assumed_recipe")
+
+
+def options_pairs(options: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what is shown of the options of a conversion: all but what stands among its cautions in words."""
+    shown = {name: value for name, value in options.items() if name not in _TOLD_IN_WORDS}
+    return [("options", json.dumps(shown, sort_keys=True))] if shown else []
+
+
 def print_report(report: "Report", as_json: bool, quiet: bool) -> None:
     """Print what a conversion did."""
     if as_json:
@@ -111,7 +121,7 @@ def print_report(report: "Report", as_json: bool, quiet: bool) -> None:
             *[("left behind" if number == 0 else "", text) for number, text in enumerate(left)],
             ("facts", facts_text(report.facts, report.assumed)),
             ("recipe", recipe_text(report.recipe)),
-            *([("options", json.dumps(report.options, sort_keys=True))] if report.options else []),
+            *options_pairs(report.options),
             (
                 "written",
                 f"{report.output}: {report.output_layout}, {report.tensors:,} tensors, {size_text(report.nbytes)}, "

@@ -30,14 +30,33 @@ key_option = click.option(
 )
 force_option = click.option("--force", is_flag=True, help="Replace an output that exists.")
 
+
+def _one_classifier(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    """Refuse an empty --classifier, and one beside --backbone."""
+    if value == "":
+        raise click.BadParameter("give the layer's name, as the file has it", context, parameter)
+    other = {"backbone": "classifier", "classifier": "backbone"}[str(parameter.name)]
+    if value and context.params.get(other):
+        raise click.UsageError("--backbone takes no classifier; give either that or --classifier", context)
+    return value
+
+
 # Which of a file's tensors are taken.
 source_options = (
     click.option("--raw", is_flag=True, help="Take the raw weights instead of their averages."),
     click.option("--root", metavar="PREFIX", help="Of a file that holds several networks: what stands before the one."),
     click.option(
-        "--backbone", is_flag=True, help="Leave out the classifier, and what stands behind or outside of the network."
+        "--backbone",
+        is_flag=True,
+        callback=_one_classifier,
+        help="Leave out the classifier, and what stands behind or outside of the network.",
     ),
-    click.option("--classifier", metavar="NAME", help="The layer that is the classifier, as the file names it."),
+    click.option(
+        "--classifier",
+        metavar="NAME",
+        callback=_one_classifier,
+        help="The layer that is the classifier, as the file names it.",
+    ),
     click.option(
         "--leave", metavar="PATTERN", multiple=True, help="Leave these tensors behind, as 'criterion.*'; repeatable."
     ),

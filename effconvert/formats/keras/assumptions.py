@@ -11,7 +11,7 @@ from effconvert.formats.keras.plain_graph import POOLING, is_inert
 _COUNTED = re.compile(r"(.+?)(?:_\d+)?")
 # What is there in every network, a session's second one with a number; and models within the model.
 _ANYWHERE = {"inputlayer", "rescaling", "normalization", "functional", "sequential", "model"}
-_HEADLESS = {"max_pool", "avg_pool"}  # how keras.applications calls what may follow a network without a classifier
+_MEAN = "avg_pool"  # how keras.applications calls what follows a network without a classifier, for pooling="avg"
 
 
 def assumed_of_weights(variant: Variant, classifier: str, own: bool, unweighted: Iterable[Unweighted]) -> str:
@@ -42,7 +42,7 @@ def _strangers(variant: Variant, classifier: str, unweighted: Iterable[Unweighte
     for layer in unweighted:
         name, kind = layer.name, (layer.kind or _plain(layer.name)).replace("_", "")
         rescalings += kind == "rescaling"
-        if name in expected or is_inert(kind) or kind == POOLING.lower() or (not classifier and name in _HEADLESS):
+        if name in expected or is_inert(kind) or kind == POOLING.lower() or (not classifier and name == _MEAN):
             continue
         if (kind in _ANYWHERE and (kind != "rescaling" or rescalings == 1)) or (not name and kind in kinds):
             continue

@@ -20,6 +20,7 @@ from effconvert.formats.keras.hdf5_messages import Hdf5Error
 from effconvert.formats.keras.layers import Config
 from effconvert.formats.keras.names import Unweighted, held
 from effconvert.formats.keras.normalization import Normalization, find_normalization
+from effconvert.formats.keras.surroundings import behind_pooling
 
 METADATA_ATTRIBUTE = "effconvert"
 _LARGEST_TEXT = 32 << 20  # B7's config.json takes 1 MB
@@ -70,6 +71,12 @@ class KerasCheckpoint(Checkpoint):
     def has_graph(self) -> bool:
         """Whether the file holds the network's graph: not where it holds weights only, or a model of a user's class."""
         return self._graph is not None or bool(self._unclear)
+
+    @property
+    def behind(self) -> frozenset[str]:
+        """The tensors that act on the pooled features only, as the graph tells."""
+        layers = behind_pooling(self._graph) if self._graph else frozenset()
+        return frozenset(name for name in self.tensors if name.split("/")[-2:-1] and name.split("/")[-2] in layers)
 
     def normalization(self, scope: str = "", channels: int = 3) -> Normalization | None:
         """Return what the network does to pixels before its first convolution, None where the file does not tell.

@@ -13,6 +13,7 @@ _OUTPUTS = ("softmax", "sigmoid")
 _PIXELS = ("Rescaling", "Normalization")
 _SIZES = ("Resizing", "CenterCrop", "RandomCrop")
 _SHAPING = ("Reshape", "Flatten")
+_POOLED = (POOLING, "GlobalMaxPooling2D")
 _JOINING = "Concatenate"
 _NEEDED = (
     "(a classifier reads the mean over the picture, GlobalAveragePooling2D, and nothing between may compute; "
@@ -44,6 +45,17 @@ def entry(graph: Graph, scope: str) -> list[Call] | None:
         call = call.inputs[0]
         passed.append(call)
     return [call for call in passed[::-1] if call.kind != "InputLayer"]
+
+
+def behind_pooling(graph: Graph) -> frozenset[str]:
+    """Return the layers that take the pooled features of the one network in `graph`, or what is made of them only."""
+    users = graph.users()
+    ends = [call for call in graph.calls if call.name == LAST]
+    if len(ends) != 1:
+        return frozenset()
+    unpooled = set(_following(users, ends[0], until=_POOLED))
+    behind = [call for call in _following(users, ends[0]) if call not in unpooled]
+    return frozenset(call.name for call in behind) - {call.name for call in {*graph.calls} - {*behind}}
 
 
 def before(compared: Comparison) -> Surroundings:
