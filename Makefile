@@ -76,4 +76,4 @@ bench: .venv-libraries/installed browser
 	touch $@
 
 clean:
-	rm -rf .venv .venv-libraries .venv-mindspore build *.egg-info validate/preprocessing/*.so effconvert-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-libraries .venv-mindspore build *.egg-info effconvert/preprocessing/*.so effconvert-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

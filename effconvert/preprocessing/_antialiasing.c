@@ -1,7 +1,7 @@
 /* Weighted sums of 8-bit pixels in Pillow's integers: along each row, rounded to 8 bits, and of these along each column.
 
    Both are sums of whole lines, of which a compiler makes vectors: for the first, the image is turned and turned back.
-   validate/preprocessing/antialiasing.py computes the weights, and does without this module where no compiler was at hand. */
+   effconvert/preprocessing/antialiasing.py computes the weights, and does without this module where no compiler was at hand. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>

@@ -1,7 +1,7 @@
 """Images resized as each library does: from [height, width, 3] to a window of the image at another height and width.
 
 Only what the window needs is computed. TensorFlow's resizes, MindSpore's bicubic and the choice of a nearest pixel are
-written out here; the antialiased ones are Pillow's (validate/preprocessing/antialiasing.py), the rest is OpenCV itself.
+written out here; the antialiased ones are Pillow's (antialiasing.py), the rest is OpenCV itself.
 """
 
 from collections.abc import Callable, Iterator
