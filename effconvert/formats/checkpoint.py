@@ -3,12 +3,13 @@
 import math
 import os
 import stat
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Any, Self
 
 import crc32c
@@ -118,9 +119,7 @@ class Checkpoint(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *failure: object) -> None:
         self.close()
 
 
@@ -156,16 +155,33 @@ class DataFile:
             offset, size = offset + len(piece), size - len(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
+    def pieces(self, offset: int, size: int) -> Iterator[bytes]:
+        """Yield `size` bytes from `offset` in pieces, so that memory stays small."""
+        for start in range(offset, offset + size, _PIECE):
+            yield self.read(start, min(_PIECE, offset + size - start))
+
     def checksum(self, offset: int, size: int) -> int:
         """Return the CRC32C of `size` bytes from `offset`, read in pieces."""
         found = 0
-        for start in range(offset, offset + size, _PIECE):
-            found = crc32c.crc32c(self.read(start, min(_PIECE, offset + size - start)), found)
+        for piece in self.pieces(offset, size):
+            found = crc32c.crc32c(piece, found)
+        return found
+
+    def crc32(self, offset: int, size: int, found: int = 0) -> int:
+        """Return the CRC-32 of `size` bytes from `offset`, read in pieces; `found` is that of what comes before."""
+        for piece in self.pieces(offset, size):
+            found = zlib.crc32(piece, found)
         return found
 
     def close(self) -> None:
         """Close the file."""
         os.close(self._descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.close()
 
 
 def as_array(data: bytes | memoryview, info: TensorInfo) -> Array:

@@ -101,14 +101,12 @@ def packed_in_words(path: Path, start: bytes) -> str:
 
 def zip_in_words(path: Path) -> str:
     """Return what the zip file at `path` is packed around and what to do; "" where PyTorch's reader says more."""
-    archive = DataFile(path)
     try:
-        records = [info for info in directory(archive) if not info.is_dir()]
+        with DataFile(path) as archive:
+            records = [info for info in directory(archive) if not info.is_dir()]
         first = _beginning(path, records[0]) if len(records) == 1 else b""
     except (*FAILURES, *_FAILURES, NotImplementedError):
         return ""
-    finally:
-        archive.close()
     unpack = f"unpack it (unzip {_quoted(path)})"
     names = [info.filename for info in records]
     if len(names) == 1 and not names[0].endswith((".npy", "data.pkl")):

@@ -24,7 +24,6 @@ from effconvert.formats.keras.surroundings import behind_pooling
 
 METADATA_ATTRIBUTE = "effconvert"
 _LARGEST_TEXT = 32 << 20  # B7's config.json takes 1 MB
-_PIECE = 1 << 20
 _LOCAL_HEADER = 30
 # What zipfile and json let through on archives made to break them, such as UnicodeDecodeError and RecursionError.
 _FAILURES = (zipfile.BadZipFile, zlib.error, EOFError, OSError, KeyError, OverflowError, RuntimeError, ValueError)
@@ -140,9 +139,7 @@ class KerasCheckpoint(Checkpoint):
         header = self._file.read(info.header_offset, _LOCAL_HEADER)
         name_size, extra_size = struct.unpack_from("<HH", header, 26)
         start = info.header_offset + _LOCAL_HEADER + name_size + extra_size
-        found = 0
-        for at in range(start, start + info.file_size, _PIECE):
-            found = zlib.crc32(self._file.read(at, min(_PIECE, start + info.file_size - at)), found)
+        found = self._file.crc32(start, info.file_size)
         if found != info.CRC:
             raise ValueError(f"its {WEIGHTS_RECORD} has CRC-32 {found:08x}, the archive says {info.CRC:08x}")
         return start, info.file_size
@@ -150,11 +147,8 @@ class KerasCheckpoint(Checkpoint):
 
 def is_hdf5(path: Path) -> bool:
     """Return whether the file at `path` holds HDF5's signature where HDF5 looks for it."""
-    file = DataFile(path)
-    try:
+    with DataFile(path) as file:
         return find_signature(file) is not None
-    finally:
-        file.close()
 
 
 def _text_record(archive: zipfile.ZipFile, name: str) -> str:

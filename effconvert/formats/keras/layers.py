@@ -1,7 +1,7 @@
 """The layers that a Keras model's configuration lists, and how `.weights.h5` files number them."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 # The layers of an EfficientNet by the names that `.weights.h5` files give their classes, and each one's variables in
@@ -38,15 +38,6 @@ def class_path_names(config: Config, prefix: str = "") -> dict[str, str]:
         names[path] = layer["config"]["name"]
         names |= class_path_names(layer, f"{path}/")
     return names
-
-
-def all_layers(config: Config) -> Iterator[Any]:
-    """Yield every layer of a model's configuration in order, a model that is a layer before the layers in it."""
-    remaining = layers_of(config)[::-1]
-    while remaining:
-        layer = remaining.pop()
-        yield layer
-        remaining += layers_of(layer)[::-1]
 
 
 def layers_of(config: Config) -> list[Any]:

@@ -19,7 +19,6 @@ from effconvert.formats.keras.layers import VARIABLES
 # The oldest Keras that names its variables as they are named here; files without a version are taken for Keras 1's.
 _KERAS_VERSION = "3.0.0"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-_PIECE = 1 << 20
 
 
 def write_legacy(
@@ -76,7 +75,7 @@ def write_keras(
             record.file_size = weights.seek(0, 2)
             weights.seek(0)
             with archive.open(record, "w") as target:
-                shutil.copyfileobj(weights, target, _PIECE)
+                shutil.copyfileobj(weights, target)
 
 
 @contextmanager

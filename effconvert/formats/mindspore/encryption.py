@@ -22,7 +22,6 @@ _KEY_SIZES = {"AES-GCM": (16, 24, 32), "AES-CBC": (16, 24, 32), "SM4-CBC": (16,)
 _TAG = 16
 _VECTOR = 16
 _GCM_VECTOR = 12  # of the 16 bytes that are stored
-_PIECE = 1 << 20
 
 
 class DecryptedFile(DataFile):
@@ -46,8 +45,7 @@ def decrypt(path: Path, key: bytes | None) -> DecryptedFile:
     cryptography is missing; OutputProblem when the temporary file cannot be written.
     """
     with ExitStack() as exits:
-        file = DataFile(path)
-        exits.callback(file.close)
+        file = exits.enter_context(DataFile(path))
         name = cipher_of(file.read(0, 4)) or ""
         sizes = " or ".join(map(str, _KEY_SIZES[name]))
         if key is None:
@@ -104,8 +102,8 @@ def _decrypt_block(
     decryptor = decryptors(vector, tag)
     unpadder = None if name == "AES-GCM" else PKCS7(8 * _VECTOR).unpadder()
     try:
-        for start in range(begin, end, _PIECE):
-            piece = decryptor.update(file.read(start, min(_PIECE, end - start)))
+        for encrypted in file.pieces(begin, size):
+            piece = decryptor.update(encrypted)
             plain.write(unpadder.update(piece) if unpadder else piece)
         piece = decryptor.finalize()
         if unpadder:

@@ -7,7 +7,6 @@ Source: mindspore/train/serialization.py and checkpoint.proto of MindSpore 2.10.
 """
 
 import json
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -45,7 +44,6 @@ _LARGEST_METADATA = 8 << 20
 _LONGEST_TEXT = 400
 _LONGEST_NAME = 16384
 _MOST_AXES = 32
-_PIECE = 1 << 20
 
 _CRC_MARK = b"crc_num"
 _CRC_SIZE = len(_CRC_MARK) + 10
@@ -188,9 +186,7 @@ def _verified_end(file: DataFile) -> int:
     if end < 0 or not file.read(end, _CRC_SIZE).startswith(_CRC_MARK):
         return file.size
     declared = int.from_bytes(file.read(end, _CRC_SIZE)[len(_CRC_MARK) :], "big")
-    found = 0
-    for start in range(0, end, _PIECE):
-        found = zlib.crc32(file.read(start, min(_PIECE, end - start)), found)
+    found = file.crc32(0, end)
     if found != declared:
         raise WireError(f"its CRC-32 is {found:08x}, it should be {declared:08x}")
     return end

@@ -15,7 +15,6 @@ from effconvert.errors import UnreadableCheckpoint
 from effconvert.formats.checkpoint import BFLOAT16, DataFile, Shape, check_shape
 from effconvert.formats.torch.tensors import Data, Inert, InertName, PickleError, Storage, Tensor, Unread
 
-_PIECE = 1 << 20
 _LONGEST_CODE = 60
 MOST_CONTENT = 64  # bytes that are kept, for numbers without a shape
 # What numpy calls a type in a pickle: a letter and the bytes of one number.
@@ -117,9 +116,10 @@ def read_data(file: DataFile, storage: Storage) -> bytes | memoryview:
     found, at = bytearray(storage.nbytes), 0
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
-        for start in range(0, data.size, _PIECE):
-            size = min(_PIECE, data.size - start)
-            piece = decoder.decode(file.read(data.position + start, size), start + size == data.size).encode("latin-1")
+        left = data.size
+        for stored in file.pieces(data.position, data.size):
+            left -= len(stored)
+            piece = decoder.decode(stored, not left).encode("latin-1")
             found[at : at + len(piece)] = piece
             at += len(piece)
             if at > storage.nbytes:

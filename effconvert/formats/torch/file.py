@@ -21,13 +21,12 @@ from effconvert.formats.torch.arrays import read_data
 from effconvert.formats.torch.content import find_content
 from effconvert.formats.torch.legacy import is_legacy, read_legacy
 from effconvert.formats.torch.objects import merged
-from effconvert.formats.torch.pickle_reader import is_pickle, read_pickle
+from effconvert.formats.torch.pickle_reader import read_pickle
 from effconvert.formats.torch.tensors import STORAGES, PickleError, Tensor, is_contiguous, is_whole
 from effconvert.formats.torch.zip import METADATA_RECORD, Place, Stored, compare, read_zip, verify
 from effconvert.formats.zip_directory import MAGIC
 
 _ALIGNMENT = 64
-_PIECE = 1 << 20
 _LOCAL_HEADER = 30
 _LONGEST_START = 64
 _PIECE_OF_DCP = ".distcp"  # which may look like a whole file: torch.save writes one tensor after the other into it
@@ -83,8 +82,7 @@ class TorchCheckpoint(Checkpoint):
             return super().checksum(name)
         place = self._places[tensor.storage.key]
         found, verified = 0, 0
-        for start in range(place.position, place.position + place.size, _PIECE):
-            piece = self._file.read(start, min(_PIECE, place.position + place.size - start))
+        for piece in self._file.pieces(place.position, place.size):
             found, verified = crc32c.crc32c(piece, found), zlib.crc32(piece, verified)
         compare(self._file, place, f"data/{tensor.storage.key}", verified)
         return found
@@ -124,11 +122,6 @@ class TorchCheckpoint(Checkpoint):
                 problems.append(f"the data of {name} takes {place.size:,} bytes, expected {tensor.storage.nbytes:,}")
         if problems:
             raise UnreadableCheckpoint(listing(f"{self.path}: not a file that torch.save wrote whole:", problems))
-
-
-def is_torch(start: bytes) -> bool:
-    """Return whether a file that begins with `start` is opened here: a zip file or a pickle, or five of them."""
-    return start.startswith(MAGIC) or is_legacy(start) or is_pickle(start)
 
 
 def _read(file: DataFile) -> Stored:

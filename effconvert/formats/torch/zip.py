@@ -6,7 +6,6 @@ Source: torch/serialization.py (_save), caffe2/serialize/inline_container.cc, an
 import json
 import struct
 import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +19,6 @@ from effconvert.formats.zip_directory import FAILURES, MAGIC, directory
 
 METADATA_RECORD = "effconvert.json"
 
-_PIECE = 1 << 20
 _LOCAL_HEADER = struct.Struct("<4s2xHH16xHH")  # signature, flags, method, length of the name, of the extra field
 _ENCRYPTED, _UTF8 = 0x1, 0x800
 _LARGEST_TEXT = 8 << 20
@@ -77,10 +75,7 @@ def begins_like_torch(start: bytes) -> bool:
 
 def verify(file: DataFile, place: Place, name: str) -> None:
     """Read `place` in pieces and raise UnreadableCheckpoint when its CRC-32 is another; `name` is the record's."""
-    found = 0
-    for start in range(place.position, place.position + place.size, _PIECE):
-        found = zlib.crc32(file.read(start, min(_PIECE, place.position + place.size - start)), found)
-    compare(file, place, name, found)
+    compare(file, place, name, file.crc32(place.position, place.size))
 
 
 def compare(file: DataFile, place: Place, name: str, found: int) -> None:
