@@ -20,6 +20,8 @@ from effconvert.errors import UnreadableCheckpoint
 
 Shape = tuple[int, ...]
 Array = np.ndarray[Any, np.dtype[Any]]
+# From bytes, and the checksum of those before them, to that of both.
+Checksum = Callable[[bytes, int], int]
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 _PIECE = 1 << 20
@@ -160,18 +162,15 @@ class DataFile:
         for start in range(offset, offset + size, _PIECE):
             yield self.read(start, min(_PIECE, offset + size - start))
 
-    def checksum(self, offset: int, size: int) -> int:
-        """Return the CRC32C of `size` bytes from `offset`, read in pieces."""
-        found = 0
-        for piece in self.pieces(offset, size):
-            found = crc32c.crc32c(piece, found)
+    def checksum(self, offset: int, size: int, found: int = 0, algorithm: Checksum = crc32c.crc32c) -> int:
+        """Return the CRC32C of `size` bytes from `offset`, read in pieces; `found` is that of what comes before."""
+        for start in range(offset, offset + size, _PIECE):  # not `pieces`: a loop keeps one while it waits for the next
+            found = algorithm(self.read(start, min(_PIECE, offset + size - start)), found)
         return found
 
     def crc32(self, offset: int, size: int, found: int = 0) -> int:
         """Return the CRC-32 of `size` bytes from `offset`, read in pieces; `found` is that of what comes before."""
-        for piece in self.pieces(offset, size):
-            found = zlib.crc32(piece, found)
-        return found
+        return self.checksum(offset, size, found, zlib.crc32)
 
     def close(self) -> None:
         """Close the file."""
@@ -182,6 +181,17 @@ class DataFile:
 
     def __exit__(self, *failure: object) -> None:
         self.close()
+
+
+def read_whole(path: Path, largest: int, complaint: str) -> bytes:
+    """Return all bytes of the file at `path`.
+
+    Raises UnreadableCheckpoint, also with its size and `complaint` for a file of more than `largest` bytes.
+    """
+    with DataFile(path) as file:
+        if file.size > largest:
+            raise UnreadableCheckpoint(f"{path}: {file.size:,} bytes{complaint}")
+        return file.read(0, file.size)
 
 
 def as_array(data: bytes | memoryview, info: TensorInfo) -> Array:

@@ -6,7 +6,6 @@ Source: https://github.com/huggingface/safetensors, README "Format".
 import json
 import reprlib
 import zlib
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -28,6 +27,7 @@ from effconvert.formats.checkpoint import (
     check_shape,
     contents,
 )
+from effconvert.formats.strict_json import check_characters, parse_unique, strings_in, with_late
 
 FORMAT = "safetensors"
 _LARGEST_HEADER = 8 << 20  # the format allows 100 MB, which as JSON would take 2.5 GB of memory; L2 takes 0.2 MB
@@ -97,10 +97,8 @@ def write_safetensors(
     file.write(len(content.encode()).to_bytes(8, "little") + content.encode())
     for _, data in contents(infos, arrays):
         file.write(data)
-    for placeholder, text in late().items():
-        content = content.replace(placeholder, text)
     file.seek(8)
-    file.write(content.encode())
+    file.write(with_late(content, late).encode())
 
 
 def library_problems(path: Path, infos: Sequence[TensorInfo], metadata: Mapping[str, str]) -> list[str]:
@@ -132,8 +130,7 @@ def _read_header(file: DataFile) -> tuple[dict[str, Any], int]:
     if length > _LARGEST_HEADER or length > file.size - 8:
         raise UnreadableCheckpoint(f"{file.path}: its header declares {length:,} bytes, the file has {file.size:,}")
     try:
-        # Decoded here: given bytes, json would take UTF-16 as well.
-        header = json.loads(file.read(8, length).decode(), object_pairs_hook=_unique)
+        header = parse_unique(file.read(8, length))
     except (ValueError, RecursionError) as error:
         raise UnreadableCheckpoint(f"{file.path}: the header is not the JSON of safetensors: {error}") from error
     if not isinstance(header, dict):
@@ -141,22 +138,15 @@ def _read_header(file: DataFile) -> tuple[dict[str, Any], int]:
     return header, 8 + length
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        name, _ = Counter(name for name, _ in pairs).most_common(1)[0]
-        raise ValueError(f"{name[:80]!r} stands twice")
-    return result
-
-
 def _metadata(value: Any, path: Path) -> dict[str, str]:
-    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
-        raise UnreadableCheckpoint(f"{path}: __metadata__ is not an object of texts")
     try:
-        "".join((*value, *value.values())).encode()
+        strings = strings_in(value, "__metadata__")
+        check_characters(strings)
     except UnicodeEncodeError as error:
         raise UnreadableCheckpoint(f"{path}: __metadata__ holds half a character: {error.reason}") from error
-    return value
+    except ValueError as error:
+        raise UnreadableCheckpoint(f"{path}: {error}") from error
+    return strings
 
 
 def _tensors(header: dict[str, Any], size: int, path: Path) -> tuple[dict[str, TensorInfo], dict[str, int]]:

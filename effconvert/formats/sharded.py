@@ -4,15 +4,15 @@ Source: huggingface/transformers writes `model.safetensors.index.json` and `pyto
 {"metadata": {"total_size": bytes}, "weight_map": {tensor: file beside the index}}.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from effconvert.errors import UnreadableCheckpoint, listing
-from effconvert.formats.checkpoint import Array, Checkpoint, DataFile, TensorInfo, check_name
+from effconvert.formats.checkpoint import Array, Checkpoint, TensorInfo, check_name, read_whole
 from effconvert.formats.foreign.texts import json_in_words
 from effconvert.formats.shards import is_plain, numbered
+from effconvert.formats.strict_json import parse_unique
 
 _LARGEST_INDEX = 8 << 20  # B7's takes 0.1 MB
 _MOST_SHARDS = 256  # each stays open
@@ -61,33 +61,22 @@ class ShardedCheckpoint(Checkpoint):
 
 def _read_index(path: Path) -> tuple[dict[str, str], int]:
     """Return {tensor: name of its shard}, and how many bytes all tensors have, 0 where that is not said."""
-    file = DataFile(path)
+    content = read_whole(path, _LARGEST_INDEX, " of JSON, more than any index of shards has")
     try:
-        if file.size > _LARGEST_INDEX:
-            raise UnreadableCheckpoint(f"{path}: {file.size:,} bytes of JSON, more than any index of shards has")
-        index = json.loads(file.read(0, file.size).decode(), object_pairs_hook=_unique)
+        index = parse_unique(content)
     except (ValueError, RecursionError) as error:
         raise UnreadableCheckpoint(f"{path}: not the JSON of an index of shards: {error}") from error
-    finally:
-        file.close()
     weight_map = index.get("weight_map") if isinstance(index, dict) else None
     if not isinstance(weight_map, dict) or not weight_map:
         words = (
             "JSON, and without the weight_map that an index of shards has; give the folder or the file of the weights"
         )
-        raise UnreadableCheckpoint(f"{path}: not a checkpoint but {json_in_words(index, file.size) or words}")
+        raise UnreadableCheckpoint(f"{path}: not a checkpoint but {json_in_words(index, len(content)) or words}")
     for name in weight_map:
         check_name(name, path)
     metadata = index.get("metadata")
     total_size = metadata.get("total_size") if isinstance(metadata, dict) else None
     return weight_map, total_size if isinstance(total_size, int) else 0
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError("a name stands twice")
-    return result
 
 
 def _shard_names(weight_map: Mapping[str, Any], path: Path) -> list[str]:

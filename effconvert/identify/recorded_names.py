@@ -1,15 +1,15 @@
 """The texts that speak for a network: what a training keeps beside the weights, and the config.json beside the file."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from effconvert.errors import UnreadableCheckpoint
 from effconvert.formats.checkpoint import INNER_KEYS, NETWORK_KEYS, OTHER_KEYS, Checkpoint
+from effconvert.formats.strict_json import read_json_object
 
 _TEACHER = "teacher"
-_LARGEST = 1 << 20
 _LEVELS = 3
 
 
@@ -33,14 +33,10 @@ def recorded_texts(checkpoint: Checkpoint) -> Iterator[tuple[str, str, bool]]:
 
 def read_config(path: Path) -> dict[str, Any]:
     """Return the config.json beside the file or in the folder at `path`, empty where there is none of use."""
-    file = (path if path.is_dir() else path.parent) / "config.json"
     try:
-        if file.stat().st_size > _LARGEST:
-            return {}
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        return read_json_object((path if path.is_dir() else path.parent) / "config.json")
+    except UnreadableCheckpoint:
         return {}
-    return content if isinstance(content, dict) else {}
 
 
 def recorded_epsilon(checkpoint: Checkpoint) -> Iterator[float]:

@@ -4,7 +4,6 @@ Source: huggingface/transformers 5.23, models/efficientnet (configuration_effici
 What the file does not say has the value that transformers gives it: B7's.
 """
 
-import json
 import math
 import reprlib
 from collections.abc import Mapping, Sequence
@@ -15,14 +14,13 @@ from typing import Any
 from effconvert.architecture.canonical import default_facts
 from effconvert.architecture.facts import MOST_CHANNELS, Facts
 from effconvert.architecture.variants import VARIANTS, Variant, blocks, head_channels
-from effconvert.errors import LayoutMismatch, UnreadableCheckpoint, listing
-from effconvert.formats.checkpoint import DataFile
+from effconvert.errors import LayoutMismatch, listing
 from effconvert.formats.huggingface.preprocessor import is_number, recipe_of, side_of
 from effconvert.formats.huggingface.preprocessor import preprocessor as preprocessor
+from effconvert.formats.strict_json import read_json_object
 from effconvert.preprocessing.recipes import Recipe
 
 CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
-_LARGEST = 8 << 20  # 21,000 classes with their names take 2 MB
 _HEADLESS = "EfficientNetModel"
 
 _STRUCTURE: dict[str, Any] = {
@@ -189,37 +187,22 @@ def read_config(folder: Path) -> Network | None:
     Raises UnreadableCheckpoint for a file that is not JSON, LayoutMismatch for a network that no EfficientNet is; the
     messages name the file. A preprocessing that no recipe says is a caution.
     """
-    values = _read_json(folder / CONFIG)
-    if values is None or values.get("model_type") != "efficientnet":
+    if not (folder / CONFIG).is_file():
+        return None
+    values = read_json_object(folder / CONFIG)
+    if values.get("model_type") != "efficientnet":
         return None
     try:
         said = network_of(values)
     except LayoutMismatch as error:
         raise LayoutMismatch(f"{folder / CONFIG}: {error}") from error
-    steps = _read_json(folder / PREPROCESSOR)
-    if steps is None:
+    if not (folder / PREPROCESSOR).is_file():
         return said
+    steps = read_json_object(folder / PREPROCESSOR)
     try:
         return replace(said, recipe=recipe_of(steps, said.facts.in_channels))
     except LayoutMismatch as error:
         return replace(said, cautions=(*said.cautions, str(error)))
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    if not path.is_file():
-        return None
-    file = DataFile(path)
-    try:
-        if file.size > _LARGEST:
-            raise UnreadableCheckpoint(f"{path}: {file.size:,} bytes, more than any configuration has")
-        values = json.loads(file.read(0, file.size).decode())
-    except (ValueError, RecursionError) as error:
-        raise UnreadableCheckpoint(f"{path}: not JSON: {error}") from error
-    finally:
-        file.close()
-    if not isinstance(values, dict):
-        raise UnreadableCheckpoint(f"{path}: not a JSON object")
-    return values
 
 
 def _is_scaled_b0(variant: Variant) -> bool:

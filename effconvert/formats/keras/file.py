@@ -7,7 +7,6 @@ import json
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
 from pathlib import Path
 
 from effconvert.errors import LayoutMismatch, UnreadableCheckpoint
@@ -21,6 +20,7 @@ from effconvert.formats.keras.layers import Config
 from effconvert.formats.keras.names import Unweighted, held
 from effconvert.formats.keras.normalization import Normalization, find_normalization
 from effconvert.formats.keras.surroundings import behind_pooling
+from effconvert.formats.strict_json import strings_in
 
 METADATA_ATTRIBUTE = "effconvert"
 _LARGEST_TEXT = 32 << 20  # B7's config.json takes 1 MB
@@ -121,7 +121,7 @@ class KerasCheckpoint(Checkpoint):
             self._graph = read_graph(parsed) if parsed else None
         except ValueError as error:  # the weights are whole
             self._graph, self._unclear = None, str(error)
-        self.metadata = _parse_metadata(_attribute(root, METADATA_ATTRIBUTE) or "{}")
+        self.metadata = strings_in(json.loads(_attribute(root, METADATA_ATTRIBUTE) or "{}"), "its metadata")
         self._held = held(root, parsed)
         self.skipped = dict(self._held.skipped)
         self._datasets = dict(sorted(self._held.weights.items(), key=lambda item: item[1].offset))
@@ -170,10 +170,3 @@ def _parse_config(text: str) -> Config:
     if not isinstance(config, dict):
         raise ValueError("its configuration is not a JSON object")
     return config
-
-
-def _parse_metadata(text: str) -> Mapping[str, str]:
-    texts = json.loads(text)
-    if not isinstance(texts, dict) or not all(isinstance(value, str) for value in texts.values()):
-        raise ValueError("its metadata is not an object of texts")
-    return texts

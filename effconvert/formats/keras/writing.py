@@ -15,6 +15,7 @@ from effconvert.formats.keras.archive import CONFIG_RECORD, WEIGHTS_RECORD
 from effconvert.formats.keras.config import KERAS, KERAS_IMAGENET, model_config
 from effconvert.formats.keras.file import METADATA_ATTRIBUTE
 from effconvert.formats.keras.layers import VARIABLES
+from effconvert.formats.strict_json import metadata_text
 
 # The oldest Keras that names its variables as they are named here; files without a version are taken for Keras 1's.
 _KERAS_VERSION = "3.0.0"
@@ -38,7 +39,7 @@ def write_legacy(
         remaining = iter(arrays)
         for info in infos:
             _add(root[info.name.partition("/")[0]], info.name, next(remaining))
-        root.attrs[METADATA_ATTRIBUTE] = _text(metadata, late)
+        root.attrs[METADATA_ATTRIBUTE] = metadata_text(metadata, late, ensure_ascii=True)
 
 
 def write_weights(
@@ -51,7 +52,7 @@ def write_weights(
     """
     with _hdf5(file) as root:
         _write_numbered(root, infos, arrays)
-        root.attrs[METADATA_ATTRIBUTE] = _text(metadata, late)
+        root.attrs[METADATA_ATTRIBUTE] = metadata_text(metadata, late, ensure_ascii=True)
 
 
 def write_keras(
@@ -144,10 +145,3 @@ def _topology(metadata: Mapping[str, str]) -> str:
 
 def _record(name: str) -> zipfile.ZipInfo:
     return zipfile.ZipInfo(name, _EPOCH)
-
-
-def _text(metadata: Mapping[str, str], late: Late) -> str:
-    text = json.dumps(dict(metadata), sort_keys=True)
-    for placeholder, known in late().items():
-        text = text.replace(placeholder, known)
-    return text

@@ -32,6 +32,7 @@ from effconvert.formats.checkpoint import (
 from effconvert.formats.mindspore.encryption import cipher_of, decrypt
 from effconvert.formats.protobuf import WireError, as_signed, bytes_field, bytes_header, read_varint, varint
 from effconvert.formats.protobuf_file import Span, StoredFields
+from effconvert.formats.strict_json import check_characters, metadata_text, strings_in
 
 FORMAT = "MindSpore checkpoint"
 _VALUE, _METADATA = 1, 1000  # of Checkpoint; the second is this project's
@@ -143,11 +144,8 @@ def write_mindspore(
             with data[start : start + _SLICE] as piece:
                 file.write(_value_header(info, len(piece)))
                 file.write(piece)
-    content = json.dumps(dict(metadata), sort_keys=True, ensure_ascii=False)
-    for placeholder, text in late().items():
-        content = content.replace(placeholder, text)
     # MindSpore takes a file whose last 17 bytes begin with crc_num for one with a checksum, and cuts them off.
-    file.write(bytes_field(_METADATA, content.encode() + b" " * _CRC_SIZE))
+    file.write(bytes_field(_METADATA, metadata_text(metadata, late).encode() + b" " * _CRC_SIZE))
 
 
 def is_mindspore(start: bytes) -> bool:
@@ -196,10 +194,8 @@ def _parse_metadata(fields: StoredFields, place: Span) -> dict[str, str]:
     if place.size > _LARGEST_METADATA:
         raise WireError(f"the description declares {place.size:,} bytes")
     try:
-        texts = json.loads(fields.read(place).decode())
-        if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
-            raise WireError("the description is not an object of texts")
-        "".join((*texts, *texts.values())).encode()
+        texts = strings_in(json.loads(fields.read(place).decode()), "the description")
+        check_characters(texts)
     except (ValueError, RecursionError) as error:
         raise WireError(f"the description is not JSON: {error}") from error
     return texts

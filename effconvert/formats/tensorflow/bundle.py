@@ -25,6 +25,7 @@ from effconvert.formats.checkpoint import (
     check_name,
     check_shape,
     contents,
+    read_whole,
 )
 from effconvert.formats.protobuf import WireError, as_signed, bytes_field, fields, fixed32_field, number_field
 from effconvert.formats.tensorflow.leveldb_table import TableError, masked, read_table, write_table
@@ -219,13 +220,7 @@ def _check_shards(index: Path, shards: Sequence[Path]) -> None:
 
 def _read_index(path: Path) -> tuple[int, dict[str, _Entry], dict[bytes, _Entry]]:
     """Return the number of shards, the entries by name, and the entries of slices by key."""
-    file = DataFile(path)
-    try:
-        if file.size > _LARGEST_INDEX:
-            raise UnreadableCheckpoint(f"{path}: {file.size:,} bytes are too many for an index")
-        data = file.read(0, file.size)
-    finally:
-        file.close()
+    data = read_whole(path, _LARGEST_INDEX, " are too many for an index")
     entries: dict[str, _Entry] = {}
     pieces: dict[bytes, _Entry] = {}
     shard_count = 0

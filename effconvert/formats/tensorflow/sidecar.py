@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from effconvert.formats.strict_json import strings_in
 from effconvert.hashing import file_sha256
 
 NAME = "effconvert.json"
@@ -26,9 +27,7 @@ def read_sidecar(index: Path) -> dict[str, str]:
     try:
         if path.stat().st_size > _LARGEST:
             return {}
-        texts = json.loads(path.read_text(encoding="utf-8"))
+        texts = strings_in(json.loads(path.read_text(encoding="utf-8")), NAME)
     except (OSError, ValueError, RecursionError):
-        return {}
-    if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
         return {}
     return texts if texts.pop(_INDEX, None) == file_sha256(index) else {}

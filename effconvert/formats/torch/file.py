@@ -4,7 +4,6 @@ Source: torch/serialization.py (_save) and caffe2/serialize/inline_container.cc.
 """
 
 import io
-import json
 import math
 import zipfile
 import zlib
@@ -17,6 +16,7 @@ import numpy as np
 
 from effconvert.errors import UnreadableCheckpoint, listing
 from effconvert.formats.checkpoint import Array, Checkpoint, DataFile, Late, Shape, TensorInfo, as_array, contents
+from effconvert.formats.strict_json import metadata_text
 from effconvert.formats.torch.arrays import read_data
 from effconvert.formats.torch.content import find_content
 from effconvert.formats.torch.legacy import is_legacy, read_legacy
@@ -154,10 +154,7 @@ def write_torch(
         for key, (_, data) in enumerate(contents(infos, arrays)):
             _add(archive, f"data/{key}", data)
         _add(archive, "version", b"3\n")
-        content = json.dumps(dict(metadata), sort_keys=True, ensure_ascii=False)
-        for placeholder, text in late().items():
-            content = content.replace(placeholder, text)
-        _add(archive, METADATA_RECORD, content.encode())
+        _add(archive, METADATA_RECORD, metadata_text(metadata, late).encode())
 
 
 def _add(archive: zipfile.ZipFile, name: str, content: bytes | memoryview) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from effconvert.errors import UnreadableCheckpoint
 from effconvert.formats.checkpoint import DataFile
+from effconvert.formats.strict_json import strings_in
 from effconvert.formats.torch.pickle_reader import Pickle, read_pickle
 from effconvert.formats.torch.tensors import PickleError
 from effconvert.formats.torch.zip_kinds import name_zip
@@ -58,13 +59,14 @@ def read_zip(file: DataFile) -> Stored:
             raise UnreadableCheckpoint(f"{file.path}: written on a big-endian machine, which is not supported")
         pickle = archive.pickle()
         places = {key: archive.place(f"data/{key}") for key in pickle.storages if f"data/{key}" in archive}
-        metadata = _parse_metadata(archive.text(METADATA_RECORD)) if METADATA_RECORD in archive else None
+        metadata = archive.text(METADATA_RECORD) if METADATA_RECORD in archive else None
+        strings = None if metadata is None else strings_in(json.loads(metadata), METADATA_RECORD)
     except PickleError:
         raise
     except FAILURES as error:
         reason = f"not a file that torch.save wrote whole: {str(error)[:500]}"
         raise UnreadableCheckpoint(f"{file.path}: {reason}") from error
-    return Stored("PyTorch zip", pickle.value, pickle.names, places, metadata)
+    return Stored("PyTorch zip", pickle.value, pickle.names, places, strings)
 
 
 def begins_like_torch(start: bytes) -> bool:
@@ -138,10 +140,3 @@ class _Archive:
         if info.file_size != info.compress_size or position + info.file_size > self._file.size:
             raise UnreadableCheckpoint(f"{path}: record {name} has not the {info.file_size:,} bytes it declares")
         return Place(position, info.file_size, info.CRC)
-
-
-def _parse_metadata(content: bytes) -> dict[str, str]:
-    texts = json.loads(content)
-    if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
-        raise ValueError(f"{METADATA_RECORD} is not an object of texts")
-    return texts

@@ -18,6 +18,7 @@ from effconvert.validate.data.reading import Location
 from effconvert.errors import DatasetProblem
 from effconvert.formats.checkpoint import DataFile
 from effconvert.formats.protobuf import WireError, fields, read_varint
+from effconvert.formats.protobuf_file import Span, StoredFields
 from effconvert.formats.tensorflow.leveldb_table import masked
 
 HEADER = 12
@@ -39,14 +40,13 @@ def list_tfrecords(paths: list[Path]) -> Contents:
     """
     contents = Contents(counted(len(paths), "TFRecord shard"))
     for path in paths:
-        file = DataFile(path)
-        try:
-            for number, (start, length) in enumerate(_records(file)):
-                _add(contents, file, f"{path.name}:{number}", start, length)
-        except WireError as error:
-            raise DatasetProblem(f"{path}: not a record of tf.train.Example: {error}") from error
-        finally:
-            file.close()
+        with DataFile(path) as file:
+            stored = StoredFields(file)
+            try:
+                for number, content in enumerate(_records(file)):
+                    _add(contents, stored, path, f"{path.name}:{number}", content)
+            except WireError as error:
+                raise DatasetProblem(f"{path}: not a record of tf.train.Example: {error}") from error
     return contents
 
 
@@ -71,8 +71,8 @@ def image_of_record(file: DataFile, start: int, length: int) -> bytes:
     raise DatasetProblem(f"{place} has no image: no bytes in its feature {' or '.join(named)}")
 
 
-def _records(file: DataFile) -> Iterator[tuple[int, int]]:
-    """Yield where each record's content begins, and its length."""
+def _records(file: DataFile) -> Iterator[Span]:
+    """Yield where the content of each record lies."""
     position = 0
     while position < file.size:
         header = file.read(position, HEADER)
@@ -81,12 +81,12 @@ def _records(file: DataFile) -> Iterator[tuple[int, int]]:
         (length,) = struct.unpack_from("<Q", header)
         if position + HEADER + length + _FOOTER > file.size:
             raise DatasetProblem(f"{file.path}: ends within the record at byte {position:,}; copy or download it again")
-        yield position + HEADER, length
+        yield Span(position + HEADER, length)
         position += HEADER + length + _FOOTER
 
 
-def _add(contents: Contents, file: DataFile, record: str, start: int, length: int) -> None:
-    features = _small_features(file, start, start + length)
+def _add(contents: Contents, stored: StoredFields, path: Path, record: str, content: Span) -> None:
+    features = _small_features(stored, content)
     if not any(name in features and not isinstance(features[name], int) for name in _IMAGES):
         contents.problems.append(f"{record}: no image in the record; its features are {', '.join(sorted(features))}")
         return
@@ -101,55 +101,28 @@ def _add(contents: Contents, file: DataFile, record: str, start: int, length: in
             contents.problems.append(f"{record}: label 0, the background class; image/class/label counts from 1")
     elif isinstance(plain, int) and plain >= 0:
         label = plain
-    contents.add(
-        name.decode("utf-8", "replace") or record, label, Location("record", file.path.as_posix(), start, length)
-    )
+    location = Location("record", path.as_posix(), content.offset, content.size)
+    contents.add(name.decode("utf-8", "replace") or record, label, location)
 
 
-class _Window:
-    """Small reads close together cost one read of the file."""
-
-    def __init__(self, file: DataFile, end: int) -> None:
-        self._file, self._end = file, end
-        self._start, self._data = 0, b""
-
-    def peek(self, position: int, size: int) -> bytes:
-        """Return `size` bytes from `position`, fewer at the end."""
-        size = min(size, self._end - position)
-        offset = position - self._start
-        if offset < 0 or offset + size > len(self._data):
-            self._start, offset = position, 0
-            self._data = self._file.read(position, min(max(size, 512), self._end - position))
-        return self._data[offset : offset + size]
-
-
-def _small_features(file: DataFile, start: int, end: int) -> dict[str, bytes | int | None]:
-    """Return the features of the Example in that range, those that are too large to be read as None."""
-    window = _Window(file, end)
+def _small_features(stored: StoredFields, example: Span) -> dict[str, bytes | int | None]:
+    """Return the features of the Example at that place, those that are too large to be read as None."""
     found: dict[str, bytes | int | None] = {}
-    for number, begin, stop in _ranges(window, start, end):
-        for entry, first, last in _ranges(window, begin, stop) if number == 1 else ():
-            if entry == 1 and last - first <= _SMALL:
-                found |= [_feature(window.peek(first, last - first))]
-            elif entry == 1:
-                found |= [(window.peek(begin, stop - begin).decode("utf-8", "replace"), None)
-                          for key, begin, stop in _ranges(window, first, last) if key == 1]  # fmt: skip
+    for features in _first_fields(stored, example):
+        for feature in _first_fields(stored, features):
+            if feature.size <= _SMALL:
+                found |= [_feature(stored.read(feature))]
+            else:
+                names = (stored.read(name).decode("utf-8", "replace") for name in _first_fields(stored, feature))
+                found |= dict.fromkeys(names)
     return found
 
 
-def _ranges(window: _Window, position: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """Yield (number, start, end) of the fields of the message in that range that hold bytes."""
-    while position < end:
-        head = window.peek(position, 20)
-        key, used = read_varint(head, 0)
-        value, used = read_varint(head, used)
-        position += used
-        if key & 7 == 0:
-            continue
-        if key & 7 != 2 or value > end - position:
-            raise WireError("a field is longer than its message, or of no kind that an Example has")
-        yield key >> 3, position, position + value
-        position += value
+def _first_fields(stored: StoredFields, message: Span) -> Iterator[Span]:
+    """Yield where each field 1 of a message lies: an Example's features, one of them, its name."""
+    for number, place in stored.of(message):
+        if number == 1 and isinstance(place, Span):
+            yield place
 
 
 def _features(example: bytes) -> Iterator[tuple[str, bytes | int | None]]:

@@ -30,12 +30,9 @@ def list_webdataset(shards: dict[Path, list[Member]]) -> Contents:
     """Return the samples that have an image, in the shards' order. Raises UnreadableCheckpoint for a short file."""
     contents = Contents(counted(len(shards), "WebDataset shard"))
     for path, found in shards.items():
-        file = DataFile(path)
-        try:
+        with DataFile(path) as file:
             for key, sample in _samples(contents, found):
                 _add(contents, file, path, key, sample)
-        finally:
-            file.close()
     return contents
 
 

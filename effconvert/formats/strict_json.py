@@ -1,0 +1,62 @@
+"""JSON in checkpoints and beside them: files of a bounded size, names that stand once, metadata as strings."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from effconvert.errors import UnreadableCheckpoint
+from effconvert.formats.checkpoint import Late, read_whole
+
+_LARGEST = 8 << 20  # 21,000 classes with their names take 2 MB
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """Return the JSON object in the file at `path`, such as a config.json. Raises UnreadableCheckpoint for all else."""
+    try:
+        values = json.loads(read_whole(path, _LARGEST, ", more than any configuration has").decode())
+    except (ValueError, RecursionError) as error:
+        raise UnreadableCheckpoint(f"{path}: not JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise UnreadableCheckpoint(f"{path}: not a JSON object")
+    return values
+
+
+def parse_unique(content: bytes) -> Any:
+    """Return what the JSON `content` says. Raises ValueError or RecursionError for none, and for one name twice."""
+    # Decoded here: given bytes, json would take UTF-16 as well.
+    return json.loads(content.decode(), object_pairs_hook=_unique)
+
+
+def strings_in(value: Any, what: str) -> dict[str, str]:
+    """Return `value`, an object of strings. Raises ValueError for anything else, which is called `what`."""
+    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+        raise ValueError(f"{what} is not an object of texts")
+    return value
+
+
+def check_characters(strings: Mapping[str, str]) -> None:
+    """Raise UnicodeEncodeError, a ValueError, for half a character among keys and values."""
+    "".join((*strings, *strings.values())).encode()
+
+
+def metadata_text(metadata: Mapping[str, str], late: Late, ensure_ascii: bool = False) -> str:
+    """Return `metadata` as JSON, with what `late` knows only now in place of its placeholders."""
+    text = json.dumps(dict(metadata), sort_keys=True, ensure_ascii=ensure_ascii)
+    return with_late(text, late)
+
+
+def with_late(text: str, late: Late) -> str:
+    """Return `text` with what `late` knows only now in place of its placeholders, which are as long."""
+    for placeholder, known in late().items():
+        text = text.replace(placeholder, known)
+    return text
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        name, _ = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise ValueError(f"{name[:80]!r} stands twice")
+    return result
