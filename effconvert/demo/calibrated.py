@@ -1,4 +1,7 @@
-"""A small example without anybody's weights: a TensorFlow checkpoint is made, converted, proved and run."""
+"""A small example without anybody's weights: a TensorFlow checkpoint is made, converted, proved and run.
+
+Beside it lie images that are drawn by code, each in the folder of the class that the network sees in it.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +14,6 @@ from effconvert.architecture.variants import VARIANTS
 from effconvert.conversion.loading import load_model
 from effconvert.conversion.outputs import BUNDLE_PREFIX
 from effconvert.conversion.steps import Report, convert
-from effconvert.demo.images import write_images
 from effconvert.errors import NumericMismatch, listing
 from effconvert.formats import Array, TensorInfo, open_checkpoint
 from effconvert.formats.checkpoint import as_bytes
@@ -22,7 +24,11 @@ from effconvert.maps.layouts import find_layout
 from effconvert.maps.moves import compile_moves, invert
 from effconvert.model.calibration import calibrate, random_weights, sensitivity, synthetic_images
 from effconvert.model.network import EfficientNet, create_model
-from effconvert.preprocessing.recipes import official_recipe
+from effconvert.preprocessing import synthetic
+from effconvert.preprocessing.decoding import image_package
+from effconvert.preprocessing.pipeline import preprocess
+from effconvert.preprocessing.recipes import Recipe, official_recipe
+from effconvert.validate.data.classes import imagenet_classes
 
 _VARIANT = "b0"
 _IMAGES = "images"
@@ -113,3 +119,21 @@ def _prove_inverse(checkpoint: Path, converted: Path, back: Path, names: str) ->
     if problems:
         raise NumericMismatch(listing(f"{back}: not what {checkpoint} holds:", problems))
     return len(wanted)
+
+
+_COUNT, _HEIGHT, _WIDTH = 20, 240, 320
+
+
+def write_images(folder: Path, network: EfficientNet, recipe: Recipe) -> int:
+    """Write JPEGs below `folder`, a folder a class as ImageNet has them, and return their number."""
+    simplejpeg = image_package("simplejpeg")
+    drawn = synthetic.synthetic_images(_COUNT, _HEIGHT, _WIDTH, seed=11).transpose(0, 2, 3, 1)
+    pixels = np.clip(drawn * 50 + 120, 0, 255).astype(np.uint8)
+    files = [simplejpeg.encode_jpeg(np.ascontiguousarray(image), 92, colorsubsampling="420") for image in pixels]
+    with torch.inference_mode():
+        seen = network(torch.from_numpy(np.stack([preprocess(file, recipe) for file in files]))).argmax(1).tolist()
+    for number, (file, index) in enumerate(zip(files, seen, strict=True)):
+        path = folder / imagenet_classes().identifiers[index] / f"demo_{number:02}.JPEG"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(file)
+    return len(files)

@@ -4,12 +4,12 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from effconvert.atomic import new_file
 from effconvert.conversion.steps import convert
 from effconvert.demo.packages import NETWORK, Shown, published_row
-from effconvert.demo.steps import Step
 from effconvert.errors import NumericMismatch, Unavailable, listing
 from effconvert.formats import open_checkpoint
 from effconvert.formats.checkpoint import as_bytes
@@ -20,11 +20,25 @@ from effconvert.report.writing import write_report
 from effconvert.validate.accuracy.results import result_of
 from effconvert.validate.asking.classification import classify
 from effconvert.validate.data.classes import imagenet_classes
+from effconvert.validate.evaluation.jobs import Settings
 from effconvert.validate.evaluation.measuring import measure_accuracy
-from effconvert.validate.evaluation.settings import Settings
 from effconvert.verification.document import document
 from effconvert.verification.inputs import Images
 from effconvert.verification.procedure import verify
+
+
+@dataclass(frozen=True)
+class Step:
+    """What the demo does next.
+
+    words: what is done. command: the arguments of `effconvert` that do it. work: does it, and returns what came of it,
+    line by line.
+    """
+
+    words: str
+    command: tuple[str, ...]
+    work: Callable[[], Iterable[str]]
+
 
 _NAME = "lite0"
 CANONICAL, TENSORFLOW, BACK = f"{_NAME}.safetensors", f"{_NAME}-tensorflow", f"{_NAME}-back.pth"

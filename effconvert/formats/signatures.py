@@ -1,13 +1,19 @@
 """Tells the formats that are read here apart, by the bytes of a file and never by its name."""
 
 import re
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 
+from effconvert.formats.checkpoint import DataFile
 from effconvert.formats.safetensors import is_safetensors
 from effconvert.formats.tensorflow.folders import TABLE_END
+from effconvert.formats.zip_directory import FAILURES, MAGIC, directory
 
-_ZIP, _GZIP = b"PK\x03\x04", b"\x1f\x8b"
+_GZIP = b"\x1f\x8b"
+_LOCAL_HEADER = 30  # bytes before the name of a zip file's first record
+# Of Keras's zip files: the record that stands first where Keras wrote it, and those that every one has.
+_FIRST_RECORD, _RECORDS = b"metadata.json", {"config.json", "model.weights.h5"}
 # A header of 16 MB at most: a download that was cut off within it is still known for what it is.
 _CUT_SAFETENSORS = re.compile(rb'..[\x00-\xff]\x00{5}\{\s*"', re.DOTALL)
 _BLOCK = 512
@@ -32,22 +38,29 @@ def format_of(path: Path) -> Format | None:
         return Format.TENSORFLOW
     if is_safetensors(start[:16], size) or _CUT_SAFETENSORS.match(start):
         return Format.SAFETENSORS
-    if start.startswith(_ZIP):
+    if start.startswith(MAGIC):
         return _format_of_zip(path, start)
     return _format_of_other(path, start)
 
 
 def _format_of_zip(path: Path, start: bytes) -> Format | None:
-    from effconvert.formats.keras.archive import is_keras_archive
     from effconvert.formats.torch.zip import begins_like_torch
 
-    if is_keras_archive(path):
+    if _is_keras_archive(path, start):
         return Format.KERAS
     if begins_like_torch(start):
         return Format.TORCH
     from effconvert.formats.compressed import zip_in_words
 
     return None if zip_in_words(path) else Format.TORCH
+
+
+def _is_keras_archive(path: Path, start: bytes) -> bool:
+    if start[_LOCAL_HEADER:].startswith(_FIRST_RECORD):
+        return True
+    with DataFile(path) as archive, suppress(*FAILURES):
+        return {info.filename for info in directory(archive)} >= _RECORDS
+    return False
 
 
 # A format is imported where a file may be of it: each takes some milliseconds, which a short command would feel.

@@ -145,7 +145,7 @@ def _keras(checkpoint: Checkpoint, reading: Reading) -> Companion:
 
 def _of_weights_alone(checkpoint: Checkpoint, reading: Reading) -> str:
     """Return what is assumed because a file holds no graph, "" where its weights are just keras.applications' own."""
-    from effconvert.formats.keras.assumptions import assumed_of_weights
+    from effconvert.formats.keras.check import assumed_of_weights
     from effconvert.formats.keras.file import KerasCheckpoint
 
     classifier = _keras_classifier(reading)

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from effconvert.validate.accuracy.matching import paths, stems
-from effconvert.validate.accuracy.same_images import class_difference, picture_difference
+from effconvert.validate.accuracy.matching import class_difference, paths, picture_difference, stems
 from effconvert.validate.accuracy.statistics import mcnemar
 from effconvert.validate.predictions import NO_LABEL, Predictions
 

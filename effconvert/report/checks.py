@@ -10,7 +10,7 @@ from typing import Any
 from effconvert.architecture.facts import only_assumed
 from effconvert.report.renderings.numbers_text import count, error, percent, signed
 from effconvert.validate.accuracy.judgement import IMAGENET_IMAGES
-from effconvert.validate.evaluation.settings import FAST
+from effconvert.validate.evaluation.jobs import FAST
 
 PASSED, NEAR, FAILED, NOT_JUDGED, NOT_MEASURED = "passed", "near", "failed", "not judged", "not measured"
 CHECKS = ("coverage", "tensors", "layers", "logits", "accuracy", "parameters", "operations")

@@ -11,7 +11,7 @@ from effconvert.errors import EffconvertError, LayoutMismatch, MissingPath, Unre
 from effconvert.hashing import file_sha256
 from effconvert.paths import require_path
 from effconvert.preprocessing.recipes import Recipe
-from effconvert.report.renderings.escaping import visible
+from effconvert.report.renderings.text import visible
 from effconvert.report.schema import VALIDATION, VERIFICATION, problems
 from effconvert.validate.predictions import Predictions, is_predictions, read_predictions
 

@@ -11,11 +11,11 @@ from effconvert.atomic import check_output, new_folder
 from effconvert.errors import EffconvertError, listing
 from effconvert.hashing import file_sha256
 from effconvert.report.renderings.card import card_names, cards
-from effconvert.report.renderings.csv_text import csv_text
 from effconvert.report.renderings.markdown import markdown
 from effconvert.report.renderings.metafile import metafile
 from effconvert.report.renderings.model_index import model_index_file
 from effconvert.report.renderings.tables import tables
+from effconvert.report.renderings.text import csv_text
 from effconvert.report.schema import REPORT, problems
 
 _HASHES = "SHA256SUMS"

@@ -3,7 +3,7 @@
 import pytest
 
 from effconvert.architecture.variants import VARIANTS
-from effconvert.formats.keras.assumptions import assumed_of_weights
+from effconvert.formats.keras.check import assumed_of_weights
 from effconvert.formats.keras.names import Unweighted
 
 

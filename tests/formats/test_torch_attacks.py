@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-import effconvert.formats.keras.archive  # noqa: F401 (imported when the first zip file is opened, while the hook watches)
 from effconvert.errors import UnreadableCheckpoint
 from effconvert.formats import open_checkpoint
 from effconvert.formats.torch.globals import GLOBALS, Maker

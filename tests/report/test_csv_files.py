@@ -8,9 +8,8 @@ from hostile import NAMES
 from made_documents import made_document
 
 from effconvert.report.document import published_report
-from effconvert.report.renderings.csv_text import csv_text
-from effconvert.report.renderings.escaping import visible
 from effconvert.report.renderings.tables import tables
+from effconvert.report.renderings.text import csv_text, visible
 
 
 def read(text: str) -> list[dict[str, str]]:

@@ -10,9 +10,9 @@ from made_documents import made_document
 from markdown_it import MarkdownIt
 
 from effconvert.report.document import published_report
-from effconvert.report.renderings.escaping import shortened, visible
 from effconvert.report.renderings.markdown import markdown
 from effconvert.report.renderings.markdown_text import code, code_block, escape, link, table
+from effconvert.report.renderings.text import shortened, visible
 
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 # What GitHub makes links and pictures of where it stands in one piece of text.

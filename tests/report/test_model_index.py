@@ -9,7 +9,7 @@ from made_documents import made_document
 
 from effconvert.report.document import published_report
 from effconvert.report.renderings.model_index import model_index, model_index_file
-from effconvert.report.renderings.yaml_text import yaml_text
+from effconvert.report.renderings.text import yaml_text
 
 
 def entry(**dataset: Any) -> dict[str, Any]:

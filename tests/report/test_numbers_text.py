@@ -3,7 +3,7 @@
 import pytest
 
 from effconvert.report.renderings import numbers_text as text
-from effconvert.report.renderings.escaping import address, shortened, visible
+from effconvert.report.renderings.text import address, shortened, visible
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from effconvert.validate.data.dataset import open_dataset
+from effconvert.validate.evaluation.jobs import Settings
 from effconvert.validate.evaluation.journal import ANSWER, begin_journal, read_journal
 from effconvert.validate.evaluation.measuring import measure_accuracy
-from effconvert.validate.evaluation.settings import Settings
 from effconvert.validate.predictions import read_predictions
 from evaluated import SIZE, finished, is_running, same_answers, start, wait_until, workers_of, write_zoo
 from running import Ran

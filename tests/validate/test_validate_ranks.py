@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from effconvert.validate.data.dataset import open_dataset
+from effconvert.validate.evaluation.jobs import Settings
 from effconvert.validate.evaluation.journal import read_journal
 from effconvert.validate.evaluation.measuring import measure_accuracy
 from effconvert.validate.evaluation.ranks import FailedElsewhere, Ranks, joined
-from effconvert.validate.evaluation.settings import Settings
 from evaluated import SIZE, descendants, finished, is_running, same_answers, start, wait_until, write_zoo
 
 from effconvert.errors import DatasetProblem, OutputProblem

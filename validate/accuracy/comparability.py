@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from effconvert.validate.data.classes import imagenet_classes
 from effconvert.validate.data.imagenet import image_number, validation_labels
-from effconvert.validate.evaluation.settings import FAST, SUBSET
+from effconvert.validate.evaluation.jobs import FAST, SUBSET
 from effconvert.validate.predictions import NO_LABEL, OWN_LABELS, Predictions
 
 from effconvert.architecture.facts import only_assumed

@@ -9,7 +9,7 @@ from typing import Any
 from effconvert.validate.accuracy.comparability import obstacle, remarks, training
 from effconvert.validate.accuracy.statistics import Proportion
 from effconvert.validate.accuracy.summary import measured_accuracy
-from effconvert.validate.evaluation.settings import EXACT
+from effconvert.validate.evaluation.jobs import EXACT
 from effconvert.validate.predictions import Predictions
 
 from effconvert.preprocessing.recipes import Recipe, recipe_for

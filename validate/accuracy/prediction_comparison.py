@@ -6,8 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-from effconvert.validate.accuracy.matching import match
-from effconvert.validate.accuracy.same_images import class_difference, picture_difference
+from effconvert.validate.accuracy.matching import class_difference, match, picture_difference
 from effconvert.validate.accuracy.statistics import Interval, Proportion, agreement, mcnemar, paired_interval
 from effconvert.validate.predictions import NO_LABEL, Predictions
 from numpy.typing import NDArray

@@ -6,7 +6,7 @@ from typing import Any
 from effconvert.validate.accuracy.judgement import AWAY, Judgement, judge
 from effconvert.validate.accuracy.summary import Summary, summarise
 from effconvert.validate.cost_report import CostReport, cost_report
-from effconvert.validate.evaluation.entries import Measured
+from effconvert.validate.evaluation.jobs import Measured
 
 from effconvert.architecture.facts import complete
 from effconvert.architecture.variants import VARIANTS

@@ -18,8 +18,7 @@ from effconvert.validate.data.completeness import described, is_imagenet_validat
 from effconvert.validate.data.containers.contents import Contents, counted
 from effconvert.validate.data.identity import fingerprint, identity_names, listing_hashes
 from effconvert.validate.data.image_hashes import Hashes, ImageHashes
-from effconvert.validate.data.label_files import is_json, read_real
-from effconvert.validate.data.labelling import label
+from effconvert.validate.data.label_files import is_json, label, read_real
 from effconvert.validate.data.opening import open_contents
 from effconvert.validate.data.reading import Location
 from effconvert.validate.predictions import NO_LABEL, OWN_LABELS

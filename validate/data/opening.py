@@ -5,8 +5,7 @@ import re
 from pathlib import Path
 
 from effconvert.validate.data.containers.contents import Contents, counted, sort_of
-from effconvert.validate.data.containers.flat import list_flat_folder
-from effconvert.validate.data.containers.folder import list_class_folders
+from effconvert.validate.data.containers.folder import list_class_folders, list_flat_folder
 from effconvert.validate.data.containers.parquet import list_parquet
 from effconvert.validate.data.containers.tar import list_tar, members
 from effconvert.validate.data.containers.tfrecord import is_tfrecord, list_tfrecords

@@ -26,8 +26,8 @@ class Contestant:
     """A network in an evaluation.
 
     keep: is given the answers to each batch, in order. first_class, only: as in `answer`. hits: of how many images the
-    first and the first five classes hold a label, counted on the device, and kept: the same of what was handed on.
-    images, seconds: that the network took for how many, without the first batch, with which it is made ready.
+    first and the first five classes hold a label, counted on the device; kept: the same of what was handed on. images,
+    seconds: that the network took for how many, without the first batch, with which it is made ready.
     """
 
     execution: Execution
@@ -37,6 +37,7 @@ class Contestant:
     images: int = 0
     seconds: float = 0.0
     hits: Tensor | None = None
+    kept: tuple[int, int] = (0, 0)
     _events: list[tuple[Any, Any]] = field(default_factory=list, repr=False)
 
     def compute(self, pixels: Tensor, labels: Tensor, good: Tensor) -> Tensor:
@@ -55,13 +56,23 @@ class Contestant:
     def _mark(self) -> Any:
         return mark(self.execution.computing.on_gpu, timed=True)
 
-    def finish(self) -> tuple[int, int]:
-        """Return the hits; the one time that the processor waits for the device's counts."""
+    def hand_on(self, answers: Answers, labels: NDArray[np.int32]) -> None:
+        """Give `keep` the answers, and count their hits again."""
+        right = answers["top5"][:, :, None] == labels[answers["id"]][:, None, :]
+        first, five = self.kept
+        self.kept = first + int(right[:, :1].any((1, 2)).sum()), five + int(right.any((1, 2)).sum())
+        self.keep(answers)
+
+    def finish(self) -> None:
+        """Compare both counts; the one time that the processor waits for the device's. Raises EffconvertError."""
         if self._events:
             torch.cuda.synchronize()
             self.seconds += sum(started.elapsed_time(ended) for started, ended in self._events) / 1000
-        first, five = (0, 0) if self.hits is None else self.hits.tolist()
-        return first, five
+        counted = (0, 0) if self.hits is None else tuple(self.hits.tolist())
+        if counted != self.kept:
+            raise EffconvertError(
+                f"a fault of effconvert: the device counted {counted} right answers, kept were {self.kept}"
+            )
 
 
 def evaluate(
@@ -79,7 +90,6 @@ def evaluate(
     """
     computing = contestants[0].execution.computing
     right = torch.from_numpy(labels.astype(np.int64)).to(computing.device)
-    kept = [_Kept(contestant, labels) for contestant in contestants]
     pending: deque[_Pending] = deque()
     with torch.inference_mode():
         for batch in batches:
@@ -89,38 +99,15 @@ def evaluate(
             packed = [_to_processor(each) for each in answers]
             pending.append(_Pending(batch.ids, good, batch.hashes, packed, mark(computing.on_gpu)))
             while pending and (len(pending) > _MOST_PENDING or pending[0].arrived):
-                progress(_hand_on(pending.popleft(), kept))
+                progress(_hand_on(pending.popleft(), contestants, labels))
             if batch.failures:
                 while pending:
-                    progress(_hand_on(pending.popleft(), kept))
+                    progress(_hand_on(pending.popleft(), contestants, labels))
                 broken(batch.failures)
         while pending:
-            progress(_hand_on(pending.popleft(), kept))
-    for each in kept:
-        each.check()
-
-
-@dataclass
-class _Kept:
-    """What was handed on of a contestant's answers, counted again."""
-
-    contestant: Contestant
-    labels: NDArray[np.int32]
-    first: int = 0
-    five: int = 0
-
-    def add(self, answers: Answers) -> None:
-        right = answers["top5"][:, :, None] == self.labels[answers["id"]][:, None, :]
-        self.first += int(right[:, :1].any((1, 2)).sum())
-        self.five += int(right.any((1, 2)).sum())
-        self.contestant.keep(answers)
-
-    def check(self) -> None:
-        counted = self.contestant.finish()
-        if counted != (self.first, self.five):
-            raise EffconvertError(
-                f"a fault of effconvert: the device counted {counted} right answers, kept were {self.first, self.five}"
-            )
+            progress(_hand_on(pending.popleft(), contestants, labels))
+    for contestant in contestants:
+        contestant.finish()
 
 
 @dataclass(frozen=True)
@@ -160,10 +147,11 @@ def mark(on_gpu: bool, timed: bool = False) -> Any:
     return event
 
 
-def _hand_on(done: _Pending, kept: Sequence[_Kept]) -> int:
+def _hand_on(done: _Pending, contestants: Sequence[Contestant], labels: NDArray[np.int32]) -> int:
     """Give the answers to those who keep them, and return how many images these were."""
     if done.event is not None:
         done.event.synchronize()
-    for each, packed in zip(kept, done.packed, strict=True):
-        each.add(unpack(done.ids[done.good], packed.numpy()[done.good], done.hashes[done.good]))
+    for contestant, packed in zip(contestants, done.packed, strict=True):
+        answers = unpack(done.ids[done.good], packed.numpy()[done.good], done.hashes[done.good])
+        contestant.hand_on(answers, labels)
     return len(done.ids)

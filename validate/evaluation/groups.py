@@ -9,8 +9,8 @@ from effconvert.validate.data.dataset import Dataset
 from effconvert.validate.data.image_hashes import Hashes
 from effconvert.validate.evaluation.computing import choose_computing
 from effconvert.validate.evaluation.earlier_runs import OtherImage
-from effconvert.validate.evaluation.entries import Entry, Measured
 from effconvert.validate.evaluation.gpu_images import gpu_decoder
+from effconvert.validate.evaluation.jobs import EXACT, FAST, Entry, Measured, Settings
 from effconvert.validate.evaluation.journal import Answers
 from effconvert.validate.evaluation.loading import usual_workers
 from effconvert.validate.evaluation.passes import Course, Pass, Task, run_pass
@@ -19,13 +19,13 @@ from effconvert.validate.evaluation.run_file import (
     Chosen,
     choose_run,
     gathered,
+    header_of,
     journal_path,
     journals_of,
+    predictions_of,
     remove_journals,
     take_up,
 )
-from effconvert.validate.evaluation.run_records import header_of, predictions_of
-from effconvert.validate.evaluation.settings import EXACT, FAST, Settings
 from effconvert.validate.predictions import read_predictions, write_predictions
 from numpy.typing import NDArray
 

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -14,9 +13,8 @@ from multiprocessing.connection import Connection, wait
 import numpy as np
 from effconvert.validate.data.image_hashes import HASH_BYTES, Hashes
 from effconvert.validate.data.reading import Location
-from effconvert.validate.evaluation.preparing import Prepared, Setup, prepare
-from effconvert.validate.evaluation.ring import Ring, image_bytes, shared_memory
-from effconvert.validate.evaluation.settings import EXACT
+from effconvert.validate.evaluation.jobs import EXACT
+from effconvert.validate.evaluation.workers import COMMAND, Prepared, Ring, Setup, image_bytes, prepare, shared_memory
 from numpy.typing import NDArray
 
 from effconvert.errors import EffconvertError
@@ -123,9 +121,8 @@ def _prepared_here(
 @contextmanager
 def _worker(memory: int, setup: Setup) -> Iterator[tuple[subprocess.Popen[bytes], Connection]]:
     here, there = Pipe()
-    command = [sys.executable, "-P", "-m", "effconvert.validate.evaluation.worker", str(there.fileno()), str(memory)]
     process = subprocess.Popen(
-        command,
+        [*COMMAND, str(there.fileno()), str(memory)],
         pass_fds=(there.fileno(), memory),
         stdin=subprocess.DEVNULL,
         env={**os.environ, **_ENVIRONMENT},

@@ -11,9 +11,8 @@ from pathlib import Path
 from effconvert.validate.data.classes import IMAGENET, ClassList, read_classes
 from effconvert.validate.data.dataset import Dataset, open_dataset
 from effconvert.validate.data.sampling import choose_images
-from effconvert.validate.evaluation.entries import Entry, Measured
+from effconvert.validate.evaluation.jobs import ALL, LIMIT, SUBSET, Entry, Measured, Settings
 from effconvert.validate.evaluation.ranks import Ranks
-from effconvert.validate.evaluation.settings import ALL, LIMIT, SUBSET, Settings
 from effconvert.validate.subjects import Subject, subject
 
 from effconvert.errors import LayoutMismatch, OutputProblem, listing

@@ -82,7 +82,7 @@ def command(
 
 def _write_csv(path: Path, rows: list[dict[str, Any]], force: bool) -> None:
     from effconvert.atomic import new_file
-    from effconvert.report.renderings.csv_text import csv_text
+    from effconvert.report.renderings.text import csv_text
 
     headers = list(rows[0]) if rows else []
     with new_file(path, force) as (file, _):

@@ -9,7 +9,7 @@ import click
 from effconvert.cli.options.shared import PATH
 
 if TYPE_CHECKING:
-    from effconvert.validate.evaluation.settings import Settings
+    from effconvert.validate.evaluation.jobs import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -52,7 +52,7 @@ def given_settings(options: dict[str, Any]) -> "Settings":
     """Take what says how networks are evaluated out of `options`, --force too, and return it."""
     import dataclasses
 
-    from effconvert.validate.evaluation.settings import Settings
+    from effconvert.validate.evaluation.jobs import Settings
 
     names = [field.name for field in dataclasses.fields(Settings) if field.name in options]
     return Settings(**{name: options.pop(name) for name in names})

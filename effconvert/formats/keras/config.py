@@ -10,6 +10,7 @@ from typing import Any
 
 from effconvert.architecture.variants import Block, Variant, blocks, head_channels, stem_channels
 
+CONFIG_RECORD, WEIGHTS_RECORD = "config.json", "model.weights.h5"  # of a .keras file
 KERAS, KERAS_IMAGENET = "keras", "keras-imagenet"
 # What the published files hold as the variance. keras.applications divides by its root once more when it builds the
 # network for them, and so by the standard deviation after all (https://github.com/tensorflow/tensorflow/issues/49930).

@@ -26,7 +26,7 @@ from effconvert.report.pictures.published import (
 )
 from effconvert.report.pictures.sheet import Sheet
 from effconvert.report.pictures.style import SMALL, Drawing, fitted, listed, look, text_width
-from effconvert.report.renderings.escaping import shortened
+from effconvert.report.renderings.text import shortened
 
 NAME, TITLE = "accuracy", "Accuracy by variant and framework"
 HEADERS = (

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from effconvert.report.pictures.sheet import Sheet
 from effconvert.report.pictures.style import SHOWS, SMALL, Drawing, fitted, text_width
-from effconvert.report.renderings.escaping import shortened, visible
+from effconvert.report.renderings.text import shortened, visible
 
 NAME, TITLE = "agreement", "Agreement of top-1"
 HEADERS = (

@@ -19,7 +19,7 @@ from effconvert.report.pictures.published import (
 )
 from effconvert.report.pictures.sheet import Sheet
 from effconvert.report.pictures.style import INK, MUTED, SHOWS, SMALL, Drawing, Look, fitted, look, text_width
-from effconvert.report.renderings.escaping import shortened
+from effconvert.report.renderings.text import shortened
 
 NAME, TITLE = "cost", "Accuracy against cost"
 HEADERS = (

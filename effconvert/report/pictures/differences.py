@@ -20,8 +20,8 @@ from effconvert.report.pictures.style import (
     fitted,
     text_width,
 )
-from effconvert.report.renderings.escaping import shortened, visible
 from effconvert.report.renderings.numbers_text import signed
+from effconvert.report.renderings.text import shortened, visible
 
 NAME, TITLE = "differences", "Measured and published accuracy"
 HEADERS = (

@@ -12,8 +12,8 @@ from effconvert.report.pictures import NothingToDraw
 from effconvert.report.pictures.drawn import drawn, finished
 from effconvert.report.pictures.style import PIXELS, Drawing, drawing
 from effconvert.report.pictures.svg import standalone
-from effconvert.report.renderings.csv_text import csv_text
 from effconvert.report.renderings.network_views import uncompared
+from effconvert.report.renderings.text import csv_text
 
 _NEEDED = {
     "accuracy": "accuracies: a run of `validate` on ImageNet's validation images",

@@ -21,8 +21,8 @@ from effconvert.report.pictures.style import (
     look,
     text_width,
 )
-from effconvert.report.renderings.escaping import shortened
 from effconvert.report.renderings.numbers_text import error
+from effconvert.report.renderings.text import shortened
 
 NAME, TITLE = "layers", "Error by depth"
 HEADERS = (

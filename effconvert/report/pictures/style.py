@@ -16,7 +16,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.style import context
 from matplotlib.textpath import text_to_path
 
-from effconvert.report.renderings.escaping import visible
+from effconvert.report.renderings.text import visible
 
 INK = "#010203"  # stands for the colour of the page's text until the SVG is written
 BLUE, VERMILLION, GREEN, PURPLE, GREY = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#808080"

@@ -22,8 +22,8 @@ from effconvert.report.pictures.style import (
     fitted,
     text_width,
 )
-from effconvert.report.renderings.escaping import shortened
 from effconvert.report.renderings.numbers_text import rate
+from effconvert.report.renderings.text import shortened
 
 NAME, TITLE = "throughput", "Throughput by stage"
 HEADERS = (

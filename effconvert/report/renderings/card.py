@@ -22,8 +22,8 @@ from effconvert.report.renderings import markdown_sections as sections
 from effconvert.report.renderings.markdown_text import code, code_block, escape, items, link, page
 from effconvert.report.renderings.model_index import dataset_name, model_index
 from effconvert.report.renderings.network_views import facts_text, settings
-from effconvert.report.renderings.yaml_text import yaml_text
-from effconvert.validate.evaluation.settings import LIMIT, SUBSET
+from effconvert.report.renderings.text import yaml_text
+from effconvert.validate.evaluation.jobs import LIMIT, SUBSET
 
 Network = Mapping[str, Any]
 Published = Mapping[str, Any]

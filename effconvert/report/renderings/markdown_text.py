@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from effconvert.report.renderings.escaping import address, shortened, visible
+from effconvert.report.renderings.text import address, shortened, visible
 
 _LONGEST_TEXT, _LONGEST_NAME, _LONGEST_CODE = 1000, 120, 300
 _SIGNS = re.compile(

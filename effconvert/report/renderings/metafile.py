@@ -9,7 +9,7 @@ from typing import Any
 
 from effconvert.maps.layouts import find_layout
 from effconvert.report.renderings.model_index import dataset_name
-from effconvert.report.renderings.yaml_text import yaml_text
+from effconvert.report.renderings.text import yaml_text
 
 _MMPRETRAIN = "mmpretrain"
 # As mmpretrain's own table counts; of variants that it does not have, multiply-adds.

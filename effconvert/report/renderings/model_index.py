@@ -10,7 +10,7 @@ from typing import Any
 
 from effconvert.report.pictures.published import of_imagenet
 from effconvert.report.renderings.numbers_text import count
-from effconvert.report.renderings.yaml_text import yaml_text
+from effconvert.report.renderings.text import yaml_text
 
 _TASK = {"type": "image-classification", "name": "Image Classification"}
 _METRICS = {"Top 1 Accuracy": ("top1", 1), "Top 5 Accuracy": ("top5", 5)}

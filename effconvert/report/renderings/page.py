@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from effconvert.report.checks import CHECKS
 from effconvert.report.renderings import network_views, numbers_text, published_views
-from effconvert.report.renderings.escaping import address, shortened, visible
+from effconvert.report.renderings.text import address, shortened, visible
 from effconvert.report.sentences import overall
 
 if TYPE_CHECKING:

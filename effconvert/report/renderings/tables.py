@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import combinations
 from typing import Any
 
-from effconvert.report.renderings.csv_text import csv_text
+from effconvert.report.renderings.text import csv_text
 
 Plain = Mapping[str, Any]
 Rows = Iterator[dict[str, Any]]

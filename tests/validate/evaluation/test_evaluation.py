@@ -73,8 +73,8 @@ def test_hits_are_counted_of_images_that_have_a_label() -> None:
     (right, _), (wrong, _) = contestant(), contestant(1)
     evaluate([right, wrong], batches(4), LABELS, refuse, silent)
     labelled = int((LABELS != NO_LABEL).sum())
-    assert right.finish()[0] == labelled
-    assert wrong.finish()[0] == 0
+    assert right.kept[0] == int(right.hits[0]) == labelled
+    assert wrong.kept[0] == int(wrong.hits[0]) == 0
 
 
 def test_each_network_keeps_its_own_answers() -> None:

@@ -20,7 +20,7 @@ from effconvert.validate.data.dataset import Dataset, open_dataset
 from effconvert.validate.data.reading import Location
 from effconvert.validate.evaluation import loading
 from effconvert.validate.evaluation.loading import Clock, prepared_images
-from effconvert.validate.evaluation.preparing import Prepared
+from effconvert.validate.evaluation.workers import Prepared
 from evaluated import SIZE, is_running, wait_until, workers_of
 from hypothesis import given, settings
 from hypothesis import strategies as st

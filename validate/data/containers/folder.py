@@ -1,4 +1,7 @@
-"""A folder per class: the class of an image is the folder at the top that it lies in, however deep."""
+"""Folders of images: one for each class, however deep an image lies in it, or all side by side.
+
+The labels of a flat folder are in a file beside the images, or in their names.
+"""
 
 import os
 from pathlib import Path
@@ -6,6 +9,7 @@ from pathlib import Path
 from effconvert.validate.data.containers.contents import Contents, sort_of
 from effconvert.validate.data.reading import Location
 
+_TEXTS = (".txt", ".csv", ".tsv")
 _SPLITS = frozenset(("train", "training", "val", "valid", "validation", "test"))
 
 
@@ -47,3 +51,16 @@ def _add_images(contents: Contents, path: Path, prefix: str, label: str | None, 
             contents.problems.append(f"{name}: a broken link, or no regular file")
         else:
             contents.add(name, label, Location("file", entry.path, 0, 0))
+
+
+def list_flat_folder(path: Path) -> Contents:
+    """Return the images that lie directly in `path`, without labels, and the files that may hold the labels."""
+    contents = Contents("a flat folder")
+    list_images(contents, path)
+    texts = sorted(
+        entry for entry in path.iterdir() if entry.suffix.lower() in _TEXTS and not entry.name.startswith(".")
+    )
+    contents.label_files = tuple(map(str, texts))
+    contents.left_out["files that are no images"] -= len(texts)
+    contents.left_out = +contents.left_out
+    return contents

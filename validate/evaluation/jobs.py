@@ -1,6 +1,12 @@
-"""What a user decides about an evaluation, beside which networks and which images."""
+"""What is evaluated and how: a user's decisions, a network before its evaluation, and a finished run."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from effconvert.validate.predictions import Predictions
+    from effconvert.validate.subjects import Subject
 
 EXACT, FAST = "exact", "fast"
 # How the images were chosen: every one, some that stand for all, those that a user lists.
@@ -29,3 +35,21 @@ class Settings:
     chosen: str = ALL
     resume: bool = False
     force: bool = False
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A network to be measured. name: of its run. first_class: which of its outputs is the first class."""
+
+    subject: "Subject"
+    name: str
+    first_class: int
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A finished run, and the file that it is kept in. resumed: how many of its answers were there before."""
+
+    out: Path
+    resumed: int
+    predictions: "Predictions" = field(repr=False)
