@@ -11,7 +11,7 @@ from effconvert.architecture.facts import Facts
 from effconvert.architecture.variants import Variant
 from effconvert.costs.conventions import CONVENTIONS
 from effconvert.costs.counts import buffer_count, parameter_count
-from effconvert.costs.quantities import quantities
+from effconvert.costs.quantities import compute_quantities
 from effconvert.errors import PublishedMismatch, listing
 from effconvert.formats import open_checkpoint
 from effconvert.reference_tables import Cost, cost_table
@@ -105,7 +105,7 @@ class CostReport:
         }
 
 
-def cost_report(variant: Variant, facts: Facts | None = None, size: int | None = None) -> CostReport:
+def report_cost(variant: Variant, facts: Facts | None = None, size: int | None = None) -> CostReport:
     """Return the cost of a network, by default the official one at its own resolution.
 
     Raises ValueError for an image without pixels.
@@ -135,7 +135,7 @@ def file_cost(path: Path, key: bytes | None = None, size: int | None = None) -> 
     with open_checkpoint(path, key) as checkpoint:
         held = {move.target: prod(checkpoint.tensors[move.source].shape) for move in file.coverage.moves}
     trainable = sum(count for name, count in held.items() if is_trainable(name))
-    report = cost_report(file.identity.variant, file.facts, size or file.recipe.size)
+    report = report_cost(file.identity.variant, file.facts, size or file.recipe.size)
     comparisons = tuple(
         replace(comparison, ours=trainable) if _is_of(comparison, file.facts) else comparison
         for comparison in report.comparisons
@@ -147,7 +147,7 @@ def file_cost(path: Path, key: bytes | None = None, size: int | None = None) -> 
 def operation_count(convention: str, variant: Variant, facts: Facts, size: int) -> int:
     """Return the figure of `convention` for one image of `size` pixels. Raises ValueError for one without pixels."""
     chosen = CONVENTIONS[convention]
-    return chosen.count(quantities(variant, facts, *chosen.image(size)))
+    return chosen.count(compute_quantities(variant, facts, *chosen.image(size)))
 
 
 def covering(variant: Variant) -> tuple[str, ...]:

@@ -129,12 +129,13 @@ def _write_bundle(
 def _write_huggingface(
     output: Path, force: bool, plan: Plan, transfer: Transfer, hashes: "Future[dict[str, str]]", url: str | None
 ) -> None:
-    from effconvert.formats.huggingface.config import config, preprocessor
+    from effconvert.formats.huggingface.config import make_config
+    from effconvert.formats.huggingface.preprocessor import make_preprocessor
 
     description = plan.description
-    texts = {"config.json": config(plan.target.variant, plan.facts, description.recipe.size, description.labels)}
+    texts = {"config.json": make_config(plan.target.variant, plan.facts, description.recipe.size, description.labels)}
     if description.recipe.is_normalised:
-        texts["preprocessor_config.json"] = preprocessor(description.recipe)
+        texts["preprocessor_config.json"] = make_preprocessor(description.recipe)
     with new_folder(output, force) as folder:
         for name, value in texts.items():
             (folder / name).write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")

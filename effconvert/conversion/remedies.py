@@ -17,7 +17,7 @@ from effconvert.maps.language import Layout
 from effconvert.options import Options
 
 
-def remedies(layout: Layout, variant: Variant, facts: Facts, doubt: Doubt, options: Options) -> Iterator[str]:
+def find_remedies(layout: Layout, variant: Variant, facts: Facts, doubt: Doubt, options: Options) -> Iterator[str]:
     """Yield what helps where `layout` cannot hold `facts`; doubt: what of them is only assumed."""
     plain = usual_facts(layout, variant, facts)
     wanted = replace(facts, bn_eps=plain.bn_eps) if options.fold_eps else facts

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from effconvert.architecture.canonical import CANONICAL, default_facts, tensor_shapes
 from effconvert.architecture.facts import Facts
 from effconvert.architecture.variants import Variant
-from effconvert.conversion.remedies import remedies
+from effconvert.conversion.remedies import find_remedies
 from effconvert.errors import LayoutMismatch, listing
 from effconvert.identify.library_builds import Doubt, fitting_build, nearest_facts, usual_facts
 from effconvert.identify.weight_sets import average_name
@@ -93,7 +93,7 @@ def choose_target(
         problems.append("it has 1001 classes, the first a background; --drop-background-class leaves that out")
     if problems:
         heading = f"{path}: {layout.name} cannot hold the facts of this {variant.name}:"
-        raise LayoutMismatch(listing(heading, [*problems, *remedies(layout, variant, facts, doubt, options)]))
+        raise LayoutMismatch(listing(heading, [*problems, *find_remedies(layout, variant, facts, doubt, options)]))
     return target
 
 

@@ -6,7 +6,7 @@ from effconvert.architecture.canonical import default_facts, is_trainable, tenso
 from effconvert.architecture.facts import Facts
 from effconvert.architecture.variants import Variant
 from effconvert.costs.conventions import CONVENTIONS, MULTIPLY_ADDS
-from effconvert.costs.quantities import quantities
+from effconvert.costs.quantities import compute_quantities
 
 
 def parameter_count(variant: Variant, facts: Facts | None = None) -> int:
@@ -26,4 +26,4 @@ def mac_count(variant: Variant, size: int | None = None, facts: Facts | None = N
     reference/cost.csv has those numbers). Raises ValueError for an image without pixels.
     """
     size = variant.resolution if size is None else size
-    return CONVENTIONS[MULTIPLY_ADDS].count(quantities(variant, facts or default_facts(variant), size, size))
+    return CONVENTIONS[MULTIPLY_ADDS].count(compute_quantities(variant, facts or default_facts(variant), size, size))

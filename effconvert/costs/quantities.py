@@ -32,7 +32,7 @@ class _Area(NamedTuple):
 
 
 @cache
-def quantities(variant: Variant, facts: Facts, height: int, width: int) -> Mapping[Quantity, int]:
+def compute_quantities(variant: Variant, facts: Facts, height: int, width: int) -> Mapping[Quantity, int]:
     """Return every quantity of one image of `height` x `width` pixels. Raises ValueError for one without pixels."""
     if height < 1 or width < 1:
         raise ValueError(f"size={height} x {width}: must be 1 or more pixels")

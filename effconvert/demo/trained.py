@@ -22,7 +22,7 @@ from effconvert.validate.asking.classification import classify
 from effconvert.validate.data.classes import imagenet_classes
 from effconvert.validate.evaluation.jobs import Settings
 from effconvert.validate.evaluation.measuring import measure_accuracy
-from effconvert.verification.document import document
+from effconvert.verification.document import describe_verification
 from effconvert.verification.inputs import Images
 from effconvert.verification.procedure import verify
 
@@ -147,7 +147,9 @@ def _verified(folder: Path, shown: Shown, to_report: list[Path]) -> Iterable[str
     if not found.same:
         raise NumericMismatch(f"{folder / CANONICAL}: {found.verdict.sentence}")
     with new_file(folder / VERIFICATION, force=True) as (file, _):
-        file.write(json.dumps(document(found, time.monotonic() - started), indent=2, sort_keys=True).encode())
+        file.write(
+            json.dumps(describe_verification(found, time.monotonic() - started), indent=2, sort_keys=True).encode()
+        )
     to_report.append(folder / VERIFICATION)
     yield found.verdict.sentence
 

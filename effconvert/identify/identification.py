@@ -33,7 +33,7 @@ from effconvert.identify.network_names import recorded_training
 from effconvert.identify.other_networks import near_network, other_network
 from effconvert.identify.scopes import own_scope
 from effconvert.identify.side_files import Companion, companion
-from effconvert.identify.tensor_names import TensorNames, tensor_names
+from effconvert.identify.tensor_names import TensorNames, list_tensor_names
 from effconvert.identify.unknown_tensors import is_own, layer_of
 from effconvert.identify.weight_sets import WeightSets
 from effconvert.maps.language import Layout
@@ -114,7 +114,7 @@ def identify(checkpoint: Checkpoint, options: Options = _PLAIN) -> Identity:
 
     Raises LayoutMismatch when no layout is near, when the file is plainly another variant, or holds several networks.
     """
-    names = tensor_names(checkpoint, options.leave)
+    names = list_tensor_names(checkpoint, options.leave)
     description = read_description(checkpoint.metadata, str(checkpoint.path))
     if description and (options.root is not None or options.classifier is not None):
         asked = "--root is for several" if options.root is not None else "--classifier is for others"

@@ -56,7 +56,7 @@ class TensorNames:
         }
 
 
-def tensor_names(checkpoint: Checkpoint, leave: Iterable[str] = ()) -> TensorNames:
+def list_tensor_names(checkpoint: Checkpoint, leave: Iterable[str] = ()) -> TensorNames:
     """Return the names of the tensors in `checkpoint`, but those that the patterns in `leave` name.
 
     Raises LayoutMismatch for a pattern that names none.

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from effconvert.reference_tables.reading import Row, anything, is_count, is_name, is_number, one_of, read_rows
-from effconvert.reference_tables.sources import sources
+from effconvert.reference_tables.sources import read_sources
 
 DATASETS = ("imagenet", "imagenet-real", "imagenetv2-matched-frequency", "imagenet-a", "imagenet-r", "imagenet-sketch")
 TOP1, TOP5 = "top1", "top5"
@@ -37,7 +37,7 @@ class Accuracy:
 def accuracy_rows() -> tuple[Row, ...]:
     """Return the rows of accuracy.csv. Raises ValueError with all that is wrong with them."""
     rules = {
-        "source": one_of(*sources()),
+        "source": one_of(*read_sources()),
         "model": is_name,
         "variant": is_name,
         "weights": is_name,
@@ -80,5 +80,5 @@ def _pair(top1: Row, top5: Row | None) -> Accuracy:
         layout=top1["layout"],
         decides=decides,
         note=f"top5 {top5['note']}" if top5 and decides == TOP1 else top1["note"],
-        source=f"{sources()[top1['source']].title}: {top1['model']}",
+        source=f"{read_sources()[top1['source']].title}: {top1['model']}",
     )

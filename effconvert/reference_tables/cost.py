@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from effconvert.reference_tables.reading import Row, anything, is_count, is_name, one_of, optional, read_rows
-from effconvert.reference_tables.sources import sources
+from effconvert.reference_tables.sources import read_sources
 
 PARAMETERS, OPERATIONS = "parameters", "operations"
 TRAINABLE, WITH_STATISTICS, KERAS = "trainable", "with-statistics", "keras"
@@ -48,7 +48,7 @@ class Cost:
 def cost_rows() -> tuple[Row, ...]:
     """Return the rows of cost.csv. Raises ValueError with all that is wrong with them."""
     rules = {
-        "source": one_of(*sources()),
+        "source": one_of(*read_sources()),
         "model": is_name,
         "variant": is_name,
         "size": is_count,
@@ -96,5 +96,5 @@ def _pair(parameters: Row | None, operations: Row | None) -> Cost:
         decides="yes" if len(deciding) == len(rows) else (deciding[0] if deciding else "no"),
         fused_stride=row["fused_stride"] or None,
         note="; ".join(dict.fromkeys(each["note"] for each in rows if each["note"])),
-        source=f"{sources()[row['source']].title}: {row['model']}",
+        source=f"{read_sources()[row['source']].title}: {row['model']}",
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from effconvert.architecture.variants import VARIANTS
 from effconvert.reference_tables.cost import OPERATIONS
-from effconvert.reference_tables.numbers import Number, numbers
+from effconvert.reference_tables.numbers import Number, read_numbers
 
 # Points that another preprocessing moves an accuracy by at most: of the 28 networks that gen-efficientnet-pytorch
 # measured with TensorFlow's preprocessing and with its own, the furthest moved by 0.346.
@@ -44,10 +44,10 @@ class Disagreement:
 
 
 @cache
-def disagreements() -> tuple[Disagreement, ...]:
+def find_disagreements() -> tuple[Disagreement, ...]:
     """Return every disagreement: variants in their usual order, accuracies before costs."""
     groups: dict[Key, list[Number]] = {}
-    for number in numbers():
+    for number in read_numbers():
         for key in _keys(number):
             groups.setdefault(key, []).append(number)
     found = [_disagreement(key, group) for key, group in groups.items() if differ(group)]

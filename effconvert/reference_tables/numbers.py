@@ -9,7 +9,7 @@ from effconvert.reference_tables.accuracy import accuracy_rows
 from effconvert.reference_tables.cost import cost_rows
 from effconvert.reference_tables.file_names import name_sha8
 from effconvert.reference_tables.reading import Row, recipe_tables
-from effconvert.reference_tables.sources import sources
+from effconvert.reference_tables.sources import read_sources
 from effconvert.reference_tables.weights import Published, weights_table
 
 # The source of what is published of a framework's files, where it has another name.
@@ -56,7 +56,7 @@ class Number:
 
 
 @cache
-def numbers() -> tuple[Number, ...]:
+def read_numbers() -> tuple[Number, ...]:
     """Return every published number: accuracies, then costs, then what is published of files.
 
     Raises ValueError with all that is wrong with a table.
@@ -70,8 +70,8 @@ def numbers() -> tuple[Number, ...]:
 def _accuracy(row: Row) -> Number:
     return Number(
         source=row["source"],
-        title=sources()[row["source"]].title,
-        date=sources()[row["source"]].date,
+        title=read_sources()[row["source"]].title,
+        date=read_sources()[row["source"]].date,
         model=row["model"],
         variant=row["variant"],
         weights=row["weights"],
@@ -111,8 +111,8 @@ def _recipe(row: Row) -> str:
 def _cost(row: Row) -> Number:
     return Number(
         source=row["source"],
-        title=sources()[row["source"]].title,
-        date=sources()[row["source"]].date,
+        title=read_sources()[row["source"]].title,
+        date=read_sources()[row["source"]].date,
         model=row["model"],
         variant=row["variant"],
         weights="",
@@ -147,7 +147,7 @@ def _of_file(row: Published) -> Iterator[Number]:
         ("md5", row.md5, "", 0),
         ("url", row.url, "", 0),
     )
-    source = sources()[_OF_FILES.get(row.framework, row.framework)]
+    source = read_sources()[_OF_FILES.get(row.framework, row.framework)]
     for quantity, value, unit, step in values:
         if value is not None:
             yield Number(

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from effconvert.reference_tables.disagreements import Disagreement, disagreements
-from effconvert.reference_tables.numbers import Number, numbers
-from effconvert.reference_tables.sources import Source, sources
+from effconvert.reference_tables.disagreements import Disagreement, find_disagreements
+from effconvert.reference_tables.numbers import Number, read_numbers
+from effconvert.reference_tables.sources import Source, read_sources
 
 ACCURACY, COST, FILES = "accuracy", "cost", "files"
 KINDS = (ACCURACY, COST, FILES)
@@ -44,14 +44,14 @@ def select(wanted: Wanted) -> Selection:
 
     Raises LookupError for what no number has, with what there is.
     """
-    known = numbers()
+    known = read_numbers()
     _check("weights", wanted.weights, (number.weights for number in known))
     _check("dataset", wanted.dataset, (number.dataset for number in known))
-    _check("source", wanted.source, [*sources(), *(each.publisher for each in sources().values())])
+    _check("source", wanted.source, [*read_sources(), *(each.publisher for each in read_sources().values())])
     found = tuple(number for number in known if _is_wanted(number, wanted))
-    apart = tuple(each for each in disagreements() if set(each.numbers) & set(found))
+    apart = tuple(each for each in find_disagreements() if set(each.numbers) & set(found))
     named = {number.source for number in found} | {number.source for each in apart for number in each.numbers}
-    return Selection(found, apart, tuple(source for name, source in sources().items() if name in named))
+    return Selection(found, apart, tuple(source for name, source in read_sources().items() if name in named))
 
 
 def kind_of(number: Number) -> str:
@@ -65,7 +65,7 @@ def _is_wanted(number: Number, wanted: Wanted) -> bool:
     return (
         wanted.variant in ("", number.variant)
         and (not number.weights or wanted.weights in ("", number.weights))
-        and wanted.source in ("", number.source, sources()[number.source].publisher)
+        and wanted.source in ("", number.source, read_sources()[number.source].publisher)
         and wanted.kind in ("", kind_of(number))
         and wanted.dataset in ("", number.dataset)
     )

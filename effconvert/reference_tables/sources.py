@@ -30,6 +30,6 @@ class Source:
 
 
 @cache
-def sources() -> dict[str, Source]:
+def read_sources() -> dict[str, Source]:
     """Return {id: source} in the order of sources.toml."""
     return {name: Source(id=name, **table) for name, table in read_toml("sources.toml").items()}

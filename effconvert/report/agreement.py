@@ -20,7 +20,7 @@ _NOTHING = (0, 0, 0, 0, None)
 _p = cache(mcnemar)
 
 
-def agreement(runs: Sequence[tuple[str, Predictions]]) -> dict[str, Any] | None:
+def compare_answers(runs: Sequence[tuple[str, Predictions]]) -> dict[str, Any] | None:
     """Return the matrices of `runs`, (id, predictions) each; None where no two of them have an image of one name.
 
     Images are judged by the labels of the row's run. Runs of other classes, or of other pictures under the same names,

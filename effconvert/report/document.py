@@ -12,7 +12,7 @@ from typing import Any
 from effconvert.architecture.facts import complete
 from effconvert.architecture.variants import VARIANTS
 from effconvert.errors import MissingPath
-from effconvert.report.agreement import agreement
+from effconvert.report.agreement import compare_answers
 from effconvert.report.inputs import Inputs, RunInput, VerificationInput, read_inputs
 from effconvert.report.naming import unique_ids
 from effconvert.report.networks import Verifications, network_of_run, network_of_verification
@@ -49,7 +49,7 @@ def build_report(runs: Sequence[str | Path], verifications: Sequence[str | Path]
         title=networks[0]["name"] if len(networks) == 1 else f"EfficientNet: {len(networks):,} networks",
         sentence=report_sentence(networks),
         networks=networks,
-        agreement=agreement(answers) if len(answers) > 1 else None,
+        agreement=compare_answers(answers) if len(answers) > 1 else None,
         inputs=[*_listed("run", inputs.runs), *_listed("verification", inputs.verifications)],
     )
 

@@ -15,7 +15,7 @@ from effconvert.report.origins import conversion
 from effconvert.report.sentences import cautions, network_sentence
 from effconvert.validate.accuracy.judgement import judge
 from effconvert.validate.accuracy.summary import summarise
-from effconvert.validate.cost_report import cost_report
+from effconvert.validate.cost_report import report_cost
 
 Plain = Mapping[str, Any]
 Verifications = Sequence[tuple[str, VerificationInput]]
@@ -149,7 +149,7 @@ def _cost(variant: str, facts: Plain, size: int | None) -> dict[str, Any]:
 
 @cache
 def _counted(variant: str, facts: tuple[tuple[str, Any], ...], size: int | None) -> dict[str, Any]:
-    report = cost_report(VARIANTS[variant], complete(dict(facts)), size)
+    report = report_cost(VARIANTS[variant], complete(dict(facts)), size)
     return {
         "size": report.size,
         "parameters": report.parameters,

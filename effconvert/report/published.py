@@ -4,7 +4,7 @@ from typing import Any
 
 from effconvert.architecture.variants import VARIANTS
 from effconvert.costs.counts import mac_count, parameter_count
-from effconvert.reference_tables import Published, disagreements, numbers, sources, weights_table
+from effconvert.reference_tables import Published, find_disagreements, read_numbers, read_sources, weights_table
 
 _ACCURACY, _COST = ("top1", "top5"), ("parameters", "operations")
 _OF_FILES = ("framework", "variant", "weights", "network", "url", "sha256", "bytes", "size", "classes", "released")
@@ -13,11 +13,11 @@ _OF_FILES = ("framework", "variant", "weights", "network", "url", "sha256", "byt
 def published_block() -> dict[str, Any]:
     """Return all of reference/ that a report shows, in the order of its tables."""
     return {
-        "sources": [source.to_dict() for source in sources().values()],
-        "accuracy": [number.to_dict() for number in numbers() if number.quantity in _ACCURACY],
-        "cost": [number.to_dict() for number in numbers() if number.quantity in _COST],
+        "sources": [source.to_dict() for source in read_sources().values()],
+        "accuracy": [number.to_dict() for number in read_numbers() if number.quantity in _ACCURACY],
+        "cost": [number.to_dict() for number in read_numbers() if number.quantity in _COST],
         "files": [_file(row) for row in weights_table()],
-        "disagreements": [each.to_dict() for each in disagreements()],
+        "disagreements": [each.to_dict() for each in find_disagreements()],
         "variants": [
             {
                 "name": variant.name,
@@ -32,12 +32,12 @@ def published_block() -> dict[str, Any]:
 
 def published_sentence() -> str:
     """Return one sentence on what is known."""
-    accuracies = sum(number.quantity in _ACCURACY for number in numbers())
-    costs = sum(number.quantity in _COST for number in numbers())
+    accuracies = sum(number.quantity in _ACCURACY for number in read_numbers())
+    costs = sum(number.quantity in _COST for number in read_numbers())
     return (
         f"{len(VARIANTS)} variants of EfficientNet: {accuracies:,} accuracies, {costs:,} figures of cost and "
-        f"{len(weights_table()):,} files of weights that {len(sources()):,} sources published; in "
-        f"{len(disagreements()):,} places they disagree"
+        f"{len(weights_table()):,} files of weights that {len(read_sources()):,} sources published; in "
+        f"{len(find_disagreements()):,} places they disagree"
     )
 
 

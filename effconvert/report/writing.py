@@ -11,10 +11,10 @@ from effconvert.atomic import check_output, new_folder
 from effconvert.errors import EffconvertError, listing
 from effconvert.hashing import file_sha256
 from effconvert.report.renderings.card import card_names, cards
-from effconvert.report.renderings.markdown import markdown
-from effconvert.report.renderings.metafile import metafile
+from effconvert.report.renderings.markdown import render_markdown
+from effconvert.report.renderings.metafile import render_metafile
 from effconvert.report.renderings.model_index import model_index_file
-from effconvert.report.renderings.tables import tables
+from effconvert.report.renderings.tables import render_tables
 from effconvert.report.renderings.text import csv_text
 from effconvert.report.schema import REPORT, problems
 
@@ -49,17 +49,20 @@ def _contents(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the name and the text of every file."""
     from effconvert.report.pictures import pictures
     from effconvert.report.pictures.svg import standalone
-    from effconvert.report.renderings.page import page
+    from effconvert.report.renderings.page import render_page
 
     drawn = pictures(dict(document))
-    yield "report.html", page(document, drawn)
-    yield "report.md", markdown(document)
+    yield "report.html", render_page(document, drawn)
+    yield "report.md", render_markdown(document)
     yield _DOCUMENT, json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
-    yield from tables(document).items()
+    yield from render_tables(document).items()
     for picture in drawn:
         yield f"{picture.name}.svg", standalone(picture.svg)
         yield f"picture-{picture.name}.csv", csv_text(picture.headers, picture.rows)
-    listings = {"model-index.yml": model_index_file(document), "metafile.yml": metafile(document, card_names(document))}
+    listings = {
+        "model-index.yml": model_index_file(document),
+        "metafile.yml": render_metafile(document, card_names(document)),
+    }
     yield from ((name, text) for name, text in listings.items() if text)
     yield from cards(document).items()
 

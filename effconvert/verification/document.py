@@ -13,7 +13,7 @@ from effconvert.version import VERSION
 SCHEMA = "effconvert/verification/1"
 
 
-def document(found: Verification, seconds: float) -> dict[str, Any]:
+def describe_verification(found: Verification, seconds: float) -> dict[str, Any]:
     """Return the verification as plain values; all but `run` is the same whenever the same files are verified."""
     return {
         **found.verdict.to_dict(),

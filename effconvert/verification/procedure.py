@@ -23,7 +23,7 @@ from effconvert.verification.rounding import (
     Rounding,
     in_double,
     judge,
-    rounding,
+    measure_rounding,
     rounding_cost,
 )
 from effconvert.verification.runs import Run, open_run
@@ -171,7 +171,7 @@ def _with_roundings(found: Verification, unrounded: NetworkFile, runs: Sequence[
     weights = [of_source]
     for run, own in zip(runs[1:], built[1:], strict=True):
         weights.append(of_source if alike and own == built[0] else in_double(converted, run, own))
-    roundings = tuple(rounding(run, expected) for run, expected in zip(runs, weights, strict=True))
+    roundings = tuple(measure_rounding(run, expected) for run, expected in zip(runs, weights, strict=True))
     judgement = judge(roundings, changes) if found.verdict.word == DIFFERENT else ""
     if found.library_alone and inexactness(converted):
         judgement = inexactness(converted)

@@ -48,7 +48,7 @@ def rounding_cost(exact: Mapping[str, NDArray[Any]], rounded: Mapping[str, NDArr
     return relative_difference(rounded[last], exact[last])
 
 
-def rounding(run: Run, reference: Mapping[str, NDArray[Any]]) -> Rounding:
+def measure_rounding(run: Run, reference: Mapping[str, NDArray[Any]]) -> Rounding:
     """Return how far `run` is from `reference`, the float64 computation of its first image."""
     found = {
         name: relative_difference(run.layer(name)[:1], reference[name]) for name in run.layers if name in reference

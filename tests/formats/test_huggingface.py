@@ -12,11 +12,11 @@ from effconvert.architecture.variants import VARIANTS
 from effconvert.errors import LayoutMismatch, UnreadableCheckpoint
 from effconvert.formats.huggingface.config import (
     Network,
-    config,
     contradictions,
     depthwise_padding,
+    make_config,
+    make_preprocessor,
     network_of,
-    preprocessor,
     read_config,
 )
 from effconvert.formats.huggingface.preprocessor import recipe_of
@@ -53,12 +53,12 @@ def test_odd_sizes_are_padded_on_both_sides_where_the_published_networks_do(name
 @pytest.mark.parametrize("name", NAMES)
 def test_a_network_comes_back_from_its_configuration(name: str) -> None:
     facts = replace(default_facts(VARIANTS[name]), bn_eps=2e-4, classes=7)
-    values = json.loads(json.dumps(config(VARIANTS[name], facts)))
+    values = json.loads(json.dumps(make_config(VARIANTS[name], facts)))
     assert network_of(values) == Network(VARIANTS[name], facts, VARIANTS[name].resolution)
 
 
 def test_another_size_gets_its_own_paddings() -> None:
-    values = config(B0, default_facts(B0), 260)
+    values = make_config(B0, default_facts(B0), 260)
     assert values["image_size"] == 260
     assert values["depthwise_padding"] == depthwise_padding(B0, 260) != []
     assert network_of(values) == Network(B0, default_facts(B0), 260)
@@ -66,20 +66,20 @@ def test_another_size_gets_its_own_paddings() -> None:
 
 def test_a_network_without_classifier_is_a_bare_model() -> None:
     facts = replace(default_facts(B0), classes=0)
-    values = config(B0, facts)
+    values = make_config(B0, facts)
     assert values["architectures"] == ["EfficientNetModel"]
     assert network_of(values).facts == facts
 
 
 def test_the_classes_are_counted_in_id2label() -> None:
-    values = {**config(B0, default_facts(B0)), "id2label": {"0": "cat", "1": "dog", "2": "cow"}}
+    values = {**make_config(B0, default_facts(B0)), "id2label": {"0": "cat", "1": "dog", "2": "cow"}}
     del values["num_labels"]
     assert network_of(values).facts.classes == 3
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_the_channels_are_said_and_come_back(channels: int) -> None:
-    values = config(B0, replace(default_facts(B0), in_channels=channels))
+    values = make_config(B0, replace(default_facts(B0), in_channels=channels))
     assert values["num_channels"] == channels
     assert network_of(values).facts.in_channels == channels
 
@@ -87,11 +87,11 @@ def test_the_channels_are_said_and_come_back(channels: int) -> None:
 @pytest.mark.parametrize("channels", [0, -1, 3.5, "3", True, None, 2000])
 def test_a_number_of_channels_that_no_network_has_is_refused(channels: object) -> None:
     with pytest.raises(LayoutMismatch, match="num_channels .*, expected a number from 1 to 1,024"):
-        network_of(config(B0, default_facts(B0)) | {"num_channels": channels})
+        network_of(make_config(B0, default_facts(B0)) | {"num_channels": channels})
 
 
 def test_a_configuration_of_other_channels_contradicts_the_tensors() -> None:
-    said = network_of(config(B0, replace(default_facts(B0), in_channels=4)))
+    said = network_of(make_config(B0, replace(default_facts(B0), in_channels=4)))
     assert contradictions(said, B0, default_facts(B0)) == [
         "config.json has num_channels 4, the first convolution takes 3"
     ]
@@ -113,14 +113,14 @@ def test_every_value_that_no_network_has_is_named() -> None:
         "num_labels": -1,
     }
     with pytest.raises(LayoutMismatch) as caught:
-        network_of(config(B0, default_facts(B0)) | wrong)
+        network_of(make_config(B0, default_facts(B0)) | wrong)
     assert all(f"{key} " in str(caught.value) for key in wrong)
     assert "hidden_dim" not in str(caught.value)
 
 
 def test_a_width_of_another_variant_is_an_error() -> None:
     with pytest.raises(LayoutMismatch, match="hidden_dim 2560, expected 1280 of b0"):
-        network_of(config(B0, default_facts(B0)) | {"hidden_dim": 2560})
+        network_of(make_config(B0, default_facts(B0)) | {"hidden_dim": 2560})
 
 
 @pytest.mark.parametrize(
@@ -128,18 +128,18 @@ def test_a_width_of_another_variant_is_an_error() -> None:
 )
 def test_a_network_that_transformers_cannot_build_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(LayoutMismatch, match="Hugging Face cannot hold this network"):
-        config(B0, replace(default_facts(B0), **changes))
+        make_config(B0, replace(default_facts(B0), **changes))
 
 
 @pytest.mark.parametrize("name", ["lite0", "edgetpu-s", "cc-b0-4e"])
 def test_a_variant_that_transformers_lacks_is_refused(name: str) -> None:
     with pytest.raises(LayoutMismatch, match=f"{name}: no network of transformers"):
-        config(VARIANTS[name], default_facts(VARIANTS[name]))
+        make_config(VARIANTS[name], default_facts(VARIANTS[name]))
 
 
 def test_an_odd_size_is_refused_for_its_stem() -> None:
     with pytest.raises(LayoutMismatch, match="image_size 225"):
-        config(B0, default_facts(B0), 225)
+        make_config(B0, default_facts(B0), 225)
 
 
 @pytest.mark.parametrize(
@@ -152,17 +152,17 @@ def test_an_odd_size_is_refused_for_its_stem() -> None:
 )
 def test_paddings_that_no_fact_can_say_are_cautioned(changes: dict[str, Any], words: str) -> None:
     b1 = VARIANTS["b1"]
-    (caution,) = network_of(config(b1, default_facts(b1)) | changes).cautions
+    (caution,) = network_of(make_config(b1, default_facts(b1)) | changes).cautions
     with pytest.raises(AssertionError, match=words):
         raise AssertionError(caution)
 
 
 def test_a_block_without_stride_may_be_listed_among_the_paddings() -> None:
-    assert network_of(config(B0, default_facts(B0)) | {"depthwise_padding": [0, 2]}).cautions == ()
+    assert network_of(make_config(B0, default_facts(B0)) | {"depthwise_padding": [0, 2]}).cautions == ()
 
 
 def test_every_contradiction_to_the_tensors_is_named() -> None:
-    said, b1 = network_of(config(B0, default_facts(B0))), VARIANTS["b1"]
+    said, b1 = network_of(make_config(B0, default_facts(B0))), VARIANTS["b1"]
     assert contradictions(said, B0, default_facts(B0)) == []
     assert contradictions(said, b1, replace(default_facts(b1), classes=10)) == [
         "config.json describes b0, the tensors are b1's",
@@ -171,7 +171,7 @@ def test_every_contradiction_to_the_tensors_is_named() -> None:
 
 
 def test_weights_without_a_classifier_contradict_no_number_of_classes() -> None:
-    said = network_of(config(B0, default_facts(B0)))
+    said = network_of(make_config(B0, default_facts(B0)))
     assert contradictions(said, B0, replace(default_facts(B0), classes=0)) == []
 
 
@@ -181,19 +181,19 @@ def test_the_published_preprocessing_is_the_recipe_that_is_known() -> None:
 
 def test_the_published_recipe_comes_back() -> None:
     recipe = recipe_for("huggingface", "b3")
-    assert recipe_of(json.loads(json.dumps(preprocessor(recipe)))) == recipe
+    assert recipe_of(json.loads(json.dumps(make_preprocessor(recipe)))) == recipe
 
 
 def test_a_crop_comes_after_the_resize_but_keeps_its_share() -> None:
-    values = preprocessor(official_recipe("b0"))
+    values = make_preprocessor(official_recipe("b0"))
     assert values["size"] == {"shortest_edge": 256}
     assert values["crop_size"] == {"height": 224, "width": 224}
     assert (values["do_center_crop"], values["resample"], values["include_top"]) == (True, 3, False)
-    assert preprocessor(recipe_of(values)) == values
+    assert make_preprocessor(recipe_of(values)) == values
 
 
 def test_the_pixels_of_a_resize_before_the_crop_are_kept() -> None:
-    assert preprocessor(recipe_for("torchvision", "b3"))["size"] == {"shortest_edge": 320}
+    assert make_preprocessor(recipe_for("torchvision", "b3"))["size"] == {"shortest_edge": 320}
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ def test_a_preprocessing_that_no_recipe_says_is_refused(changes: dict[str, Any])
 @pytest.mark.parametrize("changes", [{"resize": "area"}, {"channels": "bgr"}], ids=lambda changes: next(iter(changes)))
 def test_a_recipe_that_the_processor_cannot_do_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(LayoutMismatch, match="processor cannot do this recipe"):
-        preprocessor(replace(official_recipe("b0"), **changes))
+        make_preprocessor(replace(official_recipe("b0"), **changes))
 
 
 def write(folder: Path, values: object, steps: object = None) -> Path:
@@ -253,16 +253,16 @@ def write(folder: Path, values: object, steps: object = None) -> Path:
 
 
 def test_a_folder_is_read(tmp_path: Path) -> None:
-    said = read_config(write(tmp_path, config(B0, default_facts(B0)), PUBLISHED))
+    said = read_config(write(tmp_path, make_config(B0, default_facts(B0)), PUBLISHED))
     assert said == Network(B0, default_facts(B0), 224, recipe_for("huggingface", "b0"))
 
 
 def test_a_folder_without_preprocessing_has_no_recipe(tmp_path: Path) -> None:
-    assert read_config(write(tmp_path, config(B0, default_facts(B0)))) == Network(B0, default_facts(B0), 224)
+    assert read_config(write(tmp_path, make_config(B0, default_facts(B0)))) == Network(B0, default_facts(B0), 224)
 
 
 def test_an_unknown_preprocessing_is_a_caution(tmp_path: Path) -> None:
-    said = read_config(write(tmp_path, config(B0, default_facts(B0)), PUBLISHED | {"resample": 1}))
+    said = read_config(write(tmp_path, make_config(B0, default_facts(B0)), PUBLISHED | {"resample": 1}))
     assert said
     assert said.recipe is None
     assert "resample 1" in said.cautions[0]
@@ -279,14 +279,14 @@ def test_a_folder_without_configuration_says_nothing(tmp_path: Path) -> None:
 
 def test_a_wrong_configuration_is_named_with_its_path(tmp_path: Path) -> None:
     with pytest.raises(LayoutMismatch, match="config.json: describes no network") as caught:
-        read_config(write(tmp_path, config(B0, default_facts(B0)) | {"hidden_dim": 5}))
+        read_config(write(tmp_path, make_config(B0, default_facts(B0)) | {"hidden_dim": 5}))
     assert str(tmp_path) in str(caught.value)
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b"\xff", b"[" * 100_000, b'{"x": "' + b"y" * (8 << 20) + b'"}'])
 @pytest.mark.parametrize("name", ["config.json", "preprocessor_config.json"])
 def test_a_file_that_is_no_json_object_is_refused(tmp_path: Path, name: str, content: bytes) -> None:
-    write(tmp_path, config(B0, default_facts(B0)), PUBLISHED)
+    write(tmp_path, make_config(B0, default_facts(B0)), PUBLISHED)
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UnreadableCheckpoint, match=name):
         read_config(tmp_path)

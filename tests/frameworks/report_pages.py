@@ -8,7 +8,7 @@ from typing import Any
 import effconvert
 from effconvert.report.document import published_report
 from effconvert.report.pictures import pictures
-from effconvert.report.renderings.page import page
+from effconvert.report.renderings.page import render_page
 from effconvert.report.schema import problems
 
 sys.path.append(str(Path(__file__).parents[1] / "report"))
@@ -93,5 +93,5 @@ def write_page(name: str, folder: Path) -> Path:
     if name == "real":
         return real(folder) / "report.html"
     document, written = DOCUMENTS[name](), folder / "report.html"
-    written.write_text(page(document, pictures(document)), encoding="utf-8")
+    written.write_text(render_page(document, pictures(document)), encoding="utf-8")
     return written

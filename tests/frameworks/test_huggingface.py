@@ -31,8 +31,8 @@ from transformers import (
 
 import effconvert
 from effconvert.architecture.variants import VARIANTS
-from effconvert.formats.huggingface.config import config, network_of, read_config
-from effconvert.formats.huggingface.preprocessor import preprocessor, recipe_of
+from effconvert.formats.huggingface.config import make_config, network_of, read_config
+from effconvert.formats.huggingface.preprocessor import make_preprocessor, recipe_of
 from effconvert.preprocessing.recipes import official_recipe, recipe_for
 
 # b1 meets an odd size at one of its strides, and so needs depthwise_padding.
@@ -145,7 +145,7 @@ def theirs_hidden_dim(width):
 def test_it_has_the_same_values_where_a_configuration_is_silent(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "efficientnet"}')
     theirs, ours = EfficientNetConfig.from_pretrained(tmp_path), network_of({})
-    full = config(ours.variant, ours.facts) | {"depthwise_padding": []}
+    full = make_config(ours.variant, ours.facts) | {"depthwise_padding": []}
     del full["architectures"], full["dropout_rate"]
     found = {name: getattr(theirs, name) for name in full}
     assert {n: list(value) if isinstance(value, tuple) else value for n, value in found.items()} == full
@@ -157,8 +157,8 @@ def test_it_has_the_same_values_where_a_configuration_is_silent(tmp_path):
         PUBLISHED,
         {**PUBLISHED, "include_top": False, "do_normalize": True},
         {**PUBLISHED, "rescale_offset": True, "rescale_factor": 1 / 127.5, "include_top": False},
-        preprocessor(official_recipe("b0")),
-        preprocessor(official_recipe("b0", "advprop")),
+        make_preprocessor(official_recipe("b0")),
+        make_preprocessor(official_recipe("b0", "advprop")),
     ],
     ids=["published", "once", "offset", "ours", "ours, advprop"],
 )

@@ -18,7 +18,7 @@ from printed_preprocessing import assert_as_said, jpeg, printed, recipes, target
 from torch_libraries import write
 
 import effconvert
-from effconvert.formats.huggingface.preprocessor import preprocessor
+from effconvert.formats.huggingface.preprocessor import make_preprocessor
 from effconvert.model import create_model
 from effconvert.preprocessing.recipes import gray, recipe_for
 from effconvert.reference_tables.reading import recipe_tables
@@ -104,7 +104,7 @@ def test_the_printed_transform_is_the_recipe_but_for_what_is_said(built, layout,
     path, names = built(layout)
     code = printed(layout, path, recipe)
     if layout == "huggingface":  # as a conversion writes it beside the weights
-        (path / "preprocessor_config.json").write_text(json.dumps(preprocessor(recipe)))
+        (path / "preprocessor_config.json").write_text(json.dumps(make_preprocessor(recipe)))
     names = dict(names)
     exec(code.transform, names)
     assert_as_said(layout, code, recipe, RESOLVED[layout](names, path, recipe))

@@ -20,8 +20,8 @@ from hostile import NAMES
 from made_documents import made_document
 
 from effconvert.report.renderings.card import card_names, cards
-from effconvert.report.renderings.metafile import metafile
-from effconvert.report.renderings.model_index import model_index, model_index_file
+from effconvert.report.renderings.metafile import render_metafile
+from effconvert.report.renderings.model_index import build_model_index, model_index_file
 
 CONFIGS = Path(mmpretrain.__file__).parent / ".mim"
 HOSTILE = "".join(name for name in NAMES if len(name) < 200)
@@ -42,7 +42,7 @@ def test_hugging_face_reads_the_model_index_and_would_write_the_same(name):
 def test_hugging_face_reads_a_card(name):
     document = made_document(1, name=name)
     read = ModelCard(cards(document)["card.md"])
-    expected = model_index(document["networks"])
+    expected = build_model_index(document["networks"])
     assert read.data.model_name == expected[0]["name"]
     assert eval_results_to_model_index(read.data.model_name, read.data.eval_results) == expected
     assert (read.data.license, read.data.pipeline_tag) == ("apache-2.0", "image-classification")
@@ -53,7 +53,7 @@ def written(folder, document):
     """Write metafile.yml and the cards that it names, and return its path."""
     for name, text in cards(document).items():
         (folder / name).write_text(text, encoding="utf-8")
-    (folder / "metafile.yml").write_text(metafile(document, card_names(document)), encoding="utf-8")
+    (folder / "metafile.yml").write_text(render_metafile(document, card_names(document)), encoding="utf-8")
     return folder / "metafile.yml"
 
 

@@ -21,7 +21,7 @@ from library_files import Tensors, facts_of, library_tensors
 
 from effconvert.architecture.variants import VARIANTS
 from effconvert.formats import Checkpoint, TensorInfo
-from effconvert.formats.huggingface.config import config
+from effconvert.formats.huggingface.config import make_config
 from effconvert.formats.mindspore.file import write_mindspore
 from effconvert.formats.tensorflow.bundle import write_bundle
 from effconvert.hub.addresses import address
@@ -102,7 +102,10 @@ def beside(row: Published) -> dict[str, bytes]:
         "resample": 0,
         "size": {"height": row.size, "width": row.size},
     }
-    said = {"config.json": config(VARIANTS[row.variant], facts, row.size, labels), "preprocessor_config.json": steps}
+    said = {
+        "config.json": make_config(VARIANTS[row.variant], facts, row.size, labels),
+        "preprocessor_config.json": steps,
+    }
     return {name: json.dumps(values).encode() for name, values in said.items()}
 
 

@@ -32,7 +32,7 @@ ROWS = {f"{row.variant}-{row.kind}-{row.size}": row for row in cost_table()}
 
 
 def comparisons(variant: str) -> tuple[Comparison, ...]:
-    return cost_report.cost_report(VARIANTS[variant]).comparisons
+    return cost_report.report_cost(VARIANTS[variant]).comparisons
 
 
 def rows(kind: str) -> dict[tuple[str, int], Cost]:
@@ -127,7 +127,7 @@ def test_a_printed_figure_is_equal_within_half_of_its_last_digit(ours: int, equa
 
 
 def test_all_figures_that_are_not_ours_are_in_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    report = cost_report.cost_report(VARIANTS["b0"])
+    report = cost_report.report_cost(VARIANTS["b0"])
     wrong = tuple(dataclasses.replace(each, ours=each.ours * 2) for each in report.comparisons)
     with pytest.raises(PublishedMismatch, match="b0 at 224 px: parameters are 10,577,096") as caught:
         check_published([dataclasses.replace(report, comparisons=wrong)])
@@ -135,6 +135,6 @@ def test_all_figures_that_are_not_ours_are_in_one_error(monkeypatch: pytest.Monk
 
 
 def test_a_figure_that_does_not_decide_is_no_error() -> None:
-    report = cost_report.cost_report(VARIANTS["lite0"])
+    report = cost_report.report_cost(VARIANTS["lite0"])
     assert not all(each.equal for each in report.comparisons)
     check_published([report])

@@ -5,10 +5,10 @@ import json
 
 import pytest
 
-from effconvert.reference_tables import Disagreement, disagreements, numbers
+from effconvert.reference_tables import Disagreement, find_disagreements, read_numbers
 from effconvert.reference_tables.disagreements import _disagreement, differ
 
-FOUND = disagreements()
+FOUND = find_disagreements()
 
 
 def the(variant: str, weights: str, quantity: str, size: int) -> Disagreement:
@@ -61,14 +61,16 @@ def test_these_and_no_others_differ() -> None:
 
 
 def test_counts_by_different_conventions_are_not_compared() -> None:
-    counted = {number.convention for number in numbers() if (number.variant, number.quantity) == ("b0", "parameters")}
+    counted = {
+        number.convention for number in read_numbers() if (number.variant, number.quantity) == ("b0", "parameters")
+    }
     assert counted == {"trainable", "with-statistics", "keras"}
     assert not [found for found in FOUND if (found.variant, found.quantity) == ("b0", "parameters")]
 
 
 @pytest.mark.parametrize(("change", "differs"), [(0.4, False), (0.401, True), (-0.4, False), (-0.401, True)])
 def test_an_accuracy_may_differ_by_what_preprocessing_explains(change: float, differs: bool) -> None:
-    number = next(each for each in numbers() if each.dataset)
+    number = next(each for each in read_numbers() if each.dataset)
     exact = dataclasses.replace(number, value=77.0, step=0.0)
     other = dataclasses.replace(exact, value=77.0 + change)
     assert differ([exact, other]) == differs
@@ -76,7 +78,7 @@ def test_an_accuracy_may_differ_by_what_preprocessing_explains(change: float, di
 
 @pytest.mark.parametrize(("value", "differs"), [(5_250_000, False), (5_350_000, False), (5_350_001, True)])
 def test_a_cost_may_differ_by_its_rounding(value: int, differs: bool) -> None:
-    number = next(each for each in numbers() if each.quantity == "parameters")
+    number = next(each for each in read_numbers() if each.quantity == "parameters")
     printed = dataclasses.replace(number, value=5_300_000, step=100_000)
     assert differ([printed, dataclasses.replace(number, value=value, step=0)]) == differs
 

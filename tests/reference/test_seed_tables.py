@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from effconvert.reference_tables import Number, numbers
+from effconvert.reference_tables import Number, read_numbers
 
 TABLES = Path(__file__).parents[1] / "golden" / "seed_tables"
-NUMBERS = numbers()
+NUMBERS = read_numbers()
 
 
 def rows(name: str) -> list[list[str]]:

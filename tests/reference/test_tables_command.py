@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from running import Ran
 
-from effconvert.reference_tables import disagreements, numbers, sources
+from effconvert.reference_tables import find_disagreements, read_numbers, read_sources
 
 
 def cells(ran: Ran, begin: str) -> list[list[str]]:
@@ -18,9 +18,9 @@ def cells(ran: Ran, begin: str) -> list[list[str]]:
 
 def test_without_an_option_every_source_is_counted(run: Callable[..., Ran]) -> None:
     ran = run("tables")
-    counted = {name: sum(map(int, line[1:4])) for name in sources() for line in cells(ran, f"{name} ")}
-    assert counted.keys() == sources().keys()
-    assert sum(counted.values()) == len(numbers())
+    counted = {name: sum(map(int, line[1:4])) for name in read_sources() for line in cells(ran, f"{name} ")}
+    assert counted.keys() == read_sources().keys()
+    assert sum(counted.values()) == len(read_numbers())
 
 
 def test_a_variant_is_shown_with_its_accuracies_as_they_were_printed(run: Callable[..., Ran]) -> None:
@@ -32,8 +32,8 @@ def test_a_variant_is_shown_with_its_accuracies_as_they_were_printed(run: Callab
 def test_the_notes_and_addresses_of_what_is_shown_stand_below(run: Callable[..., Ran]) -> None:
     ran = run("tables", "--variant", "b0", "--weights", "ns", "--quantity", "accuracy")
     assert "raw weights it seems: 1.2 below tensorflow/tpu" in ran.out
-    assert sources()["mmpretrain"].url in ran.out
-    assert sources()["keras"].url not in ran.out
+    assert read_sources()["mmpretrain"].url in ran.out
+    assert read_sources()["keras"].url not in ran.out
 
 
 def test_swapped_operations_are_shown_with_the_size_that_they_are_of(run: Callable[..., Ran]) -> None:
@@ -54,17 +54,17 @@ def test_all_disagreements_are_shown(run: Callable[..., Ran]) -> None:
     shown = [
         line
         for line in ran.out.splitlines()
-        if "; " in line and line.split()[0] in {d.variant for d in disagreements()}
+        if "; " in line and line.split()[0] in {d.variant for d in find_disagreements()}
     ]
-    assert len(shown) == len(disagreements())
+    assert len(shown) == len(find_disagreements())
     assert "not explained" not in "".join(shown)
 
 
 def test_the_csv_has_every_number_in_a_line_of_its_own(run: Callable[..., Ran], tmp_path: Path) -> None:
     assert run("tables", "--csv", tmp_path / "all.csv").exit_code == 0
     rows = list(csv.DictReader((tmp_path / "all.csv").read_text().splitlines()))
-    assert len(rows) == len(numbers())
-    assert [row["source"] for row in rows] == [number.source for number in numbers()]
+    assert len(rows) == len(read_numbers())
+    assert [row["source"] for row in rows] == [number.source for number in read_numbers()]
     assert run("tables", "--csv", tmp_path / "all.csv").exit_code == 8
 
 
@@ -89,7 +89,9 @@ def test_what_no_number_has_is_a_usage_error_with_what_there_is(
 def test_the_csv_of_disagreements_has_them_and_no_other_number(run: Callable[..., Ran], tmp_path: Path) -> None:
     ran = run("tables", "--disagreements", "--csv", tmp_path / "apart.csv")
     rows = list(csv.DictReader((tmp_path / "apart.csv").read_text().splitlines()))
-    assert [(row["variant"], row["quantity"]) for row in rows] == [(d.variant, d.quantity) for d in disagreements()]
+    assert [(row["variant"], row["quantity"]) for row in rows] == [
+        (d.variant, d.quantity) for d in find_disagreements()
+    ]
     assert "mmpretrain 77.63" in next(row["numbers"] for row in rows if row["weights"] == "ns")
     assert "16 disagreements" in ran.out
 

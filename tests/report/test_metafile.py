@@ -8,11 +8,11 @@ from hostile import NAMES
 from made_documents import made_document
 
 from effconvert.report.document import published_report
-from effconvert.report.renderings.metafile import metafile
+from effconvert.report.renderings.metafile import render_metafile
 
 
 def models(document: dict[str, Any]) -> list[dict[str, Any]]:
-    text = metafile(document, {})
+    text = render_metafile(document, {})
     assert text is not None
     return yaml.safe_load(text)["Models"]
 
@@ -53,7 +53,7 @@ def test_results_are_the_measured_ones_in_percent() -> None:
         }
     ]
     assert "Results" not in models(made_document(1, accuracy=False))[0]
-    assert metafile(published_report(), {}) is None
+    assert render_metafile(published_report(), {}) is None
 
 
 def test_operations_are_counted_as_mmpretrains_own_table_does_where_it_has_the_network() -> None:

@@ -8,7 +8,7 @@ from hostile import NAMES
 from made_documents import made_document
 
 from effconvert.report.document import published_report
-from effconvert.report.renderings.model_index import model_index, model_index_file
+from effconvert.report.renderings.model_index import build_model_index, model_index_file
 from effconvert.report.renderings.text import yaml_text
 
 
@@ -16,13 +16,13 @@ def entry(**dataset: Any) -> dict[str, Any]:
     """Return the result of a network measured on other data than ImageNet's whole validation set."""
     network = made_document(1)["networks"][0]
     network["dataset"] |= dataset
-    ((result,),) = [each["results"] for each in model_index([network])]
+    ((result,),) = [each["results"] for each in build_model_index([network])]
     return result
 
 
 def test_measured_accuracies_are_shares_of_one_on_imagenet() -> None:
     network = made_document(1)["networks"][0]
-    (found,) = model_index([network])
+    (found,) = build_model_index([network])
     (result,) = found["results"]
     assert found["name"] == network["name"]
     assert result["task"]["type"] == "image-classification"
@@ -54,7 +54,7 @@ def test_a_sample_of_imagenet_says_how_large_it_is() -> None:
     network = made_document(1)["networks"][0]
     network["accuracy"]["images"] = 2000
     network["dataset"] |= {"evaluated": 2000, "chosen": "limit"}
-    assert model_index([network])[0]["results"][0]["dataset"]["name"] == "ImageNet-1k (2,000 of 50,000 images)"
+    assert build_model_index([network])[0]["results"][0]["dataset"]["name"] == "ImageNet-1k (2,000 of 50,000 images)"
 
 
 def test_other_images_are_not_called_imagenet() -> None:
@@ -67,7 +67,7 @@ def test_other_labels_are_not_called_imagenets() -> None:
     network = made_document(1)["networks"][0]
     network["dataset"] |= {"labels": "labels/real.json"}
     network["accuracy"]["verdict"] = "not judged"
-    assert model_index([network])[0]["results"][0]["dataset"]["name"] == "val (labels of real.json)"
+    assert build_model_index([network])[0]["results"][0]["dataset"]["name"] == "val (labels of real.json)"
 
 
 @pytest.mark.parametrize("name", NAMES)

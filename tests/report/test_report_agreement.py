@@ -10,7 +10,7 @@ from effconvert.validate.accuracy.prediction_comparison import compare_predictio
 from effconvert.validate.predictions import Predictions, read_predictions
 from made_inputs import run_record, unlabelled, write_run
 
-from effconvert.report.agreement import MOST_COMPARED, agreement
+from effconvert.report.agreement import MOST_COMPARED, compare_answers
 
 IMAGES = 60
 
@@ -43,7 +43,7 @@ NAMES = {
 @pytest.mark.parametrize("kind", NAMES)
 def test_each_cell_is_what_a_comparison_of_the_pair_says(tmp_path: Path, kind: str) -> None:
     runs = [(f"n{seed}", answers(tmp_path, seed, names=NAMES[kind](seed))) for seed in range(3)]
-    found = agreement(runs)
+    found = compare_answers(runs)
     assert found is not None
     assert (found["ids"], found["left_out"]) == (["n0", "n1", "n2"], 0)
     for row, (_, one) in enumerate(runs):
@@ -64,7 +64,7 @@ def test_runs_without_a_common_image_have_no_matrix(tmp_path: Path) -> None:
     runs = [
         (str(seed), answers(tmp_path, seed, names=stems([100 * seed + n for n in range(IMAGES)]))) for seed in range(2)
     ]
-    assert agreement(runs) is None
+    assert compare_answers(runs) is None
 
 
 def test_runs_of_other_classes_are_not_compared(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_runs_of_other_classes_are_not_compared(tmp_path: Path) -> None:
         dataset={"classes": "names.txt", "class_names": ["ant", "bee", "cat"], "imagenet_validation": False}
     )
     runs = [("a", answers(tmp_path, 0)), ("b", answers(tmp_path, 1)), ("own", answers(tmp_path, 2, record=own))]
-    found = agreement(runs)
+    found = compare_answers(runs)
     assert found is not None
     assert found["images"] == [[IMAGES, IMAGES, 0], [IMAGES, IMAGES, 0], [0, 0, IMAGES]]
     assert found["p"][0][2] is None
@@ -81,28 +81,28 @@ def test_runs_of_other_classes_are_not_compared(tmp_path: Path) -> None:
 def test_names_that_stand_for_several_images_match_nothing(tmp_path: Path) -> None:
     twice = ["same"] * IMAGES
     runs = [("a", answers(tmp_path, 0)), ("b", answers(tmp_path, 1)), ("c", answers(tmp_path, 2, names=twice))]
-    found = agreement(runs)
+    found = compare_answers(runs)
     assert found is not None
     assert found["images"][2] == [0, 0, IMAGES]
 
 
 def test_images_without_labels_agree_and_have_no_p(tmp_path: Path) -> None:
     runs = [(str(seed), answers(tmp_path, seed, **unlabelled(IMAGES))) for seed in range(2)]
-    found = agreement(runs)
+    found = compare_answers(runs)
     assert found is not None
     assert (found["images"][0][1], found["only_first"][0][1], found["p"][0][1]) == (IMAGES, 0, None)
 
 
 def test_of_very_many_runs_the_first_are_compared_and_the_others_counted(tmp_path: Path) -> None:
     run = answers(tmp_path, 0)
-    found = agreement([(str(number), run) for number in range(MOST_COMPARED + 5)])
+    found = compare_answers([(str(number), run) for number in range(MOST_COMPARED + 5)])
     assert found is not None
     assert (len(found["same"]), found["left_out"]) == (MOST_COMPARED, 5)
 
 
 def test_runs_of_equal_names_that_do_not_tell_images_apart_have_nothing_in_common(tmp_path: Path) -> None:
     runs = [(f"n{seed}", answers(tmp_path, seed, names=["image"] * IMAGES)) for seed in range(2)]
-    assert agreement(runs) is None
+    assert compare_answers(runs) is None
 
 
 def test_runs_of_other_pictures_are_refused_with_the_reason(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_runs_of_other_pictures_are_refused_with_the_reason(tmp_path: Path) -> N
     assert runs[0][1].hashes is not None
     hashes = runs[0][1].hashes.copy()
     hashes[7] = 0
-    found = agreement([*runs, ("c", answers(tmp_path, 2, hashes=hashes))])
+    found = compare_answers([*runs, ("c", answers(tmp_path, 2, hashes=hashes))])
     assert found is not None
     assert found["images"] == [[IMAGES, IMAGES, 0], [IMAGES, IMAGES, 0], [0, 0, IMAGES]]
     assert [(pair["first"], pair["second"]) for pair in found["refused"]] == [("a", "c"), ("b", "c")]
@@ -122,21 +122,21 @@ def test_runs_of_other_pictures_are_refused_with_the_reason(tmp_path: Path) -> N
 
 
 def test_runs_that_are_all_refused_still_say_why(tmp_path: Path) -> None:
-    found = agreement([(str(seed), answers(tmp_path, seed, hashes=_hashes(seed))) for seed in range(2)])
+    found = compare_answers([(str(seed), answers(tmp_path, seed, hashes=_hashes(seed))) for seed in range(2)])
     assert found is not None
     assert len(found["refused"]) == 1
 
 
 def test_pictures_are_compared_image_by_image_in_whatever_order_they_lie(tmp_path: Path) -> None:
     runs = [(str(seed), answers(tmp_path, seed, names=NAMES["in another order"](seed))) for seed in range(2)]
-    found = agreement(runs)
+    found = compare_answers(runs)
     assert found is not None
     assert (found["images"][0][1], found["refused"]) == (IMAGES, [])
 
 
 def test_runs_without_hashes_are_matched_by_name_and_named(tmp_path: Path) -> None:
     old = replace(answers(tmp_path, 0), hashes=None)
-    found = agreement([("old", old), ("new", answers(tmp_path, 1))])
+    found = compare_answers([("old", old), ("new", answers(tmp_path, 1))])
     assert found is not None
     assert (found["images"][0][1], found["by_name"], found["refused"]) == (IMAGES, ["old"], [])
 

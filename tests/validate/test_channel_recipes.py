@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 
 import effconvert
 from effconvert.errors import LayoutMismatch
-from effconvert.formats.huggingface.preprocessor import preprocessor, recipe_of
+from effconvert.formats.huggingface.preprocessor import make_preprocessor, recipe_of
 from effconvert.preprocessing.pipeline import pixels, preprocess
 from effconvert.preprocessing.recipes import Recipe, recipe_for, recipe_named
 
@@ -187,9 +187,9 @@ def test_timms_config_says_the_mean_of_each_channel(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("channels", "called"), [(1, "gray"), (3, "rgb"), (5, "unknown")])
 def test_hugging_faces_processor_says_the_mean_of_each_channel(channels: int, called: str) -> None:
-    values = preprocessor(recipe_for("huggingface", "b0")) | {"image_mean": [0.5] * channels, "image_std": 0.25}
+    values = make_preprocessor(recipe_for("huggingface", "b0")) | {"image_mean": [0.5] * channels, "image_std": 0.25}
     recipe = recipe_of(values, channels)
     assert (recipe.channels, recipe.mean, recipe.std) == (called, (127.5,) * channels, (63.75,) * channels)
-    assert recipe_of(preprocessor(recipe), channels) == recipe
+    assert recipe_of(make_preprocessor(recipe), channels) == recipe
     with pytest.raises(LayoutMismatch, match="image_mean"):
         recipe_of(values, channels + 1)

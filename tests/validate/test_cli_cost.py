@@ -111,7 +111,7 @@ def test_a_file_of_other_channels_costs_its_own_and_is_not_held_against_publishe
     assert f"{5_288_548 + (channels - 3) * 32 * 9:,} trainable" in ran.out
     assert "and of three input channels" in ran.out
     (report,) = json.loads(run("cost", path, "--json").out)["networks"]
-    multiply_adds = cost_report.cost_report(B0).operations["multiply-adds"]
+    multiply_adds = cost_report.report_cost(B0).operations["multiply-adds"]
     more = (channels - 3) * 32 * 9 * 112 * 112
     assert report["operations"]["multiply-adds"] == multiply_adds + more
 

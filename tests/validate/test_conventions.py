@@ -7,7 +7,7 @@ import pytest
 from effconvert.architecture.canonical import default_facts
 from effconvert.architecture.variants import VARIANTS
 from effconvert.costs.conventions import CONVENTIONS
-from effconvert.costs.quantities import quantities
+from effconvert.costs.quantities import compute_quantities
 
 # Of mmpretrain 1.2.0 and mmengine 0.10.7: (variant, size) to get_flops.py's figure and the same in training mode.
 MMPRETRAIN = {
@@ -44,7 +44,7 @@ TORCH = {("b0", 224): 771629504, ("b3", 300): 3654282784, ("cc-b1-8e", 240): 144
 def figure(convention: str, name: str, size: int) -> int:
     variant, chosen = VARIANTS[name], CONVENTIONS[convention]
     facts = dataclasses.replace(default_facts(variant), classes=1000)  # as all these libraries build EdgeTPU's
-    return chosen.count(quantities(variant, facts, *chosen.image(size)))
+    return chosen.count(compute_quantities(variant, facts, *chosen.image(size)))
 
 
 @pytest.mark.parametrize(("name", "size"), MMPRETRAIN)

@@ -8,7 +8,7 @@ from network_counting import Operation, count_operations, count_quantities
 from effconvert.architecture.canonical import default_facts, tensor_shapes
 from effconvert.architecture.variants import VARIANTS
 from effconvert.costs.conventions import CONVENTIONS, QUANTITIES
-from effconvert.costs.quantities import quantities
+from effconvert.costs.quantities import compute_quantities
 
 FAMILIES = ("b0", "b3", "cc-b0-4e", "cc-b1-8e", "edgetpu-s", "lite0")
 MACS = CONVENTIONS["multiply-adds"]
@@ -26,7 +26,7 @@ def test_the_running_network_has_the_quantities_that_its_blocks_say(name: str) -
     backbone = dataclasses.replace(usual, head_conv=False, classes=0)
     for facts in (usual, others, backbone):
         for height, width in ((variant.resolution, variant.resolution), (97, 130)):
-            computed = quantities(variant, facts, height, width)
+            computed = compute_quantities(variant, facts, height, width)
             counted = count_quantities(variant, facts, height, width)
             assert {quantity: amount for quantity, amount in computed.items() if amount} == counted
 

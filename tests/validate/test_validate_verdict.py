@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from asked_files import seeing, written
 from effconvert.validate.accuracy import results
-from effconvert.validate.cost_report import CostReport, cost_report
+from effconvert.validate.cost_report import CostReport, report_cost
 from evaluated import SIZE, without_contrast
 from image_sets import samples, write_class_folders
 from running import Ran
@@ -124,6 +124,6 @@ def test_labels_of_other_people_are_not_judged(verdict: Verdict, data: Path, tmp
 
 def test_a_cost_that_is_not_the_published_one_is_6(verdict: Verdict, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(CostReport, "failures", property(lambda report: report.comparisons[:1]))
-    assert results.cost_report is cost_report
+    assert results.cost_report is report_cost
     code, found = verdict(ANSWERED, size=SIZE)
     assert (code, found["verdict"]) == (6, "not judged")

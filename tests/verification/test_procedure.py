@@ -23,7 +23,7 @@ from effconvert.model import create_model
 from effconvert.model.calibration import calibrate, random_weights, synthetic_images
 from effconvert.options import Options
 from effconvert.verification.comparison import FED, TOLERANCES
-from effconvert.verification.document import document
+from effconvert.verification.document import describe_verification
 from effconvert.verification.inputs import Images
 from effconvert.verification.network_files import examine, run_file
 from effconvert.verification.numpy_network import compute
@@ -233,7 +233,7 @@ def test_the_layer_of_the_first_tensor_that_differs_is_the_first_layer(unseen: V
     assert all(name.startswith("blocks.3.") for name in unseen.tensors)
     assert unseen.judgement.endswith("and the files differ: the values of 2 of 311 tensors")
     assert unseen.trials == ()
-    json.dumps(document(unseen, 1.0), allow_nan=False)
+    json.dumps(describe_verification(unseen, 1.0), allow_nan=False)
 
 
 def test_a_looser_tolerance_goes_for_the_tensors_too(source: Path, unseen: Verification) -> None:
@@ -449,13 +449,13 @@ def test_nothing_is_left_behind(source: Path, converted: Path, tmp_path: Path, m
 def test_the_document_is_the_same_every_time_but_for_its_run_block(
     source: Path, converted: Path, same: Verification
 ) -> None:
-    one, other = document(same, 1.0), document(verify(converted, source, images=IMAGES), 2.0)
+    one, other = describe_verification(same, 1.0), describe_verification(verify(converted, source, images=IMAGES), 2.0)
     assert one.pop("run") != other.pop("run")
     assert json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
 def test_the_document_says_what_was_verified_and_holds_no_nan(different: Verification, source: Path) -> None:
-    said = json.loads(json.dumps(document(different, 1.0), allow_nan=False))
+    said = json.loads(json.dumps(describe_verification(different, 1.0), allow_nan=False))
     assert (said["schema"], said["verdict"]) == ("effconvert/verification/1", "different")
     assert said["source"]["sha256"] == {"source.pth": file_sha256(source)}
     assert said["inputs"]["sha256"] == different.inputs.sha256
@@ -473,7 +473,7 @@ def test_weights_that_give_no_number_differ_from_the_source_and_break_nothing(
     assert found.verdict.word == DIFFERENT
     assert found.verdict.sentence.startswith("different: head is the first layer that differs: ")
     assert "of its values are NaN or infinite, and 0 of the reference's" in found.verdict.sentence
-    json.dumps(document(found, 1.0), allow_nan=False)
+    json.dumps(describe_verification(found, 1.0), allow_nan=False)
 
 
 def test_reading_options_are_for_the_source(source: Path, tmp_path: Path) -> None:

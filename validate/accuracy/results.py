@@ -5,7 +5,7 @@ from typing import Any
 
 from effconvert.validate.accuracy.judgement import AWAY, Judgement, judge
 from effconvert.validate.accuracy.summary import Summary, summarise
-from effconvert.validate.cost_report import CostReport, cost_report
+from effconvert.validate.cost_report import CostReport, report_cost
 from effconvert.validate.evaluation.jobs import Measured
 
 from effconvert.architecture.facts import complete
@@ -43,5 +43,5 @@ def result_of(measured: Measured) -> Result:
     model = predictions.record["model"]
     facts, size = complete(model["facts"]), predictions.record["recipe"]["size"]
     return Result(
-        measured, summarise(predictions), judge(predictions), cost_report(VARIANTS[model["variant"]], facts, size)
+        measured, summarise(predictions), judge(predictions), report_cost(VARIANTS[model["variant"]], facts, size)
     )

@@ -39,7 +39,7 @@ def named_images(paths: Sequence[str | Path]) -> list[Path]:
     return found
 
 
-def batches(images: Sequence[Path], recipe: Recipe) -> Iterator[Batch]:
+def read_batches(images: Sequence[Path], recipe: Recipe) -> Iterator[Batch]:
     """Yield the images with what the network gets of them, float32 [N, 3, size, size], and their hashes [N, 16].
 
     Up to 256 MB are prepared before the first is given, so that of few images a broken one is found before a network

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from effconvert.validate.asking.batches import batches, named_images
+from effconvert.validate.asking.batches import named_images, read_batches
 from effconvert.validate.data.classes import IMAGENET, ClassList, imagenet_classes, read_classes
 from effconvert.validate.evaluation.computing import Computing, choose_computing, exact_arithmetic
 from effconvert.validate.subjects import Subject, check_finite, subject
@@ -129,7 +129,7 @@ def _seen(
     asked: Subject, computing: Computing, files: Sequence[Path], names: Names, top: int
 ) -> Iterator[tuple[Path, tuple[SeenClass, ...]]]:
     network = None
-    for paths, images, _ in batches(files, asked.recipe):
+    for paths, images, _ in read_batches(files, asked.recipe):
         network = network or asked.network().to(computing.device)  # not before images can be read
         with torch.inference_mode(), exact_arithmetic():
             logits = network(torch.from_numpy(images).to(computing.device)).cpu()

@@ -12,7 +12,7 @@ from typing import IO, Any, BinaryIO
 
 import numpy as np
 import torch
-from effconvert.validate.asking.batches import batches, named_images
+from effconvert.validate.asking.batches import named_images, read_batches
 from effconvert.validate.data.image_hashes import Hashes
 from effconvert.validate.evaluation.computing import Computing, choose_computing, exact_arithmetic
 from effconvert.validate.subjects import Subject, check_finite, subject
@@ -102,7 +102,7 @@ def save_features(
         return SavedFeatures(asked, {name: spill.shape for name, spill in arrays.items()}, dtype, part.stat().st_size)
 
 
-def features(network: EfficientNet, images: Tensor, levels: Sequence[str]) -> dict[str, Tensor]:
+def extract_features(network: EfficientNet, images: Tensor, levels: Sequence[str]) -> dict[str, Tensor]:
     """Return {level: what the network makes of `images` [N, 3, H, W]}.
 
     Level `0` is the images themselves, `1` to `5` are the maps at strides 2 to 32 (`EfficientNet.extract_features`),
@@ -132,11 +132,11 @@ def _spill(
 ) -> Hashes:
     """Append what the network makes of the images, and return the hashes of these."""
     network, kept = None, []
-    for paths, images, hashes in batches(files, asked.recipe):
+    for paths, images, hashes in read_batches(files, asked.recipe):
         kept.append(hashes)
         network = network or asked.network().to(computing.device)  # not before images can be read
         with torch.inference_mode(), exact_arithmetic():
-            found = features(network, torch.from_numpy(images).to(computing.device), list(spills))
+            found = extract_features(network, torch.from_numpy(images).to(computing.device), list(spills))
         for level, values in found.items():
             check_finite(values, paths, asked.file.path)
             spills[level].append(_cast(values.cpu().numpy(), dtype, level))

@@ -28,7 +28,7 @@ class Order:
     problems: list[str] = field(default_factory=list)
 
 
-def class_order(contents: Contents, classes: ClassList | None) -> Order:
+def order_classes(contents: Contents, classes: ClassList | None) -> Order:
     """Return the class of each image in `contents`, by `classes` or, without them, by what the labels are."""
     labels = [image.label for image in contents.images]
     counts = Counter(label for label in labels if label is not None)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from effconvert.validate.data import imagenet
-from effconvert.validate.data.class_order import Order, class_order
+from effconvert.validate.data.class_order import Order, order_classes
 from effconvert.validate.data.classes import IMAGENET, ClassList
 from effconvert.validate.data.completeness import described, is_imagenet_validation, missing_problems
 from effconvert.validate.data.containers.contents import Contents, counted
@@ -90,7 +90,7 @@ def open_dataset(
         _refuse(path, contents.problems or [_no_image(contents)])
     contents, findings = label(contents, None if real else labels, partial)
     numbers = [imagenet.image_number(image.name) for image in contents.images]
-    order = class_order(contents, classes)
+    order = order_classes(contents, classes)
     names = _names(contents, order)
     _refuse(path, [*contents.problems, *_doubled(contents, names), *order.problems])
     own, doubts = is_imagenet_validation(order, numbers)

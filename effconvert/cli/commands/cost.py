@@ -33,7 +33,7 @@ def command(
     Example: effconvert cost --variant b0
     """
     from effconvert.architecture.variants import VARIANTS
-    from effconvert.validate.cost_report import check_published, cost_report, file_cost
+    from effconvert.validate.cost_report import check_published, file_cost, report_cost
 
     if file and variant:
         raise click.UsageError("FILE has a variant of its own; leave out --variant")
@@ -41,7 +41,7 @@ def command(
         reports = [file_cost(file, key.encode() if key else None, size)]
     else:
         chosen = [find_variant(variant)] if variant else list(VARIANTS.values())
-        reports = [cost_report(each, size=size) for each in chosen]
+        reports = [report_cost(each, size=size) for each in chosen]
     if as_json:
         print_json({"schema": "effconvert/costs/1", "networks": [report.to_dict() for report in reports]})
     elif not quiet:

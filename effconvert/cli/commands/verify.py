@@ -62,7 +62,7 @@ def command(
     \b
     Example: effconvert verify own.safetensors --against effconvert-demo/efficientnet-b0
     """
-    from effconvert.verification.document import document
+    from effconvert.verification.document import describe_verification
     from effconvert.verification.procedure import verify
 
     started = time.monotonic()
@@ -83,7 +83,7 @@ def command(
         keep=keep,
     )
     if json_file:
-        json_written(json_file, document(found, time.monotonic() - started))
+        json_written(json_file, describe_verification(found, time.monotonic() - started))
     if not quiet:
         _print(found, layers)
     if not found.same:

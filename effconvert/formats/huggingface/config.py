@@ -16,7 +16,6 @@ from effconvert.architecture.facts import MOST_CHANNELS, Facts
 from effconvert.architecture.variants import VARIANTS, Variant, blocks, head_channels
 from effconvert.errors import LayoutMismatch, listing
 from effconvert.formats.huggingface.preprocessor import is_number, recipe_of, side_of
-from effconvert.formats.huggingface.preprocessor import preprocessor as preprocessor
 from effconvert.formats.strict_json import read_json_object
 from effconvert.preprocessing.recipes import Recipe
 
@@ -65,7 +64,7 @@ class Network:
     labels: tuple[str, ...] = ()
 
 
-def config(variant: Variant, facts: Facts, size: int | None = None, labels: Sequence[str] = ()) -> dict[str, Any]:
+def make_config(variant: Variant, facts: Facts, size: int | None = None, labels: Sequence[str] = ()) -> dict[str, Any]:
     """Return config.json for the network of `variant` with `facts`, for images of `size` pixels, by default its own.
 
     labels: names of the classes. Raises LayoutMismatch where transformers' network cannot be that one.

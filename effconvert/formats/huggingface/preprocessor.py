@@ -31,7 +31,7 @@ _FILTERS = {0: "nearest", 2: "bilinear", 3: "bicubic"}  # PIL's numbers
 _WHOLE, _CENTER = "none", "mindspore-center"  # the crops of reference/recipes.toml that it computes
 
 
-def preprocessor(recipe: Recipe) -> dict[str, Any]:
+def make_preprocessor(recipe: Recipe) -> dict[str, Any]:
     """Return preprocessor_config.json for `recipe`: the nearest that the processor can do.
 
     A crop of the original image becomes the same part of the resized one. Raises LayoutMismatch for a filter or an

@@ -13,7 +13,7 @@ from effconvert.formats.keras.config import KERAS, model_config
 from effconvert.formats.keras.facts import graph_facts, halved, odd_pictures, picture_size
 from effconvert.formats.keras.graph import Graph
 from effconvert.formats.keras.names import Unweighted
-from effconvert.formats.keras.plain_graph import POOLING, is_inert, plain_graph
+from effconvert.formats.keras.plain_graph import POOLING, is_inert, simplify_graph
 from effconvert.formats.keras.surroundings import after, before
 
 
@@ -46,7 +46,7 @@ def check_graph(graph: Graph, network: Network, path: Path) -> Findings:
 
     Raises LayoutMismatch with the name of every layer that computes otherwise than keras.applications' network does.
     """
-    plain, size = plain_graph(graph), picture_size(graph, network.scope)
+    plain, size = simplify_graph(graph), picture_size(graph, network.scope)
     compared = Comparison(plain, network.variant, network.head, network.scope)
     first = before(compared)
     classifier, end = network.classifier.rpartition("/")[2], halved(size, len(compared.strided))

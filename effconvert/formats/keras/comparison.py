@@ -7,7 +7,7 @@ from typing import Any
 from effconvert.architecture.variants import Variant
 from effconvert.formats.keras.config import KERAS, model_config
 from effconvert.formats.keras.graph import Call, Graph, read_graph
-from effconvert.formats.keras.plain_graph import ACTIVATION, WEIGHTED, plain_graph
+from effconvert.formats.keras.plain_graph import ACTIVATION, WEIGHTED, simplify_graph
 
 NETWORK_ACTIVATIONS = ("silu", "relu", "relu6")
 STEM, LAST = "stem_conv", "top_bn"
@@ -39,7 +39,9 @@ class Comparison:
         expected = read_graph(model_config(variant, 0, KERAS))
         assert expected is not None
         wanted = [
-            call for call in plain_graph(expected).calls if call.kind in WEIGHTED and (head or call.name not in _HEAD)
+            call
+            for call in simplify_graph(expected).calls
+            if call.kind in WEIGHTED and (head or call.name not in _HEAD)
         ]
         held: dict[str, list[Call]] = defaultdict(list)
         for call in graph.calls:

@@ -11,7 +11,7 @@ import numpy as np
 from effconvert.formats.checkpoint import Array, Checkpoint
 from effconvert.formats.keras.config import IMAGENET_STD
 from effconvert.formats.keras.graph import Call, Graph
-from effconvert.formats.keras.plain_graph import plain_graph
+from effconvert.formats.keras.plain_graph import simplify_graph
 from effconvert.formats.keras.surroundings import entry
 
 _MEAN = re.compile(r"((?:.*/)?normalization(?:_\d+)?/)mean")
@@ -97,7 +97,7 @@ def _as_in_graph(checkpoint: Checkpoint, graph: Graph, scope: str, pixels: _Pixe
 
     Raises ValueError where one of them is not known, or there are none.
     """
-    chain, again, done = entry(plain_graph(graph), scope) or [], False, 0
+    chain, again, done = entry(simplify_graph(graph), scope) or [], False, 0
     for number, call in enumerate(chain):
         if call.kind == "Rescaling":
             scale, offset = (_numbers(call.settings.get(key), pixels.channels) for key in ("scale", "offset"))

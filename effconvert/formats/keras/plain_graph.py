@@ -24,7 +24,7 @@ _VECTORS = ("GlobalAveragePooling2D", "GlobalMaxPooling2D", "Dense")
 _FUNCTIONS = {"Silu": "silu", "Sigmoid": "sigmoid", "Relu": "relu", "Relu6": "relu6", "Swish": "silu"}
 
 
-def plain_graph(graph: Graph) -> Graph:
+def simplify_graph(graph: Graph) -> Graph:
     """Return `graph` without the layers that do nothing when a network is used, each activation as a call of its own.
 
     Left out are dropout, noise and augmentation, the inputs of models within the model, linear activations, and what

@@ -20,7 +20,7 @@ from effconvert.preprocessing.recipes import Recipe
 from effconvert.report.naming import library_name
 from effconvert.report.renderings import markdown_sections as sections
 from effconvert.report.renderings.markdown_text import code, code_block, escape, items, link, page
-from effconvert.report.renderings.model_index import dataset_name, model_index
+from effconvert.report.renderings.model_index import build_model_index, dataset_name
 from effconvert.report.renderings.network_views import facts_text, settings
 from effconvert.report.renderings.text import yaml_text
 from effconvert.validate.evaluation.jobs import LIMIT, SUBSET
@@ -71,7 +71,7 @@ def _front_matter(network: Network, origin: Published | None) -> dict[str, Any]:
     """Return what hubs read. origin: the published file that the weights come from."""
     dataset = network["dataset"] or {}
     trained = origin is not None and origin["classes"] in (1000, 1001)
-    measured = model_index([network])
+    measured = build_model_index([network])
     entries = {
         "license": _LICENCES.get(origin["framework"], _LICENCE) if origin else _UNKNOWN,
         "library_name": _LIBRARIES.get(network["model"]["layout"]),

@@ -22,7 +22,7 @@ Document = Mapping[str, Any]
 _NETWORKS, _PAIRS, _CAUTIONS, _FILES = 5, 20, 30, 20
 
 
-def markdown(document: Document) -> str:
+def render_markdown(document: Document) -> str:
     """Return report.md."""
     is_published = document["kind"] == "published"
     parts = published_sections(document["published"]) if is_published else _sections(document)

@@ -32,7 +32,7 @@ _CODE = {
 }
 
 
-def metafile(document: Mapping[str, Any], readmes: Mapping[str, str]) -> str | None:
+def render_metafile(document: Mapping[str, Any], readmes: Mapping[str, str]) -> str | None:
     """Return metafile.yml; None where there is no network. readmes: {id of a network: its card's file name}."""
     networks = document["networks"]
     if not networks:

@@ -16,7 +16,7 @@ _TASK = {"type": "image-classification", "name": "Image Classification"}
 _METRICS = {"Top 1 Accuracy": ("top1", 1), "Top 5 Accuracy": ("top5", 5)}
 
 
-def model_index(networks: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def build_model_index(networks: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the block: an entry for each network that was measured. Accuracies are shares of one, as in `evaluate`."""
     return [
         {"name": network["name"], "results": [_result(network)]}
@@ -27,7 +27,7 @@ def model_index(networks: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def model_index_file(document: Mapping[str, Any]) -> str | None:
     """Return model-index.yml, to be put into a card's front matter; None where nothing was measured."""
-    found = model_index(document["networks"])
+    found = build_model_index(document["networks"])
     return yaml_text({"model-index": found}) if found else None
 
 

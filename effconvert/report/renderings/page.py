@@ -71,7 +71,7 @@ _SECTIONS = {
 }
 
 
-def page(document: Mapping[str, Any], pictures: Sequence["Picture"]) -> str:
+def render_page(document: Mapping[str, Any], pictures: Sequence["Picture"]) -> str:
     """Return the report as HTML. pictures: those of the document, drawn already."""
     style, script = _text("page.css"), _text("sort.js")
     values = _values(document) | {

@@ -19,7 +19,7 @@ _OF_LAYERS = ("layer", "mode", "largest", "mean", "scale", "relative", "cosine",
 _STAGES = ("reading", "preparing", "copying", "waiting")
 
 
-def tables(document: Plain) -> dict[str, str]:
+def render_tables(document: Plain) -> dict[str, str]:
     """Return {file name: CSV} of every table that has a line.
 
     The column `network` has the network's id, which is the same in all of them.
