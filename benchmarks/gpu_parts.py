@@ -16,7 +16,7 @@ from effconvert.validate.evaluation.computing import Computing, exact_arithmetic
 from effconvert.validate.evaluation.execution import Execution
 from effconvert.validate.evaluation.feeding import on_gpu
 from effconvert.validate.evaluation.gpu_images import gpu_decoder, images_on_gpu
-from effconvert.validate.evaluation.loading import Chunk, Clock, prepared_images, usual_workers
+from effconvert.validate.evaluation.image_loader import Chunk, Clock, prepared_images, usual_workers
 from tabulate import tabulate
 
 import effconvert

@@ -18,7 +18,7 @@ import numpy as np
 from effconvert.validate.data.classes import imagenet_classes
 from effconvert.validate.data.dataset import Dataset, open_dataset
 from effconvert.validate.data.image_hashes import ImageHashes, image_hash
-from effconvert.validate.data.reading import read_image
+from effconvert.validate.data.locations import read_image
 from photographs import photograph
 from tabulate import tabulate
 

@@ -19,7 +19,7 @@ import effconvert
 from effconvert.architecture.canonical import default_facts, tensor_shapes
 from effconvert.architecture.variants import VARIANTS
 from effconvert.formats.checkpoint import TensorInfo
-from effconvert.formats.keras.writing import write_legacy
+from effconvert.formats.keras.writers import write_legacy
 from effconvert.maps.layouts import find_layout
 from effconvert.maps.moves import Compiled, compile_layout, invert
 

@@ -16,8 +16,8 @@ from effconvert.identify.preprocessing import preparation_cautions, training_of
 from effconvert.model import create_model
 from effconvert.options import Options
 from effconvert.preprocessing.recipes import Recipe, recipe_for
-from effconvert.verification.document import _file
 from effconvert.verification.network_files import NetworkFile, examine
+from effconvert.verification.record import _file
 
 PRETRAINED = {"input_size": [3, 288, 288], "crop_pct": 1.0, "interpolation": "bicubic", "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}  # fmt: skip
 OWN_MEAN = (100.0, 110.0, 120.0)

@@ -22,9 +22,9 @@ from effconvert.validate.asking.classification import classify
 from effconvert.validate.data.classes import imagenet_classes
 from effconvert.validate.evaluation.jobs import Settings
 from effconvert.validate.evaluation.measuring import measure_accuracy
-from effconvert.verification.document import describe_verification
 from effconvert.verification.inputs import Images
 from effconvert.verification.procedure import verify
+from effconvert.verification.record import describe_verification
 
 
 @dataclass(frozen=True)

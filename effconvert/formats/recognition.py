@@ -8,7 +8,7 @@ from effconvert.errors import MissingPath, UnreadableCheckpoint
 from effconvert.formats.checkpoint import Checkpoint
 from effconvert.formats.shards import piece_in_words, refuse_part
 from effconvert.formats.signatures import Format, format_of
-from effconvert.formats.tensorflow.folders import holds_index, index_in
+from effconvert.formats.tensorflow.index_files import holds_index, index_in
 from effconvert.paths import missing_in_words
 
 _SHARD = re.compile(r"(.+)\.data-\d{5}-of-\d{5}")
@@ -51,7 +51,7 @@ def _open(path: Path, key: bytes | None) -> Checkpoint:
 
 
 def _open_folder(folder: Path, key: bytes | None) -> Checkpoint:
-    from effconvert.formats.folders import open_in_folder
+    from effconvert.formats.checkpoint_folders import open_in_folder
 
     def opens(path: Path) -> Checkpoint:
         return _open_tensorflow(path) if path.suffix == ".index" else _open_file(path, key)

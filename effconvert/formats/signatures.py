@@ -7,7 +7,7 @@ from pathlib import Path
 
 from effconvert.formats.checkpoint import DataFile
 from effconvert.formats.safetensors import is_safetensors
-from effconvert.formats.tensorflow.folders import TABLE_END
+from effconvert.formats.tensorflow.index_files import TABLE_END
 from effconvert.formats.zip_directory import FAILURES, MAGIC, directory
 
 _GZIP = b"\x1f\x8b"

@@ -12,11 +12,11 @@ from typing import Any
 from effconvert.architecture.facts import complete
 from effconvert.architecture.variants import VARIANTS
 from effconvert.errors import MissingPath
-from effconvert.report.agreement import compare_answers
-from effconvert.report.inputs import Inputs, RunInput, VerificationInput, read_inputs
+from effconvert.report.given_files import Inputs, RunInput, VerificationInput, read_inputs
+from effconvert.report.matrices import compare_answers
 from effconvert.report.naming import unique_ids
 from effconvert.report.networks import Verifications, network_of_run, network_of_verification
-from effconvert.report.published import published_block, published_sentence
+from effconvert.report.publications import published_block, published_sentence
 from effconvert.report.sentences import report_sentence
 from effconvert.version import VERSION
 

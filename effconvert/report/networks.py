@@ -9,7 +9,7 @@ from effconvert.architecture.facts import complete
 from effconvert.architecture.variants import VARIANTS
 from effconvert.errors import DatasetProblem
 from effconvert.report.checks import verdicts
-from effconvert.report.inputs import RunInput, VerificationInput
+from effconvert.report.given_files import RunInput, VerificationInput
 from effconvert.report.naming import network_name
 from effconvert.report.origins import conversion
 from effconvert.report.sentences import cautions, network_sentence

@@ -27,7 +27,7 @@ from effconvert.verification.rounding import (
     rounding_cost,
 )
 from effconvert.verification.runs import Run, open_run
-from effconvert.verification.tensors import unlike_tensors
+from effconvert.verification.tensor_differences import unlike_tensors
 from effconvert.verification.verdict import DIFFERENT, RELAXED, SAME, Verdict, reach_verdict
 
 

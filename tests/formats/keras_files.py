@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from effconvert.formats import Array, TensorInfo
-from effconvert.formats.keras.writing import write_keras, write_legacy, write_weights
+from effconvert.formats.keras.writers import write_keras, write_legacy, write_weights
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "keras"
 METADATA = {"variant": "b0", "facts": json.dumps({"normalization": "outside"}), "ключ": 'a "quoted"\nline', "": ""}

@@ -15,11 +15,10 @@ from effconvert.formats.huggingface.config import (
     contradictions,
     depthwise_padding,
     make_config,
-    make_preprocessor,
     network_of,
     read_config,
 )
-from effconvert.formats.huggingface.preprocessor import recipe_of
+from effconvert.formats.huggingface.preprocessor import make_preprocessor, recipe_of
 from effconvert.preprocessing.recipes import official_recipe, recipe_for
 
 NAMES = [f"b{number}" for number in range(8)]

@@ -7,7 +7,7 @@ import image_sets
 import pytest
 import torchvision_repair  # noqa: F401 - before torchvision, which timm imports
 from effconvert.validate.data.dataset import Dataset, open_dataset
-from effconvert.validate.data.reading import read_image
+from effconvert.validate.data.locations import read_image
 
 IMAGES = image_sets.samples()
 

@@ -11,7 +11,7 @@ from library_files import library_tensors
 
 from effconvert.errors import UnreadableCheckpoint
 from effconvert.formats import TensorInfo, open_checkpoint
-from effconvert.formats.keras.writing import write_legacy
+from effconvert.formats.keras.writers import write_legacy
 from effconvert.hub.cache import fetch
 from effconvert.hub.published_conversion import convert_published
 from effconvert.identify.network_names import recorded_training

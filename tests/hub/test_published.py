@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import safetensors.numpy
-from effconvert.validate.evaluation.sources import files_to_measure
+from effconvert.validate.evaluation.chosen_files import files_to_measure
 
 from effconvert.architecture.canonical import default_facts
 from effconvert.architecture.variants import VARIANTS

@@ -10,7 +10,7 @@ from effconvert.validate.accuracy.prediction_comparison import compare_predictio
 from effconvert.validate.predictions import Predictions, read_predictions
 from made_inputs import run_record, unlabelled, write_run
 
-from effconvert.report.agreement import MOST_COMPARED, compare_answers
+from effconvert.report.matrices import MOST_COMPARED, compare_answers
 
 IMAGES = 60
 

@@ -14,7 +14,7 @@ from running import Ran
 from effconvert.architecture.variants import VARIANTS
 from effconvert.errors import EffconvertError, MissingPath, UnreadableCheckpoint
 from effconvert.report.document import build_report
-from effconvert.report.inputs import read_inputs
+from effconvert.report.given_files import read_inputs
 from effconvert.report.schema import SCHEMAS, problems, schema_text
 
 OTHER_VALUES = (None, 5, -1.5, "text", [None], {"a": None})

@@ -133,9 +133,9 @@ def test_the_order_is_that_of_the_arguments_in_however_many_batches(
 PILES = """
 import sys, tracemalloc
 from pathlib import Path
-from effconvert.validate.asking import batches, features
+from effconvert.validate.asking import batches, feature_maps
 
-held, compute = [], features.features
+held, compute = [], feature_maps.extract_features
 
 
 def watched(*arguments):
@@ -143,9 +143,9 @@ def watched(*arguments):
     return compute(*arguments)
 
 
-features.features, batches._PIXELS_AT_ONCE, batches._BYTES_AHEAD = watched, 2 * int(sys.argv[1]) ** 2, 0
+feature_maps.extract_features, batches._PIXELS_AT_ONCE, batches._BYTES_AHEAD = watched, 2 * int(sys.argv[1]) ** 2, 0
 tracemalloc.start()
-saved = features.save_features(
+saved = feature_maps.save_features(
     sys.argv[2], [sys.argv[3]], Path(sys.argv[4]), levels=["1"], size=int(sys.argv[1]), dtype="float16"
 )
 assert len(held) == 20, held

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import image_sets
 import numpy as np
 from effconvert.validate.data.dataset import open_dataset
-from effconvert.validate.data.reading import Location, opened, read_image
+from effconvert.validate.data.locations import Location, opened, read_image
 
 
 def shards(folder: Path, count: int, each: int) -> dict[Location, bytes]:

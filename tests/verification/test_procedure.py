@@ -23,11 +23,11 @@ from effconvert.model import create_model
 from effconvert.model.calibration import calibrate, random_weights, synthetic_images
 from effconvert.options import Options
 from effconvert.verification.comparison import FED, TOLERANCES
-from effconvert.verification.document import describe_verification
 from effconvert.verification.inputs import Images
 from effconvert.verification.network_files import examine, run_file
 from effconvert.verification.numpy_network import compute
 from effconvert.verification.procedure import Verification, verify
+from effconvert.verification.record import describe_verification
 from effconvert.verification.rounding import Rounding, judge
 from effconvert.verification.runs import compare_runs, open_run
 from effconvert.verification.verdict import DIFFERENT, NOT_VERIFIABLE, RELAXED, SAME

@@ -10,7 +10,7 @@ import effconvert
 from effconvert.options import Options
 from effconvert.verification.network_files import examine
 from effconvert.verification.runs import layer_of_tensor, tensors_of_layer
-from effconvert.verification.tensors import unlike_tensors
+from effconvert.verification.tensor_differences import unlike_tensors
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from effconvert.validate.data.containers.contents import Contents, counted
 from effconvert.validate.data.identity import fingerprint, identity_names, listing_hashes
 from effconvert.validate.data.image_hashes import Hashes, ImageHashes
 from effconvert.validate.data.label_files import is_json, label, read_real
+from effconvert.validate.data.locations import Location
 from effconvert.validate.data.opening import open_contents
-from effconvert.validate.data.reading import Location
 from effconvert.validate.predictions import NO_LABEL, OWN_LABELS
 from numpy.typing import NDArray
 

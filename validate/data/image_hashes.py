@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
 
 import numpy as np
-from effconvert.validate.data.reading import Location, read_image
+from effconvert.validate.data.locations import Location, read_image
 from numpy.typing import NDArray
 
 from effconvert.errors import DatasetProblem

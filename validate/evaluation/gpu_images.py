@@ -12,9 +12,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from effconvert.validate.data.image_hashes import HASH_BYTES, UNREADABLE, image_hash
-from effconvert.validate.data.reading import Location, read_image
+from effconvert.validate.data.locations import Location, read_image
 from effconvert.validate.evaluation.feeding import Batch
-from effconvert.validate.evaluation.loading import Clock
+from effconvert.validate.evaluation.image_loader import Clock
 from torch import Tensor
 
 from effconvert.errors import DatasetProblem

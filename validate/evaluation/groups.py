@@ -10,9 +10,9 @@ from effconvert.validate.data.image_hashes import Hashes
 from effconvert.validate.evaluation.computing import choose_computing
 from effconvert.validate.evaluation.earlier_runs import OtherImage
 from effconvert.validate.evaluation.gpu_images import gpu_decoder
+from effconvert.validate.evaluation.image_loader import usual_workers
 from effconvert.validate.evaluation.jobs import EXACT, FAST, Entry, Measured, Settings
 from effconvert.validate.evaluation.journal import Answers
-from effconvert.validate.evaluation.loading import usual_workers
 from effconvert.validate.evaluation.passes import Course, Pass, Task, run_pass
 from effconvert.validate.evaluation.ranks import Ranks
 from effconvert.validate.evaluation.run_file import (

@@ -15,9 +15,9 @@ from effconvert.validate.evaluation.evaluation import Contestant, evaluate
 from effconvert.validate.evaluation.execution import Execution
 from effconvert.validate.evaluation.feeding import Batch, on_cpu, on_gpu
 from effconvert.validate.evaluation.gpu_images import gpu_decoder, images_on_gpu
+from effconvert.validate.evaluation.image_loader import Clock, prepared_images
 from effconvert.validate.evaluation.jobs import FAST, Settings
 from effconvert.validate.evaluation.journal import ANSWER, Answers, continued_journal
-from effconvert.validate.evaluation.loading import Clock, prepared_images
 from effconvert.validate.predictions import NO_LABEL
 from effconvert.validate.subjects import Subject
 from numpy.typing import NDArray

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from effconvert.validate.data.image_hashes import UNREADABLE, image_hash
-from effconvert.validate.data.reading import Location, read_image
+from effconvert.validate.data.locations import Location, read_image
 from effconvert.validate.evaluation.jobs import FAST
 from numpy.typing import NDArray
 

@@ -36,7 +36,7 @@ def command(out: Path, force: bool) -> None:
 
     Example: effconvert demo
     """
-    from effconvert.demo.folder import demo_folder
+    from effconvert.demo.output_folder import demo_folder
     from effconvert.demo.packages import installed
 
     with demo_folder(out, force):
@@ -101,7 +101,7 @@ def _spinner() -> Iterator[None]:
 
 
 def _print_example(example: "Example") -> None:
-    from effconvert.cli.display.inspection import print_inspection
+    from effconvert.cli.display.checkpoints import print_inspection
     from effconvert.cli.display.output import print_report
 
     _heading(f"1. The TensorFlow checkpoint: effconvert inspect {example.checkpoint}")

@@ -21,7 +21,7 @@ def command(path: Path, tensors: bool, key: str | None, as_json: bool) -> None:
 
     Example: effconvert inspect b0.safetensors
     """
-    from effconvert.cli.display.inspection import SHOWN, print_inspection
+    from effconvert.cli.display.checkpoints import SHOWN, print_inspection
     from effconvert.identify.inspection import inspect
 
     found = inspect(path, key.encode() if key else None)

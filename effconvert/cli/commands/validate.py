@@ -59,9 +59,9 @@ def command(files: tuple[Path, ...], tables: bool, as_json: bool, quiet: bool, *
     from effconvert.cli.display.validations import Display
     from effconvert.options import Options
     from effconvert.validate.accuracy.results import result_of
+    from effconvert.validate.evaluation.chosen_files import files_to_measure
     from effconvert.validate.evaluation.measuring import measure_accuracy
     from effconvert.validate.evaluation.ranks import joined
-    from effconvert.validate.evaluation.sources import files_to_measure
 
     key, facts = options.pop("key"), given_facts(options.pop("assignments"))
     published = {name: options.pop(name) for name in ("variant", "framework")}

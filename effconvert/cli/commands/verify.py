@@ -62,8 +62,8 @@ def command(
     \b
     Example: effconvert verify own.safetensors --against effconvert-demo/efficientnet-b0
     """
-    from effconvert.verification.document import describe_verification
     from effconvert.verification.procedure import verify
+    from effconvert.verification.record import describe_verification
 
     started = time.monotonic()
     if json_file:

@@ -8,7 +8,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from effconvert.formats.keras.layers import CHAINS, Config, is_model
+from effconvert.formats.keras.config_layers import CHAINS, Config, is_model
 
 _CONSTANT = "_CONSTANT_VALUE"  # what Keras 2 writes in place of a layer for a number
 

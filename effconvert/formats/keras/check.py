@@ -8,10 +8,10 @@ from typing import Any
 
 from effconvert.architecture.variants import Variant
 from effconvert.errors import LayoutMismatch, listing
-from effconvert.formats.keras.comparison import Comparison
 from effconvert.formats.keras.config import KERAS, model_config
-from effconvert.formats.keras.facts import graph_facts, halved, odd_pictures, picture_size
 from effconvert.formats.keras.graph import Graph
+from effconvert.formats.keras.graph_comparison import Comparison
+from effconvert.formats.keras.graph_decisions import graph_facts, halved, odd_pictures, picture_size
 from effconvert.formats.keras.names import Unweighted
 from effconvert.formats.keras.plain_graph import POOLING, is_inert, simplify_graph
 from effconvert.formats.keras.surroundings import after, before

@@ -13,10 +13,10 @@ from effconvert.errors import LayoutMismatch, UnreadableCheckpoint
 from effconvert.formats.checkpoint import Array, Checkpoint, DataFile, TensorInfo, as_array, check_name
 from effconvert.formats.keras.check import Findings, Network, check_graph
 from effconvert.formats.keras.config import CONFIG_RECORD, WEIGHTS_RECORD
+from effconvert.formats.keras.config_layers import Config
 from effconvert.formats.keras.graph import read_graph
 from effconvert.formats.keras.hdf5 import Group, find_signature, read_tree
 from effconvert.formats.keras.hdf5_messages import Hdf5Error
-from effconvert.formats.keras.layers import Config
 from effconvert.formats.keras.names import Unweighted, held
 from effconvert.formats.keras.normalization import Normalization, find_normalization
 from effconvert.formats.keras.surroundings import behind_pooling

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from effconvert.formats.keras.calls import Arguments, Key, calls_of, ordered, tensors_in
-from effconvert.formats.keras.layers import CHAINS, Config, is_model, layers_of
+from effconvert.formats.keras.config_layers import CHAINS, Config, is_model, layers_of
 
 _PACKAGES = ("keras", "tf_keras", "tensorflow")
 _MOST_CALLS = 100_000  # B7 has 816

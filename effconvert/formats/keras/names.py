@@ -5,10 +5,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from effconvert.formats.keras.comparison import STEM
+from effconvert.formats.keras.config_layers import VARIABLES, Config, class_path_names
+from effconvert.formats.keras.graph_comparison import STEM
 from effconvert.formats.keras.hdf5 import Dataset, Group
 from effconvert.formats.keras.hdf5_messages import Hdf5Error
-from effconvert.formats.keras.layers import VARIABLES, Config, class_path_names
 
 _COUNTED = re.compile(r"(.+?)(?:_\d+)?")
 _LAYERS = ("layers", "_layer_checkpoint_dependencies")  # the second until TensorFlow 2.13

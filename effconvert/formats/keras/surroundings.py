@@ -4,9 +4,9 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
-from effconvert.formats.keras.comparison import LAST, STEM, Comparison
-from effconvert.formats.keras.facts import Size
 from effconvert.formats.keras.graph import Call, Graph
+from effconvert.formats.keras.graph_comparison import LAST, STEM, Comparison
+from effconvert.formats.keras.graph_decisions import Size
 from effconvert.formats.keras.plain_graph import ACTIVATION, POOLING, WEIGHTED
 
 _OUTPUTS = ("softmax", "sigmoid")

@@ -70,6 +70,6 @@ def write_picture(document: dict[str, Any], name: str, path: Path, force: bool =
     Raises OutputProblem as `check_picture` does, and NothingToDraw that says what the document would need.
     """
     check_picture(path, force)
-    from effconvert.report.pictures.files import write
+    from effconvert.report.pictures.picture_files import write
 
     return write(document, name, path, force)

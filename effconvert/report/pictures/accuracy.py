@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from effconvert.report.pictures.labels import boxes_around, place_labels
 from effconvert.report.pictures.panel import MEASURED, Entry, Panel, Scale, heading, legend, legend_height
-from effconvert.report.pictures.published import (
+from effconvert.report.pictures.publishers import (
     METRICS,
     Publishers,
     Series,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 from typing import Any
 
-from effconvert.report.pictures.published import of_imagenet
+from effconvert.report.pictures.publishers import of_imagenet
 from effconvert.report.renderings.numbers_text import count
 from effconvert.report.renderings.text import yaml_text
 

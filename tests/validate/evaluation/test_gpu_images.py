@@ -10,7 +10,7 @@ import torch
 from effconvert.validate.data.dataset import Dataset, open_dataset
 from effconvert.validate.evaluation.feeding import Batch
 from effconvert.validate.evaluation.gpu_images import images_on_gpu, resized
-from effconvert.validate.evaluation.loading import Clock
+from effconvert.validate.evaluation.image_loader import Clock
 from pictures import file
 from PIL import Image
 from torch import Tensor

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import NamedTuple
 
-from effconvert.validate.data.reading import Location
+from effconvert.validate.data.locations import Location
 
 from effconvert.preprocessing.image_files import SUFFIXES
 

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from effconvert.validate.data.containers.contents import Contents, sort_of
-from effconvert.validate.data.reading import Location
+from effconvert.validate.data.locations import Location
 
 _TEXTS = (".txt", ".csv", ".tsv")
 _SPLITS = frozenset(("train", "training", "val", "valid", "validation", "test"))

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from effconvert.validate.data.containers.contents import Contents, counted
-from effconvert.validate.data.reading import Location
+from effconvert.validate.data.locations import Location
 
 from effconvert.errors import DatasetProblem, Unavailable
 

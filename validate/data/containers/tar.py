@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from effconvert.validate.data.containers.contents import Contents, common_folders, sort_of
 from effconvert.validate.data.imagenet import SYNSET
-from effconvert.validate.data.reading import Location
+from effconvert.validate.data.locations import Location
 
 from effconvert.errors import DatasetProblem
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import crc32c
 from effconvert.validate.data.containers.contents import Contents, counted
-from effconvert.validate.data.reading import Location
+from effconvert.validate.data.locations import Location
 
 from effconvert.errors import DatasetProblem
 from effconvert.formats.checkpoint import DataFile

@@ -12,7 +12,7 @@ from typing import Any
 from effconvert.validate.data.containers.contents import Contents, counted, is_number
 from effconvert.validate.data.containers.tar import Member
 from effconvert.validate.data.imagenet import image_number
-from effconvert.validate.data.reading import Location
+from effconvert.validate.data.locations import Location
 
 from effconvert.formats.checkpoint import DataFile
 from effconvert.preprocessing.image_files import SUFFIXES

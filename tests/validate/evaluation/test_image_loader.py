@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import pytest
 from effconvert.validate.data.dataset import Dataset, open_dataset
-from effconvert.validate.data.reading import Location
-from effconvert.validate.evaluation import loading
-from effconvert.validate.evaluation.loading import Clock, prepared_images
+from effconvert.validate.data.locations import Location
+from effconvert.validate.evaluation import image_loader
+from effconvert.validate.evaluation.image_loader import Clock, prepared_images
 from effconvert.validate.evaluation.workers import Prepared
 from evaluated import SIZE, is_running, wait_until, workers_of
 from hypothesis import given, settings
@@ -55,7 +55,7 @@ def prepared(dataset: Dataset, ids: Sequence[int], recipe: Any = TENSORFLOW, **o
 def test_each_image_comes_once_and_in_order(
     data: Dataset, monkeypatch: pytest.MonkeyPatch, workers: int, chunk: int, recipe: Any
 ) -> None:
-    monkeypatch.setattr(loading, "_MOST_IMAGES", chunk)
+    monkeypatch.setattr(image_loader, "_MOST_IMAGES", chunk)
     ids = np.random.default_rng(0).permutation(len(data))[:27].tolist()
     found = prepared(data, ids, recipe, workers=workers)
     assert list(found) == ids
@@ -119,7 +119,7 @@ def test_memory_is_shared_out_without_a_deadlock_or_a_mix_up(
     parts = [np.arange(start, min(start + chunk, images)) for start in range(0, images, chunk)]
     with _stand_ins(ring, delays) as pool:
         seen: list[int] = []
-        for one in loading._prepared_by(pool, parts, locations, ring, Clock()):
+        for one in image_loader._prepared_by(pool, parts, locations, ring, Clock()):
             time.sleep(0.0005)  # a network at work, while the others go on
             assert one.pixels.tolist() == (one.ids + 1).tolist()
             seen += one.ids.tolist()
@@ -155,7 +155,7 @@ def test_a_recipe_that_nobody_knows_is_refused(data: Dataset, workers: int) -> N
 def test_a_worker_that_dies_is_an_error_that_says_where(
     data: Dataset, monkeypatch: pytest.MonkeyPatch, how: signal.Signals
 ) -> None:
-    monkeypatch.setattr(loading, "_MOST_IMAGES", 1)
+    monkeypatch.setattr(image_loader, "_MOST_IMAGES", 1)
     words = rf"a decode worker was ended by signal {int(how)}, at the images \d+ to \d+ of the data set"
     with (
         pytest.raises(EffconvertError, match=words),
@@ -180,7 +180,7 @@ def test_workers_end_when_their_parent_is_killed(zoo: Path) -> None:
     code = (
         "import sys, time\n"
         "from effconvert.validate.data.dataset import open_dataset\n"
-        "from effconvert.validate.evaluation.loading import prepared_images\n"
+        "from effconvert.validate.evaluation.image_loader import prepared_images\n"
         "from effconvert.preprocessing.recipes import official_recipe\n"
         "data = open_dataset(sys.argv[1])\n"
         "with prepared_images(data.locations, range(30), official_recipe('b0'), workers=2) as chunks:\n"

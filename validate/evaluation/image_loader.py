@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection, wait
 
 import numpy as np
 from effconvert.validate.data.image_hashes import HASH_BYTES, Hashes
-from effconvert.validate.data.reading import Location
+from effconvert.validate.data.locations import Location
 from effconvert.validate.evaluation.jobs import EXACT
 from effconvert.validate.evaluation.workers import COMMAND, Prepared, Ring, Setup, image_bytes, prepare, shared_memory
 from numpy.typing import NDArray

@@ -16,7 +16,7 @@ from effconvert.formats.foreign.folders import folder_in_words
 from effconvert.formats.foreign.texts import GIVE_WEIGHTS
 from effconvert.formats.shards import numbered
 from effconvert.formats.signatures import Format, format_of
-from effconvert.formats.tensorflow.folders import indices_in, latest
+from effconvert.formats.tensorflow.index_files import indices_in, latest
 
 # The weights in a folder of Hugging Face, in the order in which transformers looks for them.
 _NAMED = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")

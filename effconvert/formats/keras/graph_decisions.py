@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from effconvert.formats.keras.comparison import STEM, Comparison
 from effconvert.formats.keras.graph import Call, Graph
+from effconvert.formats.keras.graph_comparison import STEM, Comparison
 
 _DEFAULT_EPS = 1e-3
 _RESIZING = ("Resizing", "CenterCrop", "RandomCrop")

@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 from effconvert.architecture.variants import find_variant
 from effconvert.formats.checkpoint import BFLOAT16, Array, Late, TensorInfo
 from effconvert.formats.keras.config import CONFIG_RECORD, KERAS, KERAS_IMAGENET, WEIGHTS_RECORD, model_config
+from effconvert.formats.keras.config_layers import VARIABLES
 from effconvert.formats.keras.file import METADATA_ATTRIBUTE
-from effconvert.formats.keras.layers import VARIABLES
 from effconvert.formats.strict_json import metadata_text
 
 # The oldest Keras that names its variables as they are named here; files without a version are taken for Keras 1's.
