@@ -9,12 +9,23 @@ if TYPE_CHECKING:
     from effconvert.conversion.steps import convert
     from effconvert.formats import open_checkpoint
     from effconvert.hub.published_conversion import convert_published
+    from effconvert.maps.layouts import add_maps
     from effconvert.model import create_model
     from effconvert.verification.procedure import verify
 
-__all__ = ["__version__", "convert", "convert_published", "create_model", "load_model", "open_checkpoint", "verify"]
+__all__ = [
+    "__version__",
+    "add_maps",
+    "convert",
+    "convert_published",
+    "create_model",
+    "load_model",
+    "open_checkpoint",
+    "verify",
+]
 
 _HOMES = {
+    "add_maps": "effconvert.maps.layouts",
     "convert": "effconvert.conversion.steps",
     "convert_published": "effconvert.hub.published_conversion",
     "open_checkpoint": "effconvert.formats",

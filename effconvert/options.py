@@ -9,11 +9,14 @@ from typing import Any
 class Options:
     """The command line's options of the same names.
 
-    classifier: the layer that is the classifier, as the file names it. leave: patterns of tensors that stay behind.
+    layout: the only one that a file is read as, where that is given. classifier: the layer that is the classifier, as
+    the file names it. leave: patterns of tensors that stay behind. recipe: a name in reference/recipes.toml.
     """
 
+    layout: str | None = None
     variant: str | None = None
     weights: str | None = None
+    recipe: str | None = None
     raw: bool = False
     root: str | None = None
     backbone: bool = False

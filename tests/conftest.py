@@ -55,6 +55,7 @@ def lite0(tmp_path_factory: pytest.TempPathFactory, lite0_tensors: dict[str, np.
 
 @pytest.fixture(autouse=True)
 def _own_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No test touches the user's cache, nor the published archives."""
+    """No test touches the user's cache, nor the published archives, nor keeps the maps that another one added."""
+    monkeypatch.setenv("EFFCONVERT_ADDED_MAPS", "")
     monkeypatch.setenv("EFFCONVERT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("EFFCONVERT_MIRROR", "http://no-such-host.invalid")

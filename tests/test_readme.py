@@ -52,10 +52,10 @@ def test_every_command_and_the_python_example_work_as_printed(
     monkeypatch.setattr("effconvert.demo.packages.installed", lambda: None)  # what they begin with is there either way
     assert run("demo").exit_code == 0  # `make demo` stands before them
     commands = re.findall(r"^    effconvert ([^#\n]+)", README, re.MULTILINE)
-    assert len(commands) == 36
+    assert len(commands) == 37
     here = [command for command in commands if not command.startswith(NEEDS_FRAMEWORKS)]
     here = [command for command in here if not any(data in command for data in NEEDS_IMAGENET)]
-    assert len(here) == 29
+    assert len(here) == 30
     for command in here:
         ran = run(*command.split())
         assert ran.exit_code == 0, f"{command}: {ran.err}"

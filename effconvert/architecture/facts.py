@@ -7,14 +7,15 @@ from typing import Any
 
 from effconvert.errors import LayoutMismatch
 
+OUTSIDE = "outside"  # pixels are normalised before the network
 _CHOICES = {
     "padding": ("tf-same", "symmetric"),
     "activation": ("silu", "relu", "relu6", "hswish"),
     "fused_stride": ("project", "expand"),
-    "normalization": ("outside", "keras", "keras-imagenet"),
+    "normalization": (OUTSIDE, "keras", "keras-imagenet"),
 }
 # Left out of a line of facts.
-_UNREMARKABLE = (("head_conv", True), ("normalization", "outside"), ("in_channels", 3))
+_UNREMARKABLE = (("head_conv", True), ("normalization", OUTSIDE), ("in_channels", 3))
 # Younger than files that hold facts, which were all made when these had no other value.
 _YOUNGER = ("normalization", "in_channels")
 MOST_CHANNELS = 1024  # the instruments with the most bands have some 400
@@ -43,7 +44,7 @@ class Facts:
     fused_stride: str = "project"
     classes: int = 1000
     head_conv: bool = True
-    normalization: str = "outside"
+    normalization: str = OUTSIDE
     in_channels: int = 3
 
     def __post_init__(self) -> None:

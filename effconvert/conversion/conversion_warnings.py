@@ -7,7 +7,7 @@ import numpy as np
 from effconvert.architecture.facts import Facts
 from effconvert.architecture.variants import has_fused_strides
 from effconvert.conversion.remedies import ways_to_tell
-from effconvert.conversion.targets import TENSORFLOW, Target
+from effconvert.conversion.targets import Target
 from effconvert.formats.checkpoint import Checkpoint
 from effconvert.identify.candidates import own_root
 from effconvert.identify.coverage import Coverage, left_inside
@@ -15,6 +15,7 @@ from effconvert.identify.identification import Identity
 from effconvert.identify.library_builds import HISTORY_OF_STRIDES, differing_facts
 from effconvert.identify.preprocessing import assumed_recipe, has_trainings, preparation_cautions
 from effconvert.identify.weight_sets import RAW
+from effconvert.maps.language import ANY, Layout
 from effconvert.options import Options
 from effconvert.preprocessing.recipes import official_recipe
 
@@ -25,16 +26,16 @@ def cautions(
     """Return what a user should know of a conversion, in sentences."""
     return [
         *checkpoint.remarks,
-        *_set_cautions(identity, coverage, target.name, options),
+        *_set_cautions(identity, coverage, target.layout, options),
         *_withheld_cautions(checkpoint, coverage),
         *_leaving_cautions(checkpoint, identity, coverage),
-        *_assumption_cautions(identity, coverage.taken, facts, target.name, options),
+        *_assumption_cautions(identity, coverage.taken, facts, target.layout, options),
         *_consequence_cautions(identity, target),
-        *_rounding_cautions(checkpoint, coverage, target.name),
+        *_rounding_cautions(checkpoint, coverage, target.layout),
     ]
 
 
-def _set_cautions(identity: Identity, coverage: Coverage, target: str, options: Options) -> Iterator[str]:
+def _set_cautions(identity: Identity, coverage: Coverage, target: Layout | None, options: Options) -> Iterator[str]:
     """Say when it is not plain which set of weights was taken, or what it will be taken for."""
     layout, before = identity.layout, identity.description
     if coverage.taken == RAW and options.raw:
@@ -44,7 +45,7 @@ def _set_cautions(identity: Identity, coverage: Coverage, target: str, options: 
             "the file holds one set under the raw names: the averages, if a SavedModel of the official exporter; "
             "else raw weights, which score lower than the published averages"
         )
-    if target == TENSORFLOW and before and before.taken == RAW:
+    if target and target.average and before and before.taken == RAW:
         if options.names in (None, "raw"):
             yield "the weights are raw ones, so only raw names were written; --names both gives them the averages' too"
         else:
@@ -73,7 +74,9 @@ def _leaving_cautions(checkpoint: Checkpoint, identity: Identity, coverage: Cove
         )
 
 
-def _assumption_cautions(identity: Identity, taken: str, facts: Facts, target: str, options: Options) -> Iterator[str]:
+def _assumption_cautions(
+    identity: Identity, taken: str, facts: Facts, target: Layout | None, options: Options
+) -> Iterator[str]:
     """Say what was assumed because neither the file nor the user says it."""
     layout, before = identity.layout, identity.description
     if identity.assumption:
@@ -82,10 +85,10 @@ def _assumption_cautions(identity: Identity, taken: str, facts: Facts, target: s
     yield from preparation_cautions(identity, options.weights)
     if (words := assumed_head(identity, taken)) and words not in identity.companion.cautions:
         yield f"{words} (--backbone leaves it out)"
-    unknown_training = (layout is None or layout.name == TENSORFLOW) and options.weights is None
+    unknown_training = (layout is None or layout.library.official) and options.weights is None and not options.recipe
     training = list(_training_cautions(identity)) if unknown_training and facts.in_channels == 3 else []
     yield from training
-    if not training and (words := assumed_recipe(identity, options.weights)):
+    if not training and not options.recipe and (words := assumed_recipe(identity, options.weights)):
         yield f"{words} (--weights names the training)"
     root = identity.sets.roots.get(taken, "")
     expected = own_root(layout, identity.variant) if layout else ""
@@ -130,22 +133,26 @@ def _training_cautions(identity: Identity) -> Iterator[str]:
         )
 
 
-def _stride_cautions(identity: Identity, facts: Facts, target: str, options: Options) -> Iterator[str]:
+def _stride_cautions(identity: Identity, facts: Facts, target: Layout | None, options: Options) -> Iterator[str]:
     """Say what EdgeTPU's files leave out: names and shapes are the same wherever the stride sits."""
     layout = identity.layout
-    if target == TENSORFLOW:
-        said = f"a TensorFlow file does not record fused_stride, which is {facts.fused_stride} here"
+    if target and _leaves_stride_open(target):
+        said = f"a {target.library.title} file does not record fused_stride, which is {facts.fused_stride} here"
         yield f"{said}; {HISTORY_OF_STRIDES}"
     elif layout is None or identity.description or "fused_stride" in (options.facts or {}):
         return
-    elif layout.name != TENSORFLOW:
+    elif not _leaves_stride_open(layout):
         yield (
             f"fused_stride is {facts.fused_stride}, as {layout.name}'s network computes; weights that were ported from "
             "TensorFlow's published ones were trained with 'project' (--facts fused_stride=project takes them so)"
         )
 
 
-def _rounding_cautions(checkpoint: Checkpoint, coverage: Coverage, target: str) -> Iterator[str]:
+def _leaves_stride_open(layout: Layout) -> bool:
+    return any(build.facts.get("fused_stride") == ANY for build in layout.builds)
+
+
+def _rounding_cautions(checkpoint: Checkpoint, coverage: Coverage, target: Layout | None) -> Iterator[str]:
     wide = sum(checkpoint.tensors[move.source].dtype == np.float64 for move in coverage.moves)
-    if wide and target in (TENSORFLOW, "mindvision", "mindcv", "keras"):
+    if wide and target and target.library.dtypes:
         yield f"{wide:,} tensors were rounded from float64 to float32, which is what the layout's network has"

@@ -122,7 +122,7 @@ def compare(first: str | Path, second: str | Path, reading: Options = _PLAIN, ke
 def _reading_of(checkpoint: Checkpoint, reading: Options) -> Options:
     """Return `reading` for a file; one that describes itself holds one network and nothing else."""
     if "effconvert" in checkpoint.metadata:
-        return Options(reading.variant, facts=reading.facts, raw=reading.raw)
+        return Options(variant=reading.variant, facts=reading.facts, raw=reading.raw)
     return reading
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from effconvert.architecture.canonical import CANONICAL
+from effconvert.architecture.variants import head_channels
 from effconvert.conversion.targets import Target
 from effconvert.maps.language import Preprocessing
 from effconvert.preprocessing.recipes import UNKNOWN, Recipe
@@ -53,8 +54,9 @@ def printed_code(target: Target, file: str, recipe: Recipe | None, size: int) ->
     size: of the images in pixels, for networks whose padding is made for one.
     """
     layout = target.layout
-    if layout is None or (layout.suffixes and not file.endswith(layout.suffixes)):
-        words = f"  # {target.name} itself loads {', '.join(layout.suffixes)}" if layout else ""
+    containers = layout.library.containers if layout else ()
+    if layout is None or (containers and not file.endswith(containers)):
+        words = f"  # {target.name} itself loads {', '.join(containers)}" if layout else ""
         return _canonical(file, recipe, words)
     network = _filled(_network_text(target, file), _network_values(target, file, size))
     if recipe is None or recipe.channels == UNKNOWN:
@@ -152,6 +154,10 @@ def _network_values(target: Target, file: str, size: int) -> dict[str, Any]:
         "state": 'load_file("{file}")' if flat else 'torch.load("{file}")',
         "format": ', format="safetensors"' if flat else "",
         "variant": target.layout.variants[target.variant.name],
+        "width": target.variant.width,
+        "depth": target.variant.depth,
+        "features": head_channels(target.variant),
+        "dropout": target.variant.dropout,
         "classes": target.facts.classes,
         "bn_eps": target.facts.bn_eps,
         "size": size,

@@ -7,9 +7,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from effconvert.architecture.canonical import CANONICAL
 from effconvert.atomic import new_file, new_folder
 from effconvert.conversion.plan import Plan
-from effconvert.conversion.targets import TENSORFLOW
+from effconvert.conversion.targets import library_of
 from effconvert.conversion.transfer import Transfer, written_problems
 from effconvert.errors import OutputProblem, listing
 from effconvert.formats import open_checkpoint
@@ -17,10 +18,9 @@ from effconvert.formats.checkpoint import Late
 from effconvert.formats.safetensors import FORMAT as SAFETENSORS
 from effconvert.formats.safetensors import library_problems
 from effconvert.identify.description import digest
+from effconvert.maps.layouts import layouts
 
 BUNDLE_PREFIX = "model.ckpt"
-HUGGINGFACE, KERAS = "huggingface", "keras"
-FOLDERS = (TENSORFLOW, HUGGINGFACE)
 # Suffix: module of effconvert.formats and its writer.
 _WRITERS = {
     ".safetensors": ("safetensors", "write_safetensors"),
@@ -34,31 +34,31 @@ _WRITERS = {
     ".keras": ("keras.writing", "write_keras"),
 }
 SUFFIXES = tuple(_WRITERS)
-_KERAS_ONLY = (".h5", ".weights.h5", ".keras")
+_OF_ONE_LIBRARY = (".h5", ".weights.h5", ".keras")  # their names are of its layers, and no other library opens them
 _DIGEST = "?" * 64
 
 
 def check_container(output: Path, to: str) -> None:
     """Raise OutputProblem when `output` cannot hold the layout called `to`: its suffix decides the format."""
-    if to in FOLDERS:
+    library = library_of(to)
+    if library.folder:
         return
     suffix = _suffix(output)
     if suffix is None:
         raise OutputProblem(f"{output}: the suffix decides the format and must be one of {', '.join(_WRITERS)}")
-    if suffix in _KERAS_ONLY and to != KERAS:
-        raise OutputProblem(f"{output}: {suffix} is Keras's format and holds the layout {KERAS}, not {to}")
+    if suffix in _OF_ONE_LIBRARY and not suffix.endswith(library.containers or (CANONICAL,)):
+        owner = next(layout for layout in layouts() if suffix.endswith(layout.library.containers or (CANONICAL,)))
+        title = owner.library.title
+        raise OutputProblem(f"{output}: {suffix} is {title}'s format and holds the layout {owner.name}, not {to}")
 
 
 def write(
     output: Path, force: bool, plan: Plan, transfer: Transfer, hashes: "Future[dict[str, str]]", url: str | None
 ) -> None:
     """Write the tensors of `transfer` as `plan` says. Raises OutputProblem, and what reading the source raises."""
-    if plan.target.name == TENSORFLOW:
-        _write_bundle(output, force, plan, transfer, hashes, url)
-    elif plan.target.name == HUGGINGFACE:
-        _write_huggingface(output, force, plan, transfer, hashes, url)
-    else:
-        _write_file(output, force, plan, transfer, hashes, url)
+    folder = plan.target.layout.library.folder if plan.target.layout else ""
+    writer = {"tensorflow": _write_bundle, "huggingface": _write_huggingface, "": _write_file}[folder]
+    writer(output, force, plan, transfer, hashes, url)
 
 
 def _suffix(output: Path) -> str | None:

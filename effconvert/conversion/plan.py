@@ -8,7 +8,7 @@ import numpy as np
 
 from effconvert.architecture.facts import Facts
 from effconvert.conversion.conversion_warnings import assumed_head, cautions
-from effconvert.conversion.targets import TENSORFLOW, Target, choose_target, onward
+from effconvert.conversion.targets import Target, choose_target, onward
 from effconvert.errors import LayoutMismatch
 from effconvert.formats.checkpoint import BFLOAT16, Checkpoint, TensorInfo
 from effconvert.identify.coverage import Coverage, read_network
@@ -92,14 +92,14 @@ def make_plan(checkpoint: Checkpoint, to: str, options: Options) -> Plan:
         description=description,
         cautions=(
             *cautions(checkpoint, identity, coverage, facts, target, options),
-            *channel_cautions(description.recipe, target.name),
+            *channel_cautions(description.recipe, target.layout),
         ),
     )
 
 
 def _check_direction(checkpoint: Checkpoint, identity: Identity, to: str, options: Options) -> None:
-    """Refuse what would only lose something: TensorFlow to TensorFlow, and --raw where there is one set."""
-    if identity.layout_name == to == TENSORFLOW:
+    """Refuse what would only lose something: one of two sets in the same layout, and --raw where there is one set."""
+    if identity.layout and identity.layout.average and identity.layout_name == to:
         raise LayoutMismatch(f"{checkpoint.path}: is in the layout {to} already; there is nothing to convert")
     if options.raw and WEIGHTS in identity.sets.names:
         raise LayoutMismatch(f"{checkpoint.path}: holds one set of weights; --raw is for files that hold averages too")
@@ -115,7 +115,7 @@ def _without_background(checkpoint: Checkpoint, moves: list[Move], facts: Facts)
 
 def _info(checkpoint: Checkpoint, move: Move, shifted: Container[str], target: Target, dtype: str | None) -> TensorInfo:
     kept = DTYPES[dtype] if dtype else checkpoint.tensors[move.source].dtype
-    taken = target.layout.dtypes if target.layout else ()
+    taken = target.layout.library.dtypes if target.layout else ()
     if (taken and str(kept) not in taken) or (move.source in shifted and kept.itemsize < 4):
         kept = np.dtype(np.float32)
     return TensorInfo(move.target, move.target_shape, kept)
@@ -138,14 +138,15 @@ def _describe(identity: Identity, coverage: Coverage, target: Target, options: O
         "fold_eps": {"from": facts.bn_eps, "to": target.facts.bn_eps} if target.eps_shift else None,
         "assumed": sorted(identity.assumed),
         "assumed_head": assumed_head(identity, coverage.taken),
-        "assumed_recipe": assumed_recipe(identity, options.weights) if identity.description is None else "",
+        "assumed_recipe": "" if options.recipe or identity.description else assumed_recipe(identity, options.weights),
+        "recipe": options.recipe,
     }
     before = identity.description
     return Description(
         variant=identity.variant.name,
         weights=training_of(identity, options.weights),
         facts=target.weights_facts,
-        recipe=recipe_of(identity, options.weights),
+        recipe=recipe_of(identity, options.weights, options.recipe),
         layout=before.layout if before else identity.layout_name,
         taken=before.taken if before else coverage.taken,
         options={name: value for name, value in told.items() if value} | _earlier(before, "options"),

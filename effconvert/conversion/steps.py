@@ -11,11 +11,11 @@ from effconvert.atomic import check_output
 from effconvert.conversion.loading_code import printed_code
 from effconvert.conversion.outputs import check_container, write
 from effconvert.conversion.plan import DTYPES, NAMES, Plan, make_plan
-from effconvert.conversion.targets import TENSORFLOW
 from effconvert.conversion.transfer import Progress, Transfer, start_examining
 from effconvert.errors import LayoutMismatch, OutputProblem
 from effconvert.formats import Checkpoint, open_checkpoint
 from effconvert.identify.library_builds import differing_facts
+from effconvert.maps.layouts import layouts
 from effconvert.options import Options
 from effconvert.reference_tables.file_names import check_name_sha8
 
@@ -81,6 +81,7 @@ def convert(
     to: str = CANONICAL,
     variant: str | None = None,
     weights: str | None = None,
+    recipe: str | None = None,
     raw: bool = False,
     root: str | None = None,
     backbone: bool = False,
@@ -103,16 +104,17 @@ def convert(
     output: by default the variant's name, `b0.safetensors`; its suffix decides the format. to: the layout, `canonical`
     or one of mappings/; `tf-official` and `huggingface` are written as folders; `mindspore` is `mindcv` or
     `mindvision`, whichever pads as the weights expect.
-    variant: when the tensors do not say. weights: which training (`aa`, `ns`, …), for the recipe. raw: the raw weights
-    instead of their averages. root: the scope of the weights, in a file of several networks. backbone: leave out the
-    classifier, and what stands behind or outside of the network. classifier: the layer that is the classifier, as the
-    file names it. leave: patterns of tensors that stay behind (`criterion.*`). facts: replace what the
-    layout says (`{"fused_stride": "expand"}`). dtype: `float32`, `float16` or `bfloat16` instead of the source's.
-    names: which tensors `tf-official` gets: `raw`, `average`, `both`; by default both, of raw weights the raw ones.
-    fold_eps: absorb another epsilon of the target into the variances. allow_inexact: convert for a network that
-    computes otherwise, and measure how far it is off. key: of an encrypted source. url: where the source came from,
-    for the record. expected_sha256: {file name: what it must be} of the source's files. progress: called with (bytes
-    done, bytes in all).
+    variant: when the tensors do not say. weights: which training (`aa`, `ns`, …), for the recipe. recipe: a
+    preprocessing of reference/recipes.toml by its name, in place of the usual one. raw: the raw weights instead of
+    their averages. root: the scope of the weights, in a file of several networks. backbone: leave out the classifier,
+    and what stands behind or outside of the network. classifier: the layer that is the classifier, as the file names
+    it. leave: patterns of tensors that stay behind (`criterion.*`). facts: replace what the layout says
+    (`{"fused_stride": "expand"}`). dtype: `float32`, `float16` or `bfloat16` instead of the source's. names: which
+    tensors `tf-official` gets: `raw`, `average`, `both`; by default both, of raw weights the raw ones. fold_eps: absorb
+    another epsilon of the target into the variances. allow_inexact: convert for a network that computes otherwise, and
+    measure how far it is off. key: of an encrypted source. url: where the source came from, for the record.
+    expected_sha256: {file name: what it must be} of the source's files. progress: called with (bytes done, bytes in
+    all).
 
     Raises MissingPath, UnreadableCheckpoint, LayoutMismatch, NumericMismatch or OutputProblem; the output is then as it
     was before.
@@ -126,6 +128,7 @@ def convert(
     options = Options(
         variant=variant,
         weights=weights,
+        recipe=recipe,
         raw=raw,
         root=root,
         backbone=backbone,
@@ -157,8 +160,9 @@ def _check_arguments(output: Path | None, to: str, dtype: str | None, names: str
         raise LayoutMismatch(f"dtype {dtype!r} is unknown; known are {', '.join(DTYPES)}")
     if names is not None and names not in NAMES:
         raise LayoutMismatch(f"names {names!r} are unknown; known are {', '.join(NAMES)}")
-    if names is not None and to != TENSORFLOW:
-        raise LayoutMismatch(f"names {names!r}: only {TENSORFLOW} names raw weights and averages apart")
+    naming = [layout.name for layout in layouts() if layout.write and layout.average]
+    if names is not None and to not in naming:
+        raise LayoutMismatch(f"names {names!r}: only {', '.join(naming)} names raw weights and averages apart")
     if output is None and to != CANONICAL:
         raise OutputProblem(f"{to}: give the folder to write")
     if output:

@@ -4,21 +4,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from effconvert.architecture.canonical import CANONICAL, default_facts, tensor_shapes
-from effconvert.architecture.facts import Facts
+from effconvert.architecture.facts import OUTSIDE, Facts
 from effconvert.architecture.variants import Variant
 from effconvert.conversion.remedies import find_remedies
 from effconvert.errors import LayoutMismatch, listing
 from effconvert.identify.library_builds import Doubt, fitting_build, nearest_facts, usual_facts
 from effconvert.identify.weight_sets import average_name
-from effconvert.maps.language import Build, Fill, Layout
-from effconvert.maps.layouts import find_layout, layouts
+from effconvert.maps.language import Build, Fill, Layout, Library
+from effconvert.maps.layouts import family, layouts
 from effconvert.maps.moves import Move, compile_layout, identity_moves, invert
 from effconvert.options import Options
 
-TENSORFLOW = "tf-official"
 _CERTAIN = Doubt()
-# Libraries that share a framework: the one is taken whose network pads as the weights expect.
-_FAMILIES = {"mindspore": ("mindcv", "mindvision")}
 
 
 @dataclass(frozen=True)
@@ -72,11 +69,12 @@ def choose_target(
             f"{path}: {layout.name} cannot hold in_channels={facts.in_channels}: its library builds the first "
             f"convolution for images of three channels only; {CANONICAL}, {others} hold any number"
         )
-    if options.dtype and layout.dtypes and options.dtype not in layout.dtypes:
-        raise LayoutMismatch(f"{path}: {name}'s networks take {' or '.join(layout.dtypes)}, not {options.dtype}")
+    dtypes = layout.library.dtypes
+    if options.dtype and dtypes and options.dtype not in dtypes:
+        raise LayoutMismatch(f"{path}: {name}'s networks take {' or '.join(dtypes)}, not {options.dtype}")
     plain = usual_facts(layout, variant, facts)
     # Pixels are normalised where the library does it; only Keras has two ways, of which one is kept.
-    if plain.normalization == "outside" or facts.normalization == "outside":
+    if OUTSIDE in (plain.normalization, facts.normalization):
         facts = replace(facts, normalization=plain.normalization)
     wanted = replace(facts, bn_eps=plain.bn_eps) if options.fold_eps else facts
     build, problems = fitting_build(layout, variant, plain, wanted)
@@ -98,17 +96,15 @@ def choose_target(
 
 
 def _layout(name: str, variant: Variant, facts: Facts) -> Layout:
-    family = [find_layout(member) for member in _FAMILIES.get(name, (name,))]
-    paddings = [layout.facts_of(variant.name, default_facts(variant)).padding for layout in family]
-    return family[paddings.index(facts.padding)] if facts.padding in paddings else family[0]
+    """Return the layout called `name`, of a family that whose network pads as the weights expect."""
+    members = family(name)
+    paddings = [layout.facts_of(variant.name, default_facts(variant)).padding for layout in members]
+    return members[paddings.index(facts.padding)] if facts.padding in paddings else members[0]
 
 
-def suffixes(name: str) -> tuple[str, ...]:
-    """Return the suffixes of the files that the library of the layout called `name` loads, its usual one first.
-
-    Empty where it loads any. Raises LayoutMismatch for an unknown layout.
-    """
-    return () if name == CANONICAL else find_layout(_FAMILIES.get(name, (name,))[0]).suffixes
+def library_of(name: str) -> Library:
+    """Return the library that loads files of the layout called `name`. Raises LayoutMismatch for an unknown layout."""
+    return Library(CANONICAL, CANONICAL) if name == CANONICAL else family(name)[0].library
 
 
 def onward(target: Target, names: str) -> tuple[list[Move], Mapping[str, Fill], Sequence[str]]:

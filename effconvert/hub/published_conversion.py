@@ -7,9 +7,8 @@ from typing import Any
 
 from effconvert.architecture.canonical import CANONICAL
 from effconvert.atomic import check_output
-from effconvert.conversion.outputs import FOLDERS
 from effconvert.conversion.steps import Report, convert
-from effconvert.conversion.targets import suffixes
+from effconvert.conversion.targets import library_of
 from effconvert.conversion.transfer import Progress
 from effconvert.errors import LayoutMismatch
 from effconvert.hub.cache import fetch
@@ -77,6 +76,5 @@ def output_name(asked: Asked, row: Published, to: str, whole_name: bool) -> str:
     weights = asked.weights and (row.weights if whole_name else asked.weights.lower())
     origin = asked.framework if whole_name and asked.framework != "tensorflow" else None
     stem = "-".join(part for part in (origin, row.variant, weights, to if to != CANONICAL else None) if part)
-    if to in FOLDERS:
-        return stem
-    return stem + (suffixes(to) or (".safetensors",))[0]
+    library = library_of(to)
+    return stem if library.folder else stem + (library.containers or (".safetensors",))[0]

@@ -5,28 +5,8 @@ from dataclasses import dataclass
 from effconvert.architecture.variants import find_variant
 from effconvert.errors import LayoutMismatch, nearest_first
 from effconvert.reference_tables import FRAMEWORKS, Published, weights_table
+from effconvert.reference_tables.publishers import publishers
 
-# What else the frameworks, and the repositories that published their files, are called.
-_FRAMEWORKS = {
-    **{name: name for name in FRAMEWORKS},
-    "tf": "tensorflow",
-    "tensorflow/tpu": "tensorflow",
-    "ms": "mindspore",
-    "mmcls": "mmpretrain",
-    "openmmlab": "mmpretrain",
-    "open-mmlab": "mmpretrain",
-    "openmmlab/mmpretrain": "mmpretrain",
-    "open-mmlab/mmpretrain": "mmpretrain",
-    "pytorch-image-models": "timm",
-    "pytorch/vision": "torchvision",
-    "efficientnet-pytorch": "lukemelas",
-    "lukemelas/efficientnet-pytorch": "lukemelas",
-    "keras-applications": "keras",
-    "hf": "huggingface",
-    "hugging-face": "huggingface",
-    "transformers": "huggingface",
-}
-_TRAINED_BY = ("mindcv", "mindvision")
 _FORM = "write FRAMEWORK/VARIANT or FRAMEWORK/VARIANT/WEIGHTS, as torchvision/b0 or tensorflow/b0/ns"
 
 
@@ -48,8 +28,8 @@ def read_name(name: str) -> Asked:
     Raises LayoutMismatch that lists what there is, the nearest first.
     """
     parts = name.strip().strip("/").lower().split("/")
-    if parts[0] in _TRAINED_BY:  # two libraries of one framework, whose trainings are called after them
-        parts = ["mindspore", *parts[1:], parts[0]] if len(parts) == 2 else ["mindspore", *parts[1:]]
+    if publisher := _publisher_of_library(parts[0]):
+        parts = [publisher, *parts[1:], parts[0]] if len(parts) == 2 else [publisher, *parts[1:]]
     framework, rest = _framework(parts)
     if framework is None and (of_network := _of_network(list(weights_table()), "/".join(parts))):
         return of_network
@@ -60,12 +40,20 @@ def read_name(name: str) -> Asked:
     return _of_network(rows, "/".join(rest)) or _of_variant(framework, rows, rest)
 
 
+def _publisher_of_library(name: str) -> str | None:
+    """Return who published the trainings that are called after the library `name`, None where none are."""
+    rows = (row for row in weights_table() if row.weights == name)
+    return next((row.framework for row in rows if row.framework != name), None)
+
+
 def _framework(parts: list[str]) -> tuple[str | None, list[str]]:
     """Return the framework that the first one or two parts name, and the parts after it."""
     for count in (2, 1):
-        known = _FRAMEWORKS.get("/".join(parts[:count]).replace("_", "-"))
-        if known and len(parts) >= count:
-            return known, parts[count:]
+        asked = "/".join(parts[:count]).replace("_", "-")
+        if len(parts) >= count:
+            found = (name for name in FRAMEWORKS if asked in (name, *publishers()[name].names))
+            if known := next(found, None):
+                return known, parts[count:]
     return None, parts
 
 

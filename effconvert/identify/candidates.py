@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
 
 from effconvert.architecture.canonical import default_facts, tensor_shapes
 from effconvert.architecture.facts import MOST_CHANNELS, Facts
@@ -25,7 +24,7 @@ from effconvert.identify.unknown_tensors import (
 )
 from effconvert.identify.weight_sets import WeightSets
 from effconvert.maps.language import Layout
-from effconvert.maps.layouts import find_layout, layouts
+from effconvert.maps.layouts import layouts
 from effconvert.maps.moves import Compiled, Ends, Move, compile_layout, ends_of, identity_moves
 from effconvert.options import Options
 
@@ -89,11 +88,12 @@ def readings(names: TensorNames, options: Options = _PLAIN) -> Iterator[Reading]
     The likely ones of a layout come first. Raises LayoutMismatch when several networks of one kind are there.
     """
     networks: dict[str, str] = {}
-    for layout in (*layouts(), None):
-        for stem, root in networks_in(names, layout, _ends(layout and layout.name)):
+    considered = [layout for layout in (*layouts(), None) if options.layout in (None, layout and layout.name)]
+    for layout in considered:
+        for stem, root in networks_in(names, layout, _ends(layout)):
             networks.setdefault(stem, root)
-    for layout in (*layouts(), None):
-        ends = _ends(layout and layout.name)
+    for layout in considered:
+        ends = _ends(layout)
         for scope in scopes_in(names, layout, ends, networks, options.root):
             for variant in _candidates(layout, scope, names, ends):
                 yield read_as(names, layout, variant, scope, options=options)
@@ -260,12 +260,18 @@ def _taking(scope: Scope, own: Classifier, chosen: Linear | None, linear: list[L
 
 def classifier_in(layout: Layout | None, variant: Variant, scope: Scope) -> Classifier:
     """Return how `layout` calls the classifier of `variant` in a file with that scope."""
-    return classifier_of(_ends(layout and layout.name).without(scope.dropped), variant)
+    return classifier_of(_ends(layout).without(scope.dropped), variant)
 
 
-@cache
-def _ends(layout: str | None) -> Ends:
-    return ends_of(find_layout(layout) if layout else None)
+_ENDS: dict[str, Ends] = {}
+
+
+def _ends(layout: Layout | None) -> Ends:
+    """Return `ends_of`, computed once for each map."""
+    key = layout.sha256 if layout else ""
+    if key not in _ENDS:
+        _ENDS[key] = ends_of(layout)
+    return _ENDS[key]
 
 
 def until_exact(found: Iterable[Reading]) -> Iterator[Reading]:

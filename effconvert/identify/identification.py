@@ -38,7 +38,7 @@ from effconvert.identify.unknown_tensors import is_own, layer_of
 from effconvert.identify.weight_sets import WeightSets
 from effconvert.maps.language import Layout
 from effconvert.maps.layouts import find_layout, layouts
-from effconvert.maps.moves import Move
+from effconvert.maps.moves import Move, ends_of
 from effconvert.options import Options
 
 OBJECT_GRAPH = "/.ATTRIBUTES/VARIABLE_VALUE"
@@ -291,6 +291,10 @@ def _where_else(names: TensorNames, options: Options) -> str:
 
 def _unknown_names(checkpoint: Checkpoint, names: TensorNames, options: Options) -> str:
     """Say what the names look like, when no layout knows them."""
+    if options.layout:
+        stem = ends_of(find_layout(options.layout)).kernel
+        held = ", ".join(f"{name} {list(shape)}" for name, shape in list(names.shapes.items())[:3])
+        return f"read as {options.layout}, the first convolution is {stem!r}, which is not there; it holds {held}, …"
     if other := other_network(names.shapes) or near_network(names, options):
         return other
     if any(name.endswith(OBJECT_GRAPH) for name in checkpoint.tensors):
@@ -302,7 +306,8 @@ def _unknown_names(checkpoint: Checkpoint, names: TensorNames, options: Options)
         return "holds no tensors"
     shown = ", ".join(repr(name) for name in list(checkpoint.tensors)[:3])
     known = ", ".join([*(layout.name for layout in layouts()), CANONICAL])
-    return f"its {len(checkpoint.tensors):,} tensors ({shown}, …) are of no known layout ({known}){_unread(checkpoint)}"
+    unread = _unread(checkpoint) or "; --map reads a layout of your own, and `effconvert map draft` drafts its map"
+    return f"its {len(checkpoint.tensors):,} tensors ({shown}, …) are of no known layout ({known}){unread}"
 
 
 def _unread(checkpoint: Checkpoint) -> str:

@@ -166,7 +166,7 @@ def ignored(layout: Layout | None, name: str, shape: Sequence[int]) -> str:
 
 def leaving_of(layout: Layout | None, name: str, shape: Sequence[int]) -> Leaving | None:
     """Return what a training leaves of which the tensor `name` is one."""
-    left = layout.leavings if layout else leavings()["pytorch"]
+    left = layout.leavings if layout else leavings()
     return next((entry for entry in left if entry.takes(name, shape)), None)
 
 

@@ -14,11 +14,6 @@ from effconvert.identify.description import Description
 from effconvert.identify.recorded_names import read_config
 from effconvert.preprocessing.recipes import UNKNOWN, Recipe, gray, recipe_for, unknown
 
-_POSITIONAL = (
-    "ambiguous: the file does not name its layers, as .weights.h5 of Keras before 3.6 do not; they are taken in the "
-    "order in which keras.applications builds them"
-)
-
 
 @dataclass(frozen=True)
 class Companion:
@@ -45,16 +40,21 @@ def companion(checkpoint: Checkpoint, reading: Reading, description: Description
 
     Raises UnreadableCheckpoint for a companion that is damaged, LayoutMismatch for one that gainsays the tensors.
     """
-    layout = reading.layout.name if reading.layout else ""
-    if layout == "huggingface":
+    library = reading.layout.library if reading.layout else None
+    if library and library.side_file == "huggingface":
         return _huggingface(checkpoint, reading.variant, reading.facts, description)
-    if description:
+    if library is None or description:
         return Companion()
-    if layout == "timm":
-        return _timm(checkpoint, reading.variant, reading.facts.in_channels)
-    if layout.startswith("keras"):
-        found = replace(_keras(checkpoint, reading), tells_head=True)
-        return replace(found, cautions=(*found.cautions, _POSITIONAL)) if layout == "keras-positional" else found
+    read = {"timm": _timm, "keras": _keras, "": _nothing}[library.side_file]
+    found = read(checkpoint, reading)
+    return replace(found, cautions=(*found.cautions, library.caution)) if library.caution else found
+
+
+def _layout_name(reading: Reading) -> str:
+    return reading.layout.name if reading.layout else ""
+
+
+def _nothing(checkpoint: Checkpoint, reading: Reading) -> Companion:
     return Companion()
 
 
@@ -79,7 +79,7 @@ def _huggingface(checkpoint: Checkpoint, variant: Variant, facts: Facts, descrip
     )
 
 
-def _timm(checkpoint: Checkpoint, variant: Variant, channels: int) -> Companion:
+def _timm(checkpoint: Checkpoint, reading: Reading) -> Companion:
     """Read the preprocessing in a config.json of timm's repositories: in units of pixels from 0 to 1.
 
     Where there is not a number for each channel, and not one for all, timm takes the average of those that are there.
@@ -89,12 +89,12 @@ def _timm(checkpoint: Checkpoint, variant: Variant, channels: int) -> Companion:
     said = config.get("pretrained_cfg")
     if not isinstance(config.get("architecture"), str) or not isinstance(said, dict):
         return Companion()
-    usual = recipe_for("timm", variant.name)
+    usual = recipe_for(_layout_name(reading), reading.variant.name)
     try:
         size = int(said["input_size"][-1])
         recipe = replace(
             usual,
-            name="timm",
+            name=_layout_name(reading),
             size=size,
             shorter_side=math.floor(size / float(said["crop_pct"])),
             resize={"bicubic": "pil-bicubic", "bilinear": "pil-bilinear"}[said["interpolation"]],
@@ -102,7 +102,7 @@ def _timm(checkpoint: Checkpoint, variant: Variant, channels: int) -> Companion:
             std=tuple(255 * float(value) for value in said["std"]),
             channels=UNKNOWN,
         )
-        recipe = _of_channels(recipe, channels)
+        recipe = _of_channels(recipe, reading.facts.in_channels)
     except (KeyError, IndexError, TypeError, ValueError, ArithmeticError, LayoutMismatch):
         return Companion(
             cautions=("the preprocessing in config.json is none that is known here; timm's usual is assumed",)
@@ -132,7 +132,7 @@ def _keras(checkpoint: Checkpoint, reading: Reading) -> Companion:
     if found is None:
         cautions.append("the file does not tell how its network normalises pixels; the usual way is assumed")
         return Companion(facts, cautions=tuple(cautions), assumed_head=assumed_head)
-    usual = recipe_for("keras", reading.variant.name)
+    usual = recipe_for(_layout_name(reading), reading.variant.name)
     recipe = _of_channels(replace(usual, mean=found.mean, std=found.std, channels=UNKNOWN), channels)
     if found.topology == "keras-imagenet" and not found.from_graph:
         cautions.append(

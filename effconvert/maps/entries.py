@@ -1,151 +1,130 @@
-"""Reads the tables of a map that say what stands beside the weights, and which networks its files are for."""
+"""Reads the tables of a map that say which networks its files are for, and how their images are prepared."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from effconvert.architecture.facts import Facts, changed
 from effconvert.errors import LayoutMismatch
-from effconvert.maps.language import ANY, PLACEHOLDER, RECIPE_VALUES, Build, Fill, Preprocessing, Slot
+from effconvert.maps.language import ANY, PLACEHOLDER, Build, Preprocessing
+from effconvert.maps.words import OTHERS, expanded, grouped, split_variants, value_for
 from effconvert.reference_tables.reading import recipe_tables
 
-_FILL_KEYS = {"dtype", "value", "reason"}
-_FILL_DTYPES = ("int64", "int32", "float32")
-_BUILD_KEYS = {"facts", "variants", "names", "code", "channels"}
-_PREPROCESSING_KEYS = {"decode", "crop", "resize", "code"}
-_GRAY = {"gray"}
 _CAN_BE_ANY = ("bn_eps", "fused_stride")
 _CHANNELS_PLACEHOLDERS = ("in_channels", "size")
-_CODE_PLACEHOLDERS = (
-    "variant", "classes", "bn_eps", "size", "file", "state", "format", "top", "in_channels", "channels",
-)  # fmt: skip
-_RECIPE_PLACEHOLDERS = (
+CODE_PLACEHOLDERS = (
+    *("variant", "width", "depth", "features", "dropout", "classes", "bn_eps", "in_channels", "channels"),
+    *("size", "file", "state", "format", "top"),
+)
+RECIPE_PLACEHOLDERS = (
     *("variant", "classes", "file", "size", "shorter_side", "crop_padding", "crop_pct", "interpolation", "in_channels"),
     *("gray", "mean", "std", "unit_mean", "unit_std"),
 )
 
 
-def read_fill(name: str, value: Any, problems: list[str]) -> Fill | None:
-    """Return the filled tensor that `value` describes, and add to `problems` what is wrong with it."""
-    if not isinstance(value, dict) or value.keys() != _FILL_KEYS:
-        problems.append(f"fill.{name}: must hold exactly {', '.join(sorted(_FILL_KEYS))}, is {value!r}")
-        return None
-    if value["dtype"] not in _FILL_DTYPES:
-        problems.append(f"fill.{name}: dtype {value['dtype']!r} is not one of {', '.join(_FILL_DTYPES)}")
-    is_number = isinstance(value["value"], int | float) and not isinstance(value["value"], bool)
-    if not is_number and value["value"] not in RECIPE_VALUES:
-        problems.append(f"fill.{name}: value {value['value']!r} is not a number, nor {' or '.join(RECIPE_VALUES)}")
-    return Fill(**value)
+def read_builds(
+    builds: Iterable[Mapping[str, Any]],
+    words: Mapping[str, Any],
+    channels: str | None,
+    variants: Mapping[str, str],
+    problems: list[str],
+) -> tuple[Build, ...]:
+    """Return the builds of a map, one for each group of variants that one differs by; add to `problems`.
+
+    words: the map's own. channels: what stands at `{channels}`, None for a library whose networks take three.
+    """
+    found: list[Build] = []
+    for number, value in enumerate(builds, 1):
+        made = list(_read_build(value, words, variants))
+        found += made
+        problems += dict.fromkeys(f"builds {number}: {words}" for words in _build_problems(value, made, variants))
+        if channels and any("{channels}" not in build.code for build in made):
+            problems.append(f"builds {number}: its code lacks {{channels}}, which `channels` is for")
+    return tuple(found)
 
 
-def read_build(number: int, value: Any, variants: Mapping[str, str], problems: list[str]) -> Build | None:
-    """Return the build that `value`, the `number`-th of its map, describes; add to `problems` what is wrong with it."""
-    where = f"builds {number}"
-    if not isinstance(value, dict) or "code" not in value or value.keys() - _BUILD_KEYS:
-        problems.append(f"{where}: must hold code, and may hold facts, variants, names, channels; is {value!r}")
-        return None
-    texts = {key: value.get(key, []) for key in ("variants", "names")}
-    for key, items in texts.items():
-        if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
-            problems.append(f"{where}: {key} must be a list of texts, is {items!r}")
-            texts[key] = []
-    problems += [f"{where}: the map does not cover {name!r}" for name in texts["variants"] if name not in variants]
-    _check_texts(where, texts["names"], ("variant",), problems)
-    _check_texts(where, [value["code"]], _CODE_PLACEHOLDERS, problems)
-    facts = value.get("facts", {})
-    _check_facts(where, facts, problems)
-    channels = value.get("channels")
-    if channels is not None:
-        _check_texts(where, [channels], _CHANNELS_PLACEHOLDERS, problems)
-    return Build(facts, tuple(texts["variants"]), tuple(texts["names"]), value["code"], channels)
+def read_preprocessings(
+    ways: Iterable[Mapping[str, Any]], words: Mapping[str, Any], problems: list[str]
+) -> tuple[Preprocessing, ...]:
+    """Return the ways in which a library prepares images; add to `problems` what is wrong with them."""
+    found = []
+    for number, value in enumerate(ways, 1):
+        own = {**words, **value.get("words", {})}
+        texts = {key: expanded(value[key], own) for key in ("code", "gray") if key in value}
+        way = Preprocessing(value["decode"], value["crop"], value["resize"], **texts)
+        problems += [f"preprocessings {number}: {words}" for words in _preprocessing_problems(way)]
+        found.append(way)
+    return tuple(found)
 
 
-def read_synonyms(
-    table: Mapping[str, Any], kinds: Mapping[str, Mapping[str, Slot]], problems: list[str]
-) -> Mapping[str, str]:
-    """Return the other names of tensors in `table`, and add to `problems` what is wrong with them."""
-    known = {tensor for tensors in kinds.values() for tensor in tensors}
-    for name, meant in table.items():
-        if name in known:
-            problems.append(f"synonyms.{name}: is the name of a tensor itself")
-        if not isinstance(meant, str) or meant not in known:
-            problems.append(f"synonyms.{name}: {meant!r} is not a tensor of any kind")
-    return table
-
-
-def read_preprocessing(number: int, value: Any, problems: list[str]) -> Preprocessing | None:
-    """Return the way to prepare images that `value` describes; add to `problems` what is wrong with it."""
-    where = f"preprocessings {number}"
-    if (
-        not isinstance(value, dict)
-        or value.keys() - _GRAY != _PREPROCESSING_KEYS
-        or not isinstance(value["resize"], dict)
-    ):
-        problems.append(f"{where}: must hold decode, crop, code and a table resize, and may hold gray; is {value!r}")
-        return None
-    words = {name: {str(table[name]) for table in recipe_tables().values()} for name in ("decode", "crop", "resize")}
-    for name, found in (
-        *((name, value[name]) for name in ("decode", "crop")),
-        *(("resize", each) for each in value["resize"]),
-    ):
-        if found not in words[name]:
-            problems.append(f"{where}: {name} {found!r} is unknown; known are {', '.join(sorted(words[name]))}")
-    if not value["resize"]:
-        problems.append(f"{where}: resize names no filter")
-    _check_texts(where, [value["code"]], _RECIPE_PLACEHOLDERS, problems)
-    _check_texts(where, [*value["resize"].values(), *(value[key] for key in _GRAY & value.keys())], (), problems)
-    if "gray" in value and (value["decode"] != "pil" or "{gray}" not in str(value["code"])):
-        problems.append(f'{where}: gray is for decode "pil", and code that holds {{gray}}')
-    return Preprocessing(**value)
+def check_channels(channels: str | None, problems: list[str]) -> None:
+    """Add to `problems` what is wrong with what code says of other than three channels."""
+    if channels:
+        problems += [f"channels: {words}" for words in _unknown(channels, _CHANNELS_PLACEHOLDERS)]
 
 
 def check_aliases(
     aliases: Mapping[str, str], builds: Iterable[Build], variants: Mapping[str, str], problems: list[str]
 ) -> None:
-    """Add to `problems` every alias of a network that no build is called; `variants` are the layout's own names."""
+    """Add to `problems` every network that has an alias and that no build names; `variants` are the layout's names."""
     names = {name for build in builds for name in build.names}
     known = names | {name.replace("{variant}", own) for name in names for own in variants.values()}
-    problems += [f"aliases.{alias}: no build is called {of!r}" for alias, of in aliases.items() if of not in known]
+    problems += [f"aliases: no build names {of!r}" for of in dict.fromkeys(aliases.values()) if of not in known]
 
 
-def read_channels(value: Any, builds: Sequence[Build], problems: list[str]) -> str | None:
-    """Return what code says of other than three channels, None where no build can; add to `problems`."""
-    if value is None:
-        return None
-    if value != "":
-        _check_texts("channels", [value], _CHANNELS_PLACEHOLDERS, problems)
-        problems += [
-            f"builds {number}: its code lacks {{channels}}, which `channels` is for"
-            for number, build in enumerate(builds, 1)
-            if "{channels}" not in build.code
-        ]
-    return str(value)
+def _read_build(value: Mapping[str, Any], words: Mapping[str, Any], variants: Mapping[str, str]) -> Iterator[Build]:
+    named = tuple(value.get("variants", ()))
+    own = {**words, **value.get("words", {})}
+
+    def made(variant: str) -> tuple[tuple[str, ...], str, str | None]:
+        channels = value.get("channels")
+        code = expanded(value["code"], own, variant)
+        names = tuple(value_for(variant, value.get("names", [])) or ())
+        return names, code, expanded(channels, own, variant) if channels else None
+
+    groups = grouped([name for name in variants if not named or name in named], made)
+    for (names, code, channels), covered in groups.items():
+        only = covered if named or len(groups) > 1 else ()
+        yield Build(value.get("facts", {}), only, names, code, channels)
 
 
-def _check_facts(where: str, facts: Any, problems: list[str]) -> None:
-    if not isinstance(facts, dict):
-        problems.append(f"{where}: facts must be a table, is {facts!r}")
-        return
-    problems += [
-        f"{where}: {name} cannot be {ANY!r}; {' and '.join(_CAN_BE_ANY)} can"
-        for name, value in facts.items()
-        if value == ANY and name not in _CAN_BE_ANY
-    ]
+def _build_problems(value: Mapping[str, Any], made: list[Build], variants: Mapping[str, str]) -> Iterator[str]:
+    tables = [value.get("names"), *value.get("words", {}).values()]
+    keys = [key for table in tables if isinstance(table, Mapping) for key in table if key != OTHERS]
+    named = [*value.get("variants", ()), *(name for key in keys for name in split_variants(key))]
+    yield from (f"the map does not cover {name!r}" for name in named if name not in variants)
+    for build in made:
+        for name in build.names:
+            yield from _unknown(name, ("variant",))
+        yield from _unknown(build.code, CODE_PLACEHOLDERS)
+        yield from _unknown(build.channels or "", _CHANNELS_PLACEHOLDERS)
+    yield from _fact_problems(value.get("facts", {}))
+
+
+def _fact_problems(facts: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in facts.items():
+        if value == ANY and name not in _CAN_BE_ANY:
+            yield f"{name} cannot be {ANY!r}; {' and '.join(_CAN_BE_ANY)} can"
     try:
         changed(Facts(), {name: value for name, value in facts.items() if value != ANY})
     except LayoutMismatch as error:
-        problems.append(f"{where}: {error}")
+        yield str(error)
 
 
-def _check_texts(where: str, texts: list[Any], known: tuple[str, ...], problems: list[str]) -> None:
-    for text in texts:
-        if not isinstance(text, str) or not text:
-            problems.append(f"{where}: {text!r} is not a text")
-            continue
-        # Code may hold braces of its own, as dict literals do: only lone names are placeholders.
-        found = [match[1] for match in PLACEHOLDER.finditer(text) if re.fullmatch(r"\w+", match[1])]
-        problems += [
-            f"{where}: placeholder {{{name}}} is unknown; known are {', '.join(known)}"
-            for name in found
-            if name not in known
-        ]
+def _preprocessing_problems(way: Preprocessing) -> Iterator[str]:
+    known = {name: {str(table[name]) for table in recipe_tables().values()} for name in ("decode", "crop", "resize")}
+    for name, value in (("decode", way.decode), ("crop", way.crop), *(("resize", each) for each in way.resize)):
+        if value not in known[name]:
+            yield f"{name} {value!r} is unknown; known are {', '.join(sorted(known[name]))}"
+    yield from _unknown(way.code, RECIPE_PLACEHOLDERS)
+    for text in (*way.resize.values(), way.gray or ""):
+        yield from _unknown(text, ())
+    if way.gray is not None and (way.decode != "pil" or "{gray}" not in way.code):
+        yield 'gray is for decode "pil", and code that holds {gray}'
+
+
+def _unknown(text: str, known: tuple[str, ...]) -> Iterator[str]:
+    # Code may hold braces of its own, as dict literals do: only lone names are placeholders.
+    for match in PLACEHOLDER.finditer(text):
+        if re.fullmatch(r"\w+", match[1]) and match[1] not in known:
+            yield f"placeholder {match[0]} is unknown; known are {', '.join(known) or 'none here'}"

@@ -108,31 +108,63 @@ class Preprocessing:
 
 
 @dataclass(frozen=True)
+class Library:
+    """What the rest of the program must know of the library whose layout a map describes.
+
+    title, url: what people call it, and where its source is. runner: which of the runners runs its files, "" where they
+    are converted and not run. packages: what pip calls it; install: how it comes into an environment, "" for the extra
+    of the runner's name. publisher: how reference/weights.csv calls who published its files. family: a name that
+    several layouts share. containers: suffixes of the files that it loads, the usual one first, empty where it loads
+    any. folder: the format of the folder that it is written as, "" for one file. dtypes: that its networks take, all
+    where empty. side_file: what beside the weights tells more of the network. caution: what a user should know of every
+    file. names_of: the layout that names the same tensors, "" where this one does. official: it is of the network's
+    authors. recipe: the table of recipes.toml that its images are prepared by, where none names the layout. hub_tag:
+    how Hugging Face's hub calls it. configs: where it keeps the networks that builds name.
+    """
+
+    title: str
+    publisher: str
+    url: str = ""
+    runner: str = ""
+    packages: tuple[str, ...] = ()
+    install: str = ""
+    family: str = ""
+    containers: tuple[str, ...] = ()
+    folder: str = ""
+    dtypes: tuple[str, ...] = ()
+    side_file: str = ""
+    caution: str = ""
+    names_of: str = ""
+    official: bool = False
+    recipe: str = ""
+    hub_tag: str = ""
+    configs: str = ""
+
+
+@dataclass(frozen=True)
 class Layout:
     """A mapping file, checked.
 
-    variants: canonical name -> the layout's own. refused: {variant that it cannot hold: reason}. kinds: {kind: {tensor:
-    where it goes}}. average: how an averaged tensor is named after its raw one, "" where a layout has none. backbone:
-    the prefix that a file of the network without its classifier may lack; bare: it is then written without. features:
-    the prefix that a file of the layers before the pooling lacks. leavings: what the framework's trainings leave beside
-    the weights. suffixes: of the files that the library loads. dtypes: that its networks take, all where empty. write:
-    False for a layout that is only read. synonyms: {what other versions of the library call the tensor of a layer: what
-    it is here}. average_read: as `average`, of files that may hold averages and are not written with them. aliases:
-    {other name of a network: the name that `builds` has}. same_tensors: {network that holds the same tensors and
-    computes otherwise: how}. other_tensors: {pattern of names of its other networks: what they are}. channels: what
-    stands at `{channels}` in the code of a build where images do not have three; None for a library whose networks all
-    take three. sha256: of the file.
+    library: whose layout it is. variants: canonical name -> the layout's own. refused: {variant that it cannot hold:
+    reason}. kinds: {kind: {tensor: where it goes}}. average: how an averaged tensor is named after its raw one, ""
+    where a layout has none. average_read: as `average`, of files that may hold averages and are not written with them.
+    backbone: the prefix that a file of the network without its classifier may lack; bare: it is then written without.
+    features: the prefix that a file of the layers before the pooling lacks. leavings: what trainings leave beside the
+    weights. write: False for a layout that is only read. synonyms: {what other versions of the library call the tensor
+    of a layer: what it is here}. aliases: {other name of a network: the name that `builds` has}. same_tensors: {network
+    that holds the same tensors and computes otherwise: how}. other_tensors: {pattern of names of its other networks:
+    what they are}. channels: what stands at `{channels}` in the code of a build where images do not have three; None
+    for a library whose networks all take three. sha256: of the file and what it includes.
     """
 
     name: str
+    library: Library
     root: str
     separator: str
     average: str
     average_read: str
     backbone: str
     features: str
-    suffixes: tuple[str, ...]
-    dtypes: tuple[str, ...]
     bare: bool
     write: bool
     variants: Mapping[str, str]

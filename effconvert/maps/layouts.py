@@ -1,28 +1,47 @@
-"""The layouts of the package: every mapping file, read once, and what the trainings of a framework leave in files."""
+"""The layouts: every mapping file of the package and of the user, read once."""
 
-import hashlib
-import tomllib
-from collections.abc import Mapping
+import os
 from functools import cache
 from importlib import resources
-from typing import Any
+from pathlib import Path
 
-from effconvert.errors import BadMap, LayoutMismatch, listing
-from effconvert.maps.language import Layout, Leaving
-from effconvert.maps.reader import MapReader
+from effconvert.errors import BadMap, LayoutMismatch, MissingPath, listing
+from effconvert.maps.documents import common_tables, read_document, read_file
+from effconvert.maps.language import Layout, Leaving, Library
+from effconvert.maps.moves import compile_problems
+from effconvert.maps.reader import MapReader, read_leavings
+from effconvert.maps.schema import shape_problems
 
-_TRAININGS = "trainings.toml"
+FOLDER_VARIABLE = "EFFCONVERT_MAPS"  # a folder of the user's maps
+# The maps that were added, a path in each line: in the environment, for the processes that are started need them too.
+_ADDED_VARIABLE = "EFFCONVERT_ADDED_MAPS"
 
 
-@cache
 def layouts() -> tuple[Layout, ...]:
-    """Return every layout of the package, sorted by name."""
-    files = [
-        file
-        for file in resources.files("effconvert.mappings").iterdir()
-        if file.name.endswith(".toml") and file.name != _TRAININGS
-    ]
-    return tuple(parse_layout(file.read_bytes(), file.name) for file in sorted(files, key=lambda file: file.name))
+    """Return every layout: the user's first, then those of the package, each sorted by file name.
+
+    The user's are the maps that were added, and those in the folder that EFFCONVERT_MAPS names. Raises MissingPath
+    where that is not a folder, and BadMap with every problem of a map, or when two layouts have one name.
+    """
+    own = dict.fromkeys([*_added(), *_maps_in(os.environ.get(FOLDER_VARIABLE, ""))])
+    return _layouts(tuple((path, _stamp(path)) for path in own))
+
+
+def add_maps(*paths: str | Path) -> None:
+    """Add the user's own maps, for all that this process, and those that it starts, read and write from now on.
+
+    Raises MissingPath or BadMap, and adds none of them, where one cannot be used.
+
+    Example: `effconvert.add_maps("my-library.toml")`
+    """
+    before = os.environ.get(_ADDED_VARIABLE, "")
+    files = dict.fromkeys([*_added(), *(Path(path).absolute() for path in paths)])
+    os.environ[_ADDED_VARIABLE] = "\n".join(map(str, files))
+    try:
+        layouts()
+    except BaseException:
+        os.environ[_ADDED_VARIABLE] = before
+        raise
 
 
 def find_layout(name: str) -> Layout:
@@ -30,42 +49,90 @@ def find_layout(name: str) -> Layout:
     for layout in layouts():
         if layout.name == name:
             return layout
-    raise LayoutMismatch(f"layout {name!r} is unknown; known are {', '.join(layout.name for layout in layouts())}")
+    known = ", ".join(layout.name for layout in layouts())
+    raise LayoutMismatch(f"layout {name!r} is unknown; known are {known} (--map FILE adds one of your own)")
 
 
-def parse_layout(content: bytes, where: str) -> Layout:
-    """Return the layout in the TOML `content`; `where` names it in messages.
+def known_library(name: str) -> Library | None:
+    """Return whose layout is called `name`, None where no map describes it."""
+    return next((layout.library for layout in layouts() if layout.name == name), None)
 
-    Raises BadMap with every problem found, each naming its line or key.
+
+def family(name: str) -> tuple[Layout, ...]:
+    """Return the layouts that can be written and are called `name`, alone or as a family. Raises LayoutMismatch."""
+    members = tuple(layout for layout in layouts() if layout.library.family == name and layout.write)
+    return members or (find_layout(name),)
+
+
+def parse_layout(content: bytes, where: str, folder: Path | None = None) -> Layout:
+    """Return the layout in the TOML `content`; `where` names it in messages, `folder` holds what it may include.
+
+    It is compiled for each of its variants. Raises BadMap with every problem found, each naming its line or key.
     """
-    try:
-        data = tomllib.loads(content.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadMap(f"{where}: not TOML: {error}") from error
-    reader = MapReader(data, leavings())
-    layout = reader.layout(hashlib.sha256(content).hexdigest())
-    if reader.problems or layout is None:
-        raise BadMap(listing(f"{where}: the map cannot be used:", reader.problems))
+    document = read_document(content, where, folder)
+    problems, is_readable = shape_problems(document.values)
+    if is_readable:
+        reader = MapReader(document)
+        layout = reader.layout()
+        problems += reader.problems or compile_problems(layout)
+    if problems:
+        raise BadMap(listing(f"{where}: the map cannot be used:", problems))
     return layout
 
 
-@cache
-def leavings() -> Mapping[str, tuple[Leaving, ...]]:
-    """Return {framework: what its trainings leave beside the weights}.
+def read_layout(path: Path) -> Layout:
+    """Return the layout in a mapping file. Raises MissingPath, or BadMap with every problem."""
+    return parse_layout(read_file(path), str(path), path.parent)
 
-    Raises BadMap with every entry that the language does not know.
-    """
-    content = (resources.files("effconvert.mappings") / _TRAININGS).read_text(encoding="utf-8")
-    tables: dict[str, dict[str, Any]] = tomllib.loads(content)
-    problems = [
-        f"{framework}.{pattern}: must hold reason and axes, and may hold alone and within; is {entry!r}"
-        for framework, entries in tables.items()
-        for pattern, entry in entries.items()
-        if not isinstance(entry, dict) or entry.keys() - {"alone", "within"} != {"reason", "axes"}
-    ]
-    if problems:
-        raise BadMap(listing(f"{_TRAININGS}: cannot be used:", problems))
-    return {
-        framework: tuple(Leaving(pattern, **entry) for pattern, entry in entries.items())
-        for framework, entries in tables.items()
-    }
+
+@cache
+def leavings() -> tuple[Leaving, ...]:
+    """Return what PyTorch's trainings leave beside the weights, for files in this project's own layout."""
+    return tuple(read_leavings(common_tables("pytorch")["leavings"]))
+
+
+@cache
+def _layouts(files: tuple[tuple[Path, tuple[int, int]], ...]) -> tuple[Layout, ...]:
+    own = [read_layout(path) for path, _ in files]
+    everything = (*own, *_of_the_package())
+    names = [layout.name for layout in everything]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise BadMap(f"layout {twice[0]!r}: more than one map describes it; give yours another name")
+    return everything
+
+
+def _added() -> list[Path]:
+    return [Path(line) for line in os.environ.get(_ADDED_VARIABLE, "").splitlines()]
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Return what changes when a file does; zeros for one that is not there, which reading it will say."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_mtime_ns, found.st_size
+
+
+def _maps_in(folder: str) -> list[Path]:
+    if not folder:
+        return []
+    if not Path(folder).is_dir():
+        raise MissingPath(f"{FOLDER_VARIABLE}={folder}: is not a folder")
+    return sorted(path.absolute() for path in Path(folder).glob("*.toml"))
+
+
+@cache
+def _of_the_package() -> tuple[Layout, ...]:
+    """Return the layouts of the package, whose shape its tests check."""
+    folder = resources.files("effconvert.mappings")
+    files = sorted((file for file in folder.iterdir() if file.name.endswith(".toml")), key=lambda file: file.name)
+    return tuple(_trusted(file.read_bytes(), file.name) for file in files)
+
+
+def _trusted(content: bytes, where: str) -> Layout:
+    reader = MapReader(read_document(content, where))
+    layout = reader.layout()
+    if reader.problems:
+        raise BadMap(listing(f"{where}: the map cannot be used:", reader.problems))
+    return layout

@@ -122,6 +122,19 @@ def compile_layout(
     return compiled
 
 
+def compile_problems(layout: Layout) -> list[str]:
+    """Return what stands against compiling `layout`, of all its variants, each with the variants that it is of."""
+    found: dict[str, list[str]] = {}
+    for name in layout.variants.keys() - layout.refused.keys():
+        variant = VARIANTS[name]
+        compiler = _Compiler(layout, variant, layout.facts_of(name, default_facts(variant)), "", "")
+        compiler.compile()
+        for problem in compiler.problems:
+            found.setdefault(problem, []).append(name)
+    order = list(layout.variants)
+    return [f"{problem} ({', '.join(sorted(names, key=order.index))})" for problem, names in found.items()]
+
+
 def ends_of(layout: Layout | None) -> Ends:
     """Return how `layout`, None for this project's own, names both ends of a network: alike in every variant."""
     if layout is None:

@@ -84,6 +84,8 @@ def check(recipe: Recipe) -> None:
 def _unknown(channels: int) -> str:
     if channels == 1:
         return "how an image becomes its one channel is not known; --recipe timm makes it gray, as timm does"
+    if channels == 3:
+        return "how an image becomes its 3 channels is not known; --recipe names a way, as timm or tf-official"
     takes = f"`effconvert.load_model` in Python takes tensors [N, {channels}, height, width]"
     return f"how an image becomes its {channels} channels is not known, and no image file has them; {takes}"
 

@@ -122,6 +122,11 @@ def recipe_for(layout: str, variant_name: str, weights: str | None = None, in_ch
     return gray(usual) if in_channels == 1 and layout == _TIMM else unknown(usual, in_channels)
 
 
+def layouts_with_recipes() -> frozenset[str]:
+    """Return the layouts whose preprocessing reference/recipes.toml knows."""
+    return frozenset({_TIMM}).union(*(table["layouts"] for table in recipe_tables().values()))
+
+
 def gray(recipe: Recipe) -> Recipe:
     """Return `recipe` for networks of one channel: as Pillow converts to `L`, normalised by the average mean and std.
 

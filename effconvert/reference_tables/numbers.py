@@ -8,12 +8,11 @@ from typing import Any
 from effconvert.reference_tables.accuracy import accuracy_rows
 from effconvert.reference_tables.cost import cost_rows
 from effconvert.reference_tables.file_names import name_sha8
+from effconvert.reference_tables.publishers import publishers
 from effconvert.reference_tables.reading import Row, recipe_tables
 from effconvert.reference_tables.sources import read_sources
 from effconvert.reference_tables.weights import Published, weights_table
 
-# The source of what is published of a framework's files, where it has another name.
-_OF_FILES = {"tensorflow": "readme"}
 _PIXELS, _BYTES = "pixels", "bytes"
 
 
@@ -147,7 +146,7 @@ def _of_file(row: Published) -> Iterator[Number]:
         ("md5", row.md5, "", 0),
         ("url", row.url, "", 0),
     )
-    source = read_sources()[_OF_FILES.get(row.framework, row.framework)]
+    source = read_sources()[publishers()[row.framework].source or row.framework]
     for quantity, value, unit, step in values:
         if value is not None:
             yield Number(

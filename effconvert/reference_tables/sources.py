@@ -11,7 +11,7 @@ from effconvert.reference_tables.reading import read_toml
 class Source:
     """A publication that numbers stand in.
 
-    publisher: whose it is (tensorflow, timm, mmpretrain, mindspore, torchvision, keras, huggingface, lukemelas, paper).
+    publisher: whose it is, a table of publishers.toml.
     url: a page of the publisher's. revision: which state of it was read. date: as far as it is known, "" where it is
     not. note: what is to be known of it.
     """

@@ -6,20 +6,9 @@ from pathlib import PurePath
 from typing import Any
 
 from effconvert.identify.weight_sets import RAW
+from effconvert.maps.layouts import known_library
 
 _TRAININGS = {"aa": "AutoAugment", "ra": "RandAugment", "ns": "NoisyStudent", "advprop": "AdvProp"}
-_LIBRARIES = {
-    "tf-official": "TensorFlow",
-    "timm": "timm",
-    "torchvision": "torchvision",
-    "lukemelas": "EfficientNet-PyTorch",
-    "mmpretrain": "MMPretrain",
-    "mindcv": "MindCV",
-    "mindvision": "MindSpore Vision",
-    "keras": "Keras",
-    "keras-positional": "Keras",
-    "huggingface": "Hugging Face",
-}
 _LONGEST_ID = 60
 
 
@@ -33,8 +22,15 @@ def network_name(model: Mapping[str, Any]) -> str:
 
 
 def library_name(layout: str) -> str:
-    """Return what the library of a layout is called."""
-    return "MindSpore's model zoo" if layout.startswith("mindspore-zoo") else _LIBRARIES.get(layout, layout)
+    """Return what the library of a layout is called; an unknown layout, as of a user's map, by its own name."""
+    library = known_library(layout)
+    return library.title if library else layout
+
+
+def library_url(layout: str) -> str:
+    """Return where the source of a layout's library is, "" where that is not known."""
+    library = known_library(layout)
+    return library.url if library else ""
 
 
 def unique_ids(paths: Iterable[str]) -> Iterator[str]:

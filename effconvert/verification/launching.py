@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -26,6 +26,8 @@ from effconvert.errors import (
     Unavailable,
     UnreadableCheckpoint,
 )
+from effconvert.maps.layouts import layouts
+from effconvert.maps.names import runner_names
 
 CANONICAL = "canonical"
 KEY_VARIABLE = "EFFCONVERT_KEY_OF_THE_FILE"  # a key must not stand among a process's arguments
@@ -42,11 +44,10 @@ _NO_NUMPY = "ModuleNotFoundError: No module named 'numpy'"
 class Framework:
     """A framework with a runner.
 
-    layouts: whose files it takes. packages: what pip calls it. install: how it comes into an environment.
+    packages: what pip calls it. install: how it comes into an environment.
     """
 
     name: str
-    layouts: tuple[str, ...]
     packages: tuple[str, ...]
     install: str
 
@@ -55,33 +56,21 @@ class Framework:
         """The environment variable that names its interpreter."""
         return f"EFFCONVERT_PYTHON_{self.name.upper()}"
 
+    @property
+    def layouts(self) -> tuple[str, ...]:
+        """The layouts whose files it takes."""
+        return tuple(layout.name for layout in layouts() if layout.library.runner == self.name)
 
-def _extra(name: str) -> str:
-    return f'pip install "effconvert[{name}]"'
+
+def _described() -> Iterator[Framework]:
+    """Yield the frameworks that the maps of the package name."""
+    for name in runner_names():
+        found = [layout.library for layout in layouts() if layout.library.runner == name]
+        library = next(library for library in found if library.packages)
+        yield Framework(name, library.packages, library.install or f'pip install "effconvert[{name}]"')
 
 
-FRAMEWORKS = {
-    framework.name: framework
-    for framework in (
-        Framework("tensorflow", ("tf-official",), ("tensorflow", "tensorflow-cpu"), _extra("tensorflow")),
-        Framework("mindcv", ("mindcv",), ("mindcv",), _extra("mindcv")),
-        # Its wheel asks for libraries of 2022 that its networks do not use.
-        Framework(
-            "mindvision",
-            ("mindvision",),
-            ("mindvision",),
-            f"{_extra('mindvision')} && pip install --no-deps mindvision==0.1.0",
-        ),
-        Framework("mmpretrain", ("mmpretrain",), ("mmpretrain",), _extra("mmpretrain")),
-        Framework("timm", ("timm",), ("timm",), _extra("timm")),
-        Framework("torchvision", ("torchvision",), ("torchvision",), _extra("torchvision")),
-        Framework(
-            "lukemelas", ("lukemelas",), ("efficientnet-pytorch", "efficientnet-lite-pytorch"), _extra("lukemelas")
-        ),
-        Framework("huggingface", ("huggingface",), ("transformers",), _extra("huggingface")),
-        Framework("keras", ("keras", "keras-positional"), ("keras",), _extra("keras")),
-    )
-}
+FRAMEWORKS = {framework.name: framework for framework in _described()}
 
 
 class LoaderRefused(EffconvertError):

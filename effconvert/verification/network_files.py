@@ -124,8 +124,8 @@ class NetworkFile:
         """Return {name as the library itself has it: float32 array in the library's axes}."""
         layout = self.identity.layout
         assert layout
-        if layout.name == "keras-positional":  # the same tensors, whose file does not name them
-            layout = find_layout("keras")
+        if layout.library.names_of:  # the same tensors, whose file does not name them
+            layout = find_layout(layout.library.names_of)
         bare = layout.bare and not self.facts.classes
         moves = compile_layout(layout, self.identity.variant, self.facts, bare=bare).moves
         names = {move.target: move.source for move in moves}

@@ -5,14 +5,17 @@ from typing import Any
 
 import click
 
+from effconvert.architecture.canonical import CANONICAL
 from effconvert.cli.options.conversion import convert_by_name, convert_file, from_torch_options
-from effconvert.cli.options.shared import PATH
+from effconvert.cli.options.shared import PATH, LayoutName
+from effconvert.maps.names import target_names
 
-_CANONICAL = "canonical"
-_TARGETS = (
-    _CANONICAL, "timm", "torchvision", "lukemelas", "huggingface", "mmpretrain",
-    "mindvision", "mindcv", "keras", "tf-official",
-)  # fmt: skip
+
+def _targets() -> tuple[str, ...]:
+    """Return the layouts that can be written, the user's first."""
+    from effconvert.maps.layouts import layouts
+
+    return (CANONICAL, *(layout.name for layout in layouts() if layout.write))
 
 
 @click.command("convert")
@@ -23,7 +26,11 @@ _TARGETS = (
     help="Published weights in place of INPUT: FRAMEWORK/VARIANT or FRAMEWORK/VARIANT/WEIGHTS, as `effconvert list` "
     "names them.",
 )
-@click.option("--to", type=click.Choice(_TARGETS), help="The layout to write. Of --published by default canonical.")
+@click.option(
+    "--to",
+    type=LayoutName(_targets),
+    help=f"The layout to write: {', '.join(target_names())}, or a map's. Of --published by default canonical.",
+)
 @click.option("--variant", help="Where the tensors leave it open.")
 @click.option("--weights", help="Which training it is, which decides the preprocessing: aa, ns, advprop …")
 @click.option("--names", type=click.Choice(["raw", "average", "both"]), help="Of tf-official: which tensors to write.")
@@ -57,7 +64,7 @@ def command(
     if published is not None:
         if variant:
             raise click.UsageError("--variant is for INPUT; --published names the variant itself")
-        convert_by_name(published, out, to=to or _CANONICAL, **options)
+        convert_by_name(published, out, to=to or CANONICAL, **options)
         return
     assert input
     _require("to", to)

@@ -7,7 +7,7 @@ import click
 
 from effconvert.architecture.variants import find_variant
 from effconvert.cli.display.output import print_json, print_pairs, printable
-from effconvert.cli.options.shared import PATH, json_option, key_option, quiet_option
+from effconvert.cli.options.shared import PATH, json_option, key_option, map_option, quiet_option
 
 if TYPE_CHECKING:
     from effconvert.validate.cost_report import Comparison, CostReport
@@ -20,6 +20,7 @@ _SHOWN = ("multiply-adds", "torch-flop-counter", "mmpretrain-table", "fvcore-tim
 @click.option("--variant", metavar="NAME", help="As b0; default: all.")
 @click.option("--size", type=click.IntRange(min=1), help="Height and width of the image. Default: the weights' own.")
 @key_option
+@map_option
 @json_option
 @quiet_option
 def command(

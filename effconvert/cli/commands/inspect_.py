@@ -5,13 +5,14 @@ from pathlib import Path
 import click
 
 from effconvert.cli.display.output import print_json
-from effconvert.cli.options.shared import json_option, key_option, path_argument
+from effconvert.cli.options.shared import json_option, key_option, map_option, path_argument
 
 
 @click.command("inspect")
 @path_argument("path")
 @click.option("--tensors", is_flag=True, help="List every tensor, not only the first.")
 @key_option
+@map_option
 @json_option
 def command(path: Path, tensors: bool, key: str | None, as_json: bool) -> None:
     """Show what a checkpoint holds: format, layout, variant, sets of weights, tensors.

@@ -7,13 +7,14 @@ import click
 
 from effconvert.cli.options.conversion import convert_file, from_torch_options
 from effconvert.cli.options.shared import path_argument
+from effconvert.maps.names import family_members
 
 
 @click.command("pt2ms")
 @path_argument("file")
 @click.option(
     "--library",
-    type=click.Choice(["mindvision", "mindcv"]),
+    type=click.Choice(family_members("mindspore")),
     help="Whose network. Default: the one that pads as the weights expect, MindCV's as TensorFlow's.",
 )
 @from_torch_options("The .ckpt or .safetensors file to write.")

@@ -7,7 +7,6 @@ import click
 
 from effconvert.cli.options.conversion import convert_file, from_torch_options
 from effconvert.cli.options.shared import path_argument
-from effconvert.conversion.targets import TENSORFLOW
 
 
 @click.command("pt2tf")
@@ -26,4 +25,4 @@ def command(file: Path, out: Path, **options: Any) -> None:
 
     Example: effconvert pt2tf b0.safetensors --out b0-tensorflow
     """
-    convert_file(file, out, to=TENSORFLOW, **options)
+    convert_file(file, out, to="tf-official", **options)

@@ -8,7 +8,7 @@ import click
 
 from effconvert.atomic import check_output
 from effconvert.cli.display.output import print_json, printable
-from effconvert.cli.options.shared import PATH, force_option, json_option, quiet_option
+from effconvert.cli.options.shared import PATH, force_option, json_option, map_option, quiet_option
 from effconvert.report.schema import SCHEMAS, schema_text
 
 _SHOWN = 10  # networks; the page has all
@@ -35,6 +35,7 @@ def _print_schema(context: click.Context, _: click.Parameter, name: str | None) 
     callback=_print_schema,
     help="Print the JSON Schema of a report, of a run's record or of a verification, and nothing else.",
 )
+@map_option
 @force_option
 @json_option
 @quiet_option

@@ -9,7 +9,15 @@ import click
 
 from effconvert.cli.display.output import print_json
 from effconvert.cli.memory import keep_large_buffers
-from effconvert.cli.options.shared import PATH, facts_option, given_facts, json_option, key_option, quiet_option
+from effconvert.cli.options.shared import (
+    PATH,
+    facts_option,
+    given_facts,
+    json_option,
+    key_option,
+    map_option,
+    quiet_option,
+)
 from effconvert.cli.options.validating import evaluation_options, given_settings
 from effconvert.errors import PublishedMismatch
 
@@ -32,6 +40,7 @@ from effconvert.errors import PublishedMismatch
 @click.option("--root", metavar="PREFIX", help="Of a file that holds several networks: what stands before the one.")
 @facts_option
 @key_option
+@map_option
 @evaluation_options
 @click.option("--force", is_flag=True, help="Begin anew, though the same run lies here unfinished.")
 @json_option

@@ -25,6 +25,7 @@ _SOURCE = (
     *source_options,
     facts_option,
     key_option,
+    click.option("--recipe", help="How its images are prepared, as tf-official or timm; by default as is usual."),
     click.option("--dtype", type=click.Choice(["float32", "float16", "bfloat16"]), help="Default: the source's."),
     click.option("--drop-background-class", is_flag=True, help="Leave out class 0 of a classifier of 1001."),
 )

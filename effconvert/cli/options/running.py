@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from effconvert.cli.options.shared import PATH, facts_option, given_facts, key_option, source_options
+from effconvert.maps.names import runner_names
 
 if TYPE_CHECKING:
     from effconvert.options import Options
@@ -14,10 +15,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# Here and not from where they are described, so that --help imports nothing.
-FRAMEWORKS = (
-    "tensorflow", "mindcv", "mindvision", "mmpretrain", "timm", "torchvision", "lukemelas", "huggingface", "keras",
-)  # fmt: skip
+FRAMEWORKS = runner_names()
 _COUNT = 8
 
 _IMAGES = (

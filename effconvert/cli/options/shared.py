@@ -1,10 +1,12 @@
 """Options that several commands share."""
 
 from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -21,6 +23,49 @@ class _Path(click.Path):
 # Whether it exists is checked where it is opened, since a TensorFlow prefix is no file.
 PATH = _Path(path_type=Path)
 
+
+class LayoutName(click.ParamType):  # type: ignore[type-arg]
+    """The name of a layout, a map of the user's among them."""
+
+    name = "layout"
+
+    def __init__(self, known: Callable[[], tuple[str, ...]]) -> None:
+        """Take the function that gives the names that may be given."""
+        self.known = known
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        return "LAYOUT"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        known = self.known()
+        if value not in known:
+            close = get_close_matches(value, known, 1)
+            meant = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
+            self.fail(f"{value!r} is not a layout that can be written; {meant}", param, ctx)
+        return value
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return [CompletionItem(name) for name in self.known() if name.startswith(incomplete)]
+
+
+def _add_maps(context: click.Context, parameter: click.Parameter, value: tuple[Path, ...]) -> None:
+    if value:
+        from effconvert.maps.layouts import add_maps
+
+        add_maps(*value)
+
+
+# First of all, since other options may name its layout.
+map_option = click.option(
+    "--map",
+    type=PATH,
+    metavar="MAP",
+    multiple=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_add_maps,
+    help="A map of your own layout, a .toml file; repeatable. Also all of the folder that EFFCONVERT_MAPS names.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 quiet_option = click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
 key_option = click.option(
@@ -43,6 +88,7 @@ def _one_classifier(context: click.Context, parameter: click.Parameter, value: A
 
 # Which of a file's tensors are taken.
 source_options = (
+    map_option,
     click.option("--raw", is_flag=True, help="Take the raw weights instead of their averages."),
     click.option("--root", metavar="PREFIX", help="Of a file that holds several networks: what stands before the one."),
     click.option(

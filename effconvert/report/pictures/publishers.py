@@ -5,16 +5,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from effconvert.reference_tables.publishers import publishers
+from effconvert.report.naming import library_name
+
 METRICS = {"top1": "Top-1", "top5": "Top-5"}
 # The training of the paper's own table first: it is what most frameworks mean by the variant's name.
 _USUAL = ("aa", "base", "ra", "advprop", "ns")
-_LABELS = {
-    "tensorflow": "TensorFlow",
-    "tf-official": "TensorFlow",
-    "mindcv": "MindCV",
-    "huggingface": "Hugging Face",
-    "keras": "Keras",
-}
 
 
 @dataclass(frozen=True, order=True)
@@ -58,7 +54,12 @@ class Publishers:
         return self._publisher.get(source, source)
 
     def _named(self, name: str) -> Series:
-        return self._series.setdefault(name, Series(len(self._series), _LABELS.get(name, name)))
+        return self._series.setdefault(name, Series(len(self._series), _label(name)))
+
+
+def _label(name: str) -> str:
+    """Return what a publisher, or the library of a layout, is called."""
+    return publishers()[name].title if name in publishers() else library_name(name)
 
 
 def published_accuracy(document: Mapping[str, Any]) -> list[dict[str, Any]]:

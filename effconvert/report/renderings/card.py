@@ -15,8 +15,10 @@ from effconvert.architecture.variants import find_variant
 from effconvert.conversion.loading_code import PrintedCode, printed_code
 from effconvert.conversion.targets import choose_target
 from effconvert.errors import LayoutMismatch
+from effconvert.maps.layouts import known_library
 from effconvert.options import Options
 from effconvert.preprocessing.recipes import Recipe
+from effconvert.reference_tables.publishers import publishers
 from effconvert.report.naming import library_name
 from effconvert.report.renderings import markdown_sections as sections
 from effconvert.report.renderings.markdown_text import code, code_block, escape, items, link, page
@@ -28,10 +30,7 @@ from effconvert.validate.evaluation.jobs import LIMIT, SUBSET
 Network = Mapping[str, Any]
 Published = Mapping[str, Any]
 
-_LIBRARIES = {"timm": "timm", "huggingface": "transformers", "keras": "keras"}
-# Of the projects that published weights; torchvision's are under another.
-_LICENCES = {"torchvision": "bsd-3-clause"}
-_LICENCE, _UNKNOWN = "apache-2.0", "unknown"
+_UNKNOWN = "unknown"
 _IMAGENET = "imagenet-1k"
 
 
@@ -72,9 +71,10 @@ def _front_matter(network: Network, origin: Published | None) -> dict[str, Any]:
     dataset = network["dataset"] or {}
     trained = origin is not None and origin["classes"] in (1000, 1001)
     measured = build_model_index([network])
+    library = known_library(network["model"]["layout"])
     entries = {
-        "license": _LICENCES.get(origin["framework"], _LICENCE) if origin else _UNKNOWN,
-        "library_name": _LIBRARIES.get(network["model"]["layout"]),
+        "license": publishers()[origin["framework"]].licence if origin else _UNKNOWN,
+        "library_name": library.hub_tag if library else "",
         "pipeline_tag": "image-classification" if network["model"]["classes"] else "image-feature-extraction",
         "tags": ["efficientnet", f"efficientnet-{network['variant']}", "effconvert"],
         "datasets": [_IMAGENET] if trained or dataset.get("imagenet_validation") else None,

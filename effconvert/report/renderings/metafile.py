@@ -7,28 +7,17 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
-from effconvert.maps.layouts import find_layout
+from effconvert.maps.layouts import find_layout, known_library
+from effconvert.report.naming import library_url
 from effconvert.report.renderings.model_index import dataset_name
 from effconvert.report.renderings.text import yaml_text
 
-_MMPRETRAIN = "mmpretrain"
 # As mmpretrain's own table counts; of variants that it does not have, multiply-adds.
 _CONVENTIONS = ("mmpretrain-table", "multiply-adds")
 _COLLECTION = "EfficientNet"
 _PAPER = {
     "URL": "https://arxiv.org/abs/1905.11946v5",
     "Title": "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks",
-}
-_CODE = {
-    "tf-official": "https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet",
-    "timm": "https://github.com/huggingface/pytorch-image-models",
-    "mmpretrain": "https://github.com/open-mmlab/mmpretrain",
-    "torchvision": "https://github.com/pytorch/vision",
-    "lukemelas": "https://github.com/lukemelas/EfficientNet-PyTorch",
-    "huggingface": "https://github.com/huggingface/transformers",
-    "keras": "https://github.com/keras-team/keras",
-    "keras-positional": "https://github.com/keras-team/keras",
-    "mindcv": "https://github.com/mindspore-lab/mindcv",
 }
 
 
@@ -77,21 +66,22 @@ def _results(network: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _config(network: Mapping[str, Any]) -> str | None:
-    """Return mmpretrain's own config of a file in its layout: that with the size and the mean of the recipe."""
+    """Return the library's own config of a file in its layout: that with the size and the mean of the recipe."""
     variant, recipe = network["variant"], network["recipe"]
-    if network["model"]["layout"] != _MMPRETRAIN or not recipe:
+    library = known_library(network["model"]["layout"])
+    if not library or not library.configs or not recipe:
         return None
-    layout = find_layout(_MMPRETRAIN)
+    layout = find_layout(network["model"]["layout"])
     names = [
         name.format(variant=layout.variants[variant])
         for build in layout.builds
-        if variant in build.variants
+        if not build.variants or variant in build.variants
         for name in build.names
     ]
     wanted = [f"-{recipe['size']}px"] if "px" in "".join(names) else []
     normed = [name for name in names if ("01norm" in name) == (set(recipe["mean"]) == {127.5})] or names
     found = [name for name in normed if all(name.endswith(end) for end in wanted)]
-    return f"configs/efficientnet/{found[0]}.py" if found else None
+    return library.configs.replace("{name}", found[0]) if found else None
 
 
 def _origin(conversion: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -99,6 +89,5 @@ def _origin(conversion: Mapping[str, Any] | None) -> dict[str, Any]:
     if conversion is None:
         return {}
     weights = conversion["url"] or ", ".join(conversion["source_sha256"])
-    code = _CODE.get(conversion["layout"])
-    said = {"Weights": weights, "Code": code, "SHA256": dict(conversion["source_sha256"])}
+    said = {"Weights": weights, "Code": library_url(conversion["layout"]), "SHA256": dict(conversion["source_sha256"])}
     return {name: value for name, value in said.items() if value}

@@ -4,16 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from effconvert.reference_tables.publishers import publisher_title
 from effconvert.report.renderings.numbers_text import published as published_text
 
-_PUBLISHERS: dict[str, str] = {
-    "tensorflow": "TensorFlow",
-    "mindspore": "MindSpore",
-    "mindcv": "MindCV",
-    "huggingface": "Hugging Face",
-    "keras": "Keras",
-    "paper": "the paper",
-}
 _DATA_SETS = {
     "imagenet": "ImageNet",
     "imagenet-real": "ReaL",
@@ -69,8 +62,7 @@ def by_publisher(published: Published) -> Table:
 
     def publisher(number: Number) -> str:
         source = str(number["source"])
-        name = publishers.get(source, source)
-        return _PUBLISHERS.get(name, name)
+        return publisher_title(publishers.get(source, source))
 
     numbers = [number for number in _top1(published) if number["dataset"] == "imagenet"]
     return _pivot(numbers, lambda number: (number["variant"], number["weights"]), publisher)

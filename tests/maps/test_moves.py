@@ -19,7 +19,7 @@ from effconvert.maps.moves import Move, Step, compile_moves, compose, dropping_b
 
 LAYOUT = find_layout("tf-official")
 ALL = [(layout.name, variant) for layout in layouts() for variant in layout.variants]
-MAP = Path(__file__).parents[1] / "mappings" / "tf_official.toml"
+MAP = Path(__file__).parents[2] / "mappings" / "tf_official.toml"
 
 
 def official_entry(variant: str) -> str:

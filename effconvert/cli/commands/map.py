@@ -1,0 +1,40 @@
+"""`effconvert map`: the maps, which say how a library names the tensors of EfficientNet."""
+
+from importlib import import_module
+
+import click
+
+# What each command does in a line, here so that `--help` imports none of them.
+_COMMANDS = {
+    "check": "Say everything that is wrong with a map, and whether it reads a checkpoint.",
+    "moves": "Show which tensor of a layout is which tensor here.",
+    "draft": "Draft a map of a file whose layout is not known.",
+}
+
+
+class _Commands(click.Group):
+    """Imports a command when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = import_module(f"effconvert.cli.commands.map_{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.group("map", cls=_Commands)
+def command() -> None:
+    """Work with maps: files that say how a library names and lays out the tensors of EfficientNet.
+
+    The language is explained in mappings/README.md. With --map FILE, every command that reads or writes checkpoints
+    knows the layout of your own map; EFFCONVERT_MAPS may name a folder of them.
+
+    Example: effconvert map moves timm --variant b0
+    """

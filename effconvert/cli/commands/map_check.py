@@ -1,0 +1,47 @@
+"""`effconvert map check`: whether a map can be used, and whether it reads a checkpoint."""
+
+from pathlib import Path
+
+import click
+
+from effconvert.cli.display.output import printable
+from effconvert.cli.options.shared import PATH, key_option, path_argument
+
+
+def _print_schema(context: click.Context, parameter: click.Parameter, is_asked: bool) -> None:
+    """Print the schema and end."""
+    if is_asked and not context.resilient_parsing:
+        from effconvert.maps.schema import schema_text
+
+        click.echo(schema_text(), nl=False)
+        context.exit()
+
+
+@click.command("check")
+@path_argument("map_file")
+@click.argument("checkpoint", type=PATH, required=False)
+@click.option(
+    "--schema",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_schema,
+    help="Print the JSON Schema of maps, which editors read, and nothing else.",
+)
+@key_option
+def command(map_file: Path, checkpoint: Path | None, key: str | None) -> None:
+    """Check a map: its shape by the JSON Schema, then what it means, for every variant that it names.
+
+    With CHECKPOINT, the file is read by this map alone: every tensor must have its place, or a reason to stay behind.
+    Exit code 4: the map cannot be used, or does not read the file; all that is wrong is said at once.
+
+    Example: effconvert map check my-library.toml
+    """
+    from effconvert.identify.map_check import check_map
+
+    found = check_map(map_file, checkpoint, key.encode() if key else None)
+    layout = found.layout
+    click.echo(printable(f"{map_file}: layout {layout.name}, of {layout.library.title}: the map is good"))
+    click.echo(f"variants: {', '.join(layout.variants)}")
+    for remark in found.remarks:
+        click.echo(printable(remark))

@@ -1,0 +1,65 @@
+"""`effconvert map moves`: a map, compiled for one network."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from effconvert.cli.display.output import print_json
+from effconvert.cli.options.shared import LayoutName, json_option, map_option
+
+if TYPE_CHECKING:
+    from effconvert.maps.moves import Move
+
+
+def _names() -> tuple[str, ...]:
+    from effconvert.maps.layouts import layouts
+
+    return tuple(layout.name for layout in layouts())
+
+
+@click.command("moves")
+@click.argument("layout", type=LayoutName(_names))
+@click.option("--variant", default="b0", show_default=True, help="Of which network.")
+@map_option
+@json_option
+def command(layout: str, variant: str, as_json: bool) -> None:
+    """Show which tensor of LAYOUT is which tensor here: names, shapes, and how the axes are permuted.
+
+    They are in the order of the canonical file. What a file of the layout holds besides is listed below.
+
+    Example: effconvert map moves timm --variant b0
+    """
+    from effconvert.architecture.variants import find_variant
+    from effconvert.maps.layouts import find_layout
+    from effconvert.maps.moves import compile_layout
+
+    compiled = compile_layout(find_layout(layout), find_variant(variant))
+    if as_json:
+        moves = [_plain(move) for move in compiled.moves]
+        print_json({"layout": layout, "variant": variant, "moves": moves, "fills": list(compiled.fills)})
+        return
+    width = max(len(f"{move.source} {list(move.source_shape)}") for move in compiled.moves)
+    for move in compiled.moves:
+        source = f"{move.source} {list(move.source_shape)}"
+        click.echo(f"{source:{width}}  {_axes(move):13} {move.target} {list(move.target_shape)}")
+    for name, fill in compiled.fills.items():
+        click.echo(f"{name} {list(fill.shape)}  is left behind: {fill.reason}")
+
+
+def _axes(move: "Move") -> str:
+    """Return how the axes are permuted, with a reshape before it where there is one."""
+    shown, shape = [], move.source_shape
+    for step in move.steps:
+        if step.shape != shape:
+            shown.append(f"as {list(step.shape)}")
+        shown.append(",".join(map(str, step.order)))
+        shape = step.result
+    if move.steps and shape != move.target_shape:
+        shown.append(f"as {list(move.target_shape)}")
+    return " ".join(shown) or "="
+
+
+def _plain(move: "Move") -> dict[str, object]:
+    steps = [{"shape": list(step.shape), "order": list(step.order)} for step in move.steps]
+    shapes = {"source_shape": list(move.source_shape), "target_shape": list(move.target_shape)}
+    return {"source": move.source, "target": move.target, **shapes, "steps": steps}

@@ -1,0 +1,110 @@
+"""Reads a mapping file and what it includes as one table, as TOML has it."""
+
+import hashlib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+from effconvert.errors import BadMap, MissingPath
+
+_LARGEST = 1 << 20  # bytes; the longest map of the package has 8 kB
+_DEEPEST = 8
+_JOINED = ("ignore",)  # tables whose lists go on in what is included
+
+
+@dataclass(frozen=True)
+class Document:
+    """A map as TOML, with what it includes.
+
+    own: the keys of the tables that the file itself has. sha256: of the file and all that it includes.
+    """
+
+    values: Mapping[str, Any]
+    own: Mapping[str, frozenset[str]]
+    sha256: str
+
+
+def read_document(content: bytes, where: str, folder: Path | None = None) -> Document:
+    """Return the map in the TOML `content`; `where` names it in messages.
+
+    folder: where files that it includes may stand besides those of the package.
+
+    Raises BadMap for what is not TOML, or includes what is not there.
+    """
+    digest = hashlib.sha256()
+    values = _parsed(content, where)
+    own = {key: frozenset(value) for key, value in values.items() if isinstance(value, dict)}
+    return Document(_with_included(values, content, where, folder, digest, ()), own, digest.hexdigest())
+
+
+def read_file(path: Path) -> bytes:
+    """Return the bytes of a mapping file. Raises MissingPath or BadMap."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LARGEST + 1)
+    except OSError as error:
+        raise MissingPath(f"{path}: {error.strerror}; give a map, a .toml file") from error
+    if len(content) > _LARGEST:
+        raise BadMap(f"{path}: has more than {_LARGEST:,} bytes, which no map has")
+    return content
+
+
+def common_tables(name: str) -> Mapping[str, Any]:
+    """Return the shared tables of the package that are called `name`, as `pytorch`."""
+    return _parsed(_common(name).read_bytes(), f"{name}.toml")
+
+
+def _with_included(
+    values: dict[str, Any], content: bytes, where: str, folder: Path | None, digest: Any, within: tuple[str, ...]
+) -> dict[str, Any]:
+    digest.update(content)
+    names = values.get("include", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise BadMap(f"{where}: include: must be a list of strings, is {names!r}")
+    for name in names:
+        if name in within or len(within) == _DEEPEST:
+            raise BadMap(f"{where}: include: {name!r} includes itself, or lies more than {_DEEPEST} deep")
+        content, place = _included(name, where, folder)
+        further = _with_included(_parsed(content, place), content, place, folder, digest, (*within, name))
+        values = _merged(values, further)
+    return values
+
+
+def _included(name: str, where: str, folder: Path | None) -> tuple[bytes, str]:
+    beside = folder / name if folder else None
+    if beside and beside.is_file():
+        return read_file(beside), str(beside)
+    if "/" not in name and (shared := _common(name)).is_file():
+        return shared.read_bytes(), shared.name
+    known = sorted(file.name.removesuffix(".toml") for file in _common("").iterdir() if file.name.endswith(".toml"))
+    raise BadMap(f"{where}: include: {name!r} is not a file beside the map, nor one of {', '.join(known)}")
+
+
+def _common(name: str) -> Traversable:
+    folder = resources.files("effconvert.mappings").joinpath("common")
+    return folder.joinpath(f"{name}.toml") if name else folder
+
+
+def _parsed(content: bytes, where: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(content.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadMap(f"{where}: not TOML: {error}") from error
+
+
+def _merged(own: Mapping[str, Any], included: Mapping[str, Any]) -> dict[str, Any]:
+    """Return both: of a table each entry, of a list of tables each table, and of all else what is `own`."""
+    both = {**included, **own}
+    for key in own.keys() & included.keys():
+        first, second = own[key], included[key]
+        if isinstance(first, dict) and isinstance(second, dict):
+            both[key] = {**second, **first}
+            if key in _JOINED:
+                both[key] |= {name: [*first[name], *second[name]] for name in first.keys() & second.keys()}
+        elif isinstance(first, list) and isinstance(second, list) and key != "include":
+            both[key] = [*first, *second]
+    return both

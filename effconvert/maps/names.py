@@ -1,0 +1,35 @@
+"""The names of layouts and of what runs them, read from the maps without compiling one: for --help and choices."""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from effconvert.architecture.canonical import CANONICAL
+
+
+def target_names() -> tuple[str, ...]:
+    """Return the layouts of the package that can be written, this project's own first."""
+    return (CANONICAL, *(table["layout"] for table in _tables() if table.get("write", True)))
+
+
+def runner_names() -> tuple[str, ...]:
+    """Return the frameworks that have a runner."""
+    return tuple(dict.fromkeys(_libraries("runner")))
+
+
+def family_members(name: str) -> tuple[str, ...]:
+    """Return the layouts of the package of a family, as `mindspore`."""
+    return tuple(table["layout"] for table in _tables() if table.get("library", {}).get("family") == name)
+
+
+def _libraries(key: str) -> Iterator[str]:
+    return (table["library"][key] for table in _tables() if key in table.get("library", {}))
+
+
+@cache
+def _tables() -> tuple[Mapping[str, Any], ...]:
+    folder = resources.files("effconvert.mappings")
+    files = sorted((file for file in folder.iterdir() if file.name.endswith(".toml")), key=lambda file: file.name)
+    return tuple(tomllib.loads(file.read_text(encoding="utf-8")) for file in files)

@@ -1,0 +1,79 @@
+"""The shape of a map: the JSON Schema of mappings/, which editors read as well."""
+
+import json
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from importlib import resources
+from typing import Any
+
+_NAME = "map.schema.json"
+_HARMLESS = ("additionalProperties", "const", "minLength", "enum")  # what is wrong so has the right shape
+_STRICT = {"library", "fill", "leavings"}  # but here, where each key is a field
+
+
+def schema_text() -> str:
+    """Return the JSON Schema of a map."""
+    return resources.files("effconvert.mappings").joinpath(_NAME).read_text(encoding="utf-8")
+
+
+def shape_problems(values: Mapping[str, Any]) -> tuple[list[str], bool]:
+    """Return what in a parsed map is not as the schema says, each with its key, and whether the rest can be read."""
+    from jsonschema import Draft202012Validator
+
+    found = list(Draft202012Validator(json.loads(schema_text())).iter_errors(values))
+    readable = all(error.validator in _HARMLESS and not _STRICT & set(error.absolute_path) for error in found)
+    return sorted({words for error in found for words in _words(error)}), readable
+
+
+def _words(error: Any) -> Iterator[str]:
+    place = _place(error.absolute_path)
+    if error.validator == "additionalProperties":
+        known = list(error.schema.get("properties", {}))
+        for name in sorted(error.instance.keys() - set(known)):
+            close = get_close_matches(name, known, 1)
+            meant = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
+            yield f"{f'{place}.' if place else ''}{name}: unknown key; {meant}"
+    elif error.validator == "required":
+        missing = [name for name in error.validator_value if name not in error.instance]
+        yield from (f"{f'{place}.' if place else ''}{name}: is missing" for name in missing)
+    else:
+        yield f"{place}: {_expected(error)}, is {_shown(error.instance)}"
+
+
+def _place(path: Any) -> str:
+    """Return where in a map `path` is: `builds 2.code`, the numbers from 1 as a person counts."""
+    place = ""
+    for step in path:
+        row = " row" if place.startswith("layers") else ""
+        place += f"{row} {step + 1}" if isinstance(step, int) else f".{step}" if place else step
+    return place
+
+
+def _expected(error: Any) -> str:
+    kinds = {"string": "a string", "array": "a list", "object": "a table", "boolean": "true or false"}
+    wanted = error.validator_value
+    if error.validator == "type":
+        names = wanted if isinstance(wanted, list) else [wanted]
+        return f"must be {' or '.join(kinds.get(name, f'a {name}') for name in names)}"
+    if error.validator == "enum":
+        return f"must be one of {', '.join(map(str, wanted))}"
+    if error.validator == "const":
+        return f"must be {wanted}"
+    if error.validator == "anyOf":
+        return "must be " + " or ".join(_alternative(each) for each in wanted)
+    named = error.schema.get("description") or f"a list of {wanted} or more"
+    least: dict[str, str] = {"minLength": "must not be empty", "minItems": f"must be {named}"}
+    return least.get(error.validator, str(error.message))
+
+
+def _alternative(schema: Mapping[str, Any]) -> str:
+    if "enum" in schema:
+        return " or ".join(map(repr, schema["enum"]))
+    names = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    words = {"string": "a string", "array": "a list of strings", "object": "a table", "boolean": "true or false"}
+    return " or ".join(words.get(name, f"a {name}") for name in names)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}…"

@@ -1,0 +1,48 @@
+"""Values of a map that differ by variant, and the strings that pieces of its code share."""
+
+import re
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Any, TypeVar
+
+OTHERS = "others"
+_DEEPEST = 4  # words within words
+T = TypeVar("T", bound=Hashable)
+
+
+def split_variants(key: str) -> tuple[str, ...]:
+    """Return the variants that a key names: `b5 b6 b7` are three."""
+    return tuple(key.split())
+
+
+def value_for(variant: str, value: Any) -> Any:
+    """Return what `value` is for a variant: itself, or of a table by variants the variant's, None where it has none."""
+    if not isinstance(value, Mapping):
+        return value
+    named = (entry for key, entry in value.items() if variant in split_variants(key))
+    return next(named, value.get(OTHERS))
+
+
+def grouped(variants: Iterable[str], make: Callable[[str], T]) -> dict[T, tuple[str, ...]]:
+    """Return {what `make` gives: the variants that it gives it for}, in the order of the variants."""
+    groups: dict[T, tuple[str, ...]] = {}
+    for variant in variants:
+        made = make(variant)
+        groups[made] = (*groups.get(made, ()), variant)
+    return groups
+
+
+def expanded(text: str, words: Mapping[str, Any], variant: str = OTHERS) -> str:
+    """Return `text` with each `{word}` replaced by what it stands for, of `variant` where that differs."""
+    for _ in range(_DEEPEST):
+        before = text
+        for name, value in words.items():
+            if (said := value_for(variant, value)) is not None:
+                text = text.replace(f"{{{name}}}", said)
+        if text == before:
+            break
+    return text
+
+
+def held_words(texts: Iterable[str]) -> set[str]:
+    """Return the names that stand in braces in any of `texts`."""
+    return {name for text in texts for name in re.findall(r"\{(\w+)\}", text)}
