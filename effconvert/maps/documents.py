@@ -4,6 +4,7 @@ import hashlib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -55,7 +56,7 @@ def read_file(path: Path) -> bytes:
 
 def common_tables(name: str) -> Mapping[str, Any]:
     """Return the shared tables of the package that are called `name`, as `pytorch`."""
-    return _parsed(_common(name).read_bytes(), f"{name}.toml")
+    return _shared(name)[1]
 
 
 def _with_included(
@@ -68,25 +69,33 @@ def _with_included(
     for name in names:
         if name in within or len(within) == _DEEPEST:
             raise BadMap(f"{where}: include: {name!r} includes itself, or lies more than {_DEEPEST} deep")
-        content, place = _included(name, where, folder)
-        further = _with_included(_parsed(content, place), content, place, folder, digest, (*within, name))
+        content, parsed, place = _included(name, where, folder)
+        further = _with_included(parsed, content, place, folder, digest, (*within, name))
         values = _merged(values, further)
     return values
 
 
-def _included(name: str, where: str, folder: Path | None) -> tuple[bytes, str]:
+def _included(name: str, where: str, folder: Path | None) -> tuple[bytes, dict[str, Any], str]:
+    """Return the bytes of what is included, the same parsed, and how messages call it."""
     beside = folder / name if folder else None
     if beside and beside.is_file():
-        return read_file(beside), str(beside)
-    if "/" not in name and (shared := _common(name)).is_file():
-        return shared.read_bytes(), shared.name
-    known = sorted(file.name.removesuffix(".toml") for file in _common("").iterdir() if file.name.endswith(".toml"))
+        content = read_file(beside)
+        return content, _parsed(content, str(beside)), str(beside)
+    known = sorted(file.name.removesuffix(".toml") for file in _common().iterdir() if file.name.endswith(".toml"))
+    if name in known:
+        return *_shared(name), f"{name}.toml"
     raise BadMap(f"{where}: include: {name!r} is not a file beside the map, nor one of {', '.join(known)}")
 
 
-def _common(name: str) -> Traversable:
-    folder = resources.files("effconvert.mappings").joinpath("common")
-    return folder.joinpath(f"{name}.toml") if name else folder
+def _common() -> Traversable:
+    return resources.files("effconvert.mappings").joinpath("common")
+
+
+@cache
+def _shared(name: str) -> tuple[bytes, dict[str, Any]]:
+    """Return the shared tables of the package that are called `name`: read once, since most maps include some."""
+    content = _common().joinpath(f"{name}.toml").read_bytes()
+    return content, _parsed(content, f"{name}.toml")
 
 
 def _parsed(content: bytes, where: str) -> dict[str, Any]:
