@@ -15,29 +15,7 @@ from running import Ran
 
 import effconvert
 from effconvert.architecture.variants import VARIANTS
-
-COMMANDS = (
-    "report",
-    "convert",
-    "tf2pt",
-    "ms2pt",
-    "mm2pt",
-    "timm2pt",
-    "pt2tf",
-    "pt2ms",
-    "pt2mm",
-    "pt2timm",
-    "diff",
-    "validate",
-    "cost",
-    "tables",
-    "chart",
-    "predict",
-    "features",
-    "inspect",
-    "list",
-    "demo",
-)
+from effconvert.cli import COMMANDS, module_of
 
 
 @pytest.fixture
@@ -61,6 +39,13 @@ def test_every_command_has_a_help_with_an_example(run: Callable[..., Ran], comma
     assert ran.exit_code == 0
     assert f"effconvert {command}" in ran.out
     assert "Example" in ran.out
+
+
+def test_a_command_is_one_file_and_one_line_in_the_table() -> None:
+    folder = Path(effconvert.__file__).parent / "cli" / "commands"
+    files = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    parts = {name for name in files if name.startswith("map_")}  # each a command of the group `map`
+    assert {module_of(command).rpartition(".")[2] for command in COMMANDS} == files - parts
 
 
 def test_help_lists_every_command(run: Callable[..., Ran]) -> None:

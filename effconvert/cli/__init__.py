@@ -14,7 +14,7 @@ from effconvert.errors import EffconvertError, OutputProblem
 from effconvert.version import VERSION
 
 # What each command does in a line, here so that `effconvert --help` imports no command.
-_COMMANDS = {
+COMMANDS = {
     "convert": "Convert a file of any layout into any other.",
     "tf2pt": "Convert a TensorFlow checkpoint, a published one or your own, to PyTorch.",
     "ms2pt": "Convert a MindSpore checkpoint, a published one or your own, to PyTorch.",
@@ -44,22 +44,26 @@ _COMMANDS = {
 _MODULES = {"inspect": "inspect_", "list": "list_"}
 
 
+def module_of(command: str) -> str:
+    """Return the module that a command stands in."""
+    return f"effconvert.cli.commands.{_MODULES.get(command, command)}"
+
+
 class _Commands(click.Group):
     """Imports a command when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
+        if cmd_name not in COMMANDS:
             return None
-        module = import_module(f"effconvert.cli.commands.{_MODULES.get(cmd_name, cmd_name)}")
-        command: click.Command = module.command
+        command: click.Command = import_module(module_of(cmd_name)).command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
+            formatter.write_dl(list(COMMANDS.items()))
 
 
 @click.group(
