@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from effconvert.architecture.variants import VARIANTS
-from effconvert.maps.layouts import find_layout, layouts
+from effconvert.maps.layouts import find_layout, known_layouts
 from effconvert.maps.moves import Move, compile_moves
 
 GOLDEN = Path(__file__).parent / "golden" / "moves"
@@ -38,7 +38,7 @@ def _numbers(numbers: tuple[int, ...]) -> str:
 
 
 if __name__ == "__main__":
-    for layout_name in sys.argv[1:] or [layout.name for layout in layouts()]:
+    for layout_name in sys.argv[1:] or [layout.name for layout in known_layouts()]:
         for variant in find_layout(layout_name).variants:
             path = path_of(layout_name, variant)
             path.parent.mkdir(exist_ok=True)

@@ -10,9 +10,9 @@ from library_files import library_tensors, save
 
 import effconvert
 from effconvert.errors import LayoutMismatch
-from effconvert.maps.layouts import layouts
+from effconvert.maps.layouts import known_layouts
 
-WRITTEN = sorted(layout.name for layout in layouts() if layout.write and layout.name != "keras-positional")
+WRITTEN = sorted(layout.name for layout in known_layouts() if layout.write and layout.name != "keras-positional")
 AS_TENSORFLOW = {"tf-official", "timm", "lukemelas", "huggingface", "mmpretrain", "keras"}
 SYMMETRIC = {"torchvision", "mindvision", "timm"}
 # Who has a network for the facts of a library's own B0.

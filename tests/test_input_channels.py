@@ -19,7 +19,7 @@ from effconvert.conversion.targets import choose_target
 from effconvert.errors import LayoutMismatch
 from effconvert.identify.identification import identify
 from effconvert.identify.inspection import inspect
-from effconvert.maps.layouts import layouts
+from effconvert.maps.layouts import known_layouts
 from effconvert.options import Options
 
 # Where each layout has the kernel of a network of C channels, and its shape.
@@ -37,7 +37,7 @@ STEMS = {
     "tf-official": ("efficientnet-b0/stem/conv2d/kernel", "HWCO"),
     "mindspore-zoo-b0": ("conv_stem.weight", "OCHW"),
 }
-HOLDING = {layout.name for layout in layouts() if layout.write and layout.channels is not None}
+HOLDING = {layout.name for layout in known_layouts() if layout.write and layout.channels is not None}
 THREE_ONLY = {"mmpretrain", "mindvision"}
 SUFFIXES = {"huggingface": "", "tf-official": "", "keras": ".weights.h5", "mindcv": ".ckpt"}
 # What a library's own network cannot be without, said by the file or the user.
@@ -86,7 +86,7 @@ def canonical(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int, str], 
 
 def test_the_layouts_that_hold_any_number_of_channels_are_these() -> None:
     assert CODE.keys() == HOLDING
-    assert {layout.name for layout in layouts() if layout.write} - HOLDING == THREE_ONLY
+    assert {layout.name for layout in known_layouts() if layout.write} - HOLDING == THREE_ONLY
 
 
 @pytest.mark.parametrize("channels", [1, 4, 6])

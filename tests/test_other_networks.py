@@ -12,7 +12,7 @@ from effconvert.architecture.variants import VARIANTS
 from effconvert.formats import TensorInfo
 from effconvert.formats.safetensors import write_safetensors
 from effconvert.identify.other_networks import other_network
-from effconvert.maps.layouts import find_layout, layouts
+from effconvert.maps.layouts import find_layout, known_layouts
 from effconvert.maps.moves import compile_layout
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -140,7 +140,7 @@ def test_a_network_of_known_names_and_unknown_structure_says_whose_names_they_ar
 
 
 def test_no_network_that_is_known_is_taken_for_another() -> None:
-    for layout in layouts():
+    for layout in known_layouts():
         for variant in layout.variants:
             shapes = shapes_of(layout.name, variant)
             assert other_network(shapes) == "", (layout.name, variant)

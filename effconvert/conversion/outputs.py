@@ -18,7 +18,7 @@ from effconvert.formats.checkpoint import Late
 from effconvert.formats.safetensors import FORMAT as SAFETENSORS
 from effconvert.formats.safetensors import library_problems
 from effconvert.identify.description import digest
-from effconvert.maps.layouts import layouts
+from effconvert.maps.layouts import known_layouts
 
 BUNDLE_PREFIX = "model.ckpt"
 # Suffix: module of effconvert.formats and its writer.
@@ -47,7 +47,7 @@ def check_container(output: Path, to: str) -> None:
     if suffix is None:
         raise OutputProblem(f"{output}: the suffix decides the format and must be one of {', '.join(_WRITERS)}")
     if suffix in _OF_ONE_LIBRARY and not suffix.endswith(library.containers or (CANONICAL,)):
-        owner = next(layout for layout in layouts() if suffix.endswith(layout.library.containers or (CANONICAL,)))
+        owner = next(layout for layout in known_layouts() if suffix.endswith(layout.library.containers or (CANONICAL,)))
         title = owner.library.title
         raise OutputProblem(f"{output}: {suffix} is {title}'s format and holds the layout {owner.name}, not {to}")
 

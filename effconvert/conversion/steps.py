@@ -15,7 +15,7 @@ from effconvert.conversion.transfer import Progress, Transfer, start_examining
 from effconvert.errors import LayoutMismatch, OutputProblem
 from effconvert.formats import Checkpoint, open_checkpoint
 from effconvert.identify.library_builds import differing_facts
-from effconvert.maps.layouts import layouts
+from effconvert.maps.layouts import known_layouts
 from effconvert.options import Options
 from effconvert.reference_tables.file_names import check_name_sha8
 
@@ -160,7 +160,7 @@ def _check_arguments(output: Path | None, to: str, dtype: str | None, names: str
         raise LayoutMismatch(f"dtype {dtype!r} is unknown; known are {', '.join(DTYPES)}")
     if names is not None and names not in NAMES:
         raise LayoutMismatch(f"names {names!r} are unknown; known are {', '.join(NAMES)}")
-    naming = [layout.name for layout in layouts() if layout.write and layout.average]
+    naming = [layout.name for layout in known_layouts() if layout.write and layout.average]
     if names is not None and to not in naming:
         raise LayoutMismatch(f"names {names!r}: only {', '.join(naming)} names raw weights and averages apart")
     if output is None and to != CANONICAL:

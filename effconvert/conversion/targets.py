@@ -11,7 +11,7 @@ from effconvert.errors import LayoutMismatch, listing
 from effconvert.identify.library_builds import Doubt, fitting_build, nearest_facts, usual_facts
 from effconvert.identify.weight_sets import average_name
 from effconvert.maps.language import Build, Fill, Layout, Library
-from effconvert.maps.layouts import family, layouts
+from effconvert.maps.layouts import family, known_layouts
 from effconvert.maps.moves import Move, compile_layout, identity_moves, invert
 from effconvert.options import Options
 
@@ -64,7 +64,7 @@ def choose_target(
         raise LayoutMismatch(f"layout {name} is only read; give another one to write")
     compile_layout(layout, variant, facts)
     if layout.channels is None and facts.in_channels != 3:
-        others = ", ".join(other.name for other in layouts() if other.write and other.channels is not None)
+        others = ", ".join(other.name for other in known_layouts() if other.write and other.channels is not None)
         raise LayoutMismatch(
             f"{path}: {layout.name} cannot hold in_channels={facts.in_channels}: its library builds the first "
             f"convolution for images of three channels only; {CANONICAL}, {others} hold any number"

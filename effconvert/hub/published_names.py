@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from effconvert.architecture.variants import find_variant
 from effconvert.errors import LayoutMismatch, nearest_first
 from effconvert.reference_tables import FRAMEWORKS, Published, weights_table
-from effconvert.reference_tables.publishers import publishers
+from effconvert.reference_tables.publishers import read_publishers
 
 _FORM = "write FRAMEWORK/VARIANT or FRAMEWORK/VARIANT/WEIGHTS, as torchvision/b0 or tensorflow/b0/ns"
 
@@ -51,7 +51,7 @@ def _framework(parts: list[str]) -> tuple[str | None, list[str]]:
     for count in (2, 1):
         asked = "/".join(parts[:count]).replace("_", "-")
         if len(parts) >= count:
-            found = (name for name in FRAMEWORKS if asked in (name, *publishers()[name].names))
+            found = (name for name in FRAMEWORKS if asked in (name, *read_publishers()[name].names))
             if known := next(found, None):
                 return known, parts[count:]
     return None, parts

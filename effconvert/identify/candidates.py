@@ -24,7 +24,7 @@ from effconvert.identify.unknown_tensors import (
 )
 from effconvert.identify.weight_sets import WeightSets
 from effconvert.maps.language import Layout
-from effconvert.maps.layouts import layouts
+from effconvert.maps.layouts import known_layouts
 from effconvert.maps.moves import Compiled, Ends, Move, compile_layout, ends_of, identity_moves
 from effconvert.options import Options
 
@@ -88,7 +88,7 @@ def readings(names: TensorNames, options: Options = _PLAIN) -> Iterator[Reading]
     The likely ones of a layout come first. Raises LayoutMismatch when several networks of one kind are there.
     """
     networks: dict[str, str] = {}
-    considered = [layout for layout in (*layouts(), None) if options.layout in (None, layout and layout.name)]
+    considered = [layout for layout in (*known_layouts(), None) if options.layout in (None, layout and layout.name)]
     for layout in considered:
         for stem, root in networks_in(names, layout, _ends(layout)):
             networks.setdefault(stem, root)

@@ -37,7 +37,7 @@ from effconvert.identify.tensor_names import TensorNames, list_tensor_names
 from effconvert.identify.unknown_tensors import is_own, layer_of
 from effconvert.identify.weight_sets import WeightSets
 from effconvert.maps.language import Layout
-from effconvert.maps.layouts import find_layout, layouts
+from effconvert.maps.layouts import find_layout, known_layouts
 from effconvert.maps.moves import Move, ends_of
 from effconvert.options import Options
 
@@ -305,7 +305,7 @@ def _unknown_names(checkpoint: Checkpoint, names: TensorNames, options: Options)
     if not checkpoint.tensors:
         return "holds no tensors"
     shown = ", ".join(repr(name) for name in list(checkpoint.tensors)[:3])
-    known = ", ".join([*(layout.name for layout in layouts()), CANONICAL])
+    known = ", ".join([*(layout.name for layout in known_layouts()), CANONICAL])
     unread = _unread(checkpoint) or "; --map reads a layout of your own, and `effconvert map draft` drafts its map"
     return f"its {len(checkpoint.tensors):,} tensors ({shown}, …) are of no known layout ({known}){unread}"
 

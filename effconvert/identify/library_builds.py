@@ -17,7 +17,7 @@ from effconvert.identify.network_names import (
 )
 from effconvert.identify.recorded_names import recorded_epsilon
 from effconvert.maps.language import ANY, Build, Layout
-from effconvert.maps.layouts import layouts
+from effconvert.maps.layouts import known_layouts
 
 # These follow from the tensors.
 IN_THE_SHAPES = ("classes", "head_conv", "in_channels")
@@ -163,7 +163,7 @@ def assumed_without_description(variant: Variant, facts: Facts, given: Mapping[s
     """
     doubtful = ("bn_eps", "padding", *(["fused_stride"] if has_fused_strides(variant) else []))
     assumed = frozenset(name for name in doubtful if name not in given)
-    known = [layout for layout in layouts() if layout.write and variant.name in layout.variants]
+    known = [layout for layout in known_layouts() if layout.write and variant.name in layout.variants]
     builders: dict[Facts, list[str]] = {}
     for layout in known:
         for _, other in other_networks(layout, variant, usual_facts(layout, variant, facts), facts, assumed):
@@ -178,7 +178,9 @@ def assumed_when_converted(name: str, variant: Variant, facts: Facts, assumed: f
     if not assumed:
         return Assumption(facts)
     words = f"{', '.join(sorted(assumed))} were assumed when the file was converted (--facts says otherwise)"
-    layout = next((layout for layout in layouts() if layout.name == name and variant.name in layout.variants), None)
+    layout = next(
+        (layout for layout in known_layouts() if layout.name == name and variant.name in layout.variants), None
+    )
     if layout is None:
         return replace(assumed_without_description(variant, facts, {}), words=words, assumed=assumed)
     plain = usual_facts(layout, variant, facts)

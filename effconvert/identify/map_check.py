@@ -9,7 +9,7 @@ from effconvert.identify.coverage import Coverage, read_network
 from effconvert.identify.identification import Identity
 from effconvert.identify.preprocessing import recipe_of
 from effconvert.maps.language import Layout
-from effconvert.maps.layouts import add_maps, layouts, read_layout
+from effconvert.maps.layouts import add_maps, known_layouts, read_layout
 from effconvert.options import Options
 from effconvert.preprocessing.recipes import UNKNOWN
 
@@ -31,7 +31,7 @@ def check_map(path: Path, checkpoint: Path | None = None, key: bytes | None = No
     layout = read_layout(path)
     remarks = list(_remarks(layout))
     if checkpoint:
-        if layout.sha256 not in {known.sha256 for known in layouts()}:
+        if layout.sha256 not in {known.sha256 for known in known_layouts()}:
             add_maps(path)
         with open_checkpoint(checkpoint, key) as opened:
             identity, coverage = read_network(opened, Options(layout=layout.name))

@@ -8,7 +8,7 @@ from effconvert.architecture.variants import VARIANTS, Variant
 from effconvert.errors import LayoutMismatch
 from effconvert.formats.checkpoint import Shape
 from effconvert.maps.language import Layout, Row
-from effconvert.maps.layouts import layouts
+from effconvert.maps.layouts import known_layouts
 from effconvert.maps.moves import compile_layout
 
 _SE = "squeeze-and-excite"
@@ -60,7 +60,7 @@ def refuse_foreign(
     if variant is None:
         return
     without = f" (no {_SE})" if not variant.se_ratio else ""
-    others = ", ".join(other.name for other in layouts() if variant.name in other.variants)
+    others = ", ".join(other.name for other in known_layouts() if variant.name in other.variants)
     raise LayoutMismatch(
         f"{path}: is {variant.name}{without}, which layout {layout.name} does not have; "
         f"that has {', '.join(layout.variants)}. Layouts that have {variant.name}: {others}"

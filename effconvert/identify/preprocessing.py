@@ -10,7 +10,7 @@ from effconvert.errors import LayoutMismatch
 from effconvert.identify.description import said_before
 from effconvert.identify.identification import Identity
 from effconvert.maps.language import Layout
-from effconvert.maps.layouts import layouts
+from effconvert.maps.layouts import known_layouts
 from effconvert.preprocessing.recipes import (
     UNKNOWN,
     Recipe,
@@ -131,11 +131,11 @@ def _origin(identity: Identity) -> str:
 def _is_official(identity: Identity) -> bool:
     """Return whether the weights came from the network's authors, or from a file that does not say where from."""
     name = _origin(identity)
-    return name == CANONICAL or any(layout.name == name and layout.library.official for layout in layouts())
+    return name == CANONICAL or any(layout.name == name and layout.library.official for layout in known_layouts())
 
 
 def _normalises(identity: Identity) -> bool:
-    return any(layout.name == _origin(identity) and _normalises_itself(layout) for layout in layouts())
+    return any(layout.name == _origin(identity) and _normalises_itself(layout) for layout in known_layouts())
 
 
 def _normalises_itself(layout: Layout) -> bool:
@@ -162,7 +162,7 @@ def _published_recipe(identity: Identity, weights: str | None) -> Recipe:
 
 def _recipe_of_the_map(name: str, variant: str, channels: int) -> Recipe:
     """Return the preprocessing that a map itself names, or one that leaves images as they are given."""
-    named = next((layout.library.recipe for layout in layouts() if layout.name == name), "")
+    named = next((layout.library.recipe for layout in known_layouts() if layout.name == name), "")
     return (
         recipe_named(named, variant, channels)
         if named

@@ -8,16 +8,16 @@ from pathlib import Path
 from effconvert.errors import BadMap, LayoutMismatch, MissingPath, listing
 from effconvert.maps.documents import common_tables, read_document, read_file
 from effconvert.maps.language import Layout, Leaving, Library
+from effconvert.maps.map_schema import shape_problems
 from effconvert.maps.moves import compile_problems
 from effconvert.maps.reader import MapReader, read_leavings
-from effconvert.maps.schema import shape_problems
 
 FOLDER_VARIABLE = "EFFCONVERT_MAPS"  # a folder of the user's maps
 # The maps that were added, a path in each line: in the environment, for the processes that are started need them too.
 _ADDED_VARIABLE = "EFFCONVERT_ADDED_MAPS"
 
 
-def layouts() -> tuple[Layout, ...]:
+def known_layouts() -> tuple[Layout, ...]:
     """Return every layout: the user's first, then those of the package, each sorted by file name.
 
     The user's are the maps that were added, and those in the folder that EFFCONVERT_MAPS names. Raises MissingPath
@@ -38,7 +38,7 @@ def add_maps(*paths: str | Path) -> None:
     files = dict.fromkeys([*_added(), *(Path(path).absolute() for path in paths)])
     os.environ[_ADDED_VARIABLE] = "\n".join(map(str, files))
     try:
-        layouts()
+        known_layouts()
     except BaseException:
         os.environ[_ADDED_VARIABLE] = before
         raise
@@ -46,21 +46,21 @@ def add_maps(*paths: str | Path) -> None:
 
 def find_layout(name: str) -> Layout:
     """Return the layout called `name`. Raises LayoutMismatch with the known names."""
-    for layout in layouts():
+    for layout in known_layouts():
         if layout.name == name:
             return layout
-    known = ", ".join(layout.name for layout in layouts())
+    known = ", ".join(layout.name for layout in known_layouts())
     raise LayoutMismatch(f"layout {name!r} is unknown; known are {known} (--map FILE adds one of your own)")
 
 
 def known_library(name: str) -> Library | None:
     """Return whose layout is called `name`, None where no map describes it."""
-    return next((layout.library for layout in layouts() if layout.name == name), None)
+    return next((layout.library for layout in known_layouts() if layout.name == name), None)
 
 
 def family(name: str) -> tuple[Layout, ...]:
     """Return the layouts that can be written and are called `name`, alone or as a family. Raises LayoutMismatch."""
-    members = tuple(layout for layout in layouts() if layout.library.family == name and layout.write)
+    members = tuple(layout for layout in known_layouts() if layout.library.family == name and layout.write)
     return members or (find_layout(name),)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from effconvert.reference_tables.accuracy import accuracy_rows
 from effconvert.reference_tables.cost import cost_rows
 from effconvert.reference_tables.file_names import name_sha8
-from effconvert.reference_tables.publishers import publishers
+from effconvert.reference_tables.publishers import read_publishers
 from effconvert.reference_tables.reading import Row, recipe_tables
 from effconvert.reference_tables.sources import read_sources
 from effconvert.reference_tables.weights import Published, weights_table
@@ -146,7 +146,7 @@ def _of_file(row: Published) -> Iterator[Number]:
         ("md5", row.md5, "", 0),
         ("url", row.url, "", 0),
     )
-    source = read_sources()[publishers()[row.framework].source or row.framework]
+    source = read_sources()[read_publishers()[row.framework].source or row.framework]
     for quantity, value, unit, step in values:
         if value is not None:
             yield Number(

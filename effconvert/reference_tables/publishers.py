@@ -22,7 +22,7 @@ class Publisher:
 
 
 @cache
-def publishers() -> dict[str, Publisher]:
+def read_publishers() -> dict[str, Publisher]:
     """Return {name in the tables: publisher}, in the order of publishers.toml."""
     tables = read_toml("publishers.toml")
     return {name: Publisher(**{**table, "names": tuple(table.get("names", ()))}) for name, table in tables.items()}
@@ -30,5 +30,5 @@ def publishers() -> dict[str, Publisher]:
 
 def publisher_title(name: str) -> str:
     """Return what people call a publisher, and an unknown one by its own name."""
-    known = publishers().get(name)
+    known = read_publishers().get(name)
     return known.title if known else name

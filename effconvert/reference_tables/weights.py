@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import cache
 
 from effconvert.architecture.facts import parse_assignments
-from effconvert.reference_tables.publishers import publishers
+from effconvert.reference_tables.publishers import read_publishers
 from effconvert.reference_tables.reading import Row, anything, is_count, is_name, is_number, one_of, optional, read_rows
 
-FRAMEWORKS = tuple(name for name, publisher in publishers().items() if publisher.files)
+FRAMEWORKS = tuple(name for name, publisher in read_publishers().items() if publisher.files)
 
 # timm's tags say the training and the data; these are the names that the same trainings have elsewhere.
 _SHORT_NAMES = {

@@ -19,7 +19,7 @@ from effconvert.architecture.variants import VARIANTS, has_fused_strides
 from effconvert.formats import Array
 from effconvert.formats.checkpoint import BFLOAT16
 from effconvert.identify.weight_sets import RAW
-from effconvert.maps.layouts import layouts
+from effconvert.maps.layouts import known_layouts
 from effconvert.model.layers import ACTIVATIONS
 from effconvert.verification.explanation import Trial, rank
 from effconvert.verification.mismatch import WITH_AND_WITHOUT_BACKGROUND, Change, Mismatch
@@ -45,7 +45,9 @@ def best_trial(mismatch: Mismatch, cause: str) -> Trial:
 
 def _epsilons(mismatch: Mismatch) -> Iterator[Change]:
     """Every epsilon of a layout, and those ten times larger and smaller."""
-    facts = {layout.facts_of(name, default_facts(VARIANTS[name])) for layout in layouts() for name in layout.variants}
+    facts = {
+        layout.facts_of(name, default_facts(VARIANTS[name])) for layout in known_layouts() for name in layout.variants
+    }
     known = {each.bn_eps for each in facts}
     near = {float(f"{eps * factor:.3g}") for eps in known for factor in (0.1, 1, 10)}
     return _fact(mismatch, "bn_eps", sorted(near))

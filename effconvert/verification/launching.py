@@ -26,8 +26,8 @@ from effconvert.errors import (
     Unavailable,
     UnreadableCheckpoint,
 )
-from effconvert.maps.layouts import layouts
-from effconvert.maps.names import runner_names
+from effconvert.maps.layouts import known_layouts
+from effconvert.maps.map_names import runner_names
 
 CANONICAL = "canonical"
 KEY_VARIABLE = "EFFCONVERT_KEY_OF_THE_FILE"  # a key must not stand among a process's arguments
@@ -59,13 +59,13 @@ class Framework:
     @property
     def layouts(self) -> tuple[str, ...]:
         """The layouts whose files it takes."""
-        return tuple(layout.name for layout in layouts() if layout.library.runner == self.name)
+        return tuple(layout.name for layout in known_layouts() if layout.library.runner == self.name)
 
 
 def _described() -> Iterator[Framework]:
     """Yield the frameworks that the maps of the package name."""
     for name in runner_names():
-        found = [layout.library for layout in layouts() if layout.library.runner == name]
+        found = [layout.library for layout in known_layouts() if layout.library.runner == name]
         library = next(library for library in found if library.packages)
         yield Framework(name, library.packages, library.install or f'pip install "effconvert[{name}]"')
 

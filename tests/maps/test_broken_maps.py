@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from effconvert.errors import BadMap, LayoutMismatch
-from effconvert.maps.layouts import find_layout, layouts, parse_layout
+from effconvert.maps.layouts import find_layout, known_layouts, parse_layout
 
 TEXT = (Path(__file__).parents[2] / "mappings" / "tf_official.toml").read_text()
 
@@ -106,7 +106,7 @@ def test_bytes_that_are_not_text_are_refused() -> None:
 
 
 def test_every_map_of_the_package_is_good() -> None:
-    assert "tf-official" in [layout.name for layout in layouts()]
+    assert "tf-official" in [layout.name for layout in known_layouts()]
 
 
 def test_an_unknown_layout_is_refused_with_the_known_ones() -> None:

@@ -13,8 +13,8 @@ from user_maps import MINE, write_map
 
 from effconvert.architecture.variants import VARIANTS
 from effconvert.maps.documents import read_document
-from effconvert.maps.layouts import add_maps, layouts
-from effconvert.maps.schema import schema_text, shape_problems
+from effconvert.maps.layouts import add_maps, known_layouts
+from effconvert.maps.map_schema import schema_text, shape_problems
 
 Run = Callable[..., Ran]
 MAPS = sorted(Path(__file__).parents[2].joinpath("mappings").glob("*.toml"))
@@ -82,9 +82,9 @@ def test_the_schema_is_in_the_package() -> None:
     assert resources.files("effconvert.mappings").joinpath("map.schema.json").is_file()
 
 
-@pytest.mark.parametrize("layout", [layout.name for layout in layouts()])
+@pytest.mark.parametrize("layout", [layout.name for layout in known_layouts()])
 def test_moves_shows_every_tensor_once(run: Run, layout: str) -> None:
-    variant = next(iter(next(each for each in layouts() if each.name == layout).variants))
+    variant = next(iter(next(each for each in known_layouts() if each.name == layout).variants))
     ran = run("map", "moves", layout, "--variant", variant, "--json")
     moves = json.loads(ran.out)["moves"]
     assert [move["target"] for move in moves] == [line.split()[-2] for line in lines(layout, variant)[1:]]
@@ -107,4 +107,4 @@ def test_an_unknown_variant_or_layout_is_refused_with_the_known(run: Run) -> Non
 
 
 def test_no_variant_is_unknown_to_all_maps() -> None:
-    assert {name for layout in layouts() for name in layout.variants} == set(VARIANTS)
+    assert {name for layout in known_layouts() for name in layout.variants} == set(VARIANTS)

@@ -14,11 +14,11 @@ from effconvert.architecture.variants import VARIANTS
 from effconvert.errors import BadMap, LayoutMismatch
 from effconvert.maps.axes import parse_axes
 from effconvert.maps.language import Layout
-from effconvert.maps.layouts import find_layout, layouts, parse_layout
+from effconvert.maps.layouts import find_layout, known_layouts, parse_layout
 from effconvert.maps.moves import Move, Step, compile_moves, compose, dropping_background_class, identity_moves, invert
 
 LAYOUT = find_layout("tf-official")
-ALL = [(layout.name, variant) for layout in layouts() for variant in layout.variants]
+ALL = [(layout.name, variant) for layout in known_layouts() for variant in layout.variants]
 MAP = Path(__file__).parents[2] / "mappings" / "tf_official.toml"
 
 

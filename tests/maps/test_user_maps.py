@@ -14,7 +14,7 @@ from user_maps import BUILD, MINE, write_map
 
 import effconvert
 from effconvert.errors import BadMap, LayoutMismatch, MissingPath
-from effconvert.maps.layouts import add_maps, layouts
+from effconvert.maps.layouts import add_maps, known_layouts
 
 Run = Callable[..., Ran]
 
@@ -81,7 +81,7 @@ def test_the_canonical_file_says_which_layout_and_map_it_came_from(tmp_path: Pat
     effconvert.convert(source, tmp_path / "own.pth", to="mine")
     bare = save(tmp_path / "bare.pth", read_all(tmp_path / "own.pth"))
     report = effconvert.convert(bare, tmp_path / "own.safetensors")
-    layout = next(layout for layout in layouts() if layout.name == "mine")
+    layout = next(layout for layout in known_layouts() if layout.name == "mine")
     assert (report.layout, report.map_sha256) == ("mine", layout.sha256)
 
 
@@ -141,7 +141,7 @@ def test_two_maps_of_one_name_are_refused(tmp_path: Path) -> None:
 def test_a_map_that_cannot_be_used_is_not_added(tmp_path: Path, mine: Path) -> None:
     with pytest.raises(BadMap):
         add_maps(mine, write_map(tmp_path, "schema = 1", "bad.toml"))
-    assert "mine" not in [layout.name for layout in layouts()]
+    assert "mine" not in [layout.name for layout in known_layouts()]
 
 
 def test_a_map_that_is_not_there_is_a_usage_error(run: Run, tmp_path: Path, source: Path) -> None:
@@ -177,7 +177,7 @@ def test_what_is_included_changes_the_hash_of_a_map(tmp_path: Path) -> None:
         folder.mkdir()
         write_map(folder, f'[ignore]\n"{reason}" = ["x.*"]\n', "more.toml")
         add_maps(write_map(folder, own.replace('"mine"', f'"{reason}"')))
-        hashes += [layout.sha256 for layout in layouts() if layout.name == reason]
+        hashes += [layout.sha256 for layout in known_layouts() if layout.name == reason]
     assert len(set(hashes)) == 2
 
 

@@ -19,7 +19,7 @@ from effconvert.errors import (
     Unavailable,
     UnreadableCheckpoint,
 )
-from effconvert.maps.layouts import layouts
+from effconvert.maps.layouts import known_layouts
 from effconvert.verification import launching
 from effconvert.verification.launching import (
     CANONICAL,
@@ -116,7 +116,7 @@ def test_a_program_that_is_none_is_a_usage_error_that_says_who_named_it(
 
 
 def test_a_layout_has_the_framework_that_loads_its_files() -> None:
-    named = {layout.name for layout in layouts()}
+    named = {layout.name for layout in known_layouts()}
     runs = {layout: framework.name for framework in FRAMEWORKS.values() for layout in framework.layouts}
     assert {layout: framework_of(layout) for layout in runs} == runs
     assert runs.keys() <= named

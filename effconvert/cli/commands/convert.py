@@ -8,14 +8,14 @@ import click
 from effconvert.architecture.canonical import CANONICAL
 from effconvert.cli.options.conversion import convert_by_name, convert_file, from_torch_options
 from effconvert.cli.options.shared import PATH, LayoutName
-from effconvert.maps.names import target_names
+from effconvert.maps.map_names import target_names
 
 
 def _targets() -> tuple[str, ...]:
     """Return the layouts that can be written, the user's first."""
-    from effconvert.maps.layouts import layouts
+    from effconvert.maps.layouts import known_layouts
 
-    return (CANONICAL, *(layout.name for layout in layouts() if layout.write))
+    return (CANONICAL, *(layout.name for layout in known_layouts() if layout.write))
 
 
 @click.command("convert")

@@ -11,7 +11,7 @@ from effconvert.cli.options.shared import PATH, key_option, path_argument
 def _print_schema(context: click.Context, parameter: click.Parameter, is_asked: bool) -> None:
     """Print the schema and end."""
     if is_asked and not context.resilient_parsing:
-        from effconvert.maps.schema import schema_text
+        from effconvert.maps.map_schema import schema_text
 
         click.echo(schema_text(), nl=False)
         context.exit()

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def _names() -> tuple[str, ...]:
-    from effconvert.maps.layouts import layouts
+    from effconvert.maps.layouts import known_layouts
 
-    return tuple(layout.name for layout in layouts())
+    return tuple(layout.name for layout in known_layouts())
 
 
 @click.command("moves")

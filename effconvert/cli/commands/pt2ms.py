@@ -7,7 +7,7 @@ import click
 
 from effconvert.cli.options.conversion import convert_file, from_torch_options
 from effconvert.cli.options.shared import path_argument
-from effconvert.maps.names import family_members
+from effconvert.maps.map_names import family_members
 
 
 @click.command("pt2ms")

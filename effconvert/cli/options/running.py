@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from effconvert.cli.options.shared import PATH, facts_option, given_facts, key_option, source_options
-from effconvert.maps.names import runner_names
+from effconvert.maps.map_names import runner_names
 
 if TYPE_CHECKING:
     from effconvert.options import Options

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from effconvert.reference_tables.publishers import publishers
+from effconvert.reference_tables.publishers import read_publishers
 from effconvert.report.naming import library_name
 
 METRICS = {"top1": "Top-1", "top5": "Top-5"}
@@ -59,7 +59,7 @@ class Publishers:
 
 def _label(name: str) -> str:
     """Return what a publisher, or the library of a layout, is called."""
-    return publishers()[name].title if name in publishers() else library_name(name)
+    return read_publishers()[name].title if name in read_publishers() else library_name(name)
 
 
 def published_accuracy(document: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from effconvert.errors import LayoutMismatch
 from effconvert.maps.layouts import known_library
 from effconvert.options import Options
 from effconvert.preprocessing.recipes import Recipe
-from effconvert.reference_tables.publishers import publishers
+from effconvert.reference_tables.publishers import read_publishers
 from effconvert.report.naming import library_name
 from effconvert.report.renderings import markdown_sections as sections
 from effconvert.report.renderings.markdown_text import code, code_block, escape, items, link, page
@@ -73,7 +73,7 @@ def _front_matter(network: Network, origin: Published | None) -> dict[str, Any]:
     measured = build_model_index([network])
     library = known_library(network["model"]["layout"])
     entries = {
-        "license": publishers()[origin["framework"]].licence if origin else _UNKNOWN,
+        "license": read_publishers()[origin["framework"]].licence if origin else _UNKNOWN,
         "library_name": library.hub_tag if library else "",
         "pipeline_tag": "image-classification" if network["model"]["classes"] else "image-feature-extraction",
         "tags": ["efficientnet", f"efficientnet-{network['variant']}", "effconvert"],
