@@ -1,15 +1,14 @@
 """The project installs with a compiler and without, and then prepares the same images."""
 
-import os
 import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
-PROJECT = Path(__file__).parents[1]
-IMAGES = PROJECT / "tests" / "golden" / "preprocessing"
-PACKAGED = ("pyproject.toml", "README.md", "LICENSE", "effconvert", "mappings", "reference", "validate")
+from wheels import build_wheel
+
+IMAGES = Path(__file__).parent / "golden" / "preprocessing"
 # Without the finder of an editable installation, which would supply the module that the wheel lacks.
 PREPARE = """
 import sys
@@ -25,18 +24,7 @@ print(*(pixels(image, recipe_for("timm", "b0")).tobytes().hex() for image in sys
 
 def installed(folder: Path, compiler: str) -> Path:
     """Return where a wheel that was built with that compiler is unpacked."""
-    source = folder / "source"
-    source.mkdir(parents=True)
-    for name in PACKAGED:
-        copy = shutil.copytree if (PROJECT / name).is_dir() else shutil.copy
-        copy(PROJECT / name, source / name)
-    for built in source.rglob("*.so"):
-        built.unlink()
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
-    environment = os.environ | {"CC": compiler, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    subprocess.run([*command, "--wheel-dir", folder, source], env=environment, check=True, capture_output=True)
-    (wheel,) = folder.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
+    with zipfile.ZipFile(build_wheel(folder, compiler)) as archive:
         archive.extractall(folder / "installed")
     return folder / "installed"
 

@@ -1,6 +1,5 @@
 """The images that networks are compared on: drawn by a seed, or a user's own through a recipe."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from effconvert.preprocessing.recipes import Recipe, recipe_named
 from effconvert.preprocessing.synthetic import synthetic_images
+from effconvert.verification.runners.base import pixels_sha256
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Inputs:
     @property
     def sha256(self) -> str:
         """The SHA-256 of the pixels, by which runs on the same images are known."""
-        return hashlib.sha256(np.ascontiguousarray(self.images).tobytes()).hexdigest()
+        return pixels_sha256(self.images)
 
 
 @dataclass(frozen=True)

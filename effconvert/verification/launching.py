@@ -7,13 +7,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from effconvert.atomic import reported
@@ -28,10 +27,11 @@ from effconvert.errors import (
 )
 from effconvert.maps.layouts import known_layouts
 from effconvert.maps.map_names import runner_names
+from effconvert.verification.runner_archive import write_runner
+from effconvert.verification.runners.base import CannotImport, CannotLoad, save_arrays
 
 CANONICAL = "canonical"
 KEY_VARIABLE = "EFFCONVERT_KEY_OF_THE_FILE"  # a key must not stand among a process's arguments
-_MISSING, _REFUSED = 9, 10
 _OF_PYTHON = ("PYTHONPATH", "PYTHONHOME")
 _FULL = f"[Errno {errno.ENOSPC}]"
 _MORE = "; EFFCONVERT_DEBUG=1 shows more"
@@ -105,18 +105,6 @@ def interpreter(name: str, pythons: Mapping[str, str]) -> str:
     return sys.executable
 
 
-def runner_command(name: str, python: str) -> list[str]:
-    """Return the command that starts the framework's runner, without its arguments."""
-    if name == CANONICAL:
-        return [python, "-P", "-m", "effconvert.verification.run_canonical"]
-    return [python, str(runner_file(name))]
-
-
-def runner_file(name: str) -> Path:
-    """Return the framework's runner, one file that needs nothing of effconvert."""
-    return Path(str(files("effconvert.frameworks"))) / f"run_{name}.py"
-
-
 def run_network(
     name: str,
     python: str,
@@ -137,9 +125,9 @@ def run_network(
     LoaderRefused where its own loader does not take the file, OutputProblem where the disk is full, EffconvertError
     when it fails otherwise.
     """
-    with tempfile.TemporaryDirectory(prefix="effconvert-") as folder:  # only its owner can look into it
-        beside = {kind: Path(folder) / kind for kind in ("settings", "inputs", "tensors")}
-        with reported(Path(folder)):
+    with _private_folder() as folder:
+        beside = {kind: folder / kind for kind in ("settings", "inputs", "tensors")}
+        with reported(folder):
             beside["settings"].write_text(json.dumps(settings, sort_keys=True))
             save_arrays(beside["inputs"], inputs)
             if tensors is not None:
@@ -150,7 +138,7 @@ def run_network(
             arguments += ["--tensors", str(beside["tensors"])]
         if feed is not None:
             arguments += ["--feed", str(feed)]
-        _start(name, python, arguments, {KEY_VARIABLE: key.decode()} if key and name == CANONICAL else {})
+        _start(name, python, folder, arguments, {KEY_VARIABLE: key.decode()} if key and name == CANONICAL else {})
     if not out.exists() or not out.stat().st_size:
         raise EffconvertError(f"{name}: {python} wrote no run and no error: {_NO_PYTHON}")
 
@@ -160,7 +148,8 @@ def check_framework(name: str, python: str) -> dict[str, str]:
 
     Raises Unavailable, and EffconvertError where it fails otherwise.
     """
-    return versions_in(_start(name, python, ["--check"]), python)
+    with _private_folder() as folder:
+        return versions_in(_start(name, python, folder, ["--check"]), python)
 
 
 def versions_in(said: str, python: str) -> dict[str, str]:
@@ -171,14 +160,25 @@ def versions_in(said: str, python: str) -> dict[str, str]:
         raise EffconvertError(f"{python}: said no versions: {_NO_PYTHON}") from error
 
 
-def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write arrays as an .npz, whatever its suffix."""
-    with open(path, "wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]  # none is called `file` or `allow_pickle`
+@contextmanager
+def _private_folder() -> Iterator[Path]:
+    """Give a temporary folder, into which only its owner can look."""
+    with tempfile.TemporaryDirectory(prefix="effconvert-") as folder:
+        yield Path(folder)
 
 
-def _start(name: str, python: str, arguments: list[str], variables: Mapping[str, str] = MappingProxyType({})) -> str:
-    command = [*runner_command(name, python), *arguments]
+def _command(name: str, python: str, folder: Path) -> list[str]:
+    """Return the command that starts the runner, without its arguments; one of a framework is written to `folder`."""
+    if name == CANONICAL:
+        return [python, "-P", "-m", "effconvert.verification.runners.run_canonical"]
+    with reported(folder):
+        return [python, str(write_runner(name, folder))]
+
+
+def _start(
+    name: str, python: str, folder: Path, arguments: list[str], variables: Mapping[str, str] = MappingProxyType({})
+) -> str:
+    command = [*_command(name, python, folder), *arguments]
     # What is meant for this interpreter would mislead another one.
     kept = os.environ if python == sys.executable else {n: v for n, v in os.environ.items() if n not in _OF_PYTHON}
     try:
@@ -191,13 +191,13 @@ def _start(name: str, python: str, arguments: list[str], variables: Mapping[str,
         return done.stdout
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     said = lines[-1] if lines else f"its process ended with {done.returncode} and said nothing"
-    if (done.returncode == _MISSING or said == _NO_NUMPY) and name != CANONICAL:
+    if (done.returncode == CannotImport.exit_code or said == _NO_NUMPY) and name != CANONICAL:
         framework = FRAMEWORKS[name]
         raise Unavailable(
             f"{said}\n  in {python}; install it there: {framework.install}\n"
             f"  or name another interpreter: --python {name}=PATH, or {framework.variable}=PATH"
         )
-    if done.returncode == _REFUSED:
+    if done.returncode == CannotLoad.exit_code:
         raise LoaderRefused(said)
     for kind in (UnreadableCheckpoint, LayoutMismatch, NumericMismatch):
         if done.returncode == kind.exit_code:

@@ -14,8 +14,10 @@ from effconvert.errors import LayoutMismatch, OutputProblem
 from effconvert.options import Options
 from effconvert.preprocessing.synthetic import sensitivity
 from effconvert.verification.inputs import Images, Inputs
-from effconvert.verification.launching import CANONICAL, interpreter, runner_file, save_arrays
+from effconvert.verification.launching import CANONICAL, interpreter
 from effconvert.verification.network_files import NetworkFile, arrays_for, examine, run_file, settings_of
+from effconvert.verification.runner_archive import write_runner
+from effconvert.verification.runners.base import save_arrays
 from effconvert.verification.runs import open_run
 
 
@@ -92,12 +94,11 @@ def prepare_run(
     examined, name, inputs = _chosen(file, framework, reading, key, images, follow)
     if name == CANONICAL:
         raise LayoutMismatch(f"{file}: the canonical network is run by effconvert itself: give --out")
-    runner = runner_file(name)
     carried = name_elsewhere(file)
     file_argument = f"./{carried}" if carried.startswith("-") else carried
-    command = ["python", runner.name, file_argument, "--settings", "settings.json", "--inputs", "inputs.npz"]
     with new_folder(folder, force) as part:
-        shutil.copyfile(runner, part / runner.name)
+        runner = write_runner(name, part)
+        command = ["python", runner.name, file_argument, "--settings", "settings.json", "--inputs", "inputs.npz"]
         settings = settings_of(examined, name, inputs, follow)
         (part / "settings.json").write_text(json.dumps(settings, indent=1, sort_keys=True))
         save_arrays(part / "inputs.npz", arrays_for(examined, inputs))

@@ -25,8 +25,8 @@ from effconvert.verification.comparison import (
     difference,
 )
 from effconvert.verification.launching import FRAMEWORKS
+from effconvert.verification.runners.base import SCHEMA
 
-SCHEMA = "effconvert/run/1"
 _NEEDED = {
     "schema": str,
     "framework": str,

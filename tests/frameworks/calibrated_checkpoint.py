@@ -11,9 +11,9 @@ import torch
 from tensorflow_files import save
 from tensorflow_network import own_name
 
-from effconvert.frameworks.run_tensorflow import AVERAGE, block_layers, blocks, end_layers
 from effconvert.model import create_model
 from effconvert.model.calibration import calibrate, random_weights, synthetic_images
+from effconvert.verification.runners.official_variables import AVERAGE, block_layers, blocks, end_layers
 
 _CANONICAL = {
     "stem": "stem.conv",

@@ -13,11 +13,10 @@ from figures import distance, record
 from numpy.typing import NDArray
 from running import Ran
 
-import effconvert
 from effconvert.model import EfficientNet
 from effconvert.model.calibration import sensitivity
+from effconvert.verification.runner_archive import write_runner
 
-RUNNERS = Path(effconvert.__file__).parent / "frameworks"
 TOLERANCE = 2e-5
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 Layers = dict[str, NDArray[Any]]
@@ -79,8 +78,8 @@ def ran_runner(
 
 
 def called(framework: str, *arguments: str, folder: Path) -> Ran:
-    """Call the runner of `framework` in `folder`."""
-    command = [sys.executable, str(RUNNERS / f"run_{framework}.py"), *arguments]
+    """Call the runner of `framework`, as it is shipped, in `folder`."""
+    command = [sys.executable, str(write_runner(framework, folder)), *arguments]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     return Ran(done.returncode, done.stdout, done.stderr)
 

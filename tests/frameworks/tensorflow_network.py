@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from effconvert.frameworks.run_tensorflow import SCALES, OfficialNetwork, load_file, variables
+from effconvert.verification.runners.official_network import OfficialNetwork
+from effconvert.verification.runners.official_variables import SCALES, variables
+from effconvert.verification.runners.run_tensorflow import load_file
 
 MODELS = tuple(f"efficientnet-{name}" for name in SCALES)
 

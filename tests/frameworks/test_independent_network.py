@@ -7,7 +7,7 @@ from figures import distance, record
 from tensorflow_files import save
 from tensorflow_network import MODELS, all_variables, official_network, own_name
 
-from effconvert.frameworks.run_tensorflow import blocks
+from effconvert.verification.runners.official_variables import blocks
 
 GOLDEN = ("efficientnet-b0", "efficientnet-lite0")
 MAPS = {

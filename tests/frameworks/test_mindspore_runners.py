@@ -10,7 +10,6 @@ import pytest
 import torch
 from figures import distance, record
 from running_runners import (
-    RUNNERS,
     TOLERANCE,
     assert_same_layers,
     called,
@@ -282,9 +281,3 @@ def test_a_mindspore_that_does_not_work_is_a_missing_framework(tmp_path, monkeyp
     assert ran.exit_code == 9
     assert ran.err.splitlines()[-1].startswith(f"{library}: {library} cannot be imported: ")
     assert words in ran.err.splitlines()[-1]
-
-
-def test_both_runners_share_their_text_about_mindspore_and_about_runs():
-    mark = "# ---- The same text in every runner of a MindSpore library"
-    texts = [(RUNNERS / f"run_{library}.py").read_text().partition(mark)[2] for library in FACTS]
-    assert texts[0] == texts[1] != ""

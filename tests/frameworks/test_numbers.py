@@ -15,9 +15,9 @@ from tensorflow_files import succeed
 from tensorflow_network import official_network, own_name
 
 import effconvert
-from effconvert.frameworks.run_tensorflow import blocks
 from effconvert.model.calibration import sensitivity, synthetic_images
 from effconvert.model.capture import capture
+from effconvert.verification.runners.official_variables import blocks
 
 TOLERANCE = 1e-5
 # The largest of a million values tells of the rounding of single ones: TensorFlow's own float32 is up to 1.6e-5 away

@@ -114,9 +114,9 @@ def small(networks):
     images = np.stack([prepared(path, 96) for path in (CHELSEA, COFFEE)])
     facts = {"padding": "tf-same", "bn_eps": 1e-3, "activation": "relu6", "head_conv": True, "classes": 1000}
     file, settings = networks["lite0"].published, {"name": "lite0", "usual": True, "in_channels": 3, **facts}
-    _, loader, forward = module_of("lukemelas").run(str(file), None, settings, {"images": images})
-    assert loader == "load_state_dict"
-    return images, forward({})
+    network = module_of("lukemelas").make_network(str(file), None, settings, {"images": images})
+    assert network.loader == "load_state_dict"
+    return images, network.forward({})
 
 
 @pytest.mark.parametrize(

@@ -24,10 +24,11 @@ from running_runners import (
 )
 from tensorflow_files import save
 
-from effconvert.frameworks.run_tensorflow import CannotBuild, CannotLoad, load_file, load_tensors, official_name
-from effconvert.frameworks.run_tensorflow import variables as shapes_of_variables
 from effconvert.model import create_model
 from effconvert.model.calibration import synthetic_images
+from effconvert.verification.runners.base import CannotBuild, CannotLoad
+from effconvert.verification.runners.official_variables import variables as shapes_of_variables
+from effconvert.verification.runners.run_tensorflow import load_file, load_tensors, official_name
 
 SIZE = (97, 110)
 EXPECTED = shapes_of_variables("b0", 7)

@@ -10,7 +10,6 @@ import pytest
 import torch
 from figures import distance
 from running_runners import (
-    RUNNERS,
     TOLERANCE,
     assert_same_layers,
     called,
@@ -182,12 +181,3 @@ def test_either_package_of_lukemelas_is_enough_for_its_own_networks(tmp_path, mo
         settings = settings_of(create_model(variant))
     ran = ran_runner("lukemelas", tmp_path, tmp_path / "x.pth", settings, images_of((64, 64)), tensors={})
     assert (ran.exit_code, ran.err) == (9, f"lukemelas: {other} cannot be imported: it is not here\n")
-
-
-def test_the_runners_share_their_text():
-    torch_mark = "# ---- The same text in every runner of a PyTorch library ---"
-    mark = "# ---- The same text in every runner ---"
-    runners = {path: path.read_text() for path in sorted(RUNNERS.glob("run_*.py"))}
-    assert len({text.partition(torch_mark)[2] for text in runners.values() if torch_mark in text}) == 1
-    assert sum(torch_mark in text for text in runners.values()) == len(LOADERS)
-    assert len({text.partition(mark)[2] for text in runners.values()}) == 1

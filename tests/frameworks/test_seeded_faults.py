@@ -3,11 +3,9 @@
 TensorFlow runs each source once; every wrong file then goes through the whole verification, but for starting processes.
 """
 
-import importlib.util
+import importlib
 import shutil
-import sys
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,11 +18,11 @@ from figures import record
 
 import effconvert
 from effconvert.verification import network_files
-from effconvert.verification import run_canonical as running
 from effconvert.verification.comparison import FED
 from effconvert.verification.inputs import Images
-from effconvert.verification.launching import CANONICAL, runner_file
+from effconvert.verification.launching import CANONICAL
 from effconvert.verification.procedure import Verification, verify
+from effconvert.verification.runners.base import main
 from effconvert.verification.verdict import DIFFERENT, SAME
 
 MODELS = {"b0": "efficientnet-b0", "edgetpu-s": "efficientnet-edgetpu-S"}
@@ -88,7 +86,7 @@ def in_this_process(name, python, file, settings, inputs, out, **options) -> Non
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             "effconvert.verification.launching._start",
-            lambda name, python, arguments, variables: start(name, arguments),
+            lambda name, python, folder, arguments, variables: start(name, arguments),
         )
         REAL_RUN_NETWORK(name, python, file, settings, inputs, out, **options)
     if name != CANONICAL:
@@ -99,20 +97,9 @@ REAL_RUN_NETWORK = network_files.run_network
 
 
 def start(name: str, arguments: list[str]) -> None:
-    if name == CANONICAL:
-        assert running.main(arguments) == 0
-        return
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["runner", *arguments])
-        assert runner(name).main() == 0
-
-
-@cache
-def runner(name: str):
-    specification = importlib.util.spec_from_file_location(f"run_{name}", runner_file(name))
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+    runner = importlib.import_module(f"effconvert.verification.runners.run_{name}")
+    code = runner.main(arguments) if name == CANONICAL else main(runner.RUNNER, arguments)
+    assert code == 0
 
 
 @pytest.mark.parametrize("network", sorted({f"{fault.variant} {fault.network}" for fault in FAULTS}))

@@ -1,6 +1,6 @@
 """What the tests of the runners of PyTorch's libraries share: a B0 in each library's file, and runs in this process."""
 
-import importlib.util
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from running_runners import RUNNERS, Layers
+from running_runners import Layers
 from torch import Tensor
 from torch_libraries import ODD_AND_EVEN, calibrated, write
 
 import effconvert
 from effconvert.model import EfficientNet
 from effconvert.preprocessing.synthetic import synthetic_images
+from effconvert.verification.runners.base import CannotBuild, CannotLoad
 
 LOADERS = {
     "timm": "timm.models.load_checkpoint",
@@ -63,21 +64,15 @@ def state_of(file: Path, change: Callable[[dict[str, Tensor]], object] | None = 
 
 def module_of(framework: str) -> ModuleType:
     """Return the runner as a module, for what would be slow to see in processes."""
-    place = importlib.util.spec_from_file_location(f"run_{framework}", RUNNERS / f"run_{framework}.py")
-    assert place is not None
-    assert place.loader is not None
-    module = importlib.util.module_from_spec(place)
-    place.loader.exec_module(module)
-    return module
+    return importlib.import_module(f"effconvert.verification.runners.run_{framework}")
 
 
 def refusal(
     framework: str, file: Path, settings: dict[str, Any], images: NDArray[np.float32], tensors: Layers | None = None
 ) -> tuple[str, str]:
     """Return the name of the runner's exception and its message."""
-    module = module_of(framework)
     try:
-        module.run(str(file), tensors, settings, {"images": images})
-    except (module.CannotLoad, module.CannotBuild) as error:
+        module_of(framework).make_network(str(file), tensors, settings, {"images": images})
+    except (CannotLoad, CannotBuild) as error:
         return type(error).__name__, str(error)
     return "nothing is refused", ""

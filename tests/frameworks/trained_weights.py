@@ -80,5 +80,6 @@ class Trained:
             "in_channels": 3,
         }
         file = str(self.converted("tf-official"))
-        _, _, forward = module_of("tensorflow").run(file, None, {**settings, **facts}, {"images": self.images})
-        return forward({})["logits"]
+        inputs = {"images": self.images}
+        network = module_of("tensorflow").make_network(file, None, {**settings, **facts}, inputs)
+        return network.forward({})["logits"]

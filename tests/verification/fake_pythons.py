@@ -2,8 +2,11 @@
 
 import json
 import sys
+import venv
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 _TELLS = """
 import json, os, shutil, sys
@@ -40,3 +43,14 @@ def shell(path: Path, commands: str) -> Path:
 def without_packages(path: Path) -> Path:
     """Write an interpreter that has no packages, numpy neither, and return its path."""
     return shell(path, f'exec "{sys.executable}" -S "$@"')
+
+
+def with_numpy_alone(folder: Path) -> Path:
+    """Make an interpreter that has numpy and no other package, effconvert neither, and return its path."""
+    venv.create(folder, symlinks=True)
+    (site,) = folder.glob("lib/python*/site-packages")
+    installed = Path(np.__file__).parents[1]
+    for name in ("numpy", "numpy.libs"):  # the second holds what a wheel of numpy is linked with
+        if (installed / name).exists():
+            (site / name).symlink_to(installed / name)
+    return folder / "bin" / "python"

@@ -9,10 +9,10 @@ import pytest
 
 from effconvert.errors import LayoutMismatch
 from effconvert.options import Options
-from effconvert.verification import run_canonical as running
 from effconvert.verification.inputs import Images
 from effconvert.verification.launching import CANONICAL
 from effconvert.verification.one_run import save_run
+from effconvert.verification.runners import run_canonical
 
 
 @contextmanager
@@ -22,12 +22,14 @@ def canonical_network_in_this_process() -> Iterator[None]:
 
     start = launching._start
 
-    def start_here(name: str, python: str, arguments: list[str], variables: Mapping[str, str] = {}) -> str:
+    def start_here(
+        name: str, python: str, folder: Path, arguments: list[str], variables: Mapping[str, str] = {}
+    ) -> str:
         if name != CANONICAL:
-            return start(name, python, arguments, variables)
+            return start(name, python, folder, arguments, variables)
         said = io.StringIO()
         with redirect_stderr(said):
-            code = running.main(arguments)
+            code = run_canonical.main(arguments)
         if code == LayoutMismatch.exit_code:
             raise LayoutMismatch(said.getvalue())
         assert code == 0, said.getvalue()

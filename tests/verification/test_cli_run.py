@@ -18,7 +18,7 @@ from running import Ran
 from running_here import canonical_network_in_this_process
 
 import effconvert
-from effconvert.verification.launching import runner_file
+from effconvert.verification.runner_archive import write_runner
 from effconvert.verification.runs import open_run
 
 pytestmark = pytest.mark.xdist_group("run")
@@ -172,14 +172,15 @@ def test_it_is_either_run_or_prepared(run: Callable[..., Ran], converted: Path, 
 def test_preparing_writes_what_is_needed_elsewhere(run: Callable[..., Ran], lite0: Path, tmp_path: Path) -> None:
     ran = run("run", lite0, "--size", 64, "--prepare", tmp_path / "there")
     assert (ran.exit_code, ran.err) == (0, "")
-    assert names_in(tmp_path / "there") == ["inputs.npz", "run_tensorflow.py", "settings.json"]
-    assert (tmp_path / "there" / "run_tensorflow.py").read_bytes() == runner_file("tensorflow").read_bytes()
+    assert names_in(tmp_path / "there") == ["inputs.npz", "run_tensorflow.pyz", "settings.json"]
+    runner = write_runner("tensorflow", tmp_path)
+    assert (tmp_path / "there" / "run_tensorflow.pyz").read_bytes() == runner.read_bytes()
     settings = json.loads((tmp_path / "there" / "settings.json").read_text())
     assert (settings["name"], settings["activation"], settings["size"]) == ("lite0", "relu6", 64)
     with np.load(tmp_path / "there" / "inputs.npz") as inputs:
         assert inputs["images"].shape == (2, 3, 64, 64)
         assert inputs["mean"].shape == inputs["std"].shape == (3,)
-    command = "python run_tensorflow.py efficientnet-lite0 --settings settings.json --inputs inputs.npz --out run.npz"
+    command = "python run_tensorflow.pyz efficientnet-lite0 --settings settings.json --inputs inputs.npz --out run.npz"
     assert ran.out.splitlines() == [
         f"{tmp_path / 'there'} is ready: take it to the other machine, put efficientnet-lite0 there, and type:",
         command,
@@ -235,7 +236,7 @@ def test_the_command_can_be_pasted_into_a_shell(
         check=True,
     )
     assert pasted.stdout.splitlines()[:3] == [
-        "run_tensorflow.py",
+        "run_tensorflow.pyz",
         f"./{name}" if name[0] == "-" else name,
         "--settings",
     ]

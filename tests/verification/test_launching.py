@@ -29,8 +29,6 @@ from effconvert.verification.launching import (
     framework_of,
     interpreter,
     run_network,
-    runner_command,
-    runner_file,
 )
 
 SETTINGS = {"variant": "b0", "sha256": {"b0.pth": "0" * 64}}
@@ -129,12 +127,6 @@ def test_a_layout_without_a_framework_names_those_there_are() -> None:
     assert ", ".join(FRAMEWORKS) in str(caught.value)
 
 
-def test_every_framework_has_a_runner_of_its_own() -> None:
-    for name in FRAMEWORKS:
-        assert runner_command(name, "python") == ["python", str(runner_file(name))]
-        assert runner_file(name).is_file()
-
-
 def test_a_framework_that_cannot_be_imported_names_the_extra_and_the_variable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,7 +181,8 @@ def test_the_runner_is_given_everything_as_files(tmp_path: Path) -> None:
     out = started(python, tmp_path, feed=feed, tensors={"conv_stem.weight": np.zeros(3, np.float32)})
     assert out.read_bytes() == b"run"
     (call,) = told(python)
-    assert call["arguments"][:2] == [str(runner_file("timm")), str(tmp_path / "b0.pth")]
+    runner, file = call["arguments"][:2]
+    assert (Path(runner).name, file) == ("run_timm.pyz", str(tmp_path / "b0.pth"))
     assert call["options"].keys() == {"--settings", "--inputs", "--out", "--tensors", "--feed"}
     assert (call["options"]["--out"], call["options"]["--feed"]) == (str(out), str(feed))
     assert call["settings"] == '{"sha256": {"b0.pth": "' + 64 * "0" + '"}, "variant": "b0"}'
@@ -204,6 +197,7 @@ def test_what_a_runner_is_given_lies_in_a_folder_of_its_owner_and_not_beside_the
     started(python, tmp_path, tensors={"conv_stem.weight": np.zeros(3, np.float32)})
     (call,) = told(python)
     given = {Path(call["options"][name]) for name in ("--settings", "--inputs", "--tensors")}
+    given |= {Path(call["arguments"][0])}
     (private,) = {path.parent for path in given}
     assert private.parent == folder
     assert (tmp_path / "looked").read_text() == "0o700"

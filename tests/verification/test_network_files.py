@@ -339,7 +339,7 @@ def test_the_key_of_an_encrypted_file_is_in_no_settings(timm: NetworkFile, tmp_p
     prepare_run(timm.path, "auto", tmp_path / "elsewhere", Options(), key, Images(size=32), None, False)
     assert sorted(path.name for path in (tmp_path / "elsewhere").iterdir()) == [
         "inputs.npz",
-        "run_timm.py",
+        "run_timm.pyz",
         "settings.json",
         "tensors.npz",
     ]

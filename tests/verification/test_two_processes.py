@@ -35,5 +35,6 @@ def test_each_side_is_started_by_itself_wherever_the_files_lie(tmp_path: Path, m
     )
     files = [folder / "source of all.pth", folder / "ü.safetensors"]
     assert started == [
-        [sys.executable, "-P", "-m", "effconvert.verification.run_canonical", str(file), "--settings"] for file in files
+        [sys.executable, "-P", "-m", "effconvert.verification.runners.run_canonical", str(file), "--settings"]
+        for file in files
     ]

@@ -1,30 +1,20 @@
 """Runs Keras's own EfficientNet on a file of weights and saves what every layer gives.
 
-Needs numpy and Keras with one of its backends only, on Python 3.9 or later; nothing of effconvert. To run it elsewhere,
-copy this file:
-
-    python run_keras.py FILE --settings settings.json --inputs inputs.npz --out run.npz
-
-`effconvert run FILE --framework keras --prepare FOLDER` writes settings and inputs.
+Needs numpy and Keras with one of its backends only, on Python 3.9 or later; nothing of effconvert.
 """
 
-import argparse
 import contextlib
-import hashlib
 import json
 import os
-import platform
 import re
-import sys
 import tempfile
-import traceback
 import zipfile
-from importlib import metadata
-from pathlib import Path
 
 import numpy as np
 
-FRAMEWORK = "keras"
+from .base import CannotBuild, CannotLoad, Network, Runner, call_text
+from .tensorflow_base import GIVEN, channels_first, channels_last, differences, keep_tensorflow_quiet, shapes_of
+
 PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "torch")
 
 # Keras's published weights hold these as the variance, so that their graph divides by the square roots once more.
@@ -33,9 +23,7 @@ IMAGENET_STD = np.array([0.229, 0.224, 0.225])
 
 def start():
     """Import the framework, and make it compute in plain float32 on the CPU."""
-    for variable, value in (("TF_CPP_MIN_LOG_LEVEL", "2"), ("TF_ENABLE_ONEDNN_OPTS", "0")):
-        os.environ.setdefault(variable, value)  # else TensorFlow talks on stderr
-    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    keep_tensorflow_quiet()
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     import keras
 
@@ -46,28 +34,23 @@ def start():
     keras.config.set_image_data_format("channels_last")
 
 
-def run(file, tensors, settings, inputs):
-    """Return what was built, how it was loaded, and a function from feed to {layer: output}."""
+def make_network(file, tensors, settings, inputs):
+    """Return Keras's network with the weights."""
     import keras
 
     size = inputs["images"].shape[2:]
     if tensors is None:
-        network, words, loader = loaded(file, settings, size)
+        network, call, loader = load_file(file, settings, size)
     else:
-        network, words = built(settings, size)
-        loader = "given tensors"
-        load_tensors(network, tensors)
+        network, call = build(settings, size)
+        loader = load_tensors(network, tensors)
         normalise_as(network, inputs["mean"], inputs["std"], settings["normalization"])
     refuse_other_facts(network, settings)
-    parts = parts_of(network)
-    words += f", on {keras.backend.backend()}"
-    return words, loader, lambda feed: forward(parts, pixels_of(inputs), feed)
+    parts, pixels = parts_of(network), pixels_of(inputs)
+    return Network(f"{call}, on {keras.backend.backend()}", loader, lambda feed: run_parts(parts, pixels, feed))
 
 
-# ---- Building: what keras.applications has, and the graph of its published weights -------------------------------
-
-
-def built(settings, size):
+def build(settings, size):
     """Return the network of keras.applications for images of `size` (H, W), and what was called."""
     import keras
 
@@ -81,8 +64,7 @@ def built(settings, size):
     network = getattr(keras.applications, name)(weights=None, input_shape=shape, **top)
     if settings["normalization"] == "keras-imagenet":
         return as_published(network, name, shape, classes)
-    arguments = "".join(", {}={!r}".format(*item) for item in top.items())
-    return network, f"keras.applications.{name}(weights=None, input_shape={shape!r}{arguments})"
+    return network, call_text(f"keras.applications.{name}", weights=None, input_shape=shape, **top)
 
 
 def as_published(plain, name, shape, classes):
@@ -97,14 +79,12 @@ def as_published(plain, name, shape, classes):
         keras.Model(plain.input, plain.get_layer("top_activation").output).save_weights(weights)
         with downloads_give(weights):
             network = getattr(keras.applications, name)(include_top=False, pooling="avg", input_shape=shape)
-    words = f"keras.applications.{name}(weights='imagenet', include_top=False, input_shape={shape!r})"
+    call = call_text(f"keras.applications.{name}", weights="imagenet", include_top=False, input_shape=shape)
     if classes:
         logits = keras.layers.Dense(classes, name="predictions")(network.output)
-        network, words = (
-            keras.Model(network.input, logits),
-            words + f" under GlobalAveragePooling2D, Dense({classes})",
-        )
-    return network, words
+        network = keras.Model(network.input, logits)
+        call += f" under GlobalAveragePooling2D, Dense({classes})"
+    return network, call
 
 
 @contextlib.contextmanager
@@ -120,10 +100,7 @@ def downloads_give(file):
         file_utils.get_file = original
 
 
-# ---- Loading: by Keras from the file, or given tensors -----------------------------------------------------------
-
-
-def loaded(file, settings, size):
+def load_file(file, settings, size):
     """Return the network with the weights of the file, what was called, and what loaded it."""
     import keras
 
@@ -134,11 +111,11 @@ def loaded(file, settings, size):
             network, call = keras.models.load_model(file, compile=False, safe_mode=True), "keras.models.load_model"
             return (*resized(network, call + f"({file!r})", settings, size), call)
         if settings["normalization"] == "keras-imagenet":
-            return (*published(file, settings, size), "load_weights of keras.applications")
-        network, words = built(settings, size)
+            return (*load_published(file, settings, size), "load_weights of keras.applications")
+        network, call = build(settings, size)
         refuse_other_count(file, network)
         network.load_weights(file)
-        return network, words, "load_weights"
+        return network, call, "load_weights"
     except (CannotBuild, CannotLoad):
         raise
     except Exception as error:  # whatever it cannot read, effconvert's own reader can
@@ -159,7 +136,7 @@ def graph_in(file):
 
 def refuse_other_layers(config, settings, size):
     """Raise CannotLoad where the model is not made of the layers of keras.applications, as with a user's own on top."""
-    network, _ = built({**settings, "normalization": "keras"}, size)
+    network, _ = build({**settings, "normalization": "keras"}, size)
     expected = [(type(layer).__name__, layer.name) for layer in network.layers]
     if settings["normalization"] == "keras-imagenet":
         expected.append(("Rescaling", ""))
@@ -168,7 +145,7 @@ def refuse_other_layers(config, settings, size):
     if found != expected:
         own = ["has " + name for name in found if name not in expected]
         own += ["lacks " + name for name in expected if name not in found]
-        raise CannotLoad("not the layers of keras.applications: %s" % (", ".join(own) or "some stand there twice"))
+        raise CannotLoad(f"not the layers of keras.applications: {', '.join(own) or 'some stand there twice'}")
 
 
 def plain_names(layers, pooled):
@@ -191,7 +168,7 @@ def refuse_other_count(file, network):
         raise CannotLoad(f"{file} holds {count} tensors, the network {len(network.weights)}")
 
 
-def published(file, settings, size):
+def load_published(file, settings, size):
     """Return the network that keras.applications builds around the published weights, and what was called."""
     import keras
 
@@ -204,35 +181,33 @@ def published(file, settings, size):
     return resized(network, f"keras.applications.{name}()", settings, size)
 
 
-def resized(network, words, settings, size):
-    """Return the network for images of `size`: Keras pads the stem for one size only."""
+def resized(network, call, settings, size):
+    """Return the network for images of `size`, since Keras pads the stem for one size only, and what was called."""
     if network.input_shape[-1] != settings["in_channels"]:
-        raise CannotLoad("its input has {} channels, not {}".format(network.input_shape[-1], settings["in_channels"]))
+        raise CannotLoad(f"its input has {network.input_shape[-1]} channels, not {settings['in_channels']}")
     if any(layer.compute_dtype != "float32" for layer in network.layers):
         raise CannotLoad("its layers do not compute in float32")
     refuse_other_facts(network, settings)
     if network.input_shape[1:3] == tuple(size):
-        return network, words
-    other, call = built(settings, size)
+        return network, call
+    other, call_of_other = build(settings, size)
     other.set_weights(network.get_weights())
     normalization_of(other).finalize_state()
-    return other, f"{call} with the weights of {words}"
+    return other, f"{call_of_other} with the weights of {call}"
 
 
 def load_tensors(network, tensors):
-    """Load {path of the variable: array} strictly; a file that does not name layers has their classes, numbered."""
-    named = "stem_conv/kernel" in tensors
-    variables = variables_of(network, named)
-    problems = [f"{name}: missing" for name in variables if name not in tensors]
-    problems += [f"{name}: unexpected" for name in tensors if name not in variables]
-    for name in variables:
-        if name in tensors and tensors[name].shape != tuple(variables[name].shape):
-            found, expected = list(tensors[name].shape), list(variables[name].shape)
-            problems.append(f"{name}: {found}, expected {expected}")
+    """Load {path of the variable: array} strictly, and return how.
+
+    A file that does not name layers has their classes, numbered.
+    """
+    variables = variables_of(network, named="stem_conv/kernel" in tensors)
+    problems = differences(shapes_of(tensors), shapes_of(variables))
     if problems:
         raise CannotBuild("; ".join(problems))
     for name, variable in variables.items():
         variable.assign(tensors[name])
+    return GIVEN
 
 
 def variables_of(network, named):
@@ -266,9 +241,6 @@ def normalization_of(network):
     return next(layer for layer in network.layers if type(layer).__name__ == "Normalization")
 
 
-# ---- Running: layer by layer -------------------------------------------------------------------------------------
-
-
 def refuse_other_facts(network, settings):
     """Raise CannotBuild where the network is not what the settings say."""
     kinds = [(type(layer).__name__, layer) for layer in network.layers]
@@ -284,7 +256,7 @@ def refuse_other_facts(network, settings):
         wanted["normalization"] = "keras"
     wrong = [f"{fact} {sorted(found[fact])}, not {wanted[fact]}" for fact in found if found[fact] != {wanted[fact]}]
     if wrong:
-        raise CannotBuild("Keras's network has {}".format("; ".join(wrong)))
+        raise CannotBuild(f"Keras's network has {'; '.join(wrong)}")
 
 
 def parts_of(network):
@@ -312,14 +284,14 @@ def parts_of(network):
     return parts
 
 
-def forward(parts, pixels, feed):
+def run_parts(parts, pixels, feed):
     """Return {layer: output} of one pass; a layer in `feed` is given that in place of what arrives."""
     import keras
 
     layers, x = {}, pixels
     for name, part in parts:
-        x = part(np.ascontiguousarray(np.moveaxis(feed[name], 1, -1)) if name in feed else x, training=False)
-        layers[name] = np.ascontiguousarray(np.moveaxis(keras.ops.convert_to_numpy(x), -1, 1))
+        x = part(channels_last(feed[name]) if name in feed else x, training=False)
+        layers[name] = channels_first(keras.ops.convert_to_numpy(x))
     return layers
 
 
@@ -329,143 +301,4 @@ def pixels_of(inputs):
     return (images * inputs["std"] + inputs["mean"]).astype(np.float32)
 
 
-# ---- The same text in every runner -------------------------------------------------------------------------------
-
-SCHEMA = "effconvert/run/1"
-
-
-class CannotLoad(Exception):
-    """The library's own loader does not take the file; effconvert then reads it and gives the tensors."""
-
-
-class CannotBuild(Exception):
-    """The library has no network with the facts or the shapes that are asked for."""
-
-
-def main():
-    """Run the network on the inputs, write what every layer gave, and return the exit code."""
-    arguments = parsed_arguments()
-    try:
-        start()
-    except ImportError as error:
-        return failed(f"{FRAMEWORK} cannot be imported: {error}", 9)
-    if arguments.check:
-        print(json.dumps(versions()))
-        return 0
-    try:
-        write_run(arguments)
-    except CannotLoad as error:
-        return failed(error, 10)
-    except CannotBuild as error:
-        return failed(error, 4)
-    except Exception as error:
-        traceback.print_exc()
-        return failed(f"{type(error).__name__}: {error}", 1)
-    return 0
-
-
-def parsed_arguments():
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", nargs="?", help="the weights")
-    parser.add_argument("--settings", metavar="JSON", help="variant and facts of the network")
-    parser.add_argument(
-        "--inputs", metavar="NPZ", help="images [N, C, H, W], normalised, and the mean and std that did it"
-    )
-    parser.add_argument("--tensors", metavar="NPZ", help="to load in place of the file, by the library's own names")
-    parser.add_argument("--feed", metavar="NPZ", help="another run: each layer is also given what it got there")
-    parser.add_argument("--out", metavar="NPZ", help="the run to write")
-    parser.add_argument("--check", action="store_true", help="import the framework, print versions, do nothing else")
-    arguments = parser.parse_args()
-    if not arguments.check and not all((arguments.file, arguments.settings, arguments.inputs, arguments.out)):
-        parser.error("FILE, --settings, --inputs and --out are needed")
-    return arguments
-
-
-def write_run(arguments):
-    """Run the network with and without feed, and write the run."""
-    with open(arguments.settings, encoding="utf-8") as file:
-        settings = json.load(file)
-    inputs = arrays_in(arguments.inputs)
-    tensors = arrays_in(arguments.tensors) if arguments.tensors else None
-    check_file(arguments.file, settings)
-    words, loader, forward = run(arguments.file, tensors, settings, inputs)
-    layers = forward({})
-    fed = forward(fed_inputs(arrays_in(arguments.feed))) if arguments.feed else {}
-    record_of_run = {
-        "schema": SCHEMA,
-        "framework": FRAMEWORK,
-        "network": words,
-        "loader": loader,
-        "file": arguments.file,
-        "settings": settings,
-        "layers": list(layers),
-        "inputs_sha256": hashlib.sha256(np.ascontiguousarray(inputs["images"]).tobytes()).hexdigest(),
-        "computing": {"dtype": "float32", "tf32": False, "autocast": False},
-        "versions": versions(),
-    }
-    arrays = {"layer/" + name: shaped(name, array) for name, array in layers.items()}
-    arrays.update(("fed/" + name, shaped(name, array)) for name, array in fed.items())
-    arrays.update((name, inputs[name]) for name in ("images", "mean", "std"))
-    with open(arguments.out, "wb") as file:
-        np.savez(file, run=np.array(json.dumps(record_of_run, sort_keys=True)), **arrays)
-
-
-def check_file(file, settings):
-    """Raise CannotBuild unless the file is the one that the settings were made for."""
-    path, expected = Path(file), settings.get("sha256", {})
-    for name in sorted(expected):
-        places = [path, path.parent / name, path / name, path / "variables" / name]
-        found = [place for place in places if place.is_file() and place.name == name]
-        if not found and path.is_file() and len(expected) == 1:
-            found = [path]  # renamed on its way
-        if found and sha256_of(found[0]) != expected[name]:
-            raise CannotBuild(f"{found[0]} is not the file that the settings were made for: its SHA-256 is another")
-
-
-def sha256_of(path):
-    """Return the SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        for part in iter(lambda: file.read(1 << 20), b""):
-            digest.update(part)
-    return digest.hexdigest()
-
-
-def arrays_in(path):
-    """Return {name: array} of an .npz."""
-    with np.load(path, allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}
-
-
-def fed_inputs(other):
-    """Return {layer: what entered it} of another run: what the layer before gave."""
-    names = json.loads(str(other["run"]))["layers"]
-    return {name: other["layer/" + before] for before, name in zip(names, names[1:])}
-
-
-def shaped(name, array):
-    """Return the output of a layer as float32 [N, C, H, W], and of the last two as [N, C]."""
-    array = np.asarray(array, np.float32)
-    return array.reshape(len(array), -1) if name in ("pooled", "logits") else array
-
-
-def versions():
-    """Return {package: version} of Python, numpy and the framework."""
-    found = {"python": platform.python_version(), "numpy": np.__version__}
-    for package in PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def failed(message, code):
-    """Print what went wrong as the last line, and return the exit code."""
-    print("{}: {}".format(FRAMEWORK, " ".join(str(message).split())), file=sys.stderr)
-    return code
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+RUNNER = Runner(framework="keras", packages=PACKAGES, description=__doc__, start=start, make_network=make_network)

@@ -1,0 +1,67 @@
+"""Runs timm's own EfficientNet on a file of weights and saves what every layer gives.
+
+Needs numpy and timm only, on Python 3.9 or later; nothing of effconvert.
+"""
+
+from .base import CannotBuild, CannotLoad, Runner, call_text, name_layers
+from .torch_base import hooked, load_tensors, repair_torchvision, require_epsilon, require_facts, start_torch
+
+PACKAGES = ("timm", "torchvision", "torch")
+
+
+def start():
+    """Import the framework, and make it compute in plain float32."""
+    start_torch()
+    repair_torchvision()
+    import timm  # noqa: F401
+
+
+def make_network(file, tensors, settings, inputs):
+    """Return timm's network with the weights."""
+    import timm
+
+    name, arguments = network_of(settings)
+    if not timm.is_model(name):
+        raise CannotBuild(f"timm has no {name}")
+    network = timm.create_model(name, **arguments)
+    require_epsilon("timm", network, settings)
+    loader = load_file(network, file, settings["raw"]) if tensors is None else load_tensors(network, tensors)
+    entries = name_layers(
+        network.conv_stem,
+        [block for stage in network.blocks for block in stage],
+        head=network.conv_head if settings["head_conv"] else None,
+        pooled=network.global_pool if settings["head_conv"] else None,
+        logits=network.classifier if settings["classes"] else None,
+    )
+    return hooked(call_text("timm.create_model", name, **arguments), loader, network, entries, inputs)
+
+
+def network_of(settings):
+    """Return the name and the arguments of the network of timm that has the facts; raise CannotBuild."""
+    if settings["variant"].startswith("edgetpu"):
+        require_facts("timm", settings, activation="relu", fused_stride="expand")
+    else:
+        require_facts("timm", settings, activation="relu6" if settings["variant"].startswith("lite") else "silu")
+    symmetric = settings["padding"] == "symmetric"
+    # A backbone for detection: a list of maps, of which the last is the last block's.
+    arguments = {"num_classes": settings["classes"]} if settings["head_conv"] else {"features_only": True}
+    if settings["bn_eps"] != (1e-5 if symmetric else 1e-3) and not settings.get("usual"):
+        arguments["bn_eps"] = settings["bn_eps"]
+    if settings["in_channels"] != 3:
+        arguments["in_chans"] = settings["in_channels"]
+    return ("efficientnet_" if symmetric else "tf_efficientnet_") + settings["name"], arguments
+
+
+def load_file(network, file, raw):
+    """Load the file as timm does, strictly, and return the loader's name; else raise CannotLoad."""
+    from timm.models import load_checkpoint
+
+    try:
+        # Said, because older versions of timm would run whatever code a file asks for.
+        load_checkpoint(network, file, use_ema=not raw, weights_only=True)
+    except Exception as error:
+        raise CannotLoad(f"timm.models.load_checkpoint: {type(error).__name__} {error}") from error
+    return "timm.models.load_checkpoint"
+
+
+RUNNER = Runner(framework="timm", packages=PACKAGES, description=__doc__, start=start, make_network=make_network)
