@@ -23,7 +23,7 @@ class Stage:
     out_channels: int
     fused: bool = False
     skip: bool = True
-    routed: bool = False
+    condconv: bool = False
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Variant:
     """An architecture.
 
     resolution: height and width in pixels that the published weights were made for.
-    experts: kernels in each convolution of a routed (CondConv) block; 0 where there are none.
+    experts: kernels in each convolution of a CondConv block; 0 where there are none.
     scale_ends: False for Lite, whose stem, head, first and last stage are not scaled.
     classes: outputs of the published classifier; EdgeTPU has a background class at index 0.
     """
@@ -82,13 +82,13 @@ class Block:
             "fused": self.fused,
             "separable": not self.fused,
             "se": self.se_channels > 0,
-            "routed": self.experts > 0,
-            "plain": self.experts == 0,
+            "condconv": self.experts > 0,
+            "ordinary": self.experts == 0,
         }
         return frozenset(name for name, holds in held.items() if holds)
 
 
-FLAGS = frozenset({"expanded", "fused", "separable", "se", "routed", "plain"})
+FLAGS = frozenset({"expanded", "fused", "separable", "se", "condconv", "ordinary"})
 
 _MOBILE = (
     Stage(1, 3, 1, 1, 32, 16),
@@ -99,11 +99,11 @@ _MOBILE = (
     Stage(4, 5, 2, 6, 112, 192),
     Stage(1, 3, 1, 6, 192, 320),
 )
-_ROUTED = (
+_CONDCONV = (
     *_MOBILE[:4],
-    Stage(3, 5, 1, 6, 80, 112, routed=True),
-    Stage(4, 5, 2, 6, 112, 192, routed=True),
-    Stage(1, 3, 1, 6, 192, 320, routed=True),
+    Stage(3, 5, 1, 6, 80, 112, condconv=True),
+    Stage(4, 5, 2, 6, 112, 192, condconv=True),
+    Stage(1, 3, 1, 6, 192, 320, condconv=True),
 )
 _EDGETPU = (
     Stage(1, 3, 1, 4, 24, 24, fused=True, skip=False),
@@ -116,7 +116,7 @@ _EDGETPU = (
 
 
 def _condconv(name: str, depth: float, experts: int) -> Variant:
-    return Variant(name, 1.0, depth, 224, 0.25, _ROUTED, experts=experts)
+    return Variant(name, 1.0, depth, 224, 0.25, _CONDCONV, experts=experts)
 
 
 def _edgetpu(name: str, width: float, depth: float, resolution: int, dropout: float) -> Variant:
@@ -225,7 +225,7 @@ def _block(variant: Variant, stage: Stage, place: tuple[int, int, int, int, int]
         expanded_channels=argument * stage.expand_ratio if expanded else entering,
         out_channels=out_channels,
         se_channels=max(1, int(argument * variant.se_ratio)) if variant.se_ratio else 0,
-        experts=variant.experts if stage.routed else 0,
+        experts=variant.experts if stage.condconv else 0,
         expanded=expanded,
         fused=stage.fused,
         residual=stage.skip and stride == 1 and entering == out_channels,

@@ -125,7 +125,7 @@ def compile_layout(
 def compile_problems(layout: Layout) -> list[str]:
     """Return what stands against compiling `layout`, of all its variants, each with the variants that it is of."""
     found: dict[str, list[str]] = {}
-    for name in layout.variants.keys() - layout.refused.keys():
+    for name in layout.variants:
         variant = VARIANTS[name]
         compiler = _Compiler(layout, variant, layout.facts_of(name, default_facts(variant)), "", "")
         compiler.compile()

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from effconvert.model.layers import ConvNorm, Convolution, RoutedConvolution, SqueezeExcite, same_padding
+from effconvert.model.layers import CondConv2d, ConvNorm, Convolution, SqueezeExcite, same_padding
 from effconvert.model.network import EfficientNet
 
 
@@ -37,7 +37,7 @@ def _fold(layer: ConvNorm) -> None:
     dtype = conv.weight.dtype
     scaled = (conv.weight.double() * scale.reshape(-1, 1, 1, 1)).to(dtype)  # an axis of experts may stand before
     conv.weight = nn.Parameter(scaled, requires_grad=False)
-    if isinstance(conv, RoutedConvolution):  # each image has kernels of its own, and all have the same bias
+    if isinstance(conv, CondConv2d):  # each image has kernels of its own, and all have the same bias
         layer.bn = _Bias(bias.to(dtype))  # type: ignore[assignment]
     else:
         conv.bias = nn.Parameter(bias.to(dtype), requires_grad=False)
@@ -58,9 +58,9 @@ class _Bias(nn.Module):
 def _absorb_padding(network: EfficientNet, size: int) -> None:
     """Give convolutions that pad more on one side kernels that begin with as many zeros, and pad all sides equally."""
     for conv in network.modules():  # in the order in which an image passes them
-        if not isinstance(conv, Convolution | RoutedConvolution):
+        if not isinstance(conv, Convolution | CondConv2d):
             continue
-        stride = conv.stride if isinstance(conv, RoutedConvolution) else conv.stride[0]
+        stride = conv.stride if isinstance(conv, CondConv2d) else conv.stride[0]
         if conv.pads_as_tensorflow and isinstance(conv, Convolution):
             before, after = same_padding(size, conv.kernel_size[0], stride)
             zeros = after - before

@@ -62,8 +62,8 @@ class Convolution(nn.Conv2d):
 
     def __init__(
         self,
-        entering: int,
-        leaving: int,
+        in_channels: int,
+        out_channels: int,
         kernel: int = 1,
         *,
         stride: int = 1,
@@ -74,7 +74,7 @@ class Convolution(nn.Conv2d):
         # At stride 1 an odd kernel needs the same number of pixels on both sides, which torch adds without a copy.
         self.pads_as_tensorflow = padding == "tf-same" and stride > 1
         amount = 0 if self.pads_as_tensorflow else (kernel - 1) // 2
-        super().__init__(entering, leaving, kernel, stride, amount, groups=groups, bias=bias)
+        super().__init__(in_channels, out_channels, kernel, stride, amount, groups=groups, bias=bias)
 
     def reset_parameters(self) -> None:
         """Draw the kernel from N(0, 2 / fan_out) and set the bias to zero (`conv_kernel_initializer`)."""
@@ -84,19 +84,19 @@ class Convolution(nn.Conv2d):
             nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return [N, leaving, ceil(H / stride), ceil(W / stride)] for `x` [N, entering, H, W]."""
+        """Return [N, out_channels, ceil(H / stride), ceil(W / stride)] for `x` [N, in_channels, H, W]."""
         if self.pads_as_tensorflow:
             x = _pad_same(x, self.kernel_size[0], self.stride[0])
         return super().forward(x)
 
 
-class RoutedConvolution(nn.Module):
+class CondConv2d(nn.Module):
     """CondConv: every image is convolved with its own mixture of expert kernels [experts, O, I / groups, k, k]."""
 
     def __init__(
         self,
-        entering: int,
-        leaving: int,
+        in_channels: int,
+        out_channels: int,
         kernel: int,
         *,
         experts: int,
@@ -108,13 +108,13 @@ class RoutedConvolution(nn.Module):
         self.stride, self.groups = stride, groups
         self.pads_as_tensorflow = padding == "tf-same" and stride > 1
         self.amount = 0 if self.pads_as_tensorflow else (kernel - 1) // 2
-        self.weight = nn.Parameter(torch.empty(experts, leaving, entering // groups, kernel, kernel))
+        self.weight = nn.Parameter(torch.empty(experts, out_channels, in_channels // groups, kernel, kernel))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draw every expert as a convolution of its own (`get_condconv_initializer`)."""
-        _, leaving, _, *kernel = self.weight.shape
-        _draw(self.weight, leaving // self.groups * math.prod(kernel))
+        _, out_channels, _, *kernel = self.weight.shape
+        _draw(self.weight, out_channels // self.groups * math.prod(kernel))
 
     def forward(self, x: Tensor, routing: Tensor) -> Tensor:
         """Return [N, O, H', W'] for `x` [N, I, H, W] and `routing` [N, experts].
@@ -122,13 +122,13 @@ class RoutedConvolution(nn.Module):
         The images become groups of one convolution, so that no loop over them is needed.
         """
         count = x.shape[0]
-        _, leaving, *kernel = self.weight.shape
-        kernels = (routing @ self.weight.flatten(1)).reshape(count * leaving, *kernel)
+        _, out_channels, *kernel = self.weight.shape
+        kernels = (routing @ self.weight.flatten(1)).reshape(count * out_channels, *kernel)
         if self.pads_as_tensorflow:
             x = _pad_same(x, kernel[-1], self.stride)
         x = x.reshape(1, -1, *x.shape[2:])
         x = F.conv2d(x, kernels, stride=self.stride, padding=self.amount, groups=count * self.groups)
-        return x.reshape(count, leaving, *x.shape[2:])
+        return x.reshape(count, out_channels, *x.shape[2:])
 
 
 class Routing(nn.Linear):
@@ -173,7 +173,7 @@ class SqueezeExcite(nn.Module):
 class ConvNorm(nn.Module):
     """A convolution, its BatchNorm and an activation, or none."""
 
-    def __init__(self, conv: Convolution | RoutedConvolution, bn: BatchNorm, activation: str | None) -> None:
+    def __init__(self, conv: Convolution | CondConv2d, bn: BatchNorm, activation: str | None) -> None:
         super().__init__()
         self.conv = conv
         self.bn = bn

@@ -16,9 +16,9 @@ from effconvert.architecture.variants import Block, Variant, blocks, find_varian
 from effconvert.model.layers import (
     BatchNorm,
     Classifier,
+    CondConv2d,
     ConvNorm,
     Convolution,
-    RoutedConvolution,
     Routing,
     SqueezeExcite,
     drop_connect,
@@ -28,7 +28,7 @@ from effconvert.preprocessing.recipes import Recipe
 _DROP_CONNECT = 0.2
 
 
-class InvertedBottleneck(nn.Module):
+class MBConvBlock(nn.Module):
     """One block: expand, convolve each channel, gate, project, and add the input; EdgeTPU fuses the first two."""
 
     def __init__(self, block: Block, facts: Facts, survival: float) -> None:
@@ -66,9 +66,9 @@ class InvertedBottleneck(nn.Module):
 class Head(ConvNorm):
     """The last convolution, and beside it the classifier of what is left of it after pooling."""
 
-    def __init__(self, entering: int, variant: Variant, facts: Facts) -> None:
+    def __init__(self, in_channels: int, variant: Variant, facts: Facts) -> None:
         channels = head_channels(variant)
-        super().__init__(Convolution(entering, channels), BatchNorm(channels, facts.bn_eps), facts.activation)
+        super().__init__(Convolution(in_channels, channels), BatchNorm(channels, facts.bn_eps), facts.activation)
         self.dropout = nn.Dropout(variant.dropout)
         self.fc = Classifier(channels, facts.classes) if facts.classes else None
 
@@ -99,7 +99,7 @@ class EfficientNet(nn.Module):
             facts.activation,
         )
         self.blocks = nn.ModuleList(
-            InvertedBottleneck(block, facts, 1 - _DROP_CONNECT * block.index / len(table)) for block in table
+            MBConvBlock(block, facts, 1 - _DROP_CONNECT * block.index / len(table)) for block in table
         )
         self.head = Head(table[-1].out_channels, variant, facts) if facts.head_conv else None
 
@@ -174,11 +174,11 @@ def _depthwise(block: Block, facts: Facts) -> ConvNorm:
 
 
 def _convolution(
-    block: Block, entering: int, leaving: int, kernel: int = 1, **options: Any
-) -> Convolution | RoutedConvolution:
+    block: Block, in_channels: int, out_channels: int, kernel: int = 1, **options: Any
+) -> Convolution | CondConv2d:
     if block.experts:
-        return RoutedConvolution(entering, leaving, kernel, experts=block.experts, **options)
-    return Convolution(entering, leaving, kernel, **options)
+        return CondConv2d(in_channels, out_channels, kernel, experts=block.experts, **options)
+    return Convolution(in_channels, out_channels, kernel, **options)
 
 
 def _level_ends(variant: Variant) -> dict[int, int]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from effconvert.model import EfficientNet, create_model
 from effconvert.model.calibration import calibrate, random_weights, synthetic_images
 from effconvert.model.inference import for_inference, in_channels_last
-from effconvert.model.layers import Convolution, RoutedConvolution
+from effconvert.model.layers import CondConv2d, Convolution
 
 ROUNDING = 2e-5  # of the largest value: what float32 may do to a deep network
 NETWORKS: list[tuple[str, dict[str, object]]] = [
@@ -119,7 +119,7 @@ def test_of_a_known_size_no_convolution_pads_a_copy() -> None:
 def test_kernels_lie_with_their_channels_last_and_compute_the_same() -> None:
     network, images = made("b0")
     fast = in_channels_last(for_inference(network, 96))
-    kernels = [layer.weight for layer in fast.modules() if isinstance(layer, Convolution | RoutedConvolution)]
+    kernels = [layer.weight for layer in fast.modules() if isinstance(layer, Convolution | CondConv2d)]
     assert all(kernel.is_contiguous(memory_format=torch.channels_last) for kernel in kernels)
     with torch.no_grad():
         assert largest_difference(fast(images), network(images)) < ROUNDING

@@ -9,7 +9,7 @@ from torch import nn
 
 from effconvert.model import create_model
 from effconvert.model.calibration import random_weights
-from effconvert.model.layers import Convolution, RoutedConvolution, drop_connect, same_padding
+from effconvert.model.layers import CondConv2d, Convolution, drop_connect, same_padding
 
 SIZES = [(8, 8), (7, 7), (8, 7), (7, 12), (1, 6), (2, 3)]
 
@@ -94,11 +94,11 @@ def test_a_stride_on_the_expansion_pads_as_the_facts_say():
 
 @pytest.mark.parametrize("padding", ["tf-same", "symmetric"])
 @pytest.mark.parametrize(
-    ("leaving", "kernel", "stride", "groups"), [(10, 1, 1, 1), (6, 5, 2, 6), (6, 3, 1, 6), (4, 3, 2, 2)]
+    ("out_channels", "kernel", "stride", "groups"), [(10, 1, 1, 1), (6, 5, 2, 6), (6, 3, 1, 6), (4, 3, 2, 2)]
 )
-def test_one_routed_convolution_equals_a_loop_over_the_images(leaving, kernel, stride, groups, padding):
-    routed = RoutedConvolution(6, leaving, kernel, experts=3, stride=stride, groups=groups, padding=padding)
-    plain = Convolution(6, leaving, kernel, stride=stride, groups=groups, padding=padding)
+def test_one_routed_convolution_equals_a_loop_over_the_images(out_channels, kernel, stride, groups, padding):
+    routed = CondConv2d(6, out_channels, kernel, experts=3, stride=stride, groups=groups, padding=padding)
+    plain = Convolution(6, out_channels, kernel, stride=stride, groups=groups, padding=padding)
     images, routing = torch.randn(4, 6, 9, 8), torch.rand(4, 3)
     expected = []
     for image, shares in zip(images, routing, strict=True):

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from effconvert.architecture.facts import Facts
 from effconvert.architecture.variants import Variant
 from effconvert.costs.conventions import Quantity
-from effconvert.model.layers import BatchNorm, Classifier, Convolution, RoutedConvolution, Routing, SqueezeExcite
-from effconvert.model.network import EfficientNet, InvertedBottleneck, create_model
+from effconvert.model.layers import BatchNorm, Classifier, CondConv2d, Convolution, Routing, SqueezeExcite
+from effconvert.model.network import EfficientNet, MBConvBlock, create_model
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _convolution(layer: str, module: Convolution, _arriving: Tensor, leaving: Te
     return {"strided" if module.stride[0] > 1 else "convolution": macs}
 
 
-def _routed(_layer: str, module: RoutedConvolution, _arriving: Tensor, leaving: Tensor) -> dict[Quantity, int]:
+def _routed(_layer: str, module: CondConv2d, _arriving: Tensor, leaving: Tensor) -> dict[Quantity, int]:
     return {"mixing": module.weight.numel(), "routed": leaving.numel() * prod(module.weight.shape[2:])}
 
 
@@ -120,7 +120,7 @@ def _swish(_layer: str, _module: nn.SiLU, _arriving: Tensor, leaving: Tensor) ->
     return {"swish": leaving.numel()}
 
 
-def _block(_layer: str, module: InvertedBottleneck, _arriving: Tensor, leaving: Tensor) -> dict[Quantity, int]:
+def _block(_layer: str, module: MBConvBlock, _arriving: Tensor, leaving: Tensor) -> dict[Quantity, int]:
     return {"residual": leaving.numel() if module.residual else 0}
 
 
@@ -130,11 +130,11 @@ def _pooling(_layer: str, _module: nn.Module, _arriving: Tensor, leaving: Tensor
 
 _COUNTED: dict[type[nn.Module], Callable[..., Mapping[Quantity, int]]] = {
     Convolution: _convolution,
-    RoutedConvolution: _routed,
+    CondConv2d: _routed,
     Routing: _routing,
     Classifier: _classifier,
     BatchNorm: _batch_norm,
     SqueezeExcite: _gating,
     nn.SiLU: _swish,
-    InvertedBottleneck: _block,
+    MBConvBlock: _block,
 }
