@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 
 from effconvert.report.document import published_report
 from effconvert.report.renderings.markdown import render_markdown
-from effconvert.report.renderings.markdown_text import code, code_block, escape, link, table
+from effconvert.report.renderings.markdown_text import code, code_block, escape, link, table_head
 from effconvert.report.renderings.text import shortened, visible
 
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
@@ -59,7 +59,7 @@ def acting(children: list[Any]) -> set[str]:
 @pytest.mark.parametrize("write", [escape, code])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_cell_shows_a_text_as_it_is_and_nothing_in_it_acts(name: str, write: Any) -> None:
-    ((_, row),) = tables(table(["Name", "Next"], [[write(name), "next"]]))
+    ((_, row),) = tables(f"{table_head(['Name', 'Next'])}\n| {write(name)} | next |")
     cell, following = row
     assert shown(cell) == shortened(name, 1000 if write is escape else 300).strip()
     assert acting(cell) == set()

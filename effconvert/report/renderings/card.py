@@ -20,7 +20,7 @@ from effconvert.options import Options
 from effconvert.preprocessing.recipes import Recipe
 from effconvert.reference_tables.publishers import read_publishers
 from effconvert.report.naming import library_name
-from effconvert.report.renderings import markdown_sections as sections
+from effconvert.report.renderings.markdown import left_behind, render_part
 from effconvert.report.renderings.markdown_text import code, code_block, escape, items, link, page
 from effconvert.report.renderings.model_index import build_model_index, dataset_name
 from effconvert.report.renderings.network_views import facts_text, settings
@@ -52,10 +52,10 @@ def _card(network: Network, files: Mapping[str, Published]) -> str:
     origin = files.get(source.get("url") or "")
     parts = (
         ("Where it comes from", _source(network, origin)),
-        ("What was checked", sections.verdicts([network])),
-        ("Accuracy", page(sections.accuracy([network]), _measuring(network)).strip()),
-        ("Cost", sections.cost([network])),
-        ("Layers", sections.layers([network])),
+        ("What was checked", render_part("verdicts", network)),
+        ("Accuracy", page(render_part("accuracy", network), _measuring(network)).strip()),
+        ("Cost", render_part("cost", network)),
+        ("Layers", render_part("layers", network)),
         ("How to use it", _use(network)),
         ("How to do it again", code_block(_command(network, origin), "sh")),
         ("Cautions", items(escape(caution) for caution in network["cautions"])),
@@ -97,7 +97,7 @@ def _source(network: Network, origin: Published | None) -> str:
         )
         lines += _hashes("SHA-256 of the source", source["source_sha256"])
         if source["moved"] is not None:
-            left = sections.left_behind(source["left_behind"] or {})
+            left = left_behind(source["left_behind"] or {})
             lines.append(f"{source['moved']:,} tensors moved; left behind: {left or 'none'}")
         if source["map_sha256"]:
             lines.append(f"SHA-256 of the map that they were moved by: {code(source['map_sha256'])}")

@@ -1,50 +1,120 @@
-"""The report for a pull request, report.md: what passed, what did not, and how far every number is from its source."""
+"""The report for a pull request, report.md, and parts of it for model cards: Markdown made with the `*.md.jinja`.
 
-from collections.abc import Mapping
+Words that come from files are made harmless by the filters `text`, `name`, `code` and `link`, which templates apply.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
-from effconvert.report.renderings import markdown_sections as sections
-from effconvert.report.renderings.markdown_text import code, code_block, escape, folded, items, name, page, table
-from effconvert.report.renderings.network_views import (
-    agreeing_pairs,
-    caution_groups,
-    command,
-    p_value,
-    pair_count,
-    settings,
-    some,
-    uncompared,
-)
-from effconvert.report.renderings.numbers_text import NONE, count
-from effconvert.report.renderings.published_markdown import disagreements, published_sections
+import jinja2
+
+from effconvert.report.renderings import markdown_text, network_views, numbers_text, published_views
+from effconvert.report.renderings.page import template_text
 
 Document = Mapping[str, Any]
-_NETWORKS, _PAIRS, _CAUTIONS, _FILES = 5, 20, 30, 20
+Network = Mapping[str, Any]
+Row = tuple[Any, ...]
+
+_SIGNS = {"passed": "✅", "same": "✅", "near": "⚠️", "failed": "❌", "away": "❌"}
+_WORST_FIRST = ("failed", "near", "not judged")
+_FLAG = "†"
 
 
 def render_markdown(document: Document) -> str:
     """Return report.md."""
-    is_published = document["kind"] == "published"
-    parts = published_sections(document["published"]) if is_published else _sections(document)
-    shown = [f"## {title}\n\n{text}" for title, text in parts if text]
-    return page(f"# {escape(document['title'])}", f"{escape(document['sentence'])}.", *shown, _provenance(document))
+    template = "published.md.jinja" if document["kind"] == "published" else "report.md.jinja"
+    return _environment().get_template(template).render(document=document) + "\n"
 
 
-def _sections(document: Document) -> list[tuple[str, str]]:
-    networks = document["networks"]
-    return [
-        ("Verdicts", sections.verdicts(networks)),
-        ("Accuracy", sections.accuracy(networks)),
-        ("Where sources disagree", disagreements(_disagreements(document))),
-        ("Cost", sections.cost(networks)),
-        ("Layers", sections.layers(networks)),
-        ("Tensors", sections.tensors(networks)),
-        ("Agreement", _agreement(document)),
-        ("Cautions", _cautions(document)),
-    ]
+def render_part(name: str, network: Network) -> str:
+    """Return a part of a report, a macro of parts.md.jinja, of one network; "" where there is nothing to say."""
+    part: str = getattr(_environment().get_template("parts.md.jinja").module, name)([network])
+    return part.strip()
 
 
-def _disagreements(document: Document) -> list[Mapping[str, Any]]:
+def left_behind(tensors: Mapping[str, int]) -> str:
+    """Return how many tensors were left behind for each reason: 213 (raw weights), 2 (of the optimiser)."""
+    said = (f"{numbers_text.count(number)} ({markdown_text.escape(reason)})" for reason, number in tensors.items())
+    return ", ".join(said)
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(template_text),
+        autoescape=False,  # the filters escape
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    modules = {
+        markdown_text: "code code_block link name table_head",
+        network_views: """
+            agreeing_pairs caution_groups command guilty_row p_value pair_count provenance settings share some
+            uncompared
+        """,
+        numbers_text: "count decimals error giga interval percent published signed",
+        published_views: "by_data_set by_publisher circumstances costs_by_convention",
+    }
+    environment.filters |= {name: getattr(module, name) for module, names in modules.items() for name in names.split()}
+    environment.filters |= {
+        "cells": " | ".join,
+        "each": _each,
+        "figure": _figure,
+        "is_flagged": _is_flagged,
+        "left_behind": left_behind,
+        "not_passed": _not_passed,
+        "note": _note,
+        "reported_disagreements": _reported_disagreements,
+        "shifted": lambda columns: [column + 1 for column in columns],
+        "sign": _sign,
+        "text": markdown_text.escape,
+        "worst_first": _worst_first,
+    }
+    return environment
+
+
+def _each(networks: Iterable[Network], *parts: str) -> list[Row]:
+    """Return (network, part, part of that, …) of every network: a part may be missing, be one, or be several."""
+    rows: list[Row] = [(network,) for network in networks]
+    for part in parts:
+        rows = [(*row, found) for row in rows for found in _as_list(row[-1][part])]
+    return rows
+
+
+def _as_list(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list) else [value] if value else []
+
+
+def _sign(word: str) -> str:
+    """Return a verdict with its sign; the word says it too."""
+    return f"{_SIGNS[word]} {word}" if word in _SIGNS else numbers_text.NONE if word == "not measured" else word
+
+
+def _worst_first(networks: Iterable[Network]) -> list[Network]:
+    """Return the networks, those first of which a check failed."""
+
+    def rank(network: Network) -> int:
+        words = [row["verdict"] for row in network["verdicts"]]
+        return next((place for place, word in enumerate(_WORST_FIRST) if word in words), len(_WORST_FIRST))
+
+    return sorted(networks, key=rank)
+
+
+def _not_passed(networks: Sequence[Network]) -> list[Row]:
+    """Return (network, check) of every check that was not passed, the worst first."""
+    rows = _each(networks, "verdicts")
+    return [row for word in _WORST_FIRST for row in rows if row[1]["verdict"] == word]
+
+
+def _note(source: Mapping[str, Any]) -> str:
+    """Return what is said of a source's figure; a reason may hold the note."""
+    reason, note = source["reason"], source["note"]
+    return str(reason) if note in reason else "; ".join(filter(None, (reason, note)))
+
+
+def _reported_disagreements(document: Document) -> list[Mapping[str, Any]]:
     """Return where sources disagree on the accuracy of weights that are reported."""
     reported = {(network["variant"], network["weights"]) for network in document["networks"]}
     return [
@@ -54,56 +124,13 @@ def _disagreements(document: Document) -> list[Mapping[str, Any]]:
     ]
 
 
-def _agreement(document: Document) -> str:
-    if not document["agreement"] or not pair_count(document):
+def _figure(cell: published_views.Cell | None, in_giga: bool) -> str:
+    if cell is None:
         return ""
-    heads = [
-        "First",
-        "Second",
-        "Images",
-        "Same first class",
-        "Only the first right",
-        "Only the second right",
-        "McNemar's p",
-    ]
-    rows = [
-        [
-            name(pair.first),
-            name(pair.second),
-            count(pair.images),
-            NONE if pair.percent is None else f"{pair.percent:.3f} %",
-            count(pair.only_first),
-            count(pair.only_second),
-            p_value(pair.p),
-        ]
-        for pair in agreeing_pairs(document)[:_PAIRS]
-    ]
-    more = pair_count(document) - len(rows)
-    rest = f"and {more:,} pairs more, which agree better, in {code('agreement.csv')}." if more else ""
-    return page(table(heads, rows, range(2, 7)), rest, items(map(escape, uncompared(document)))).strip()
+    value, step = cell.number["value"], cell.number["step"]
+    written = numbers_text.billions(value) if in_giga else numbers_text.published(value, step)
+    return written + (f" {_FLAG}" if cell.flagged else "")
 
 
-def _cautions(document: Document) -> str:
-    groups = caution_groups(document)
-    single = len(document["networks"]) == 1
-    lines = [
-        escape(caution) if single else f"{escape(caution)}: {some([name(one) for one in names])}"
-        for caution, names in groups[:_CAUTIONS]
-    ]
-    more = [f"and {len(groups) - _CAUTIONS:,} more in {code('report.json')}"] if len(groups) > _CAUTIONS else []
-    return items([*lines, *more])
-
-
-def _provenance(document: Document) -> str:
-    """Return what the report was made of, folded away."""
-    networks, inputs = document["networks"], document["inputs"]
-    parts = [code_block(command(document), "sh")] if inputs else []
-    if inputs:
-        rows = [[code(file["path"]), file["kind"], code(file["sha256"])] for file in inputs[:_FILES]]
-        parts.append(table(["File", "Kind", "SHA-256"], rows))
-    for network in networks[:_NETWORKS]:
-        parts += [f"**{name(network['name'])}**", sections.provenance_table(network)]
-    if len(networks) > _NETWORKS or len(inputs) > _FILES:
-        parts.append(f"All {len(networks):,} networks and {len(inputs):,} files are in {code('report.json')}.")
-    parts.append(f"Made with {escape(settings(document['run']))}.")
-    return folded("Provenance", *parts)
+def _is_flagged(table: published_views.Table) -> bool:
+    return any(cell and cell.flagged for row in table.rows for cell in row.cells)

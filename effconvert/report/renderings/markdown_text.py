@@ -50,10 +50,10 @@ def link(url: Any, text: str = "") -> str:
     return f"[{text or code(found)}](<{target}>)"
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: Collection[int] = ()) -> str:
-    """Return a table of cells that are Markdown already. numbers: which columns are set to the right, from 0."""
+def table_head(heads: Sequence[str], numbers: Collection[int] = ()) -> str:
+    """Return the first two lines of a table. numbers: which columns are set to the right, from 0."""
     rules = ["---:" if column in numbers else "---" for column in range(len(heads))]
-    return "\n".join(f"| {' | '.join(line)} |" for line in (heads, rules, *rows))
+    return "\n".join(f"| {' | '.join(line)} |" for line in (heads, rules))
 
 
 def code_block(text: str, language: str = "") -> str:
@@ -62,11 +62,6 @@ def code_block(text: str, language: str = "") -> str:
     longest = max((len(run) for line in lines for run in re.findall("`+", line)), default=0)
     fence = "`" * max(3, longest + 1)
     return "\n".join((f"{fence}{language}", *lines, fence))
-
-
-def folded(summary: str, *parts: str) -> str:
-    """Return parts that are shown on request. summary: a text of ours."""
-    return "\n\n".join((f"<details>\n<summary>{summary}</summary>", *parts, "</details>"))
 
 
 def items(texts: Iterable[str]) -> str:

@@ -73,7 +73,7 @@ _SECTIONS = {
 
 def render_page(document: Mapping[str, Any], pictures: Sequence["Picture"]) -> str:
     """Return the report as HTML. pictures: those of the document, drawn already."""
-    style, script = _text("page.css"), _text("sort.js")
+    style, script = template_text("page.css"), template_text("sort.js")
     values = _values(document) | {
         "layer_pictures": [picture.name for picture in pictures if picture.name.startswith("layers")],
         "pictures": {picture.name: picture for picture in pictures},
@@ -124,7 +124,7 @@ def _policy(style: str, script: str) -> str:
 @cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_text),
+        loader=jinja2.FunctionLoader(template_text),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         finalize=_finished,
@@ -175,5 +175,6 @@ def _verdict_class(word: str) -> str:
 
 
 @cache
-def _text(name: str) -> str:
+def template_text(name: str) -> str:
+    """Return a file of `templates/`."""
     return files("effconvert.report.renderings").joinpath("templates", name).read_text(encoding="utf-8")
