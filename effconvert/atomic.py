@@ -122,11 +122,22 @@ def _locked_folder(part: Path, path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _lock(descriptor: int, path: Path) -> None:
+def lock(descriptor: int, *, wait: bool = False, shared: bool = False) -> bool:
+    """Lock an open file or folder until it is closed or the process ends, and return whether that was possible.
+
+    It is not while another process has it, unless both share it. wait: until it is. Raises OSError where the file
+    system has no locks.
+    """
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise OutputProblem(f"{path}: another run is writing it at this moment") from error
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    if not lock(descriptor):
+        raise OutputProblem(f"{path}: another run is writing it at this moment")
 
 
 def _is_empty_folder(path: Path) -> bool:

@@ -1,7 +1,6 @@
 """A cache of published weights, each file downloaded once and checked each time it is used."""
 
 import contextlib
-import fcntl
 import json
 import os
 import shutil
@@ -10,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from effconvert.atomic import lock
 from effconvert.errors import LayoutMismatch, NotThere, OutputProblem, Unavailable, UnreadableCheckpoint
 from effconvert.hashing import file_md5, file_sha256
 from effconvert.hub.addresses import ELSEWHERE, address
@@ -279,7 +279,7 @@ def _locked(entry: Path) -> Iterator[None]:
     # Opened for reading, so that a cache on a read-only disk can be locked too. Closing it releases the lock.
     descriptor = os.open(entry / ".lock", os.O_RDONLY | os.O_CREAT, 0o666)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        lock(descriptor, wait=True)
         yield
     finally:
         os.close(descriptor)

@@ -4,7 +4,6 @@ The first line is JSON: what was evaluated and how. Records of a fixed size foll
 that was cut or damaged is known and computed again.
 """
 
-import fcntl
 import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -16,7 +15,7 @@ import numpy as np
 from effconvert.validate.data.image_hashes import HASH_BYTES
 from numpy.typing import NDArray
 
-from effconvert.atomic import new_file, reported
+from effconvert.atomic import lock, new_file, reported
 from effconvert.errors import OutputProblem
 
 Answers = NDArray[np.void]
@@ -51,7 +50,7 @@ def continued_journal(path: Path) -> Iterator[Callable[[Answers], None]]:
     with reported(path):
         file = path.open("ab", buffering=0)
         with suppress(OSError):  # some file systems have no locks
-            fcntl.flock(file, fcntl.LOCK_SH)  # as long as it is open; see is_being_written
+            lock(file.fileno(), wait=True, shared=True)  # as long as it is open; see is_being_written
 
     def add(answers: Answers) -> None:
         try:
@@ -68,11 +67,8 @@ def continued_journal(path: Path) -> Iterator[Callable[[Answers], None]]:
 
 def is_being_written(path: Path) -> bool:
     """Return whether a process is adding answers to the journal at `path`."""
-    with reported(path), path.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:  # others say that the file system has no locks
-            return isinstance(error, BlockingIOError)
+    with reported(path), path.open("rb") as file, suppress(OSError):  # some file systems have no locks
+        return not lock(file.fileno())
     return False
 
 
