@@ -1,6 +1,6 @@
 """One exception class per kind of failure, each with the exit code that the command line returns."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 _SHOWN = 20
 
@@ -77,6 +77,11 @@ def listing(heading: str, problems: Iterable[str]) -> str:
     if len(problems) > _SHOWN:
         lines.append(f"  … and {len(problems) - _SHOWN:,} more")
     return "\n".join(lines)
+
+
+def some(names: Sequence[str], shown: int) -> str:
+    """Return the first of `names` in one line, and a mark where there are more: `a, b, …`."""
+    return ", ".join([*names[:shown], *(["…"] if len(names) > shown else [])])
 
 
 def nearest_first(word: str, names: Iterable[str]) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
-from effconvert.errors import EffconvertError, UnreadableCheckpoint, listing
+from effconvert.errors import EffconvertError, UnreadableCheckpoint, listing, some
 from effconvert.formats.checkpoint import Checkpoint
 from effconvert.formats.compressed import unread_in_words
 from effconvert.formats.foreign.folders import folder_in_words
@@ -175,7 +175,7 @@ def _without_checkpoint(folder: Path) -> str:
         return "holds no checkpoint, it is empty; give the file of the weights"
     if words := folder_in_words(folder, [name.rstrip("/") for name in names]):
         return words
-    found = f"found only {', '.join(map(_shown, names[:_SHOWN]))}{', …' if len(names) > _SHOWN else ''}"
+    found = f"found only {some(list(map(_shown, names)), _SHOWN)}"
     known = [f"{_shown(entry.name)}: {words}" for entry in entries[:_MOST_OPENED] if (words := _entry_in_words(entry))]
     heading = f"holds no checkpoint that is read here ({found}); give the file or folder of the weights"
     return listing(f"{heading}{':' if known else ''}", known)

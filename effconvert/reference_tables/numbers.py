@@ -16,7 +16,7 @@ from effconvert.reference_tables.weights import Published, weights_table
 _PIXELS, _BYTES = "pixels", "bytes"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Number:
     """One published number.
 
@@ -34,18 +34,18 @@ class Number:
     date: str
     model: str
     variant: str
-    weights: str
+    weights: str = ""
     quantity: str
-    dataset: str
-    precision: str
+    dataset: str = ""
+    precision: str = ""
     value: float | int | str
-    unit: str
+    unit: str = ""
     step: float
     size: int
     counted_size: int
-    convention: str
-    recipe: str
-    layout: str
+    convention: str = ""
+    recipe: str = ""
+    layout: str = ""
     decides: bool
     note: str
 
@@ -66,11 +66,15 @@ def read_numbers() -> tuple[Number, ...]:
     return (*accuracies, *costs, *files)
 
 
+def _number(source: str, **said: Any) -> Number:
+    """Return a number of the publication `source`."""
+    publication = read_sources()[source]
+    return Number(source=source, title=publication.title, date=publication.date, **said)
+
+
 def _accuracy(row: Row) -> Number:
-    return Number(
-        source=row["source"],
-        title=read_sources()[row["source"]].title,
-        date=read_sources()[row["source"]].date,
+    return _number(
+        row["source"],
         model=row["model"],
         variant=row["variant"],
         weights=row["weights"],
@@ -82,7 +86,6 @@ def _accuracy(row: Row) -> Number:
         step=float(f"1e-{len(row['value'].partition('.')[2])}"),
         size=int(row["size"]),
         counted_size=int(row["size"]),
-        convention="",
         recipe=_recipe(row),
         layout=row["layout"],
         decides=row["decides"] == "yes",
@@ -108,24 +111,16 @@ def _recipe(row: Row) -> str:
 
 
 def _cost(row: Row) -> Number:
-    return Number(
-        source=row["source"],
-        title=read_sources()[row["source"]].title,
-        date=read_sources()[row["source"]].date,
+    return _number(
+        row["source"],
         model=row["model"],
         variant=row["variant"],
-        weights="",
         quantity=row["quantity"],
-        dataset="",
-        precision="",
         value=int(row["value"]),
-        unit="",
         step=int(row["step"]),
         size=int(row["size"]),
         counted_size=int(row["counted_size"] or row["size"]),
         convention=row["convention"],
-        recipe="",
-        layout="",
         decides=row["decides"] == "yes",
         note=row["note"],
     )
@@ -146,25 +141,19 @@ def _of_file(row: Published) -> Iterator[Number]:
         ("md5", row.md5, "", 0),
         ("url", row.url, "", 0),
     )
-    source = read_sources()[read_publishers()[row.framework].source or row.framework]
     for quantity, value, unit, step in values:
         if value is not None:
-            yield Number(
-                source=source.id,
-                title=source.title,
-                date=source.date,
+            yield _number(
+                read_publishers()[row.framework].source or row.framework,
                 model=row.network,
                 variant=row.variant,
                 weights=row.training,
                 quantity=quantity,
-                dataset="",
-                precision="",
                 value=value,
                 unit=unit,
                 step=step,
                 size=row.size,
                 counted_size=row.size,
-                convention="",
                 recipe=row.recipe,
                 layout=recipe["layouts"][0],
                 decides=True,

@@ -15,9 +15,9 @@ from effconvert.report.renderings.text import address, shortened, visible
         (text.published(5288548, 1), "5,288,548"),
         (text.published(84.3), "84.3"),
         (text.published("bicubic"), "bicubic"),
-        (text.points(0.0241), "+0.024 points"),
-        (text.points(-1.05), "\N{MINUS SIGN}1.050 points"),
-        (text.points(-0.0001), "0.000 points"),
+        (text.signed(0.0241), "+0.024"),
+        (text.signed(-1.05), "\N{MINUS SIGN}1.050"),
+        (text.signed(-0.0001), "0.000"),
         (text.signed(-42016, 0), "\N{MINUS SIGN}42,016"),
         (text.count(5288548), "5,288,548"),
         (text.error(1.234e-6), "1.2e-6"),
@@ -36,9 +36,7 @@ def test_numbers_are_written_with_unit_sign_and_separators(written: str, expecte
     assert written == expected
 
 
-@pytest.mark.parametrize(
-    "write", [text.percent, text.points, text.count, text.error, text.giga, text.seconds, text.rate, text.size]
-)
+@pytest.mark.parametrize("write", [text.percent, text.count, text.error, text.giga, text.seconds, text.rate, text.size])
 def test_what_was_not_finite_or_is_not_known_is_a_dash(write) -> None:
     assert write(None) == text.NONE
 

@@ -13,7 +13,7 @@ from effconvert.validate.data.containers.contents import common_folders
 from effconvert.validate.data.image_hashes import Hashes
 from effconvert.validate.predictions import Predictions
 
-from effconvert.errors import NumericMismatch, listing
+from effconvert.errors import NumericMismatch, listing, some
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,8 @@ def picture_difference(names: Sequence[str], one: Hashes | None, other: Hashes |
     others = np.flatnonzero((one != other).any(1)).tolist()
     if not others:
         return ""
-    some = ", ".join(str(names[place]) for place in others[:_SOME]) + (", …" if len(others) > _SOME else "")
-    return f"{len(others):,} of {len(names):,} images of the same names are other pictures ({some})"
+    shown = some([str(names[place]) for place in others[: _SOME + 1]], _SOME)
+    return f"{len(others):,} of {len(names):,} images of the same names are other pictures ({shown})"
 
 
 def _detail(one: Any, other: Any) -> str:

@@ -14,6 +14,8 @@ from effconvert.validate.data.containers.contents import Contents, counted, is_n
 from effconvert.validate.data.imagenet import SYNSET
 from numpy.typing import NDArray
 
+from effconvert.errors import some
+
 _UNLABELLED = -1
 _LIST = "say which class each is with --classes, a file with a line `identifier,name` for each class in order"
 
@@ -73,8 +75,7 @@ def _class_list(contents: Contents, counts: Counter[str | int]) -> tuple[ClassLi
 
 
 def _own(name: str, words: tuple[str, ...]) -> tuple[ClassList, list[str], list[str]]:
-    some = ", ".join(words[:3])
-    said = f"{len(words):,} classes of its own, not ImageNet's, in this order: {some}{', …' if len(words) > 3 else ''}"
+    said = f"{len(words):,} classes of its own, not ImageNet's, in this order: {some(words, 3)}"
     remedy = "where the network has another order, give it with --classes"
     return ClassList(name, words, words), [f"{said}; {remedy}"], []
 

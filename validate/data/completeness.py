@@ -5,9 +5,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from effconvert.validate.data import imagenet
 from effconvert.validate.data.class_order import Order
-from effconvert.validate.data.classes import IMAGENET, ClassList
+from effconvert.validate.data.classes import IMAGENET
 from effconvert.validate.data.containers.contents import counted
 from numpy.typing import NDArray
+
+from effconvert.errors import some
 
 _SOME = 10
 
@@ -55,13 +57,12 @@ def missing_problems(order: Order, numbers: Sequence[int | None]) -> list[str]:
     """Return which classes of ImageNet's validation set have too few images, and the first that are missing."""
     counts = np.bincount(order.labels, minlength=len(order.classes))
     few = np.flatnonzero(counts < imagenet.PER_CLASS)
-    some = ", ".join(f"{order.classes.described(index)} has {counts[index]}" for index in few[:_SOME])
-    problems = [f"{len(few):,} classes with fewer than {imagenet.PER_CLASS}: {some}{', …' if len(few) > _SOME else ''}"]
+    said = some([f"{order.classes.described(index)} has {counts[index]}" for index in few], _SOME)
+    problems = [f"{len(few):,} classes with fewer than {imagenet.PER_CLASS}: {said}"]
     there = {number for number in numbers if number}
     absent = [number for number in range(1, imagenet.IMAGES + 1) if number not in there]
     if there:
-        names = ", ".join(map(imagenet.image_name, absent[:_SOME]))
-        problems.append(f"missing are {names}{', …' if len(absent) > _SOME else ''}")
+        problems.append(f"missing are {some(list(map(imagenet.image_name, absent[: _SOME + 1])), _SOME)}")
     return problems
 
 
@@ -80,8 +81,5 @@ def described(order: Order, own: bool, missing: int) -> Iterator[str]:
     yield what
     empty = np.flatnonzero(counts == 0)
     if len(empty) and not (own and missing):
-        yield f"{len(empty):,} of {len(counts):,} classes without an image: {_some(order.classes, empty)}"
-
-
-def _some(classes: ClassList, indices: NDArray[np.int64]) -> str:
-    return ", ".join(classes.described(index) for index in indices[:_SOME]) + (", …" if len(indices) > _SOME else "")
+        words = some([order.classes.described(index) for index in empty], _SOME)
+        yield f"{len(empty):,} of {len(counts):,} classes without an image: {words}"

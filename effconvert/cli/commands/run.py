@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from effconvert.cli.display.output import print_pairs, printable, size_text
+from effconvert.cli.display.output import print_pairs, printable
 from effconvert.cli.options.running import (
     FRAMEWORKS,
     given_images,
@@ -16,6 +16,7 @@ from effconvert.cli.options.running import (
     reading_options,
 )
 from effconvert.cli.options.shared import PATH, force_option, path_argument, quiet_option
+from effconvert.report.renderings.numbers_text import size as size_text
 
 
 @click.command("run")

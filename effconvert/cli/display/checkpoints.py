@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from effconvert.cli.display.output import counted, facts_text, options_pairs, print_pairs, recipe_text, size_text
+from effconvert.cli.display.output import counted, facts_text, options_pairs, print_pairs, recipe_text
+from effconvert.report.renderings.numbers_text import size as size_text
 
 if TYPE_CHECKING:
     from effconvert.identify.inspection import Inspection

@@ -13,12 +13,12 @@ from effconvert.architecture.facts import complete, only_assumed
 from effconvert.atomic import check_output, new_file, reported
 from effconvert.errors import OutputProblem, listing
 from effconvert.preprocessing.recipes import Recipe
+from effconvert.report.renderings.numbers_text import size as size_text
 
 if TYPE_CHECKING:
     from effconvert.conversion.steps import Report
 
 _NAMED = 4
-_UNITS = ("bytes", "kB", "MB", "GB")
 
 
 def print_json(value: Any) -> None:
@@ -56,15 +56,6 @@ def print_pairs(pairs: Sequence[tuple[str, str]]) -> None:
 def printable(text: str) -> str:
     """Return `text` with control characters written out: a file's words must not steer the terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def size_text(nbytes: float) -> str:
-    """Return a number of bytes as people read it: 21.3 MB."""
-    for unit in _UNITS:
-        if nbytes < 1000 or unit == _UNITS[-1]:
-            return f"{nbytes:,.0f} {unit}" if unit == "bytes" else f"{nbytes:,.1f} {unit}"
-        nbytes /= 1000
-    raise AssertionError
 
 
 def counted(number: int) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from effconvert.cli.display.output import print_pairs, printable
+from effconvert.errors import some
 
 if TYPE_CHECKING:
     from effconvert.validate.accuracy.prediction_comparison import Changed, Largest, Paired, PredictionComparison
@@ -53,8 +54,7 @@ def _side(side: "Predictions") -> str:
 
 
 def _other_labels(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:3])
-    return f"differ of {len(names):,} images ({shown}{', …' if len(names) > 3 else ''}); both are judged by A's"
+    return f"differ of {len(names):,} images ({some(names, 3)}); both are judged by A's"
 
 
 def _number(largest: "Largest") -> str:

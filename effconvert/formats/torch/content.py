@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from effconvert.errors import UnreadableCheckpoint, listing
+from effconvert.errors import UnreadableCheckpoint, listing, some
 from effconvert.formats.checkpoint import INNER_KEYS, NETWORK_KEYS, OTHER_KEYS, Withheld, check_name
 from effconvert.formats.torch.arrays import Array
 from effconvert.formats.torch.keys import Key
@@ -193,6 +193,6 @@ def _in_words(value: Any, content: Content) -> str:
     if isinstance(value, Tensor):
         return "a single tensor, without a name"
     if isinstance(value, dict) and value:
-        keys = ", ".join(ascii(str(key)[:40]) for key in list(value)[:5])
-        return f"a dict of {len(value):,} values ({keys}{', …' if len(value) > 5 else ''}), none a tensor"
+        keys = some([ascii(str(key)[:40]) for key in list(value)[:6]], 5)
+        return f"a dict of {len(value):,} values ({keys}), none a tensor"
     return f"an object of {value.name}" if isinstance(value, Inert) else f"a value of type {type(value).__name__}"

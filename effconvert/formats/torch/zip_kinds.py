@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from effconvert.errors import some
+
 _CHECKPOINTS = (".pth", ".pt", ".ckpt", ".bin", ".safetensors", ".h5", ".hdf5", ".keras", ".tar", ".index", ".npz")
 _SHOWN = 3
 
@@ -14,11 +16,11 @@ def name_zip(path: Path, names: Sequence[str]) -> str:
             return words.format(path=repr(str(path)))
     inside = [name for name in names if name.endswith(_CHECKPOINTS)]
     if inside:
-        shown = ", ".join(ascii(name)[1:-1] for name in inside[:_SHOWN]) + (", …" if len(inside) > _SHOWN else "")
+        shown = some([ascii(name)[1:-1] for name in inside], _SHOWN)
         return f"a zip archive around {shown}, not one that torch.save wrote; unpack it"
     pickles = sum(name.endswith("/data.pkl") for name in names)
     found = f"{pickles} records data.pkl" if pickles else "no record data.pkl in a folder"
-    shown = ", ".join(ascii(name)[1:-1] for name in names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+    shown = some([ascii(name)[1:-1] for name in names], _SHOWN)
     return f"a zip file, but not one that torch.save wrote ({found}; it holds {shown or 'nothing'})"
 
 

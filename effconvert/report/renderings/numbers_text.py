@@ -41,11 +41,6 @@ def published(value: float | str | None, step: float = 0) -> str:
     return f"{value:,.10g}"
 
 
-def points(difference: float | None) -> str:
-    """Return a difference of two percentages, which is in points: +0.024 points."""
-    return NONE if difference is None else f"{signed(difference)} points"
-
-
 def signed(difference: float | None, decimals: int = 3) -> str:
     """Return a difference with its sign: +0.024. What rounds to nothing has none."""
     if difference is None:
