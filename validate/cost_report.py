@@ -10,8 +10,7 @@ from effconvert.architecture.canonical import default_facts, is_trainable
 from effconvert.architecture.facts import Facts
 from effconvert.architecture.variants import Variant
 from effconvert.costs.conventions import CONVENTIONS
-from effconvert.costs.counts import buffer_count, parameter_count
-from effconvert.costs.quantities import compute_quantities
+from effconvert.costs.quantities import buffer_count, compute_quantities, parameter_count
 from effconvert.errors import PublishedMismatch, listing
 from effconvert.formats import open_checkpoint
 from effconvert.reference_tables import Cost, cost_table

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from effconvert.costs.counts import parameter_count
+from effconvert.costs.quantities import parameter_count
 from effconvert.errors import LayoutMismatch, NumericMismatch
 from effconvert.identify.preprocessing import assumed_recipe, preparation_cautions, training_of
 from effconvert.options import Options

@@ -8,12 +8,14 @@ quarter of EdgeTPU-S was computed in vain.
 from collections import Counter
 from collections.abc import Mapping
 from functools import cache
+from math import prod
 from types import MappingProxyType
 from typing import NamedTuple
 
+from effconvert.architecture.canonical import default_facts, is_trainable, tensor_shapes
 from effconvert.architecture.facts import Facts
 from effconvert.architecture.variants import Block, Variant, blocks, head_channels, stem_channels
-from effconvert.costs.conventions import Quantity
+from effconvert.costs.conventions import CONVENTIONS, MULTIPLY_ADDS, Quantity
 
 
 class _Area(NamedTuple):
@@ -101,3 +103,23 @@ def _normalised(values: int, facts: Facts) -> dict[Quantity, int]:
 
 def _activated(values: int, facts: Facts) -> dict[Quantity, int]:
     return {"swish": values} if facts.activation == "silu" else {}
+
+
+def parameter_count(variant: Variant, facts: Facts | None = None) -> int:
+    """Return the number of trainable values."""
+    return sum(prod(shape) for name, shape in tensor_shapes(variant, facts).items() if is_trainable(name))
+
+
+def buffer_count(variant: Variant, facts: Facts | None = None) -> int:
+    """Return the number of values that are not trained: BatchNorm's moving statistics."""
+    return sum(prod(shape) for name, shape in tensor_shapes(variant, facts).items() if not is_trainable(name))
+
+
+def mac_count(variant: Variant, size: int | None = None, facts: Facts | None = None) -> int:
+    """Return the multiply-adds of one image of `size` x `size` pixels, by default the variant's own resolution.
+
+    They are those that were counted in the official graphs (TensorFlow 1.15.5 on tensorflow/tpu 7dc921f;
+    reference/cost.csv has those numbers). Raises ValueError for an image without pixels.
+    """
+    size = variant.resolution if size is None else size
+    return CONVENTIONS[MULTIPLY_ADDS].count(compute_quantities(variant, facts or default_facts(variant), size, size))

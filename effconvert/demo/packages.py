@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 from effconvert.errors import Unavailable
-from effconvert.hub.installed_packages import PackageFile, installed_path, package_file
+from effconvert.hub.addresses import PackageFile, installed_path, package_file
 from effconvert.reference_tables import Published
 from effconvert.reference_tables.published_weights import choose
 

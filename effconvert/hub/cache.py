@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 from effconvert.atomic import lock
 from effconvert.errors import LayoutMismatch, NotThere, OutputProblem, Unavailable, UnreadableCheckpoint
 from effconvert.hashing import file_md5, file_sha256
-from effconvert.hub.addresses import ELSEWHERE, address
-from effconvert.hub.installed_packages import PackageFile, installed_path, package_file
+from effconvert.hub.addresses import ELSEWHERE, PackageFile, address, installed_path, package_file
 from effconvert.reference_tables import Published
 from effconvert.reference_tables.file_names import name_sha8
 

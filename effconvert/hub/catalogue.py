@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from effconvert.architecture.canonical import default_facts
 from effconvert.architecture.variants import VARIANTS
-from effconvert.costs.counts import mac_count, parameter_count
+from effconvert.costs.quantities import mac_count, parameter_count
 from effconvert.reference_tables import FRAMEWORKS, Accuracy, Published, accuracy_table, weights_table
 
 

@@ -11,11 +11,11 @@ from effconvert.formats.checkpoint import Checkpoint
 from effconvert.identify.network_names import (
     Saying,
     build_name,
+    recorded_epsilon,
     recorded_sayings,
     require_known_network,
     saying_of_the_name,
 )
-from effconvert.identify.recorded_names import recorded_epsilon
 from effconvert.maps.language import ANY, Build, Layout
 from effconvert.maps.layouts import known_layouts
 

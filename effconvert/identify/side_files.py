@@ -11,7 +11,7 @@ from effconvert.errors import LayoutMismatch, listing
 from effconvert.formats.checkpoint import Checkpoint
 from effconvert.identify.candidates import Reading
 from effconvert.identify.description import Description
-from effconvert.identify.recorded_names import read_config
+from effconvert.identify.network_names import read_config
 from effconvert.preprocessing.recipes import UNKNOWN, Recipe, gray, recipe_for, unknown
 
 

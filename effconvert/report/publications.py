@@ -3,7 +3,7 @@
 from typing import Any
 
 from effconvert.architecture.variants import VARIANTS
-from effconvert.costs.counts import mac_count, parameter_count
+from effconvert.costs.quantities import mac_count, parameter_count
 from effconvert.reference_tables import Published, find_disagreements, read_numbers, read_sources, weights_table
 
 _ACCURACY, _COST = ("top1", "top5"), ("parameters", "operations")

@@ -13,7 +13,7 @@ from torch_runners import module_of
 
 import effconvert
 from effconvert.demo.packages import LABELLED, PHOTOGRAPHS
-from effconvert.hub.installed_packages import installed_path, package_file
+from effconvert.hub.addresses import installed_path, package_file
 from effconvert.reference_tables.published_weights import choose
 
 VARIANTS = ("lite0", "lite1", "lite2")

@@ -24,8 +24,7 @@ from effconvert.formats import Checkpoint, TensorInfo
 from effconvert.formats.huggingface.config import make_config
 from effconvert.formats.mindspore.file import write_mindspore
 from effconvert.formats.tensorflow.bundle import write_bundle
-from effconvert.hub.addresses import address
-from effconvert.hub.installed_packages import package_file
+from effconvert.hub.addresses import address, package_file
 from effconvert.maps.layouts import find_layout
 from effconvert.maps.moves import compile_layout, invert
 from effconvert.reference_tables import Published

@@ -10,9 +10,8 @@ import torch
 from library_files import library_tensors
 
 from effconvert.errors import Unavailable, UnreadableCheckpoint
-from effconvert.hub.addresses import address
+from effconvert.hub.addresses import PackageFile, address, package_file
 from effconvert.hub.cache import fetch
-from effconvert.hub.installed_packages import PackageFile, package_file
 from effconvert.reference_tables import Published
 from effconvert.reference_tables.published_weights import choose
 

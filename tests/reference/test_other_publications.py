@@ -9,7 +9,7 @@ import pytest
 from effconvert.architecture.canonical import default_facts
 from effconvert.architecture.facts import Facts, changed
 from effconvert.architecture.variants import VARIANTS, find_variant
-from effconvert.costs.counts import buffer_count, parameter_count
+from effconvert.costs.quantities import buffer_count, parameter_count
 from effconvert.hub.catalogue import catalogue_rows, published_accuracy
 from effconvert.reference_tables import FRAMEWORKS, weights_table
 from effconvert.reference_tables.file_names import name_sha8

@@ -13,7 +13,7 @@ from effconvert.validate.predictions import NO_LABEL, SCHEMA, Predictions, write
 
 from effconvert.architecture.canonical import default_facts
 from effconvert.architecture.variants import VARIANTS
-from effconvert.costs.counts import parameter_count
+from effconvert.costs.quantities import parameter_count
 from effconvert.preprocessing.recipes import recipe_named
 
 FILE, OTHER, SOURCE = ("1" * 64, "2" * 64, "3" * 64)

@@ -57,7 +57,7 @@ def missing_problems(order: Order, numbers: Sequence[int | None]) -> list[str]:
     """Return which classes of ImageNet's validation set have too few images, and the first that are missing."""
     counts = np.bincount(order.labels, minlength=len(order.classes))
     few = np.flatnonzero(counts < imagenet.PER_CLASS)
-    said = some([f"{order.classes.described(index)} has {counts[index]}" for index in few], _SOME)
+    said = some([f"{order.classes.described(index)} has {counts[index]}" for index in few.tolist()], _SOME)
     problems = [f"{len(few):,} classes with fewer than {imagenet.PER_CLASS}: {said}"]
     there = {number for number in numbers if number}
     absent = [number for number in range(1, imagenet.IMAGES + 1) if number not in there]
@@ -81,5 +81,5 @@ def described(order: Order, own: bool, missing: int) -> Iterator[str]:
     yield what
     empty = np.flatnonzero(counts == 0)
     if len(empty) and not (own and missing):
-        words = some([order.classes.described(index) for index in empty], _SOME)
+        words = some([order.classes.described(index) for index in empty.tolist()], _SOME)
         yield f"{len(empty):,} of {len(counts):,} classes without an image: {words}"

@@ -38,9 +38,9 @@ def pictures(document: dict[str, Any]) -> list[Picture]:
 
     `layers` are several: of the six verifications that are furthest from their tolerance.
     """
-    from effconvert.report.pictures.drawn import drawn, finished
+    from effconvert.report.pictures.drawn import draw_all, finished
 
-    return [finished(one) for name in PICTURES for one in drawn(document, name)]
+    return [finished(one) for name in PICTURES for one in draw_all(document, name)]
 
 
 def picture(document: dict[str, Any], name: str) -> Picture | None:
@@ -48,9 +48,9 @@ def picture(document: dict[str, Any], name: str) -> Picture | None:
 
     name: one of PICTURES, of which `layers` is that furthest from its tolerance, or `layers-<id>` of a verification.
     """
-    from effconvert.report.pictures.drawn import drawn, finished
+    from effconvert.report.pictures.drawn import draw_all, finished
 
-    return next((finished(one) for one in drawn(document, name, most=1)), None)
+    return next((finished(one) for one in draw_all(document, name, most=1)), None)
 
 
 def check_picture(path: Path, force: bool = False) -> None:
@@ -70,6 +70,6 @@ def write_picture(document: dict[str, Any], name: str, path: Path, force: bool =
     Raises OutputProblem as `check_picture` does, and NothingToDraw that says what the document would need.
     """
     check_picture(path, force)
-    from effconvert.report.pictures.picture_files import write
+    from effconvert.report.pictures.drawn import write
 
     return write(document, name, path, force)

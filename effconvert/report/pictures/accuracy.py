@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from effconvert.report.pictures.labels import boxes_around, place_labels
-from effconvert.report.pictures.panel import MEASURED, Entry, Panel, Scale, heading, legend, legend_height
+from effconvert.report.pictures.panel import MEASURED, Entry, Panel, Scale, Sheet, heading, legend, legend_height
 from effconvert.report.pictures.publishers import (
     METRICS,
     Publishers,
@@ -24,7 +24,6 @@ from effconvert.report.pictures.publishers import (
     usual_rank,
     variant_order,
 )
-from effconvert.report.pictures.sheet import Sheet
 from effconvert.report.pictures.style import SMALL, Drawing, fitted, listed, look, text_width
 from effconvert.report.renderings.text import shortened
 

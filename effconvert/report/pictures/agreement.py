@@ -9,7 +9,7 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from effconvert.report.pictures.sheet import Sheet
+from effconvert.report.pictures.panel import Sheet
 from effconvert.report.pictures.style import SHOWS, SMALL, Drawing, fitted, text_width
 from effconvert.report.renderings.text import shortened, visible
 

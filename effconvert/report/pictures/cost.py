@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from effconvert.report.pictures.labels import boxes_around, place_labels
-from effconvert.report.pictures.panel import MEASURED, Entry, Panel, Scale, heading, legend, legend_height
+from effconvert.report.pictures.panel import MEASURED, Entry, Panel, Scale, Sheet, heading, legend, legend_height
 from effconvert.report.pictures.publishers import (
     Publishers,
     measured_networks,
@@ -17,7 +17,6 @@ from effconvert.report.pictures.publishers import (
     published_accuracy,
     variant_order,
 )
-from effconvert.report.pictures.sheet import Sheet
 from effconvert.report.pictures.style import INK, MUTED, SHOWS, SMALL, Drawing, Look, fitted, look, text_width
 from effconvert.report.renderings.text import shortened
 

@@ -8,8 +8,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from effconvert.report.pictures.panel import Entry, Panel, Scale, heading, legend, legend_height
-from effconvert.report.pictures.sheet import Sheet
+from effconvert.report.pictures.panel import Entry, Panel, Scale, Sheet, heading, legend, legend_height
 from effconvert.report.pictures.style import (
     INK,
     SHOWS,

@@ -7,8 +7,7 @@ from typing import Any
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
-from effconvert.report.pictures.panel import Entry, Panel, Scale, legend, legend_height
-from effconvert.report.pictures.sheet import Sheet
+from effconvert.report.pictures.panel import Entry, Panel, Scale, Sheet, legend, legend_height
 from effconvert.report.pictures.style import (
     BLUE,
     GREEN,
