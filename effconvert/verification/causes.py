@@ -21,7 +21,6 @@ from effconvert.formats.checkpoint import BFLOAT16
 from effconvert.identify.weight_sets import RAW
 from effconvert.maps.layouts import known_layouts
 from effconvert.model.layers import ACTIVATIONS
-from effconvert.verification.explanation import Trial, rank
 from effconvert.verification.mismatch import WITH_AND_WITHOUT_BACKGROUND, Change, Mismatch
 
 _CLASSIFIER = ("head.fc.weight", "head.fc.bias")
@@ -29,18 +28,6 @@ _CLASSIFIER = ("head.fc.weight", "head.fc.bias")
 # causes, the right one does not mend the layer, but a wrong one hardly ever halves what is wrong with it.
 _HELPS = 0.5
 _NAMED = 3
-
-
-def best_trial(mismatch: Mismatch, cause: str) -> Trial:
-    """Return the most successful of the changes that would put `cause` right."""
-    words, changes = CAUSES[cause]
-    before = mismatch.largest(mismatch.layers)
-    trials = []
-    for change in changes(mismatch):
-        left, vanishes, effect = mismatch.tried(change)
-        if effect:
-            trials.append(Trial(cause, words, before, left, vanishes, True, change.where, change.words))
-    return min(trials, key=rank, default=Trial(cause, words, before, before, False, False, "", ""))
 
 
 def _epsilons(mismatch: Mismatch) -> Iterator[Change]:

@@ -1,41 +1,17 @@
 """Why a converted file differs from its source: the known causes, tried one by one."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from effconvert.architecture.facts import Facts
 from effconvert.architecture.variants import Variant
+from effconvert.verification.causes import CAUSES
 from effconvert.verification.comparison import TOLERANCES, Tolerance
-
-Tensors = Mapping[str, NDArray[Any]]
-
-
-_HELPS = 0.5  # a change that leaves more than this share of the difference is no hint
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One known cause, put right in the converted network.
-
-    cause: a key of `causes.CAUSES`; words: what it is. before, difference: the largest relative difference of any layer
-    without and with the change, infinite where a value is not finite. vanishes: every layer is then within its
-    tolerance, whichever input it gets. effect: False where there was nothing to change, or no output changed. where:
-    the layers that are changed, "" for a fact of the whole network. change: what a user has to do.
-    """
-
-    cause: str
-    words: str
-    before: float
-    difference: float
-    vanishes: bool
-    effect: bool
-    where: str
-    change: str
+from effconvert.verification.mismatch import Mismatch, Tensors
+from effconvert.verification.trials import Trial
 
 
 def explain(
@@ -54,33 +30,24 @@ def explain(
     their canonical names; variant, facts: of its network. sets: {"raw" or "averages": the source's canonical tensors}.
     Several trials vanish where several changes amount to the same.
     """
-    from effconvert.verification.causes import CAUSES, best_trial  # these import torch, which comparing can do without
-    from effconvert.verification.mismatch import Mismatch
-
     mismatch = Mismatch(reference, images, tensors, variant, facts, sets, tolerance)
     if mismatch.passes(mismatch.layers):
         return ()
-    return tuple(sorted((best_trial(mismatch, cause) for cause in CAUSES), key=rank))
+    return tuple(sorted((_best_trial(mismatch, cause) for cause in CAUSES), key=_rank))
 
 
-def rank(trial: Trial) -> tuple[bool, float]:
+def _best_trial(mismatch: Mismatch, cause: str) -> Trial:
+    """Return the most successful of the changes that would put `cause` right."""
+    words, changes = CAUSES[cause]
+    before = mismatch.largest(mismatch.layers)
+    trials = []
+    for change in changes(mismatch):
+        left, vanishes, effect = mismatch.tried(change)
+        if effect:
+            trials.append(Trial(cause, words, before, left, vanishes, True, change.where, change.words))
+    return min(trials, key=_rank, default=Trial(cause, words, before, before, False, False, "", ""))
+
+
+def _rank(trial: Trial) -> tuple[bool, float]:
     """Return by what trials are sorted, the most successful first."""
     return not trial.vanishes, trial.difference
-
-
-def in_words(trials: Sequence[Trial]) -> str:
-    """Return in one sentence what `trials`, as `explain` gives them, tell."""
-    if not trials:
-        return "there is no difference to explain"
-    causes = [trial for trial in trials if trial.vanishes]
-    if causes:
-        return "the cause is " + ", or ".join(_sentence(trial) for trial in causes)
-    best = trials[0]
-    if not best.difference < _HELPS * best.before:
-        return "no known cause alone makes the difference vanish, or much smaller"
-    return f"no known cause alone makes the difference vanish; nearest comes {_sentence(best)}"
-
-
-def _sentence(trial: Trial) -> str:
-    where = f" in {trial.where}" if trial.where else ""
-    return f"{trial.words}{where} ({trial.change}): the difference {trial.before:.1e} becomes {trial.difference:.1e}"

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,8 +21,8 @@ from effconvert.formats import Array
 from effconvert.model.capture import capture, layer_modules
 from effconvert.model.network import EfficientNet
 from effconvert.verification.comparison import Tolerance, relative_difference
-from effconvert.verification.explanation import Tensors
 
+Tensors = Mapping[str, NDArray[Any]]
 # ImageNet's classes in EdgeTPU's weights, where class 0 is the background, and in a file that properly lacks it.
 WITH_AND_WITHOUT_BACKGROUND = (1001, 1000)
 

@@ -15,7 +15,6 @@ from effconvert.identify.library_builds import differing_facts
 from effconvert.identify.weight_sets import AVERAGES, RAW
 from effconvert.options import Options
 from effconvert.verification.doubts import cautions, inexactness
-from effconvert.verification.explanation import Trial, explain
 from effconvert.verification.inputs import Images, Inputs
 from effconvert.verification.launching import CANONICAL, interpreter
 from effconvert.verification.network_files import NetworkFile, examine, run_file
@@ -28,6 +27,7 @@ from effconvert.verification.rounding import (
 )
 from effconvert.verification.runs import Run, open_run
 from effconvert.verification.tensor_differences import unlike_tensors
+from effconvert.verification.trials import Trial
 from effconvert.verification.verdict import DIFFERENT, RELAXED, SAME, Verdict, reach_verdict
 
 
@@ -193,6 +193,8 @@ def _explained(found: Verification, runs: Sequence[Run]) -> tuple[Trial, ...]:
     if source.other and not found.library_alone:
         other = AVERAGES if source.coverage.taken == RAW else RAW
         sets = {source.coverage.taken: source.canonical_tensors(), other: source.canonical_tensors(other=True)}
+    from effconvert.verification.explanation import explain  # imports torch, which comparing can do without
+
     return explain(
         {name: wanted.layer(name) for name in wanted.layers},
         wanted.images,

@@ -14,8 +14,9 @@ from effconvert.architecture.variants import VARIANTS
 from effconvert.model import EfficientNet, create_model
 from effconvert.model.calibration import calibrate, random_weights, sensitivity, synthetic_images
 from effconvert.verification.comparison import TOLERANCES
-from effconvert.verification.explanation import Trial, explain, in_words
+from effconvert.verification.explanation import explain
 from effconvert.verification.numpy_network import compute
+from effconvert.verification.trials import Trial, in_words
 
 Tensors = dict[str, np.ndarray]
 CLASSIFIER = ("head.fc.weight", "head.fc.bias")

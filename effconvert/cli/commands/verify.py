@@ -91,7 +91,7 @@ def command(
 
 
 def _print(found: "Verification", layers: bool) -> None:
-    from effconvert.verification.explanation import in_words
+    from effconvert.verification.trials import in_words
 
     reference = found.reference
     click.echo(printable(f"{found.source.path}: run by {reference['framework']}, {reference['network']}"))
