@@ -189,24 +189,29 @@ def _start(
         raise Unavailable(f"{python}: {error.strerror}") from error
     if done.returncode == 0:
         return done.stdout
+    raise _failure(name, python, done)
+
+
+def _failure(name: str, python: str, done: subprocess.CompletedProcess[str]) -> EffconvertError:
+    """Return what the exit code and the last line of a runner mean."""
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     said = lines[-1] if lines else f"its process ended with {done.returncode} and said nothing"
     if (done.returncode == CannotImport.exit_code or said == _NO_NUMPY) and name != CANONICAL:
         framework = FRAMEWORKS[name]
-        raise Unavailable(
+        return Unavailable(
             f"{said}\n  in {python}; install it there: {framework.install}\n"
             f"  or name another interpreter: --python {name}=PATH, or {framework.variable}=PATH"
         )
     if done.returncode == CannotLoad.exit_code:
-        raise LoaderRefused(said)
+        return LoaderRefused(said)
     for kind in (UnreadableCheckpoint, LayoutMismatch, NumericMismatch):
         if done.returncode == kind.exit_code:
-            raise kind(said)
+            return kind(said)
     if _FULL in said:
-        raise OutputProblem(
+        return OutputProblem(
             f"{said}: TMPDIR names the folder for runs, which need some 20 bytes for each value of a layer"
         )
     if done.returncode < 0:
         said = f"{name}: its process was ended by signal {-done.returncode}"
     more = "".join(f"\n  {line}" for line in lines[-20:])
-    raise EffconvertError(f"{said} (in {python}){more if os.environ.get('EFFCONVERT_DEBUG') else _MORE}")
+    return EffconvertError(f"{said} (in {python}){more if os.environ.get('EFFCONVERT_DEBUG') else _MORE}")

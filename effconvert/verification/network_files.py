@@ -1,4 +1,4 @@
-"""A file of weights with the network that it is for, ready to be run by its framework or as the canonical network."""
+"""A file of weights with the network that it is for."""
 
 import hashlib
 import json
@@ -11,33 +11,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from effconvert.architecture.canonical import default_facts
 from effconvert.architecture.facts import Facts, complete
 from effconvert.conversion.transfer import check_digest
-from effconvert.errors import LayoutMismatch
 from effconvert.formats import open_checkpoint
 from effconvert.formats.checkpoint import BFLOAT16
 from effconvert.hashing import file_sha256
 from effconvert.identify.candidates import own_root
 from effconvert.identify.coverage import Coverage, read_network
 from effconvert.identify.identification import Identity
-from effconvert.identify.library_builds import usual_values
 from effconvert.identify.preprocessing import recipe_of
 from effconvert.identify.weight_sets import AVERAGES, RAW
 from effconvert.maps.layouts import find_layout
 from effconvert.maps.moves import compile_layout
 from effconvert.options import Options
 from effconvert.preprocessing.recipes import Recipe
-from effconvert.verification.inputs import Inputs
-from effconvert.verification.launching import CANONICAL, FRAMEWORKS, LoaderRefused, framework_of, run_network
+from effconvert.verification.launching import framework_of
 from effconvert.verification.runs import tensors_of_layer
 
 if TYPE_CHECKING:
     from effconvert.model import EfficientNet
 
 Tensors = dict[str, NDArray[Any]]
-# The options that say how a file is read.
-READING = ("variant", "raw", "root", "backbone", "classifier", "leave")
 _PLAIN = Options()
 _HALVES = ("float16", "bfloat16")
 
@@ -169,86 +163,12 @@ def examine(path: str | Path, options: Options = _PLAIN, key: bytes | None = Non
     return NetworkFile(path, options, identity, coverage, other, recipe, dtypes, key, sha256)
 
 
-def run_file(
-    file: NetworkFile,
-    framework: str,
-    python: str,
-    inputs: Inputs,
-    out: Path,
-    follow: Path | None = None,
-) -> None:
-    """Run the network of `file` by `framework`, or as the canonical one, in a process of its own, and write `out`.
-
-    The framework's own loader reads the file where it can; else, and where values are rounded, it gets the tensors.
-    follow: a run whose outputs each layer is fed as well. Raises what `run_network` does, and LayoutMismatch for a file
-    of another framework.
-    """
-    settings, arrays = settings_of(file, framework, inputs, follow), arrays_for(file, inputs)
-    path = file.path.absolute()
-    if not file.rounded or framework == CANONICAL:
-        try:
-            return run_network(framework, python, path, settings, arrays, out, feed=follow, key=file.key)
-        except LoaderRefused:
-            pass
-    return run_network(framework, python, path, settings, arrays, out, feed=follow, tensors=file.library_tensors())
-
-
-def arrays_for(file: NetworkFile, inputs: Inputs) -> Tensors:
-    """Return the images, and the mean and std by which a network normalises that does it itself, as Keras's do."""
-    return {"images": inputs.images, "mean": np.array(file.recipe.mean), "std": np.array(file.recipe.std)}
-
-
-def settings_of(file: NetworkFile, framework: str, inputs: Inputs, follow: Path | None) -> dict[str, Any]:
-    """Return what the runner of `framework` is told of the network, and what is kept in the run for later."""
-    identity = file.identity
-    layout = identity.layout
-    facts = file.facts if framework == CANONICAL else file.network_facts
-    if framework != CANONICAL and identity.layout_name not in FRAMEWORKS[framework].layouts:
-        raise LayoutMismatch(
-            f"{file.path}: is in the layout {identity.layout_name}, which {framework} does not load; "
-            f"{framework} loads {' and '.join(FRAMEWORKS[framework].layouts)}"
-        )
-    return {
-        "schema": "effconvert/settings/1",
-        "variant": identity.variant.name,
-        "name": layout.variants[identity.variant.name] if layout else identity.variant.name,
-        **facts.to_dict(),
-        "facts": facts.to_dict(),
-        "assumed": sorted(identity.assumed),
-        "size": int(inputs.images.shape[-1]),
-        "raw": file.coverage.taken == RAW and bool(file.other),
-        "taken": file.coverage.taken,
-        "usual": _has_usual_facts(file),
-        "dtype": file.dtype,
-        "rounded": dict(file.rounded),
-        "sha256": dict(file.sha256),
-        "inputs": dict(inputs.words),
-        "inputs_sha256": inputs.sha256,
-        "follows": file_sha256(follow) if follow else None,
-        "reading": {name: getattr(file.options, name) for name in READING} | {"leave": list(file.options.leave)},
-        "tensors": {move.target: move.source for move in file.coverage.moves},
-    }
-
-
 def _other_set(identity: Identity, coverage: Coverage, held: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield (canonical name, name in the file) of the set that is not taken, where the file has all of it."""
     other = RAW if coverage.taken == AVERAGES else AVERAGES
     found = [(move.target, move.source) for move in identity.sets.taking(other, identity.moves)]
     if other in identity.sets.names and all(name in held for _, name in found):
         yield from found
-
-
-def _has_usual_facts(file: NetworkFile) -> bool:
-    """Return whether the facts are the library's own as the map knows them, said by neither the user nor the file.
-
-    The library's network is then built without being told them, so that a mistake in the map shows.
-    """
-    identity = file.identity
-    said = {*(file.options.facts or {}), *identity.companion.facts}
-    if identity.layout is None or identity.description is not None or said & {"bn_eps", "padding", "activation"}:
-        return False
-    plain = identity.layout.facts_of(identity.variant.name, default_facts(identity.variant))
-    return identity.facts.bn_eps in usual_values(identity.layout, identity.variant, plain, "bn_eps")
 
 
 def network_of(file: NetworkFile) -> "EfficientNet":

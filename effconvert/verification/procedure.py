@@ -15,9 +15,10 @@ from effconvert.identify.library_builds import differing_facts
 from effconvert.identify.weight_sets import AVERAGES, RAW
 from effconvert.options import Options
 from effconvert.verification.doubts import cautions, inexactness
+from effconvert.verification.execution import run_file
 from effconvert.verification.inputs import Images, Inputs
 from effconvert.verification.launching import CANONICAL, interpreter
-from effconvert.verification.network_files import NetworkFile, examine, run_file
+from effconvert.verification.network_files import NetworkFile, examine
 from effconvert.verification.rounding import (
     Rounding,
     in_double,

@@ -17,7 +17,7 @@ from faults import Fault, faults, some_of_each
 from figures import record
 
 import effconvert
-from effconvert.verification import network_files
+from effconvert.verification import execution
 from effconvert.verification.comparison import FED
 from effconvert.verification.inputs import Images
 from effconvert.verification.launching import CANONICAL
@@ -37,7 +37,7 @@ UNKNOWN = some_of_each([fault for fault in FAULTS if not fault.cause], 1)
 def results() -> Iterator[dict[str, Verification]]:
     """What verification says of every wrong file, by the fault, and of the right files, by the variant and number."""
     with TemporaryDirectory(prefix="effconvert-test-") as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(network_files, "run_network", in_this_process)
+        patch.setattr(execution, "run_network", in_this_process)
         networks = {(fault.variant, fault.network): None for fault in FAULTS}
         sources = {key: source_of(Path(folder), *key) for key in networks}
         found = {f"{variant} {number}": check(right_file(sources[variant, number]), sources[variant, number], number)
@@ -93,7 +93,7 @@ def in_this_process(name, python, file, settings, inputs, out, **options) -> Non
         shutil.copyfile(out, kept)
 
 
-REAL_RUN_NETWORK = network_files.run_network
+REAL_RUN_NETWORK = execution.run_network
 
 
 def start(name: str, arguments: list[str]) -> None:

@@ -9,9 +9,9 @@ import pytest
 
 from effconvert.errors import LayoutMismatch
 from effconvert.options import Options
+from effconvert.verification.execution import save_run
 from effconvert.verification.inputs import Images
 from effconvert.verification.launching import CANONICAL
-from effconvert.verification.one_run import save_run
 from effconvert.verification.runners import run_canonical
 
 

@@ -22,10 +22,10 @@ from effconvert.architecture.variants import VARIANTS
 from effconvert.errors import EffconvertError, LayoutMismatch, MissingPath, UnreadableCheckpoint
 from effconvert.hashing import file_sha256
 from effconvert.options import Options
+from effconvert.verification.execution import prepare_run, run_file, settings_of
 from effconvert.verification.inputs import Images, synthetic_inputs
 from effconvert.verification.launching import LoaderRefused, run_network
-from effconvert.verification.network_files import NetworkFile, examine, run_file, settings_of
-from effconvert.verification.one_run import prepare_run
+from effconvert.verification.network_files import NetworkFile, examine
 from effconvert.verification.runs import open_run
 
 INPUTS = synthetic_inputs(2, 32, 0)

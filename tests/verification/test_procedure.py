@@ -23,8 +23,9 @@ from effconvert.model import create_model
 from effconvert.model.calibration import calibrate, random_weights, synthetic_images
 from effconvert.options import Options
 from effconvert.verification.comparison import FED, TOLERANCES
+from effconvert.verification.execution import run_file
 from effconvert.verification.inputs import Images
-from effconvert.verification.network_files import examine, run_file
+from effconvert.verification.network_files import examine
 from effconvert.verification.numpy_network import compute
 from effconvert.verification.procedure import Verification, verify
 from effconvert.verification.record import describe_verification

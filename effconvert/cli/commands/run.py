@@ -61,8 +61,8 @@ def command(
 
     Example: effconvert run own-timm.pth --framework timm --out own-timm-run.npz
     """
+    from effconvert.verification.execution import name_elsewhere, prepare_run, save_run
     from effconvert.verification.inputs import Images
-    from effconvert.verification.one_run import name_elsewhere, prepare_run, save_run
 
     if (out is None) is (prepare is None):
         raise click.UsageError("give --out to run it here, or --prepare to run it elsewhere")

@@ -15,8 +15,8 @@ import effconvert
 from effconvert.maps.moves import compile_moves
 from effconvert.model.calibration import calibrate, synthetic_images
 from effconvert.options import Options
+from effconvert.verification.execution import save_run
 from effconvert.verification.inputs import Images
-from effconvert.verification.one_run import save_run
 
 
 def write_statistics(folder):

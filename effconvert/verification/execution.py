@@ -1,4 +1,4 @@
-"""Runs one network here and saves the run, or prepares a folder with which it can be run on another machine."""
+"""Runs the network of a file, by its framework or as the canonical one: here, or with a prepared folder elsewhere."""
 
 import json
 import shlex
@@ -6,19 +6,51 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from effconvert.architecture.canonical import default_facts
 from effconvert.atomic import check_output, new_file, new_folder
 from effconvert.errors import LayoutMismatch, OutputProblem
+from effconvert.hashing import file_sha256
+from effconvert.identify.library_builds import usual_values
+from effconvert.identify.weight_sets import RAW
 from effconvert.options import Options
 from effconvert.preprocessing.synthetic import sensitivity
 from effconvert.verification.inputs import Images, Inputs
-from effconvert.verification.launching import CANONICAL, interpreter
-from effconvert.verification.network_files import NetworkFile, arrays_for, examine, run_file, settings_of
+from effconvert.verification.launching import CANONICAL, FRAMEWORKS, LoaderRefused, interpreter, run_network
+from effconvert.verification.network_files import NetworkFile, Tensors, examine
 from effconvert.verification.runner_archive import write_runner
 from effconvert.verification.runners.base import save_arrays
 from effconvert.verification.runs import open_run
+
+# The options that say how a file is read.
+_READING = ("variant", "raw", "root", "backbone", "classifier", "leave")
+
+
+def run_file(
+    file: NetworkFile,
+    framework: str,
+    python: str,
+    inputs: Inputs,
+    out: Path,
+    follow: Path | None = None,
+) -> None:
+    """Run the network of `file` by `framework`, or as the canonical one, in a process of its own, and write `out`.
+
+    The framework's own loader reads the file where it can; else, and where values are rounded, it gets the tensors.
+    follow: a run whose outputs each layer is fed as well. Raises what `run_network` does, and LayoutMismatch for a file
+    of another framework.
+    """
+    settings, arrays = settings_of(file, framework, inputs, follow), _arrays_for(file, inputs)
+    path = file.path.absolute()
+    if not file.rounded or framework == CANONICAL:
+        try:
+            return run_network(framework, python, path, settings, arrays, out, feed=follow, key=file.key)
+        except LoaderRefused:
+            pass
+    return run_network(framework, python, path, settings, arrays, out, feed=follow, tensors=file.library_tensors())
 
 
 @dataclass(frozen=True)
@@ -101,7 +133,7 @@ def prepare_run(
         command = ["python", runner.name, file_argument, "--settings", "settings.json", "--inputs", "inputs.npz"]
         settings = settings_of(examined, name, inputs, follow)
         (part / "settings.json").write_text(json.dumps(settings, indent=1, sort_keys=True))
-        save_arrays(part / "inputs.npz", arrays_for(examined, inputs))
+        save_arrays(part / "inputs.npz", _arrays_for(examined, inputs))
         if key or examined.is_nested:  # which the library's own loader does not take
             save_arrays(part / "tensors.npz", examined.library_tensors())
             command += ["--tensors", "tensors.npz"]
@@ -133,3 +165,53 @@ def _chosen(
             words = f"takes images of {examined.facts.in_channels} channels, and those of {follow} have {channels}"
             raise LayoutMismatch(f"{file}: {words}")
         return examined, name, Inputs(np.array(other.images), other.record["settings"]["inputs"])
+
+
+def _arrays_for(file: NetworkFile, inputs: Inputs) -> Tensors:
+    """Return the images, and the mean and std by which a network normalises that does it itself, as Keras's do."""
+    return {"images": inputs.images, "mean": np.array(file.recipe.mean), "std": np.array(file.recipe.std)}
+
+
+def settings_of(file: NetworkFile, framework: str, inputs: Inputs, follow: Path | None) -> dict[str, Any]:
+    """Return what the runner of `framework` is told of the network, and what is kept in the run for later."""
+    identity = file.identity
+    layout = identity.layout
+    facts = file.facts if framework == CANONICAL else file.network_facts
+    if framework != CANONICAL and identity.layout_name not in FRAMEWORKS[framework].layouts:
+        raise LayoutMismatch(
+            f"{file.path}: is in the layout {identity.layout_name}, which {framework} does not load; "
+            f"{framework} loads {' and '.join(FRAMEWORKS[framework].layouts)}"
+        )
+    return {
+        "schema": "effconvert/settings/1",
+        "variant": identity.variant.name,
+        "name": layout.variants[identity.variant.name] if layout else identity.variant.name,
+        **facts.to_dict(),
+        "facts": facts.to_dict(),
+        "assumed": sorted(identity.assumed),
+        "size": int(inputs.images.shape[-1]),
+        "raw": file.coverage.taken == RAW and bool(file.other),
+        "taken": file.coverage.taken,
+        "usual": _has_usual_facts(file),
+        "dtype": file.dtype,
+        "rounded": dict(file.rounded),
+        "sha256": dict(file.sha256),
+        "inputs": dict(inputs.words),
+        "inputs_sha256": inputs.sha256,
+        "follows": file_sha256(follow) if follow else None,
+        "reading": {name: getattr(file.options, name) for name in _READING} | {"leave": list(file.options.leave)},
+        "tensors": {move.target: move.source for move in file.coverage.moves},
+    }
+
+
+def _has_usual_facts(file: NetworkFile) -> bool:
+    """Return whether the facts are the library's own as the map knows them, said by neither the user nor the file.
+
+    The library's network is then built without being told them, so that a mistake in the map shows.
+    """
+    identity = file.identity
+    said = {*(file.options.facts or {}), *identity.companion.facts}
+    if identity.layout is None or identity.description is not None or said & {"bn_eps", "padding", "activation"}:
+        return False
+    plain = identity.layout.facts_of(identity.variant.name, default_facts(identity.variant))
+    return identity.facts.bn_eps in usual_values(identity.layout, identity.variant, plain, "bn_eps")
