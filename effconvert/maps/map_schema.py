@@ -36,6 +36,9 @@ def _words(error: Any) -> Iterator[str]:
     elif error.validator == "required":
         missing = [name for name in error.validator_value if name not in error.instance]
         yield from (f"{f'{place}.' if place else ''}{name}: is missing" for name in missing)
+    elif error.validator == "type" and error.validator_value == "string" and isinstance(error.instance, list):
+        # A draft leaves open what is a list of what it may be.
+        yield f"{place}: is not decided: leave the right one of {_shown(error.instance)}, as a string"
     else:
         yield f"{place}: {_expected(error)}, is {_shown(error.instance)}"
 

@@ -69,6 +69,7 @@ BROKEN = [
     ("[network] ", '[synonyms]\nweights = "kernal"\n[network] ', "synonyms.weights: 'kernal' is not a tensor of any kind"),
     ("[network] ", '[synonyms]\nkernel = "bias"\n[network] ', "synonyms.kernel: is the name of a tensor itself"),
     ("[words] ", '[words.builder]\nb0 = 1\n[more] ', "words.builder: must be a string or a table"),
+    ('conv      = "HWIO -> OIHW"', 'conv = ["HWIO -> OIHW", "HWOI -> OIHW"]', "axes.conv: is not decided: leave the right one of ['HWIO -> OIHW', 'HWOI -> OIHW'], as a string"),
     ("{builder}logits", "{bilder}logits", "builds 1: placeholder {bilder} is unknown"),
     ('runner   = "tensorflow"', 'rumner   = "tensorflow"', "library.rumner: unknown key; did you mean runner?"),
     ('folder   = "tensorflow"', 'folder   = "caffe"', "library.folder: must be one of tensorflow, huggingface, is 'caffe'"),
