@@ -3,13 +3,17 @@
 Words that come from files are made harmless by the filters `text`, `name`, `code` and `link`, which templates apply.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from pathlib import PurePath
 from typing import Any
 
 import jinja2
 
+from effconvert.report.naming import library_name
 from effconvert.report.renderings import markdown_text, network_views, numbers_text, published_views
+from effconvert.report.renderings.model_index import dataset_name
 from effconvert.report.renderings.page import template_text
 
 Document = Mapping[str, Any]
@@ -23,17 +27,17 @@ _FLAG = "†"
 
 def render_markdown(document: Document) -> str:
     """Return report.md."""
-    template = "published.md.jinja" if document["kind"] == "published" else "report.md.jinja"
-    return _environment().get_template(template).render(document=document) + "\n"
+    return render_template(
+        "published.md.jinja" if document["kind"] == "published" else "report.md.jinja", document=document
+    )
 
 
-def render_part(name: str, network: Network) -> str:
-    """Return a part of a report, a macro of parts.md.jinja, of one network; "" where there is nothing to say."""
-    part: str = getattr(_environment().get_template("parts.md.jinja").module, name)([network])
-    return part.strip()
+def render_template(name: str, **values: Any) -> str:
+    """Return what a template of Markdown makes of `values`."""
+    return _environment().get_template(name).render(values).rstrip("\n") + "\n"
 
 
-def left_behind(tensors: Mapping[str, int]) -> str:
+def _left_behind(tensors: Mapping[str, int]) -> str:
     """Return how many tensors were left behind for each reason: 213 (raw weights), 2 (of the optimiser)."""
     said = (f"{numbers_text.count(number)} ({markdown_text.escape(reason)})" for reason, number in tensors.items())
     return ", ".join(said)
@@ -51,8 +55,8 @@ def _environment() -> jinja2.Environment:
     modules = {
         markdown_text: "code code_block link name table_head",
         network_views: """
-            agreeing_pairs caution_groups command guilty_row p_value pair_count provenance settings share some
-            uncompared
+            agreeing_pairs caution_groups command facts_text guilty_row p_value pair_count provenance settings share
+            some uncompared
         """,
         numbers_text: "count decimals error giga interval percent published signed",
         published_views: "by_data_set by_publisher circumstances costs_by_convention",
@@ -60,12 +64,17 @@ def _environment() -> jinja2.Environment:
     environment.filters |= {name: getattr(module, name) for module, names in modules.items() for name in names.split()}
     environment.filters |= {
         "cells": " | ".join,
+        "dataset_name": dataset_name,
         "each": _each,
         "figure": _figure,
+        "file_name": lambda path: PurePath(path).name,
         "is_flagged": _is_flagged,
-        "left_behind": left_behind,
+        "left_behind": _left_behind,
+        "library_name": library_name,
         "not_passed": _not_passed,
         "note": _note,
+        "quoted": lambda text: json.dumps(text, ensure_ascii=False),
+        "recipe_steps": _recipe_steps,
         "reported_disagreements": _reported_disagreements,
         "shifted": lambda columns: [column + 1 for column in columns],
         "sign": _sign,
@@ -112,6 +121,11 @@ def _note(source: Mapping[str, Any]) -> str:
     """Return what is said of a source's figure; a reason may hold the note."""
     reason, note = source["reason"], source["note"]
     return str(reason) if note in reason else "; ".join(filter(None, (reason, note)))
+
+
+def _recipe_steps(recipe: Mapping[str, Any]) -> str:
+    """Return what a recipe does, but for its name and for what it leaves out."""
+    return network_views.settings({key: value for key, value in recipe.items() if key != "name" and value})
 
 
 def _reported_disagreements(document: Document) -> list[Mapping[str, Any]]:

@@ -5,7 +5,7 @@ shown, keeps them texts.
 """
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from effconvert.report.renderings.text import address, shortened, visible
@@ -62,16 +62,6 @@ def code_block(text: str, language: str = "") -> str:
     longest = max((len(run) for line in lines for run in re.findall("`+", line)), default=0)
     fence = "`" * max(3, longest + 1)
     return "\n".join((f"{fence}{language}", *lines, fence))
-
-
-def items(texts: Iterable[str]) -> str:
-    """Return a list."""
-    return "\n".join(f"- {text}" for text in texts)
-
-
-def page(*parts: str) -> str:
-    """Return parts one below the other, without those that are empty."""
-    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def _harmless(found: re.Match[str]) -> str:
