@@ -28,7 +28,7 @@ _PIECE = 1 << 20
 # Texts of a file's metadata that are known only after the last tensor: {placeholder: text of the same length}.
 Late = Callable[[], Mapping[str, str]]
 
-_MOST_AXES = 32  # numpy before 2.0 has no more
+MOST_AXES = 32  # numpy before 2.0 has no more
 _MOST_BYTES = 1 << 62
 
 QUANTIZED = "quantized"  # how the reason begins why such a tensor is not read
@@ -206,7 +206,7 @@ def as_bytes(array: Array) -> memoryview:
 
 def check_shape(shape: Shape, dtype: np.dtype[Any]) -> None:
     """Raise ValueError when no array can have `shape`, also one that is empty along another axis."""
-    if len(shape) > _MOST_AXES:
+    if len(shape) > MOST_AXES:
         raise ValueError(f"a tensor has {len(shape):,} axes")
     if any(size < 0 for size in shape) or math.prod(size for size in shape if size) * dtype.itemsize > _MOST_BYTES:
         raise ValueError(f"a tensor has shape {tuple(shape)}")

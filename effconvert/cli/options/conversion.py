@@ -1,6 +1,5 @@
 """The options that every converting command has, and the two ways to carry one out."""
 
-import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +16,7 @@ from effconvert.cli.options.shared import (
     key_option,
     quiet_option,
     source_options,
+    with_options,
 )
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -42,7 +42,7 @@ _RESULT = (force_option, json_option, quiet_option)
 
 def to_torch_options(weights: str) -> Callable[[F], F]:
     """The options of a command that makes canonical files; `weights` says which trainings were published."""
-    return _decorated(
+    return with_options(
         click.option("--variant", help="b0 … b8, l2, cc-b0-4e, cc-b0-8e, cc-b1-8e, edgetpu-s/m/l, lite0 … lite4."),
         click.option("--weights", help=weights),
         click.option(
@@ -56,7 +56,7 @@ def to_torch_options(weights: str) -> Callable[[F], F]:
 
 def from_torch_options(out: str, required: bool = True) -> Callable[[F], F]:
     """The options of a command that makes another library's file; `out` says what is written."""
-    return _decorated(click.option("--out", type=PATH, required=required, help=out), *_SOURCE, *_TARGET, *_RESULT)
+    return with_options(click.option("--out", type=PATH, required=required, help=out), *_SOURCE, *_TARGET, *_RESULT)
 
 
 def convert_to_torch(
@@ -100,7 +100,3 @@ def _plain(options: dict[str, Any]) -> tuple[bool, bool, dict[str, Any]]:
     options["facts"] = given_facts(options.pop("assignments"))
     options["key"] = options["key"].encode() if options["key"] else None
     return quiet, as_json, options
-
-
-def _decorated(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
-    return lambda function: functools.reduce(lambda inner, decorator: decorator(inner), reversed(decorators), function)

@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import functools
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
@@ -124,6 +125,11 @@ def given_facts(assignments: tuple[str, ...]) -> dict[str, str]:
     except LayoutMismatch as error:
         raise click.UsageError(str(error)) from error
     return facts
+
+
+def with_options(*options: Callable[[Any], Any]) -> Callable[[F], F]:
+    """Return what adds options and arguments to a command, in this order."""
+    return lambda function: functools.reduce(lambda inner, option: option(inner), reversed(options), function)
 
 
 def path_argument(name: str) -> Callable[[F], F]:

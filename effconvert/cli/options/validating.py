@@ -1,23 +1,20 @@
 """The options that say how networks are evaluated: device, batches, workers, pipeline, what becomes of a run."""
 
-import functools
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from effconvert.cli.options.shared import PATH
+from effconvert.cli.options.shared import PATH, with_options
 
 if TYPE_CHECKING:
     from effconvert.validate.evaluation.jobs import Settings
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 # Here and not from where they are described, so that --help imports nothing.
 _DTYPES = ("auto", "float32", "bfloat16", "float16")
 _RUNS = "effconvert-runs"
 
-_EVALUATION = (
+# How networks are evaluated.
+evaluation_options = with_options(
     click.option("--device", type=click.Choice(["cpu", "cuda"]), help="Default: a GPU where there is one."),
     click.option(
         "--dtype",
@@ -41,11 +38,6 @@ _EVALUATION = (
     click.option("--runs", type=PATH, default=_RUNS, show_default=True, help="The folder of the run files."),
     click.option("--resume", is_flag=True, help="Go on where an earlier run ended."),
 )
-
-
-def evaluation_options(function: F) -> F:
-    """Add the options that say how networks are evaluated."""
-    return functools.reduce(lambda inner, option: option(inner), reversed(_EVALUATION), function)
 
 
 def given_settings(options: dict[str, Any]) -> "Settings":

@@ -1,6 +1,5 @@
 """Checks that the graph of a Keras model is that of its network, and says what is assumed of a file without a graph."""
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from effconvert.formats.keras.config import KERAS, model_config
 from effconvert.formats.keras.graph import Graph
 from effconvert.formats.keras.graph_comparison import Comparison
 from effconvert.formats.keras.graph_decisions import graph_facts, halved, odd_pictures, picture_size
-from effconvert.formats.keras.names import Unweighted
+from effconvert.formats.keras.names import Unweighted, class_of
 from effconvert.formats.keras.plain_graph import POOLING, is_inert, simplify_graph
 from effconvert.formats.keras.surroundings import after, before
 
@@ -67,7 +66,6 @@ def check_graph(graph: Graph, network: Network, path: Path) -> Findings:
     return Findings(facts, tuple(cautions))
 
 
-_COUNTED = re.compile(r"(.+?)(?:_\d+)?")
 # What is there in every network, a session's second one with a number; and models within the model.
 _ANYWHERE = {"inputlayer", "rescaling", "normalization", "functional", "sequential", "model"}
 _MEAN = "avg_pool"  # how keras.applications calls what follows a network without a classifier, for pooling="avg"
@@ -111,6 +109,5 @@ def _strangers(variant: Variant, classifier: str, unweighted: Iterable[Unweighte
 
 def _plain(name: str) -> str:
     """Return the class that Keras calls a layer `global_max_pooling2d_1` after, in the same letters."""
-    match = _COUNTED.fullmatch(name)
-    plain = match[1] if match else name
+    plain = class_of(name)
     return "input_layer" if plain == "input" else plain

@@ -12,14 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from effconvert.formats.checkpoint import Shape
+from effconvert.formats.checkpoint import MOST_AXES, Shape
 
 # An attribute's text or list of texts; () for one that holds no texts.
 Texts = str | tuple[str, ...]
 # (address, index) -> the bytes of a text of any length.
 Collected = Callable[[int, int], bytes]
-
-_MOST_AXES = 32
 
 # Class and version, flags, size and properties of each number that Keras has; nothing else is one here.
 _NUMBERS: dict[bytes, np.dtype[Any]] = {
@@ -68,7 +66,7 @@ def parse_dataspace(body: bytes) -> Shape:
     version, axes, flags, kind = struct.unpack_from("<4B", body)
     start = 8 if version == 1 else 4
     size = start + 8 * axes * (2 if flags & 1 else 1)  # the largest possible shape may follow
-    if version not in (1, 2) or axes > _MOST_AXES or flags > 1 or not size <= len(body) < size + 8:
+    if version not in (1, 2) or axes > MOST_AXES or flags > 1 or not size <= len(body) < size + 8:
         raise Hdf5Error(f"a shape has version {version}, {axes} axes and {len(body)} bytes")
     if version == 2 and kind == 2:
         return (0,)

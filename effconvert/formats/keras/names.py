@@ -147,7 +147,7 @@ def _numbered(root: Group, config: Config | None) -> Iterator[_Weight]:
     _check_numbers(weights)
     for parts, dataset in weights:
         layer, number = "/".join(parts[:-2]), parts[-1]
-        variables = VARIABLES.get(_class(parts[-3]), ())
+        variables = VARIABLES.get(class_of(parts[-3]), ())
         variable = variables[int(number)] if number.isdecimal() and int(number) < len(variables) else number
         *models, own = (names.get(path) or path.rpartition("/")[2] for path in _path_of_models(layer))
         if not known:  # a model that is not named cannot be left out of the name either
@@ -170,7 +170,7 @@ def _empty_layers(group: Group, scope: str = "") -> Iterator[Unweighted]:
                 continue
             name = _own_name(layer, "")
             if "vars" in layer.members and not any(True for _ in layer.datasets()):
-                yield Unweighted(scope, name, _class(path))
+                yield Unweighted(scope, name, class_of(path))
             yield from _empty_layers(layer, f"{scope}{name or path}/")
 
 
@@ -178,7 +178,7 @@ def _check_numbers(weights: Iterable[tuple[list[str], Dataset]]) -> None:
     """Raise Hdf5Error for a layer whose variables are not numbered 0, 1, …"""
     numbers: dict[str, list[str]] = {}
     for parts, _ in weights:
-        if _class(parts[-3]) in VARIABLES:
+        if class_of(parts[-3]) in VARIABLES:
             numbers.setdefault("/".join(parts[:-1]), []).append(parts[-1])
     for path, found in numbers.items():
         if sorted(found) != [str(number) for number in range(len(found))]:
@@ -198,8 +198,8 @@ def _own_name(root: Group, layer: str) -> str:
     return name if isinstance(name, str) else ""
 
 
-def _class(name: str) -> str:
-    """Return the class that `conv2d_12` is counted in."""
+def class_of(name: str) -> str:
+    """Return the class that `conv2d_12` is counted in, in the letters that Keras calls it by."""
     match = _COUNTED.fullmatch(name)
     return match[1] if match else name
 

@@ -18,6 +18,7 @@ import numpy as np
 from effconvert.errors import UnreadableCheckpoint, listing
 from effconvert.formats.checkpoint import (
     BFLOAT16,
+    MOST_AXES,
     Array,
     Checkpoint,
     DataFile,
@@ -44,7 +45,6 @@ _MOST_VALUES = 100_000  # L2 with an optimizer's slots has 5,000
 _LARGEST_METADATA = 8 << 20
 _LONGEST_TEXT = 400
 _LONGEST_NAME = 16384
-_MOST_AXES = 32
 
 _CRC_MARK = b"crc_num"
 _CRC_SIZE = len(_CRC_MARK) + 10
@@ -221,7 +221,7 @@ def _parse_tensor(fields: StoredFields, place: Span, name: str) -> _Value:
     shape: list[int] = []
     parts: dict[int, Span] = {}
     for number, part in fields.of(place):
-        if number == _DIMS and isinstance(part, int) and len(shape) < _MOST_AXES:
+        if number == _DIMS and isinstance(part, int) and len(shape) < MOST_AXES:
             shape.append(as_signed(part))
         elif number in (_TYPE, _CONTENT) and number not in parts and isinstance(part, Span):
             parts[number] = part

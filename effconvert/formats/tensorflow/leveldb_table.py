@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 import crc32c
 
 from effconvert.formats.protobuf import WireError, read_varint, varint
+from effconvert.formats.tensorflow.index_files import TABLE_END as MAGIC
 
-MAGIC = bytes.fromhex("57fb808b247547db")
 _FOOTER = 48
 _TRAILER = 5
 _PLAIN, _SNAPPY = 0, 1
