@@ -37,7 +37,7 @@ COMMANDS = {
     "inspect": "Show what a checkpoint holds: format, layout, variant, sets of weights, tensors.",
     "predict": "Say which classes a network sees in images.",
     "features": "Write the feature maps or pooled features of images.",
-    "map": "Check, show and draft maps: how a library names the tensors of EfficientNet.",
+    "map": "Check and show maps: how a library names the tensors of EfficientNet.",
     "list": "List the published weights with their size, cost and accuracy.",
     "demo": "Show the whole way on a small example, without a network.",
 }
