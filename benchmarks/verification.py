@@ -11,7 +11,7 @@ from pathlib import Path
 
 from stopwatch import measure_all, print_table
 
-from effconvert.demo import run_demo
+from effconvert.demo.calibrated import make_example
 
 READ = "import sys, numpy; [[dict(numpy.load(path).items())] for path in sys.argv[1:]]"
 
@@ -23,7 +23,8 @@ def main() -> None:
     runs = parser.parse_args().runs
     with tempfile.TemporaryDirectory(prefix="effconvert-") as name:
         folder = Path(name)
-        run_demo(folder / "demo")
+        (folder / "demo").mkdir()
+        make_example(folder / "demo")
         source, converted = str(folder / "demo" / "efficientnet-b0"), str(folder / "demo" / "b0.safetensors")
         tool = [sys.executable, "-m", "effconvert"]
         first, second = str(folder / "source.npz"), str(folder / "converted.npz")
