@@ -11,16 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from tabulate import tabulate
+
+import effconvert
+from effconvert.preprocessing.recipes import recipe_named
 from effconvert.validate.data.dataset import open_dataset
 from effconvert.validate.evaluation.computing import Computing, exact_arithmetic, images_at_once
 from effconvert.validate.evaluation.execution import Execution
 from effconvert.validate.evaluation.feeding import on_gpu
 from effconvert.validate.evaluation.gpu_images import gpu_decoder, images_on_gpu
 from effconvert.validate.evaluation.image_loader import Chunk, Clock, prepared_images, usual_workers
-from tabulate import tabulate
-
-import effconvert
-from effconvert.preprocessing.recipes import recipe_named
 
 DEVICE = "cuda:0"
 SECONDS = 5

@@ -17,14 +17,14 @@ from statistics import median
 
 import numpy as np
 import torch
-from effconvert.validate.data.classes import imagenet_classes
-from effconvert.validate.predictions import read_predictions
 from photographs import photograph
 from tabulate import tabulate
 
 import effconvert
 from effconvert.model import create_model
 from effconvert.model.calibration import calibrate, random_weights, synthetic_images
+from effconvert.validate.data.classes import imagenet_classes
+from effconvert.validate.predictions import read_predictions
 
 NETWORKS = {"b0": "tf_efficientnet_b0", "b7": "tf_efficientnet_b7"}
 OURS = {"effconvert validate": [], "effconvert validate --pipeline fast": ["--pipeline", "fast"]}

@@ -12,11 +12,11 @@ import numpy as np
 import pictures
 import pyarrow as pa
 import pyarrow.parquet
-from effconvert.validate.data.classes import imagenet_classes, imagenet_rows
-from effconvert.validate.data.imagenet import image_name, validation_labels
 
 from effconvert.formats.protobuf import bytes_field, number_field
 from effconvert.formats.tensorflow.leveldb_table import masked
+from effconvert.validate.data.classes import imagenet_classes, imagenet_rows
+from effconvert.validate.data.imagenet import image_name, validation_labels
 
 CLASSES = (1, 65, 151, 281, 282, 949)
 EACH = 4

@@ -16,7 +16,6 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 import pytest
 import torch
-from effconvert.validate.data.classes import imagenet_classes
 from library_files import save
 from PIL import Image
 from running import Ran
@@ -28,6 +27,7 @@ from effconvert.maps.moves import compile_layout, invert
 from effconvert.model.calibration import calibrate, random_weights, synthetic_images
 from effconvert.model.network import create_model
 from effconvert.reference_tables.published_weights import choose
+from effconvert.validate.data.classes import imagenet_classes
 
 INSIDE = "some_lite/models/efficientnet-lite0.pth"
 

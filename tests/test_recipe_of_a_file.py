@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from effconvert.validate.subjects import subject
 from library_files import library_tensors, save
 
 import effconvert
@@ -16,6 +15,7 @@ from effconvert.identify.preprocessing import preparation_cautions, training_of
 from effconvert.model import create_model
 from effconvert.options import Options
 from effconvert.preprocessing.recipes import Recipe, recipe_for
+from effconvert.validate.subjects import subject
 from effconvert.verification.network_files import NetworkFile, examine
 from effconvert.verification.record import _file
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from effconvert.validate.data.image_hashes import HASH_BYTES
 from numpy.typing import NDArray
 
 from effconvert.atomic import new_file
 from effconvert.errors import UnreadableCheckpoint
 from effconvert.paths import require_path
+from effconvert.validate.data.image_hashes import HASH_BYTES
 
 SCHEMA = "effconvert/validation/1"
 # What stands in place of a class: the background class that some networks have; the end of an image's labels, where

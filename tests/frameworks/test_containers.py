@@ -6,6 +6,7 @@ from pathlib import Path
 import image_sets
 import pytest
 import torchvision_repair  # noqa: F401 - before torchvision, which timm imports
+
 from effconvert.validate.data.dataset import Dataset, open_dataset
 from effconvert.validate.data.locations import read_image
 
@@ -121,8 +122,9 @@ def test_tensorflow_reads_the_records_that_the_other_tests_write(tmp_path: Path)
 
 def test_the_classes_are_those_of_the_libraries() -> None:
     import timm.data
-    from effconvert.validate.data.classes import imagenet_classes
     from torchvision.models._meta import _IMAGENET_CATEGORIES
+
+    from effconvert.validate.data.classes import imagenet_classes
 
     info = timm.data.ImageNetInfo()
     assert imagenet_classes().identifiers == tuple(info.label_names())
@@ -131,6 +133,7 @@ def test_the_classes_are_those_of_the_libraries() -> None:
 
 def test_imagenet_real_is_read_as_timm_ships_it(tmp_path: Path) -> None:
     import timm.data
+
     from effconvert.validate.data.imagenet import validation_labels
 
     labels = Path(timm.data.__file__).parent / "_info" / "imagenet_real_labels.json"

@@ -10,7 +10,6 @@ import torchvision_repair  # noqa: F401
 import pytest
 import timm
 import torch
-from effconvert.validate.cost_report import operation_count
 from fvcore.nn import FlopCountAnalysis
 from mmengine.analysis import get_model_complexity_info
 from mmpretrain.models import ImageClassifier
@@ -23,6 +22,7 @@ from effconvert.architecture.variants import VARIANTS, head_channels
 from effconvert.costs.conventions import CONVENTIONS
 from effconvert.model import create_model
 from effconvert.reference_tables import cost_table
+from effconvert.validate.cost_report import operation_count
 
 TIMM = {
     "b0": "tf_efficientnet_b0",

@@ -12,7 +12,6 @@ import torchvision_repair  # noqa: F401
 import numpy as np
 import pytest
 import torch
-from effconvert.validate.asking.classification import classify
 from figures import distance, record
 from torch_libraries import built
 from torch_runners import module_of
@@ -23,6 +22,7 @@ import effconvert
 from effconvert.architecture.facts import changed
 from effconvert.errors import LayoutMismatch
 from effconvert.formats import open_checkpoint
+from effconvert.validate.asking.classification import classify
 from effconvert.verification.explanation import explain
 
 TOLERANCE = 2e-5

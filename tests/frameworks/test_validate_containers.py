@@ -12,13 +12,13 @@ import pytest
 import tensorflow as tf
 import torch
 import webdataset
-from effconvert.validate.data.classes import imagenet_rows
-from effconvert.validate.predictions import Predictions
 from figures import record
 from torch_libraries import calibrated
 from validating import TOLERANCE, hits, validated
 
 from effconvert.model.calibration import synthetic_images
+from effconvert.validate.data.classes import imagenet_rows
+from effconvert.validate.predictions import Predictions
 
 IMAGES = image_sets.samples(each=9)
 COMPUTED = ("top5", "label_logit", "margin", "confidence")

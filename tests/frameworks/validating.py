@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from effconvert.validate.data.classes import imagenet_classes
-from effconvert.validate.predictions import Predictions, read_predictions
 from figures import record
 from pictures import random_files
 
 from effconvert.cli import main
+from effconvert.validate.data.classes import imagenet_classes
+from effconvert.validate.predictions import Predictions, read_predictions
 
 TOLERANCE = 2e-5  # of the largest logit, as everywhere
 

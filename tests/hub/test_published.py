@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import safetensors.numpy
-from effconvert.validate.evaluation.chosen_files import files_to_measure
 
 from effconvert.architecture.canonical import default_facts
 from effconvert.architecture.variants import VARIANTS
@@ -13,6 +12,7 @@ from effconvert.errors import LayoutMismatch, OutputProblem
 from effconvert.hub.published_conversion import convert_published
 from effconvert.maps.layouts import find_layout
 from effconvert.maps.moves import compile_moves
+from effconvert.validate.evaluation.chosen_files import files_to_measure
 
 from .conftest import Server, serve
 

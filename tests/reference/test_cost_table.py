@@ -3,14 +3,14 @@
 import dataclasses
 
 import pytest
-from effconvert.validate import cost_report
-from effconvert.validate.cost_report import Comparison, check_published, operation_count
 
 from effconvert.architecture.canonical import default_facts
 from effconvert.architecture.variants import VARIANTS
 from effconvert.costs.conventions import CONVENTIONS, Quantity
 from effconvert.errors import PublishedMismatch
 from effconvert.reference_tables import Cost, cost_table
+from effconvert.validate import cost_report
+from effconvert.validate.cost_report import Comparison, check_published, operation_count
 
 EXACT = ("mmpretrain", "timm-documents")
 # The conventions that figures are published by; of two, all figures are rounded to a million, and what is never as many

@@ -3,11 +3,10 @@
 import hashlib
 from typing import Any
 
-from effconvert.validate.accuracy.statistics import Proportion, mcnemar
-
 from effconvert.architecture.variants import VARIANTS
 from effconvert.preprocessing.recipes import official_recipe
 from effconvert.reference_tables import accuracy_table, cost_table, weights_table
+from effconvert.validate.accuracy.statistics import Proportion, mcnemar
 
 IMAGES = 50_000
 LAYERS = ("stem", *(f"blocks.{number}" for number in range(16)), "head", "pooled", "logits")

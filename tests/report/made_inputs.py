@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from effconvert.validate.accuracy.matching import stems
-from effconvert.validate.data.image_hashes import HASH_BYTES, Hashes, image_hash
-from effconvert.validate.predictions import NO_LABEL, SCHEMA, Predictions, write_predictions
 
 from effconvert.architecture.canonical import default_facts
 from effconvert.architecture.variants import VARIANTS
 from effconvert.costs.quantities import parameter_count
 from effconvert.preprocessing.recipes import recipe_named
+from effconvert.validate.accuracy.matching import stems
+from effconvert.validate.data.image_hashes import HASH_BYTES, Hashes, image_hash
+from effconvert.validate.predictions import NO_LABEL, SCHEMA, Predictions, write_predictions
 
 FILE, OTHER, SOURCE = ("1" * 64, "2" * 64, "3" * 64)
 _WHOLE = 50_000  # images that a record says were evaluated, unless fewer are written beside it

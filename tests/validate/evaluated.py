@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from effconvert.validate.predictions import Predictions, read_predictions
 from pictures import picture, saved
 
 from effconvert.model import EfficientNet
+from effconvert.validate.predictions import Predictions, read_predictions
 
 CLASSES = ("ant", "bee", "cat", "dog", "elk", "fox")
 SIZE = 64

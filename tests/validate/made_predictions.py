@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
+from effconvert.preprocessing.recipes import recipe_for
 from effconvert.validate.accuracy.matching import stems
 from effconvert.validate.data.image_hashes import HASH_BYTES, Hashes, image_hash
 from effconvert.validate.predictions import NO_LABEL, SCHEMA, Predictions
-
-from effconvert.preprocessing.recipes import recipe_for
 
 
 def record(

@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 import torch
 from asked_files import SIZE, pictures, seeing, written
-from effconvert.validate.evaluation.computing import Computing
-from effconvert.validate.evaluation.execution import Execution
 from pictures import KINDS, file
 from PIL import Image
 from running import Ran
@@ -21,6 +19,8 @@ from effconvert.errors import LayoutMismatch
 from effconvert.formats.huggingface.preprocessor import make_preprocessor, recipe_of
 from effconvert.preprocessing.pipeline import pixels, preprocess
 from effconvert.preprocessing.recipes import Recipe, recipe_for, recipe_named
+from effconvert.validate.evaluation.computing import Computing
+from effconvert.validate.evaluation.execution import Execution
 
 GRAY = recipe_for("timm", "b0", in_channels=1)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import image_sets
 import numpy as np
 import pytest
+
 from effconvert.validate.data.dataset import Dataset, open_dataset
 from effconvert.validate.data.locations import read_image
 

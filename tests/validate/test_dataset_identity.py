@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+
+from effconvert.errors import DatasetProblem
 from effconvert.validate.data import image_hashes
 from effconvert.validate.data.classes import ClassList
 from effconvert.validate.data.dataset import Dataset, open_dataset
 from effconvert.validate.data.image_hashes import HASH_BYTES, UNREADABLE, ImageHashes, image_hash
 from effconvert.validate.data.locations import Location, read_image
-
-from effconvert.errors import DatasetProblem
 
 Samples = list[image_sets.Sample]
 CLASSES = ("ant", "bee", "cat")

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import image_sets
 import pytest
+
+from effconvert.errors import DatasetProblem, MissingPath, Unavailable
+from effconvert.formats.protobuf import bytes_field
 from effconvert.validate.data.classes import imagenet_classes
 from effconvert.validate.data.dataset import open_dataset
 from effconvert.validate.data.imagenet import image_name, validation_labels
 from effconvert.validate.data.locations import Location, read_image
-
-from effconvert.errors import DatasetProblem, MissingPath, Unavailable
-from effconvert.formats.protobuf import bytes_field
 
 
 def refused(path: Path | str, *words: str, **options: object) -> str:

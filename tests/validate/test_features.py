@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from asked_files import SIZE, pictures, seeing, written
-from effconvert.validate.asking import batches
 from running import Ran
 
 import effconvert
@@ -18,6 +17,7 @@ from effconvert.hashing import file_sha256
 from effconvert.model import EfficientNet
 from effconvert.preprocessing.pipeline import preprocess
 from effconvert.preprocessing.recipes import official_recipe
+from effconvert.validate.asking import batches
 
 RECIPE = official_recipe("b0").at(SIZE)
 

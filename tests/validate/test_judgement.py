@@ -6,6 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_predictions import scored
+
+from effconvert.architecture.facts import Facts
+from effconvert.identify.description import Description
+from effconvert.preprocessing.recipes import recipe_for
+from effconvert.reference_tables import accuracy_table, weights_table
 from effconvert.validate.accuracy.comparability import training
 from effconvert.validate.accuracy.judgement import (
     AMBER_LIMIT,
@@ -23,12 +29,6 @@ from effconvert.validate.accuracy.judgement import (
 from effconvert.validate.accuracy.statistics import Proportion
 from effconvert.validate.data.imagenet import validation_labels
 from effconvert.validate.predictions import Predictions
-from made_predictions import scored
-
-from effconvert.architecture.facts import Facts
-from effconvert.identify.description import Description
-from effconvert.preprocessing.recipes import recipe_for
-from effconvert.reference_tables import accuracy_table, weights_table
 
 OWN = recipe_for("tf-official", "b0", "aa")
 OTHER = {"recipe": OWN.to_dict() | {"resize": "pil-bicubic"}}

@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 import torch
 from asked_files import SIZE, encrypted, pictures, seeing, written
-from effconvert.validate.asking import batches, classification
-from effconvert.validate.data.classes import imagenet_classes
 from running import Ran
 from safetensors.torch import load_file, save_file
 
@@ -21,6 +19,8 @@ from effconvert.hashing import file_sha256
 from effconvert.model import EfficientNet
 from effconvert.preprocessing.pipeline import preprocess
 from effconvert.preprocessing.recipes import official_recipe, recipe_named
+from effconvert.validate.asking import batches, classification
+from effconvert.validate.data.classes import imagenet_classes
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import image_sets
 import numpy as np
+
 from effconvert.validate.data.dataset import open_dataset
 from effconvert.validate.data.locations import Location, opened, read_image
 

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+
 from effconvert.validate.accuracy.statistics import (
     Proportion,
     Z,

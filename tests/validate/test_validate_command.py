@@ -11,9 +11,6 @@ import numpy as np
 import pytest
 import torch
 from asked_files import seeing, written
-from effconvert.validate.accuracy.comparability import remarks
-from effconvert.validate.evaluation import passes
-from effconvert.validate.predictions import SCHEMA, read_predictions
 from evaluated import CLASSES, SIZE, without_contrast
 from image_sets import samples, write_class_folders
 from running import Ran
@@ -22,6 +19,9 @@ import effconvert
 from effconvert.cli.display import validations
 from effconvert.hashing import file_sha256
 from effconvert.preprocessing.pipeline import preprocess
+from effconvert.validate.accuracy.comparability import remarks
+from effconvert.validate.evaluation import passes
+from effconvert.validate.predictions import SCHEMA, read_predictions
 
 Validate = Callable[..., Ran]
 

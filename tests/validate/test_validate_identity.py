@@ -11,15 +11,15 @@ import image_sets
 import pytest
 import torch
 from asked_files import SIZE, seeing, written
-from effconvert.validate.asking.classification import classify
-from effconvert.validate.data.image_hashes import image_hash
-from effconvert.validate.predictions import read_predictions, write_predictions
 from evaluated import CLASSES
 from pictures import picture, saved
 from PIL import Image, ImageFilter
 from running import Ran
 
 from effconvert.options import Options
+from effconvert.validate.asking.classification import classify
+from effconvert.validate.data.image_hashes import image_hash
+from effconvert.validate.predictions import read_predictions, write_predictions
 from effconvert.verification.network_files import examine
 
 Validate = Callable[..., Ran]

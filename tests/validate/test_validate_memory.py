@@ -5,9 +5,10 @@ import signal
 from pathlib import Path
 
 from asked_files import seeing, written
-from effconvert.validate.evaluation.journal import read_journal
 from evaluated import CLASSES, descendants, start, wait_until
 from pictures import picture, saved
+
+from effconvert.validate.evaluation.journal import read_journal
 
 WORKERS, BATCH, IMAGES = 16, 256, 640  # more images than the workers' shared memory holds
 MOST = 2_000_000_000

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from asked_files import seeing, written
-from effconvert.validate.data.dataset import open_dataset
-from effconvert.validate.data.sampling import choose_images
-from effconvert.validate.predictions import Predictions, read_predictions
 from evaluated import CLASSES, SIZE, without_contrast
 from image_sets import WRITERS, samples, write_class_folders
 from running import Ran
 
 from effconvert.errors import DatasetProblem, MissingPath
+from effconvert.validate.data.dataset import open_dataset
+from effconvert.validate.data.sampling import choose_images
+from effconvert.validate.predictions import Predictions, read_predictions
 
 Evaluate = Callable[..., Predictions]
 

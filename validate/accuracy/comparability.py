@@ -4,14 +4,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from effconvert.validate.data.classes import imagenet_classes
-from effconvert.validate.data.imagenet import image_number, validation_labels
-from effconvert.validate.evaluation.jobs import FAST, SUBSET
-from effconvert.validate.predictions import NO_LABEL, OWN_LABELS, Predictions
 
 from effconvert.architecture.facts import only_assumed
 from effconvert.identify.weight_sets import RAW
 from effconvert.reference_tables import weights_table
+from effconvert.validate.data.classes import imagenet_classes
+from effconvert.validate.data.imagenet import image_number, validation_labels
+from effconvert.validate.evaluation.jobs import FAST, SUBSET
+from effconvert.validate.predictions import NO_LABEL, OWN_LABELS, Predictions
 
 # Trainings of its own, though called `base` as tensorflow/tpu's are.
 _MODEL_ZOO = "mindspore-zoo"

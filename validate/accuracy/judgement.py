@@ -6,14 +6,13 @@ from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from typing import Any
 
+from effconvert.preprocessing.recipes import Recipe, recipe_for
+from effconvert.reference_tables import Accuracy, accuracy_table
 from effconvert.validate.accuracy.comparability import obstacle, remarks, training
 from effconvert.validate.accuracy.statistics import Proportion
 from effconvert.validate.accuracy.summary import measured_accuracy
 from effconvert.validate.evaluation.jobs import EXACT
 from effconvert.validate.predictions import Predictions
-
-from effconvert.preprocessing.recipes import Recipe, recipe_for
-from effconvert.reference_tables import Accuracy, accuracy_table
 
 SAME, NEAR, AWAY, NOT_JUDGED = "same", "near", "away", "not judged"
 COLOURS = {SAME: "green", NEAR: "amber", AWAY: "red", NOT_JUDGED: ""}

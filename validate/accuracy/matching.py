@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from effconvert.errors import NumericMismatch, listing, some
 from effconvert.validate.data.containers.contents import common_folders
 from effconvert.validate.data.image_hashes import Hashes
 from effconvert.validate.predictions import Predictions
-
-from effconvert.errors import NumericMismatch, listing, some
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-from effconvert.validate.accuracy.matching import class_difference, match, picture_difference
-from effconvert.validate.accuracy.statistics import Interval, Proportion, agreement, mcnemar, paired_interval
-from effconvert.validate.predictions import NO_LABEL, Predictions
 from numpy.typing import NDArray
 
 from effconvert.errors import NumericMismatch
+from effconvert.validate.accuracy.matching import class_difference, match, picture_difference
+from effconvert.validate.accuracy.statistics import Interval, Proportion, agreement, mcnemar, paired_interval
+from effconvert.validate.predictions import NO_LABEL, Predictions
 
 SCHEMA = "effconvert/prediction-comparison/1"
 _OF_IMAGES = ("ids", "names", "labels", "top5", "label_logit", "margin", "confidence")

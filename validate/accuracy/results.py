@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
+from effconvert.architecture.facts import complete
+from effconvert.architecture.variants import VARIANTS
 from effconvert.validate.accuracy.judgement import AWAY, Judgement, judge
 from effconvert.validate.accuracy.summary import Summary, summarise
 from effconvert.validate.cost_report import CostReport, report_cost
 from effconvert.validate.evaluation.jobs import Measured
-
-from effconvert.architecture.facts import complete
-from effconvert.architecture.variants import VARIANTS
 
 
 @dataclass(frozen=True)

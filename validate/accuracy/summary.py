@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from effconvert.validate.accuracy.statistics import Calibration, Proportion, calibration, hits_by
-from effconvert.validate.data.classes import ClassList, imagenet_classes
-from effconvert.validate.predictions import NO_LABEL, Predictions
 from numpy.typing import NDArray
 
 from effconvert.errors import DatasetProblem
+from effconvert.validate.accuracy.statistics import Calibration, Proportion, calibration, hits_by
+from effconvert.validate.data.classes import ClassList, imagenet_classes
+from effconvert.validate.predictions import NO_LABEL, Predictions
 
 
 @dataclass(frozen=True)

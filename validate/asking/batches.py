@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from effconvert.validate.data.image_hashes import HASH_BYTES, Hashes, image_hash
 from numpy.typing import NDArray
 
 from effconvert.errors import DatasetProblem, MissingPath, listing
 from effconvert.preprocessing.image_files import images_in
 from effconvert.preprocessing.pipeline import preprocess
 from effconvert.preprocessing.recipes import Recipe
+from effconvert.validate.data.image_hashes import HASH_BYTES, Hashes, image_hash
 
 Batch = tuple[list[Path], NDArray[np.float32], Hashes]
 

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from effconvert.validate.asking.batches import named_images, read_batches
-from effconvert.validate.data.classes import IMAGENET, ClassList, imagenet_classes, read_classes
-from effconvert.validate.evaluation.computing import Computing, choose_computing, exact_arithmetic
-from effconvert.validate.subjects import Subject, check_finite, subject
 from numpy.typing import NDArray
 
 from effconvert.errors import LayoutMismatch
 from effconvert.identify.identification import Identity
 from effconvert.options import Options
+from effconvert.validate.asking.batches import named_images, read_batches
+from effconvert.validate.data.classes import IMAGENET, ClassList, imagenet_classes, read_classes
+from effconvert.validate.evaluation.computing import Computing, choose_computing, exact_arithmetic
+from effconvert.validate.subjects import Subject, check_finite, subject
 
 SCHEMA = "effconvert/predictions-of-images/1"
 _WITHOUT_AND_WITH_BACKGROUND = (1000, 1001)

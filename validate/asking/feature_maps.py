@@ -12,10 +12,6 @@ from typing import IO, Any, BinaryIO
 
 import numpy as np
 import torch
-from effconvert.validate.asking.batches import named_images, read_batches
-from effconvert.validate.data.image_hashes import Hashes
-from effconvert.validate.evaluation.computing import Computing, choose_computing, exact_arithmetic
-from effconvert.validate.subjects import Subject, check_finite, subject
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -23,6 +19,10 @@ from effconvert.atomic import check_output, new_file
 from effconvert.errors import LayoutMismatch, NumericMismatch, OutputProblem
 from effconvert.model.network import EfficientNet
 from effconvert.options import Options
+from effconvert.validate.asking.batches import named_images, read_batches
+from effconvert.validate.data.image_hashes import Hashes
+from effconvert.validate.evaluation.computing import Computing, choose_computing, exact_arithmetic
+from effconvert.validate.subjects import Subject, check_finite, subject
 
 SCHEMA = "effconvert/features/1"
 INPUT, HEAD, POOLED = "0", "head", "pooled"

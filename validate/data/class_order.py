@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from effconvert.validate.data.classes import ClassList, imagenet_classes, imagenet_rows
-from effconvert.validate.data.containers.contents import Contents, counted, is_number
-from effconvert.validate.data.imagenet import SYNSET
 from numpy.typing import NDArray
 
 from effconvert.errors import some
+from effconvert.validate.data.classes import ClassList, imagenet_classes, imagenet_rows
+from effconvert.validate.data.containers.contents import Contents, counted, is_number
+from effconvert.validate.data.imagenet import SYNSET
 
 _UNLABELLED = -1
 _LIST = "say which class each is with --classes, a file with a line `identifier,name` for each class in order"

@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
+
+from effconvert.errors import some
 from effconvert.validate.data import imagenet
 from effconvert.validate.data.class_order import Order
 from effconvert.validate.data.classes import IMAGENET
 from effconvert.validate.data.containers.contents import counted
-from numpy.typing import NDArray
-
-from effconvert.errors import some
 
 _SOME = 10
 

@@ -11,6 +11,10 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+
+from effconvert.errors import DatasetProblem, listing
+from effconvert.paths import require_path
 from effconvert.validate.data import imagenet
 from effconvert.validate.data.class_order import Order, order_classes
 from effconvert.validate.data.classes import IMAGENET, ClassList
@@ -22,10 +26,6 @@ from effconvert.validate.data.label_files import is_json, label, read_real
 from effconvert.validate.data.locations import Location
 from effconvert.validate.data.opening import open_contents
 from effconvert.validate.predictions import NO_LABEL, OWN_LABELS
-from numpy.typing import NDArray
-
-from effconvert.errors import DatasetProblem, listing
-from effconvert.paths import require_path
 
 __all__ = ["Dataset", "Location", "open_dataset"]
 

@@ -10,12 +10,13 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from effconvert.validate.data import imagenet
 from effconvert.validate.data.classes import ClassList
 from effconvert.validate.data.containers.contents import common_folders
 from effconvert.validate.data.image_hashes import Hashes
 from effconvert.validate.predictions import NO_LABEL
-from numpy.typing import NDArray
 
 _SUFFIXES = {"jpeg": "jpg"}  # which a WebDataset calls either
 

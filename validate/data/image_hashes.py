@@ -10,10 +10,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
 
 import numpy as np
-from effconvert.validate.data.locations import Location, read_image
 from numpy.typing import NDArray
 
 from effconvert.errors import DatasetProblem
+from effconvert.validate.data.locations import Location, read_image
 
 Ids = NDArray[np.int64]
 # uint8 [N, HASH_BYTES], a row an image.

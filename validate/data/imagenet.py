@@ -9,8 +9,9 @@ from functools import cache
 from importlib.resources import files
 
 import numpy as np
-from effconvert.validate.data.classes import imagenet_rows
 from numpy.typing import NDArray
+
+from effconvert.validate.data.classes import imagenet_rows
 
 IMAGES = 50_000
 PER_CLASS = 50

@@ -11,11 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from effconvert.errors import DatasetProblem, listing
 from effconvert.validate.data import imagenet
 from effconvert.validate.data.classes import imagenet_classes
 from effconvert.validate.data.containers.contents import Contents, counted, is_number, stem
-
-from effconvert.errors import DatasetProblem, listing
 
 DEVKIT = "ILSVRC2012_validation_ground_truth.txt"
 Labels = dict[str, str | int]

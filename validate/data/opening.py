@@ -4,15 +4,14 @@ import glob
 import re
 from pathlib import Path
 
+from effconvert.errors import DatasetProblem, MissingPath, UnreadableCheckpoint, listing
+from effconvert.formats.archive import looks_like_archive
 from effconvert.validate.data.containers.contents import Contents, counted, sort_of
 from effconvert.validate.data.containers.folder import list_class_folders, list_flat_folder
 from effconvert.validate.data.containers.parquet import list_parquet
 from effconvert.validate.data.containers.tar import list_tar, members
 from effconvert.validate.data.containers.tfrecord import is_tfrecord, list_tfrecords
 from effconvert.validate.data.containers.webdataset import is_webdataset, list_webdataset
-
-from effconvert.errors import DatasetProblem, MissingPath, UnreadableCheckpoint, listing
-from effconvert.formats.archive import looks_like_archive
 
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _SHARD = re.compile(r"(\d{5,})-of-(\d{5,})")

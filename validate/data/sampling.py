@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from effconvert.validate.data.containers.contents import stem
-from effconvert.validate.data.dataset import Dataset
 from numpy.typing import NDArray
 
 from effconvert.errors import DatasetProblem, listing
 from effconvert.paths import require_path
+from effconvert.validate.data.containers.contents import stem
+from effconvert.validate.data.dataset import Dataset
 
 
 def choose_images(dataset: Dataset, limit: int | None = None, subset: Path | None = None) -> NDArray[np.int64]:

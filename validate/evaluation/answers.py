@@ -3,11 +3,12 @@
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
 from effconvert.validate.data.image_hashes import Hashes
 from effconvert.validate.evaluation.journal import ANSWER, Answers
 from effconvert.validate.predictions import NO_CLASS, NO_LABEL
-from numpy.typing import NDArray
-from torch import Tensor
 
 _TOP = 5
 

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from effconvert.validate.data.image_hashes import HASH_BYTES, Hashes
-from effconvert.validate.evaluation.journal import read_journal
-from effconvert.validate.predictions import Predictions, read_predictions
 from numpy.typing import NDArray
 
 from effconvert.errors import OutputProblem, UnreadableCheckpoint
+from effconvert.validate.data.image_hashes import HASH_BYTES, Hashes
+from effconvert.validate.evaluation.journal import read_journal
+from effconvert.validate.predictions import Predictions, read_predictions
 
 # From places in the data set and the hashes that a run has of them, to the name of an image that is another now, or "".
 OtherImage = Callable[[NDArray[np.int64], Hashes], str]

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from effconvert.errors import EffconvertError
 from effconvert.validate.data.image_hashes import Hashes
 from effconvert.validate.evaluation.answers import answer, count_hits, unpack
 from effconvert.validate.evaluation.execution import Execution
 from effconvert.validate.evaluation.feeding import Batch
 from effconvert.validate.evaluation.journal import Answers
-from numpy.typing import NDArray
-from torch import Tensor
-
-from effconvert.errors import EffconvertError
 
 _MOST_PENDING = 8
 

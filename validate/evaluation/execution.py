@@ -5,13 +5,13 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from effconvert.validate.evaluation.computing import Computing
 from torch import Tensor
 
 from effconvert.errors import LayoutMismatch, Unavailable
 from effconvert.model.inference import for_inference, in_channels_last
 from effconvert.model.network import EfficientNet
 from effconvert.preprocessing.recipes import Recipe
+from effconvert.validate.evaluation.computing import Computing
 
 Logits = Callable[[Tensor], Tensor]
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from effconvert.validate.data.image_hashes import Hashes
-from effconvert.validate.evaluation.image_loader import Chunk, Clock
 from numpy.typing import NDArray
 from torch import Tensor
+
+from effconvert.validate.data.image_hashes import Hashes
+from effconvert.validate.evaluation.image_loader import Chunk, Clock
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from effconvert.validate.data.image_hashes import HASH_BYTES, UNREADABLE, image_hash
-from effconvert.validate.data.locations import Location, read_image
-from effconvert.validate.evaluation.feeding import Batch
-from effconvert.validate.evaluation.image_loader import Clock
 from torch import Tensor
 
 from effconvert.errors import DatasetProblem
@@ -22,6 +18,10 @@ from effconvert.preprocessing.decoding import Pixels, image_package
 from effconvert.preprocessing.fast import fast_pixels, is_plain_jpeg
 from effconvert.preprocessing.pipeline import geometry, pixel_type
 from effconvert.preprocessing.recipes import Recipe
+from effconvert.validate.data.image_hashes import HASH_BYTES, UNREADABLE, image_hash
+from effconvert.validate.data.locations import Location, read_image
+from effconvert.validate.evaluation.feeding import Batch
+from effconvert.validate.evaluation.image_loader import Clock
 
 # From files' bytes to uint8 [3, H, W] on the GPU.
 Decode = Callable[[Sequence[bytes]], Sequence[Tensor]]

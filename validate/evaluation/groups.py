@@ -5,6 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+from effconvert.errors import EffconvertError
 from effconvert.validate.data.dataset import Dataset
 from effconvert.validate.data.image_hashes import Hashes
 from effconvert.validate.evaluation.computing import choose_computing
@@ -27,9 +30,6 @@ from effconvert.validate.evaluation.run_file import (
     take_up,
 )
 from effconvert.validate.predictions import read_predictions, write_predictions
-from numpy.typing import NDArray
-
-from effconvert.errors import EffconvertError
 
 # How many images show what the fast pipeline changes.
 _SAMPLE = 512

@@ -11,15 +11,15 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 
 import numpy as np
-from effconvert.validate.data.image_hashes import HASH_BYTES, Hashes
-from effconvert.validate.data.locations import Location
-from effconvert.validate.evaluation.jobs import EXACT
-from effconvert.validate.evaluation.workers import COMMAND, Prepared, Ring, Setup, image_bytes, prepare, shared_memory
 from numpy.typing import NDArray
 
 from effconvert.errors import EffconvertError
 from effconvert.preprocessing.pipeline import pixel_type
 from effconvert.preprocessing.recipes import Recipe
+from effconvert.validate.data.image_hashes import HASH_BYTES, Hashes
+from effconvert.validate.data.locations import Location
+from effconvert.validate.evaluation.jobs import EXACT
+from effconvert.validate.evaluation.workers import COMMAND, Prepared, Ring, Setup, image_bytes, prepare, shared_memory
 
 _AHEAD = 2  # slots that a worker has at a time, so that it need not wait for the next
 _MOST_BYTES = 384 << 20

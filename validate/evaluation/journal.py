@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from effconvert.validate.data.image_hashes import HASH_BYTES
 from numpy.typing import NDArray
 
 from effconvert.atomic import lock, new_file, reported
 from effconvert.errors import OutputProblem
+from effconvert.validate.data.image_hashes import HASH_BYTES
 
 Answers = NDArray[np.void]
 

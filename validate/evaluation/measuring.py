@@ -8,15 +8,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from effconvert.errors import LayoutMismatch, OutputProblem, listing
+from effconvert.options import Options
 from effconvert.validate.data.classes import IMAGENET, ClassList, read_classes
 from effconvert.validate.data.dataset import Dataset, open_dataset
 from effconvert.validate.data.sampling import choose_images
 from effconvert.validate.evaluation.jobs import ALL, LIMIT, SUBSET, Entry, Measured, Settings
 from effconvert.validate.evaluation.ranks import Ranks
 from effconvert.validate.subjects import Subject, subject
-
-from effconvert.errors import LayoutMismatch, OutputProblem, listing
-from effconvert.options import Options
 
 RUNS = Path("effconvert-runs")
 Progress = Callable[[int, int], None]

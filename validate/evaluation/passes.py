@@ -9,6 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+
+from effconvert.errors import DatasetProblem, NumericMismatch, listing
+from effconvert.preprocessing.recipes import Recipe
 from effconvert.validate.data.dataset import Dataset
 from effconvert.validate.evaluation.computing import Computing, exact_arithmetic, images_at_once
 from effconvert.validate.evaluation.evaluation import Contestant, evaluate
@@ -20,10 +24,6 @@ from effconvert.validate.evaluation.jobs import FAST, Settings
 from effconvert.validate.evaluation.journal import ANSWER, Answers, continued_journal
 from effconvert.validate.predictions import NO_LABEL
 from effconvert.validate.subjects import Subject
-from numpy.typing import NDArray
-
-from effconvert.errors import DatasetProblem, NumericMismatch, listing
-from effconvert.preprocessing.recipes import Recipe
 
 
 @dataclass(frozen=True)

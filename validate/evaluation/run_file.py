@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+from effconvert.errors import DatasetProblem, OutputProblem, listing
 from effconvert.validate.data.classes import IMAGENET
 from effconvert.validate.data.dataset import Dataset
 from effconvert.validate.evaluation.earlier_runs import SCHEMA as HEADER_SCHEMA
@@ -28,9 +31,6 @@ from effconvert.validate.evaluation.journal import ANSWER, Answers, begin_journa
 from effconvert.validate.evaluation.ranks import Ranks
 from effconvert.validate.predictions import NO_LABEL, SCHEMA, Predictions
 from effconvert.validate.subjects import Subject
-from numpy.typing import NDArray
-
-from effconvert.errors import DatasetProblem, OutputProblem, listing
 from effconvert.version import VERSION
 
 if TYPE_CHECKING:

@@ -15,15 +15,15 @@ from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
 import numpy as np
-from effconvert.validate.data.image_hashes import UNREADABLE, image_hash
-from effconvert.validate.data.locations import Location, read_image
-from effconvert.validate.evaluation.jobs import FAST
 from numpy.typing import NDArray
 
 from effconvert.errors import DatasetProblem, EffconvertError
 from effconvert.preprocessing.fast import fast_pixels
 from effconvert.preprocessing.pipeline import pixels
 from effconvert.preprocessing.recipes import Recipe
+from effconvert.validate.data.image_hashes import UNREADABLE, image_hash
+from effconvert.validate.data.locations import Location, read_image
+from effconvert.validate.evaluation.jobs import FAST
 
 # Not `-m`: what a module that is run as __main__ pickles, its parent cannot find.
 COMMAND = (sys.executable, "-P", "-c", "from effconvert.validate.evaluation.workers import main; main()")

@@ -4,11 +4,12 @@ import math
 
 import numpy as np
 import torch
-from effconvert.validate.evaluation.answers import answer, count_hits, unpack
-from effconvert.validate.predictions import NO_CLASS, NO_LABEL
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+
+from effconvert.validate.evaluation.answers import answer, count_hits, unpack
+from effconvert.validate.predictions import NO_CLASS, NO_LABEL
 
 Case = tuple[NDArray[np.float32], NDArray[np.int64], int, NDArray[np.bool_] | None]
 

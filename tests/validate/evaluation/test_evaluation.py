@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+
+from effconvert.errors import DatasetProblem, EffconvertError
 from effconvert.validate.data.image_hashes import HASH_BYTES, Hashes
 from effconvert.validate.evaluation import evaluation, groups
 from effconvert.validate.evaluation.computing import Computing
@@ -13,8 +15,6 @@ from effconvert.validate.evaluation.evaluation import Contestant, evaluate
 from effconvert.validate.evaluation.feeding import Batch
 from effconvert.validate.evaluation.journal import ANSWER, Answers
 from effconvert.validate.predictions import NO_LABEL
-
-from effconvert.errors import DatasetProblem, EffconvertError
 
 IMAGES, CLASSES = 23, 7
 LABELS = np.where(np.arange(IMAGES) % 5 == 4, NO_LABEL, np.arange(IMAGES) % CLASSES).astype(np.int32)[:, None]

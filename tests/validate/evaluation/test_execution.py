@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 from asked_files import seeing
-from effconvert.validate.evaluation.computing import Computing
-from effconvert.validate.evaluation.execution import Execution
 from torch import Tensor
 
 from effconvert.errors import LayoutMismatch, Unavailable
 from effconvert.model import EfficientNet, create_model
 from effconvert.preprocessing.recipes import Recipe, official_recipe, recipe_for
+from effconvert.validate.evaluation.computing import Computing
+from effconvert.validate.evaluation.execution import Execution
 
 SIZE = 64
 CPU = Computing("cpu", "float32")

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from effconvert.validate.predictions import read_predictions
 from evaluated import SIZE
 from pictures import JPEGS, KINDS, file, picture, saved
 from PIL import Image
@@ -16,6 +15,7 @@ from effconvert.errors import DatasetProblem
 from effconvert.preprocessing.fast import fast_pixels
 from effconvert.preprocessing.pipeline import pixel_type, pixels
 from effconvert.preprocessing.recipes import Recipe, official_recipe, recipe_for
+from effconvert.validate.predictions import read_predictions
 
 LAYOUTS = ("mindvision", "mindcv", "mmpretrain", "timm", "torchvision", "huggingface")
 RECIPES = [official_recipe("b0"), official_recipe("lite0"), *(recipe_for(layout, "b0") for layout in LAYOUTS)]

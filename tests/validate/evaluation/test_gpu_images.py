@@ -7,10 +7,6 @@ import numpy as np
 import pytest
 import simplejpeg
 import torch
-from effconvert.validate.data.dataset import Dataset, open_dataset
-from effconvert.validate.evaluation.feeding import Batch
-from effconvert.validate.evaluation.gpu_images import images_on_gpu, resized
-from effconvert.validate.evaluation.image_loader import Clock
 from pictures import file
 from PIL import Image
 from torch import Tensor
@@ -20,6 +16,10 @@ from effconvert.preprocessing.fast import fast_pixels
 from effconvert.preprocessing.pipeline import geometry, pixel_type, pixels
 from effconvert.preprocessing.recipes import Recipe, official_recipe, recipe_for
 from effconvert.preprocessing.resizing import RESIZES
+from effconvert.validate.data.dataset import Dataset, open_dataset
+from effconvert.validate.evaluation.feeding import Batch
+from effconvert.validate.evaluation.gpu_images import images_on_gpu, resized
+from effconvert.validate.evaluation.image_loader import Clock
 
 LAYOUTS = ("mindvision", "mindcv", "mmpretrain", "timm", "torchvision", "huggingface")
 RECIPES = [official_recipe("b0"), official_recipe("lite0"), *(recipe_for(layout, "b0") for layout in LAYOUTS)]

@@ -16,11 +16,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from effconvert.validate.data.dataset import Dataset, open_dataset
-from effconvert.validate.data.locations import Location
-from effconvert.validate.evaluation import image_loader
-from effconvert.validate.evaluation.image_loader import Clock, prepared_images
-from effconvert.validate.evaluation.workers import Prepared
 from evaluated import SIZE, is_running, wait_until, workers_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -29,6 +24,11 @@ from image_sets import WRITERS, samples
 from effconvert.errors import EffconvertError, LayoutMismatch
 from effconvert.preprocessing.pipeline import pixels
 from effconvert.preprocessing.recipes import official_recipe, recipe_for
+from effconvert.validate.data.dataset import Dataset, open_dataset
+from effconvert.validate.data.locations import Location
+from effconvert.validate.evaluation import image_loader
+from effconvert.validate.evaluation.image_loader import Clock, prepared_images
+from effconvert.validate.evaluation.workers import Prepared
 
 TENSORFLOW, TIMM = official_recipe("b0").at(SIZE), recipe_for("timm", "b0").at(SIZE)
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from effconvert.validate.evaluation.journal import ANSWER, Answers, begin_journal, continued_journal, read_journal
 
 from effconvert.errors import OutputProblem
+from effconvert.validate.evaluation.journal import ANSWER, Answers, begin_journal, continued_journal, read_journal
 
 HEADER = {"schema": "effconvert/journal/1", "data": "a ü", "images": 5}
 FIELDS = [name for name in ANSWER.names or () if name != "checksum"]

@@ -5,6 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_predictions import predictions, record
+from numpy.typing import NDArray
+
+from effconvert.errors import OutputProblem
 from effconvert.validate.data.image_hashes import Hashes
 from effconvert.validate.evaluation.earlier_runs import SCHEMA, OtherImage
 from effconvert.validate.evaluation.journal import ANSWER, Answers, begin_journal, continued_journal, read_journal
@@ -18,10 +22,6 @@ from effconvert.validate.evaluation.run_file import (
     take_up,
 )
 from effconvert.validate.predictions import write_predictions
-from made_predictions import predictions, record
-from numpy.typing import NDArray
-
-from effconvert.errors import OutputProblem
 
 HEADER = {"schema": SCHEMA, "labels": "a", "dtype": "float32"}
 OTHER = HEADER | {"dtype": "bfloat16"}

@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import NamedTuple
 
-from effconvert.validate.data.locations import Location
-
 from effconvert.preprocessing.image_files import SUFFIXES
+from effconvert.validate.data.locations import Location
 
 _MOST_DIGITS = 18
 

@@ -7,10 +7,9 @@ import json
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from effconvert.errors import DatasetProblem, Unavailable
 from effconvert.validate.data.containers.contents import Contents, counted
 from effconvert.validate.data.locations import Location
-
-from effconvert.errors import DatasetProblem, Unavailable
 
 _IMAGES = ("image", "img")
 

@@ -7,11 +7,10 @@ import tarfile
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from effconvert.errors import DatasetProblem
 from effconvert.validate.data.containers.contents import Contents, common_folders, sort_of
 from effconvert.validate.data.imagenet import SYNSET
 from effconvert.validate.data.locations import Location
-
-from effconvert.errors import DatasetProblem
 
 # ValueError and the like: what tarfile lets through on headers made to break it.
 _FAILURES = (tarfile.TarError, ValueError, OverflowError, RecursionError, EOFError)

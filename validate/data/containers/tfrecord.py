@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import crc32c
-from effconvert.validate.data.containers.contents import Contents, counted
-from effconvert.validate.data.locations import Location
 
 from effconvert.errors import DatasetProblem
 from effconvert.formats.checkpoint import DataFile
 from effconvert.formats.protobuf import WireError, fields, read_varint
 from effconvert.formats.protobuf_file import Span, StoredFields
 from effconvert.formats.tensorflow.leveldb_table import masked
+from effconvert.validate.data.containers.contents import Contents, counted
+from effconvert.validate.data.locations import Location
 
 HEADER = 12
 _FOOTER = 4

@@ -9,13 +9,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from effconvert.formats.checkpoint import DataFile
+from effconvert.preprocessing.image_files import SUFFIXES
 from effconvert.validate.data.containers.contents import Contents, counted, is_number
 from effconvert.validate.data.containers.tar import Member
 from effconvert.validate.data.imagenet import image_number
 from effconvert.validate.data.locations import Location
-
-from effconvert.formats.checkpoint import DataFile
-from effconvert.preprocessing.image_files import SUFFIXES
 
 _LABELS = ("cls", "json")
 _JSON_LABELS = ("label", "cls", "class", "synset")
