@@ -29,9 +29,9 @@ _WRITERS = {
     ".bin": ("torch.file", "write_torch"),
     ".tar": ("torch.file", "write_torch"),
     ".ckpt": ("mindspore.file", "write_mindspore"),
-    ".h5": ("keras.writing", "write_legacy"),
-    ".weights.h5": ("keras.writing", "write_weights"),
-    ".keras": ("keras.writing", "write_keras"),
+    ".h5": ("keras.writers", "write_legacy"),
+    ".weights.h5": ("keras.writers", "write_weights"),
+    ".keras": ("keras.writers", "write_keras"),
 }
 SUFFIXES = tuple(_WRITERS)
 _OF_ONE_LIBRARY = (".h5", ".weights.h5", ".keras")  # their names are of its layers, and no other library opens them

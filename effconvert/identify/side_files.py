@@ -46,7 +46,7 @@ def companion(checkpoint: Checkpoint, reading: Reading, description: Description
     if library is None or description:
         return Companion()
     read = {"timm": _timm, "keras": _keras, "": _nothing}[library.side_file]
-    found = read(checkpoint, reading)
+    found = replace(read(checkpoint, reading), tells_head=library.side_file == "keras")
     return replace(found, cautions=(*found.cautions, library.caution)) if library.caution else found
 
 

@@ -125,6 +125,6 @@ def test_labels_of_other_people_are_not_judged(verdict: Verdict, data: Path, tmp
 
 def test_a_cost_that_is_not_the_published_one_is_6(verdict: Verdict, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(CostReport, "failures", property(lambda report: report.comparisons[:1]))
-    assert results.cost_report is report_cost
+    assert results.report_cost is report_cost
     code, found = verdict(ANSWERED, size=SIZE)
     assert (code, found["verdict"]) == (6, "not judged")

@@ -273,7 +273,7 @@ def test_the_canonical_network_is_not_run_elsewhere(run: Callable[..., Ran], con
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--framework", "caffe"], "'caffe' is not one of 'auto', 'canonical', 'tensorflow'"),
+        (["--framework", "caffe"], "'caffe' is not one of 'auto', 'canonical', 'huggingface'"),
         (["--count", "1"], "x>=2"),
         (["--recipe", "timm"], "give --images too"),
         (["--python", "timm"], "must read FRAMEWORK=PATH"),
