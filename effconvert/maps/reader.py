@@ -62,7 +62,7 @@ class MapReader:
             kinds=kinds,
             layers=self._layers(self._table("layers"), kinds, series),
             leavings=tuple(read_leavings(self._table("leavings"))),
-            fill={name: Fill(**value) for name, value in self._table("fill").items()},
+            fill=self._fills(kinds),
             builds=builds,
             preprocessings=read_preprocessings(self.data.get("preprocessings", []), words, self.problems),
             channels=channels,
@@ -113,6 +113,12 @@ class MapReader:
             except LayoutMismatch as error:
                 self.problems.append(f"{where}: {error}")
         return general, particular
+
+    def _fills(self, kinds: Mapping[str, Mapping[str, Slot]]) -> dict[str, Fill]:
+        """Return the filled tensors; one of an included map that no kind of this one names is not its own."""
+        named = {slot.fill for slots in kinds.values() for slot in slots.values()}
+        fills = self._table("fill").items()
+        return {name: Fill(**value) for name, value in fills if name in named or self._is_own("fill", name)}
 
     def _synonyms(self, kinds: Mapping[str, Mapping[str, Slot]]) -> Mapping[str, str]:
         known = {tensor for tensors in kinds.values() for tensor in tensors}
