@@ -182,7 +182,7 @@ def test_tensors_that_do_not_fit_are_named(tmp_path, b0):
     ran = ran_runner("keras", tmp_path, tmp_path / "any", keras_settings(b0), images_of(), tensors=tensors)
     said = ran.err.splitlines()[-1]
     assert ran.exit_code == 4
-    assert "top_bn/gamma: missing; extra/kernel: unexpected; predictions/bias: [5], expected [7]" in said
+    assert "top_bn/gamma: missing; predictions/bias: [5], expected [7]; extra/kernel: unexpected" in said
 
 
 def transferred(folder, nested):
