@@ -196,7 +196,9 @@ def test_ignored_names_of_an_included_map_go_on(tmp_path: Path) -> None:
 
 
 def test_a_filled_tensor_of_an_included_map_that_no_kind_names_is_not_written(tmp_path: Path, source: Path) -> None:
-    kinds = '[kinds]\nbn = { weight = "weight", bias = "bias", running_mean = "running_mean", running_var = "running_var" }'
+    kinds = (
+        '[kinds]\nbn = { weight = "weight", bias = "bias", running_mean = "running_mean", running_var = "running_var" }'
+    )
     add_maps(write_map(tmp_path, MINE.replace("[layers]", f"{kinds}\n\n[layers]")))
     effconvert.convert(source, tmp_path / "own.pth", to="mine")
     assert not [name for name in read_all(tmp_path / "own.pth") if "num_batches_tracked" in name]
