@@ -104,7 +104,7 @@ def _layout(name: str, variant: Variant, facts: Facts) -> Layout:
 
 def library_of(name: str) -> Library:
     """Return the library that loads files of the layout called `name`. Raises LayoutMismatch for an unknown layout."""
-    return Library(CANONICAL, CANONICAL) if name == CANONICAL else family(name)[0].library
+    return Library(CANONICAL) if name == CANONICAL else family(name)[0].library
 
 
 def onward(target: Target, names: str) -> tuple[list[Move], Mapping[str, Fill], Sequence[str]]:

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from effconvert.architecture.facts import Facts, changed
+from effconvert.architecture.variants import VARIANTS
 from effconvert.errors import LayoutMismatch
 from effconvert.maps.language import ANY, PLACEHOLDER, Build, Preprocessing
-from effconvert.maps.words import OTHERS, expanded, grouped, split_variants, value_for
+from effconvert.maps.words import OTHERS, expanded, grouped, held_words, split_variants, value_for
 from effconvert.reference_tables.reading import recipe_tables
 
 _CAN_BE_ANY = ("bn_eps", "fused_stride")
@@ -55,6 +56,22 @@ def read_preprocessings(
         problems += [f"preprocessings {number}: {words}" for words in _preprocessing_problems(way)]
         found.append(way)
     return tuple(found)
+
+
+def check_words(words: Mapping[str, Any], own: Iterable[str], texts: Iterable[Any], problems: list[str]) -> None:
+    """Add to `problems` what is wrong with the words that code shares.
+
+    own: those of the map itself. texts: all code and words of the map, before words are replaced.
+    """
+    held = held_words(texts)
+    for name, value in words.items():
+        keys = value.keys() - {OTHERS} if isinstance(value, Mapping) else ()
+        unknown = sorted({variant for key in keys for variant in split_variants(key)} - VARIANTS.keys())
+        problems += [f"words.{name}: the variant {variant!r} is unknown" for variant in unknown]
+        if name in CODE_PLACEHOLDERS or name in RECIPE_PLACEHOLDERS:
+            problems.append(f"words.{name}: {{{name}}} has a meaning of its own; call the word otherwise")
+        if name in own and name not in held:
+            problems.append(f"words.{name}: no code holds {{{name}}}")
 
 
 def check_channels(channels: str | None, problems: list[str]) -> None:

@@ -113,7 +113,7 @@ class Library:
 
     title, url: what people call it, and where its source is. runner: which of the runners runs its files, "" where they
     are converted and not run. packages: what pip calls it; install: how it comes into an environment, "" for the extra
-    of the runner's name. publisher: how reference/weights.csv calls who published its files. family: a name that
+    of the runner's name. family: a name that
     several layouts share. containers: suffixes of the files that it loads, the usual one first, empty where it loads
     any. folder: the format of the folder that it is written as, "" for one file. dtypes: that its networks take, all
     where empty. side_file: what beside the weights tells more of the network. caution: what a user should know of every
@@ -123,7 +123,6 @@ class Library:
     """
 
     title: str
-    publisher: str
     url: str = ""
     runner: str = ""
     packages: tuple[str, ...] = ()

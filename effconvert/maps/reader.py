@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from typing import Any
 
 from effconvert.architecture.facts import Facts, changed
@@ -9,7 +10,7 @@ from effconvert.architecture.variants import FLAGS, VARIANTS
 from effconvert.errors import BadMap, LayoutMismatch
 from effconvert.maps.axes import Axes, parse_axes
 from effconvert.maps.documents import Document
-from effconvert.maps.entries import check_aliases, check_channels, read_builds, read_preprocessings
+from effconvert.maps.entries import check_aliases, check_channels, check_words, read_builds, read_preprocessings
 from effconvert.maps.language import PLACEHOLDER, Fill, Layout, Leaving, Library, Row, Slot, draws
 from effconvert.maps.words import split_variants
 from effconvert.reference_tables.reading import recipe_tables
@@ -44,6 +45,7 @@ class MapReader:
         for name in names["refused"].keys() - VARIANTS.keys():
             self.problems.append(f"refused: {name!r} is an unknown variant")
         words, channels = self._table("words"), self.data.get("channels")
+        check_words(words, self.own.get("words", ()), self._code(), self.problems)
         check_channels(channels, self.problems)
         builds = read_builds(self.data.get("builds", []), words, channels, variants, self.problems)
         check_aliases(names["aliases"], builds, variants, self.problems)
@@ -74,13 +76,20 @@ class MapReader:
         found: Mapping[str, Any] = self.data.get(key, {})
         return found
 
+    def _code(self) -> Iterable[Any]:
+        """Yield every string in which a word may stand."""
+        tables = [*self.data.get("builds", []), *self.data.get("preprocessings", [])]
+        for table in (self._table("words"), *tables, *(table.get("words", {}) for table in tables)):
+            for value in table.values():
+                yield from value.values() if isinstance(value, Mapping) else [value]
+
     def _library(self) -> Library:
         values = {
             key: tuple(value) if isinstance(value, list) else value for key, value in self._table("library").items()
         }
         if (recipe := values.get("recipe")) and recipe not in recipe_tables():
             self.problems.append(f"library.recipe: {recipe!r} is unknown; known are {', '.join(recipe_tables())}")
-        return Library(**{"title": self.data["layout"], "publisher": self.data["layout"], **values})
+        return Library(**{"title": self.data["layout"], **_fields(Library, values)})
 
     def _inverted(self, key: str) -> dict[str, str]:
         """Return {name: reason} of a table that gives for each reason the names."""
@@ -118,7 +127,9 @@ class MapReader:
         """Return the filled tensors; one of an included map that no kind of this one names is not its own."""
         named = {slot.fill for slots in kinds.values() for slot in slots.values()}
         fills = self._table("fill").items()
-        return {name: Fill(**value) for name, value in fills if name in named or self._is_own("fill", name)}
+        return {
+            name: Fill(**_fields(Fill, value)) for name, value in fills if name in named or self._is_own("fill", name)
+        }
 
     def _synonyms(self, kinds: Mapping[str, Mapping[str, Slot]]) -> Mapping[str, str]:
         known = {tensor for tensors in kinds.values() for tensor in tensors}
@@ -236,5 +247,10 @@ class MapReader:
 def read_leavings(table: Mapping[str, Any]) -> Iterable[Leaving]:
     """Yield what trainings leave in files, of a table that gives for each reason the names."""
     for reason, value in table.items():
-        said = {key: each for key, each in value.items() if key != "names"}
+        said = _fields(Leaving, value)
         yield from (Leaving(pattern, reason, **said) for pattern in value["names"])
+
+
+def _fields(kind: type, table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keys of `table` that are fields of the dataclass `kind`: the schema refuses all others."""
+    return {field.name: table[field.name] for field in fields(kind) if field.name in table}

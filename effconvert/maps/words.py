@@ -43,6 +43,6 @@ def expanded(text: str, words: Mapping[str, Any], variant: str = OTHERS) -> str:
     return text
 
 
-def held_words(texts: Iterable[str]) -> set[str]:
-    """Return the names that stand in braces in any of `texts`."""
-    return {name for text in texts for name in re.findall(r"\{(\w+)\}", text)}
+def held_words(texts: Iterable[Any]) -> set[str]:
+    """Return the names that stand in braces in any of `texts`; what is not a string holds none."""
+    return {name for text in texts if isinstance(text, str) for name in re.findall(r"\{(\w+)\}", text)}

@@ -65,7 +65,8 @@ class Framework:
 def _described() -> Iterator[Framework]:
     """Yield the frameworks that the maps of the package name."""
     for name in runner_names():
-        found = [layout.library for layout in known_layouts() if layout.library.runner == name]
+        # Those of the package stand last: a user's map may name a runner, and does not change it.
+        found = [layout.library for layout in reversed(known_layouts()) if layout.library.runner == name]
         library = next(library for library in found if library.packages)
         yield Framework(name, library.packages, library.install or f'pip install "effconvert[{name}]"')
 

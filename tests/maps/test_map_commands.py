@@ -38,8 +38,9 @@ def test_problems_of_shape_and_of_meaning_are_told_at_once(run: Run, tmp_path: P
     )
     ran = run("map", "check", write_map(tmp_path, bad))
     assert ran.exit_code == 4
-    for words in ("library.titel: unknown key; did you mean title?",):
-        assert words in ran.err
+    assert "library.titel: unknown key; did you mean title?" in ran.err
+    assert "variants: 'lite9' is unknown" in ran.err
+    assert "layers.stem row 1: kind 'cnv' is not in [kinds]" in ran.err
 
 
 def test_what_no_variant_can_be_compiled_with_is_told_with_the_variants(run: Run, tmp_path: Path) -> None:
