@@ -1,1 +1,1 @@
-"""What an EfficientNet is: variants, their blocks, the facts of a network, the names and shapes of its tensors."""
+"""The architecture: variants, their blocks, the facts of a network, names and shapes of its tensors."""

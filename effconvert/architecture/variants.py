@@ -31,7 +31,7 @@ class Variant:
     """An architecture.
 
     resolution: height and width in pixels that the published weights were made for.
-    experts: kernels in each convolution of a CondConv block; 0 where there are none.
+    experts: kernels in each convolution of a CondConv block, 0 for a network without CondConv.
     scale_ends: False for Lite, whose stem, head, first and last stage are not scaled.
     classes: outputs of the published classifier; EdgeTPU has a background class at index 0.
     """

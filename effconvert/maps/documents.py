@@ -54,6 +54,12 @@ def read_file(path: Path) -> bytes:
     return content
 
 
+def files_of_the_package() -> list[Traversable]:
+    """Return the mapping files of the package, sorted by name."""
+    found = (file for file in resources.files("effconvert.mappings").iterdir() if file.name.endswith(".toml"))
+    return sorted(found, key=lambda file: file.name)
+
+
 def common_tables(name: str) -> Mapping[str, Any]:
     """Return the shared tables of the package that are called `name`, as `pytorch`."""
     return _shared(name)[1]

@@ -2,11 +2,10 @@
 
 import os
 from functools import cache
-from importlib import resources
 from pathlib import Path
 
 from effconvert.errors import BadMap, LayoutMismatch, MissingPath, listing
-from effconvert.maps.documents import common_tables, read_document, read_file
+from effconvert.maps.documents import common_tables, files_of_the_package, read_document, read_file
 from effconvert.maps.language import Layout, Leaving, Library
 from effconvert.maps.map_schema import shape_problems
 from effconvert.maps.moves import compile_problems
@@ -125,9 +124,7 @@ def _maps_in(folder: str) -> list[Path]:
 @cache
 def _of_the_package() -> tuple[Layout, ...]:
     """Return the layouts of the package, whose shape its tests check."""
-    folder = resources.files("effconvert.mappings")
-    files = sorted((file for file in folder.iterdir() if file.name.endswith(".toml")), key=lambda file: file.name)
-    return tuple(_trusted(file.read_bytes(), file.name) for file in files)
+    return tuple(_trusted(file.read_bytes(), file.name) for file in files_of_the_package())
 
 
 def _trusted(content: bytes, where: str) -> Layout:

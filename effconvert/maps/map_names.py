@@ -3,10 +3,10 @@
 import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cache
-from importlib import resources
 from typing import Any
 
 from effconvert.architecture.canonical import CANONICAL
+from effconvert.maps.documents import files_of_the_package
 
 
 def target_names() -> tuple[str, ...]:
@@ -30,6 +30,4 @@ def _libraries(key: str) -> Iterator[str]:
 
 @cache
 def _tables() -> tuple[Mapping[str, Any], ...]:
-    folder = resources.files("effconvert.mappings")
-    files = sorted((file for file in folder.iterdir() if file.name.endswith(".toml")), key=lambda file: file.name)
-    return tuple(tomllib.loads(file.read_text(encoding="utf-8")) for file in files)
+    return tuple(tomllib.loads(file.read_text(encoding="utf-8")) for file in files_of_the_package())

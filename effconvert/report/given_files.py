@@ -84,7 +84,7 @@ def _together(failures: list[EffconvertError]) -> EffconvertError:
 def _read(path: Path) -> RunInput | VerificationInput:
     require_path(path)
     if not path.is_file():
-        raise UnreadableCheckpoint(f"{path}: is no file; name the runs in it, as {path}/*.npz")
+        raise UnreadableCheckpoint(f"{path}: is not a file; name the runs in it, as {path}/*.npz")
     if path.suffix.startswith(".part-"):
         raise UnreadableCheckpoint(f"{path}: a run of `validate` that is not finished; --resume finishes it")
     try:

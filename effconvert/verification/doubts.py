@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from effconvert.architecture.canonical import CANONICAL
 from effconvert.identify.library_builds import differing_facts
 from effconvert.identify.weight_sets import RAW
-from effconvert.verification.launching import CANONICAL
 from effconvert.verification.network_files import NetworkFile
 from effconvert.verification.runs import Run
 from effconvert.verification.verdict import lacks_background

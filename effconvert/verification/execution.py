@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from effconvert.architecture.canonical import default_facts
+from effconvert.architecture.canonical import CANONICAL, default_facts
 from effconvert.atomic import check_output, new_file, new_folder
 from effconvert.errors import LayoutMismatch, OutputProblem
 from effconvert.hashing import file_sha256
@@ -19,7 +19,7 @@ from effconvert.identify.weight_sets import RAW
 from effconvert.options import Options
 from effconvert.preprocessing.synthetic import sensitivity
 from effconvert.verification.inputs import Images, Inputs
-from effconvert.verification.launching import CANONICAL, FRAMEWORKS, LoaderRefused, interpreter, run_network
+from effconvert.verification.launching import FRAMEWORKS, LoaderRefused, interpreter, run_network
 from effconvert.verification.network_files import NetworkFile, Tensors, examine
 from effconvert.verification.runner_archive import write_runner
 from effconvert.verification.runners.base import save_arrays

@@ -15,6 +15,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from effconvert.architecture.canonical import CANONICAL
 from effconvert.atomic import reported
 from effconvert.errors import (
     EffconvertError,
@@ -30,7 +31,6 @@ from effconvert.maps.map_names import runner_names
 from effconvert.verification.runner_archive import write_runner
 from effconvert.verification.runners.base import CannotImport, CannotLoad, save_arrays
 
-CANONICAL = "canonical"
 KEY_VARIABLE = "EFFCONVERT_KEY_OF_THE_FILE"  # a key must not stand among a process's arguments
 _OF_PYTHON = ("PYTHONPATH", "PYTHONHOME")
 _FULL = f"[Errno {errno.ENOSPC}]"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
+from effconvert.architecture.canonical import CANONICAL
 from effconvert.architecture.facts import complete
 from effconvert.atomic import reported
 from effconvert.errors import LayoutMismatch, OutputProblem
@@ -17,7 +18,7 @@ from effconvert.options import Options
 from effconvert.verification.doubts import cautions, inexactness
 from effconvert.verification.execution import run_file
 from effconvert.verification.inputs import Images, Inputs
-from effconvert.verification.launching import CANONICAL, interpreter
+from effconvert.verification.launching import interpreter
 from effconvert.verification.network_files import NetworkFile, examine
 from effconvert.verification.rounding import (
     Rounding,

@@ -17,10 +17,10 @@ from faults import Fault, faults, some_of_each
 from figures import record
 
 import effconvert
+from effconvert.architecture.canonical import CANONICAL
 from effconvert.verification import execution
 from effconvert.verification.comparison import FED
 from effconvert.verification.inputs import Images
-from effconvert.verification.launching import CANONICAL
 from effconvert.verification.procedure import Verification, verify
 from effconvert.verification.runners.base import main
 from effconvert.verification.verdict import DIFFERENT, SAME

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from checkpoints import read_all, same
-from image_sets import samples, write_class_folders
+from image_sets import CLASSES, samples, write_class_folders
 from library_files import library_tensors, save
 from running import Ran
 from user_maps import BUILD, MINE, write_map
@@ -95,12 +95,16 @@ def test_that_no_preprocessing_is_known_is_said(run: Run, tmp_path: Path, mine: 
 
 def test_validate_asks_for_a_preprocessing_and_takes_one(run: Run, tmp_path: Path, mine: Path, file: Path) -> None:
     bare = save(tmp_path / "bare.pth", read_all(file))
-    data = write_class_folders(tmp_path / "images", samples())
+    data = write_class_folders(tmp_path / "images", samples(CLASSES[:2]))
     asked = ["validate", "--data", data, bare, "--map", mine, "--classes", tmp_path / "classes.txt"]
-    (tmp_path / "classes.txt").write_text("".join(f"{path.name}\n" for path in sorted(data.iterdir())[:2]))
+    (tmp_path / "classes.txt").write_text("".join(f"{path.name},{path.name}\n" for path in sorted(data.iterdir())))
     refused = run(*asked)
     assert refused.exit_code == 4
     assert "--recipe names a way" in refused.err
+    taken = run(*asked, "--recipe", "timm", "--runs", tmp_path / "runs")
+    assert taken.exit_code == 0, taken.err
+    assert run("report", tmp_path / "runs" / "bare.npz", "--map", mine, "--out", tmp_path / "report").exit_code == 0
+    assert "`mine`" in (tmp_path / "report" / "card.md").read_text()
 
 
 def test_a_recipe_of_the_user_is_recorded(run: Run, tmp_path: Path, mine: Path, file: Path) -> None:

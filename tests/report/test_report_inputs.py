@@ -234,7 +234,7 @@ def test_a_file_that_is_something_else_is_refused_in_words(
 
 
 def test_a_folder_is_no_run(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableCheckpoint, match="is no file; name the runs in it"):
+    with pytest.raises(UnreadableCheckpoint, match="is not a file; name the runs in it"):
         build_report([tmp_path])
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from effconvert.architecture.canonical import CANONICAL
 from effconvert.errors import LayoutMismatch
 from effconvert.options import Options
 from effconvert.verification.execution import save_run
 from effconvert.verification.inputs import Images
-from effconvert.verification.launching import CANONICAL
 from effconvert.verification.runners import run_canonical
 
 

@@ -208,7 +208,7 @@ def test_a_report_is_a_file_and_takes_no_devices_place(
     os.mkfifo(tmp_path / "pipe")
     ran = verify(source, source, "--json", tmp_path / "pipe")
     assert ran.exit_code == 8
-    assert f"{tmp_path / 'pipe'}: is no file; give the name of a file" in ran.err
+    assert f"{tmp_path / 'pipe'}: is not a file; give the name of a file" in ran.err
     assert (tmp_path / "pipe").is_fifo()
 
 

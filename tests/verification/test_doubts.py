@@ -9,9 +9,9 @@ from library_files import library_tensors, save
 from small_runs import write_run
 
 import effconvert
+from effconvert.architecture.canonical import CANONICAL
 from effconvert.options import Options
 from effconvert.verification.doubts import cautions, inexactness
-from effconvert.verification.launching import CANONICAL
 from effconvert.verification.network_files import NetworkFile, examine
 from effconvert.verification.runs import open_run
 from effconvert.verification.verdict import lacks_background

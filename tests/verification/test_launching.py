@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from fake_pythons import fake_python, shell, told, without_packages
 
+from effconvert.architecture.canonical import CANONICAL
 from effconvert.errors import (
     EffconvertError,
     LayoutMismatch,
@@ -22,7 +23,6 @@ from effconvert.errors import (
 from effconvert.maps.layouts import known_layouts
 from effconvert.verification import launching
 from effconvert.verification.launching import (
-    CANONICAL,
     FRAMEWORKS,
     LoaderRefused,
     check_framework,

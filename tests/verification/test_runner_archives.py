@@ -14,8 +14,9 @@ import pytest
 from fake_pythons import with_numpy_alone
 from wheels import build_wheel
 
+from effconvert.architecture.canonical import CANONICAL
 from effconvert.errors import EffconvertError
-from effconvert.verification.launching import CANONICAL, FRAMEWORKS, run_network
+from effconvert.verification.launching import FRAMEWORKS, run_network
 from effconvert.verification.runner_archive import write_runner
 
 TORCH, MINDSPORE = {"base", "torch_base"}, {"base", "mindspore_base"}

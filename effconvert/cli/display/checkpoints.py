@@ -1,4 +1,4 @@
-"""How what a checkpoint holds looks in a terminal."""
+"""Terminal output of `inspect`: the contents of a checkpoint."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""How results look in a terminal."""
+"""Terminal output that several commands share: reports, JSON, progress bars, sizes."""
 
 import json
 import sys
@@ -32,7 +32,7 @@ def check_json_file(path: Path) -> None:
     if not path.exists():
         return
     if not path.is_file():  # a folder, or a device, which would give its place to a file
-        raise OutputProblem(f"{path}: is no file; give the name of a file")
+        raise OutputProblem(f"{path}: is not a file; give the name of a file")
     with reported(path), path.open("rb") as file:
         begins = file.read(1)
     if begins not in (b"", b"{"):

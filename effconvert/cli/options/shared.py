@@ -21,7 +21,7 @@ class _Path(click.Path):
         return super().convert(value, param, ctx)
 
 
-# Whether it exists is checked where it is opened, since a TensorFlow prefix is no file.
+# Whether it exists is checked where it is opened, since a TensorFlow prefix is not a file.
 PATH = _Path(path_type=Path)
 
 

@@ -1,1 +1,1 @@
-"""What is not read here, each kind told by its signs, with the one thing to do."""
+"""Files that are not read here: each kind is known by its signs, and named with the one thing to do."""

@@ -1,1 +1,1 @@
-"""What stands beside weights of Hugging Face: config.json and preprocessor_config.json."""
+"""The files beside weights of Hugging Face: config.json and preprocessor_config.json."""

@@ -74,8 +74,8 @@ _MEAN = "avg_pool"  # how keras.applications calls what follows a network withou
 def assumed_of_weights(variant: Variant, classifier: str, own: bool, unweighted: Iterable[Unweighted]) -> str:
     """Return in words what is assumed of a file of weights alone, "" where it is just what keras.applications writes.
 
-    classifier: the layer, "" where there is none. own: whether a user put it there. unweighted: the layers without
-    weights that the file lists.
+    classifier: the layer, "" for a network without one. own: whether a user put it there. unweighted: the layers
+    without weights that the file lists.
     """
     strangers = _strangers(variant, classifier, unweighted)
     if not own and not strangers:

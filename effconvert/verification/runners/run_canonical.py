@@ -10,10 +10,11 @@ from dataclasses import replace
 
 import torch
 
+from effconvert.architecture.canonical import CANONICAL
 from effconvert.errors import EffconvertError, LayoutMismatch
 from effconvert.model.capture import capture
 from effconvert.options import Options
-from effconvert.verification.launching import CANONICAL, KEY_VARIABLE
+from effconvert.verification.launching import KEY_VARIABLE
 from effconvert.verification.network_files import examine, network_of
 from effconvert.verification.runners.base import (
     Arrays,
