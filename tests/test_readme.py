@@ -52,7 +52,7 @@ def test_every_command_and_the_python_example_work_as_printed(
     monkeypatch.setattr("effconvert.demo.packages.installed", lambda: None)  # what they begin with is there either way
     assert run("demo").exit_code == 0  # `make demo` stands before them
     commands = re.findall(r"^    effconvert ([^#\n]+)", README, re.MULTILINE)
-    assert len(commands) == 37
+    assert len(commands) == 38
     here = [command for command in commands if not command.startswith(NEEDS_FRAMEWORKS)]
     here = [command for command in here if not any(data in command for data in NEEDS_IMAGENET)]
     assert len(here) == 30

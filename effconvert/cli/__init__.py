@@ -34,10 +34,10 @@ COMMANDS = {
     "cost": "Show parameters, multiply-adds and FLOPs beside every published table.",
     "tables": "Show every published number with its source, and where sources disagree.",
     "chart": "Draw one picture: accuracy, cost, layers, agreement, differences, throughput.",
+    "map": "Check, show and draft maps: how a library names the tensors of EfficientNet.",
     "inspect": "Show what a checkpoint holds: format, layout, variant, sets of weights, tensors.",
     "predict": "Say which classes a network sees in images.",
     "features": "Write the feature maps or pooled features of images.",
-    "map": "Check and show maps: how a library names the tensors of EfficientNet.",
     "list": "List the published weights with their size, cost and accuracy.",
     "demo": "Show the whole way on a small example, without a network.",
 }

@@ -306,7 +306,7 @@ def _unknown_names(checkpoint: Checkpoint, names: TensorNames, options: Options)
         return "holds no tensors"
     shown = ", ".join(repr(name) for name in list(checkpoint.tensors)[:3])
     known = ", ".join([*(layout.name for layout in known_layouts()), CANONICAL])
-    unread = _unread(checkpoint) or "; --map reads a layout of your own"
+    unread = _unread(checkpoint) or "; `effconvert map draft` writes a first map of it, --map reads one"
     return f"its {len(checkpoint.tensors):,} tensors ({shown}, …) are of no known layout ({known}){unread}"
 
 

@@ -7,6 +7,7 @@ from importlib import resources
 from typing import Any
 
 _NAME = "map.schema.json"
+_ROW = ("layer", "kind", "source", "flag")  # what stands where in a row
 _HARMLESS = ("additionalProperties", "const", "minLength", "enum")  # what is wrong so has the right shape
 
 
@@ -32,6 +33,8 @@ def _words(error: Any) -> Iterator[str]:
             close = get_close_matches(name, known, 1)
             meant = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
             yield f"{f'{place}.' if place else ''}{name}: unknown key; {meant}"
+    elif "propertyNames" in error.absolute_schema_path:
+        yield f"{place}: a reason is empty; say why what is listed for it stays behind"
     elif error.validator == "required":
         missing = [name for name in error.validator_value if name not in error.instance]
         yield from (f"{f'{place}.' if place else ''}{name}: is missing" for name in missing)
@@ -46,6 +49,9 @@ def _place(path: Any) -> str:
     """Return where in a map `path` is: `builds 2.code`, the numbers from 1 as a person counts."""
     place = ""
     for step in path:
+        if " row " in place and isinstance(step, int):
+            place += f" {_ROW[min(step, len(_ROW) - 1)]}"
+            continue
         row = " row" if place.startswith("layers") else ""
         place += f"{row} {step + 1}" if isinstance(step, int) else f".{step}" if place else step
     return place

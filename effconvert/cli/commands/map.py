@@ -8,6 +8,7 @@ import click
 _COMMANDS = {
     "check": "Say everything that is wrong with a map, and whether it reads a checkpoint.",
     "moves": "Show which tensor of a layout is which tensor here.",
+    "draft": "Draft a map of a file whose layout is unknown.",
 }
 
 

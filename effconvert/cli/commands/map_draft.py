@@ -1,0 +1,95 @@
+"""`effconvert map draft`: a first map of an unknown file."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from effconvert.cli.display.output import print_json, print_pairs
+from effconvert.cli.options.shared import PATH, force_option, json_option, key_option, path_argument, quiet_option
+
+if TYPE_CHECKING:
+    from effconvert.drafting.draft import Draft
+
+
+@click.command("draft")
+@path_argument("checkpoint")
+@click.option("--variant", required=True, metavar="NAME", help="The network that the file holds, as b0.")
+@click.option("--out", type=PATH, required=True, help="The map to write, as my.toml.")
+@click.option("--name", metavar="NAME", help="What the layout is called. Default: the name of the output.")
+@force_option
+@key_option
+@json_option
+@quiet_option
+def command(
+    checkpoint: Path,
+    variant: str,
+    out: Path,
+    name: str | None,
+    force: bool,
+    key: str | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Draft a map of a file whose layout is unknown.
+
+    Shapes, names, the order of the file and the values of its tensors tell which tensor is which. What they do not
+    decide is written as a list of candidates, marked QUESTION, and the map is refused until each has one answer. Exit
+    code 4: the draft asks something; it is written all the same.
+
+    Example: effconvert map draft unknown.pth --variant b0 --out my.toml
+    """
+    from effconvert.atomic import check_output, new_file
+    from effconvert.drafting.draft import draft_map
+    from effconvert.errors import LayoutMismatch, listing
+
+    check_output(out, force)
+    draft = draft_map(checkpoint, variant, name or out.stem, key.encode() if key else None)
+    with new_file(out, force) as (file, _):
+        file.write(draft.text.encode())
+    if as_json:
+        print_json(_as_values(draft))
+    elif not quiet:
+        _print(checkpoint, out, draft)
+    if not draft.is_complete:
+        asked = [f"{question.where}: {_candidates(question.candidates)}" for question in draft.questions]
+        raise LayoutMismatch(listing(f"{out}: is written; answer there what it asks ({len(asked):,}):", asked))
+
+
+def _print(checkpoint: Path, out: Path, draft: "Draft") -> None:
+    lists = f"no rule gives those of {', '.join(draft.lists)}" if draft.lists else "all follow rules"
+    facts = ", ".join(f"{name} {value.strip(chr(34))}" for name, value in draft.facts.items())
+    print_pairs(
+        [
+            ("file", str(checkpoint)),
+            ("map", str(out)),
+            ("decided", f"{len(draft.moves):,} of {len(draft.moves) + len(draft.open):,} tensors"),
+            *((("told" if not number else ""), sentence) for number, sentence in enumerate(draft.said)),
+            ("names", lists),
+            ("assumed", f"{facts}; no tensor tells them"),
+        ]
+    )
+
+
+def _candidates(candidates: tuple[str, ...]) -> str:
+    if not candidates:
+        return "why may it stay behind?"
+    shown = [repr(candidate) for candidate in candidates[:4]]
+    more = len(candidates) - len(shown)
+    if len(candidates) == 1:
+        return f"the file lacks it; how does the library call it, if not {shown[0]}?"
+    return " or ".join([*shown, f"{more} others"] if more > 0 else shown)
+
+
+def _as_values(draft: "Draft") -> dict[str, object]:
+    """Return what was drafted as plain values, for JSON."""
+    return {
+        "schema": "effconvert/draft/1",
+        "complete": draft.is_complete,
+        "decided": {target: move.source for target, move in draft.moves.items()},
+        "open": {target: list(names) for target, names in draft.open.items()},
+        "questions": [{"where": each.where, "candidates": list(each.candidates)} for each in draft.questions],
+        "said": list(draft.said),
+        "assumed": dict(draft.facts),
+        "lists": list(draft.lists),
+    }

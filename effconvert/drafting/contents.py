@@ -1,0 +1,149 @@
+"""What a file holds: tensors that may be the network's, what a training left beside them, and single values."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from effconvert.drafting.names import natural
+from effconvert.formats import Checkpoint
+from effconvert.formats.checkpoint import FLOATS, Shape, TensorInfo
+
+SEPARATORS = ("/", ".", ":")
+_AVERAGE_WORDS = re.compile(r"(?:^|[^a-z])(?:ema|averaged?|shadow)(?:[^a-z]|$)|MovingAverage", re.IGNORECASE)
+_SLOT_WORDS = re.compile(
+    r"adam|momentum|moment|rmsprop|mean_square|mean_grad|accum|exp_avg|velocity|ftrl|adagrad|adadelta|lamb|lion|slot|"
+    r"optim",
+    re.IGNORECASE,
+)
+_PARALLEL = "module."  # what DataParallel puts before every name
+# An affix is one of copies where this many names have it beside the same name without it.
+_FEWEST_COPIES = 10
+_FEWEST_TENSORS = 100  # of a dict that holds a whole network
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Tensors that repeat others under an affix, as optimizer slots do.
+
+    pattern: of their names. reason: why they stay behind, "" where that is unsure.
+    """
+
+    pattern: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Contents:
+    """A file, sorted out.
+
+    tensors: {name: shape} of what may be a weight, in file order, without a moving average's affix and a wrapper.
+    single: {name: info} of whole numbers and lone values. average: how the average of `{name}` is called, "" where
+    there are none. unsure_average: the same of copies that may be averages or slots. wrapper: what stands before every
+    name and is no part of a layout, as `state_dict/module.`.
+    """
+
+    checkpoint: Checkpoint
+    tensors: Mapping[str, Shape]
+    single: Mapping[str, TensorInfo]
+    average: str = ""
+    unsure_average: str = ""
+    copies: tuple[Copies, ...] = ()
+    wrapper: str = ""
+    _vectors: dict[str, NDArray[np.float64]] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether the order of the file says anything: it does not where it is that of the names."""
+        names = list(self.tensors)
+        return names not in (sorted(names), sorted(names, key=natural))
+
+    def values(self, name: str) -> NDArray[np.float64]:
+        """Return the tensor `name`, its average where there is one."""
+        stored = self.wrapper + name
+        average = self.average.replace("{name}", stored)
+        array: NDArray[Any] = self.checkpoint.read(average if average in self.checkpoint.tensors else stored)
+        return array.astype(np.float64)
+
+    def vector(self, name: str) -> NDArray[np.float64]:
+        """Return the tensor `name`, which has one axis of more than one, as a vector; it is read once."""
+        if name not in self._vectors:
+            self._vectors[name] = self.values(name).reshape(-1)
+        return self._vectors[name]
+
+
+def contents_of(checkpoint: Checkpoint) -> Contents:
+    """Sort out what `checkpoint` holds, by names, shapes and dtypes alone."""
+    wrapper = _wrapper(checkpoint)
+    held = {name.removeprefix(wrapper): info for name, info in checkpoint.tensors.items() if name.startswith(wrapper)}
+    one_output = any(len(info.shape) == 2 and min(info.shape) == 1 < max(info.shape) for info in held.values())
+    floats = {
+        name: info.shape
+        for name, info in held.items()
+        if info.dtype in FLOATS and (max(info.shape, default=0) > 1 or (one_output and info.shape == (1,)))
+    }
+    single = {name: info for name, info in held.items() if name not in floats}
+    if average := _common_average(floats):
+        floats = {name.removesuffix(average): shape for name, shape in floats.items()}
+        return Contents(checkpoint, floats, single, "{name}" + average, wrapper=wrapper)
+    copies = []
+    average = unsure = ""
+    for affix, owners in _affixes(floats).items():
+        word = affix.replace("{name}", "").strip("".join(SEPARATORS))
+        floats = {name: shape for name, shape in floats.items() if name not in owners}
+        if _AVERAGE_WORDS.search(word):
+            average = affix
+            continue
+        is_slot = bool(_SLOT_WORDS.search(word))
+        copies.append(Copies(affix.replace("{name}", "*"), "optimizer slot" if is_slot else ""))
+        unsure = unsure if is_slot else affix
+    return Contents(checkpoint, floats, single, average, unsure, tuple(copies), wrapper)
+
+
+def _wrapper(checkpoint: Checkpoint) -> str:
+    """Return the dict of a nested file that holds the network, its averages where there are such, with `module.`."""
+    dicts: dict[str, dict[str, Shape]] = {}
+    for name, info in checkpoint.tensors.items():
+        head = name[: name.rfind("/") + 1] if checkpoint.nested else ""
+        dicts.setdefault(head, {})[name.removeprefix(head)] = info.shape
+    weights = {head: held for head, held in dicts.items() if not _SLOT_WORDS.search(head)} or dicts
+    largest = max(map(len, weights.values()), default=0)
+    whole = [head for head, held in weights.items() if len(held) > max(largest * 0.9, _FEWEST_TENSORS)]
+    head = next((head for head in whole if _AVERAGE_WORDS.search(head)), whole[0] if whole else "")
+    names = [name.removeprefix(head) for name in checkpoint.tensors if name.startswith(head)]
+    return head + _PARALLEL if all(name.startswith(_PARALLEL) for name in names) else head
+
+
+def _common_average(floats: Mapping[str, Shape]) -> str:
+    """Return the suffix `/ExponentialMovingAverage` that every name ends with, "" where there is none."""
+    ends = {_last(name) for name in floats}
+    return next((end for end in ends if len(ends) == 1 and _AVERAGE_WORDS.search(end)), "")
+
+
+def _last(name: str) -> str:
+    """Return the last component of a name with its separator."""
+    cut = max(name.rfind(separator) for separator in SEPARATORS)
+    return name[cut:] if cut > 0 else ""
+
+
+def _affixes(floats: Mapping[str, Shape]) -> dict[str, set[str]]:
+    """Return {affix, as `moments.{name}`: the names that have it}, of those that repeat other tensors."""
+    found: dict[str, set[str]] = {}
+    for name, shape in floats.items():
+        for affix, plain in _without_affix(name):
+            if floats.get(plain) == shape:
+                found.setdefault(affix, set()).add(name)
+                break
+    return {affix: names for affix, names in found.items() if len(names) >= _FEWEST_COPIES}
+
+
+def _without_affix(name: str) -> Iterator[tuple[str, str]]:
+    last = _last(name)
+    if last:
+        yield "{name}" + last, name.removesuffix(last)
+    for place, character in enumerate(name):
+        if character in SEPARATORS:
+            yield name[: place + 1] + "{name}", name[place + 1 :]

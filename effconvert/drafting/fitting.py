@@ -1,0 +1,81 @@
+"""Whether a layer of a file can be a layer of the network, by shapes; and sequences that fit in one way only."""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import TypeVar
+
+from effconvert.drafting.layers_of_file import FileLayer
+from effconvert.drafting.network_layers import Layer
+from effconvert.drafting.shapes import Measured
+from effconvert.formats.checkpoint import Shape
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+def fits(measured: Measured, wanted: Layer, found: FileLayer) -> bool:
+    """Return whether `found` has the shapes of `wanted`; a convolution may have a bias that the network lacks."""
+    if wanted.is_norm:
+        shapes = measured.shapes_of(wanted, "running_var")
+        return len(found.tensors) == 4 and set(found.tensors.values()) <= shapes
+    if len(found.kernels) != 1 or len(found.vectors) > 1:
+        return False
+    if found.tensors[found.kernels[0]] not in measured.shapes_of(wanted, "weight"):
+        return False
+    if "bias" not in wanted.shapes:
+        return True
+    return bool(found.vectors) and found.tensors[found.vectors[0]] in measured.shapes_of(wanted, "bias")
+
+
+def embedding(
+    wanted: Sequence[T], found: Sequence[U], fit: Callable[[T, U], bool]
+) -> tuple[Mapping[int, int], Mapping[int, int]] | None:
+    """Return where each of `wanted` stands in `found`, in order: as early as can be, and as late.
+
+    None where they do not fit. Where both are equal, there is one way only.
+    """
+    early = _greedy(wanted, found, fit)
+    late = _greedy(wanted[::-1], found[::-1], fit)
+    if early is None or late is None:
+        return None
+    last, end = len(wanted) - 1, len(found) - 1
+    return early, {last - place: end - at for place, at in late.items()}
+
+
+def _greedy(wanted: Sequence[T], found: Sequence[U], fit: Callable[[T, U], bool]) -> dict[int, int] | None:
+    places: dict[int, int] = {}
+    at = 0
+    for place, item in enumerate(wanted):
+        while at < len(found) and not fit(item, found[at]):
+            at += 1
+        if at == len(found):
+            return None
+        places[place] = at
+        at += 1
+    return places
+
+
+def kernel_shape(layer: FileLayer) -> Shape | None:
+    """Return the shape of the layer's only kernel."""
+    return layer.tensors[layer.kernels[0]] if len(layer.kernels) == 1 else None
+
+
+def matching(candidates: Mapping[Hashable, Sequence[Hashable]]) -> dict[Hashable, Hashable]:
+    """Return one candidate for each key, no two the same, the earlier ones where that can be.
+
+    Keys that cannot have one of their own are left out.
+    """
+    taken: dict[Hashable, Hashable] = {}
+
+    def take(key: Hashable, seen: set[Hashable]) -> bool:
+        for candidate in candidates[key]:
+            if candidate in seen:
+                continue
+            seen.add(candidate)
+            if candidate not in taken or take(taken[candidate], seen):
+                taken[candidate] = key
+                return True
+        return False
+
+    for key in sorted(candidates, key=lambda key: len(candidates[key])):
+        take(key, set())
+    return {key: candidate for candidate, key in taken.items()}
