@@ -55,7 +55,7 @@ def test_every_command_and_the_python_example_work_as_printed(
     assert len(commands) == 38
     here = [command for command in commands if not command.startswith(NEEDS_FRAMEWORKS)]
     here = [command for command in here if not any(data in command for data in NEEDS_IMAGENET)]
-    assert len(here) == 30
+    assert len(here) == 31
     for command in here:
         ran = run(*command.split())
         assert ran.exit_code == 0, f"{command}: {ran.err}"
