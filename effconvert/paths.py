@@ -78,7 +78,7 @@ def _published(address: str = "", network: str = "") -> str:
 
     network: as the library calls it, perhaps with its training (`efficientnet_b0.ra_in1k`) and the repository's owner.
     """
-    from effconvert.reference_tables import weights_table
+    from effconvert.reference_tables.weights import weights_table
 
     owner, _, name = network.rpartition("/")
     called = {name, name.replace("-", "_")} - {""}

@@ -13,7 +13,7 @@ from effconvert.costs.conventions import CONVENTIONS
 from effconvert.costs.quantities import buffer_count, compute_quantities, parameter_count
 from effconvert.errors import PublishedMismatch, listing
 from effconvert.formats import open_checkpoint
-from effconvert.reference_tables import Cost, cost_table
+from effconvert.reference_tables.cost import Cost, cost_table
 
 PARAMETERS, OPERATIONS = "parameters", "operations"
 

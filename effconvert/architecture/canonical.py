@@ -1,5 +1,7 @@
 """Names and shapes of every tensor of the canonical network, computed from a variant and its facts."""
 
+from functools import cache
+
 from effconvert.architecture.facts import Facts
 from effconvert.architecture.variants import Block, Variant, blocks, head_channels, stem_channels
 
@@ -18,7 +20,11 @@ def default_facts(variant: Variant) -> Facts:
 
 def tensor_shapes(variant: Variant, facts: Facts | None = None) -> dict[str, Shape]:
     """Return {name: shape} of every canonical tensor, in file order, axes as PyTorch has them."""
-    facts = facts or default_facts(variant)
+    return dict(_shapes(variant, facts or default_facts(variant)))
+
+
+@cache
+def _shapes(variant: Variant, facts: Facts) -> dict[str, Shape]:
     stem = stem_channels(variant)
     shapes: dict[str, Shape] = {"stem.conv.weight": (stem, facts.in_channels, 3, 3), **_bn("stem.bn", stem)}
     for block in blocks(variant):

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from effconvert.errors import Unavailable
 from effconvert.hub.addresses import PackageFile, installed_path, package_file
-from effconvert.reference_tables import Published
 from effconvert.reference_tables.published_weights import choose
+from effconvert.reference_tables.weights import Published
 
 NETWORK = PackageFile("efficientnet-lite-pytorch", "0.1.0", "efficientnet_lite_pytorch/__init__.py")
 PHOTOGRAPHS = tuple(

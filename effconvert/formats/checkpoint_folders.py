@@ -11,9 +11,6 @@ from pathlib import Path
 
 from effconvert.errors import EffconvertError, UnreadableCheckpoint, listing, some
 from effconvert.formats.checkpoint import Checkpoint
-from effconvert.formats.compressed import unread_in_words
-from effconvert.formats.foreign.folders import folder_in_words
-from effconvert.formats.foreign.texts import GIVE_WEIGHTS
 from effconvert.formats.shards import numbered
 from effconvert.formats.signatures import Format, format_of
 from effconvert.formats.tensorflow.index_files import indices_in, latest
@@ -24,6 +21,7 @@ _NAMED = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bi
 _SAME = ("tf_model.h5", "flax_model.msgpack", "rust_model.ot", "open_clip_pytorch_model.bin")
 _PASSED = "stands in the folder too, and was not read"
 _UNREADABLE = "stands in the folder too, and cannot be read as weights"
+_BUNDLE = re.compile(r"\.index$|\.data-\d{5}-of-\d{5}$")  # the two files of a checkpoint of TensorFlow
 _MOST_ENTRIES = 5_000
 _MOST_OPENED = 20
 _SHOWN = 5
@@ -50,7 +48,7 @@ def open_in_folder(folder: Path, opens: _Opens) -> Checkpoint:
     indices = [] if named else indices_in(folder, ".", "variables")
     if named or indices:
         return _remarked(opens(named or _only(indices, folder)), _others(folder), _PASSED)
-    formats = _formats(folder)
+    formats = _formats(_files(folder))
     files = [path for path, form in formats.items() if _holds_weights(path, form)]
     found = [*files, *indices_in(folder, "*", "*/*")]
     found = found or [path for path, form in formats.items() if form is Format.ARCHIVE]
@@ -63,10 +61,10 @@ def open_in_folder(folder: Path, opens: _Opens) -> Checkpoint:
     return _open_readable(folder, found, opens)
 
 
-def _formats(folder: Path) -> dict[Path, Format | None]:
+def _formats(paths: Iterable[Path]) -> dict[Path, Format | None]:
     """Return the format of each file that may be a checkpoint; a file that may not be read has none."""
     formats: dict[Path, Format | None] = {}
-    for path in _files(folder):
+    for path in paths:
         try:
             formats[path] = format_of(path)
         except PermissionError:
@@ -82,15 +80,14 @@ def _holds_weights(path: Path, form: Format | None) -> bool:
 def _others(folder: Path) -> list[Path]:
     """Return the checkpoints beside the one that Hugging Face's or TensorFlow's names tell, but for its own parts."""
     try:
-        formats = _formats(folder)
+        files = list(_files(folder))
     except UnreadableCheckpoint:  # a folder of very many files
         return []
     usual = (*_NAMED, *_SAME)
-    return [
-        path
-        for path, form in formats.items()
-        if _holds_weights(path, form) and path.name not in usual and path.suffix != ".index" and not numbered(path.name)
+    other = [
+        path for path in files if path.name not in usual and not numbered(path.name) and not _BUNDLE.search(path.name)
     ]
+    return [path for path, form in _formats(other).items() if _holds_weights(path, form)]
 
 
 def _only(found: list[Path], folder: Path) -> Path:
@@ -173,6 +170,8 @@ def _without_checkpoint(folder: Path) -> str:
     names = [entry.name + ("/" if entry.is_dir() else "") for entry in entries]
     if not names:
         return "holds no checkpoint, it is empty; give the file of the weights"
+    from effconvert.formats.foreign.folders import folder_in_words
+
     if words := folder_in_words(folder, [name.rstrip("/") for name in names]):
         return words
     found = f"found only {some(list(map(_shown, names)), _SHOWN)}"
@@ -183,6 +182,10 @@ def _without_checkpoint(folder: Path) -> str:
 
 def _entry_in_words(entry: Path) -> str:
     """Say what a file or folder in a folder is, and what to do; "" for one that has nothing to do with weights."""
+    from effconvert.formats.compressed import unread_in_words
+    from effconvert.formats.foreign.folders import folder_in_words
+    from effconvert.formats.foreign.texts import GIVE_WEIGHTS
+
     if entry.is_symlink() and not entry.resolve().is_relative_to(entry.parent.resolve()):
         return f"a link that leads out of the folder; give {entry.resolve()}"
     if entry.is_dir():

@@ -62,14 +62,15 @@ def _open_folder(folder: Path, key: bytes | None) -> Checkpoint:
 def _open_file(path: Path, key: bytes | None) -> Checkpoint:
     """Open the checkpoint that the file at `path` holds or belongs to; it must not be a part of one itself."""
     try:
-        checkpoint = _open_known(path, key) or _open_companion(path)
+        form = format_of(path)
+        checkpoint = _open_known(path, form, key) or _open_companion(path)
     except UnreadableCheckpoint:
         if words := piece_in_words(path):
             raise UnreadableCheckpoint(f"{path}: {words}") from None
         raise
     if checkpoint.files == (path,):
         try:
-            refuse_part(path, search=format_of(path) is not Format.TORCH)
+            refuse_part(path, search=form is not Format.TORCH)
         except UnreadableCheckpoint:
             checkpoint.close()
             raise
@@ -79,9 +80,9 @@ def _open_file(path: Path, key: bytes | None) -> Checkpoint:
 # A format is imported where a file is of it: each takes some milliseconds, which a short command would feel.
 
 
-def _open_known(path: Path, key: bytes | None) -> Checkpoint | None:
+def _open_known(path: Path, form: Format | None, key: bytes | None) -> Checkpoint | None:
     """Open a file of a format that is read here, None for any other."""
-    match format_of(path):
+    match form:
         case Format.TENSORFLOW:
             return _open_tensorflow(path)
         case Format.MINDSPORE:
@@ -98,7 +99,7 @@ def _open_known(path: Path, key: bytes | None) -> Checkpoint | None:
             return ShardedCheckpoint(path, _open_shard)
         case Format.ARCHIVE:
             return _open_archive(path)
-        case form:
+        case _:
             return _open_torch_or_safetensors(path, form)
 
 

@@ -11,6 +11,7 @@ from effconvert.formats.tensorflow.index_files import TABLE_END
 from effconvert.formats.zip_directory import FAILURES, MAGIC, directory
 
 _GZIP = b"\x1f\x8b"
+_PICKLE = b"\x80"  # of protocol 2 and later
 _LOCAL_HEADER = 30  # bytes before the name of a zip file's first record
 # Of Keras's zip files: the record that stands first where Keras wrote it, and those that every one has.
 _FIRST_RECORD, _RECORDS = b"metadata.json", {"config.json", "model.weights.h5"}
@@ -67,19 +68,15 @@ def _is_keras_archive(path: Path, start: bytes) -> bool:
 
 
 def _format_of_other(path: Path, start: bytes) -> Format | None:
-    from effconvert.formats.foreign.files import is_old_tar
-    from effconvert.formats.torch.legacy import is_legacy
-    from effconvert.formats.torch.pickle_reader import is_pickle
-
-    if is_legacy(start):
-        return Format.TORCH
+    if start.startswith(_PICKLE) and (form := _format_of_pickle(path, start)):
+        return form
+    if len(start) < _BLOCK and _is_text(start):  # as what TensorFlow writes beside its indices
+        return Format.JSON if start.lstrip()[:1] == b"{" else None
     from effconvert.formats.compressed import packed_in_words
-    from effconvert.formats.foreign.files import begins_graph, is_paddle
+    from effconvert.formats.foreign.files import begins_graph, is_old_tar
     from effconvert.formats.keras.file import is_hdf5
     from effconvert.formats.mindspore.file import is_mindspore
 
-    if is_pickle(start):
-        return None if is_paddle(path) else Format.TORCH
     if is_mindspore(start) and not begins_graph(start):
         return Format.MINDSPORE
     if start.lstrip()[:1] == b"{":
@@ -87,6 +84,26 @@ def _format_of_other(path: Path, start: bytes) -> Format | None:
     if start.startswith(_GZIP) or start[257:262] == b"ustar":
         return None if is_old_tar(start) or packed_in_words(path, start) else Format.ARCHIVE
     return Format.KERAS if is_hdf5(path) and not start.startswith(b"MATLAB") else None
+
+
+def _format_of_pickle(path: Path, start: bytes) -> Format | None:
+    from effconvert.formats.torch.legacy import is_legacy
+    from effconvert.formats.torch.pickle_reader import is_pickle
+
+    if is_legacy(start):
+        return Format.TORCH
+    if not is_pickle(start):
+        return None
+    from effconvert.formats.foreign.files import is_paddle
+
+    return None if is_paddle(path) else Format.TORCH
+
+
+def _is_text(start: bytes) -> bool:
+    try:
+        return start.decode().replace("\n", "").replace("\r", "").replace("\t", "").isprintable()
+    except UnicodeDecodeError:
+        return False
 
 
 def _ends(path: Path) -> tuple[bytes, bytes, int]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from effconvert.errors import Unavailable
-from effconvert.reference_tables import Published
+from effconvert.reference_tables.weights import Published
 
 # A package URL: https://github.com/package-url/purl-spec, type pypi.
 _URL = re.compile(r"pkg:pypi/([^@/#?]+)@([^@/#?]+)#([^#?]+)")

@@ -13,8 +13,8 @@ from effconvert.atomic import lock
 from effconvert.errors import LayoutMismatch, NotThere, OutputProblem, Unavailable, UnreadableCheckpoint
 from effconvert.hashing import file_md5, file_sha256
 from effconvert.hub.addresses import ELSEWHERE, PackageFile, address, installed_path, package_file
-from effconvert.reference_tables import Published
 from effconvert.reference_tables.file_names import name_sha8
+from effconvert.reference_tables.weights import Published
 
 if TYPE_CHECKING:
     from effconvert.hub.downloads import Patience, Progress

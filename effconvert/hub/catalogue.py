@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from effconvert.architecture.canonical import default_facts
 from effconvert.architecture.variants import VARIANTS
 from effconvert.costs.quantities import mac_count, parameter_count
-from effconvert.reference_tables import FRAMEWORKS, Accuracy, Published, accuracy_table, weights_table
+from effconvert.reference_tables.accuracy import Accuracy, accuracy_table
+from effconvert.reference_tables.weights import FRAMEWORKS, Published, weights_table
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from effconvert.conversion.transfer import Progress
 from effconvert.errors import LayoutMismatch
 from effconvert.hub.cache import fetch
 from effconvert.hub.published_names import Asked, read_name
-from effconvert.reference_tables import Published
 from effconvert.reference_tables.published_weights import choose
+from effconvert.reference_tables.weights import Published
 
 
 def convert_published(

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from effconvert.architecture.variants import find_variant
 from effconvert.errors import LayoutMismatch, nearest_first
-from effconvert.reference_tables import FRAMEWORKS, Published, weights_table
 from effconvert.reference_tables.publishers import read_publishers
+from effconvert.reference_tables.weights import FRAMEWORKS, Published, weights_table
 
 _FORM = "write FRAMEWORK/VARIANT or FRAMEWORK/VARIANT/WEIGHTS, as torchvision/b0 or tensorflow/b0/ns"
 

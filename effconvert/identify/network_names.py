@@ -14,8 +14,9 @@ from effconvert.errors import LayoutMismatch, UnreadableCheckpoint
 from effconvert.formats.checkpoint import INNER_KEYS, NETWORK_KEYS, OTHER_KEYS, Checkpoint
 from effconvert.formats.strict_json import read_json_object
 from effconvert.maps.language import Build, Layout
-from effconvert.reference_tables import Published, misnamed_files, weights_table
+from effconvert.reference_tables.file_names import misnamed_files
 from effconvert.reference_tables.reading import recipe_tables
+from effconvert.reference_tables.weights import Published, weights_table
 
 _TEACHER = "teacher"
 _LEVELS = 3

@@ -182,9 +182,7 @@ def _bases(names: TensorNames, layout: Layout | None) -> dict[str, str]:
 
 def _before(shapes: Mapping[str, Shape], end: str, layout: Layout | None) -> list[str]:
     found = [
-        name.removesuffix(end)
-        for name, shape in shapes.items()
-        if name.endswith(end) and not ignored(layout, name, shape)
+        name.removesuffix(end) for name in shapes if name.endswith(end) and not ignored(layout, name, shapes[name])
     ]
     return sorted({root for root in found if not root or root[-1] in BOUNDARIES}, key=lambda root: (len(root), root))
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from effconvert.architecture.variants import Variant, find_variant
 from effconvert.errors import LayoutMismatch
-from effconvert.reference_tables import weights_table
 from effconvert.reference_tables.published_weights import choose
 from effconvert.reference_tables.reading import recipe_tables
+from effconvert.reference_tables.weights import weights_table
 
 _OFFICIAL, _TIMM = "tf-official", "timm"
 UNKNOWN = "unknown"

@@ -4,7 +4,10 @@ from typing import Any
 
 from effconvert.architecture.variants import VARIANTS
 from effconvert.costs.quantities import mac_count, parameter_count
-from effconvert.reference_tables import Published, find_disagreements, read_numbers, read_sources, weights_table
+from effconvert.reference_tables.disagreements import find_disagreements
+from effconvert.reference_tables.numbers import read_numbers
+from effconvert.reference_tables.sources import read_sources
+from effconvert.reference_tables.weights import Published, weights_table
 
 _ACCURACY, _COST = ("top1", "top5"), ("parameters", "operations")
 _OF_FILES = ("framework", "variant", "weights", "network", "url", "sha256", "bytes", "size", "classes", "released")

@@ -21,7 +21,7 @@ from effconvert.architecture.canonical import default_facts
 from effconvert.architecture.variants import VARIANTS, head_channels
 from effconvert.costs.conventions import CONVENTIONS
 from effconvert.model import create_model
-from effconvert.reference_tables import cost_table
+from effconvert.reference_tables.cost import cost_table
 from effconvert.validate.cost_report import operation_count
 
 TIMM = {

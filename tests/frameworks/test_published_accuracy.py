@@ -11,7 +11,8 @@ from efficientnet_pytorch import utils as lukemelas
 from keras.src.applications import efficientnet as keras
 from torchvision.models import efficientnet as torchvision
 
-from effconvert.reference_tables import Published, accuracy_table, weights_table
+from effconvert.reference_tables.accuracy import accuracy_table
+from effconvert.reference_tables.weights import Published, weights_table
 
 MIB = 2**20
 

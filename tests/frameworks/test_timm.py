@@ -20,7 +20,7 @@ from torch_libraries import (
 )
 
 from effconvert.model.calibration import synthetic_images
-from effconvert.reference_tables import weights_table
+from effconvert.reference_tables.weights import weights_table
 
 EDGE = {"fused_stride": "expand", "classes": 1000}
 SYMMETRIC = {"padding": "symmetric", "bn_eps": 1e-5}

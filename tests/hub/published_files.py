@@ -27,7 +27,7 @@ from effconvert.formats.tensorflow.bundle import write_bundle
 from effconvert.hub.addresses import address, package_file
 from effconvert.maps.layouts import find_layout
 from effconvert.maps.moves import compile_layout, invert
-from effconvert.reference_tables import Published
+from effconvert.reference_tables.weights import Published
 
 from .conftest import make_archive
 

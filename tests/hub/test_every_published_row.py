@@ -18,8 +18,8 @@ from effconvert.hub.cache import Fetched
 from effconvert.hub.published_conversion import convert_published
 from effconvert.hub.published_names import read_name
 from effconvert.options import Options
-from effconvert.reference_tables import Published, weights_table
 from effconvert.reference_tables.published_weights import choose
+from effconvert.reference_tables.weights import Published, weights_table
 
 from .published_files import NamesOnly, body_of, kind_of, put, true_row
 

@@ -12,8 +12,8 @@ from library_files import library_tensors
 from effconvert.errors import Unavailable, UnreadableCheckpoint
 from effconvert.hub.addresses import PackageFile, address, package_file
 from effconvert.hub.cache import fetch
-from effconvert.reference_tables import Published
 from effconvert.reference_tables.published_weights import choose
+from effconvert.reference_tables.weights import Published
 
 from .conftest import Server
 

@@ -10,8 +10,8 @@ from running import Ran
 import effconvert
 from effconvert.errors import LayoutMismatch, nearest_first
 from effconvert.hub.published_names import read_name
-from effconvert.reference_tables import Published, weights_table
 from effconvert.reference_tables.published_weights import choose
+from effconvert.reference_tables.weights import Published, weights_table
 
 from .conftest import Server, serve
 from .published_files import body_of, true_row

@@ -15,8 +15,8 @@ from effconvert.formats.keras.writers import write_legacy
 from effconvert.hub.cache import fetch
 from effconvert.hub.published_conversion import convert_published
 from effconvert.identify.network_names import recorded_training
-from effconvert.reference_tables import Published
 from effconvert.reference_tables.published_weights import choose
+from effconvert.reference_tables.weights import Published
 
 from .conftest import QUICK, Server, serve
 

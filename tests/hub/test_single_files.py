@@ -13,9 +13,9 @@ from library_files import library_tensors
 from effconvert.errors import LayoutMismatch, Unavailable, UnreadableCheckpoint
 from effconvert.hub.addresses import address
 from effconvert.hub.cache import fetch
-from effconvert.reference_tables import Published
 from effconvert.reference_tables.file_names import check_name_sha8, name_sha8
 from effconvert.reference_tables.published_weights import choose, published
+from effconvert.reference_tables.weights import Published
 
 from .conftest import QUICK, Server, serve, status
 
@@ -81,7 +81,7 @@ def test_a_mirror_has_the_path_of_each_host(monkeypatch: pytest.MonkeyPatch, row
 
 
 def test_no_two_files_share_a_place_in_a_mirror(monkeypatch: pytest.MonkeyPatch) -> None:
-    from effconvert.reference_tables import weights_table
+    from effconvert.reference_tables.weights import weights_table
 
     monkeypatch.setenv("EFFCONVERT_MIRROR", "https://mirror.example")
     assert len({address(row) for row in weights_table()}) == len(weights_table())

@@ -8,7 +8,7 @@ import pytest
 from effconvert.architecture.canonical import default_facts, tensor_shapes
 from effconvert.architecture.variants import VARIANTS
 from effconvert.costs.quantities import buffer_count, mac_count, parameter_count
-from effconvert.reference_tables import cost_table
+from effconvert.reference_tables.cost import cost_table
 
 # (parameters, MACs in M) of the graphs at tensorflow/tpu 7dc921f, which strides fused blocks on the expansion.
 GRAPH = {

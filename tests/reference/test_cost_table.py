@@ -8,7 +8,7 @@ from effconvert.architecture.canonical import default_facts
 from effconvert.architecture.variants import VARIANTS
 from effconvert.costs.conventions import CONVENTIONS, Quantity
 from effconvert.errors import PublishedMismatch
-from effconvert.reference_tables import Cost, cost_table
+from effconvert.reference_tables.cost import Cost, cost_table
 from effconvert.validate import cost_report
 from effconvert.validate.cost_report import Comparison, check_published, operation_count
 

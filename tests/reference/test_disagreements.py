@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from effconvert.reference_tables import Disagreement, find_disagreements, read_numbers
-from effconvert.reference_tables.disagreements import _disagreement, differ
+from effconvert.reference_tables.disagreements import Disagreement, _disagreement, differ, find_disagreements
+from effconvert.reference_tables.numbers import read_numbers
 
 FOUND = find_disagreements()
 

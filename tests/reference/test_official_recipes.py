@@ -9,8 +9,8 @@ import pytest
 
 from effconvert.errors import LayoutMismatch
 from effconvert.preprocessing.recipes import Recipe, official_recipe
-from effconvert.reference_tables import weights_table
 from effconvert.reference_tables.reading import recipe_tables
+from effconvert.reference_tables.weights import weights_table
 
 IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 ADVPROP = ((127.5,) * 3, (127.5,) * 3)

@@ -11,9 +11,9 @@ from effconvert.architecture.facts import Facts, changed
 from effconvert.architecture.variants import VARIANTS, find_variant
 from effconvert.costs.quantities import buffer_count, parameter_count
 from effconvert.hub.catalogue import catalogue_rows, published_accuracy
-from effconvert.reference_tables import FRAMEWORKS, weights_table
 from effconvert.reference_tables.file_names import name_sha8
 from effconvert.reference_tables.published_weights import choose, published
+from effconvert.reference_tables.weights import FRAMEWORKS, weights_table
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "published_files.json").read_text())
 EDGETPU = {"es": "edgetpu-s", "em": "edgetpu-m", "el": "edgetpu-l"}

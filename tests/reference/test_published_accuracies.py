@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from effconvert.preprocessing.recipes import recipe_for
-from effconvert.reference_tables import accuracy_table
+from effconvert.reference_tables.accuracy import accuracy_table
 from effconvert.reference_tables.published_weights import choose
 
 ROWS = accuracy_table()

@@ -8,8 +8,10 @@ import pytest
 
 from effconvert.architecture.variants import VARIANTS
 from effconvert.hub.catalogue import catalogue_rows, published_accuracy
-from effconvert.reference_tables import accuracy_table, cost_table, weights_table
+from effconvert.reference_tables.accuracy import accuracy_table
+from effconvert.reference_tables.cost import cost_table
 from effconvert.reference_tables.published_weights import choose
+from effconvert.reference_tables.weights import weights_table
 
 BUCKET = "https://storage.googleapis.com/cloud-tpu-checkpoints/efficientnet/"
 TABLES = ["weights.csv", "accuracy.csv", "cost.csv"]

@@ -11,8 +11,8 @@ from effconvert.errors import LayoutMismatch
 from effconvert.maps.language import Layout
 from effconvert.maps.layouts import known_layouts
 from effconvert.preprocessing.recipes import recipe_for
-from effconvert.reference_tables import weights_table
 from effconvert.reference_tables.reading import recipe_tables
+from effconvert.reference_tables.weights import weights_table
 
 TAGS = json.loads((Path(__file__).parents[1] / "golden" / "published_files.json").read_text())["timm"]
 IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from effconvert.reference_tables import Number, read_numbers
+from effconvert.reference_tables.numbers import Number, read_numbers
 
 TABLES = Path(__file__).parents[1] / "golden" / "seed_tables"
 NUMBERS = read_numbers()

@@ -5,7 +5,9 @@ from typing import Any
 
 from effconvert.architecture.variants import VARIANTS
 from effconvert.preprocessing.recipes import official_recipe
-from effconvert.reference_tables import accuracy_table, cost_table, weights_table
+from effconvert.reference_tables.accuracy import accuracy_table
+from effconvert.reference_tables.cost import cost_table
+from effconvert.reference_tables.weights import weights_table
 from effconvert.validate.accuracy.statistics import Proportion, mcnemar
 
 IMAGES = 50_000

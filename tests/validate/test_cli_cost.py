@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 from effconvert.architecture.canonical import default_facts, tensor_shapes
 from effconvert.architecture.facts import Facts
 from effconvert.architecture.variants import VARIANTS
-from effconvert.reference_tables import cost_table
+from effconvert.reference_tables.cost import cost_table
 from effconvert.validate import cost_report
 
 Run = Callable[..., Ran]

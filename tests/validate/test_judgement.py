@@ -11,7 +11,8 @@ from made_predictions import scored
 from effconvert.architecture.facts import Facts
 from effconvert.identify.description import Description
 from effconvert.preprocessing.recipes import recipe_for
-from effconvert.reference_tables import accuracy_table, weights_table
+from effconvert.reference_tables.accuracy import accuracy_table
+from effconvert.reference_tables.weights import weights_table
 from effconvert.validate.accuracy.comparability import training
 from effconvert.validate.accuracy.judgement import (
     AMBER_LIMIT,

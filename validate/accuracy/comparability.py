@@ -7,7 +7,7 @@ import numpy as np
 
 from effconvert.architecture.facts import only_assumed
 from effconvert.identify.weight_sets import RAW
-from effconvert.reference_tables import weights_table
+from effconvert.reference_tables.weights import weights_table
 from effconvert.validate.data.classes import imagenet_classes
 from effconvert.validate.data.imagenet import image_number, validation_labels
 from effconvert.validate.evaluation.jobs import FAST, SUBSET

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from effconvert.preprocessing.recipes import Recipe, recipe_for
-from effconvert.reference_tables import Accuracy, accuracy_table
+from effconvert.reference_tables.accuracy import Accuracy, accuracy_table
 from effconvert.validate.accuracy.comparability import obstacle, remarks, training
 from effconvert.validate.accuracy.statistics import Proportion
 from effconvert.validate.accuracy.summary import measured_accuracy

@@ -6,7 +6,7 @@ import click
 
 from effconvert.cli.display.output import print_json
 from effconvert.cli.options.shared import json_option
-from effconvert.reference_tables import FRAMEWORKS
+from effconvert.reference_tables.weights import FRAMEWORKS
 
 
 @click.command("list")

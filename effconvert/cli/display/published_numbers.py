@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from effconvert.reference_tables import Disagreement, Number, Source
+    from effconvert.reference_tables.disagreements import Disagreement
+    from effconvert.reference_tables.numbers import Number
     from effconvert.reference_tables.selection import Selection
+    from effconvert.reference_tables.sources import Source
 
 _NOTE_WIDTH = 110
 _HASH = 8  # digits of a SHA-256, as files are named by
@@ -141,7 +143,7 @@ def _print_files(numbers: Sequence["Number"], notes: Notes) -> None:
     """Print a line, the address and the command for each file; what its recipe says is in reference/recipes.toml."""
     if not numbers:
         return
-    from effconvert.reference_tables import weights_table
+    from effconvert.reference_tables.weights import weights_table
 
     names: dict[Any, str] = {row.url: row.name for row in weights_table()}
     _heading("Files")
