@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import safetensors.numpy
-from library_files import library_tensors
 
 from effconvert.errors import UnreadableCheckpoint
 from effconvert.formats import TensorInfo, open_checkpoint
@@ -17,8 +16,8 @@ from effconvert.hub.published_conversion import convert_published
 from effconvert.identify.network_names import recorded_training
 from effconvert.reference_tables import Published
 from effconvert.reference_tables.published_weights import choose
-
-from .conftest import QUICK, Server, serve
+from helpers.hub.serving import QUICK, Server, serve
+from helpers.library_files import library_tensors
 
 FACTS = {
     "torchvision": ("symmetric", 1e-5),

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import safetensors.numpy
-from library_files import library_tensors
 
 from effconvert.errors import LayoutMismatch, Unavailable, UnreadableCheckpoint
 from effconvert.hub.addresses import address
@@ -16,8 +15,8 @@ from effconvert.hub.cache import fetch
 from effconvert.reference_tables import Published
 from effconvert.reference_tables.file_names import check_name_sha8, name_sha8
 from effconvert.reference_tables.published_weights import choose, published
-
-from .conftest import QUICK, Server, serve, status
+from helpers.hub.serving import QUICK, Server, serve, status
+from helpers.library_files import library_tensors
 
 
 def timm_file(variant: str = "b0", classes: int = 1000, seed: int = 0) -> bytes:
