@@ -11,6 +11,8 @@ from helpers import official_weights
 from helpers.checkpoints import write_checkpoint
 from helpers.running import Ran
 
+pytest_plugins = ["helpers.deep"]
+
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:

@@ -10,6 +10,8 @@ import pytest
 
 from helpers.frameworks import figures
 
+pytest_plugins = ["helpers.deep"]
+
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what was measured, so that a run says how far the numbers were apart and not only that they passed."""
