@@ -28,7 +28,7 @@ from tabulate import tabulate
 from effconvert.preprocessing.pipeline import pixel_type, pixels, preprocess
 from effconvert.preprocessing.recipes import Recipe, recipe_named
 
-sys.path.append(str(Path(__file__).parents[1] / "tests" / "frameworks"))
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 Prepare = Callable[[bytes], Any]
 IMAGENET_STD = [0.229, 0.224, 0.225]
@@ -75,8 +75,9 @@ def opened(data: bytes) -> Image.Image:
 
 
 def timm(recipe: Recipe, rounded: bool) -> Prepare:
-    import torchvision_repair  # noqa: F401
     from timm.data import create_transform
+
+    from helpers.frameworks import torchvision_repair  # noqa: F401
 
     options = {"interpolation": "bicubic", "crop_pct": 0.875, "mean": (0.485, 0.456, 0.406), "std": IMAGENET_STD}
     transform = create_transform(recipe.size, is_training=False, use_prefetcher=rounded, **options)
@@ -84,18 +85,20 @@ def timm(recipe: Recipe, rounded: bool) -> Prepare:
 
 
 def torchvision(recipe: Recipe) -> Prepare:
-    import torchvision_repair  # noqa: F401
     from torchvision.models import EfficientNet_B0_Weights
+
+    from helpers.frameworks import torchvision_repair  # noqa: F401
 
     transform = EfficientNet_B0_Weights.IMAGENET1K_V1.transforms()
     return lambda data: transform(opened(data))
 
 
 def mmpretrain(recipe: Recipe) -> Prepare:
-    import torchvision_repair  # noqa: F401
     from mmengine.dataset import Compose
     from mmpretrain import get_model
     from mmpretrain.registry import TRANSFORMS
+
+    from helpers.frameworks import torchvision_repair  # noqa: F401
 
     network = get_model("efficientnet-b0_3rdparty_8xb32-aa_in1k", pretrained=False)
     _, *steps = network._config.test_dataloader.dataset.pipeline  # the first reads a file
@@ -109,8 +112,9 @@ def mmpretrain(recipe: Recipe) -> Prepare:
 
 
 def transformers(recipe: Recipe) -> Prepare:
-    import torchvision_repair  # noqa: F401
     from transformers import EfficientNetImageProcessor
+
+    from helpers.frameworks import torchvision_repair  # noqa: F401
 
     size = {"height": recipe.size, "width": recipe.size}
     processor = EfficientNetImageProcessor(size=size, resample=0, rescale_offset=False)

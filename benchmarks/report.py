@@ -14,14 +14,13 @@ from statistics import median
 from stopwatch import measure_all, print_table
 from tabulate import tabulate
 
-sys.path += [str(Path(__file__).parents[1] / "tests" / folder) for folder in ("", "report", "frameworks")]
-
-from browser import chromium
-from made_documents import made_document
-from made_inputs import run_record, write_run
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 from effconvert.architecture.variants import VARIANTS
 from effconvert.report.writing import write_report
+from helpers.frameworks.browser import chromium
+from helpers.report.made_documents import made_document
+from helpers.report.made_inputs import run_record, write_run
 
 READ = "import sys, numpy; [dict(numpy.load(path).items()) for path in sys.argv[1:]]"
 TIMES = """

@@ -11,8 +11,8 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parents[1] / "tests" / "frameworks"))
-import torchvision_repair  # noqa: F401
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+from helpers.frameworks import torchvision_repair  # noqa: F401
 
 # isort: split
 import numpy as np

@@ -4,12 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import official_weights
 import pytest
-from checkpoints import write_checkpoint
-from running import Ran
 
 from effconvert.cli import main
+from helpers import official_weights
+from helpers.checkpoints import write_checkpoint
+from helpers.running import Ran
+
+pytest_plugins = ["helpers.deep"]
 
 
 @pytest.fixture

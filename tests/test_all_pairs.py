@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from checkpoints import read_all, write_checkpoint
-from library_files import library_tensors, save
 
 import effconvert
 from effconvert.errors import LayoutMismatch
 from effconvert.maps.layouts import known_layouts
+from helpers.checkpoints import read_all, write_checkpoint
+from helpers.library_files import library_tensors, save
 
 WRITTEN = sorted(layout.name for layout in known_layouts() if layout.write and layout.name != "keras-positional")
 AS_TENSORFLOW = {"tf-official", "timm", "lukemelas", "huggingface", "mmpretrain", "keras"}

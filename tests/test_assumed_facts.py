@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from library_files import library_tensors, save
-from running import Ran
 
 import effconvert
 from effconvert.errors import LayoutMismatch
 from effconvert.model import create_model
 from effconvert.verification.network_files import examine
+from helpers.library_files import library_tensors, save
+from helpers.running import Ran
 
 TOLD = "--facts bn_eps=1e-05 --facts padding=symmetric"
 LOSSLESS = f"({TOLD} converts without loss, if the file is of timm's efficientnet_b0)"

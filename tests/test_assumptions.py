@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from library_files import library_tensors, save
 
 import effconvert
 from effconvert.conversion.steps import Report
+from helpers.library_files import library_tensors, save
 
 
 def taken(source: Path, **options: object) -> tuple[Report, str]:

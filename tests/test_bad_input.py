@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from checkpoints import write_checkpoint
-from running import Ran
 
 import effconvert
 from effconvert.conversion.transfer import check_digest
+from helpers.checkpoints import write_checkpoint
+from helpers.running import Ran
 
 AVERAGE = "/ExponentialMovingAverage"
 STEM = "efficientnet-lite0/stem/conv2d/kernel" + AVERAGE

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from checkpoints import write_checkpoint
-from mirror import put_archive, serving
-from running import Ran
 
 import effconvert
 from effconvert.architecture.variants import VARIANTS
 from effconvert.cli import COMMANDS, module_of
+from helpers.checkpoints import write_checkpoint
+from helpers.mirror import put_archive, serving
+from helpers.running import Ran
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from checkpoints import read_all, write_checkpoint
-from library_files import library_tensors, save
-from running import Ran
 
 import effconvert
+from helpers.checkpoints import read_all, write_checkpoint
+from helpers.library_files import library_tensors, save
+from helpers.running import Ran
 
 
 @pytest.fixture(scope="module")

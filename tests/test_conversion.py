@@ -4,18 +4,18 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import official_weights
 import pytest
 import safetensors
 import safetensors.numpy
 import torch
-from checkpoints import AVERAGE, LAYOUT, Tensors, random_checkpoint, read_all, same, write_checkpoint
 
 import effconvert
 from effconvert.architecture.canonical import tensor_shapes
 from effconvert.architecture.variants import VARIANTS
 from effconvert.errors import LayoutMismatch, UnreadableCheckpoint
 from effconvert.maps.moves import compile_moves
+from helpers import official_weights
+from helpers.checkpoints import AVERAGE, LAYOUT, Tensors, random_checkpoint, read_all, same, write_checkpoint
 
 
 def test_averages_are_taken_and_each_tensor_goes_where_it_belongs(b0: Path, tmp_path: Path) -> None:

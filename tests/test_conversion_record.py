@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import safetensors
 import safetensors.numpy
-from checkpoints import AVERAGE, LAYOUT, Tensors, random_checkpoint, read_all, same, write_checkpoint
 
 import effconvert
 from effconvert.architecture.canonical import default_facts
 from effconvert.architecture.variants import VARIANTS
 from effconvert.errors import LayoutMismatch, NumericMismatch, UnreadableCheckpoint
+from helpers.checkpoints import AVERAGE, LAYOUT, Tensors, random_checkpoint, read_all, same, write_checkpoint
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])

@@ -7,12 +7,12 @@ import pytest
 import safetensors
 import safetensors.numpy
 import torch
-from running import Ran
 
 import effconvert
 from effconvert.conversion.transfer import tensor_checksums
 from effconvert.identify.description import digest
 from effconvert.verification.network_files import examine
+from helpers.running import Ran
 
 
 @pytest.fixture

@@ -16,9 +16,7 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 import pytest
 import torch
-from library_files import save
 from PIL import Image
-from running import Ran
 
 from effconvert.cli import main
 from effconvert.demo import packages
@@ -28,6 +26,8 @@ from effconvert.model.calibration import calibrate, random_weights, synthetic_im
 from effconvert.model.network import create_model
 from effconvert.reference_tables.published_weights import choose
 from effconvert.validate.data.classes import imagenet_classes
+from helpers.library_files import save
+from helpers.running import Ran
 
 INSIDE = "some_lite/models/efficientnet-lite0.pth"
 

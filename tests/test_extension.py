@@ -6,7 +6,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from wheels import build_wheel
+from helpers.wheels import build_wheel
 
 IMAGES = Path(__file__).parent / "golden" / "preprocessing"
 # Without the finder of an editable installation, which would supply the module that the wheel lacks.

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from checkpoints import AVERAGE, read_all, write_checkpoint
-from library_files import Tensors, library_tensors, save, under
 
 import effconvert
 from effconvert.conversion.steps import Report
 from effconvert.errors import LayoutMismatch
+from helpers.checkpoints import AVERAGE, read_all, write_checkpoint
+from helpers.library_files import Tensors, library_tensors, save, under
 
 WIDTH = 1280
 TORCH = ("timm", "torchvision", "lukemelas", "huggingface", "mmpretrain", "mindcv", "mindvision", "monai")

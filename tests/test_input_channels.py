@@ -7,9 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from checkpoints import read_all, write_checkpoint
-from library_files import facts_of, library_tensors, save, under
-from running import Ran
 
 import effconvert
 from effconvert.architecture.facts import Facts, changed, complete
@@ -21,6 +18,9 @@ from effconvert.identify.identification import identify
 from effconvert.identify.inspection import inspect
 from effconvert.maps.layouts import known_layouts
 from effconvert.options import Options
+from helpers.checkpoints import read_all, write_checkpoint
+from helpers.library_files import facts_of, library_tensors, save, under
+from helpers.running import Ran
 
 # Where each layout has the kernel of a network of C channels, and its shape.
 STEMS = {

@@ -11,17 +11,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import golden_moves
 import h5py
 import numpy as np
 import pytest
-from checkpoints import AVERAGE, random_checkpoint, read_all, same, write_checkpoint
-from formats.keras_files import make
-from formats.keras_graphs import Config, behind, called, chain, functional, layer, network, sequential
 
 import effconvert
 from effconvert.errors import LayoutMismatch
 from effconvert.formats import Array
+from helpers import golden_moves
+from helpers.checkpoints import AVERAGE, random_checkpoint, read_all, same, write_checkpoint
+from helpers.formats.keras_files import make
+from helpers.formats.keras_graphs import Config, behind, called, chain, functional, layer, network, sequential
 
 POOL, MOST = ("GlobalAveragePooling2D", "pool"), ("GlobalMaxPooling2D", "most")
 WEIGHTS = [".h5", ".weights.h5"]

@@ -11,7 +11,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import golden_moves
 import numpy as np
 import pytest
 
@@ -22,6 +21,7 @@ from effconvert.formats.checkpoint import TensorInfo
 from effconvert.formats.keras.writers import write_legacy
 from effconvert.maps.layouts import find_layout
 from effconvert.maps.moves import Compiled, compile_layout, invert
+from helpers import golden_moves
 
 LAYOUTS = ("keras", "keras-positional")
 KERAS = find_layout("keras")

@@ -4,8 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from checkpoints import read_all
-from library_files import library_tensors, save
 
 import effconvert
 from effconvert.architecture.variants import VARIANTS
@@ -14,6 +12,8 @@ from effconvert.errors import LayoutMismatch
 from effconvert.identify.inspection import inspect
 from effconvert.maps.layouts import find_layout
 from effconvert.maps.moves import compile_moves
+from helpers.checkpoints import read_all
+from helpers.library_files import library_tensors, save
 
 LITE = [name for name in VARIANTS if name.startswith("lite")]
 

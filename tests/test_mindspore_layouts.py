@@ -4,18 +4,18 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-import mindspore_weights
 import numpy as np
 import pytest
 import safetensors.numpy
-from checkpoints import read_all, same
-from library_files import library_tensors, save
 
 import effconvert
 from effconvert.architecture.canonical import default_facts, tensor_shapes
 from effconvert.architecture.variants import VARIANTS
 from effconvert.maps.layouts import find_layout
 from effconvert.maps.moves import compile_layout, compile_moves
+from helpers import mindspore_weights
+from helpers.checkpoints import read_all, same
+from helpers.library_files import library_tensors, save
 
 LAYOUTS = ("mindvision", "mindcv", "mindspore-zoo-b0", "mindspore-zoo-b1", "mindspore-zoo-b2")
 LIBRARIES = LAYOUTS[:2]

@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from library_files import library_tensors, save
 
 from effconvert.errors import LayoutMismatch
 from effconvert.formats import open_checkpoint
 from effconvert.identify.identification import Identity, identify
 from effconvert.maps.layouts import find_layout
 from effconvert.options import Options
-from effconvert.reference_tables.weights import weights_table
+from effconvert.reference_tables import weights_table
+from helpers.library_files import library_tensors, save
 
 OWN, PORTED = ("symmetric", 1e-5), ("tf-same", 1e-3)
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from running import Ran
 
 from effconvert.architecture.canonical import default_facts
 from effconvert.architecture.variants import VARIANTS
@@ -14,6 +13,7 @@ from effconvert.formats.safetensors import write_safetensors
 from effconvert.identify.other_networks import other_network
 from effconvert.maps.layouts import find_layout, known_layouts
 from effconvert.maps.moves import compile_layout
+from helpers.running import Ran
 
 Shapes = Mapping[str, tuple[int, ...]]
 # The blocks in each stage of EfficientNetV2, of which the first three have fused blocks.

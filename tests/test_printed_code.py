@@ -10,8 +10,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from library_files import library_tensors, save
-from running import Ran
 
 import effconvert
 from effconvert.architecture.canonical import default_facts
@@ -22,6 +20,8 @@ from effconvert.maps.layouts import find_layout, known_layouts
 from effconvert.options import Options
 from effconvert.preprocessing.recipes import Recipe, gray, recipe_for, recipe_named, unknown
 from effconvert.reference_tables.reading import recipe_tables
+from helpers.library_files import library_tensors, save
+from helpers.running import Ran
 
 MAKING_GRAY = ("keras", "lukemelas", "timm", "torchvision")
 SUFFIXES = {"keras": "x.weights.h5", "mindcv": "x.ckpt", "mindvision": "x.ckpt"}

@@ -7,12 +7,12 @@ from urllib.parse import urlsplit
 
 import pytest
 import torch
-from library_files import library_tensors, save
-from mirror import put_archive, serving
-from running import Ran
 
 import effconvert
 from effconvert.reference_tables.published_weights import choose
+from helpers.library_files import library_tensors, save
+from helpers.mirror import put_archive, serving
+from helpers.running import Ran
 
 OTHERS = [
     ("mindspore", "mindvision", "b0", None),

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from library_files import library_tensors, save
 
 import effconvert
 from effconvert.identify.preprocessing import preparation_cautions, training_of
@@ -18,6 +17,7 @@ from effconvert.preprocessing.recipes import Recipe, recipe_for
 from effconvert.validate.subjects import subject
 from effconvert.verification.network_files import NetworkFile, examine
 from effconvert.verification.record import _file
+from helpers.library_files import library_tensors, save
 
 PRETRAINED = {"input_size": [3, 288, 288], "crop_pct": 1.0, "interpolation": "bicubic", "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}  # fmt: skip
 OWN_MEAN = (100.0, 110.0, 120.0)

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from checkpoints import read_all
-from library_files import canonical_values, library_tensors, save, under
 
 import effconvert
 from effconvert.conversion.steps import Report
 from effconvert.errors import LayoutMismatch
+from helpers.checkpoints import read_all
+from helpers.library_files import canonical_values, library_tensors, save, under
 
 
 @pytest.fixture

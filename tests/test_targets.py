@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from checkpoints import read_all
-from library_files import library_tensors, save
-from running import Ran
 
 import effconvert
 from effconvert.errors import LayoutMismatch
 from effconvert.model.calibration import calibrate, random_weights, sensitivity, synthetic_images
+from helpers.checkpoints import read_all
+from helpers.library_files import library_tensors, save
+from helpers.running import Ran
 
 
 def calibrated(folder: Path, name: str, variant: str = "b0", **facts: object) -> Path:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from checkpoints import read_all, same
-from library_files import Tensors, library_tensors, save
-from running import Ran
+
+from helpers.checkpoints import read_all, same
+from helpers.library_files import Tensors, library_tensors, save
+from helpers.running import Ran
 
 Run = Callable[..., Ran]
 RESAVED = "loaded = torch.load({path!r}, map_location='cpu', weights_only=False); torch.save({saved}, 'weights.pth')"

@@ -2,13 +2,13 @@
 
 import math
 
-import official_weights
 import pytest
 
 from effconvert.architecture.canonical import default_facts, is_trainable, tensor_shapes
 from effconvert.architecture.facts import Facts, changed, parse_assignments
 from effconvert.architecture.variants import VARIANTS, blocks, find_variant, head_channels, stem_channels
 from effconvert.errors import LayoutMismatch
+from helpers import official_weights
 
 # width, depth, resolution, stem, blocks, head, logits, trainable values: counted in the official graphs
 GRAPHS = {

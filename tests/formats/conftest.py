@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from effconvert.formats import Array
-
-from . import building
+from helpers.formats import building
 
 
 @pytest.fixture

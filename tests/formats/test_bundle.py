@@ -11,9 +11,8 @@ from hypothesis.extra import numpy as arrays_of
 
 from effconvert.formats import Array, open_checkpoint
 from effconvert.formats.tensorflow.bundle import TensorFlowCheckpoint
-
-from . import bundles
-from .building import bits, examples, expected, make_bundle, read_all
+from helpers.formats import bundles
+from helpers.formats.building import bits, examples, expected, make_bundle, read_all
 
 DTYPES = [
     *(np.dtype(code) for code in "f4 f8 f2 i1 i2 i4 i8 u1 u2 u4 u8 ? c8 c16".split()),

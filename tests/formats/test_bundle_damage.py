@@ -9,9 +9,8 @@ from effconvert.errors import UnreadableCheckpoint
 from effconvert.formats import Array, open_checkpoint
 from effconvert.formats.protobuf import bytes_field, number_field
 from effconvert.formats.tensorflow.leveldb_table import write_table
-
-from . import bundles
-from .building import flip, make_bundle, peak_memory, read_all, refusal
+from helpers.formats import bundles
+from helpers.formats.building import flip, make_bundle, peak_memory, read_all, refusal
 
 ONE = np.array(1, np.float32).tobytes()
 DATA = "model.ckpt.data-00000-of-00001"

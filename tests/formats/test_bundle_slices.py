@@ -7,9 +7,8 @@ import pytest
 
 from effconvert.formats import open_checkpoint
 from effconvert.formats.tensorflow.slices import Extent, slice_key
-
-from . import bundles
-from .building import bits, peak_memory, read_all, refusal
+from helpers.formats import bundles
+from helpers.formats.building import bits, peak_memory, read_all, refusal
 
 VALUES = np.arange(24, dtype=np.float32).reshape(4, 6)
 TOP: Extent = ((0, 1), (0, -1))

@@ -10,8 +10,7 @@ import torch
 from effconvert.errors import UnreadableCheckpoint
 from effconvert.formats import Array, open_checkpoint
 from effconvert.formats.checkpoint import as_bytes
-
-from . import building
+from helpers.formats import building
 
 
 @pytest.fixture

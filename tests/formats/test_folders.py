@@ -6,12 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from running import Ran
 
 from effconvert.formats import Array, open_checkpoint
-
-from .building import contents, expected, make_bundle, make_safetensors, make_torch, read_all, refusal
-from .mindspore_files import value
+from helpers.formats.building import contents, expected, make_bundle, make_safetensors, make_torch, read_all, refusal
+from helpers.formats.mindspore_files import value
+from helpers.running import Ran
 
 Make = Callable[[Path, dict[str, Array]], Path]
 LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "4d" * 32 + "\nsize 7\n"

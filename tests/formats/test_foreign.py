@@ -17,13 +17,12 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from running import Ran
 
 from effconvert.formats import Array
 from effconvert.formats.foreign.files import BY_CONTENT, BY_NAME
 from effconvert.formats.protobuf import bytes_field, number_field
-
-from .building import examples, make_safetensors, make_torch, peak_memory, read_all, refusal
+from helpers.formats.building import examples, make_safetensors, make_torch, peak_memory, read_all, refusal
+from helpers.running import Ran
 
 AGAIN = "download the file again"
 EXPORTED = "give the checkpoint that it was exported from"

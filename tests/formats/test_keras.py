@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from effconvert.formats import open_checkpoint
-
-from .building import bits, contents, expected, read_all, refusal
-from .keras_files import GOLDEN, make, plain
+from helpers.formats.building import bits, contents, expected, read_all, refusal
+from helpers.formats.keras_files import GOLDEN, make, plain, write_archive
 
 NAMED = [
     "keras3_plain.h5", "keras3_plain_model.h5", "keras3_plain.weights.h5", "keras3_plain.keras",
@@ -215,10 +214,3 @@ def test_a_configuration_runs_nothing(tmp_path: Path) -> None:
     config["config"]["layers"].append({"class_name": "Lambda", "config": {"name": "lambda", "function": code}})
     records["config.json"] = json.dumps(config).encode()
     assert read_all(write_archive(tmp_path / "y.keras", records)).keys() == arrays.keys() | {"normalization/count"}
-
-
-def write_archive(path: Path, records: dict[str, bytes]) -> Path:
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in records.items():
-            archive.writestr(name, content)
-    return path

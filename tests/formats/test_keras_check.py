@@ -10,8 +10,7 @@ from effconvert.architecture.variants import VARIANTS
 from effconvert.errors import LayoutMismatch
 from effconvert.formats.keras.check import Findings, Network, check_graph
 from effconvert.formats.keras.graph import read_graph
-
-from .keras_graphs import (
+from helpers.formats.keras_graphs import (
     SIZE,
     Config,
     as_keras_2,

@@ -12,10 +12,8 @@ import pytest
 
 from effconvert.errors import UnreadableCheckpoint
 from effconvert.formats import open_checkpoint
-
-from .building import bits, flip, peak_memory, refusal
-from .keras_files import GOLDEN, plain
-from .test_keras import write_archive
+from helpers.formats.building import bits, flip, peak_memory, refusal
+from helpers.formats.keras_files import GOLDEN, plain, write_archive
 
 FILES = ["keras3_plain.h5", "keras3_plain_model.h5", "keras3_plain.weights.h5", "keras3_plain.keras", "keras2_plain.h5"]
 HEAD, TAIL = 64 << 10, 4 << 10

@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 from effconvert.formats.keras.graph import Call, read_graph
-
-from .keras_graphs import Config, as_keras_2, called, chain, functional, layer, sequential
+from helpers.formats.keras_graphs import Config, as_keras_2, called, chain, functional, layer, sequential
 
 
 def calls(config: Config) -> dict[str, Call]:

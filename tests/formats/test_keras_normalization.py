@@ -11,9 +11,7 @@ import pytest
 from effconvert.formats import Array
 from effconvert.formats.keras.file import KerasCheckpoint
 from effconvert.formats.keras.normalization import Normalization
-
-from .keras_files import GOLDEN, METADATA, make, plain
-from .test_keras import write_archive
+from helpers.formats.keras_files import GOLDEN, METADATA, make, plain, write_archive
 
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 PIXELS = (tuple(255 * MEAN), tuple(255 * STD))

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from effconvert.formats import Array, TensorInfo, open_checkpoint
-
-from .building import bits, contents, expected, peak_memory, read_all
-from .keras_files import METADATA, WRITERS, make, plain
+from helpers.formats.building import bits, contents, expected, peak_memory, read_all
+from helpers.formats.keras_files import METADATA, WRITERS, make, plain
 
 SUFFIXES = list(WRITERS)
 

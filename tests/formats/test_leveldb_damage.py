@@ -4,9 +4,8 @@ import cramjam
 import pytest
 
 from effconvert.formats.tensorflow.leveldb_table import TableError, read_table, write_table
-
-from . import tables
-from .building import flip, peak_memory
+from helpers.formats import tables
+from helpers.formats.building import flip, peak_memory
 
 ENTRIES = [(b"", b"header"), (b"kernel", b"one"), (b"kernel/average", b"two")]
 SMALL = write_table(ENTRIES)

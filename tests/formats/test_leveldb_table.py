@@ -6,9 +6,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from effconvert.formats.tensorflow.leveldb_table import TableError, masked, read_table, write_table
-
-from . import tables
-from .building import examples
+from helpers.formats import tables
+from helpers.formats.building import examples
 
 # A table of the keys '', 'a' and 'ab', laid out by hand after LevelDB's doc/table_format.md. The three checksums are
 # CRC32C over block and type, computed bit by bit (tables.crc32c), then masked.

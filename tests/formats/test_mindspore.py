@@ -16,9 +16,8 @@ from effconvert.formats import Array, TensorInfo, open_checkpoint
 from effconvert.formats.checkpoint import DataFile
 from effconvert.formats.mindspore import file as mindspore
 from effconvert.formats.mindspore.file import write_mindspore
-
-from .building import bits, contents, examples, expected, infos_of, read_all, refusal
-from .mindspore_files import GOLDEN, dims, key_of, make_mindspore, value
+from helpers.formats.building import bits, contents, examples, expected, infos_of, read_all, refusal
+from helpers.formats.mindspore_files import GOLDEN, dims, key_of, make_mindspore, value
 
 VERSIONS = ("ms2.0.0", "ms2.10.0")
 TRUTH = {version: json.loads((GOLDEN / version / "truth.json").read_text())["truth"] for version in VERSIONS}

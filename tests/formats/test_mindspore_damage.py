@@ -16,10 +16,9 @@ from effconvert.errors import UnreadableCheckpoint
 from effconvert.formats import Array, open_checkpoint
 from effconvert.formats.mindspore import file as mindspore
 from effconvert.formats.protobuf import bytes_field, fields, varint
-
-from .building import contents, examples, expected, flip, peak_memory, read_all, refusal
-from .mindspore_files import GOLDEN, dims, make_mindspore, tensor, value
-from .test_fuzz import Mutation, assert_refused_or_read, mutated, mutations
+from helpers.formats.building import contents, examples, expected, flip, peak_memory, read_all, refusal
+from helpers.formats.mindspore_files import GOLDEN, dims, make_mindspore, tensor, value
+from helpers.formats.mutations import Mutation, assert_refused_or_read, mutated, mutations
 
 GOOD = value("good", [2], "Float32", bytes(8))
 MINUS_FIVE = (1 << 64) - 5

@@ -13,10 +13,9 @@ from hypothesis import given
 
 from effconvert.errors import OutputProblem, Unavailable, UnreadableCheckpoint
 from effconvert.formats import Array, open_checkpoint
-
-from .building import contents, examples, expected, flip, peak_memory, read_all
-from .mindspore_files import GOLDEN, KEY, key_of, make_mindspore
-from .test_fuzz import MEMORY, Mutation, mutated, mutations
+from helpers.formats.building import contents, examples, expected, flip, peak_memory, read_all
+from helpers.formats.mindspore_files import GOLDEN, KEY, key_of, make_mindspore
+from helpers.formats.mutations import MEMORY, Mutation, mutated, mutations
 
 FILES = sorted(GOLDEN.glob("ms*/enc_*.ckpt"))
 IDS = [f"{path.parent.name}-{path.stem}" for path in FILES]

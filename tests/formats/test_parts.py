@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from effconvert.formats import Array
-
-from .building import expected, make_safetensors, make_torch, read_all, refusal
-from .mindspore_files import value
+from helpers.formats.building import expected, make_safetensors, make_torch, read_all, refusal
+from helpers.formats.mindspore_files import value
 
 INDEX = "model.safetensors.index.json"
 

@@ -14,8 +14,7 @@ from effconvert.formats.protobuf import (
     read_varint,
     varint,
 )
-
-from .building import examples
+from helpers.formats.building import examples
 
 LARGEST = (1 << 64) - 1
 

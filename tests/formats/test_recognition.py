@@ -15,8 +15,16 @@ from hypothesis import strategies as st
 
 from effconvert.errors import MissingPath, UnreadableCheckpoint
 from effconvert.formats import Array, open_checkpoint
-
-from .building import contents, examples, expected, make_bundle, make_safetensors, make_torch, read_all, refusal
+from helpers.formats.building import (
+    contents,
+    examples,
+    expected,
+    make_bundle,
+    make_safetensors,
+    make_torch,
+    read_all,
+    refusal,
+)
 
 DATA = "model.ckpt.data-00000-of-00001"
 

@@ -15,8 +15,7 @@ from hypothesis.extra import numpy as arrays_of
 
 from effconvert.formats import Array, TensorInfo, open_checkpoint
 from effconvert.formats.safetensors import write_safetensors
-
-from .building import bits, contents, examples, expected, make_safetensors, read_all
+from helpers.formats.building import bits, contents, examples, expected, make_safetensors, read_all
 
 TORCH_DTYPES = [
     *(torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.bool),

@@ -12,8 +12,7 @@ from safetensors import SafetensorError
 from effconvert.errors import UnreadableCheckpoint
 from effconvert.formats import Array
 from effconvert.formats.safetensors import SafetensorsCheckpoint
-
-from .building import contents, expected, flip, peak_memory
+from helpers.formats.building import contents, expected, flip, peak_memory
 
 HUGE = 10**25
 

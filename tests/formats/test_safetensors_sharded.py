@@ -8,8 +8,16 @@ import numpy as np
 import pytest
 
 from effconvert.formats import Array, open_checkpoint
-
-from .building import bits, contents, expected, make_safetensors, make_torch, peak_memory, read_all, refusal
+from helpers.formats.building import (
+    bits,
+    contents,
+    expected,
+    make_safetensors,
+    make_torch,
+    peak_memory,
+    read_all,
+    refusal,
+)
 
 INDEX = "model.safetensors.index.json"
 ONE, TWO = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"

@@ -14,11 +14,10 @@ from hypothesis.extra import numpy as arrays_of
 
 from effconvert.errors import UnreadableCheckpoint
 from effconvert.formats import Array, open_checkpoint
-
-from .building import examples, expected, peak_memory, read_all, refusal
-from .pickles import found, integer, integers, state_dict, tensor, text, write, write_legacy
-from .test_torch_nested import PROTOCOLS, save
-from .torch_attacks import called
+from helpers.formats.building import examples, expected, peak_memory, read_all, refusal
+from helpers.formats.pickles import found, integer, integers, state_dict, tensor, text, write, write_legacy
+from helpers.formats.torch_attacks import called
+from helpers.formats.torch_files import PROTOCOLS, save
 
 TYPES: list[Any] = [ml_dtypes.bfloat16]
 TYPES += "f2 f4 f8 b1 i1 i2 i4 i8 u1 u2 u4 u8 c8 c16".split()

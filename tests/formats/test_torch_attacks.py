@@ -16,9 +16,8 @@ from effconvert.errors import UnreadableCheckpoint
 from effconvert.formats import open_checkpoint
 from effconvert.formats.torch.globals import GLOBALS, Maker
 from effconvert.formats.torch.tensors import InertName, StorageKind
-
-from .pickles import VALUES, found, state_dict, tensor, text, write, write_legacy
-from .torch_attacks import INERT, LIVE, MKDIR, OTHERS, called
+from helpers.formats.pickles import VALUES, found, state_dict, tensor, text, write, write_legacy
+from helpers.formats.torch_attacks import INERT, LIVE, MKDIR, OTHERS, called
 
 WRITERS = {"zip": write, "before 1.6": write_legacy}
 

@@ -13,9 +13,18 @@ import torch
 from effconvert.errors import UnreadableCheckpoint
 from effconvert.formats import Array, open_checkpoint
 from effconvert.formats.torch.file import TorchCheckpoint
-
-from .building import contents, expected, flip, make_torch, peak_memory, read_all, refusal
-from .pickles import RECORDS, VALUES, integer, integers, patch_directory, state_dict, storage, tensor, write
+from helpers.formats.building import contents, expected, flip, make_torch, peak_memory, read_all, refusal
+from helpers.formats.pickles import (
+    RECORDS,
+    VALUES,
+    integer,
+    integers,
+    patch_directory,
+    state_dict,
+    storage,
+    tensor,
+    write,
+)
 
 GOOD = state_dict(tensor())
 LARGE = state_dict(tensor(integers(100_000), held=storage(integer(100_000))))

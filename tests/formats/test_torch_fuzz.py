@@ -10,10 +10,9 @@ import torch
 from hypothesis import given
 
 from effconvert.errors import UnreadableCheckpoint
-
-from .building import examples, flip, peak_memory, read_all
-from .pickles import state_dict, tensor, write_legacy
-from .test_fuzz import Mutation, mutated, mutations
+from helpers.formats.building import examples, flip, peak_memory, read_all
+from helpers.formats.mutations import Mutation, mutated, mutations
+from helpers.formats.pickles import state_dict, tensor, write_legacy
 
 FLIPS = 2000
 TRUNCATIONS = 200

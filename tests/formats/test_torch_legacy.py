@@ -11,10 +11,9 @@ import pytest
 import torch
 
 from effconvert.formats import open_checkpoint
-
-from .building import bits, expected, peak_memory, read_all, refusal
-from .pickles import VALUES, found, integer, integers, state_dict, storage, tensor, text, write_legacy
-from .test_torch_zip import DTYPES, as_numpy, assert_read, tensors_of
+from helpers.formats.building import bits, expected, peak_memory, read_all, refusal
+from helpers.formats.pickles import VALUES, found, integer, integers, state_dict, storage, tensor, text, write_legacy
+from helpers.formats.torch_files import DTYPES, as_numpy, assert_read, tensors_of
 
 GOOD = state_dict(tensor())
 

@@ -16,23 +16,9 @@ import torch
 from effconvert.formats import open_checkpoint
 from effconvert.formats.torch.content import OUR_TEXTS
 from effconvert.identify.description import Description
-
-from .building import bits, expected, make_torch, peak_memory, read_all, refusal
-from .pickles import integer, state_dict, tensor, text, write
-from .test_torch_zip import as_numpy
-
-FORMS = pytest.mark.parametrize("zipped", [True, False], ids=["zip", "before 1.6"])
-PROTOCOLS = pytest.mark.parametrize("protocol", [2, 3, 4, 5])
-
-
-def save(path: Path, value: object, zipped: bool = True, protocol: int = 2) -> Path:
-    torch.save(value, path, pickle_protocol=protocol, _use_new_zipfile_serialization=zipped)
-    return path
-
-
-def read_metadata(path: Path) -> dict[str, str]:
-    with open_checkpoint(path) as checkpoint:
-        return dict(checkpoint.metadata)
+from helpers.formats.building import bits, expected, make_torch, peak_memory, read_all, refusal
+from helpers.formats.pickles import integer, state_dict, tensor, text, write
+from helpers.formats.torch_files import FORMS, PROTOCOLS, as_numpy, read_metadata, save
 
 
 @FORMS

@@ -22,10 +22,9 @@ import pytest
 import torch
 
 from effconvert.formats import open_checkpoint
-
-from .building import expected, peak_memory, read_all, refusal
-from .pickles import found, integer, state_dict, tensor, text, write
-from .test_torch_nested import FORMS, PROTOCOLS, read_metadata, save
+from helpers.formats.building import expected, peak_memory, read_all, refusal
+from helpers.formats.pickles import found, integer, state_dict, tensor, text, write
+from helpers.formats.torch_files import FORMS, PROTOCOLS, read_metadata, save
 
 
 class Phase(enum.Enum):

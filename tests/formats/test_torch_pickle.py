@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from effconvert.formats.torch.tensors import PickleError, Storage, Tensor
-
-from .building import bits, peak_memory, read_all, refusal
-from .pickles import VALUES, found, integer, integers, load, state_dict, storage, tensor, text, write
+from helpers.formats.building import bits, peak_memory, read_all, refusal
+from helpers.formats.pickles import VALUES, found, integer, integers, load, state_dict, storage, tensor, text, write
 
 FLOAT = np.dtype(np.float32)
 TWICE = b"0h\x00h\x00\x86q\x00"  # drop the value, push it twice from the memo, make a pair, remember it

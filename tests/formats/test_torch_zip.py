@@ -4,7 +4,6 @@ import io
 import zipfile
 from pathlib import Path
 
-import ml_dtypes
 import numpy as np
 import pytest
 import torch
@@ -14,29 +13,8 @@ from hypothesis.extra import numpy as arrays_of
 
 from effconvert.formats import Array, open_checkpoint
 from effconvert.formats.torch.file import write_torch
-
-from .building import bits, contents, examples, expected, infos_of, make_torch, read_all
-
-DTYPES = [torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.bool]
-DTYPES += [torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8]
-
-
-def as_numpy(tensor: torch.Tensor) -> Array:
-    """Return the values of a tensor as its bits are."""
-    tensor = tensor.detach().contiguous()
-    if tensor.dtype == torch.bfloat16:
-        return tensor.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
-    return tensor.numpy()
-
-
-def assert_read(path: Path, tensors: dict[str, torch.Tensor]) -> None:
-    assert read_all(path) == expected({name: as_numpy(tensor) for name, tensor in tensors.items()})
-
-
-def tensors_of(dtype: torch.dtype) -> dict[str, torch.Tensor]:
-    values = torch.arange(24) % 2 if dtype == torch.bool else torch.arange(24)
-    values = values.to(dtype)
-    return {"matrix": values.reshape(4, 6), "scalar": values[3].clone(), "empty": values[:0].reshape(0, 2).clone()}
+from helpers.formats.building import bits, contents, examples, expected, infos_of, make_torch, read_all
+from helpers.formats.torch_files import DTYPES, as_numpy, assert_read, tensors_of
 
 
 @pytest.mark.parametrize("mmap", [False, True])

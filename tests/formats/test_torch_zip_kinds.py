@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.distributed.checkpoint
 
-from .building import make_safetensors, read_all, refusal
+from helpers.formats.building import make_safetensors, read_all, refusal
 
 KINDS = {
     "PyTorch's export": (["x/archive_format", "x/models/model.json"], "torch.export.load("),

@@ -1,16 +1,16 @@
 """What the tests against the real frameworks share. One that is missing is an error where it is tested, never a skip."""
 
 import os
-import sys
-from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported, or it talks
 # PyTorch's waiting threads would otherwise spin, and take the processor from TensorFlow's.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
-import figures  # noqa: E402
-import pytest  # noqa: E402
+import pytest
+
+from helpers.frameworks import figures
+
+pytest_plugins = ["helpers.deep"]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

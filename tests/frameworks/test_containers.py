@@ -3,12 +3,12 @@
 import json
 from pathlib import Path
 
-import image_sets
 import pytest
-import torchvision_repair  # noqa: F401 - before torchvision, which timm imports
 
 from effconvert.validate.data.dataset import Dataset, open_dataset
 from effconvert.validate.data.locations import read_image
+from helpers import image_sets
+from helpers.frameworks import torchvision_repair  # noqa: F401 - before torchvision, which timm imports
 
 IMAGES = image_sets.samples()
 

@@ -1,24 +1,21 @@
 """Google's trained Lite networks, drafted as if nobody knew their layout: names permuted, order lost."""
 
 import random
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from library_files import save
-from trained_weights import VARIANTS as VARIANTS_OF_TRAINED
-from trained_weights import Trained
-
-sys.path.append(str(Path(__file__).parents[1] / "maps"))
-from judging import judge
-from permuted_files import INVISIBLE, WAYS
 
 import effconvert
 from effconvert.architecture.variants import VARIANTS
 from effconvert.drafting.draft import draft_map
 from effconvert.maps.layouts import find_layout, parse_layout
 from effconvert.maps.moves import compile_moves
+from helpers.frameworks.trained_weights import VARIANTS as VARIANTS_OF_TRAINED
+from helpers.frameworks.trained_weights import Trained
+from helpers.library_files import save
+from helpers.maps.judging import judge
+from helpers.maps.permuted_files import INVISIBLE, WAYS
 
 ALL = WAYS | INVISIBLE
 # What one cannot tell of a tensor whose layer's name is lost as well: values tell of layers, not of single vectors.

@@ -2,16 +2,16 @@
 
 import ml_dtypes
 import numpy as np
-import official_weights
 import pytest
 import tensorflow as tf
-from official_weights import AVERAGE
-from tensorflow_files import BLOCK, differences, many_tensors, read_with_tensorflow, save, succeed
-from training_graph import restored, restored_averages
 
 import effconvert
 from effconvert.formats.checkpoint import TensorInfo
 from effconvert.formats.tensorflow.bundle import write_bundle
+from helpers import official_weights
+from helpers.frameworks.tensorflow_files import BLOCK, differences, many_tensors, read_with_tensorflow, save, succeed
+from helpers.frameworks.training_graph import restored, restored_averages
+from helpers.official_weights import AVERAGE
 
 MODELS = {
     "b0": "efficientnet-b0",

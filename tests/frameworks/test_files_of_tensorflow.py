@@ -1,14 +1,22 @@
 """What TensorFlow writes, effconvert reads: every tensor, bit for bit."""
 
 import numpy as np
-import official_weights
 import pytest
 import tensorflow as tf
-from tensorflow_files import BLOCK, differences, many_tensors, read_with_effconvert, read_with_tensorflow, run, save
-from training_graph import export_saved_model, train_and_save, v1
 
 import effconvert
 from effconvert.errors import LayoutMismatch
+from helpers import official_weights
+from helpers.frameworks.tensorflow_files import (
+    BLOCK,
+    differences,
+    many_tensors,
+    read_with_effconvert,
+    read_with_tensorflow,
+    run,
+    save,
+)
+from helpers.frameworks.training_graph import export_saved_model, train_and_save, v1
 
 SMALL = {"efficientnet-b0/stem/conv2d/kernel": (3, 3, 3, 32), "efficientnet-b0/head/dense/bias": (1000,)}
 READABLE = """float32 float64 float16 bfloat16 float8_e5m2 float8_e4m3fn int8 int16 int32 int64 uint8 uint16 uint32

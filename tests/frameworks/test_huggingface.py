@@ -3,7 +3,7 @@
 Its paddings are fixed by config.json for one size of image, so that only the variant's own is compared.
 """
 
-import torchvision_repair  # noqa: F401
+from helpers.frameworks import torchvision_repair  # noqa: F401
 
 # isort: split
 import json
@@ -12,15 +12,6 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from torch_libraries import (
-    assert_comes_back,
-    assert_read_bit_for_bit,
-    assert_same_numbers,
-    assert_same_order,
-    built,
-    calibrated,
-    write,
-)
 from transformers import (
     AutoImageProcessor,
     EfficientNetConfig,
@@ -34,6 +25,15 @@ from effconvert.architecture.variants import VARIANTS
 from effconvert.formats.huggingface.config import make_config, network_of, read_config
 from effconvert.formats.huggingface.preprocessor import make_preprocessor, recipe_of
 from effconvert.preprocessing.recipes import official_recipe, recipe_for
+from helpers.frameworks.torch_libraries import (
+    assert_comes_back,
+    assert_read_bit_for_bit,
+    assert_same_numbers,
+    assert_same_order,
+    built,
+    calibrated,
+    write,
+)
 
 # b1 meets an odd size at one of its strides, and so needs depthwise_padding.
 CASES = [("b0", {}), ("b1", {}), ("b0", {"bn_eps": 2e-4, "classes": 7})]

@@ -1,13 +1,13 @@
 """The network of TensorFlow's runner is the official one: its names and shapes, and the numbers of the official graph."""
 
 import numpy as np
-import official_weights
 import pytest
-from figures import distance, record
-from tensorflow_files import save
-from tensorflow_network import MODELS, all_variables, official_network, own_name
 
 from effconvert.verification.runners.official_variables import blocks
+from helpers import official_weights
+from helpers.frameworks.figures import distance, record
+from helpers.frameworks.tensorflow_files import save
+from helpers.frameworks.tensorflow_network import MODELS, all_variables, official_network, own_name
 
 GOLDEN = ("efficientnet-b0", "efficientnet-lite0")
 MAPS = {

@@ -14,7 +14,6 @@ import keras
 import numpy as np
 import pytest
 import torch
-from figures import distance, record
 from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 
 import effconvert
@@ -25,6 +24,7 @@ from effconvert.formats.keras.config import model_config
 from effconvert.formats.keras.graph import read_graph
 from effconvert.model import create_model
 from effconvert.model.calibration import calibrate, random_weights, sensitivity, synthetic_images
+from helpers.frameworks.figures import distance, record
 
 TOLERANCE = 2e-5
 SUFFIXES = (".h5", ".weights.h5", ".keras")

@@ -6,8 +6,9 @@ Its paddings are fixed when it is built, for images of the variant's own size, s
 
 import pytest
 import torch
-import torchvision_repair  # noqa: F401 - before torchvision, which the printed Python imports
-from torch_libraries import (
+
+from helpers.frameworks import torchvision_repair  # noqa: F401 - before torchvision, which the printed Python imports
+from helpers.frameworks.torch_libraries import (
     assert_comes_back,
     assert_read_bit_for_bit,
     assert_same_numbers,

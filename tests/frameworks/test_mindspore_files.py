@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from mindspore import nn, ops
 from mindspore.train import serialization
-from mindspore_libraries import bits, values
 
 from effconvert import open_checkpoint
 from effconvert.formats.checkpoint import TensorInfo
 from effconvert.formats.mindspore import file as mindspore_format
 from effconvert.formats.mindspore.file import write_mindspore
+from helpers.frameworks.mindspore_libraries import bits, values
 
 KEY = b"0123456789abcdef"
 METADATA = {"variant": "b0", "ключ": 'a "quoted"\nline', "mark": "crc_num12345678"}

@@ -4,11 +4,11 @@ import mindspore
 import pytest
 import torch
 from mindspore import nn
-from mindspore_libraries import assert_same_numbers, bits, logits, values
-from torch_libraries import built, calibrated, write
 
 import effconvert
 from effconvert.model.calibration import synthetic_images
+from helpers.frameworks.mindspore_libraries import assert_same_numbers, bits, logits, values
+from helpers.frameworks.torch_libraries import built, calibrated, write
 
 EVEN = (96, 96)
 ODD_AND_EVEN = (97, 110)

@@ -1,18 +1,18 @@
 """The recipes of mindvision and MindCV give what MindSpore's own operations give, bit for bit."""
 
-import mindspore_libraries  # noqa: F401
+from helpers.frameworks import mindspore_libraries  # noqa: F401
 
 # isort: split
 import numpy as np
 import pytest
-from figures import record
 from mindcv.data import create_transforms
 from mindspore.dataset import vision
 from mindvision.classification.dataset import ImageNet
-from pictures import KINDS, PICTURES, file, random_files
 
 from effconvert.preprocessing.pipeline import pixels, preprocess
 from effconvert.preprocessing.recipes import recipe_for
+from helpers.frameworks.figures import record
+from helpers.pictures import KINDS, PICTURES, file, random_files
 
 CASES = [("mindvision", "b0"), ("mindvision", "b5"), ("mindcv", "b0"), ("mindcv", "b2")]
 

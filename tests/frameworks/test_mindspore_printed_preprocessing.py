@@ -1,11 +1,12 @@
 """What is printed for MindCV and mindvision prepares images by the file's recipe in MindSpore, or says what it does."""
 
-import mindspore_libraries  # noqa: F401
+from helpers.frameworks import mindspore_libraries  # noqa: F401
 
 # isort: split
 import numpy as np
 import pytest
-from printed_preprocessing import assert_as_said, jpeg, printed, recipes
+
+from helpers.frameworks.printed_preprocessing import assert_as_said, jpeg, printed, recipes
 
 
 @pytest.mark.parametrize("recipe", recipes().values(), ids=lambda recipe: recipe.name)

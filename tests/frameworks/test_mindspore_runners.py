@@ -4,12 +4,15 @@ import json
 from types import SimpleNamespace
 
 import mindspore
-import mindspore_weights
 import numpy as np
 import pytest
 import torch
-from figures import distance, record
-from running_runners import (
+
+from effconvert.model import create_model
+from effconvert.model.calibration import synthetic_images
+from helpers import mindspore_weights
+from helpers.frameworks.figures import distance, record
+from helpers.frameworks.running_runners import (
     TOLERANCE,
     assert_same_layers,
     called,
@@ -20,10 +23,7 @@ from running_runners import (
     run,
     settings_of,
 )
-from torch_libraries import calibrated, write
-
-from effconvert.model import create_model
-from effconvert.model.calibration import synthetic_images
+from helpers.frameworks.torch_libraries import calibrated, write
 
 EVEN = (96, 96)
 ODD_AND_EVEN = (97, 110)

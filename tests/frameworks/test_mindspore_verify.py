@@ -1,10 +1,11 @@
 """Right conversions of mindvision's and MindCV's own files are verified from the command line."""
 
 import mindspore
-import mindspore_libraries  # noqa: F401  makes mindvision importable
 import pytest
-from torch_libraries import built, calibrated, write
-from verifying import assert_verified
+
+from helpers.frameworks import mindspore_libraries  # noqa: F401  makes mindvision importable
+from helpers.frameworks.torch_libraries import built, calibrated, write
+from helpers.frameworks.verifying import assert_verified
 
 SYMMETRIC, SAME = {"padding": "symmetric"}, {"padding": "tf-same"}
 

@@ -1,6 +1,6 @@
 """Every kind of file that OpenMMLab writes is read bit for bit, those that torch.load refuses included."""
 
-import torchvision_repair  # noqa: F401
+from helpers.frameworks import torchvision_repair  # noqa: F401
 
 # isort: split
 import argparse
@@ -17,7 +17,8 @@ import torch
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch import nn
-from torch_training import Tiny, assert_holds, prefixed, tensors_in, train
+
+from helpers.frameworks.torch_training import Tiny, assert_holds, prefixed, tensors_in, train
 
 FORMS = pytest.mark.parametrize("zipped", [True, False], ids=["zip", "before 1.6"])
 PUBLISH = Path(mmpretrain.__file__).parent / ".mim" / "tools" / "model_converters" / "publish_model.py"

@@ -1,12 +1,13 @@
 """The real mmpretrain reads what is written for it, and computes the same numbers; what it writes is read."""
 
-import torchvision_repair  # noqa: F401
+from helpers.frameworks import torchvision_repair  # noqa: F401
 
 # isort: split
 import mmpretrain  # noqa: F401
 import pytest
 import torch
-from torch_libraries import (
+
+from helpers.frameworks.torch_libraries import (
     ODD_AND_EVEN,
     assert_comes_back,
     assert_read_bit_for_bit,

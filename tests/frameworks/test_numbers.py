@@ -9,15 +9,15 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pytest
 import torch
-from calibrated_checkpoint import calibrated_state, write_checkpoint
-from figures import distance, record
-from tensorflow_files import succeed
-from tensorflow_network import official_network, own_name
 
 import effconvert
 from effconvert.model.calibration import sensitivity, synthetic_images
 from effconvert.model.capture import capture
 from effconvert.verification.runners.official_variables import blocks
+from helpers.frameworks.calibrated_checkpoint import calibrated_state, write_checkpoint
+from helpers.frameworks.figures import distance, record
+from helpers.frameworks.tensorflow_files import succeed
+from helpers.frameworks.tensorflow_network import official_network, own_name
 
 TOLERANCE = 1e-5
 # The largest of a million values tells of the rounding of single ones: TensorFlow's own float32 is up to 1.6e-5 away

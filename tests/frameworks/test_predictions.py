@@ -3,7 +3,7 @@
 import json
 from types import SimpleNamespace
 
-import torchvision_repair  # noqa: F401
+from helpers.frameworks import torchvision_repair  # noqa: F401
 
 # isort: split
 import mmpretrain
@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import timm
 import torch
-from figures import distance, record
-from pictures import KINDS, PICTURES, random_files
 from PIL import Image
 from timm.data import create_transform, resolve_data_config
-from torch_libraries import TOLERANCE, calibrated
 
 import effconvert
 from effconvert.cli import main
+from helpers.frameworks.figures import distance, record
+from helpers.frameworks.torch_libraries import TOLERANCE, calibrated
+from helpers.pictures import KINDS, PICTURES, random_files
 
 SIZE = (224, 224)
 

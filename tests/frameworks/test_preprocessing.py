@@ -4,7 +4,7 @@ import dataclasses
 import io
 import warnings
 
-import torchvision_repair  # noqa: F401
+from helpers.frameworks import torchvision_repair  # noqa: F401
 
 # isort: split
 import keras
@@ -13,11 +13,9 @@ import pytest
 import tensorflow as tf
 import timm
 import torch
-from figures import record
 from mmengine.dataset import Compose
 from mmpretrain import get_model
 from mmpretrain.registry import TRANSFORMS
-from pictures import JPEGS, KINDS, PICTURES, file, random_files
 from PIL import Image
 from timm.data import create_transform, resolve_data_config
 from timm.data.model_config import resolve_input_data_config
@@ -29,6 +27,8 @@ from transformers.models.efficientnet.image_processing_pil_efficientnet import E
 from effconvert.preprocessing.decoding import Window, decode
 from effconvert.preprocessing.pipeline import pixels, preprocess
 from effconvert.preprocessing.recipes import official_recipe, recipe_for
+from helpers.frameworks.figures import record
+from helpers.pictures import JPEGS, KINDS, PICTURES, file, random_files
 
 
 def compared(case, recipe, theirs, kinds):

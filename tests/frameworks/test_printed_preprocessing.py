@@ -3,7 +3,7 @@
 import io
 import json
 
-import torchvision_repair  # noqa: F401
+from helpers.frameworks import torchvision_repair  # noqa: F401
 
 # isort: split
 import keras
@@ -14,14 +14,14 @@ import timm
 import torch
 from mmpretrain import ImageClassificationInferencer
 from PIL import Image
-from printed_preprocessing import assert_as_said, jpeg, printed, recipes, target_of
-from torch_libraries import write
 
 import effconvert
 from effconvert.formats.huggingface.preprocessor import make_preprocessor
 from effconvert.model import create_model
 from effconvert.preprocessing.recipes import gray, recipe_for
 from effconvert.reference_tables.reading import recipe_tables
+from helpers.frameworks.printed_preprocessing import assert_as_said, jpeg, printed, recipes, target_of
+from helpers.frameworks.torch_libraries import write
 
 MAKING_GRAY = ("timm", "torchvision", "lukemelas", "keras")
 LIBRARIES = ("timm", "torchvision", "lukemelas", "huggingface", "mmpretrain", "keras")

@@ -4,7 +4,7 @@ import re
 import shlex
 from pathlib import Path
 
-from verifying import effconvert_command
+from helpers.frameworks.verifying import effconvert_command
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 COMMANDS = [shlex.split(words) for words in re.findall(r"^    effconvert ([^#\n]+)", README, re.MULTILINE)]

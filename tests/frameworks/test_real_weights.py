@@ -6,17 +6,12 @@ a person can check.
 
 import hashlib
 
-import torchvision_repair  # noqa: F401
+from helpers.frameworks import torchvision_repair  # noqa: F401
 
 # isort: split
 import numpy as np
 import pytest
 import torch
-from figures import distance, record
-from torch_libraries import built
-from torch_runners import module_of
-from trained_weights import CHELSEA, COFFEE, FILES, OF_IMAGENET, VARIANTS, Trained, prepared
-from verifying import effconvert_command
 
 import effconvert
 from effconvert.architecture.facts import changed
@@ -24,6 +19,11 @@ from effconvert.errors import LayoutMismatch
 from effconvert.formats import open_checkpoint
 from effconvert.validate.asking.classification import classify
 from effconvert.verification.explanation import explain
+from helpers.frameworks.figures import distance, record
+from helpers.frameworks.torch_libraries import built
+from helpers.frameworks.torch_runners import module_of
+from helpers.frameworks.trained_weights import CHELSEA, COFFEE, FILES, OF_IMAGENET, VARIANTS, Trained, prepared
+from helpers.frameworks.verifying import effconvert_command
 
 TOLERANCE = 2e-5
 TABBY, TIGER_CAT, EGYPTIAN_CAT, ESPRESSO = 281, 282, 285, 967

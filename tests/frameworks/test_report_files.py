@@ -1,9 +1,8 @@
 """What a report writes for model hubs is read by the hubs' own libraries: huggingface_hub, and OpenMMLab's model index."""
 
-import sys
 from pathlib import Path
 
-import torchvision_repair  # noqa: F401
+from helpers.frameworks import torchvision_repair  # noqa: F401
 
 # isort: split
 import mmpretrain
@@ -14,14 +13,11 @@ from huggingface_hub.repocard_data import eval_results_to_model_index, model_ind
 from mmpretrain.apis.model import ModelHub
 from modelindex.load_model_index import load
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
-
-from hostile import NAMES
-from made_documents import made_document
-
 from effconvert.report.renderings.card import card_names, cards
 from effconvert.report.renderings.metafile import render_metafile
 from effconvert.report.renderings.model_index import build_model_index, model_index_file
+from helpers.report.hostile import NAMES
+from helpers.report.made_documents import made_document
 
 CONFIGS = Path(mmpretrain.__file__).parent / ".mim"
 HOSTILE = "".join(name for name in NAMES if len(name) < 200)

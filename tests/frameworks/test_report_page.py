@@ -3,10 +3,11 @@
 import re
 
 import pytest
-from browser import chromium
-from report_pages import HOSTILE, write_page
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+
+from helpers.frameworks.browser import chromium
+from helpers.frameworks.report_pages import HOSTILE, write_page
 
 PAGES = ["three", "hostile", "published", "real", "thousand"]
 SMALL = PAGES[:-1]

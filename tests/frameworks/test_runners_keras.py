@@ -12,9 +12,13 @@ import keras
 import numpy as np
 import pytest
 import torch
-from figures import distance
 from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
-from running_runners import (
+
+import effconvert
+from effconvert.model import create_model
+from effconvert.model.calibration import calibrate, random_weights, synthetic_images
+from helpers.frameworks.figures import distance
+from helpers.frameworks.running_runners import (
     assert_same_layers,
     called,
     canonical_fed,
@@ -24,10 +28,6 @@ from running_runners import (
     run,
     settings_of,
 )
-
-import effconvert
-from effconvert.model import create_model
-from effconvert.model.calibration import calibrate, random_weights, synthetic_images
 
 SIZE = (97, 110)
 KERAS = {"normalization": "keras"}

@@ -7,12 +7,17 @@ import shutil
 import tarfile
 
 import numpy as np
-import official_weights
 import pytest
-from calibrated_checkpoint import calibrated_state, official_variables
-from figures import distance, record
-from official_weights import AVERAGE
-from running_runners import (
+
+from effconvert.model import create_model
+from effconvert.model.calibration import synthetic_images
+from effconvert.verification.runners.base import CannotBuild, CannotLoad
+from effconvert.verification.runners.official_variables import variables as shapes_of_variables
+from effconvert.verification.runners.run_tensorflow import load_file, load_tensors, official_name
+from helpers import official_weights
+from helpers.frameworks.calibrated_checkpoint import calibrated_state, official_variables
+from helpers.frameworks.figures import distance, record
+from helpers.frameworks.running_runners import (
     assert_same_layers,
     called,
     canonical_fed,
@@ -22,13 +27,8 @@ from running_runners import (
     run,
     settings_of,
 )
-from tensorflow_files import save
-
-from effconvert.model import create_model
-from effconvert.model.calibration import synthetic_images
-from effconvert.verification.runners.base import CannotBuild, CannotLoad
-from effconvert.verification.runners.official_variables import variables as shapes_of_variables
-from effconvert.verification.runners.run_tensorflow import load_file, load_tensors, official_name
+from helpers.frameworks.tensorflow_files import save
+from helpers.official_weights import AVERAGE
 
 SIZE = (97, 110)
 EXPECTED = shapes_of_variables("b0", 7)

@@ -8,8 +8,10 @@ import shutil
 
 import pytest
 import torch
-from figures import distance
-from running_runners import (
+
+from effconvert.model import create_model
+from helpers.frameworks.figures import distance
+from helpers.frameworks.running_runners import (
     TOLERANCE,
     assert_same_layers,
     called,
@@ -20,10 +22,17 @@ from running_runners import (
     run,
     settings_of,
 )
-from torch_libraries import ODD_AND_EVEN, calibrated, write
-from torch_runners import BACKBONE, EDGE, LOADERS, SYMMETRIC, b0_files, images_of, state_of, tensors_in
-
-from effconvert.model import create_model
+from helpers.frameworks.torch_libraries import ODD_AND_EVEN, calibrated, write
+from helpers.frameworks.torch_runners import (
+    BACKBONE,
+    EDGE,
+    LOADERS,
+    SYMMETRIC,
+    b0_files,
+    images_of,
+    state_of,
+    tensors_in,
+)
 
 CASES = [
     ("timm", "b0", "b0", {}, "timm.create_model('tf_efficientnet_b0', num_classes=1000)"),

@@ -3,7 +3,7 @@
 What is refused is seen in this process, as a runner needs seconds to start; that it becomes an exit code, once.
 """
 
-import torchvision_repair  # noqa: F401
+from helpers.frameworks import torchvision_repair  # noqa: F401
 
 # isort: split
 import argparse
@@ -14,8 +14,10 @@ import pytest
 import safetensors.torch
 import torch
 from mmengine.logging import HistoryBuffer
-from running_runners import assert_same_layers, canonical_layers, part, ran_runner, run, settings_of
-from torch_runners import (
+
+from effconvert.model import create_model
+from helpers.frameworks.running_runners import assert_same_layers, canonical_layers, part, ran_runner, run, settings_of
+from helpers.frameworks.torch_runners import (
     BACKBONE,
     EDGE,
     GIVEN,
@@ -27,8 +29,6 @@ from torch_runners import (
     state_of,
     tensors_in,
 )
-
-from effconvert.model import create_model
 
 
 @pytest.fixture(scope="module")

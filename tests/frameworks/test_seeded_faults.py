@@ -12,9 +12,6 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pytest
 import torch
-from calibrated_checkpoint import calibrated_state, write_checkpoint
-from faults import Fault, faults, some_of_each
-from figures import record
 
 import effconvert
 from effconvert.architecture.canonical import CANONICAL
@@ -24,6 +21,9 @@ from effconvert.verification.inputs import Images
 from effconvert.verification.procedure import Verification, verify
 from effconvert.verification.runners.base import main
 from effconvert.verification.verdict import DIFFERENT, SAME
+from helpers.faults import Fault, faults, some_of_each
+from helpers.frameworks.calibrated_checkpoint import calibrated_state, write_checkpoint
+from helpers.frameworks.figures import record
 
 MODELS = {"b0": "efficientnet-b0", "edgetpu-s": "efficientnet-edgetpu-S"}
 SIZES = (64, 80, 96, 112, 128, 72, 104)

@@ -1,6 +1,6 @@
 """The real timm reads what is written for it, and computes the same numbers; what it writes is read bit for bit."""
 
-import torchvision_repair  # noqa: F401
+from helpers.frameworks import torchvision_repair  # noqa: F401
 
 # isort: split
 import pytest
@@ -8,7 +8,10 @@ import safetensors.torch
 import timm
 import torch
 from timm.models import get_pretrained_cfg
-from torch_libraries import (
+
+from effconvert.model.calibration import synthetic_images
+from effconvert.reference_tables import weights_table
+from helpers.frameworks.torch_libraries import (
     ODD_AND_EVEN,
     assert_comes_back,
     assert_read_bit_for_bit,
@@ -18,9 +21,6 @@ from torch_libraries import (
     calibrated,
     write,
 )
-
-from effconvert.model.calibration import synthetic_images
-from effconvert.reference_tables.weights import weights_table
 
 EDGE = {"fused_stride": "expand", "classes": 1000}
 SYMMETRIC = {"padding": "symmetric", "bn_eps": 1e-5}

@@ -1,6 +1,6 @@
 """The training files of timm and of torchvision's scripts are read bit for bit, whatever the optimizer leaves in them."""
 
-import torchvision_repair  # noqa: F401
+from helpers.frameworks import torchvision_repair  # noqa: F401
 
 # isort: split
 import argparse
@@ -12,7 +12,8 @@ import torch
 from timm.optim import create_optimizer_v2
 from timm.utils import CheckpointSaver, ModelEmaV2, NativeScaler
 from torch.optim import lr_scheduler
-from torch_training import Tiny, assert_holds, prefixed, tensors_in, train
+
+from helpers.frameworks.torch_training import Tiny, assert_holds, prefixed, tensors_in, train
 
 
 def arguments() -> argparse.Namespace:

@@ -1,11 +1,12 @@
 """The real torchvision reads what is written for it, and computes the same numbers; what it writes is read."""
 
-import torchvision_repair  # noqa: F401
+from helpers.frameworks import torchvision_repair  # noqa: F401
 
 # isort: split
 import pytest
 import torch
-from torch_libraries import (
+
+from helpers.frameworks.torch_libraries import (
     ODD_AND_EVEN,
     assert_comes_back,
     assert_read_bit_for_bit,

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import image_sets
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
@@ -12,13 +11,14 @@ import pytest
 import tensorflow as tf
 import torch
 import webdataset
-from figures import record
-from torch_libraries import calibrated
-from validating import TOLERANCE, hits, validated
 
 from effconvert.model.calibration import synthetic_images
 from effconvert.validate.data.classes import imagenet_rows
 from effconvert.validate.predictions import Predictions
+from helpers import image_sets
+from helpers.frameworks.figures import record
+from helpers.frameworks.torch_libraries import calibrated
+from helpers.frameworks.validating import TOLERANCE, hits, validated
 
 IMAGES = image_sets.samples(each=9)
 COMPUTED = ("top5", "label_logit", "margin", "confidence")

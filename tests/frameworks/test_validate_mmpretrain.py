@@ -1,17 +1,17 @@
 """`effconvert validate` finds what mmpretrain itself finds: a file that it saved, its pipeline, its network."""
 
-import torchvision_repair  # noqa: F401
+from helpers.frameworks import torchvision_repair  # noqa: F401
 
 # isort: split
 import mmpretrain
 import torch
 from mmengine.dataset import Compose
 from mmpretrain.registry import TRANSFORMS
-from pictures import KINDS
-from torch_libraries import calibrated
-from validating import assert_same_answers, hits, images, validated, write_class_folders
 
 import effconvert
+from helpers.frameworks.torch_libraries import calibrated
+from helpers.frameworks.validating import assert_same_answers, hits, images, validated, write_class_folders
+from helpers.pictures import KINDS
 
 IMAGES = images(54, KINDS)
 CONFIG = "efficientnet-b0_3rdparty_8xb32-aa_in1k"

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from calibrated_checkpoint import calibrated_state, write_checkpoint
-from pictures import JPEGS
-from tensorflow_network import official_network
-from validating import (
+
+from effconvert.cli import main
+from helpers.frameworks.calibrated_checkpoint import calibrated_state, write_checkpoint
+from helpers.frameworks.tensorflow_network import official_network
+from helpers.frameworks.validating import (
     Images,
     assert_same_answers,
     hits,
@@ -18,8 +19,7 @@ from validating import (
     write_flat,
     write_labels,
 )
-
-from effconvert.cli import main
+from helpers.pictures import JPEGS
 
 IMAGES = images(65, JPEGS)
 # What tensorflow/tpu evaluates with: size, mean and deviation of pixels, resize; models/official/efficientnet,

@@ -4,20 +4,20 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
-import torchvision_repair  # noqa: F401
+from helpers.frameworks import torchvision_repair  # noqa: F401
 
 # isort: split
 import numpy as np
 import pytest
 import timm.utils
 import torch
-from figures import record
-from pictures import KINDS
 from PIL import Image
 from timm.data import create_transform, resolve_data_config
 from timm.models import get_pretrained_cfg
-from torch_libraries import built, calibrated, write
-from validating import (
+
+from helpers.frameworks.figures import record
+from helpers.frameworks.torch_libraries import built, calibrated, write
+from helpers.frameworks.validating import (
     Images,
     assert_same_answers,
     hits,
@@ -27,6 +27,7 @@ from validating import (
     write_flat,
     write_labels,
 )
+from helpers.pictures import KINDS
 
 SYMMETRIC = {"padding": "symmetric", "bn_eps": 1e-5}
 SAID = ("--weights", "ra_in1k")  # timm trained efficientnet_b0 twice, and prepares images differently for each

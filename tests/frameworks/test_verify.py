@@ -13,13 +13,13 @@ import keras
 import numpy as np
 import pytest
 import torch
-import torchvision_repair  # noqa: F401  before timm and transformers
-from calibrated_checkpoint import calibrated_state, write_checkpoint
-from torch_libraries import built, calibrated, write
-from verifying import assert_verified, effconvert_command, library_file, verified
 
 import effconvert
 from effconvert.verification.runs import open_run
+from helpers.frameworks import torchvision_repair  # noqa: F401  before timm and transformers
+from helpers.frameworks.calibrated_checkpoint import calibrated_state, write_checkpoint
+from helpers.frameworks.torch_libraries import built, calibrated, write
+from helpers.frameworks.verifying import assert_verified, effconvert_command, library_file, verified
 
 SYMMETRIC = {"padding": "symmetric", "bn_eps": 1e-5}
 TENSORFLOW = {

@@ -11,8 +11,7 @@ import pytest
 
 from effconvert.errors import MissingPath, OutputProblem, UnreadableCheckpoint
 from effconvert.formats.archive import extract
-
-from .conftest import CHECKPOINT, make_archive, make_tar
+from helpers.hub.serving import CHECKPOINT, make_archive, make_tar
 
 GIB = 1 << 30
 Attack = Callable[[tarfile.TarInfo], None]

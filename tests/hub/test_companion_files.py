@@ -9,9 +9,8 @@ from effconvert.hub.addresses import address
 from effconvert.hub.cache import fetch
 from effconvert.hub.published_conversion import convert_published
 from effconvert.reference_tables.published_weights import choose
-
-from .conftest import QUICK, Answer, Server, serve, status
-from .published_files import beside, body_of
+from helpers.hub.published_files import beside, body_of
+from helpers.hub.serving import QUICK, Answer, Server, serve, status
 
 ROW = choose("b0", None, "huggingface")
 BODY, BESIDE = body_of(ROW), beside(ROW)

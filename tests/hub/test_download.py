@@ -9,8 +9,7 @@ import pytest
 
 from effconvert.errors import OutputProblem, Unavailable
 from effconvert.hub.downloads import Patience, download
-
-from .conftest import QUICK, Server, make_archive, serve, status, write
+from helpers.hub.serving import QUICK, Server, make_archive, serve, status, write
 
 BODY = make_archive()
 HALF = len(BODY) // 2

@@ -6,9 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from library_files import canonical_values
-from mirror import serving
-from running import Ran
 from safetensors.numpy import load_file
 
 from effconvert.architecture.facts import changed
@@ -19,9 +16,10 @@ from effconvert.hub.published_conversion import convert_published
 from effconvert.hub.published_names import read_name
 from effconvert.options import Options
 from effconvert.reference_tables.published_weights import choose
-from effconvert.reference_tables.weights import Published, weights_table
-
-from .published_files import NamesOnly, body_of, kind_of, put, true_row
+from helpers.hub.published_files import NamesOnly, body_of, kind_of, put, true_row
+from helpers.library_files import canonical_values
+from helpers.mirror import serving
+from helpers.running import Ran
 
 ROWS = weights_table()
 LARGEST_FIRST = sorted(ROWS, key=lambda row: list(VARIANTS).index(row.variant), reverse=True)

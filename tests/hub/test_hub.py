@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from library_files import library_tensors
 
 from effconvert.architecture.variants import VARIANTS
 from effconvert.errors import LayoutMismatch, OutputProblem, Unavailable, UnreadableCheckpoint
@@ -20,9 +19,9 @@ from effconvert.formats.tensorflow.bundle import write_bundle
 from effconvert.hub.addresses import address
 from effconvert.hub.cache import cache_folder, fetch
 from effconvert.reference_tables.published_weights import choose, published
-
-from .conftest import QUICK, Server, make_tar, serve, status
-from .conftest import make_archive as archive_of
+from helpers.hub.serving import QUICK, Server, make_tar, serve, status
+from helpers.hub.serving import make_archive as archive_of
+from helpers.library_files import library_tensors
 
 
 def official(variant: str, classes: int = 1000) -> dict[str, bytes]:

@@ -7,15 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from library_files import library_tensors
 
 from effconvert.errors import Unavailable, UnreadableCheckpoint
 from effconvert.hub.addresses import PackageFile, address, package_file
 from effconvert.hub.cache import fetch
 from effconvert.reference_tables.published_weights import choose
-from effconvert.reference_tables.weights import Published
-
-from .conftest import Server
+from helpers.hub.serving import Server
+from helpers.library_files import library_tensors
 
 PACKAGE, INSIDE = "some-trained-network", "some_trained_network/models/efficientnet-b0.pth"
 

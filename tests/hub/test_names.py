@@ -5,16 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from running import Ran
 
 import effconvert
 from effconvert.errors import LayoutMismatch, nearest_first
 from effconvert.hub.published_names import read_name
 from effconvert.reference_tables.published_weights import choose
-from effconvert.reference_tables.weights import Published, weights_table
-
-from .conftest import Server, serve
-from .published_files import body_of, true_row
+from helpers.hub.published_files import body_of, true_row
+from helpers.hub.serving import Server, serve
+from helpers.running import Ran
 
 TORCHVISION = choose("b0", None, "torchvision")
 

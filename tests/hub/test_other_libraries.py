@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import safetensors.numpy
-from library_files import library_tensors
 
 from effconvert.errors import UnreadableCheckpoint
 from effconvert.formats import TensorInfo, open_checkpoint
@@ -16,9 +15,8 @@ from effconvert.hub.cache import fetch
 from effconvert.hub.published_conversion import convert_published
 from effconvert.identify.network_names import recorded_training
 from effconvert.reference_tables.published_weights import choose
-from effconvert.reference_tables.weights import Published
-
-from .conftest import QUICK, Server, serve
+from helpers.hub.serving import QUICK, Server, serve
+from helpers.library_files import library_tensors
 
 FACTS = {
     "torchvision": ("symmetric", 1e-5),

@@ -13,8 +13,7 @@ from effconvert.hub.published_conversion import convert_published
 from effconvert.maps.layouts import find_layout
 from effconvert.maps.moves import compile_moves
 from effconvert.validate.evaluation.chosen_files import files_to_measure
-
-from .conftest import Server, serve
+from helpers.hub.serving import Server, serve
 
 TAG = "ra4_e3600_r224_in1k"  # efficientnet_b0, whose file timm names without a hash
 

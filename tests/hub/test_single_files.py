@@ -8,16 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import safetensors.numpy
-from library_files import library_tensors
 
 from effconvert.errors import LayoutMismatch, Unavailable, UnreadableCheckpoint
 from effconvert.hub.addresses import address
 from effconvert.hub.cache import fetch
 from effconvert.reference_tables.file_names import check_name_sha8, name_sha8
 from effconvert.reference_tables.published_weights import choose, published
-from effconvert.reference_tables.weights import Published
-
-from .conftest import QUICK, Server, serve, status
+from helpers.hub.serving import QUICK, Server, serve, status
+from helpers.library_files import library_tensors
 
 
 def timm_file(variant: str = "b0", classes: int = 1000, seed: int = 0) -> bytes:

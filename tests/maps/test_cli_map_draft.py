@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from library_files import library_tensors, save
-from permuted_files import WAYS
-from running import Ran
 
 from effconvert.maps.layouts import parse_layout
+from helpers.library_files import library_tensors, save
+from helpers.maps.permuted_files import WAYS
+from helpers.running import Ran
 
 
 @pytest.fixture

@@ -4,15 +4,15 @@ import random
 from pathlib import Path
 
 import pytest
-from judging import judge
-from library_files import Tensors, canonical_values, facts_of, library_tensors, save
-from permuted_files import INVISIBLE, WAYS
 
 from effconvert.architecture.variants import VARIANTS
 from effconvert.drafting.draft import draft_map
 from effconvert.errors import BadMap
 from effconvert.maps.layouts import known_layouts, parse_layout
 from effconvert.maps.moves import compile_moves
+from helpers.library_files import Tensors, canonical_values, facts_of, library_tensors, save
+from helpers.maps.judging import judge
+from helpers.maps.permuted_files import INVISIBLE, WAYS
 
 LAYOUTS = {layout.name: next(iter(layout.variants)) for layout in known_layouts()}
 OTHERS = [

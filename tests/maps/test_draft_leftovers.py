@@ -2,17 +2,17 @@
 
 from pathlib import Path
 
-import mindspore_weights
 import numpy as np
 import pytest
-from checkpoints import AVERAGE, write_checkpoint
-from library_files import canonical_values, facts_of, library_tensors, save
 
 from effconvert.architecture.variants import VARIANTS
 from effconvert.drafting.draft import Draft, draft_map
 from effconvert.errors import LayoutMismatch
 from effconvert.maps.layouts import parse_layout
 from effconvert.maps.moves import compile_moves
+from helpers import mindspore_weights
+from helpers.checkpoints import AVERAGE, write_checkpoint
+from helpers.library_files import canonical_values, facts_of, library_tensors, save
 
 CAUTION = "library.caution"  # names alone tell, in a file that was not trained and whose order is that of its names
 

@@ -5,14 +5,14 @@ import re
 from pathlib import Path
 
 import pytest
-from library_files import canonical_values, facts_of, library_tensors, save
-from permuted_files import WAYS
 
 from effconvert.architecture.variants import VARIANTS
 from effconvert.drafting.draft import draft_map
 from effconvert.errors import BadMap
 from effconvert.maps.layouts import parse_layout
 from effconvert.maps.moves import compile_moves
+from helpers.library_files import canonical_values, facts_of, library_tensors, save
+from helpers.maps.permuted_files import WAYS
 
 TEXT = (Path(__file__).parents[2] / "mappings" / "tf_official.toml").read_text()
 OPEN = [

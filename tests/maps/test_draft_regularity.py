@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from library_files import library_tensors, save
 
 from effconvert.architecture.variants import VARIANTS
 from effconvert.drafting.draft import draft_map
 from effconvert.maps.layouts import find_layout, parse_layout
 from effconvert.maps.moves import compile_moves
+from helpers.library_files import library_tensors, save
 
 CASES = [
     ("timm", "b0", "b3"), ("torchvision", "b0", "b7"), ("mindcv", "b0", "b3"), ("mindvision", "b0", "b5"),

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from library_files import Tensors, canonical_values, save
 
 from effconvert.architecture.variants import VARIANTS, blocks
 from effconvert.drafting.draft import draft_map
 from effconvert.maps.layouts import parse_layout
 from effconvert.maps.moves import compile_moves
+from helpers.library_files import Tensors, canonical_values, save
 
 NORM = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
 

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from judging import judge
-from library_files import library_tensors, save
-from permuted_files import INVISIBLE, WAYS
-from trained_like import as_library, trained_like
 
 from effconvert.drafting.by_values import AGREES
 from effconvert.drafting.draft import Draft, draft_map
 from effconvert.drafting.flow import activated, agreement
+from helpers.library_files import library_tensors, save
+from helpers.maps.judging import judge
+from helpers.maps.permuted_files import INVISIBLE, WAYS
+from helpers.maps.trained_like import as_library, trained_like
 
 ALL = WAYS | INVISIBLE
 

@@ -6,15 +6,15 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
-from golden_moves import lines
-from library_files import library_tensors, save
-from running import Ran
-from user_maps import MINE, write_map
 
 from effconvert.architecture.variants import VARIANTS
 from effconvert.maps.documents import read_document
 from effconvert.maps.layouts import add_maps, known_layouts
 from effconvert.maps.map_schema import schema_text, shape_problems
+from helpers.golden_moves import lines
+from helpers.library_files import library_tensors, save
+from helpers.maps.user_maps import MINE, write_map
+from helpers.running import Ran
 
 Run = Callable[..., Ran]
 MAPS = sorted(Path(__file__).parents[2].joinpath("mappings").glob("*.toml"))

@@ -3,9 +3,7 @@
 import dataclasses
 from pathlib import Path
 
-import golden_moves
 import numpy as np
-import official_weights
 import pytest
 
 from effconvert.architecture.canonical import default_facts, tensor_shapes
@@ -16,6 +14,7 @@ from effconvert.maps.axes import parse_axes
 from effconvert.maps.language import Layout
 from effconvert.maps.layouts import find_layout, known_layouts, parse_layout
 from effconvert.maps.moves import Move, Step, compile_moves, compose, dropping_background_class, identity_moves, invert
+from helpers import golden_moves, official_weights
 
 LAYOUT = find_layout("tf-official")
 ALL = [(layout.name, variant) for layout in known_layouts() for variant in layout.variants]

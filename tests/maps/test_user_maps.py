@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from checkpoints import read_all, same
-from image_sets import CLASSES, samples, write_class_folders
-from library_files import library_tensors, save
-from running import Ran
-from user_maps import BUILD, MINE, write_map
 
 import effconvert
 from effconvert.errors import BadMap, LayoutMismatch, MissingPath
 from effconvert.maps.layouts import add_maps, known_layouts
+from helpers.checkpoints import read_all, same
+from helpers.image_sets import CLASSES, samples, write_class_folders
+from helpers.library_files import library_tensors, save
+from helpers.maps.user_maps import BUILD, MINE, write_map
+from helpers.running import Ran
 
 Run = Callable[..., Ran]
 

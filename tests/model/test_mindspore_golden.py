@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import mindspore_weights
 import numpy as np
 import pytest
 import torch
@@ -14,6 +13,7 @@ from effconvert.maps.layouts import find_layout
 from effconvert.maps.moves import compile_moves
 from effconvert.model import EfficientNet, create_model
 from effconvert.model.layers import ACTIVATIONS
+from helpers import mindspore_weights
 
 B0 = VARIANTS["b0"]
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from official_weights import canonical_weights, golden
 from torch import nn
 
 from effconvert.model import EfficientNet, create_model
+from helpers.official_weights import canonical_weights, golden
 
 VARIANTS = ("b0", "lite0")
 

@@ -1,35 +1,23 @@
 """A converted network that was really measured and verified, once for all tests of reports."""
 
 import io
-import sys
 from contextlib import redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from pictures import picture, saved
 
 import effconvert
 from effconvert.cli import main
-
-sys.path.append(str(Path(__file__).parents[1] / "verification"))  # running_here
+from helpers.pictures import picture, saved
+from helpers.report.measured import Real
+from helpers.verification.running_here import canonical_network_in_this_process
 
 _CLASSES = ("n01440764", "n01443537", "n01484850")
-
-
-@dataclass(frozen=True)
-class Real:
-    """What `validate` and `verify --json` left of one converted file; do not change it."""
-
-    run: Path
-    verification: Path
 
 
 @pytest.fixture(scope="session")
 def real(lite0: Path, tmp_path_factory: pytest.TempPathFactory) -> Real:
     """A run and a verification of a converted Lite0, by the commands themselves, of small images."""
-    from running_here import canonical_network_in_this_process
-
     folder = tmp_path_factory.mktemp("real")
     images, converted, verified = folder / "images", folder / "lite0.safetensors", folder / "lite0.json"
     for number, name in enumerate(_CLASSES):

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 import yaml
-from hostile import NAMES
-from made_documents import made_document
 from markdown_it import MarkdownIt
 
 from effconvert.report.document import published_report
 from effconvert.report.renderings.card import card_names, cards
+from helpers.report.hostile import NAMES
+from helpers.report.made_documents import made_document
 
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 

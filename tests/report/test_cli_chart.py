@@ -9,10 +9,10 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from made_documents import made_document
-from running import Ran
 
 from effconvert.report import document
+from helpers.report.made_documents import made_document
+from helpers.running import Ran
 
 
 @pytest.fixture

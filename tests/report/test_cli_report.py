@@ -5,8 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from made_inputs import layer, run_record, verification, with_rows, write_run, write_verification
-from running import Ran
+
+from helpers.report.made_inputs import layer, run_record, verification, with_rows, write_run, write_verification
+from helpers.running import Ran
 
 Report = Callable[..., Ran]
 

@@ -4,12 +4,12 @@ import csv
 import io
 
 import pytest
-from hostile import NAMES
-from made_documents import made_document
 
 from effconvert.report.document import published_report
 from effconvert.report.renderings.tables import render_tables
 from effconvert.report.renderings.text import csv_text, visible
+from helpers.report.hostile import NAMES
+from helpers.report.made_documents import made_document
 
 
 def read(text: str) -> list[dict[str, str]]:

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hostile import NAMES
-from made_documents import made_document
 from markdown_it import MarkdownIt
 
 from effconvert.report.document import published_report
 from effconvert.report.renderings.markdown import render_markdown
 from effconvert.report.renderings.markdown_text import code, code_block, escape, link, table_head
 from effconvert.report.renderings.text import shortened, visible
+from helpers.report.hostile import NAMES
+from helpers.report.made_documents import made_document
 
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 # What GitHub makes links and pictures of where it stands in one piece of text.

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 import yaml
-from hostile import NAMES
-from made_documents import made_document
 
 from effconvert.report.document import published_report
 from effconvert.report.renderings.metafile import render_metafile
+from helpers.report.hostile import NAMES
+from helpers.report.made_documents import made_document
 
 
 def models(document: dict[str, Any]) -> list[dict[str, Any]]:

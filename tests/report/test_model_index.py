@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 import yaml
-from hostile import NAMES
-from made_documents import made_document
 
 from effconvert.report.document import published_report
 from effconvert.report.renderings.model_index import build_model_index, model_index_file
 from effconvert.report.renderings.text import yaml_text
+from helpers.report.hostile import NAMES
+from helpers.report.made_documents import made_document
 
 
 def entry(**dataset: Any) -> dict[str, Any]:

@@ -8,12 +8,12 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hostile import NAMES
-from made_documents import made_document
 
 from effconvert.report.document import published_report
 from effconvert.report.pictures import pictures
 from effconvert.report.renderings.page import render_page
+from helpers.report.hostile import NAMES
+from helpers.report.made_documents import made_document
 
 _VOID = {"meta", "link", "input", "br", "img"}
 

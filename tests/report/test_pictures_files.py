@@ -7,11 +7,11 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from made_documents import made_document
 from PIL import Image
 
 from effconvert.errors import OutputProblem
 from effconvert.report.pictures import PICTURES, NothingToDraw, pictures, write_picture
+from helpers.report.made_documents import made_document
 
 HOSTILE = "=cmd|' /C calc'!A0 $x_1$ \u202egpj"
 

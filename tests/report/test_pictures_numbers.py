@@ -4,11 +4,11 @@ import math
 from typing import Any
 
 import pytest
-from drawn_pictures import corners, hollow, markers, numbered, parts, texts
-from made_documents import made_document
 
 from effconvert.report.document import published_report
 from effconvert.report.pictures import Picture, picture, pictures
+from helpers.report.drawn_pictures import corners, hollow, markers, numbered, parts, texts
+from helpers.report.made_documents import made_document
 
 
 def drawn(document: dict[str, Any], name: str) -> Picture:

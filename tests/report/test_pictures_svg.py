@@ -5,18 +5,17 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import matplotlib
 import pytest
-from drawn_pictures import SVG, colours, contrast, parsed, parts, texts
-from made_documents import made_document
 
 from effconvert.report.pictures import PICTURES, Picture, picture, pictures
+from helpers.places import TESTS
+from helpers.report.drawn_pictures import SVG, colours, contrast, parsed, parts, texts
+from helpers.report.made_documents import made_document
 
 PALETTE = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#808080"}
 HOSTILE = "$x_1$ \\frac{1}{2} <script>alert(1)</script> & \"=cmd\" 'a'\x00\x07\n\u202egpj.exe \ud800"
-_HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="module")
@@ -127,12 +126,12 @@ def test_long_names_lose_their_middle_and_keep_both_ends() -> None:
 
 def test_the_same_document_gives_the_same_bytes_whatever_the_hash_seed() -> None:
     code = (
-        "import hashlib; from made_documents import made_document; from effconvert.report.pictures import pictures\n"
+        "import hashlib; from helpers.report.made_documents import made_document; from effconvert.report.pictures import pictures\n"
         "print(hashlib.sha256(repr(pictures(made_document(9))).encode()).hexdigest())"
     )
 
     def digest(seed: str) -> str:
-        environment = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(_HERE)}
+        environment = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(TESTS)}
         ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
         return ran.stdout.strip()
 
@@ -153,10 +152,10 @@ def test_a_user_s_own_settings_of_matplotlib_change_nothing_and_stay_as_they_wer
 def test_naming_the_pictures_imports_no_matplotlib_and_drawing_them_no_pyplot_and_no_torch() -> None:
     code = (
         "import sys; import effconvert.report.pictures as p; assert 'matplotlib' not in sys.modules\n"
-        "from made_documents import made_document; p.pictures(made_document(2))\n"
+        "from helpers.report.made_documents import made_document; p.pictures(made_document(2))\n"
         "assert not {'matplotlib.pyplot', 'torch'} & set(sys.modules), 'imported'"
     )
-    environment = os.environ | {"PYTHONPATH": str(_HERE)}
+    environment = os.environ | {"PYTHONPATH": str(TESTS)}
     ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
 

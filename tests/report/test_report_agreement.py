@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_inputs import run_record, unlabelled, write_run
 
 from effconvert.report.matrices import MOST_COMPARED, compare_answers
 from effconvert.validate.accuracy.prediction_comparison import compare_predictions
 from effconvert.validate.predictions import Predictions, read_predictions
+from helpers.report.made_inputs import run_record, unlabelled, write_run
 
 IMAGES = 60
 

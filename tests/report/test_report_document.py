@@ -9,7 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_inputs import (
+
+from effconvert.errors import MissingPath
+from effconvert.report.document import build_report, published_report
+from effconvert.report.schema import problems
+from effconvert.report.sentences import overall
+from helpers.report.made_inputs import (
     FILE,
     OTHER,
     layer,
@@ -21,11 +26,6 @@ from made_inputs import (
     write_run,
     write_verification,
 )
-
-from effconvert.errors import MissingPath
-from effconvert.report.document import build_report, published_report
-from effconvert.report.schema import problems
-from effconvert.report.sentences import overall
 
 IMAGES = 200
 

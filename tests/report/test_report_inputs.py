@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Real
-from made_inputs import run_record, verification, write_run, write_verification
-from running import Ran
 
 from effconvert.architecture.variants import VARIANTS
 from effconvert.errors import EffconvertError, MissingPath, UnreadableCheckpoint
 from effconvert.report.document import build_report
 from effconvert.report.given_files import read_inputs
 from effconvert.report.schema import SCHEMAS, problems, schema_text
+from helpers.report.made_inputs import run_record, verification, write_run, write_verification
+from helpers.report.measured import Real
+from helpers.running import Ran
 
 OTHER_VALUES = (None, 5, -1.5, "text", [None], {"a": None})
 

@@ -10,14 +10,15 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from hostile import NAMES
-from made_documents import made_document
 
 from effconvert.errors import EffconvertError, OutputProblem
 from effconvert.report import writing
 from effconvert.report.document import published_report
 from effconvert.report.schema import REPORT, problems
 from effconvert.report.writing import write_report
+from helpers.places import TESTS
+from helpers.report.hostile import NAMES
+from helpers.report.made_documents import made_document
 
 HOSTILE = "".join(name for name in NAMES if len(name) < 200)
 
@@ -148,17 +149,18 @@ def test_names_from_files_name_no_file(tmp_path: Path) -> None:
 
 def test_the_same_document_gives_the_same_bytes_in_any_locale_and_with_any_seed(tmp_path: Path) -> None:
     code = (
-        "import sys; sys.path[:0] = sys.argv[2:]\n"
-        "from made_documents import made_document\n"
+        "import sys\n"
+        "from helpers.report.made_documents import made_document\n"
         "from pathlib import Path\n"
         "from effconvert.report.writing import write_report\n"
         "write_report(made_document(2), Path(sys.argv[1]))"
     )
-    paths = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
     for number, settings in enumerate(
         ({"PYTHONHASHSEED": "1", "LC_ALL": "C"}, {"PYTHONHASHSEED": "2", "LC_ALL": "C.UTF-8", "TZ": "Asia/Tokyo"})
     ):
         subprocess.run(
-            [sys.executable, "-c", code, str(tmp_path / str(number)), *paths], env=os.environ | settings, check=True
+            [sys.executable, "-c", code, str(tmp_path / str(number))],
+            env=os.environ | settings | {"PYTHONPATH": str(TESTS)},
+            check=True,
         )
     assert contents(tmp_path / "0") == contents(tmp_path / "1")

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
-from asked_files import seeing, written
-from evaluated import CLASSES, write_zoo
+
+from helpers.validate.asked_files import seeing, written
+from helpers.validate.evaluated import CLASSES, write_zoo
 
 
 @pytest.fixture(scope="session")

@@ -8,10 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from asked_files import SIZE, pictures, seeing, written
-from pictures import KINDS, file
 from PIL import Image
-from running import Ran
 from safetensors.torch import load_file, save_file
 
 import effconvert
@@ -21,6 +18,9 @@ from effconvert.preprocessing.pipeline import pixels, preprocess
 from effconvert.preprocessing.recipes import Recipe, recipe_for, recipe_named
 from effconvert.validate.evaluation.computing import Computing
 from effconvert.validate.evaluation.execution import Execution
+from helpers.pictures import KINDS, file
+from helpers.running import Ran
+from helpers.validate.asked_files import SIZE, pictures, seeing, written
 
 GRAY = recipe_for("timm", "b0", in_channels=1)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_predictions import predictions, record
-from running import Ran
 
 from effconvert.validate.predictions import write_predictions
+from helpers.running import Ran
+from helpers.validate.made_predictions import predictions, record
 
 RUN_OF_LAYERS = Path(__file__).parents[1] / "golden" / "runs" / "b0.npz"
 LABELS = [[281], [282], [1]]

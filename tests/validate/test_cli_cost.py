@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from running import Ran
 from safetensors.numpy import save_file
 
 from effconvert.architecture.canonical import default_facts, tensor_shapes
@@ -17,6 +16,7 @@ from effconvert.architecture.facts import Facts
 from effconvert.architecture.variants import VARIANTS
 from effconvert.reference_tables.cost import cost_table
 from effconvert.validate import cost_report
+from helpers.running import Ran
 
 Run = Callable[..., Ran]
 B0 = VARIANTS["b0"]

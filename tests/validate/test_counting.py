@@ -3,12 +3,12 @@
 import dataclasses
 
 import pytest
-from network_counting import Operation, count_operations, count_quantities
 
 from effconvert.architecture.canonical import default_facts, tensor_shapes
 from effconvert.architecture.variants import VARIANTS
 from effconvert.costs.conventions import CONVENTIONS, QUANTITIES
 from effconvert.costs.quantities import compute_quantities
+from helpers.validate.network_counting import Operation, count_operations, count_quantities
 
 FAMILIES = ("b0", "b3", "cc-b0-4e", "cc-b1-8e", "edgetpu-s", "lite0")
 MACS = CONVENTIONS["multiply-adds"]

@@ -4,13 +4,13 @@ import json
 import re
 from pathlib import Path
 
-import image_sets
 import pytest
 
 from effconvert.errors import DatasetProblem, MissingPath
 from effconvert.validate.data.classes import ClassList, imagenet_classes, read_classes
 from effconvert.validate.data.dataset import Dataset, open_dataset
 from effconvert.validate.data.imagenet import PER_CLASS, image_name, validation_labels
+from helpers import image_sets
 
 
 def folders(path: Path, names: list[str], each: int = 1) -> Path:

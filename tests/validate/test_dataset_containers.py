@@ -4,12 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import image_sets
 import numpy as np
 import pytest
 
 from effconvert.validate.data.dataset import Dataset, open_dataset
 from effconvert.validate.data.locations import read_image
+from helpers import image_sets
 
 
 def opened(container: str, folder: Path, images: list[image_sets.Sample] | None = None) -> Dataset:

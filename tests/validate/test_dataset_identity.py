@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import image_sets
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
@@ -16,6 +15,7 @@ from effconvert.validate.data.classes import ClassList
 from effconvert.validate.data.dataset import Dataset, open_dataset
 from effconvert.validate.data.image_hashes import HASH_BYTES, UNREADABLE, ImageHashes, image_hash
 from effconvert.validate.data.locations import Location, read_image
+from helpers import image_sets
 
 Samples = list[image_sets.Sample]
 CLASSES = ("ant", "bee", "cat")

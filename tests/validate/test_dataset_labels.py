@@ -4,7 +4,6 @@ import json
 import re
 from pathlib import Path
 
-import image_sets
 import numpy as np
 import pytest
 
@@ -13,6 +12,7 @@ from effconvert.validate.data.classes import imagenet_classes, imagenet_rows
 from effconvert.validate.data.dataset import open_dataset
 from effconvert.validate.data.imagenet import IMAGES, image_name, validation_labels
 from effconvert.validate.predictions import NO_LABEL
+from helpers import image_sets
 
 IMAGES_OF_TEST = image_sets.samples()
 INDICES = [image.index for image in IMAGES_OF_TEST]

@@ -3,7 +3,6 @@
 import re
 from pathlib import Path
 
-import image_sets
 import pytest
 
 from effconvert.errors import DatasetProblem, MissingPath, Unavailable
@@ -12,6 +11,7 @@ from effconvert.validate.data.classes import imagenet_classes
 from effconvert.validate.data.dataset import open_dataset
 from effconvert.validate.data.imagenet import image_name, validation_labels
 from effconvert.validate.data.locations import Location, read_image
+from helpers import image_sets
 
 
 def refused(path: Path | str, *words: str, **options: object) -> str:

@@ -9,8 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from asked_files import SIZE, pictures, seeing, written
-from running import Ran
 
 import effconvert
 from effconvert.hashing import file_sha256
@@ -18,6 +16,8 @@ from effconvert.model import EfficientNet
 from effconvert.preprocessing.pipeline import preprocess
 from effconvert.preprocessing.recipes import official_recipe
 from effconvert.validate.asking import batches
+from helpers.running import Ran
+from helpers.validate.asked_files import SIZE, pictures, seeing, written
 
 RECIPE = official_recipe("b0").at(SIZE)
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_predictions import scored
 
 from effconvert.architecture.facts import Facts
 from effconvert.identify.description import Description
@@ -30,6 +29,7 @@ from effconvert.validate.accuracy.judgement import (
 from effconvert.validate.accuracy.statistics import Proportion
 from effconvert.validate.data.imagenet import validation_labels
 from effconvert.validate.predictions import Predictions
+from helpers.validate.made_predictions import scored
 
 OWN = recipe_for("tf-official", "b0", "aa")
 OTHER = {"recipe": OWN.to_dict() | {"resize": "pil-bicubic"}}

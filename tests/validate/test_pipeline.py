@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pictures import KINDS, file, orientation, picture, saved
 from PIL import Image
 
 from effconvert.errors import DatasetProblem, LayoutMismatch, MissingPath, Unavailable
@@ -24,6 +23,7 @@ from effconvert.preprocessing.image_files import images_in
 from effconvert.preprocessing.pipeline import pixel_type, pixels, preprocess
 from effconvert.preprocessing.recipes import Recipe, official_recipe, recipe_for
 from effconvert.preprocessing.resizing import RESIZES, UNROUNDED
+from helpers.pictures import KINDS, file, orientation, picture, saved
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "preprocessing"
 OFFICIAL = ["a_500x375", "b_375x500", "f_gray_481x321", "h_prog444_333x500"]

@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from asked_files import SIZE, encrypted, pictures, seeing, written
-from running import Ran
 from safetensors.torch import load_file, save_file
 
 import effconvert
@@ -21,6 +19,8 @@ from effconvert.preprocessing.pipeline import preprocess
 from effconvert.preprocessing.recipes import official_recipe, recipe_named
 from effconvert.validate.asking import batches, classification
 from effconvert.validate.data.classes import imagenet_classes
+from helpers.running import Ran
+from helpers.validate.asked_files import SIZE, encrypted, pictures, seeing, written
 
 
 @pytest.fixture(scope="module")

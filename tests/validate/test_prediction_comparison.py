@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_predictions import predictions, record
 
 from effconvert.errors import NumericMismatch
 from effconvert.validate.accuracy.matching import match
 from effconvert.validate.accuracy.prediction_comparison import compare_predictions
 from effconvert.validate.accuracy.statistics import Proportion, mcnemar, paired_interval
+from helpers.validate.made_predictions import predictions, record
 
 NAMES = ["x", "y", "z"]
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_predictions import predictions
 
 from effconvert.errors import UnreadableCheckpoint
 from effconvert.validate.predictions import is_predictions, read_predictions, write_predictions
+from helpers.validate.made_predictions import predictions
 
 RUN = predictions([1, 2, 3], [[1], [2, 5], [9]])
 

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from asked_files import seeing, written
 
 import effconvert
 from effconvert.options import Options
 from effconvert.preprocessing.recipes import recipe_for
 from effconvert.validate.subjects import subject
 from effconvert.verification.network_files import examine
+from helpers.validate.asked_files import seeing, written
 
 OWN = {"padding": "symmetric", "bn_eps": 1e-5}  # of the networks that timm trained itself
 

@@ -4,11 +4,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
-import image_sets
 import numpy as np
 
 from effconvert.validate.data.dataset import open_dataset
 from effconvert.validate.data.locations import Location, opened, read_image
+from helpers import image_sets
 
 
 def shards(folder: Path, count: int, each: int) -> dict[Location, bytes]:

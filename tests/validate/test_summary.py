@@ -4,12 +4,12 @@ import json
 
 import numpy as np
 import pytest
-from made_predictions import predictions, record
 
 from effconvert.errors import DatasetProblem
 from effconvert.validate.accuracy.statistics import Proportion
 from effconvert.validate.accuracy.summary import summarise
 from effconvert.validate.data.classes import imagenet_classes
+from helpers.validate.made_predictions import predictions, record
 
 
 def test_hits_are_counted_of_the_first_and_of_the_first_five() -> None:

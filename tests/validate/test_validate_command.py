@@ -10,10 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from asked_files import seeing, written
-from evaluated import CLASSES, SIZE, without_contrast
-from image_sets import samples, write_class_folders
-from running import Ran
 
 import effconvert
 from effconvert.cli.display import validations
@@ -22,6 +18,10 @@ from effconvert.preprocessing.pipeline import preprocess
 from effconvert.validate.accuracy.comparability import remarks
 from effconvert.validate.evaluation import passes
 from effconvert.validate.predictions import SCHEMA, read_predictions
+from helpers.image_sets import samples, write_class_folders
+from helpers.running import Ran
+from helpers.validate.asked_files import seeing, written
+from helpers.validate.evaluated import CLASSES, SIZE, without_contrast
 
 Validate = Callable[..., Ran]
 

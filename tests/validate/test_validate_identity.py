@@ -7,20 +7,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import image_sets
 import pytest
 import torch
-from asked_files import SIZE, seeing, written
-from evaluated import CLASSES
-from pictures import picture, saved
 from PIL import Image, ImageFilter
-from running import Ran
 
 from effconvert.options import Options
 from effconvert.validate.asking.classification import classify
 from effconvert.validate.data.image_hashes import image_hash
 from effconvert.validate.predictions import read_predictions, write_predictions
 from effconvert.verification.network_files import examine
+from helpers import image_sets
+from helpers.pictures import picture, saved
+from helpers.running import Ran
+from helpers.validate.asked_files import SIZE, seeing, written
+from helpers.validate.evaluated import CLASSES
 
 Validate = Callable[..., Ran]
 IMAGES = 40

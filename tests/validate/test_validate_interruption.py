@@ -11,8 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evaluated import SIZE, finished, is_running, same_answers, start, wait_until, workers_of, write_zoo
-from running import Ran
 
 from effconvert.options import Options
 from effconvert.validate.data.dataset import open_dataset
@@ -20,6 +18,17 @@ from effconvert.validate.evaluation.jobs import Settings
 from effconvert.validate.evaluation.journal import ANSWER, begin_journal, read_journal
 from effconvert.validate.evaluation.measuring import measure_accuracy
 from effconvert.validate.predictions import read_predictions
+from helpers.running import Ran
+from helpers.validate.evaluated import (
+    SIZE,
+    finished,
+    is_running,
+    same_answers,
+    start,
+    wait_until,
+    workers_of,
+    write_zoo,
+)
 
 KILLS = 10
 IMAGES = 800

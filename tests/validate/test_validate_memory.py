@@ -4,11 +4,10 @@ import os
 import signal
 from pathlib import Path
 
-from asked_files import seeing, written
-from evaluated import CLASSES, descendants, start, wait_until
-from pictures import picture, saved
-
 from effconvert.validate.evaluation.journal import read_journal
+from helpers.pictures import picture, saved
+from helpers.validate.asked_files import seeing, written
+from helpers.validate.evaluated import CLASSES, descendants, start, wait_until
 
 WORKERS, BATCH, IMAGES = 16, 256, 640  # more images than the workers' shared memory holds
 MOST = 2_000_000_000

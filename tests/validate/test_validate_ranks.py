@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from evaluated import SIZE, descendants, finished, is_running, same_answers, start, wait_until, write_zoo
 
 from effconvert.errors import DatasetProblem, OutputProblem
 from effconvert.validate.data.dataset import open_dataset
@@ -16,6 +15,16 @@ from effconvert.validate.evaluation.jobs import Settings
 from effconvert.validate.evaluation.journal import read_journal
 from effconvert.validate.evaluation.measuring import measure_accuracy
 from effconvert.validate.evaluation.ranks import FailedElsewhere, Ranks, joined
+from helpers.validate.evaluated import (
+    SIZE,
+    descendants,
+    finished,
+    is_running,
+    same_answers,
+    start,
+    wait_until,
+    write_zoo,
+)
 
 IMAGES = 400  # enough that three ranks can be killed on the way, and no multiple of three
 RUN = "zoo-net.npz"

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from asked_files import seeing, written
-from evaluated import CLASSES, SIZE, without_contrast
-from image_sets import WRITERS, samples, write_class_folders
-from running import Ran
 
 from effconvert.errors import DatasetProblem, MissingPath
 from effconvert.validate.data.dataset import open_dataset
 from effconvert.validate.data.sampling import choose_images
 from effconvert.validate.predictions import Predictions, read_predictions
+from helpers.image_sets import WRITERS, samples, write_class_folders
+from helpers.running import Ran
+from helpers.validate.asked_files import seeing, written
+from helpers.validate.evaluated import CLASSES, SIZE, without_contrast
 
 Evaluate = Callable[..., Predictions]
 

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asked_files import seeing, written
-from evaluated import SIZE, without_contrast
-from image_sets import samples, write_class_folders
-from running import Ran
 
 from effconvert.validate.accuracy import results
 from effconvert.validate.cost_report import CostReport, report_cost
+from helpers.image_sets import samples, write_class_folders
+from helpers.running import Ran
+from helpers.validate.asked_files import seeing, written
+from helpers.validate.evaluated import SIZE, without_contrast
 
 ANSWERED, OTHERS = 281, (65, 151)
 # Of so many images of the class that the network always answers, and of so many others, 7 of 9 are right: 77.8 %.

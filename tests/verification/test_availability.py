@@ -4,11 +4,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from fake_pythons import shell, without_packages
 
 from effconvert.errors import MissingPath
 from effconvert.verification.availability import Availability, frameworks_here
 from effconvert.verification.launching import FRAMEWORKS
+from helpers.verification.fake_pythons import shell, without_packages
 
 
 @pytest.fixture(autouse=True)

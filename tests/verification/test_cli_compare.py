@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from checkpoints import write_checkpoint
-from running import Ran
-from running_here import followed
-from saved_runs import B0, RUNS, changed_run, checkpoint_of
-from strict_json import parsed
 
 import effconvert
 from effconvert.verification.runs import open_run
+from helpers.checkpoints import write_checkpoint
+from helpers.running import Ran
+from helpers.verification.running_here import followed
+from helpers.verification.saved_runs import B0, RUNS, changed_run, checkpoint_of
+from helpers.verification.strict_json import parsed
 
 pytestmark = pytest.mark.xdist_group("compare")
 AVERAGED, RAW, OTHER = (RUNS / f"{name}.npz" for name in ("b0", "b0-raw", "edgetpu-s"))

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_pythons import shell
-from library_files import library_tensors, save, under
-from running import Ran
-from running_here import canonical_network_in_this_process
 
 import effconvert
 from effconvert.verification.runner_archive import write_runner
 from effconvert.verification.runs import open_run
+from helpers.library_files import library_tensors, save, under
+from helpers.running import Ran
+from helpers.verification.fake_pythons import shell
+from helpers.verification.running_here import canonical_network_in_this_process
 
 pytestmark = pytest.mark.xdist_group("run")
 NO_RUN = "not a saved run, as `effconvert run` writes it"

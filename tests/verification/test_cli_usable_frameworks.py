@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fake_pythons import shell
-from running import Ran
 
 from effconvert.cli import COMMANDS
 from effconvert.verification.launching import FRAMEWORKS
+from helpers.running import Ran
+from helpers.verification.fake_pythons import shell
 
 
 @pytest.fixture

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from running import Ran
-from running_here import canonical_network_in_this_process
-from strict_json import parsed
 
 import effconvert
 from effconvert.verification.causes import CAUSES
+from helpers.running import Ran
+from helpers.verification.running_here import canonical_network_in_this_process
+from helpers.verification.strict_json import parsed
 
 pytestmark = pytest.mark.xdist_group("verify")
 LAYERS = ["stem", *(f"blocks.{index}" for index in range(16)), "head", "pooled", "logits"]

@@ -9,11 +9,11 @@ from typing import BinaryIO
 import numpy as np
 import pytest
 import safetensors.numpy
-from small_runs import changed, record_of, values, write_arrays, write_run
 
 from effconvert.errors import MissingPath, NumericMismatch, UnreadableCheckpoint
 from effconvert.verification.comparison import ACCUMULATED, FED, TOLERANCES, Comparison
 from effconvert.verification.runs import compare_runs, open_run
+from helpers.verification.small_runs import changed, record_of, values, write_arrays, write_run
 
 IMAGES = np.zeros((2, 3, 8, 8), np.float32)
 TOLERANCE = TOLERANCES["float32"]

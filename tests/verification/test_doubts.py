@@ -5,8 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from library_files import library_tensors, save
-from small_runs import write_run
 
 import effconvert
 from effconvert.architecture.canonical import CANONICAL
@@ -15,6 +13,8 @@ from effconvert.verification.doubts import cautions, inexactness
 from effconvert.verification.network_files import NetworkFile, examine
 from effconvert.verification.runs import open_run
 from effconvert.verification.verdict import lacks_background
+from helpers.library_files import library_tensors, save
+from helpers.verification.small_runs import write_run
 
 Cautions = Callable[..., tuple[str, ...]]
 

@@ -2,9 +2,8 @@
 
 from collections import Counter
 
-from faults import faults, some_of_each
-
 from effconvert.verification.causes import CAUSES
+from helpers.faults import faults, some_of_each
 
 FAULTS = faults()
 

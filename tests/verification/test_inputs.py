@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pictures import picture, saved
 
 from effconvert.errors import DatasetProblem, LayoutMismatch
 from effconvert.preprocessing.pipeline import preprocess
 from effconvert.preprocessing.recipes import recipe_for
 from effconvert.preprocessing.synthetic import sensitivity, synthetic_images
 from effconvert.verification.inputs import Images, Inputs, inputs_of_images, synthetic_inputs
+from helpers.pictures import picture, saved
 
 # The second of two images of 4 by 5 pixels drawn from seed 7. RandomState's stream never changes; sin and cos do, in the
 # last bit, from machine to machine.

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_pythons import fake_python, shell, told, without_packages
 
 from effconvert.architecture.canonical import CANONICAL
 from effconvert.errors import (
@@ -30,6 +29,7 @@ from effconvert.verification.launching import (
     interpreter,
     run_network,
 )
+from helpers.verification.fake_pythons import fake_python, shell, told, without_packages
 
 SETTINGS = {"variant": "b0", "sha256": {"b0.pth": "0" * 64}}
 INPUTS = {"images": np.zeros((2, 3, 8, 8), np.float32)}

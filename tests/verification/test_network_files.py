@@ -10,11 +10,6 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import torch
-from checkpoints import AVERAGE
-from fake_pythons import fake_python, told
-from library_files import canonical_values, library_tensors, save
-from running_here import canonical_network_in_this_process
-from small_runs import write_run
 
 import effconvert
 from effconvert.architecture.canonical import tensor_shapes
@@ -27,6 +22,11 @@ from effconvert.verification.inputs import Images, synthetic_inputs
 from effconvert.verification.launching import LoaderRefused, run_network
 from effconvert.verification.network_files import NetworkFile, examine
 from effconvert.verification.runs import open_run
+from helpers.checkpoints import AVERAGE
+from helpers.library_files import canonical_values, library_tensors, save
+from helpers.verification.fake_pythons import fake_python, told
+from helpers.verification.running_here import canonical_network_in_this_process
+from helpers.verification.small_runs import write_run
 
 INPUTS = synthetic_inputs(2, 32, 0)
 # What a library keeps beside the weights of its network, and sets itself.

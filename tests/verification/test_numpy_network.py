@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from official_weights import canonical_weights, golden
 
 from effconvert.architecture.variants import VARIANTS, blocks
 from effconvert.model import EfficientNet, create_model
 from effconvert.model.calibration import calibrate, random_weights, sensitivity, synthetic_images
 from effconvert.model.capture import capture
 from effconvert.verification.numpy_network import compute
+from helpers.official_weights import canonical_weights, golden
 
 SAME = 1e-11  # of the layer's largest value: both compute in float64
 SIZE = 65, 82  # odd and even, halved to odd and even: TensorFlow's padding differs between them

@@ -12,9 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fake_pythons import fake_python, told
-from running_here import canonical_network_in_this_process
-from saved_runs import changed_run
 
 import effconvert
 from effconvert.errors import LayoutMismatch, MissingPath
@@ -32,6 +29,9 @@ from effconvert.verification.record import describe_verification
 from effconvert.verification.rounding import Rounding, judge
 from effconvert.verification.runs import compare_runs, open_run
 from effconvert.verification.verdict import DIFFERENT, NOT_VERIFIABLE, RELAXED, SAME
+from helpers.verification.fake_pythons import fake_python, told
+from helpers.verification.running_here import canonical_network_in_this_process
+from helpers.verification.saved_runs import changed_run
 
 pytestmark = pytest.mark.xdist_group("procedure")
 IMAGES = Images(size=64)

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_pythons import with_numpy_alone
-from wheels import build_wheel
 
 from effconvert.architecture.canonical import CANONICAL
 from effconvert.errors import EffconvertError
 from effconvert.verification.launching import FRAMEWORKS, run_network
 from effconvert.verification.runner_archive import write_runner
+from helpers.verification.fake_pythons import with_numpy_alone
+from helpers.wheels import build_wheel
 
 TORCH, MINDSPORE = {"base", "torch_base"}, {"base", "mindspore_base"}
 BASES = dict.fromkeys(FRAMEWORKS, TORCH) | {

@@ -7,10 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from checkpoints import read_all, write_checkpoint
-from faults import Fault, faults, some_of_each
-from running_here import followed
-from saved_runs import B0, CHECKPOINTS, EDGETPU, RUNS, checkpoint_of
 
 import effconvert
 from effconvert.preprocessing.synthetic import sensitivity
@@ -19,6 +15,10 @@ from effconvert.verification.explanation import explain
 from effconvert.verification.network_files import examine
 from effconvert.verification.runs import open_run
 from effconvert.verification.verdict import DIFFERENT, SAME, Verdict, reach_verdict
+from helpers.checkpoints import read_all, write_checkpoint
+from helpers.faults import Fault, faults, some_of_each
+from helpers.verification.running_here import followed
+from helpers.verification.saved_runs import B0, CHECKPOINTS, EDGETPU, RUNS, checkpoint_of
 
 pytestmark = pytest.mark.xdist_group("saved runs")
 FAULTS = faults()

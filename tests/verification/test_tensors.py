@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from library_files import library_tensors, save
 
 import effconvert
 from effconvert.options import Options
 from effconvert.verification.network_files import examine
 from effconvert.verification.runs import layer_of_tensor, tensors_of_layer
 from effconvert.verification.tensor_differences import unlike_tensors
+from helpers.library_files import library_tensors, save
 
 
 @pytest.fixture

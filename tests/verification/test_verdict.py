@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_runs import Layers, changed, values, write_run
 
 from effconvert.verification.comparison import TOLERANCES
 from effconvert.verification.runs import open_run
@@ -19,6 +18,7 @@ from effconvert.verification.verdict import (
     reach_verdict,
     rounded_to,
 )
+from helpers.verification.small_runs import Layers, changed, values, write_run
 
 
 def verdict(

@@ -1,7 +1,7 @@
 """Wrote the files beside it, with the real Keras: `python make.py keras` (Keras 3), `python make.py tf_keras` (Keras 2).
 
 Two small networks: `plain`, and `nested`, where `plain` without its last layer is a layer itself, as in transfer
-learning. The values of a variable follow from its name and shape (`tests/formats/keras_files.py` has the same rule).
+learning. The values of a variable follow from its name and shape (`tests/helpers/formats/keras_files.py` has the same rule).
 """
 
 import importlib

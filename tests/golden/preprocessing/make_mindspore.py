@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 from mindspore.dataset import vision
-from pictures import file
+
+from helpers.pictures import file
 
 STEPS = {"mindcv": vision.Inter.BICUBIC, "mindvision": vision.Inter.LINEAR}
 

@@ -1,6 +1,6 @@
 """Wrote the files beside it: what the real TensorFlow gives of checkpoints that a test can regenerate.
 
-With TensorFlow and effconvert, `PYTHONPATH=tests:tests/verification python tests/golden/runs/make.py` does it again.
+With TensorFlow and effconvert, `PYTHONPATH=tests python tests/golden/runs/make.py` does it again.
 """
 
 import json
@@ -8,8 +8,6 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from checkpoints import AVERAGE, LAYOUT, write_checkpoint
-from saved_runs import CHECKPOINTS, EDGETPU, RUNS, SIZE, checkpoint_of
 
 import effconvert
 from effconvert.maps.moves import compile_moves
@@ -17,6 +15,8 @@ from effconvert.model.calibration import calibrate, synthetic_images
 from effconvert.options import Options
 from effconvert.verification.execution import save_run
 from effconvert.verification.inputs import Images
+from helpers.checkpoints import AVERAGE, LAYOUT, write_checkpoint
+from helpers.verification.saved_runs import CHECKPOINTS, EDGETPU, RUNS, SIZE, checkpoint_of
 
 
 def write_statistics(folder):

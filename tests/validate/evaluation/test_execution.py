@@ -7,7 +7,6 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from asked_files import seeing
 from torch import Tensor
 
 from effconvert.errors import LayoutMismatch, Unavailable
@@ -15,6 +14,7 @@ from effconvert.model import EfficientNet, create_model
 from effconvert.preprocessing.recipes import Recipe, official_recipe, recipe_for
 from effconvert.validate.evaluation.computing import Computing
 from effconvert.validate.evaluation.execution import Execution
+from helpers.validate.asked_files import seeing
 
 SIZE = 64
 CPU = Computing("cpu", "float32")

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evaluated import SIZE
-from pictures import JPEGS, KINDS, file, picture, saved
 from PIL import Image
-from running import Ran
 
 from effconvert.errors import DatasetProblem
 from effconvert.preprocessing.fast import fast_pixels
 from effconvert.preprocessing.pipeline import pixel_type, pixels
 from effconvert.preprocessing.recipes import Recipe, official_recipe, recipe_for
 from effconvert.validate.predictions import read_predictions
+from helpers.pictures import JPEGS, KINDS, file, picture, saved
+from helpers.running import Ran
+from helpers.validate.evaluated import SIZE
 
 LAYOUTS = ("mindvision", "mindcv", "mmpretrain", "timm", "torchvision", "huggingface")
 RECIPES = [official_recipe("b0"), official_recipe("lite0"), *(recipe_for(layout, "b0") for layout in LAYOUTS)]

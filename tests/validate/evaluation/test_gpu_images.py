@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import simplejpeg
 import torch
-from pictures import file
 from PIL import Image
 from torch import Tensor
 
@@ -20,6 +19,7 @@ from effconvert.validate.data.dataset import Dataset, open_dataset
 from effconvert.validate.evaluation.feeding import Batch
 from effconvert.validate.evaluation.gpu_images import images_on_gpu, resized
 from effconvert.validate.evaluation.image_loader import Clock
+from helpers.pictures import file
 
 LAYOUTS = ("mindvision", "mindcv", "mmpretrain", "timm", "torchvision", "huggingface")
 RECIPES = [official_recipe("b0"), official_recipe("lite0"), *(recipe_for(layout, "b0") for layout in LAYOUTS)]

@@ -16,10 +16,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from evaluated import SIZE, is_running, wait_until, workers_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from image_sets import WRITERS, samples
 
 from effconvert.errors import EffconvertError, LayoutMismatch
 from effconvert.preprocessing.pipeline import pixels
@@ -29,6 +27,8 @@ from effconvert.validate.data.locations import Location
 from effconvert.validate.evaluation import image_loader
 from effconvert.validate.evaluation.image_loader import Clock, prepared_images
 from effconvert.validate.evaluation.workers import Prepared
+from helpers.image_sets import WRITERS, samples
+from helpers.validate.evaluated import SIZE, is_running, wait_until, workers_of
 
 TENSORFLOW, TIMM = official_recipe("b0").at(SIZE), recipe_for("timm", "b0").at(SIZE)
 

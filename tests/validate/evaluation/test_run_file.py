@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_predictions import predictions, record
 from numpy.typing import NDArray
 
 from effconvert.errors import OutputProblem
@@ -22,6 +21,7 @@ from effconvert.validate.evaluation.run_file import (
     take_up,
 )
 from effconvert.validate.predictions import write_predictions
+from helpers.validate.made_predictions import predictions, record
 
 HEADER = {"schema": SCHEMA, "labels": "a", "dtype": "float32"}
 OTHER = HEADER | {"dtype": "bfloat16"}
