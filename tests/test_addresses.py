@@ -9,7 +9,7 @@ from effconvert.errors import MissingPath
 from effconvert.formats import open_checkpoint
 from effconvert.hub.published_names import read_name
 from effconvert.paths import require_path
-from effconvert.reference_tables import weights_table
+from effconvert.reference_tables.weights import weights_table
 from helpers.running import Ran
 
 TIMM = "efficientnet_b0.ra_in1k"

@@ -11,7 +11,7 @@ from effconvert.formats import open_checkpoint
 from effconvert.identify.identification import Identity, identify
 from effconvert.maps.layouts import find_layout
 from effconvert.options import Options
-from effconvert.reference_tables import weights_table
+from effconvert.reference_tables.weights import weights_table
 from helpers.library_files import library_tensors, save
 
 OWN, PORTED = ("symmetric", 1e-5), ("tf-same", 1e-3)

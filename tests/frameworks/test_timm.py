@@ -10,7 +10,7 @@ import torch
 from timm.models import get_pretrained_cfg
 
 from effconvert.model.calibration import synthetic_images
-from effconvert.reference_tables import weights_table
+from effconvert.reference_tables.weights import weights_table
 from helpers.frameworks.torch_libraries import (
     ODD_AND_EVEN,
     assert_comes_back,

@@ -7,8 +7,8 @@ import pytest
 from effconvert.conversion.steps import convert
 from effconvert.formats import open_checkpoint
 from effconvert.identify.network_names import recorded_training
-from effconvert.reference_tables import MisnamedFile, misnamed_files, name_sha8, weights_table
-from effconvert.reference_tables.file_names import check_name_sha8
+from effconvert.reference_tables.file_names import MisnamedFile, check_name_sha8, misnamed_files, name_sha8
+from effconvert.reference_tables.weights import weights_table
 from helpers.library_files import library_tensors, save
 
 FILES = misnamed_files().values()

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from effconvert.reference_tables import find_disagreements, read_numbers, read_sources
+from effconvert.reference_tables.disagreements import find_disagreements
+from effconvert.reference_tables.numbers import read_numbers
+from effconvert.reference_tables.sources import read_sources
 from helpers.running import Ran
 
 

@@ -26,7 +26,7 @@ from effconvert.formats.tensorflow.bundle import write_bundle
 from effconvert.hub.addresses import address, package_file
 from effconvert.maps.layouts import find_layout
 from effconvert.maps.moves import compile_layout, invert
-from effconvert.reference_tables import Published
+from effconvert.reference_tables.weights import Published
 from helpers.hub.serving import make_archive
 from helpers.library_files import Tensors, facts_of, library_tensors
 
