@@ -17,7 +17,7 @@ def default_facts(variant: Variant) -> Facts:
 
 
 def tensor_shapes(variant: Variant, facts: Facts | None = None) -> dict[str, Shape]:
-    """Return {name: shape} of every canonical tensor, in file order, axes as PyTorch has them."""
+    """Return {name: shape} of every canonical tensor, in file order, with PyTorch's order of axes."""
     facts = facts or default_facts(variant)
     stem = stem_channels(variant)
     shapes: dict[str, Shape] = {"stem.conv.weight": (stem, facts.in_channels, 3, 3), **_bn("stem.bn", stem)}
