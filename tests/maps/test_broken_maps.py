@@ -70,7 +70,7 @@ BROKEN = [
     ("[network] ", '[synonyms]\nkernel = "bias"\n[network] ', "synonyms.kernel: is the name of a tensor itself"),
     ("[words] ", '[words.builder]\nb0 = 1\n[more] ', "words.builder: must be a string or a table"),
     ('conv      = "HWIO -> OIHW"', 'conv = ["HWIO -> OIHW", "HWOI -> OIHW"]', "axes.conv: is not decided: leave the right one of ['HWIO -> OIHW', 'HWOI -> OIHW'], as a string"),
-    ("[words] ", '[words.size]\nb0 = "1"\n[words] ', "words.size: {size} has a meaning of its own"),
+    ("[words] ", '[words.size]\nb0 = "1"\n[words] ', "words.size: {size} already has a meaning"),
     ("builder = \'\'\'", "idle = 'x'\nbuilder = \'\'\'", "words.idle: no code holds {idle}"),
     ("builder = \'\'\'", "by = { b99 = 'x' }\nbuilder = \'\'\'", "words.by: the variant 'b99' is unknown"),
     ("{builder}logits", "{bilder}logits", "builds 1: placeholder {bilder} is unknown"),
