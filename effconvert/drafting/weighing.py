@@ -72,7 +72,8 @@ def weigh_values(case: Case, evidence: Evidence) -> None:
     for name, one in found.items():
         if not _weigh_layer(evidence, name, everywhere[name][one.place], one.agreement):
             against.append(name)
-
+    if len(against) > 1:  # an exchange concerns at least two layers
+        evidence.said.append(f"the values contradict the names in {len(against)} layers: names alone are not believed")
         for name, held in evidence.items.items():
             if evidence.told_by[name] == "names" and name not in found:
                 evidence.items[name] = [*held, *(item for item in everywhere[name] if item not in held)]
