@@ -54,7 +54,7 @@ def test_several_checkpoints_are_listed(tmp_path: Path, arrays: dict[str, Array]
     make_safetensors(tmp_path / "last.safetensors", arrays)
     make_bundle(tmp_path / "tensorflow" / "model.ckpt", arrays)
     message = refusal(tmp_path)
-    assert "holds 3 checkpoints; give the one you mean:" in message
+    assert "holds 3 checkpoints; give one of them:" in message
     for name in ("best.pth", "last.safetensors", "tensorflow/model.ckpt"):
         assert f"\n  {tmp_path}/{name}" in message
 
@@ -119,7 +119,7 @@ def test_a_repository_in_the_cache_of_hugging_face_is_its_snapshot(
         with open_checkpoint(folder) as checkpoint:
             assert checkpoint.path == repository / "snapshots/4d4d" / name
     (repository / "snapshots/5e5e").mkdir()
-    assert f"give the one you mean:\n  {repository}/snapshots/4d4d\n" in refusal(repository)
+    assert f"give one of them:\n  {repository}/snapshots/4d4d\n" in refusal(repository)
     (repository / "refs" / "main").write_text("4d4d")
     assert read_all(repository) == expected(arrays)
 

@@ -43,7 +43,7 @@ TEXTS: dict[str, tuple[bytes, str]] = {
     "HTML after a mark": (b"\xef\xbb\xbf<!doctype HTML>\n", "an HTML page in place of the file"),
     "HTML after a comment": (b"<!-- saved --><html><h1>404</h1>", "an HTML page ('404') in place of the file"),
     "HTML in UTF-16": ("<html><title>Entry</title>".encode("utf-16"), "an HTML page ('Entry') in place of the file"),
-    "HTML with escapes": (b"<html><title>\x1b[31mred</title>", "not a checkpoint that is known here"),
+    "HTML with escapes": (b"<html><title>\x1b[31mred</title>", "not a checkpoint of a known format"),
     "XML error": (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", f"an error of a server as XML ('AccessDenied') in place of the file; {AGAIN}"),
     "XML": (b"<?xml version='1.0'?><annotation/>", "an XML file; give the file of the weights"),
     "OpenVINO": (b"<?xml version='1.0'?><net name='b0' version='11'>", f"an OpenVINO model; {EXPORTED}"),

@@ -25,7 +25,7 @@ from effconvert.formats.strict_json import strings_in
 METADATA_ATTRIBUTE = "effconvert"
 _LARGEST_TEXT = 32 << 20  # B7's config.json takes 1 MB
 _LOCAL_HEADER = 30
-# What zipfile and json let through on archives made to break them, such as UnicodeDecodeError and RecursionError.
+# zipfile and json themselves raise these on malicious archives, such as UnicodeDecodeError and RecursionError.
 _FAILURES = (zipfile.BadZipFile, zlib.error, EOFError, OSError, KeyError, OverflowError, RuntimeError, ValueError)
 
 
