@@ -1,6 +1,6 @@
-"""Outputs that appear whole or not at all: written beside their place under another name, then renamed.
+"""Atomic outputs: written under another name in the same folder, then renamed; so they are complete, or absent.
 
-A run that is killed leaves `.NAME.effconvert-part` behind, which the next run to the same output writes over.
+A killed run leaves `.NAME.effconvert-part` behind. The next run to the same output overwrites it.
 """
 
 import ctypes
@@ -20,9 +20,9 @@ _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
 def check_output(path: Path, force: bool) -> None:
-    """Raise OutputProblem when `path` cannot become an output: it exists and not `force`, or its folder does not."""
+    """Raise OutputProblem if `path` exists and `force` is not set, or if its folder does not exist."""
     if path.name in ("", ".."):
-        raise OutputProblem(f"{path}: give the output a name of its own")
+        raise OutputProblem(f"{path}: is not a file name; give a name for the output")
     if os.path.lexists(path) and not force and not _is_empty_folder(path):
         raise OutputProblem(f"{path}: exists; give --force to replace it, or another name with --out")
     if not path.parent.is_dir():
@@ -31,9 +31,9 @@ def check_output(path: Path, force: bool) -> None:
 
 @contextmanager
 def new_file(path: Path, force: bool = False) -> Iterator[tuple[BinaryIO, Path]]:
-    """Give a file to write, and where it can be read back; it becomes `path` when the block ends without an error.
+    """Yield a file to write, and its path for reading back; it becomes `path` when the block ends without an error.
 
-    Raises OutputProblem when the output exists, or when the system refuses to write it.
+    Raises OutputProblem if the output exists, or if the system cannot write it.
     """
     check_output(path, force)
     if path.is_dir() and not path.is_symlink():
@@ -54,12 +54,12 @@ def new_file(path: Path, force: bool = False) -> Iterator[tuple[BinaryIO, Path]]
 
 @contextmanager
 def new_folder(path: Path, force: bool = False, known: Iterable[str] = ()) -> Iterator[Path]:
-    """Give a folder to write files into; it becomes `path` when the block ends without an error.
+    """Yield a folder to write files into; it becomes `path` when the block ends without an error.
 
-    Every file in it is synced first. With `force` an existing folder is replaced, and must hold nothing but files of
-    the names that were written or are `known` to have been written before.
+    Every file in it is synced first. With `force` an existing folder is replaced. It may hold only files with the names
+    that were written now, or with names in `known`, which were written before.
 
-    Raises OutputProblem when the output exists, or when the system refuses to write it.
+    Raises OutputProblem if the output exists, or if the system cannot write it.
     """
     check_output(path, force)
     part = _part(path)
@@ -83,7 +83,7 @@ def _part(path: Path) -> Path:
 
 @contextmanager
 def reported(path: Path) -> Iterator[None]:
-    """Turn what the system says while the block writes `path` into an OutputProblem."""
+    """Turn errors of the system while the block writes `path` into an OutputProblem."""
     try:
         yield
     except OSError as error:
@@ -96,7 +96,7 @@ def reported(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _locked_file(part: Path, path: Path) -> Iterator[BinaryIO]:
-    """Open `part` anew, for this process alone."""
+    """Open `part` empty, locked for this process."""
     descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     with os.fdopen(descriptor, "w+b", buffering=_BUFFER, closefd=True) as file:
         _lock(descriptor, path)
@@ -110,7 +110,7 @@ def _locked_file(part: Path, path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _locked_folder(part: Path, path: Path) -> Iterator[None]:
-    """Make the empty folder `part`, for this process alone."""
+    """Make the empty folder `part`, locked for this process."""
     part.mkdir(exist_ok=True)
     descriptor = os.open(part, os.O_RDONLY | os.O_NOFOLLOW)
     try:
@@ -123,10 +123,10 @@ def _locked_folder(part: Path, path: Path) -> Iterator[None]:
 
 
 def lock(descriptor: int, *, wait: bool = False, shared: bool = False) -> bool:
-    """Lock an open file or folder until it is closed or the process ends, and return whether that was possible.
+    """Lock an open file or folder until it is closed or the process ends; return whether it worked.
 
-    It is not while another process has it, unless both share it. wait: until it is. Raises OSError where the file
-    system has no locks.
+    It fails while another process has the lock, unless both share it. wait: wait until it works. Raises OSError if the
+    file system has no locks.
     """
     try:
         fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
@@ -155,7 +155,7 @@ def _check_replaceable(path: Path, names: set[str]) -> None:
 
 
 def _put_in_place(part: Path, path: Path) -> None:
-    """Rename `part` to `path`; an existing folder changes places with it in one step where the system can."""
+    """Rename `part` to `path`; swap it with an existing folder in one step if the system can."""
     if not os.path.lexists(path) or _is_empty_folder(path):
         part.rename(path)
     elif not _exchange(part, path):

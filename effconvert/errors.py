@@ -8,32 +8,32 @@ _SHOWN = 20
 class EffconvertError(Exception):
     """A failure that a user can act on; its text is the whole message.
 
-    `exit_code` is what the command line exits with.
+    `exit_code` is the exit code of the command line.
     """
 
     exit_code = 1
 
 
 class MissingPath(EffconvertError):
-    """A path that was named does not exist: a usage error."""
+    """A given path does not exist: a usage error."""
 
     exit_code = 2
 
 
 class UnreadableCheckpoint(EffconvertError):
-    """Not a checkpoint, or one that is damaged, truncated, encrypted, or that asks for code to be run."""
+    """A file is not a checkpoint, or is damaged, truncated or encrypted, or asks to run code."""
 
     exit_code = 3
 
 
 class LayoutMismatch(EffconvertError):
-    """Tensors are missing, unknown, duplicated or of the wrong shape, or the target cannot have the facts."""
+    """Tensors are missing, unknown, duplicate or of the wrong shape, or the target cannot have the facts."""
 
     exit_code = 4
 
 
 class BadMap(LayoutMismatch):
-    """A mapping file says something that the map language does not know."""
+    """A mapping file has something that is not part of the map language."""
 
 
 class NumericMismatch(EffconvertError):
@@ -43,7 +43,7 @@ class NumericMismatch(EffconvertError):
 
 
 class PublishedMismatch(EffconvertError):
-    """An accuracy, a number of parameters or of operations is not the published one."""
+    """An accuracy, a parameter count or an operation count differs from the published one."""
 
     exit_code = 6
 
@@ -61,17 +61,17 @@ class OutputProblem(EffconvertError):
 
 
 class Unavailable(EffconvertError):
-    """No network for a download, or a framework or extra that is not installed."""
+    """No internet for a download, or a framework or extra that is not installed."""
 
     exit_code = 9
 
 
 class NotThere(Unavailable):
-    """A server that was reached does not have the file."""
+    """The server was reached and does not have the file."""
 
 
 def listing(heading: str, problems: Iterable[str]) -> str:
-    """Return `heading` and every problem on a line of its own, the first 20 and a count of the others."""
+    """Return `heading` and one line for each problem: the first 20, and a count of the others."""
     problems = list(problems)
     lines = [heading, *(f"  {problem}" for problem in problems[:_SHOWN])]
     if len(problems) > _SHOWN:
@@ -80,12 +80,12 @@ def listing(heading: str, problems: Iterable[str]) -> str:
 
 
 def some(names: Sequence[str], shown: int) -> str:
-    """Return the first of `names` in one line, and a mark where there are more: `a, b, …`."""
+    """Return the first of `names` in one line, with `…` if there are more: `a, b, …`."""
     return ", ".join([*names[:shown], *(["…"] if len(names) > shown else [])])
 
 
 def nearest_first(word: str, names: Iterable[str]) -> list[str]:
-    """Return `names` for a message, those first that `word` begins or may be a misspelling of."""
+    """Return `names` for a message: first those that begin with `word` or are spelled like it."""
     from difflib import get_close_matches
 
     names, word = list(names), word.lower()

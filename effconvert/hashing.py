@@ -1,4 +1,4 @@
-"""The hash of a file."""
+"""Hashes of files."""
 
 import hashlib
 from pathlib import Path
@@ -11,6 +11,6 @@ def file_sha256(path: Path) -> str:
 
 
 def file_md5(path: Path) -> str:
-    """Return the MD5 of a file in hexadecimal: Keras publishes that of its weights, against damage and not malice."""
+    """Return the MD5 of a file in hexadecimal. Keras publishes it for its weights; it finds damage, not attacks."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -1,4 +1,4 @@
-"""What a user asks of a conversion beyond the source and the target."""
+"""Options of a conversion, beside its source and its target."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Options:
-    """The command line's options of the same names.
+    """The options of the same names on the command line.
 
-    layout: the only one that a file is read as, where that is given. classifier: the layer that is the classifier, as
-    the file names it. leave: patterns of tensors that stay behind. recipe: a name in reference/recipes.toml.
+    layout: the only layout to read the file as; None tries all. classifier: the name of the classifier's layer in the
+    file. leave: patterns of tensors to leave behind. recipe: a name in reference/recipes.toml.
     """
 
     layout: str | None = None

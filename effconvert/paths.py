@@ -1,4 +1,4 @@
-"""Says what was given in place of a path: a web address, the name of a published network, of a hub's repository."""
+"""Hints for an argument that is not a path: a web address, a published network's name, or a hub repository."""
 
 import re
 import shlex
@@ -14,10 +14,7 @@ _COPY = {"s3": "aws s3 cp", "gs": "gcloud storage cp"}
 
 
 def require_path(path: str | Path) -> Path:
-    """Return `path` as a Path.
-
-    Raises MissingPath when nothing is there.
-    """
+    """Return `path` as a Path. Raises MissingPath if it does not exist."""
     path = Path(path)
     if not path.exists():
         raise MissingPath(missing_in_words(path))
@@ -25,16 +22,16 @@ def require_path(path: str | Path) -> Path:
 
 
 def missing_in_words(path: str | Path) -> str:
-    """Return the message that nothing is at `path`, and what to do where it was never meant as a path.
+    """Return the message that `path` does not exist, and what to do if it was not meant as a path.
 
-    A Path has lost one slash of an address, which is put back.
+    `Path` drops one slash of a web address; it is put back.
     """
     given = _SCHEME.sub(r"\1://", str(path), count=1) if _SCHEME.match(str(path)) else str(path)
     return f"{given}: {_address(given) or 'no such file or directory' + _hint(given)}"
 
 
 def _address(given: str) -> str:
-    """Say what to do with something that is an address and not a path; "" for what may be a path."""
+    """Return what to do with a web address; "" for anything that may be a path."""
     if hub := _HUB_SCHEME.fullmatch(given) or _HUB_PAGE.fullmatch(given):
         return f"a repository on the Hugging Face hub, not a path; {_from_hub(hub[1])}"
     if published := _published(address=given):
@@ -44,7 +41,7 @@ def _address(given: str) -> str:
         return ""
     if scheme[1].lower() == "file":
         return f"an address, not a path; give {re.sub('^file:/*', '/', given)}"
-    # /blob/ is the page about a file, on GitHub as on the hub.
+    # /blob/ is the web page of a file, on GitHub and on the hub.
     direct = given.replace("/blob/", "/resolve/" if "huggingface.co" in given else "/raw/", 1)
     command = _COPY.get(scheme[1].lower())
     copy = f"{command} {shlex.quote(direct)} ." if command else f"curl -LO {shlex.quote(direct)}"
@@ -52,11 +49,11 @@ def _address(given: str) -> str:
 
 
 def _hint(given: str) -> str:
-    """Say what to do where nothing has this name, if the name looks like something else than a path."""
+    """Return what to do with a name that does not exist and does not look like a path; "" if it does."""
     if given == "-":
-        return "; standard input is not read, since a checkpoint is read by position: give a file"
+        return "; standard input cannot be read, since a checkpoint is read by position: give a file"
     if given.startswith("~"):
-        return f"; ~ stood in quotes, where a shell leaves it as it is: give {shlex.quote(str(_home(given)))}"
+        return f"; the shell does not expand ~ in quotes: give {shlex.quote(str(_home(given)))}"
     if published := _published(network=given):
         return f"; a network of this name is published: {published}"
     if _HUB_NAME.fullmatch(given):
@@ -74,9 +71,9 @@ def _from_hub(name: str) -> str:
 
 
 def _published(address: str = "", network: str = "") -> str:
-    """Return the command that downloads and converts published weights, "" where none are at this address or so called.
+    """Return the command that downloads and converts published weights; "" if the address or name is unknown.
 
-    network: as the library calls it, perhaps with its training (`efficientnet_b0.ra_in1k`) and the repository's owner.
+    network: the library's name of it, with or without its training (`efficientnet_b0.ra_in1k`) and repository owner.
     """
     from effconvert.reference_tables.weights import weights_table
 
@@ -97,5 +94,5 @@ def _published(address: str = "", network: str = "") -> str:
 def _home(given: str) -> Path:
     try:
         return Path(given).expanduser()
-    except RuntimeError:  # of a user who does not exist
+    except RuntimeError:  # the home of a user who does not exist
         return Path(given)

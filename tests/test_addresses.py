@@ -35,9 +35,9 @@ CASES = {
     "s3://bucket/b0.pth": "aws s3 cp s3://bucket/b0.pth .",
     "gs://bucket/b0.tar.gz": "gcloud storage cp gs://bucket/b0.tar.gz .",
     "file:///tmp/nowhere/b0.pth": "an address, not a path; give /tmp/nowhere/b0.pth",
-    "-": "standard input is not read, since a checkpoint is read by position: give a file",
-    "~/no such folder/b0.pth": "~ stood in quotes, where a shell leaves it as it is: give '",
-    "~no-such-user/b0.pth": "~ stood in quotes",
+    "-": "standard input cannot be read, since a checkpoint is read by position: give a file",
+    "~/no such folder/b0.pth": "the shell does not expand ~ in quotes: give '",
+    "~no-such-user/b0.pth": "the shell does not expand ~ in quotes",
 }  # fmt: skip
 
 

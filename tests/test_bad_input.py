@@ -166,7 +166,7 @@ def test_names_of_no_known_layout_are_shown(refused: Callable[..., str], tmp_pat
 
 def test_an_empty_folder_is_refused(refused: Callable[..., str], tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    assert "holds no checkpoint, it is empty" in refused(tmp_path / "empty", 3)
+    assert "holds no checkpoint: it is empty" in refused(tmp_path / "empty", 3)
 
 
 def test_a_folder_with_two_checkpoints_names_both(

@@ -139,7 +139,7 @@ def test_what_makes_a_head_unknown_is_named(tmp_path: Path) -> None:
 def test_a_graph_that_cannot_be_followed_is_refused(tmp_path: Path) -> None:
     config = head(POOL)
     config["config"]["layers"][40]["inbound_nodes"] = [[["nowhere", 0, 0, {}]]]
-    assert "what its graph computes is not clear" in refusal(whole_file(tmp_path / "x.keras", weights(), config))
+    assert "its graph cannot be interpreted" in refusal(whole_file(tmp_path / "x.keras", weights(), config))
 
 
 def test_a_model_of_a_users_own_class_is_a_file_of_weights(tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_what_keras_itself_writes_is_taken_without_a_word(tmp_path: Path, suffix
 @pytest.mark.parametrize("suffix", WEIGHTS)
 def test_a_users_classifier_is_said_to_be_assumed_to_read_the_mean(tmp_path: Path, suffix: str) -> None:
     (caution,) = assumed(weights_file(tmp_path / f"x{suffix}", weights(head="dense_1")))
-    assert "its classifier 'dense_1' reads the mean over the picture (GlobalAveragePooling2D)" in caution
+    assert "its classifier 'dense_1' reads the mean over the feature map (GlobalAveragePooling2D)" in caution
     assert "lists" not in caution
 
 
@@ -215,7 +215,7 @@ def test_a_users_classifier_is_said_to_be_assumed_to_read_the_mean(tmp_path: Pat
 def test_layers_that_keras_does_not_have_are_named(tmp_path: Path, suffix: str, own: str) -> None:
     listed = [("global_max_pooling2d", "global_max_pooling2d_1"), ("dropout", "dropout")]
     (caution,) = assumed(weights_file(tmp_path / f"x{suffix}", weights(head=own), *listed))
-    assert "it lists global_max_pooling2d_1: on the way to its classifier" in caution
+    assert "it lists global_max_pooling2d_1: before its classifier" in caution
 
 
 def test_layers_outside_of_an_unnamed_network_are_named_where_its_classifier_lies_there(tmp_path: Path) -> None:
@@ -228,7 +228,7 @@ def test_layers_outside_of_an_unnamed_network_are_named_where_its_classifier_lie
         file.create_group("layers/global_max_pooling2d/vars")
         file.visititems(lambda _, one: [one.attrs.pop(name) for name in list(one.attrs)] and None)
     (caution,) = assumed(tmp_path / "x.weights.h5")
-    assert "it lists global_max_pooling2d: on the way to its classifier" in caution
+    assert "it lists global_max_pooling2d: before its classifier" in caution
 
 
 def test_a_classifier_outside_of_the_network_is_a_users(tmp_path: Path) -> None:

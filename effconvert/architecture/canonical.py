@@ -19,7 +19,7 @@ def default_facts(variant: Variant) -> Facts:
 
 
 def tensor_shapes(variant: Variant, facts: Facts | None = None) -> dict[str, Shape]:
-    """Return {name: shape} of every canonical tensor, in file order, axes as PyTorch has them."""
+    """Return {name: shape} of every canonical tensor, in file order, with PyTorch's order of axes."""
     return dict(_shapes(variant, facts or default_facts(variant)))
 
 

@@ -1,4 +1,4 @@
-"""What weights assume of the network that runs them, and no checkpoint of a framework records."""
+"""The facts of a network: assumptions of its weights, such as epsilon and padding, that few checkpoints record."""
 
 import dataclasses
 from collections.abc import Collection, Container, Iterable, Mapping
@@ -16,26 +16,26 @@ _CHOICES = {
 }
 # Left out of a line of facts.
 _UNREMARKABLE = (("head_conv", True), ("normalization", OUTSIDE), ("in_channels", 3))
-# Younger than files that hold facts, which were all made when these had no other value.
+# Files that were made before these facts existed lack them. Then these were the only values.
 _YOUNGER = ("normalization", "in_channels")
-MOST_CHANNELS = 1024  # the instruments with the most bands have some 400
+MOST_CHANNELS = 1024  # hyperspectral cameras have up to about 400
 
 
 @dataclass(frozen=True)
 class Facts:
     """The assumptions of one network.
 
-    bn_eps: added to every BatchNorm variance.
+    bn_eps: the epsilon that every BatchNorm adds to its variance.
     padding: `tf-same` pads (0, 1) where a stride meets an even size, as TensorFlow does; `symmetric` pads (k-1)//2.
-    activation: of every layer but the gates.
+    activation: the one of every layer except the gates.
     fused_stride: which convolution of a strided EdgeTPU block has the stride: the 1x1 projection (all published
         TensorFlow weights) or the 3x3 expansion (tensorflow/tpu since 2020-12-27, timm).
-    classes: the classifier's outputs; 0 is a network without a classifier.
-    head_conv: False is a detection backbone, which ends after the last block.
-    normalization: where pixels are normalised: outside of the network, or by Keras's layers in it. `keras-imagenet` is
+    classes: number of outputs of the classifier; 0 for a network without a classifier.
+    head_conv: False for a detection backbone, which ends after the last block.
+    normalization: where pixels are normalised: outside the network, or by Keras's layers in it. `keras-imagenet` is
         the graph of Keras's published weights, which hold std in place of the variance and divide once more. The
-        canonical network takes normalised images either way; the recipe has the numbers.
-    in_channels: of the images; 3 is a photograph's red, green and blue.
+        canonical network takes normalised images in both cases; the recipe has the numbers.
+    in_channels: number of channels of the images; 3 is red, green and blue.
     """
 
     bn_eps: float = 1e-3
@@ -62,12 +62,12 @@ class Facts:
         if not 1 <= self.in_channels <= MOST_CHANNELS:
             problems.append(f"in_channels={self.in_channels}: must be 1 to {MOST_CHANNELS:,}")
         if self.in_channels != 3 and self.normalization == "keras-imagenet":
-            problems.append(f"in_channels={self.in_channels} with normalization=keras-imagenet, which is of 3 channels")
+            problems.append(f"in_channels={self.in_channels}: normalization=keras-imagenet needs 3 channels")
         if problems:
             raise LayoutMismatch("facts: " + "; ".join(problems))
 
     def in_words(self, assumed: Container[str] = ()) -> str:
-        """Return the facts in one line, in which those are marked that are only `assumed`."""
+        """Return the facts in one line; those in `assumed` are marked."""
         return ", ".join(
             f"{name} {value}{' (assumed)' if name in assumed else ''}"
             for name, value in self.to_dict().items()
@@ -80,13 +80,13 @@ class Facts:
 
 
 def only_assumed(names: Collection[str], whose: str = "") -> str:
-    """Return the phrase that says of which facts nothing is known: `bn_eps and padding of x.pth are only assumed`."""
+    """Return a phrase that names assumed facts: `bn_eps and padding of x.pth are only assumed`."""
     facts = f"{' and '.join(sorted(names))}{f' of {whose}' if whose else ''}"
     return f"{facts} {'is' if len(names) == 1 else 'are'} only assumed"
 
 
 def complete(values: Mapping[str, Any]) -> Facts:
-    """Return the facts in `values`, which must name all but what older files lack. Raises LayoutMismatch."""
+    """Return the facts in `values`. Only facts that older files lack may be missing. Raises LayoutMismatch."""
     names = [field.name for field in dataclasses.fields(Facts) if field.name not in _YOUNGER]
     missing = [name for name in names if name not in values]
     if missing:
@@ -95,9 +95,9 @@ def complete(values: Mapping[str, Any]) -> Facts:
 
 
 def changed(facts: Facts, changes: Mapping[str, Any]) -> Facts:
-    """Return `facts` with `changes` (name to value, or to a text that is parsed) made.
+    """Return a copy of `facts` with `changes`: name to value, or to a string that is parsed.
 
-    Raises LayoutMismatch for an unknown name or a value that it cannot have.
+    Raises LayoutMismatch for an unknown name or an impossible value.
     """
     types = {field.name: field.type for field in dataclasses.fields(Facts)}
     unknown = sorted(set(changes) - set(types))
@@ -107,7 +107,7 @@ def changed(facts: Facts, changes: Mapping[str, Any]) -> Facts:
 
 
 def parse_assignments(assignments: Iterable[str]) -> dict[str, str]:
-    """Return `name=value` texts as a dict. Raises LayoutMismatch for a text without `=`."""
+    """Return `name=value` strings as a dict. Raises LayoutMismatch for a string without `=`."""
     pairs = {}
     for assignment in assignments:
         name, equals, value = assignment.partition("=")

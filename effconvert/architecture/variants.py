@@ -13,7 +13,7 @@ from effconvert.errors import LayoutMismatch
 
 @dataclass(frozen=True)
 class Stage:
-    """Blocks of one kind, before width and depth are scaled."""
+    """A group of equal blocks, before width and depth are scaled."""
 
     repeats: int
     kernel: int
@@ -30,10 +30,10 @@ class Stage:
 class Variant:
     """An architecture.
 
-    resolution: height and width in pixels that the published weights were made for.
-    experts: kernels in each convolution of a CondConv block, 0 for a network without CondConv.
-    scale_ends: False for Lite, whose stem, head, first and last stage are not scaled.
-    classes: outputs of the published classifier; EdgeTPU has a background class at index 0.
+    resolution: height and width in pixels of the images for the published weights.
+    experts: number of kernels in each convolution of a CondConv block; 0 for a network without CondConv.
+    scale_ends: False for Lite, which does not scale its stem, head, first and last stage.
+    classes: number of outputs of the published classifier; EdgeTPU has a background class at index 0.
     """
 
     name: str
@@ -51,10 +51,10 @@ class Variant:
 
 @dataclass(frozen=True)
 class Block:
-    """One block of a variant, every number scaled.
+    """One block of a variant, with all numbers scaled.
 
-    stage, repeat: where it stands among the stages; group, member: the same when stages merge, a group beginning at
-    stage 0 and at each strided stage. se_channels and experts are 0 where the block has none. residual: the input is
+    stage, repeat: its stage, and its place in the stage. group, member: the same for merged stages: a group begins at
+    stage 0 and at each strided stage. se_channels and experts are 0 if the block has none. residual: the input is
     added to the output.
     """
 
@@ -76,7 +76,7 @@ class Block:
 
     @property
     def flags(self) -> frozenset[str]:
-        """The names that hold of this block, among those a map may ask for."""
+        """The flags of the map language that this block has."""
         held = {
             "expanded": self.expanded,
             "fused": self.fused,
@@ -163,7 +163,7 @@ _OFFICIAL_NAMES = {
 
 
 def find_variant(name: str) -> Variant:
-    """Return the variant called `name`, here or in TensorFlow; case and a leading `efficientnet-` do not matter.
+    """Return the variant called `name`, here or in TensorFlow; case and a leading `efficientnet-` are ignored.
 
     Raises LayoutMismatch with the known names.
     """
@@ -175,19 +175,19 @@ def find_variant(name: str) -> Variant:
 
 
 def scaled_channels(channels: int, width: float) -> int:
-    """Return `channels` scaled by `width`, a multiple of 8 and never under nine tenths (`round_filters`)."""
+    """Return `channels` times `width`, as a multiple of 8 and at least nine tenths of it (`round_filters`)."""
     scaled = channels * width
     rounded = max(8, int(scaled + 4) // 8 * 8)
     return int(rounded + 8 if rounded < 0.9 * scaled else rounded)
 
 
 def stem_channels(variant: Variant) -> int:
-    """Return the outputs of the first convolution."""
+    """Return the number of outputs of the first convolution."""
     return scaled_channels(32, variant.width) if variant.scale_ends else 32
 
 
 def head_channels(variant: Variant) -> int:
-    """Return the outputs of the last convolution, which the classifier reads."""
+    """Return the number of outputs of the last convolution, which the classifier reads."""
     return scaled_channels(1280, variant.width) if variant.scale_ends else 1280
 
 
@@ -213,7 +213,7 @@ def blocks(variant: Variant) -> tuple[Block, ...]:
 def _block(variant: Variant, stage: Stage, place: tuple[int, int, int, int, int], entering: int) -> Block:
     first = place[2] == 0
     out_channels = scaled_channels(stage.out_channels, variant.width)
-    # The builder scales its *argument*, which is not what enters where the stem's channels are not `in_channels`.
+    # The official code scales its *argument*. This is not the real input if the stem has other channels.
     argument = scaled_channels(stage.in_channels, variant.width) if first else out_channels
     expanded = stage.expand_ratio != 1
     stride = stage.stride if first else 1
@@ -233,5 +233,5 @@ def _block(variant: Variant, stage: Stage, place: tuple[int, int, int, int, int]
 
 
 def has_fused_strides(variant: Variant) -> bool:
-    """Return whether `fused_stride` makes a difference: EdgeTPU's blocks, where they stride."""
+    """Return whether the variant has a fused block with a stride (EdgeTPU), so that `fused_stride` matters."""
     return any(block.fused and block.stride > 1 for block in blocks(variant))

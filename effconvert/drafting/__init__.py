@@ -1,1 +1,1 @@
-"""A first map of an unknown file: which tensor is which, told by shapes, names, order and values."""
+"""Drafting: a first map of an unknown file. Shapes, names, order and values tell which tensor is which."""

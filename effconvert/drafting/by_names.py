@@ -1,8 +1,8 @@
-"""What names tell: which layers are of one block, which block comes first, and what numbers count within a block.
+"""Evidence from names: which layers belong to one block, the order of blocks, and the order of layers in a block.
 
-A name is read as text and numbers. Where the numbers of names that begin alike make groups that hold what the blocks
-of the network hold, in the order of the numbers, the groups are the blocks. Within them, and outside, layers of equal
-shapes are told apart by what they share with a layer that is known, and by what counts in their names.
+A name is read as text and numbers. Names that begin with the same text are grouped by their numbers. If the groups, in
+the order of the numbers, hold the same layers as the blocks of the network, they are the blocks. Layers of equal shapes
+are told apart by the part of the name that they share with a known layer, and by the numbers in their names.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,10 +21,10 @@ Candidates = dict[str, list[FileLayer]]
 
 @dataclass
 class ByNames:
-    """What the names tell.
+    """Evidence from names.
 
     candidates: {layer of the network: the layers of the file that it may be}. blocks: {layer of the file: (text and
-    numbers of its block, the rest)}, where names have blocks. doubts: what in the names speaks for several.
+    numbers of its block, the rest)}, if names have blocks. doubts: sentences on names that support several layers.
     """
 
     candidates: Candidates
@@ -33,7 +33,7 @@ class ByNames:
 
 
 def read_names(measured: Measured, found: Sequence[FileLayer]) -> ByNames | None:
-    """Return what the names of the layers `found` tell; None where they do not follow the network."""
+    """Return the evidence from the names of the layers `found`; None if they do not follow the network."""
     inner = [layer for layer in measured.layers if layer.block]
     blocks = _blocks_of(measured, inner, found)
     if blocks is None:
@@ -57,11 +57,11 @@ def read_names(measured: Measured, found: Sequence[FileLayer]) -> ByNames | None
 
 # Blocks ----------------------------------------------------------------------------------------------------------
 
-Group = dict[str, tuple[FileLayer, str]]  # {local name, unique in the block: the layer, what stands behind the block}
+Group = dict[str, tuple[FileLayer, str]]  # {local name, unique in the block: (the layer, its name after the block)}
 
 
 def _blocks_of(measured: Measured, inner: Sequence[Layer], found: Sequence[FileLayer]) -> dict[Block, Group] | None:
-    """Return the layers of each block; None where no numbers in the names make the blocks."""
+    """Return the layers of each block; None if no numbers in the names give the blocks."""
     wanted: dict[Block, list[Layer]] = {}
     for layer in inner:
         assert layer.block
@@ -79,9 +79,9 @@ def _blocks_of(measured: Measured, inner: Sequence[Layer], found: Sequence[FileL
 def _groupings(
     found: Sequence[FileLayer], parts: Mapping[str, Parts], together: bool
 ) -> Iterator[dict[tuple[int, ...], Group]]:
-    """Yield layers grouped by the first marks of their names, of those that begin with the same text.
+    """Yield the layers whose names begin with the same text, grouped by the first marks of their names.
 
-    together: names whose text before the last mark ends with the same word are one beginning.
+    together: texts before the last mark that end with the same word count as the same.
     """
     for count in range(1, _MOST_MARKS):
         beginnings: dict[str, dict[tuple[int, ...], Group]] = {}
@@ -114,7 +114,7 @@ def _last_word(before: Parts) -> str:
 
 
 def _holds(measured: Measured, wanted: Iterable[Layer], group: Group) -> bool:
-    """Return whether a group has a layer for each of a block, as many of each shape as the block has."""
+    """Return whether a group has a layer for each layer of a block, with the same number of each shape."""
     layers = [layer for layer, _ in group.values()]
     taken: set[str] = set()
     for layer in wanted:
@@ -129,7 +129,7 @@ def _holds(measured: Measured, wanted: Iterable[Layer], group: Group) -> bool:
 
 
 def _alike(measured: Measured, blocks: Mapping[Block, Group]) -> list[list[tuple[list[Layer], Group]]]:
-    """Return the blocks, those together that have the same layers under the same local names."""
+    """Return the blocks, grouped by their layers and local names."""
     layers: dict[Block, list[Layer]] = {}
     for layer in measured.layers:
         if layer.block:
@@ -150,7 +150,7 @@ def _alike(measured: Measured, blocks: Mapping[Block, Group]) -> list[list[tuple
 
 
 def _ranked(group: Group) -> Group:
-    """Return a group in which numbers that run on from block to block are their rank in the block."""
+    """Return the group with numbers that run through all blocks replaced by their rank in the block."""
     patterns: dict[str, list[str]] = {}
     for local in sorted(group, key=lambda local: orders(split(local))):
         patterns.setdefault(pattern(split(local)), []).append(local)
@@ -169,7 +169,7 @@ def _within(measured: Measured, members: Sequence[tuple[list[Layer], Group]], re
 def _resolved(
     measured: Measured, scopes: Sequence[tuple[list[Layer], Mapping[str, FileLayer]]], reading: ByNames
 ) -> Candidates:
-    """Return the candidates of every layer of scopes that have the same local names: alike in each scope."""
+    """Return the candidates of every layer in scopes with the same local names, the same in each scope."""
     first, names = scopes[0]
     possible = {
         number: [
@@ -197,18 +197,18 @@ def _resolved(
 def _apply(
     possible: dict[int, list[str]], number: int, told: Sequence[set[str]], layer: Layer, reading: ByNames
 ) -> None:
-    """Narrow the candidates of a layer to what every rule that says something names."""
+    """Reduce the candidates of a layer to those that every rule with a result names."""
     left = set(possible[number])
     for names in told:
         left &= names
     if left:
         possible[number] = [local for local in possible[number] if local in left]
     elif told:
-        reading.doubts.append(f"{layer.role}: the names speak for {' and for '.join(sorted(set.union(*told)))}")
+        reading.doubts.append(f"{layer.role}: the names support {' and '.join(sorted(set.union(*told)))}")
 
 
 def _exclude(possible: dict[int, list[str]]) -> None:
-    """Take what is the only candidate of one layer from all others, until nothing changes."""
+    """Remove the only candidate of a layer from all other layers, until nothing changes."""
     done: set[int] = set()
     while True:
         sure = [number for number, locals_ in possible.items() if len(locals_) == 1 and number not in done]
@@ -228,13 +228,13 @@ def _told(
     possible: Mapping[int, Sequence[str]],
     names: Mapping[str, FileLayer],
 ) -> list[set[str]]:
-    """Return what each rule says of a layer with several candidates, of those rules that say something."""
+    """Return the results of all rules that have one for a layer with several candidates."""
     told = [_sharing(layers, number, possible), _counting(measured, layers, number, possible, names)]
     return [names for names in told if names]
 
 
 def _sharing(layers: Sequence[Layer], number: int, possible: Mapping[int, Sequence[str]]) -> set[str]:
-    """A BatchNorm shares more of its name with its own convolution than any other does."""
+    """Return the BatchNorms that share more of their name with the convolution than any other does."""
     if not layers[number].is_norm:
         return set()
     convs = {
@@ -265,7 +265,7 @@ def _counting(
     possible: Mapping[int, Sequence[str]],
     names: Mapping[str, FileLayer],
 ) -> set[str]:
-    """Of layers whose names differ by numbers alone, the lower number comes first."""
+    """Return the candidates by number: of layers whose names differ only in a number, the lower one comes first."""
     families: dict[str, list[str]] = {}
     for local in names:
         families.setdefault(_family(local), []).append(local)
@@ -287,7 +287,7 @@ def _counting(
 
 
 def _family(local: str) -> str:
-    """Return the text of a local name without its last number: `bn`, `bn_1` and `bn_2` are of one family."""
+    """Return a local name without its last number: `bn`, `bn_1` and `bn_2` are one family."""
     parts = split(local)
     text = pattern(parts)
     return text.removesuffix("_#") if text.endswith("_#") else text
@@ -297,7 +297,7 @@ def _family(local: str) -> str:
 
 
 def _numbered_through(measured: Measured, found: Sequence[FileLayer]) -> ByNames | None:
-    """Return what names tell that count through the whole network: `conv2d_17`."""
+    """Return the evidence from names that are numbered through the whole network, such as `conv2d_17`."""
     families: dict[str, list[FileLayer]] = {}
     for layer in found:
         families.setdefault(_family(layer.name), []).append(layer)

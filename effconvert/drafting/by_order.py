@@ -1,4 +1,4 @@
-"""What the order of a file tells, its names left aside: tensors that stand in the order of the network's calls."""
+"""Evidence from the order of a file, without its names: tensors in the order of the network's calls."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from effconvert.formats.checkpoint import Shape
 
 @dataclass(frozen=True)
 class ByOrder:
-    """What the order tells. tensors: {layer of the network: {tensor: name in the file}}; a BatchNorm's are by place."""
+    """Evidence from order. tensors: {layer: {tensor: name in the file}}; for a BatchNorm, places instead of tensors."""
 
     tensors: Mapping[str, Mapping[str, str]]
 
 
 def read_order(measured: Measured, contents: Contents) -> ByOrder | None:
-    """Return what the order of a file tells; None where it is that of the names, or does not follow the network."""
+    """Return the evidence from the order of a file; None if the file is sorted, or does not follow the network."""
     if not contents.is_ordered:
         return None
     names = list(contents.tensors)
@@ -38,7 +38,7 @@ def _read(
     names: Sequence[str],
     shapes: Sequence[Shape],
 ) -> ByOrder | None:
-    """Return the order's reading. bias_first: whether a bias stands before its weight, at the ends and in blocks."""
+    """Return the tensors in order. bias_first: whether a bias comes before its weight, at the ends and in blocks."""
     tokens, wanted = [], []
     for layer in layers:
         for tensor, shape in _tensors(measured, layer, bias_first):
@@ -51,7 +51,7 @@ def _read(
     for place, (layer_name, tensor) in enumerate(tokens):
         found.setdefault(layer_name, {})[tensor] = names[places[0][place]]
     at = {name: place for place, name in enumerate(names)}
-    for layer in layers:  # a BatchNorm's four stand together
+    for layer in layers:  # a BatchNorm's four tensors follow each other
         held = [at[name] for name in found[layer.name].values()]
         if layer.is_norm and held[-1] - held[0] != len(NORM) - 1:
             return None
@@ -66,7 +66,7 @@ def _tensors(measured: Measured, layer: Layer, bias_first: tuple[bool, bool]) ->
 
 
 def _call_orders(layers: Sequence[Layer]) -> Iterator[list[Layer]]:
-    """Yield the layers as the canonical network has them, and with each block's routing before its convolutions."""
+    """Yield the layers in canonical order, and in an order with each block's routing before its convolutions."""
     yield list(layers)
     if any(layer.role == "routing" for layer in layers):
         first: list[Layer] = []

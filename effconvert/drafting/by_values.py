@@ -1,8 +1,8 @@
-"""What values tell: which layers follow each other, by the means that a trained network recorded.
+"""Evidence from values: which layers follow each other, by the means that a trained network recorded.
 
-The network is walked from the stem to the head. What leaves a BatchNorm and the convolution behind it predict the mean
-that the next BatchNorm recorded. Of the layers whose shapes fit, the pair is taken that agrees far better than any
-other; in a file that was not trained none agrees, and the values say nothing. Squeeze-and-excite records no mean.
+The network is walked from the stem to the head. The output of a BatchNorm and the convolution after it predict the mean
+that the next BatchNorm recorded. Of the layers with the right shapes, the pair is taken that agrees far better than any
+other. In an untrained file no pair agrees, and the values say nothing. Squeeze-and-excite records no mean.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,17 +17,17 @@ from effconvert.drafting.flow import Vector, activated, agreement, kernel_of, me
 from effconvert.drafting.network_layers import Layer
 from effconvert.drafting.shapes import Measured
 
-# In standard errors. Of a million pairs that have nothing to do with each other, the best reaches 5.
+# In standard errors. Of a million unrelated pairs, the best reaches 5.
 AGREES = 8.0
 _LEAD = 4.0
 _SMALL = 1_000_000  # values of a kernel that is read to tell a BatchNorm's tensors apart
-_MOST_BYTES = 1 << 30  # of a file in which layers are searched: each kernel is read once for every place it may have
+_MOST_BYTES = 1 << 30  # size of the file: each kernel is read once for every place that it may have
 Tensors = Mapping[str, str]  # {tensor of a layer: its name in the file}
 
 
 @dataclass(frozen=True)
 class Found:
-    """The layer of a file that the values speak for, as a place among its candidates, and how far it agrees."""
+    """The layer of a file that the values support: its index among the candidates, and how well it agrees."""
 
     place: int
     agreement: float
@@ -36,7 +36,7 @@ class Found:
 def read_values(
     measured: Measured, contents: Contents, candidates: Mapping[str, Sequence[Tensors]]
 ) -> dict[str, Found]:
-    """Return {layer: which of its candidates the values speak for}, of those layers where they speak for one."""
+    """Return {layer: the candidate that the values support}, for the layers with one such candidate."""
     if sum(np.prod(shape) for shape in contents.tensors.values()) * 4 > _MOST_BYTES:
         return {}
     walk = _Walk(measured, contents, candidates)
@@ -45,7 +45,7 @@ def read_values(
 
 
 def agreements(measured: Measured, contents: Contents, chosen: Mapping[str, Tensors]) -> dict[str, float]:
-    """Return {BatchNorm: how far its recorded mean agrees with the weights before it}, in standard errors."""
+    """Return {BatchNorm: how well its recorded mean agrees with the weights before it}, in standard errors."""
     walk = _Walk(measured, contents, {name: [tensors] for name, tensors in chosen.items()})
     walk.through()
     return walk.seen
@@ -54,9 +54,9 @@ def agreements(measured: Measured, contents: Contents, chosen: Mapping[str, Tens
 def ways_to_read(
     measured: Measured, contents: Contents, chosen: Mapping[str, Tensors], ways: Sequence[Mapping[str, str]]
 ) -> list[float]:
-    """Return how far the values agree with each way to read a BatchNorm's tensors, in standard errors.
+    """Return how well the values agree with each way to read a BatchNorm's tensors, in standard errors.
 
-    chosen: the tensors of each layer; a BatchNorm's by any keys. ways: {canonical tensor: key}.
+    chosen: the tensors of each layer; those of a BatchNorm have any keys. ways: {canonical tensor: key}.
     """
     totals = np.zeros(len(ways))
     count = 0
@@ -74,7 +74,7 @@ def ways_to_read(
 
 
 def all_ways(possible: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:
-    """Return every {canonical tensor: key} of {key: canonical tensors that it may be}."""
+    """Return every possible {canonical tensor: key}, given {key: canonical tensors that it may be}."""
     keys = list(possible)
     tensors = sorted({tensor for allowed in possible.values() for tensor in allowed})
     return [
@@ -85,7 +85,7 @@ def all_ways(possible: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:
 
 
 def _activated_pairs(layers: Sequence[Layer]) -> Iterator[tuple[Layer, Layer, Layer]]:
-    """Yield (BatchNorm, convolution, BatchNorm) wherever an activation alone stands between the first two."""
+    """Yield (BatchNorm, convolution, BatchNorm) if there is only an activation between the first two."""
     by_name = {layer.name: layer for layer in layers}
     before = by_name["stem.bn"]
     for _, units in _blocks(layers):
@@ -126,7 +126,7 @@ class _Walk:
             self._unit(layers["head.conv"], layers["head.bn"], signal)
 
     def _tensors(self, layer: Layer) -> Tensors | None:
-        """Return the tensors of a layer that is decided."""
+        """Return the tensors of a layer if it is decided."""
         left = self.left[layer.name]
         if layer.name in self.found:
             return self.all[layer.name][self.found[layer.name].place]
@@ -145,7 +145,7 @@ class _Walk:
         return None if tensors is None else self.contents.vector(tensors["bias"])
 
     def _anchored(self, before: Layer, conv: Layer, norm: Layer) -> Vector | None:
-        """Decide the BatchNorm before a convolution that no other layer of the file can be, and return its signal."""
+        """Decide the BatchNorm before a convolution that only one layer of the file can be; return its signal."""
         places = self.left[before.name]
         if len(self.left[conv.name]) > 1:
             return None
@@ -159,7 +159,7 @@ class _Walk:
         return chosen
 
     def _unit(self, conv: Layer, norm: Layer, signal: Vector | None) -> None:
-        """Decide a convolution and its BatchNorm by what enters."""
+        """Decide a convolution and its BatchNorm by their input."""
         if signal is None:
             return
         kernels, norms = self.left[conv.name], self.left[norm.name]

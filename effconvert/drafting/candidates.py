@@ -1,4 +1,4 @@
-"""The layers of a file as candidates for the layers of a network, and how sure each is."""
+"""The layers of a file as candidates for the layers of a network."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,20 +11,20 @@ from effconvert.drafting.network_layers import Layer
 from effconvert.drafting.roles import Roles
 from effconvert.drafting.shapes import Measured
 
-Item = dict[str, str]  # {tensor of a layer: its name in the file}; of a BatchNorm, before it is read, by its own key
+Item = dict[str, str]  # {tensor of a layer: its name in the file}; the keys of a BatchNorm are the file's at first
 Items = dict[str, list[Item]]  # {layer of the network: its candidates}
 
 
 @dataclass(frozen=True)
 class Case:
-    """A file that may hold a network: what its shapes tell, and what is in it."""
+    """A file that may hold a network: its contents, and the evidence from its shapes."""
 
     measured: Measured
     contents: Contents
 
     @cached_property
     def separator(self) -> str:
-        """What stands between a layer and its tensors."""
+        """The text between the name of a layer and those of its tensors."""
         return separator_of(self.contents.tensors)
 
     @cached_property
@@ -38,7 +38,7 @@ class Case:
         return [layer.name for layer in self.measured.layers if layer.is_norm]
 
     def items(self, candidates: Mapping[str, Sequence[FileLayer]]) -> Items:
-        """Return candidates by their tensors."""
+        """Return the candidates as tensors."""
         return {
             layer.name: [item_of(layer, found) for found in candidates[layer.name]] for layer in self.measured.layers
         }
@@ -51,7 +51,7 @@ class Case:
         }
 
     def everywhere(self, items: Items) -> Items:
-        """Return, for each layer, every candidate of any layer that has its shapes."""
+        """Return for each layer every candidate of any layer with the same shapes."""
         by_shape: dict[tuple[object, ...], Items] = {}
         for held in items.values():
             for item in held:
@@ -67,10 +67,10 @@ class Case:
 
 @dataclass
 class Evidence:
-    """What is known of every layer so far.
+    """The evidence so far for every layer.
 
-    roles: what a BatchNorm's tensors are. told_by: {layer: the witness, "shapes" where none told it}. said: sentences
-    for a reader. confirmed: whether a second witness says what the first one says.
+    roles: which of a BatchNorm's tensors is which. told_by: {layer: the witness, "shapes" if there was none}. said:
+    sentences for people. confirmed: whether a second witness agrees with the first one.
     """
 
     items: Items
@@ -81,7 +81,7 @@ class Evidence:
 
 
 def item_of(layer: Layer, found: FileLayer) -> Item:
-    """Return the tensors of a layer of the file by canonical names; a BatchNorm's by their own."""
+    """Return the tensors of a layer of the file by canonical names; for a BatchNorm by the file's names."""
     if layer.is_norm:
         return {tensor: found.full(tensor) for tensor in found.tensors}
     item = {"weight": found.full(found.kernels[0])}

@@ -1,4 +1,4 @@
-"""What a file holds: tensors that may be the network's, what a training left beside them, and single values."""
+"""The contents of a file: tensors that may be weights, what a training left beside them, and single values."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -20,16 +20,16 @@ _SLOT_WORDS = re.compile(
     re.IGNORECASE,
 )
 _PARALLEL = "module."  # what DataParallel puts before every name
-# An affix is one of copies where this many names have it beside the same name without it.
+# An affix marks copies if this many names exist both with and without it.
 _FEWEST_COPIES = 10
 _FEWEST_TENSORS = 100  # of a dict that holds a whole network
 
 
 @dataclass(frozen=True)
 class Copies:
-    """Tensors that repeat others under an affix, as optimizer slots do.
+    """Tensors that repeat others with an affix in their names, such as optimizer slots.
 
-    pattern: of their names. reason: why they stay behind, "" where that is unsure.
+    pattern: the pattern of their names. reason: why they stay behind; "" if that is not certain.
     """
 
     pattern: str
@@ -38,12 +38,12 @@ class Copies:
 
 @dataclass(frozen=True)
 class Contents:
-    """A file, sorted out.
+    """The sorted contents of a file.
 
-    tensors: {name: shape} of what may be a weight, in file order, without a moving average's affix and a wrapper.
-    single: {name: info} of whole numbers and lone values. average: how the average of `{name}` is called, "" where
-    there are none. unsure_average: the same of copies that may be averages or slots. wrapper: what stands before every
-    name and is no part of a layout, as `state_dict/module.`.
+    tensors: {name: shape} of possible weights, in file order, without the affix of averages and without the wrapper.
+    single: {name: info} of integers and single values. average: the name of the average of `{name}`; "" if there are
+    none. unsure_average: the same for copies that may be averages or slots. wrapper: the prefix of every name that is
+    not part of a layout, such as `state_dict/module.`.
     """
 
     checkpoint: Checkpoint
@@ -57,26 +57,26 @@ class Contents:
 
     @property
     def is_ordered(self) -> bool:
-        """Whether the order of the file says anything: it does not where it is that of the names."""
+        """Whether the order of the file is evidence: it is not if the names are sorted."""
         names = list(self.tensors)
         return names not in (sorted(names), sorted(names, key=natural))
 
     def values(self, name: str) -> NDArray[np.float64]:
-        """Return the tensor `name`, its average where there is one."""
+        """Return the tensor `name`, or its average if there is one."""
         stored = self.wrapper + name
         average = self.average.replace("{name}", stored)
         array: NDArray[Any] = self.checkpoint.read(average if average in self.checkpoint.tensors else stored)
         return array.astype(np.float64)
 
     def vector(self, name: str) -> NDArray[np.float64]:
-        """Return the tensor `name`, which has one axis of more than one, as a vector; it is read once."""
+        """Return the tensor `name` as a vector; at most one axis is longer than one. It is read once."""
         if name not in self._vectors:
             self._vectors[name] = self.values(name).reshape(-1)
         return self._vectors[name]
 
 
 def contents_of(checkpoint: Checkpoint) -> Contents:
-    """Sort out what `checkpoint` holds, by names, shapes and dtypes alone."""
+    """Sort the contents of `checkpoint`, by names, shapes and dtypes only."""
     wrapper = _wrapper(checkpoint)
     held = {name.removeprefix(wrapper): info for name, info in checkpoint.tensors.items() if name.startswith(wrapper)}
     one_output = any(len(info.shape) == 2 and min(info.shape) == 1 < max(info.shape) for info in held.values())
@@ -104,7 +104,7 @@ def contents_of(checkpoint: Checkpoint) -> Contents:
 
 
 def _wrapper(checkpoint: Checkpoint) -> str:
-    """Return the dict of a nested file that holds the network, its averages where there are such, with `module.`."""
+    """Return the prefix of the network in a nested file, that of its averages if there are any, with `module.`."""
     dicts: dict[str, dict[str, Shape]] = {}
     for name, info in checkpoint.tensors.items():
         head = name[: name.rfind("/") + 1] if checkpoint.nested else ""
@@ -118,7 +118,7 @@ def _wrapper(checkpoint: Checkpoint) -> str:
 
 
 def _common_average(floats: Mapping[str, Shape]) -> str:
-    """Return the suffix `/ExponentialMovingAverage` that every name ends with, "" where there is none."""
+    """Return the suffix `/ExponentialMovingAverage` if every name has it, else ""."""
     ends = {_last(name) for name in floats}
     return next((end for end in ends if len(ends) == 1 and _AVERAGE_WORDS.search(end)), "")
 
@@ -130,7 +130,7 @@ def _last(name: str) -> str:
 
 
 def _affixes(floats: Mapping[str, Shape]) -> dict[str, set[str]]:
-    """Return {affix, as `moments.{name}`: the names that have it}, of those that repeat other tensors."""
+    """Return {affix such as `moments.{name}`: the names that have it}, for names that repeat other tensors."""
     found: dict[str, set[str]] = {}
     for name, shape in floats.items():
         for affix, plain in _without_affix(name):

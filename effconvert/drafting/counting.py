@@ -1,4 +1,4 @@
-"""Names that count: `bn1`, `bn2`, `bn3` in a block, `conv2d_17` in a network, as a series and the rows that draw."""
+"""Numbered names, such as `bn1` and `bn2` in a block or `conv2d_17` in a network, as a series and rows that draw."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from effconvert.drafting.names import Mark, split
 from effconvert.drafting.pieces import Key, Leaves
 
-Entry = tuple[Key, str, str]  # a row, the number as it is written with the underscore before it, what stands behind
+Entry = tuple[Key, str, str]  # (row, the number as written, with the underscore before it, the text after it)
 
 
 @dataclass(frozen=True)
 class Unit:
-    """What stands under one number.
+    """The rows with one number.
 
-    keys: its rows, in call order. behind: what stands behind the number, in each row. used: numbers that are used up.
-    skipped: numbers that are left out before it.
+    keys: its rows, in call order. behind: the text after the number, for each row. used: how many numbers it takes.
+    skipped: how many numbers are missing before it.
     """
 
     keys: tuple[Key, ...]
@@ -23,7 +23,7 @@ class Unit:
     skipped: int
 
     def row(self, separator: str) -> tuple[str, Leaves, str]:
-        """Return the canonical layer, what its kind holds, and what stands behind the number in its source."""
+        """Return the canonical layer, the content of its kind, and the text after the number in its source."""
         if len(self.keys) == 1:
             return *self.keys[0], self.behind[0]
         roles = [role.split(".") for role, _ in self.keys]
@@ -42,7 +42,7 @@ class Unit:
 class Counted:
     """A series and the units that draw from it.
 
-    items: `{word}` in them is the word before the number. has_bare: the first has no number.
+    items: the names; `{word}` is the word before the number. has_bare: the first name has no number.
     """
 
     items: tuple[str, ...]
@@ -57,7 +57,7 @@ def before_number(name: str, count: int) -> str:
 
 
 def number_and_rest(name: str, count: int) -> tuple[str, str]:
-    """Return the `count`-th number of a name, with the underscore before it, and what stands behind it."""
+    """Return the `count`-th number of a name, with the underscore before it, and the text after it."""
     text, number = _cut(name, count)
     if not number:
         return "", ""
@@ -67,9 +67,9 @@ def number_and_rest(name: str, count: int) -> tuple[str, str]:
 
 
 def counted(scopes: Sequence[Sequence[Entry]], restart: bool, separator: str) -> Counted | None:
-    """Return the series that numbers `scopes`, each in call order; None where the numbers do not go up alike.
+    """Return the series of the numbers in `scopes`, each in call order; None if the numbers are not regular.
 
-    restart: the numbers begin anew in each scope.
+    restart: the numbers begin again in each scope.
     """
     written = [number for scope in scopes for _, number, _ in scope]
     numbers = [int(number.lstrip("_")) for number in written if number.lstrip("_").isdigit()]
@@ -90,7 +90,7 @@ def counted(scopes: Sequence[Sequence[Entry]], restart: bool, separator: str) ->
 
 
 def _cut(name: str, count: int) -> tuple[str, str]:
-    """Return the text of a name before its `count`-th number, and that number, "" where there are fewer."""
+    """Return the text of a name before its `count`-th number, and that number, "" if there are fewer."""
     text = ""
     for part in split(name):
         if isinstance(part, Mark):
@@ -136,7 +136,7 @@ def _by_number(scope: Sequence[Entry]) -> dict[int, list[tuple[Key, str]]]:
 
 
 def _is_possible(unit: Unit, separator: str) -> bool:
-    """Return whether rows can say it: numbers go up, and a unit of several layers has a separator behind its number."""
+    """Return whether rows can express it: numbers go up, and a number of several layers has a separator after it."""
     alone = len(unit.keys) == 1
     parted = bool(separator) and all(rest.startswith(separator) for rest in unit.behind)
     return unit.used > 0 and unit.skipped >= 0 and (alone or (parted and bool(unit.row(separator)[0])))

@@ -1,7 +1,7 @@
-"""What was decided, and what not: shapes, names, the order of the file and its values are heard together.
+"""The decisions of a draft: shapes, names, the order of the file and its values are weighed together.
 
-A layer is decided where shapes leave one, or where names or order tell it and no other witness speaks against them.
-Names that are caught once are not believed at all. What the values alone tell is taken, and marked.
+A layer is decided if the shapes leave one candidate, or if names or order name one and no other witness contradicts.
+If one name is false, no name is believed. A decision by values alone is taken and marked.
 """
 
 from collections.abc import Hashable, Mapping
@@ -19,23 +19,23 @@ from effconvert.drafting.roles import Roles, is_framework_order, signs_of
 from effconvert.drafting.shapes import Measured, stored_shape
 from effconvert.drafting.weighing import weigh_order, weigh_roles, weigh_values
 
-# Flattened kernels of experts: as which plain ones they stand, and how they begin (else, where height comes first).
+# Flattened kernels of experts: the sort with the same order, and how theirs begins (the second with height first).
 _FLATTENED = (
     ("experts", "pointwise", ("E(OIHW)", "E(HWIO)")),
     ("depthwise experts", "depthwise", ("E(CMHW)", "E(HWCM)")),
 )
-# The canonical order in words, where it is one of several that are left.
+# The canonical order in the map language, for a question with several orders.
 _IDENTITY = {"dense": "OI -> OI", "routing": "OI -> OI", "conv": "OIHW -> OIHW", "squeeze": "OIHW -> OIHW"}
 
 
 @dataclass
 class Decisions:
-    """What the tensors of a file are.
+    """The decisions on all tensors of a file.
 
-    items: {layer: its candidates}, one where it is decided, the likeliest first; a BatchNorm's are read in `way`,
-    {canonical tensor: key}. apart: the same by tensor, {layer: {tensor: names}}, where nothing tells which tensors
-    belong together. roles: what each key of a BatchNorm may be. orders: {sort of tensor: orders of axes that are left}.
-    unconfirmed: names alone tell which layer is which; names that lie would not be noticed.
+    items: {layer: its candidates}, the likeliest first; one if it is decided. Those of a BatchNorm are read by `way`,
+    {canonical tensor: key}. apart: the same by tensor, {layer: {tensor: names}}, if it is not known which tensors
+    belong together. roles: what each key of a BatchNorm may be. orders: {sort of tensor: possible orders of axes}.
+    unconfirmed: only names tell which layer is which, so that false names would not be noticed.
     """
 
     measured: Measured
@@ -51,13 +51,13 @@ class Decisions:
     unconfirmed: bool = False
 
     def first(self, layer: str) -> Item:
-        """Return {tensor of a layer: the name that it likeliest has}."""
+        """Return {tensor of a layer: its likeliest name}."""
         if layer in self.apart:
             return {tensor: names[0] for tensor, names in self.apart[layer].items()}
         return self.items[layer][0]
 
     def names_of(self, layer: str, tensor: str) -> tuple[str, ...]:
-        """Return every name that a tensor may have, one where it is decided."""
+        """Return every name that a tensor may have; one if it is decided."""
         if layer in self.apart:
             return tuple(self.apart[layer][tensor])
         tensors = [tensor]
@@ -67,7 +67,7 @@ class Decisions:
 
     @property
     def open_roles(self) -> dict[str, tuple[str, ...]]:
-        """Return {what a BatchNorm's tensor is read as: all that it may be, that first}, of those not decided."""
+        """Return {canonical tensor: all candidates, itself first} for a BatchNorm's tensors that are not decided."""
         if self.roles is None:
             return {}
         allowed = {tensor: self.roles.possible[key] for tensor, key in self.way.items()}
@@ -79,7 +79,7 @@ class Decisions:
 
 
 def decide(measured: Measured, contents: Contents) -> Decisions:
-    """Return what the tensors of a file are."""
+    """Decide which tensor of the file is which."""
     case = Case(measured, contents)
     names = read_names(measured, case.found)
     evidence, said = _hear(case, names)
@@ -94,7 +94,7 @@ def decide(measured: Measured, contents: Contents) -> Decisions:
 
 
 def _hear(case: Case, names: ByNames | None) -> tuple[Evidence | None, list[str]]:
-    """Return what names, order or parents tell; None where none does, and what was said of it."""
+    """Return the evidence from names, order or parents, None if there is none; and sentences for people."""
     order = read_order(case.measured, case.contents)
     try:
         evidence = by_names(case, names) if names else None
@@ -110,14 +110,14 @@ def _hear(case: Case, names: ByNames | None) -> tuple[Evidence | None, list[str]
 
 
 def _read(case: Case, evidence: Evidence, names: ByNames | None) -> Decisions:
-    """Return the decisions, each BatchNorm read in one way, and the values heard where that way is known."""
+    """Return the decisions, with one way to read every BatchNorm; values count only if this way is known."""
     way = _likeliest_way(case, evidence)
     for name in case.norms:
         evidence.items[name] = [{tensor: item[way[tensor]] for tensor in NORM} for item in evidence.items[name]]
     if evidence.roles.are_known:
         weigh_values(case, evidence)
     else:
-        evidence.said.append("neither words nor values tell all of what a BatchNorm's tensors are")
+        evidence.said.append("neither words nor values tell which of a BatchNorm's tensors is which")
     return Decisions(
         case.measured,
         case.separator,
@@ -132,7 +132,7 @@ def _read(case: Case, evidence: Evidence, names: ByNames | None) -> Decisions:
 
 
 def _likeliest_way(case: Case, evidence: Evidence) -> dict[str, str]:
-    """Return the first way to read a BatchNorm's tensors, one in which they stand as a framework writes them if any."""
+    """Return the first way to read a BatchNorm's tensors, if possible one with the order of a framework."""
     ways = all_ways(evidence.roles.possible)
     keys = {tuple(item) for name in case.norms for item in evidence.items[name]}
     if len(keys) > 1:
@@ -146,7 +146,7 @@ def _likeliest_way(case: Case, evidence: Evidence) -> dict[str, str]:
 
 
 def _by_shapes(case: Case, said: list[str]) -> Decisions:
-    """Return what shapes and signs leave for each tensor."""
+    """Return the candidates that shapes and signs leave for each tensor."""
     apart: dict[str, dict[str, list[str]]] = {}
     for layer in case.measured.layers:
         for tensor in layer.shapes:
@@ -157,12 +157,12 @@ def _by_shapes(case: Case, said: list[str]) -> Decisions:
                 fitting = [name for name in fitting if signs_of(case.contents, name).never_negative] or fitting
             apart.setdefault(layer.name, {})[tensor] = fitting
     _exclude(apart)
-    said = [*said, "no name, order or parent to go by: shapes and signs alone"]
+    said = [*said, "names, order and parents tell nothing: only shapes and signs are used"]
     return Decisions(case.measured, "", apart=apart, said=said)
 
 
 def _exclude(apart: Mapping[str, dict[str, list[str]]]) -> None:
-    """Take names that are needed by as many tensors, which can have no others, from all other tensors."""
+    """Remove names from all other tensors if a group of as many tensors can have only these names."""
     slots = {(layer, tensor): names for layer, tensors in apart.items() for tensor, names in tensors.items()}
     changed = True
     while changed:
@@ -183,7 +183,7 @@ def _exclude(apart: Mapping[str, dict[str, list[str]]]) -> None:
 
 
 def _put_apart_first(decisions: Decisions) -> None:
-    """Have the first candidates of all layers, or tensors, be different ones."""
+    """Sort the candidates so that the first ones of all layers, or tensors, are different."""
     items: dict[Hashable, list[Hashable]] = {
         name: [frozenset(item.items()) for item in held] for name, held in decisions.items.items()
     }
@@ -200,7 +200,7 @@ def _put_apart_first(decisions: Decisions) -> None:
 
 
 def _orders(decisions: Decisions, contents: Contents) -> dict[str, tuple[str, ...]]:
-    """Return {sort of tensor: the orders of axes that what was decided leaves}, flattened ones as plain ones are."""
+    """Return {sort of tensor: possible orders of axes} after all decisions; flattened kernels follow plain ones."""
     left = {sort: list(orders) for sort, orders in decisions.measured.orders.items()}
     for layer in decisions.measured.layers if decisions.items else ():
         for tensor, name in decisions.first(layer.name).items():
@@ -211,7 +211,7 @@ def _orders(decisions: Decisions, contents: Contents) -> dict[str, tuple[str, ..
         if len(left.get(sort, ())) > 1:
             wanted = beginnings[left[like][0].startswith("HW")]
             left[sort] = [order for order in left[sort] if order.startswith(wanted)] or left[sort]
-            decisions.said.append(f"assumed: the kernels of experts are flattened as the others stand, {left[sort][0]}")
+            decisions.said.append(f"assumed: flattened kernels of experts have the others' order, {left[sort][0]}")
     return {
         sort: tuple(order or _IDENTITY.get(sort, "") if len(orders) > 1 else order for order in orders)
         for sort, orders in left.items()

@@ -1,4 +1,4 @@
-"""A first map of an unknown file: what was decided becomes rows, what was not becomes questions."""
+"""A first map of an unknown file: decisions become rows, open points become questions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -26,9 +26,9 @@ _FRAMEWORKS = {"torch": "pytorch", "mindspore": "mindspore"}
 class Draft:
     """A drafted map.
 
-    text: the map, as TOML. moves: {canonical tensor: its move} of what was decided. open: {canonical tensor: the names
-    that it may have} of what was not. questions: what a person must answer, each in a line of its own. said: what told
-    which tensor is which. facts: what no tensor tells, as it was assumed. lists: series of names that no rule gives.
+    text: the map as TOML. moves: {canonical tensor: its move}, for the decided ones. open: {canonical tensor: the names
+    that it may have}, for the others. questions: what a person must answer, one per line. said: sentences on the
+    evidence. facts: the assumed facts, which no tensor tells. lists: series that list names without a rule.
     """
 
     text: str
@@ -41,16 +41,16 @@ class Draft:
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing is left to be answered."""
+        """Whether there are no questions."""
         return not self.questions
 
 
 def draft_map(path: Path | str, variant: str, name: str = "drafted", key: bytes | None = None) -> Draft:
-    """Return a first map of the file at `path`, which holds a network of `variant`. name: of the layout.
+    """Draft a map of the file at `path`, which holds a network of `variant`.
 
-    key: decrypts an encrypted MindSpore checkpoint.
+    name: the name of the layout. key: decrypts an encrypted MindSpore checkpoint.
 
-    Raises UnreadableCheckpoint where the file cannot be read, LayoutMismatch where its shapes are not the variant's.
+    Raises UnreadableCheckpoint if the file cannot be read, LayoutMismatch if its shapes are not those of the variant.
     """
     found = find_variant(variant)
     with open_checkpoint(path, key) as checkpoint:
@@ -111,26 +111,26 @@ def _draft(decisions: Decisions, contents: Contents, variant: Variant, name: str
 
 
 def _moves(closed: str, decisions: Decisions, variant: Variant) -> dict[str, Move]:
-    """Return the moves of the map whose questions have their first answers: they must be what was decided."""
+    """Return the moves of the map with the first answer to each question; they must be equal to the decisions."""
     layout = parse_layout(closed.encode(), "the drafted map")
     moves = {move.target: move for move in compile_layout(layout, variant, decisions.measured.facts).moves}
     for layer in decisions.measured.layers:
         for tensor, name in decisions.first(layer.name).items():
             written = moves[f"{layer.name}.{tensor}"].source
             if written != name:
-                raise AssertionError(f"{layer.name}.{tensor}: {name} was decided and {written} written")
+                raise AssertionError(f"{layer.name}.{tensor}: {name} was decided, but {written} was written")
     return moves
 
 
 def _root(names: set[str]) -> str:
-    """Return what every name stands under, up to a separator."""
+    """Return the common prefix of all names, up to a separator."""
     first, last = min(names), max(names)
     common = next((first[:end] for end in range(len(first), 0, -1) if last.startswith(first[:end])), "")
     return common[: max(map(common.rfind, SEPARATORS)) + 1]
 
 
 def _take_root(rows: Rows, root: str) -> None:
-    """Take `root` from every source."""
+    """Remove `root` from every source."""
 
     def without(words: Words) -> Words:
         return words.removeprefix(root) if isinstance(words, str) else tuple(word.removeprefix(root) for word in words)
@@ -143,21 +143,21 @@ def _take_root(rows: Rows, root: str) -> None:
 
 
 def _with_variant(root: str, variant: Variant) -> str:
-    """Return `root` with a placeholder for the name of the variant, where it has it."""
+    """Return `root` with a placeholder in place of the variant's name."""
     return root.replace(f"-{variant.name}/", "-{variant}/")
 
 
 def _framework(contents: Contents) -> str:
-    """Return whose trainings wrote the file, where its format is of one framework."""
+    """Return the framework whose format the file has; "" if several use it."""
     rooms = type(contents.checkpoint).__module__.split(".")
     return next((framework for room, framework in _FRAMEWORKS.items() if room in rooms), "")
 
 
 def _facts(variant: Variant, left: Leftovers) -> dict[str, tuple[str, str]]:
-    """Return {fact: (its value in TOML, why)} of what no tensor tells."""
+    """Return {fact: (its value in TOML, reason)} for the facts that no tensor tells."""
     facts = {
-        "bn_eps": ("1e-3", "assumed, as TensorFlow's networks have it; many of PyTorch's have 1e-5"),
-        "padding": ('"tf-same"', 'assumed, as TensorFlow pads; many of PyTorch\'s networks are "symmetric"'),
+        "bn_eps": ("1e-3", "assumed, as in TensorFlow's networks; many of PyTorch's have 1e-5"),
+        "padding": ('"tf-same"', 'assumed, as in TensorFlow; many of PyTorch\'s networks have "symmetric"'),
     }
     if has_fused_strides(variant):
         facts["fused_stride"] = ('"project"', 'assumed, as in TensorFlow\'s published weights; timm has "expand"')
@@ -167,38 +167,38 @@ def _facts(variant: Variant, left: Leftovers) -> dict[str, tuple[str, str]]:
 
 
 def _caution(facts: Mapping[str, tuple[str, str]], unconfirmed: bool) -> Words:
-    """Return what every use of the map says until a person takes it away; a question where the names may lie."""
+    """Return the warning of every use of the map, until a person removes it; a question if the names may be false."""
     assumed = ", ".join(f"{fact} {value.strip(chr(34))}" for fact, (value, _) in facts.items())
     plain = f"drafted: {assumed} are assumed, look them up"
-    return (f"{plain}; names alone told which layer is which", plain) if unconfirmed else plain
+    return (f"{plain}; only names told which layer is which", plain) if unconfirmed else plain
 
 
 def _counts(decisions: Decisions) -> list[str]:
-    """Return how many layers each witness told."""
+    """Return how many layers each witness decided."""
     counts: dict[str, int] = {}
     for witness in decisions.told_by.values():
         words = witness.partition(",")[0]
         counts[words] = counts.get(words, 0) + 1
-    return [f"{count:,} layers told by {words}" for words, count in counts.items()]
+    return [f"{count:,} layers decided by {words}" for words, count in counts.items()]
 
 
 def _told_by_values(decisions: Decisions) -> str:
-    """Return comments that name what the values told, and how far they agree."""
+    """Return comments with the decisions by values, and how well the values agree."""
     told = {layer: witness for layer, witness in decisions.told_by.items() if "values" in witness}
     lines = [f"# {layer}, {witness}: {next(iter(decisions.first(layer).values()))}" for layer, witness in told.items()]
-    return "\n".join(["", "# What the values tell is evidence and not proof:", *lines, ""]) if lines else ""
+    return "\n".join(["", "# Decided by values, which are evidence, not proof:", *lines, ""]) if lines else ""
 
 
 def _comment(contents: Contents, variant: Variant, said: tuple[str, ...], questions: int, rows: Rows) -> list[str]:
     file = contents.checkpoint
     lines = [
         f"Drafted from {file.path.name} ({file.format}) as a network of {variant.name}.",
-        "What told which tensor is which:",
+        "Evidence for which tensor is which:",
         *(f"  {sentence}" for sentence in said),
-        "All names follow rules: other variants of the library follow from the same rows.",
+        "All names follow rules: the same rows hold for other variants of the library.",
     ]
     if rows.lists:
-        lines[-1] = f"No rule gives the names in the series {', '.join(rows.lists)}: they are of this variant alone."
+        lines[-1] = f"No rule gives the names in the series {', '.join(rows.lists)}: they are of this variant only."
     if questions:
-        lines.append(f"Lines marked QUESTION ({questions:,}) need one answer each before the map can be used.")
+        lines.append(f"Each line marked QUESTION ({questions:,}) needs one answer before the map can be used.")
     return lines

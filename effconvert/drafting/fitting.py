@@ -1,4 +1,4 @@
-"""Whether a layer of a file can be a layer of the network, by shapes; and sequences that fit in one way only."""
+"""Comparison by shapes: layers of a file with layers of the network, and whole sequences of them."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TypeVar
@@ -29,9 +29,9 @@ def fits(measured: Measured, wanted: Layer, found: FileLayer) -> bool:
 def embedding(
     wanted: Sequence[T], found: Sequence[U], fit: Callable[[T, U], bool]
 ) -> tuple[Mapping[int, int], Mapping[int, int]] | None:
-    """Return where each of `wanted` stands in `found`, in order: as early as can be, and as late.
+    """Return the place of each of `wanted` in `found`, in order: the earliest possible, and the latest.
 
-    None where they do not fit. Where both are equal, there is one way only.
+    None if they do not fit. If both are equal, there is only one way.
     """
     early = _greedy(wanted, found, fit)
     late = _greedy(wanted[::-1], found[::-1], fit)
@@ -60,9 +60,9 @@ def kernel_shape(layer: FileLayer) -> Shape | None:
 
 
 def matching(candidates: Mapping[Hashable, Sequence[Hashable]]) -> dict[Hashable, Hashable]:
-    """Return one candidate for each key, no two the same, the earlier ones where that can be.
+    """Return a different candidate for each key, the earlier ones if possible.
 
-    Keys that cannot have one of their own are left out.
+    Keys for which none is left are missing in the result.
     """
     taken: dict[Hashable, Hashable] = {}
 

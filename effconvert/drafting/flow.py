@@ -1,8 +1,8 @@
-"""How means go through the layers of a network, from its weights alone.
+"""The flow of means through the layers of a network, computed from its weights only.
 
-A BatchNorm gives each channel the mean `bias` and the deviation `weight`, whatever came in. So the mean that the next
-BatchNorm recorded in training follows from the weights between, and a trained file tells by it which layers follow each
-other. Values are taken as normal and images as large, so what is predicted is near, not equal.
+A BatchNorm gives each channel the mean `bias` and the deviation `weight`, for any input. So the mean that the next
+BatchNorm recorded in training follows from the weights between them. In a trained file this tells which layers follow
+each other. The values are assumed to be normal and the images large, so a prediction is near, not equal.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ _CLOSEST = 0.9999  # a higher correlation counts as this one
 
 
 def kernel_of(layer: Layer, stored: NDArray[Any], orders: tuple[str, ...]) -> Vector:
-    """Return how a convolution acts on means: [O, I], of a depthwise one [C].
+    """Return the action of a convolution on means: [O, I], or [C] for a depthwise one.
 
     stored: its kernel as the file has it, in the first of `orders` that fits.
     """
@@ -35,7 +35,7 @@ def kernel_of(layer: Layer, stored: NDArray[Any], orders: tuple[str, ...]) -> Ve
 
 
 def means_behind(kernel: Vector, entering: Vector) -> Vector:
-    """Return the means of a convolution's outputs. entering: [N, I], or [I], the means of its inputs."""
+    """Return the means of a convolution's outputs. entering: the means of its inputs, [N, I] or [I]."""
     result: Vector = entering * kernel if kernel.ndim == 1 else entering @ kernel.T
     return result
 
@@ -53,16 +53,16 @@ def canonical_values(stored: NDArray[Any], shape: Shape, orders: tuple[str, ...]
 
 
 def activated(name: str, means: Vector, deviations: Vector) -> Vector:
-    """Return the mean behind the activation `name` of normal values with these means and deviations."""
+    """Return the mean after the activation `name`, for normal values with these means and deviations."""
     values = _ACTIVATIONS[name](means[:, None] + np.abs(deviations)[:, None] * _NODES)
     result: Vector = values @ _WEIGHTS
     return result
 
 
 def agreement(predicted: Vector, recorded: Vector) -> Vector:
-    """Return how far two sets of vectors agree, [N, M]: Fisher's z of their correlation, in standard errors.
+    """Return how well two sets of vectors agree, [N, M]: Fisher's z of their correlation, in standard errors.
 
-    Of vectors that have nothing to do with each other, one in a million is above 5.
+    Of unrelated vectors, one in a million is above 5.
     """
     channels = predicted.shape[1]
     correlation = np.clip(_standard(predicted) @ _standard(recorded).T, -_CLOSEST, _CLOSEST)

@@ -1,4 +1,4 @@
-"""The witnesses that tell layers apart without their values: names, the order of the file, or parents' names alone."""
+"""Witnesses that need no values: names, the order of the file, or parents' names only."""
 
 from collections.abc import Sequence
 
@@ -14,31 +14,31 @@ class Lie(Exception):
 
 
 def by_names(case: Case, names: ByNames) -> Evidence | None:
-    """Return what names tell; None where a BatchNorm's tensors have no names in common.
+    """Return the evidence from names; None if the BatchNorms have no names in common for their tensors.
 
-    Raises Lie where a value contradicts a name.
+    Raises Lie if a value contradicts a name.
     """
     items = case.items(names.candidates)
     return _evidence(case, items, "names", names.doubts)
 
 
 def by_parents(case: Case) -> Evidence | None:
-    """Return what is left where only parents' names are to be believed: all layers of the right shapes.
+    """Return the evidence from parents' names only: all layers of the right shapes.
 
-    Raises Lie where a value contradicts a name.
+    Raises Lie if a value contradicts a name.
     """
     candidates = case.by_shapes()
     if not all(candidates.values()):
         return None
-    said = ["neither names nor order tell layers of equal shapes apart"]
+    said = ["neither names nor order distinguish layers of equal shapes"]
     return _evidence(case, case.items(candidates), "shapes", said)
 
 
 def by_order(case: Case, order: ByOrder) -> Evidence:
-    """Return what the order of the file tells, its names left aside."""
+    """Return the evidence from the order of the file, without its names."""
     items: Items = {name: [dict(tensors)] for name, tensors in order.tensors.items()}
     roles = roles_by_signs(case.contents, [items[name][0] for name in case.norms])
-    said = ["the order of the file alone tells which layer is which: its names say nothing"]
+    said = ["only the order of the file tells which layer is which: its names say nothing"]
     return Evidence(items, roles, dict.fromkeys(items, "order"), said)
 
 
@@ -50,12 +50,12 @@ def _evidence(case: Case, items: Items, witness: str, said: Sequence[str]) -> Ev
     evidence = Evidence(items, _roles(case, held), told_by, list(said))
     if evidence.roles.told_by == "doubted words":
         keys = ", ".join(held[0])
-        evidence.said.append(f"a BatchNorm's tensors stand in an order that no framework has: {keys}")
+        evidence.said.append(f"a BatchNorm's tensors are in an order that no framework has: {keys}")
     return evidence
 
 
 def _roles(case: Case, held: Sequence[Item]) -> Roles:
-    """Return what a BatchNorm's tensors are, by their words or else by their signs."""
+    """Return which of a BatchNorm's tensors is which, by their words, or else by their signs."""
     roles = roles_by_words(held[0])
     if roles is None:
         return roles_by_signs(case.contents, held)

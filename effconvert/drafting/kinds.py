@@ -1,4 +1,4 @@
-"""The tables [kinds] and [axes] of a drafted map, from what stands behind the sources of its rows."""
+"""The tables [kinds] and [axes] of a drafted map, made from the tensors of its rows."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -15,11 +15,11 @@ _AXES_NAMES = {
 
 @dataclass
 class Kinds:
-    """The kinds that rows are of.
+    """The kinds of the rows.
 
-    roles: {what a BatchNorm's tensor is read as: all that it may be}, of those that are open. counters: what a
-    BatchNorm holds beside its tensors. orders: {order of axes: all that it may be}, of those that are open. axes: {name
-    of axes: their order}. kinds: {kind: {what stands behind the source: canonical tensor and axes}}.
+    roles: {canonical tensor that a BatchNorm's tensor is read as: all candidates}, for the open ones. counters: what a
+    BatchNorm holds beside its tensors. orders: {order of axes: all candidates}, for the open ones. axes: {name of axes:
+    their order}. kinds: {kind: {text after the source: canonical tensor and axes}}.
     """
 
     roles: Mapping[str, Sequence[str]]
@@ -31,7 +31,7 @@ class Kinds:
     _axes_names: dict[str, str] = field(default_factory=dict)
 
     def kind_of(self, row: Row) -> str:
-        """Return the kind of a row, a new one where there is none that holds the same."""
+        """Return the kind of a row, a new one if no kind has the same content."""
         is_norm = row.layer.endswith("bn")
         key = (row.leaves, is_norm)
         if key not in self._names:
@@ -72,7 +72,7 @@ def _kind_name(leaves: Leaves, is_norm: bool) -> str:
         return "convbn"
     if parts:
         return "se"
-    if len(leaves) == 1 and not re.search(r"\w", leaves[0][0]):  # a tensor that has a name of its own
+    if len(leaves) == 1 and not re.search(r"\w", leaves[0][0]):  # a tensor with its full name in the row
         return f"bn_{leaves[0][1]}" if is_norm else leaves[0][1]
     if is_norm:
         return "bn"
@@ -86,7 +86,7 @@ def _kind_name(leaves: Leaves, is_norm: bool) -> str:
 
 
 def _free(wish: str, taken: Mapping[str, object]) -> str:
-    """Return `wish`, with a number where it is taken."""
+    """Return `wish`, with a number if it is taken."""
     name, number = wish, 2
     while name in taken:
         name, number = f"{wish}_{number}", number + 1

@@ -1,4 +1,4 @@
-"""The tensors of a file as layers: what shares a parent's name."""
+"""The layers of a file: tensors that share a parent's name."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from effconvert.formats.checkpoint import Shape
 
 @dataclass(frozen=True)
 class FileLayer:
-    """Tensors under one name. tensors: {what stands behind the name: shape}; separator: what stands between."""
+    """Tensors with a common parent. tensors: {name in the layer: shape}; separator: the text before that name."""
 
     name: str
     separator: str
@@ -17,7 +17,7 @@ class FileLayer:
 
     @property
     def vectors(self) -> list[str]:
-        """The tensors with one axis of more than one."""
+        """The tensors with at most one axis longer than one."""
         return [tensor for tensor, shape in self.tensors.items() if is_vector(shape)]
 
     @property
@@ -26,24 +26,24 @@ class FileLayer:
         return [tensor for tensor, shape in self.tensors.items() if not is_vector(shape)]
 
     def full(self, tensor: str) -> str:
-        """Return the whole name of a tensor."""
+        """Return the full name of a tensor."""
         return f"{self.name}{self.separator}{tensor}" if tensor else self.name
 
 
 def is_vector(shape: Shape) -> bool:
-    """Return whether one axis at most is longer than one; what has two axes is a kernel, also of one output."""
+    """Return whether at most one axis is longer than one; a tensor of two axes is a kernel, even with one output."""
     return sum(size > 1 for size in shape) <= 1 and len(shape) != 2
 
 
 def separator_of(tensors: Mapping[str, Shape]) -> str:
-    """Return what stands between a layer and its tensors in most names, "" where nothing does."""
+    """Return the text between a layer and its tensors in most names; "" if there is none."""
     counts = {separator: sum(separator in name for name in tensors) for separator in SEPARATORS}
     best = max(counts, key=lambda separator: counts[separator])
     return best if counts[best] > len(tensors) / 2 else ""
 
 
 def layers_of(tensors: Mapping[str, Shape], separator: str) -> list[FileLayer]:
-    """Return the layers of a file, in its order. A lone vector joins the only kernel below its parent."""
+    """Return the layers of a file, in its order. A single vector joins the only kernel below its parent."""
     parents: dict[str, dict[str, Shape]] = {}
     for name, shape in tensors.items():
         parent, found, tensor = name.rpartition(separator) if separator else (name, "", "")

@@ -1,4 +1,4 @@
-"""The tensors that the network has no place for: counters, optimizer slots, and what a person must look at."""
+"""Tensors outside the network: counters, optimizer slots, and those that a person must look at."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ _ZEROS = "zeros, which change nothing"
 
 @dataclass(frozen=True)
 class Leftovers:
-    """What is left.
+    """Tensors that stay behind.
 
-    counters: {what every BatchNorm has beside its tensors, as `num_batches_tracked`: why}. ignore: {pattern: why it
-    stays behind}, "" where nobody knows.
+    counters: {what every BatchNorm has beside its tensors, such as `num_batches_tracked`: reason}. ignore: {pattern:
+    reason}; "" if the reason is not known.
     """
 
     counters: Mapping[str, str]
@@ -36,9 +36,9 @@ class Leftovers:
 def leftovers_of(
     contents: Contents, taken: Iterable[str], norms: Sequence[Item], channels: int, separator: str
 ) -> Leftovers:
-    """Return what stays behind of a file.
+    """Return which tensors of a file stay behind.
 
-    taken: the names of the network's tensors. norms: the tensors of each BatchNorm. channels: of the images.
+    taken: the names of the network's tensors. norms: the tensors of each BatchNorm. channels: those of the images.
     """
     taken = set(taken)
     counters, counted = _counters(contents, norms, separator)
@@ -52,7 +52,7 @@ def leftovers_of(
 
 
 def _counters(contents: Contents, norms: Sequence[Item], separator: str) -> tuple[dict[str, str], set[str]]:
-    """Return what every BatchNorm has beside its tensors, whole numbers, and the names of all these in the file."""
+    """Return the integers that every BatchNorm has beside its tensors, and their full names in the file."""
     parents = [{name.rpartition(separator)[0] for name in item.values()} if separator else set() for item in norms]
     if any(len(each) != 1 for each in parents):
         return {}, set()
@@ -68,7 +68,7 @@ def _counters(contents: Contents, norms: Sequence[Item], separator: str) -> tupl
 
 
 def _patterns(reasons: Mapping[str, str]) -> dict[str, str]:
-    """Return `reasons` with one pattern for names that differ by numbers alone."""
+    """Return `reasons` with one pattern for names that differ only in numbers."""
     families: dict[tuple[str, str], list[str]] = {}
     for name, reason in reasons.items():
         families.setdefault((pattern(split(name)), reason), []).append(name)
@@ -76,7 +76,7 @@ def _patterns(reasons: Mapping[str, str]) -> dict[str, str]:
 
 
 def _pattern(names: Sequence[str]) -> str:
-    """Return the pattern of names that differ by numbers alone: `*` where they differ."""
+    """Return the pattern of names that differ only in numbers, with `*` where they differ."""
     parts = []
     for column in zip(*map(split, names), strict=True):
         texts = {part.raw if isinstance(part, Mark) else part for part in column}

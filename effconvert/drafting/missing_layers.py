@@ -1,4 +1,4 @@
-"""The layers that the network has and the file does not: a map must name them, and nothing in the file tells how."""
+"""Layers that the file lacks: a map must name them, and the file does not tell their names."""
 
 from effconvert.architecture.canonical import default_facts
 from effconvert.architecture.variants import Variant
@@ -13,7 +13,7 @@ _LIKE = {"conv": "project.conv", "bn": "project.bn"}  # the layer in a block tha
 def add_missing_layers(rows: Rows, measured: Measured, variant: Variant) -> None:
     """Add a row for each layer of the head that the file lacks, its source a question with one candidate.
 
-    Its tensors are called as those of the same layer in a block; those of the classifier `weight` and `bias`.
+    Its tensors have the names that the same kind of layer has in a block; the classifier has `weight` and `bias`.
     """
     held = {layer.name for layer in measured.layers}
     missing = [layer for layer in network_layers(variant, default_facts(variant)) if layer.name not in held]
@@ -23,7 +23,7 @@ def add_missing_layers(rows: Rows, measured: Measured, variant: Variant) -> None
 
 
 def _leaves(layer: Layer, rows: Rows) -> Leaves:
-    """Return the tensors of a layer as the file has those of one alike."""
+    """Return the tensors of a layer, named as in a similar layer of the file."""
     like = _LIKE.get(layer.role)
     alike = next(
         (row.leaves for row in rows.parts["block"] if row.layer == like and len(row.leaves) == len(layer.shapes)), None

@@ -1,4 +1,4 @@
-"""Names taken apart: text, and what counts in it (numbers, and a lone letter behind a number as in `block2a`)."""
+"""Names split into text and marks: numbers, and a single letter after a number, as in `block2a`."""
 
 import re
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ _WORDS = re.compile(r"\d+|[A-Za-z]+|[^A-Za-z\d]")
 
 @dataclass(frozen=True)
 class Mark:
-    """What counts in a name: `raw` as it is written, `order` as a number (`a` is 0)."""
+    """A number or letter in a name: `raw` as written, `order` as a number (`a` is 0)."""
 
     raw: str
     order: int
 
     @property
     def is_letter(self) -> bool:
-        """Whether it is a letter."""
+        """Whether the mark is a letter."""
         return not self.raw.isdigit()
 
 
@@ -40,12 +40,12 @@ def split(name: str) -> Parts:
 
 
 def joined(parts: Parts) -> str:
-    """Return the name that `parts` are of."""
+    """Return the name made of `parts`."""
     return "".join(part.raw if isinstance(part, Mark) else part for part in parts)
 
 
 def pattern(parts: Parts) -> str:
-    """Return the text of a name, `#` for each mark: names of one pattern differ by what counts alone."""
+    """Return a name with `#` for each mark: names with the same pattern differ only in marks."""
     return "".join("#" if isinstance(part, Mark) else part for part in parts)
 
 
@@ -55,12 +55,12 @@ def orders(parts: Parts) -> tuple[int, ...]:
 
 
 def natural(name: str) -> tuple[tuple[int, int, str], ...]:
-    """Return a key that sorts `name` as a reader does: 2 before 10."""
+    """Return a sort key for natural order: 2 before 10."""
     return tuple((1, part.order, "") if isinstance(part, Mark) else (0, 0, part) for part in split(name))
 
 
 def words_in_common(one: str, other: str) -> int:
-    """Return how many words, numbers and signs both names begin with."""
+    """Return how many words, numbers and signs are equal at the start of both names."""
     count = 0
     for mine, yours in zip(_WORDS.findall(one), _WORDS.findall(other), strict=False):
         if mine != yours:

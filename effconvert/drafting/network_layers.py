@@ -14,8 +14,8 @@ NORM = ("weight", "bias", "running_mean", "running_var")
 class Layer:
     """A layer of the canonical network.
 
-    part: `stem`, `block` or `head`. block: None outside of one. role: its name within the part, as `expand.bn`.
-    shapes: of its tensors.
+    part: `stem`, `block` or `head`. block: None outside the blocks. role: its name in the part, such as `expand.bn`.
+    shapes: the shapes of its tensors.
     """
 
     part: str
@@ -30,16 +30,16 @@ class Layer:
 
     @property
     def is_norm(self) -> bool:
-        """Whether it is a BatchNorm."""
+        """Whether the layer is a BatchNorm."""
         return "running_var" in self.shapes
 
     @property
     def width(self) -> int:
-        """The number of its outputs; of a layer of experts, of each."""
+        """The number of its outputs; for experts, the outputs of each."""
         return self.shapes["weight"][-4 if len(self.shapes["weight"]) > 3 else 0]
 
     def sort_of(self, tensor: str) -> str:
-        """Return what sort of tensor it is: those of one sort have their axes in the same order in a file."""
+        """Return the sort of a tensor: in a file, all tensors of a sort have the same order of axes."""
         if self.is_norm:
             return "norm"
         squeeze = self.role.startswith("se.")

@@ -1,4 +1,4 @@
-"""What was decided, cut as a map has it: a layer's source and what stands behind it, or a tensor alone."""
+"""Decisions cut into pieces for the rows of a map: a whole layer, or a single tensor."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ from effconvert.drafting.layers_of_file import layers_of
 from effconvert.drafting.network_layers import Layer
 from effconvert.drafting.shapes import stored_shape
 
-Leaves = tuple[tuple[str, str, str], ...]  # (what stands behind the source, canonical tensor, order of axes)
-Key = tuple[str, Leaves]  # what pieces of one row have in common: the layer's name in its part, and the leaves
+Leaves = tuple[tuple[str, str, str], ...]  # (text after the source, canonical tensor, order of axes)
+Key = tuple[str, Leaves]  # common to all pieces of a row: the layer's name in its part, and the leaves
 
 
 @dataclass(frozen=True)
 class Piece:
-    """One layer of the network, or one tensor of it, as the file has it.
+    """One layer of the network, or one of its tensors, as the file has it.
 
-    leaves: as the file orders them. sources: the names that it may have; one where it is decided.
+    leaves: in the order of the file. sources: its possible names; one if it is decided.
     """
 
     layer: Layer
@@ -27,14 +27,14 @@ class Piece:
 
     @property
     def key(self) -> Key:
-        """What pieces of one row have in common."""
+        """The key, which is the same for all pieces of a row."""
         return self.layer.role, self.leaves
 
 
 def pieces_of(decisions: Decisions, contents: Contents) -> tuple[list[Piece], str]:
-    """Return every piece in call order, and what stands between its source and what is behind.
+    """Return every piece in call order, and the separator between a source and the names of its tensors.
 
-    A layer whose tensors do not share a parent's name, alike in all blocks, becomes pieces of one tensor.
+    If the tensors of a layer do not share a parent's name in every block, the layer becomes one piece per tensor.
     """
     cutter = _Cutter(decisions, contents)
     layers = decisions.measured.layers
@@ -54,12 +54,12 @@ def pieces_of(decisions: Decisions, contents: Contents) -> tuple[list[Piece], st
 
 
 def _like(layer: Layer) -> tuple[str, ...]:
-    """Return what layers have in common that a library calls alike: where they stand and what they hold."""
+    """Return a key that is equal for layers with the same name in a library: their place and their content."""
     return layer.part, layer.role, *(layer.sort_of(tensor) for tensor in layer.shapes)
 
 
 def _cut_everywhere(layers: Sequence[Layer], whole: Mapping[str, Piece | None]) -> set[tuple[str, ...]]:
-    """Return the layers, over all blocks, that are not alike in each."""
+    """Return the keys of the layers that are not the same in all blocks."""
     leaves: dict[tuple[str, ...], set[Leaves | None]] = {}
     for layer in layers:
         piece = whole[layer.name]
@@ -79,7 +79,7 @@ class _Cutter:
         self.in_file = self._orders_in_file()
 
     def whole(self, layer: Layer) -> Piece | None:
-        """Return a layer as one piece; None where its tensors do not share a parent's name."""
+        """Return a layer as one piece; None if its tensors do not share a parent's name."""
         items = self.decisions.items.get(layer.name, [])
         parents = [{self.owners[name][0] for name in item.values()} for item in items]
         behind = [self._behind(item) for item in items]
@@ -99,11 +99,11 @@ class _Cutter:
             yield Piece(layer, (("", tensor, self._axes(layer, tensor, first)),), names)
 
     def _behind(self, item: Item) -> dict[str, str]:
-        """Return what stands behind the parent's name of each tensor."""
+        """Return {tensor: the rest of its name after the parent's}."""
         return {tensor: self.owners[name][1] for tensor, name in item.items()}
 
     def _orders_in_file(self) -> dict[frozenset[tuple[str, str]], tuple[str, ...]]:
-        """Return the order of tensors that layers of one kind have in the file, the canonical one where it differs."""
+        """Return the order of tensors in the layers of each kind; the canonical order if layers differ."""
         found: dict[frozenset[tuple[str, str]], set[tuple[str, ...]]] = {}
         canonical = {}
         for layer in self.decisions.measured.layers:
@@ -115,7 +115,7 @@ class _Cutter:
         return {kind: orders.pop() if len(orders) == 1 else canonical[kind] for kind, orders in found.items()}
 
     def _axes(self, layer: Layer, tensor: str, name: str) -> str:
-        """Return the order of axes that the tensor `name` has, the first that fits its shape."""
+        """Return the order of axes of the tensor `name`: the first that fits its shape."""
         orders = self.decisions.orders[layer.sort_of(tensor)]
         shape = self.contents.tensors[name]
         fitting = (order for order in orders if stored_shape(layer.shapes[tensor], order) == shape)

@@ -1,4 +1,4 @@
-"""What a draft asks a person, one answer for each."""
+"""Questions of a draft; a person must give one answer to each."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from effconvert.drafting.rows import Rows, Words
 
 @dataclass(frozen=True)
 class Question:
-    """What is not decided: where it stands in the map, and what it may be; nothing where words are asked for."""
+    """An open point: its place in the map, and the candidates; none if the answer is a sentence."""
 
     where: str
     candidates: tuple[str, ...]
 
 
 def questions_of(rows: Rows, kinds: Kinds, left: Leftovers, keys: Mapping[str, Words]) -> tuple[Question, ...]:
-    """Return every question, in the order of the map. keys: {key: its value} of those before the tables of rows."""
+    """Return every question, in the order of the map. keys: {key: value} of the keys before the tables of rows."""
     return tuple(_questions(rows, kinds, left, keys))
 
 

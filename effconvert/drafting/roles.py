@@ -1,4 +1,4 @@
-"""Which of a BatchNorm's four vectors is which: by the words of their names, and by their signs."""
+"""Roles of a BatchNorm's four vectors, told by the words in their names and by the signs of their values."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,7 +9,7 @@ import numpy as np
 from effconvert.drafting.contents import Contents
 from effconvert.drafting.network_layers import NORM
 
-# What frameworks call them: PyTorch, TensorFlow and Keras, MindSpore, JAX, Paddle, MXNet, Caffe2.
+# The frameworks' names: PyTorch, TensorFlow and Keras, MindSpore, JAX, Paddle, MXNet, Caffe2.
 _WORDS = {
     "weight": ("weight", "gamma", "scale", "w"),
     "bias": ("bias", "beta", "offset", "shift", "b"),
@@ -28,9 +28,9 @@ _ROLE_OF = {word: role for role, words in _WORDS.items() for word in words}
 
 @dataclass(frozen=True)
 class Roles:
-    """What each of a BatchNorm's tensors may be, alike in every layer of the file.
+    """The candidates for each of a BatchNorm's tensors, the same in every layer of the file.
 
-    possible: {how it is called, or its place: the canonical tensors that it may be}. told_by: what says so.
+    possible: {name in the layer, or place: the canonical tensors that it may be}. told_by: the evidence.
     """
 
     possible: Mapping[str, tuple[str, ...]]
@@ -38,7 +38,7 @@ class Roles:
 
     @property
     def are_known(self) -> bool:
-        """Whether each is one canonical tensor."""
+        """Whether each tensor has one candidate."""
         return all(len(roles) == 1 for roles in self.possible.values())
 
 
@@ -62,7 +62,7 @@ def is_framework_order(tensors: Sequence[str]) -> bool:
 
 
 def roles_by_words(names: Iterable[str]) -> Roles | None:
-    """Return the roles that the words in the names of a BatchNorm's tensors say; None where they do not say all."""
+    """Return the roles by the words in the names of a BatchNorm's tensors; None if they do not tell all."""
     roles = {name: _ROLE_OF.get(_plain(name)) for name in names}
     if set(roles.values()) != set(NORM) or len(roles) != len(NORM):
         return None
@@ -70,9 +70,9 @@ def roles_by_words(names: Iterable[str]) -> Roles | None:
 
 
 def roles_by_signs(contents: Contents, layers: Sequence[Mapping[str, str]]) -> Roles:
-    """Return what signs tell: a variance is never negative.
+    """Return the roles by signs: a variance is never negative.
 
-    layers: {how it is called, or its place: name in the file} of each BatchNorm, all with the same keys.
+    layers: {name in the layer, or place: name in the file} of each BatchNorm, all with the same keys.
     """
     never = {key for key in layers[0] if all(signs_of(contents, layer[key]).never_negative for layer in layers)}
     if len(never) == 1:
@@ -84,11 +84,11 @@ def roles_by_signs(contents: Contents, layers: Sequence[Mapping[str, str]]) -> R
 
 
 def contradicted(contents: Contents, roles: Roles, layers: Sequence[Mapping[str, str]]) -> list[str]:
-    """Return the tensors that the names say are variances, and that have negative values."""
+    """Return the tensors that are called variances and have negative values."""
     (variance,) = (key for key, possible in roles.possible.items() if possible == ("running_var",))
     return [layer[variance] for layer in layers if not signs_of(contents, layer[variance]).never_negative]
 
 
 def _plain(name: str) -> str:
-    """Return a name without what numbers it: `gamma:0` and `gamma_1` are `gamma`."""
+    """Return a name without its number: `gamma:0` and `gamma_1` become `gamma`."""
     return re.sub(r"(?::|_)\d+$", "", name.rsplit("/", 1)[-1].rsplit(".", 1)[-1]).lower()

@@ -1,4 +1,4 @@
-"""The rows of a map for what was decided: placeholders and series where names are regular, lists where they are not."""
+"""The rows of a drafted map: placeholders and series for regular names, lists for all others."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from effconvert.drafting.names import pattern, split
 from effconvert.drafting.pieces import Key, Leaves, Piece
 from effconvert.drafting.templates import is_plain, template_of
 
-Words = str | tuple[str, ...]  # several where it is not decided which
+Words = str | tuple[str, ...]  # several candidates if it is not decided
 _MOST_NUMBERS = 4
 _CALLS = ("expand", "depthwise", "se", "project", "routing")
 _NATURAL_FLAGS = {"expand": "expanded", "se": "se", "routing": "condconv"}
@@ -18,7 +18,7 @@ _NATURAL_FLAGS = {"expand": "expanded", "se": "se", "routing": "condconv"}
 
 @dataclass(frozen=True)
 class Row:
-    """A row: the canonical layer, what its kind holds, its source, flags."""
+    """A row: the canonical layer, the content of its kind, its source, its flags."""
 
     layer: str
     leaves: Leaves
@@ -30,8 +30,8 @@ class Row:
 class Rows:
     """All rows of a map.
 
-    series: {name: names that are drawn}. network: those that number through. lists: {series: the layer of each name},
-    of those that list names which no rule gives.
+    series: {name: names that are drawn}. network: the series that never restart. lists: {series: the layer of each
+    name}, for series that list names without a rule.
     """
 
     parts: dict[str, list[Row]] = field(default_factory=lambda: {"stem": [], "block": [], "head": []})
@@ -41,7 +41,7 @@ class Rows:
 
 
 def rows_of(pieces: Sequence[Piece], blocks: Mapping[str, tuple[str, str]], separator: str) -> Rows:
-    """Return the rows that give `pieces`. blocks: {source: (text of its block, the rest)}, where names have blocks."""
+    """Return the rows for `pieces`. blocks: {source: (text of its block, the rest)}, if names have blocks."""
     writer = _Writer(pieces, blocks, separator)
     writer.regular()
     writer.counted_in_blocks()
@@ -51,7 +51,7 @@ def rows_of(pieces: Sequence[Piece], blocks: Mapping[str, tuple[str, str]], sepa
 
 
 class _Writer:
-    """Makes the rows of blocks, layer by layer, those of stem and head as they are."""
+    """Makes the rows of blocks, layer by layer; those of stem and head need no rule."""
 
     def __init__(self, pieces: Sequence[Piece], blocks: Mapping[str, tuple[str, str]], separator: str) -> None:
         self.pieces, self.blocks, self.separator = pieces, blocks, separator
@@ -68,18 +68,18 @@ class _Writer:
         self.made: dict[Key, list[Row]] = {}
 
     def finished(self) -> Rows:
-        """Return all rows; layers that no rule gives draw from a list."""
+        """Return all rows; layers without a rule draw from a list."""
         for key, pieces in self.held.items():
             self.result.parts["block"] += self.made[key] if key in self.made else [self._listed(key, pieces)]
         for part, rows in self.result.parts.items():
-            if not rows:  # of a network without a head; a map has rows for each part
+            if not rows:  # a network without a head; a map needs rows for each part
                 rows.append(Row("", (), part))
         return self.result
 
-    # Names alike in all blocks
+    # Names that are the same in all blocks
 
     def regular(self) -> None:
-        """Write the layers whose names are alike in all blocks, or differ by a flag of the block alone."""
+        """Write the layers with the same name in all blocks, or with names that depend on a flag of the block."""
         for key, pieces in self.held.items():
             rows = self._alike(key, pieces)
             for flags in (("fused", "separable"), ("condconv", "ordinary")):
@@ -88,7 +88,7 @@ class _Writer:
                 self.made[key] = rows
 
     def _templates(self) -> dict[str, str]:
-        """Return {text of a block without its numbers: the same as a template}."""
+        """Return {text of a block without its numbers: its template}."""
         texts: dict[str, dict[Block, str]] = {}
         for piece in self.pieces:
             source = piece.sources[0]
@@ -99,7 +99,7 @@ class _Writer:
         return {key: template for key, template in found.items() if template and is_plain(key)}
 
     def _template(self, source: str) -> tuple[str, str] | None:
-        """Return a source as (template of its block, the rest); None where its block has none."""
+        """Return a source as (template of its block, the rest); None if its block has none."""
         if source not in self.blocks:
             return None
         text, local = self.blocks[source]
@@ -127,7 +127,7 @@ class _Writer:
         return rows
 
     def _flags(self, role: str, wanted: set[Block], *given: str) -> tuple[str, ...] | None:
-        """Return the fewest flags that hold of the `wanted` blocks and no others."""
+        """Return the fewest flags that the `wanted` blocks have and no others."""
         natural = _NATURAL_FLAGS.get(role.partition(".")[0])
         base = tuple(dict.fromkeys([*([natural] if natural else []), *given]))
         for count in range(3):
@@ -156,14 +156,14 @@ class _Writer:
                 self._count_with_ends(count)
 
     def _open(self) -> list[Key]:
-        """Return the layers that have no row yet, and whose names are of blocks."""
+        """Return the layers without a row whose names have a block."""
         return [key for key in self.held if key not in self.made and self._is_local(key)]
 
     def _is_local(self, key: Key) -> bool:
         return all(len(piece.sources) == 1 and self._template(piece.sources[0]) for piece in self.held[key].values())
 
     def _locals(self, keys: Iterable[Key]) -> list[list[tuple[Key, str, str]]]:
-        """Return (row, template, local name) of each of `keys` that a block has, in call order, for each block."""
+        """Return for each block, in call order, (row, template, local name) for those of `keys` that it has."""
         found: dict[Block, list[tuple[Key, str, str]]] = {block: [] for block in self.every}
         for key in keys:
             for block, piece in self.held[key].items():
@@ -172,7 +172,7 @@ class _Writer:
         return [entries for entries in found.values() if entries]
 
     def _families(self, keys: Iterable[Key], count: int) -> dict[tuple[str, str], list[Key]]:
-        """Return {(template, text before the `count`-th number): the rows that have it}, in call order."""
+        """Return {(template, text before the `count`-th number): its rows}, in call order."""
         families: dict[tuple[str, str], set[Key]] = {}
         for entries in self._locals(keys):
             for key, template, local in entries:
@@ -192,7 +192,7 @@ class _Writer:
             self._draw(found, template + before, keys, restart)
 
     def _draw(self, found: Counted, before: str, keys: Sequence[Key], restart: bool) -> tuple[str, str]:
-        """Write the rows that draw from what was counted, in place of those of `keys`; return series and text."""
+        """Write rows that draw from the counted names, in place of those of `keys`; return series and text."""
         word = before[max(map(before.rfind, "/.:}")) + 1 :]
         text = before.removesuffix(word) if found.has_bare else before
         items = tuple(item.replace("{word}", word) for item in found.items)
@@ -213,7 +213,7 @@ class _Writer:
         return name, text
 
     def _count_with_ends(self, count: int) -> None:
-        """Write names that are numbered through the whole network, stem and head too."""
+        """Write names whose numbers run through the whole network, including stem and head."""
         families: dict[str, list[Piece]] = {}
         for piece in self.pieces:
             if len(piece.sources) > 1 or not is_plain(piece.sources[0]):
@@ -243,7 +243,7 @@ class _Writer:
     # Names that are words
 
     def drawn_words(self) -> None:
-        """Write layers whose names are words of which a block without an expansion lacks the last."""
+        """Write layers whose names are words; a block without an expansion lacks the last one."""
         open_keys = set(self._open())
         for keys in self._sharing_names():
             entries = self._locals(keys)
@@ -261,7 +261,7 @@ class _Writer:
                 self.made[key] = [Row(*key, f"{next(iter(templates))}{before}<{name}>", flags)]
 
     def _sharing_names(self) -> list[list[Key]]:
-        """Return the layers in groups in which one has a name, in some block, that another has in another block."""
+        """Return groups of layers that share names: one has a name in one block that another has in another block."""
         names: dict[Key, set[str]] = {key: set() for key in self.held}
         for entries in self._locals(self.held):
             for key, _, local in entries:
@@ -285,7 +285,7 @@ class _Writer:
         return Row(role, leaves, f"<{name}>", self._flags(role, set(pieces)) or ())
 
     def _series(self, wish: str, items: tuple[Words, ...]) -> str:
-        """Return the name of a series of `items`, near to `wish`."""
+        """Return the name of a series of `items`: `wish`, or one like it."""
         wish = "".join(character if character.isalnum() else "_" for character in wish) or "at"
         name, number = wish, 2
         while self.result.series.get(name, items) != items:
@@ -303,7 +303,7 @@ def _many(count: int) -> str:
 
 
 def _common_start(words: Sequence[str]) -> str:
-    """Return what words begin with alike, up to a sign."""
+    """Return the common start of words, up to a sign."""
     first = words[0]
     for end in range(len(first), 0, -1):
         if not first[end - 1].isalnum() and all(word.startswith(first[:end]) for word in words):

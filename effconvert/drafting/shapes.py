@@ -1,4 +1,4 @@
-"""What shapes tell: the facts of the network, and the order of axes of each sort of tensor."""
+"""Evidence from shapes: the facts of the network, and the order of axes of each sort of tensor."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,7 @@ from effconvert.errors import LayoutMismatch, listing
 from effconvert.formats.checkpoint import Shape
 from effconvert.maps.axes import parse_axes
 
-# Per sort, "" for the canonical order itself: the orders that frameworks have. Height comes before width in all.
+# The orders that frameworks have, by sort; "" is the canonical order. Height comes before width in all.
 _CONV = ("", "HWIO -> OIHW", "OHWI -> OIHW", "HWOI -> OIHW", "IOHW -> OIHW")
 _FLAT = ("OI -> OI11", "IO -> OI11")
 _DENSE = ("", "IO -> OI", "OI11 -> OI", "11IO -> OI")
@@ -34,26 +34,26 @@ ORDERS = {
     "bias": _VECTOR,
     "squeeze bias": _VECTOR,
 }  # fmt: skip
-# Sorts whose axes stand in the order of another's, where both can.
+# Sorts with the same order of axes as another sort, if both can have it.
 _ALIKE = (("conv", "pointwise"), ("pointwise", "conv"), ("squeeze", "pointwise"))
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What shapes tell. layers: the network with `facts`, in call order. orders: {sort: orders that fit all of it}."""
+    """Evidence from shapes. layers: the network with `facts`, in call order. orders: {sort: orders that fit it}."""
 
     facts: Facts
     layers: tuple[Layer, ...]
     orders: Mapping[str, tuple[str, ...]]
 
     def shapes_of(self, layer: Layer, tensor: str) -> set[Shape]:
-        """Return the shapes that a tensor of the network may have in the file."""
+        """Return the possible shapes in the file of a tensor of the network."""
         orders = self.orders[layer.sort_of(tensor)]
         return {shape for order in orders if (shape := stored_shape(layer.shapes[tensor], order))}
 
 
 def stored_shape(canonical: Shape, order: str) -> Shape | None:
-    """Return the shape that a tensor has in a file with this order of axes, None where it cannot have it."""
+    """Return the shape of a tensor in a file with this order of axes; None if that is not possible."""
     if not order:
         return canonical
     axes = parse_axes(order)
@@ -64,9 +64,9 @@ def stored_shape(canonical: Shape, order: str) -> Shape | None:
 
 
 def measure(tensors: Mapping[str, Shape], variant: Variant, where: str) -> Measured:
-    """Return what the shapes of `tensors` tell of the network `variant`.
+    """Return the evidence from the shapes of `tensors` for the network `variant`.
 
-    Raises LayoutMismatch where they are not those of this network, with the variants that they may be of.
+    Raises LayoutMismatch if they do not fit this network, with the variants that they fit.
     """
     held = Counter(tensors.values())
     facts = _facts(held, variant)
@@ -75,7 +75,7 @@ def measure(tensors: Mapping[str, Shape], variant: Variant, where: str) -> Measu
     if problems:
         fitting = [name for name, other in VARIANTS.items() if other is not variant and _fits(held, other)]
         others = sorted(fitting, key=lambda name: -len(tensor_shapes(VARIANTS[name])))
-        remedy = f"; the shapes are those of {' or '.join(others)}: give --variant {others[0]}" if others else ""
+        remedy = f"; the shapes fit {' or '.join(others)}: give --variant {others[0]}" if others else ""
         raise LayoutMismatch(listing(f"{where}: does not hold the tensors of {variant.name}{remedy}:", problems))
     return Measured(facts, tuple(layers), orders)
 
@@ -85,7 +85,7 @@ def _fits(held: Counter[Shape], variant: Variant) -> bool:
 
 
 def _orders(layers: Iterable[Layer], held: Counter[Shape]) -> tuple[dict[str, tuple[str, ...]], list[str]]:
-    """Return {sort: the orders in which every tensor of the sort is there}, and what is missing."""
+    """Return {sort: the orders in which every tensor of the sort is found}, and what is missing."""
     sorts: dict[str, dict[str, Shape]] = {}
     for layer in layers:
         for tensor, shape in layer.shapes.items():
@@ -96,9 +96,9 @@ def _orders(layers: Iterable[Layer], held: Counter[Shape]) -> tuple[dict[str, tu
         found[sort] = tuple(order for order, names in missing.items() if not names)
         if not found[sort]:
             nearest = min(missing.values(), key=len)
-            words = "has no tensor of its shape" if len(nearest) < len(shapes) else "has none, nor any of its sort"
+            words = "has no tensor of this shape" if len(nearest) < len(shapes) else "has no tensor of this sort"
             problems += [f"{name} {shapes[name]}: the file {words}" for name in nearest]
-    for sort, like in _ALIKE:  # (8, 32, 1, 1) and (32, 8, 1, 1) stand beside each other in either order
+    for sort, like in _ALIKE:  # (8, 32, 1, 1) and (32, 8, 1, 1) are a pair in both orders
         alike = tuple(order for order in found.get(sort, ()) if order in found.get(like, ()))
         found |= {sort: alike} if alike else {}
     return found, problems
@@ -117,7 +117,7 @@ def _missing(shapes: Mapping[str, Shape], order: str, held: Counter[Shape]) -> l
 
 
 def _facts(held: Counter[Shape], variant: Variant) -> Facts:
-    """Return the facts that shapes tell: images' channels, the head's convolution, classes."""
+    """Return the facts that shapes tell: channels of the images, convolution of the head, classes."""
     facts = default_facts(variant)
     channels = _sizes(held, _CONV, {"O": stem_channels(variant), "H": 3, "W": 3}, "I")
     # A depthwise kernel of the same width looks like a stem for images of one channel.
@@ -139,7 +139,7 @@ def _facts(held: Counter[Shape], variant: Variant) -> Facts:
 
 
 def _sizes(held: Iterable[Shape], orders: Iterable[str], known: Mapping[str, int], wanted: str) -> list[int]:
-    """Return the sizes of the axis `wanted` of every shape whose other axes have the `known` sizes."""
+    """Return the sizes of the axis `wanted` in every shape whose other axes have the `known` sizes."""
     found = set()
     for order in orders:
         axes = parse_axes(order or {4: "OIHW -> OIHW", 2: "OI -> OI"}[2 if wanted == "O" else 4])

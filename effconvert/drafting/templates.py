@@ -1,4 +1,4 @@
-"""Names of blocks as the map language says them: `blocks.{stage}.{repeat}`."""
+"""Templates for names of blocks in the map language, such as `blocks.{stage}.{repeat}`."""
 
 from collections.abc import Callable, Mapping
 
@@ -15,7 +15,7 @@ _NUMBERS: dict[str, Callable[[Block], int]] = {
 
 
 def template_of(texts: Mapping[Block, str]) -> str | None:
-    """Return the name of a block with placeholders that gives `texts`; None where the map language has none."""
+    """Return a block's name with placeholders that gives all `texts`; None if no placeholders do."""
     parts = {block: split(text) for block, text in texts.items()}
     if len({pattern(each) for each in parts.values()}) != 1:
         return None
@@ -34,7 +34,7 @@ def template_of(texts: Mapping[Block, str]) -> str | None:
 
 
 def _placeholder(marks: Mapping[Block, Mark]) -> str | None:
-    """Return what gives every mark: itself where all are alike, else a placeholder."""
+    """Return the text that gives every mark: the mark itself if all are equal, else a placeholder."""
     raws = {mark.raw for mark in marks.values()}
     if len(raws) == 1 and len(marks) > 1:
         return raws.pop()
@@ -49,5 +49,5 @@ def _placeholder(marks: Mapping[Block, Mark]) -> str | None:
 
 
 def is_plain(text: str) -> bool:
-    """Return whether a text can stand in a row: braces and angles mean something there."""
+    """Return whether `text` has no braces or angle brackets, which have a meaning in a row."""
     return not set(text) & set("{}<>")

@@ -1,4 +1,4 @@
-"""Witnesses set against each other: the order of the file against its names, the values against both."""
+"""Comparison of witnesses: the order of the file with its names, and the values with both."""
 
 import numpy as np
 
@@ -13,10 +13,10 @@ _CONTRADICTED = "names against order"
 
 
 def weigh_order(evidence: Evidence, order: ByOrder) -> bool:
-    """Set the order of the file against the names; return whether either can be believed.
+    """Compare the order of the file with the names; return whether one of them can be believed.
 
-    Where they name different layers, both are candidates. Where the order puts tensors together that no names do, one
-    of the two is nonsense.
+    If they name different layers, both are candidates. If the order joins tensors that no names join, one of the two is
+    wrong as a whole.
     """
     known = {frozenset(item.values()): item for held in evidence.items.values() for item in held}
     against: dict[str, Item] = {}
@@ -33,14 +33,14 @@ def weigh_order(evidence: Evidence, order: ByOrder) -> bool:
     for name, item in against.items():
         evidence.items[name] = [*evidence.items[name], item]
         evidence.told_by[name] = _CONTRADICTED
-    many = f"contradicts the names in {len(against)} layers" if against else "says the same as the names"
+    many = f"contradicts the names in {len(against)} layers" if against else "agrees with the names"
     evidence.said.append(f"the order of the file {many}")
     evidence.confirmed = True
     return True
 
 
 def weigh_roles(case: Case, evidence: Evidence) -> None:
-    """Let the values tell what a BatchNorm's tensors are, or contradict what their names say."""
+    """Let the values decide which of a BatchNorm's tensors is which, or contradict their names."""
     roles = evidence.roles
     if any(len(held) > 1 for held in evidence.items.values()):
         return
@@ -56,23 +56,23 @@ def weigh_roles(case: Case, evidence: Evidence) -> None:
         (known,) = all_ways(roles.possible)
         if known in left:
             return
-        evidence.said.append("the values speak for another reading of a BatchNorm's tensors than their names")
+        evidence.said.append("the values contradict the names of a BatchNorm's tensors")
         left.append(known)
     else:
-        evidence.said.append(f"a BatchNorm's tensors are told by the values: {best:.0f} standard errors")
+        evidence.said.append(f"a BatchNorm's tensors are decided by values: {best:.0f} standard errors")
     possible = {key: tuple(dict.fromkeys(_read(way, key) for way in left)) for key in roles.possible}
     evidence.roles = Roles(possible, "values")
 
 
 def weigh_values(case: Case, evidence: Evidence) -> None:
-    """Let the values decide what nothing else does, and contradict what is wrong. BatchNorms must have been read."""
+    """Let the values decide open layers, and contradict wrong ones. BatchNorms must have been read."""
     everywhere = case.everywhere(evidence.items)
     found = read_values(case.measured, case.contents, everywhere)
     against = []
     for name, one in found.items():
         if not _weigh_layer(evidence, name, everywhere[name][one.place], one.agreement):
             against.append(name)
-    if len(against) > 1:  # layers that are exchanged are two at least
+    if len(against) > 1:  # an exchange concerns at least two layers
         evidence.said.append(f"the values contradict the names in {len(against)} layers: names alone are not believed")
         for name, held in evidence.items.items():
             if evidence.told_by[name] == "names" and name not in found:
@@ -82,7 +82,7 @@ def weigh_values(case: Case, evidence: Evidence) -> None:
 
 
 def _weigh_layer(evidence: Evidence, name: str, item: Item, agreement: float) -> bool:
-    """Set the candidate that the values speak for against what is known; return whether nothing contradicts it."""
+    """Compare the candidate that the values support with the evidence so far; return whether nothing contradicts it."""
     held, told = evidence.items[name], evidence.told_by[name]
     if held == [item]:
         return True
@@ -99,7 +99,7 @@ def _weigh_layer(evidence: Evidence, name: str, item: Item, agreement: float) ->
 
 
 def _confirm(case: Case, evidence: Evidence) -> None:
-    """Say how far the values agree with what was decided."""
+    """Add a sentence on how well the values agree with the decisions."""
     chosen = {name: held[0] for name, held in evidence.items.items()}
     seen = agreements(case.measured, case.contents, chosen)
     agreeing = sum(score >= AGREES for score in seen.values())

@@ -1,4 +1,4 @@
-"""A draft as TOML. What is not decided is a list of candidates, which the reader of maps refuses until one is left."""
+"""A draft as TOML. An open point is a list of candidates; the reader of maps refuses it until one is left."""
 
 import json
 import re
@@ -11,17 +11,17 @@ from effconvert.drafting.rows import Row, Rows, Words
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _WIDTH = 120
 _QUESTION = "  # QUESTION: leave the right one"
-_CONFIRM = "  # QUESTION: run a converted file against its own library; leave the second where they agree"
-_MISSING = "  # QUESTION: the file lacks it; how does the library call it?"
+_CONFIRM = "  # QUESTION: verify a converted file with its own library; leave the second text if they agree"
+_MISSING = "  # QUESTION: the file lacks it; what is its name in the library?"
 
 
 @dataclass(frozen=True)
 class Head:
-    """What stands around the rows.
+    """Everything in a drafted map except the rows.
 
-    comment: lines that say how the draft came about. root: what every name stands under. facts: {fact: (value, why)}.
-    fills, ignore: {name or pattern: reason}; "" is a question. average: how an average is called, several where open.
-    caution: what every use of the map says.
+    comment: lines on the evidence. root: the prefix of every name. facts: {fact: (value, reason)}. fills, ignore: {name
+    or pattern: reason}; "" is a question. average: the name of an average; several if it is open. caution: the warning
+    of every use of the map.
     """
 
     layout: str
@@ -80,7 +80,7 @@ class _Writer:
         return [*lines, self.asked("average   = ", head.average)] if head.average else lines
 
     def asked(self, before: str, words: Words, after: str = "", mark: str = "") -> str:
-        """Return a line with a value, and a mark where it is a question."""
+        """Return a line with a value, and a mark if it is a question."""
         if isinstance(words, str) or self.closed:
             mark = ""
         elif not mark:
@@ -88,13 +88,13 @@ class _Writer:
         return f"{before}{self.value(words)}{after}{mark}"
 
     def value(self, words: Words) -> str:
-        """Return a value, a list where it is a question."""
+        """Return a value; a list if it is a question."""
         if isinstance(words, str):
             return _quoted(words)
         return _quoted(words[0]) if self.closed else f"[{', '.join(map(_quoted, words))}]"
 
     def series(self, rows: Rows) -> list[str]:
-        """Return the lines of all series: a list of names has a line for each, with the layer that it is of."""
+        """Return the lines of all series; a list of names has one line for each, with its layer."""
         lines = []
         for name, items in rows.series.items():
             if name not in rows.lists:
@@ -114,7 +114,7 @@ class _Writer:
         return f"{name} = {{{f' {held} ' if held else ''}}}{_QUESTION if asks else ''}"
 
     def part(self, part: str, rows: Sequence[tuple[Row, str]]) -> list[str]:
-        """Return the lines of stem, block or head, their columns under each other."""
+        """Return the lines of stem, block or head, with aligned columns."""
         layer_width = max(len(row.layer) for row, _ in rows) + 3
         kind_width = max(len(kind) for _, kind in rows) + 3
         lines = []
@@ -127,7 +127,7 @@ class _Writer:
         return lines
 
     def ignored(self, reasons: Mapping[str, str]) -> Iterator[str]:
-        """Yield the lines of what stays behind, {pattern: reason}: a list for each reason, "" for those without one."""
+        """Yield the lines of [ignore] for {pattern: reason}: one list per reason, "" for those without one."""
         for reason in dict.fromkeys(reasons.values()):
             mark = (
                 ""

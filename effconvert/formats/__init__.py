@@ -1,4 +1,4 @@
-"""One module for each format, reading and writing side by side; `open_checkpoint` tells them apart by their bytes."""
+"""File formats, one module or folder for each, with its reader and writer; `open_checkpoint` recognises the format."""
 
 from effconvert.formats.checkpoint import Array, Checkpoint, TensorInfo
 from effconvert.formats.recognition import open_checkpoint

@@ -1,7 +1,7 @@
-"""Take a checkpoint out of a .tar.gz or .tar that nobody vouches for: the whole archive is good, or nothing is kept.
+"""Extraction of a checkpoint from an untrusted .tar.gz or .tar: all of it is valid, or nothing is kept.
 
-The archive is read once, front to back, into a temporary folder beside the target, which is renamed at the end.
-Only regular files and folders with plain, relative, distinct names may stand in it, also among what is not extracted.
+The archive is read once, from start to end, into a temporary folder beside the target, which is renamed at the end.
+It may have only regular files and folders with plain, relative, distinct names, also among those not extracted.
 """
 
 import gzip
@@ -17,11 +17,11 @@ from typing import BinaryIO, cast
 from effconvert.errors import OutputProblem, UnreadableCheckpoint
 from effconvert.paths import require_path
 
-# Trained float32 weights shrink by a tenth at most. Small archives may unpack to anything that does no harm, because a
-# test checkpoint of zeros shrinks a thousandfold.
+# Compression makes trained float32 weights at most a tenth smaller. The limit for small archives is generous, because a
+# test checkpoint of zeros becomes a thousand times smaller.
 HARMLESS_BYTES = 1 << 30
 RATIO = 100
-# tarfile keeps every header that it has read in memory.
+# tarfile keeps every header in memory.
 MEMBERS = 1_000
 HEADER_BYTES = 1 << 16
 
@@ -29,12 +29,12 @@ _BLOCK = 1 << 20
 _NAME_LENGTH = 1_000
 _NEEDED = re.compile(r"checkpoint|saved_model\.pb|[^.].*\.index|[^.].*\.data-\d{5}-of-\d{5}")
 _READING_FAILURES = (EOFError, OSError, zlib.error)
-# ValueError and RecursionError: what tarfile lets through on headers made to break it.
+# tarfile itself raises ValueError and RecursionError on malicious headers.
 _PARSING_FAILURES = (tarfile.TarError, ValueError, OverflowError, RecursionError)
 
 
 def looks_like_archive(first: bytes) -> bool:
-    """Return whether bytes begin a gzip file or, given at least 512 of them, a tar file."""
+    """Return whether a file with these first bytes is gzip or, given at least 512 of them, tar."""
     if first.startswith(b"\x1f\x8b"):
         return True
     try:
@@ -45,20 +45,20 @@ def looks_like_archive(first: bytes) -> bool:
 
 
 def extract(archive: Path, folder: Path) -> Path:
-    """Extract the checkpoint in `archive` into `folder` and return the folder, in it, that holds the checkpoint.
+    """Extract the checkpoint in `archive` into `folder` and return the inner folder that holds the checkpoint.
 
-    With several checkpoints in several folders, that is `folder` itself.
-    `folder` must not exist or be empty. Extracted are `checkpoint`, `*.index`, `*.data-00000-of-00001` and the like,
-    and `saved_model.pb`; all else is left. An archive may unpack to 1 GiB, or to 100 times its size if that is more.
+    If several folders hold checkpoints, `folder` itself is returned. `folder` must not exist, or must be empty. Only
+    `checkpoint`, `*.index`, `*.data-00000-of-00001` and the like, and `saved_model.pb` are extracted. An archive may
+    unpack to 1 GiB, or to 100 times its size if that is more.
 
     Raises MissingPath; UnreadableCheckpoint, naming the member, for a damaged archive, for links, devices, names that
-    lead out of the folder, duplicates, or a size beyond the limit; OutputProblem when `folder` cannot be written.
+    lead out of the folder, duplicates, or a size beyond the limit; OutputProblem if `folder` cannot be written.
     """
     archive = require_path(archive)
     temporary = folder.parent / f".{folder.name}-{secrets.token_hex(4)}"
     try:
         if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
-            raise OutputProblem(f"{folder}: exists, and an archive is extracted to a new folder only")
+            raise OutputProblem(f"{folder}: exists; an archive is only extracted to a new folder")
         temporary.mkdir(parents=True)
         inner = _extract_all(archive, temporary)
         temporary.rename(folder)
@@ -79,7 +79,7 @@ def _extract_all(archive: Path, temporary: Path) -> PurePosixPath:
             if member.isdir() or not _NEEDED.fullmatch(path.name):
                 continue
             if member.size > shutil.disk_usage(temporary).free:
-                raise _bad(archive, member, f"has {member.size:,} bytes, more than the disk has room for")
+                raise _bad(archive, member, f"has {member.size:,} bytes, more than the free space of the disk")
             target = temporary.joinpath(*path.parts)
             target.parent.mkdir(parents=True, exist_ok=True)
             with open(target, "xb") as file:
@@ -90,15 +90,15 @@ def _extract_all(archive: Path, temporary: Path) -> PurePosixPath:
     if not found:
         held = ", ".join(repr(name) for name in members[:5]) or "nothing"
         raise UnreadableCheckpoint(
-            f"{archive}: holds no *.index and no saved_model.pb, but {held}; unpack it and give the file of the weights"
+            f"{archive}: has no *.index and no saved_model.pb, but {held}; unpack it and give the file of the weights"
         )
-    # A SavedModel keeps its tensors in a folder of their own, `variables`, below the one that holds saved_model.pb.
+    # A SavedModel keeps its tensors in the folder `variables`, beside saved_model.pb.
     tops = [path for path in found if not found.intersection(path.parents)]
     return tops[0] if len(tops) == 1 else PurePosixPath()
 
 
 def _members(archive: Path, stream: "_Stream") -> Iterator[tuple[tarfile.TarInfo, PurePosixPath]]:
-    """Yield every member and its path, each checked; the stream then stands at the member's bytes."""
+    """Yield every checked member and its path; the stream is then at the first byte of the member."""
     files: set[PurePosixPath] = set()
     folders: set[PurePosixPath] = set()
     parents: set[PurePosixPath] = set()
@@ -108,19 +108,19 @@ def _members(archive: Path, stream: "_Stream") -> Iterator[tuple[tarfile.TarInfo
                 path = _checked_path(archive, member)
                 clashes = files | folders if member.isdir() else files | folders | parents
                 if path in clashes or not files.isdisjoint(path.parents):
-                    raise _bad(archive, member, "stands in the archive twice, or is a file and a folder")
+                    raise _bad(archive, member, "is a duplicate name, or both a file and a folder")
                 (folders if member.isdir() else files).add(path)
                 parents.update(path.parents)
                 if len(files) + len(folders) > MEMBERS:
-                    raise _bad(archive, member, f"is one too many: a checkpoint has no {MEMBERS:,} files")
+                    raise _bad(archive, member, f"is one too many: at most {MEMBERS:,} files are read")
                 if stream.position + member.size > stream.limit:
                     raise _bad(archive, member, stream.excess(member.size))
                 yield member, path
     except _PARSING_FAILURES as error:
         raise UnreadableCheckpoint(f"{archive}: not a tar archive, or a damaged one ({error})") from error
-    # tarfile takes a damaged header for the end of the archive.
+    # For tarfile, a damaged header is the end of the archive.
     if stream.last != bytes(tarfile.BLOCKSIZE):
-        raise UnreadableCheckpoint(f"{archive}: damaged or cut off: there is no end mark at byte {stream.position:,}")
+        raise UnreadableCheckpoint(f"{archive}: damaged or cut off: no end mark at byte {stream.position:,}")
 
 
 def _checked_path(archive: Path, member: tarfile.TarInfo) -> PurePosixPath:
@@ -148,9 +148,9 @@ def _shown(name: str) -> str:
 
 
 class _Stream:
-    """The unpacked bytes of an archive, read forward only, as the file object that tarfile reads.
+    """The unpacked bytes of an archive as a file object for tarfile, which can only be read forward.
 
-    limit: the unpacked bytes that are allowed. last: what the last `read` returned.
+    limit: how many unpacked bytes are allowed. last: the result of the last `read`.
     """
 
     def __init__(self, archive: Path) -> None:
@@ -177,8 +177,8 @@ class _Stream:
 
     def excess(self, size: int) -> str:
         return (
-            f"has {size:,} bytes, which takes the archive beyond {self.limit:,} unpacked bytes, "
-            f"the limit for one of {self.archive.stat().st_size:,}"
+            f"has {size:,} bytes; the archive then exceeds {self.limit:,} unpacked bytes, "
+            f"the limit for an archive of {self.archive.stat().st_size:,} bytes"
         )
 
     def tell(self) -> int:
@@ -213,7 +213,7 @@ class _Stream:
             file.write(block)
 
     def drain(self) -> None:
-        """Read to the end, where gzip keeps its checksum."""
+        """Read to the end, where gzip has its checksum."""
         while self._next(_BLOCK):
             pass
 

@@ -1,4 +1,4 @@
-"""What every format gives: names, shapes and dtypes without reading the data, then one tensor at a time."""
+"""The interface of all formats: names, shapes and dtypes without reading the data, then one tensor at a time."""
 
 import math
 import os
@@ -20,20 +20,20 @@ from effconvert.errors import UnreadableCheckpoint
 
 Shape = tuple[int, ...]
 Array = np.ndarray[Any, np.dtype[Any]]
-# From bytes, and the checksum of those before them, to that of both.
+# From bytes, and the checksum of the bytes before them, to the checksum of both.
 Checksum = Callable[[bytes, int], int]
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 _PIECE = 1 << 20
-# Texts of a file's metadata that are known only after the last tensor: {placeholder: text of the same length}.
+# Metadata that is known only after the last tensor: {placeholder: string of the same length}.
 Late = Callable[[], Mapping[str, str]]
 
 MOST_AXES = 32  # numpy before 2.0 has no more
 _MOST_BYTES = 1 << 62
 
-QUANTIZED = "quantized"  # how the reason begins why such a tensor is not read
-# Under which keys a training keeps the name of its network. A text under one of the first is meant for a network; one
-# under the others only where it is exactly a network's name; the last stand within one of those: `model/name`.
+QUANTIZED = "quantized"  # the start of the reason for not reading such a tensor
+# Keys under which a training keeps the name of its network. A string under the first keys always means a network, one
+# under the others only if it is exactly the name of a network. The last are inside one of those: `model/name`.
 NETWORK_KEYS = ("arch", "architecture", "model", "model_name")
 OTHER_KEYS = ("backbone", "backbone_name", "encoder", "encoder_name", "net", "network", "timm_name")
 INNER_KEYS = ("name", "type")
@@ -57,10 +57,10 @@ class TensorInfo:
 
 @dataclass(frozen=True)
 class Withheld:
-    """An object that holds tensors and is not read, as that would run code of the file.
+    """An object that holds tensors and is not read, because that would run code of the file.
 
-    words: what it is. tensors: how many are inside. whole: whether it is a whole model or a dict. remedy: Python that
-    saves them.
+    words: its description. tensors: how many are inside. whole: whether it is a whole model or a dict. remedy: Python
+    code that saves them.
     """
 
     words: str
@@ -72,10 +72,10 @@ class Withheld:
 class Checkpoint(ABC):
     """An open file of named tensors.
 
-    format: the format in words. tensors: what can be read, in file order. skipped: what cannot, with the reason.
-    withheld: the objects among those that hold tensors. metadata: the texts that the file carries beside its tensors.
-    files: all that the checkpoint consists of. nested: whether a "/" in a name parts a dict from its entries. remarks:
-    what a user should know of how it was found. behind: tensors that the file tells to act on the pooled features only.
+    format: the name of the format. tensors: the readable tensors, in file order. skipped: the others, with the reason.
+    withheld: the skipped objects that hold tensors. metadata: strings that the file has beside its tensors. files: all
+    files of the checkpoint. nested: whether a "/" in a name separates a dict from its entries. remarks: warnings on how
+    the checkpoint was found. behind: tensors that use only the pooled features, according to the file.
     """
 
     format: str
@@ -90,20 +90,20 @@ class Checkpoint(ABC):
 
     @property
     def behind(self) -> frozenset[str]:
-        """None, where a format has no graph."""
+        """None for a format without a graph."""
         return frozenset()
 
     @abstractmethod
     def read(self, name: str) -> Array:
-        """Return the tensor `name`, contiguous, in the machine's byte order, not writable.
+        """Return the tensor `name`, contiguous, in the machine's byte order, read-only.
 
-        Raises UnreadableCheckpoint when the data is damaged.
+        Raises UnreadableCheckpoint if the data is damaged.
         """
 
     def checksum(self, name: str) -> int:
-        """Return the CRC32C of the bytes that `read` gives; in pieces where a format can, so that memory stays small.
+        """Return the CRC32C of the bytes that `read` gives; read in pieces if possible, to save memory.
 
-        Raises UnreadableCheckpoint when the data is damaged.
+        Raises UnreadableCheckpoint if the data is damaged.
         """
         return int(crc32c.crc32c(as_bytes(self.read(name))))
 
@@ -111,7 +111,7 @@ class Checkpoint(ABC):
         self._exits = ExitStack()
 
     def on_close(self, cleanup: Callable[[], None]) -> None:
-        """Have `cleanup` done when the checkpoint is closed."""
+        """Call `cleanup` when the checkpoint is closed."""
         self._exits.callback(cleanup)
 
     def close(self) -> None:
@@ -126,13 +126,13 @@ class Checkpoint(ABC):
 
 
 class DataFile:
-    """A file read at given positions: mapped pages would count as resident memory."""
+    """A file that is read at given positions. It is not mapped: mapped pages would count as resident memory."""
 
     def __init__(self, path: Path, shown: Path | None = None) -> None:
         """Open `path`, called `shown` in messages."""
         self.path = shown or path
         try:
-            # Without O_NONBLOCK a pipe would be waited for.
+            # Without O_NONBLOCK, opening a pipe would block.
             self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
         except OSError as error:
             raise UnreadableCheckpoint(f"{path}: cannot be opened: {error.strerror}") from error
@@ -143,7 +143,7 @@ class DataFile:
         self.size = status.st_size
 
     def read(self, offset: int, size: int) -> bytes:
-        """Return `size` bytes from `offset`. Raises UnreadableCheckpoint when the file ends before."""
+        """Return `size` bytes from `offset`. Raises UnreadableCheckpoint if the file ends before."""
         pieces = []
         while size:
             try:
@@ -158,18 +158,18 @@ class DataFile:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def pieces(self, offset: int, size: int) -> Iterator[bytes]:
-        """Yield `size` bytes from `offset` in pieces, so that memory stays small."""
+        """Yield `size` bytes from `offset` in pieces, to save memory."""
         for start in range(offset, offset + size, _PIECE):
             yield self.read(start, min(_PIECE, offset + size - start))
 
     def checksum(self, offset: int, size: int, found: int = 0, algorithm: Checksum = crc32c.crc32c) -> int:
-        """Return the CRC32C of `size` bytes from `offset`, read in pieces; `found` is that of what comes before."""
-        for start in range(offset, offset + size, _PIECE):  # not `pieces`: a loop keeps one while it waits for the next
+        """Return the CRC32C of `size` bytes from `offset`, read in pieces; `found` is that of the bytes before."""
+        for start in range(offset, offset + size, _PIECE):  # `pieces` would keep two of them in memory
             found = algorithm(self.read(start, min(_PIECE, offset + size - start)), found)
         return found
 
     def crc32(self, offset: int, size: int, found: int = 0) -> int:
-        """Return the CRC-32 of `size` bytes from `offset`, read in pieces; `found` is that of what comes before."""
+        """Return the CRC-32 of `size` bytes from `offset`, read in pieces; `found` is that of the bytes before."""
         return self.checksum(offset, size, found, zlib.crc32)
 
     def close(self) -> None:
@@ -186,7 +186,7 @@ class DataFile:
 def read_whole(path: Path, largest: int, complaint: str) -> bytes:
     """Return all bytes of the file at `path`.
 
-    Raises UnreadableCheckpoint, also with its size and `complaint` for a file of more than `largest` bytes.
+    Raises UnreadableCheckpoint; for a file of more than `largest` bytes with its size and `complaint`.
     """
     with DataFile(path) as file:
         if file.size > largest:
@@ -205,7 +205,7 @@ def as_bytes(array: Array) -> memoryview:
 
 
 def check_shape(shape: Shape, dtype: np.dtype[Any]) -> None:
-    """Raise ValueError when no array can have `shape`, also one that is empty along another axis."""
+    """Raise ValueError if an array cannot have `shape`; the limit also holds if an axis is empty."""
     if len(shape) > MOST_AXES:
         raise ValueError(f"a tensor has {len(shape):,} axes")
     if any(size < 0 for size in shape) or math.prod(size for size in shape if size) * dtype.itemsize > _MOST_BYTES:
@@ -213,7 +213,7 @@ def check_shape(shape: Shape, dtype: np.dtype[Any]) -> None:
 
 
 def contents(infos: Iterable[TensorInfo], arrays: Iterable[Array]) -> Iterator[tuple[TensorInfo, memoryview]]:
-    """Yield each info with the bytes of its array, good until the next is asked for: no two tensors stay in memory."""
+    """Yield each info with the bytes of its array, valid until the next step, so that memory holds one tensor."""
     arrays = iter(arrays)
     for info in infos:
         data = as_bytes(next(arrays))
@@ -224,7 +224,7 @@ def contents(infos: Iterable[TensorInfo], arrays: Iterable[Array]) -> Iterator[t
 
 
 def check_name(name: str, path: Path) -> str:
-    """Return `name`. Raises UnreadableCheckpoint when it holds characters that no tensor's name has."""
+    """Return `name`. Raises UnreadableCheckpoint if it has characters that are impossible in a tensor's name."""
     if not name.isprintable() or len(name) > 4096:
         raise UnreadableCheckpoint(f"{path}: a tensor is named {name[:80]!r}, which no framework writes")
     return name

@@ -1,7 +1,7 @@
-"""Finds the one checkpoint in a folder, whatever it is called; where there are several, lists them.
+"""Search for the only checkpoint in a folder, with any name; several are listed in the error.
 
-Looked at are the files of the folder itself, and the two levels of folders in which TensorFlow keeps its own. Links
-that lead out of the folder are not followed, but for those of Hugging Face's cache.
+The search covers the files in the folder, and two levels of folders for TensorFlow. Links that lead out of the folder
+are not followed, except in Hugging Face's cache.
 """
 
 import re
@@ -17,16 +17,16 @@ from effconvert.formats.tensorflow.index_files import indices_in, latest
 
 # The weights in a folder of Hugging Face, in the order in which transformers looks for them.
 _NAMED = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
-# What Hugging Face keeps beside them: the same weights for other frameworks.
+# Files of Hugging Face beside them: the same weights for other frameworks.
 _SAME = ("tf_model.h5", "flax_model.msgpack", "rust_model.ot", "open_clip_pytorch_model.bin")
-_PASSED = "stands in the folder too, and was not read"
-_UNREADABLE = "stands in the folder too, and cannot be read as weights"
+_PASSED = "is in the folder too, and was not read"
+_UNREADABLE = "is in the folder too, and cannot be read as weights"
 _BUNDLE = re.compile(r"\.index$|\.data-\d{5}-of-\d{5}$")  # the two files of a checkpoint of TensorFlow
 _MOST_ENTRIES = 5_000
 _MOST_OPENED = 20
 _SHOWN = 5
 
-# What trainers write beside the weights: Hugging Face's, accelerate's, Lightning's, DeepSpeed's, timm's, macOS's.
+# Files that trainers and systems write beside the weights: Hugging Face, accelerate, Lightning, DeepSpeed, timm, macOS.
 _COMPANIONS = re.compile(
     r"\..*|.*optim(?:izer)?(?:_?states?)?(?:[-_.]\d+)?\.(?:pt|pth|bin|ckpt|safetensors|pkl)|.*_optim_states\.pt"
     r"|(?:lr_)?sched(?:uler)?(?:[-_.]\d+)?\.(?:pt|pth|bin|pkl)|(?:grad_)?scaler\.(?:pt|pth|bin)"
@@ -42,7 +42,7 @@ def open_in_folder(folder: Path, opens: _Opens) -> Checkpoint:
 
     opens: opens the checkpoint of a file or of a TensorFlow index.
 
-    Raises UnreadableCheckpoint when there is none, saying what the folder is instead, or when there are several.
+    Raises UnreadableCheckpoint if there are several, or none; then it says what the folder is.
     """
     named = next((folder / name for name in _NAMED if (folder / name).is_file()), None)
     indices = [] if named else indices_in(folder, ".", "variables")
@@ -62,7 +62,7 @@ def open_in_folder(folder: Path, opens: _Opens) -> Checkpoint:
 
 
 def _formats(paths: Iterable[Path]) -> dict[Path, Format | None]:
-    """Return the format of each file that may be a checkpoint; a file that may not be read has none."""
+    """Return the format of each file that may be a checkpoint; None for a file without read permission."""
     formats: dict[Path, Format | None] = {}
     for path in paths:
         try:
@@ -73,12 +73,12 @@ def _formats(paths: Iterable[Path]) -> dict[Path, Format | None]:
 
 
 def _holds_weights(path: Path, form: Format | None) -> bool:
-    """Return whether a file is a checkpoint by its format; of JSON only an index of shards, by its name."""
+    """Return whether a file is a checkpoint by its format; for JSON its name must be that of an index of shards."""
     return form in _WEIGHTS or (form is Format.JSON and path.name.endswith(".index.json"))
 
 
 def _others(folder: Path) -> list[Path]:
-    """Return the checkpoints beside the one that Hugging Face's or TensorFlow's names tell, but for its own parts."""
+    """Return the other checkpoints, if one has a name of Hugging Face or TensorFlow; its own parts do not count."""
     try:
         files = list(_files(folder))
     except UnreadableCheckpoint:  # a folder of very many files
@@ -91,16 +91,16 @@ def _others(folder: Path) -> list[Path]:
 
 
 def _only(found: list[Path], folder: Path) -> Path:
-    """Return the one that was found. Raises UnreadableCheckpoint that lists several."""
+    """Return the only one. Raises UnreadableCheckpoint with a list if there are several."""
     if len(found) > 1:
         shown = [str(path).removesuffix(".index") for path in found]
-        heading = f"{folder}: holds {len(found)} checkpoints; give the one you mean:"
+        heading = f"{folder}: holds {len(found)} checkpoints; give one of them:"
         raise UnreadableCheckpoint(listing(heading, [*shown, *latest(folder)]))
     return found[0]
 
 
 def _open_readable(folder: Path, found: list[Path], opens: _Opens) -> Checkpoint:
-    """Open the only one of several files that can be read as a checkpoint; those that cannot be are remarked on it."""
+    """Open the only readable checkpoint among several files; the others are added to its remarks."""
     readable: list[Path] = []
     problems: dict[Path, str] = {}
     for path in found:
@@ -110,7 +110,7 @@ def _open_readable(folder: Path, found: list[Path], opens: _Opens) -> Checkpoint
         except EffconvertError as error:
             problems[path] = str(error)
     if not readable:
-        heading = f"{folder}: holds {len(found)} files of weights, none of which can be read:"
+        heading = f"{folder}: holds {len(found)} files of weights, but none can be read:"
         raise UnreadableCheckpoint(listing(heading, problems.values()))
     return _remarked(opens(_only(readable, folder)), problems, _UNREADABLE)
 
@@ -121,12 +121,12 @@ def _remarked(checkpoint: Checkpoint, others: Iterable[Path], words: str) -> Che
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Yield the files that may be a checkpoint, sorted by name; of several links to one file the first."""
+    """Yield the files that may be a checkpoint, sorted by name; if several links lead to one file, only the first."""
     names = sorted(entry.name for entry in islice(folder.iterdir(), _MOST_ENTRIES + 1))
     if len(names) > _MOST_ENTRIES:
         raise UnreadableCheckpoint(f"{folder}: holds more than {_MOST_ENTRIES:,} files; give the one of the weights")
     home = folder.resolve()
-    # In Hugging Face's cache the files are links to blobs/, two folders higher.
+    # In Hugging Face's cache, the files are links to blobs/, two folders up.
     home = home.parent.parent if home.parent.name == "snapshots" else home
     seen = set()
     for name in names:
@@ -140,18 +140,18 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _open_snapshot(folder: Path, opens: _Opens) -> Checkpoint:
-    """Open the checkpoint in a folder of Hugging Face's cache: in its only snapshot, or the one of `main`."""
+    """Open the checkpoint in a folder of Hugging Face's cache: in its only snapshot, or in that of `main`."""
     snapshots = _snapshots(folder)
     if len(snapshots) == 1:
         return open_in_folder(snapshots[0], opens)
     if snapshots:
-        heading = f"{folder}: Hugging Face's cache, which holds {len(snapshots)} of them; give the one you mean:"
+        heading = f"{folder}: Hugging Face's cache with {len(snapshots)} snapshots; give one of them:"
         raise UnreadableCheckpoint(listing(heading, [str(path) for path in snapshots]))
     raise UnreadableCheckpoint(f"{folder}: {_without_checkpoint(folder)}")
 
 
 def _snapshots(folder: Path) -> list[Path]:
-    """Return the folders in which Hugging Face's cache keeps what `folder`, of a repository or of several, holds."""
+    """Return the snapshots in `folder` of Hugging Face's cache, which is of one repository or of several."""
     if folder.name == "snapshots":
         return _folders(folder)
     snapshots = _folders(folder / "snapshots") or [
@@ -165,11 +165,11 @@ def _snapshots(folder: Path) -> list[Path]:
 
 
 def _without_checkpoint(folder: Path) -> str:
-    """Say what a folder is that holds no checkpoint."""
+    """Return what a folder without a checkpoint is."""
     entries = sorted(folder.iterdir())
     names = [entry.name + ("/" if entry.is_dir() else "") for entry in entries]
     if not names:
-        return "holds no checkpoint, it is empty; give the file of the weights"
+        return "holds no checkpoint: it is empty; give the file of the weights"
     from effconvert.formats.foreign.folders import folder_in_words
 
     if words := folder_in_words(folder, [name.rstrip("/") for name in names]):
@@ -181,7 +181,7 @@ def _without_checkpoint(folder: Path) -> str:
 
 
 def _entry_in_words(entry: Path) -> str:
-    """Say what a file or folder in a folder is, and what to do; "" for one that has nothing to do with weights."""
+    """Return what a file or folder in a folder is, and what to do; "" if it has nothing to do with weights."""
     from effconvert.formats.compressed import unread_in_words
     from effconvert.formats.foreign.folders import folder_in_words
     from effconvert.formats.foreign.texts import GIVE_WEIGHTS

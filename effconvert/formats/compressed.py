@@ -1,6 +1,6 @@
-"""What is packed into a .gz, .xz, .bz2 or .zip file, told from the first bytes that come out of it.
+"""The content of a .gz, .xz, .bz2 or .zip file, recognised by its first unpacked bytes.
 
-At most 64 kB are unpacked, whatever a file says of itself.
+At most 64 kB are unpacked, whatever size the file declares.
 """
 
 import bz2
@@ -25,14 +25,14 @@ from effconvert.formats.zip_directory import FAILURES, MAGIC, directory
 
 _INPUT = 1 << 20  # bzip2 packs blocks of 900 kB
 _OUTPUT = 1 << 16
-_MEMORY = 128 << 20  # that unpacking .xz may take: xz -9 needs 65 MiB
+_MEMORY = 128 << 20  # limit for unpacking .xz; xz -9 needs 65 MiB
 
 
 @dataclass(frozen=True)
 class Packing:
-    """A way of packing one file: how it begins, its name, the command that undoes it, and how its beginning is undone.
+    """A compression of single files: its first bytes, its name, the command that unpacks it, and a function for it.
 
-    unpack: returns up to 64 kB and whether that is all; raises what its library raises.
+    unpack: returns up to 64 kB and whether that is all; raises the errors of its library.
     """
 
     magic: bytes
@@ -67,7 +67,7 @@ _FAILURES = (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError)
 
 
 def unread_in_words(path: Path) -> str:
-    """Return what the file at `path`, which no reader takes, is and what to do; "" where that is not known."""
+    """Return what the unreadable file at `path` is, and what to do; "" if that is not known."""
     with path.open("rb") as file:
         start = file.read(8)
     if start.startswith(MAGIC):
@@ -76,9 +76,9 @@ def unread_in_words(path: Path) -> str:
 
 
 def packed_in_words(path: Path, start: bytes) -> str:
-    """Return what is packed into the file at `path`, which begins with `start`, and what to do.
+    """Return what is packed in the file at `path`, which begins with `start`, and what to do.
 
-    Returns "" for a gzip file around a tar archive, which is read, and for a file that is not packed, or damaged.
+    Returns "" for a .tar.gz, which can be read, for a file that is not packed, and for a damaged one.
     """
     packing = next((packing for packing in PACKINGS if start.startswith(packing.magic)), None)
     if packing is None:
@@ -100,7 +100,7 @@ def packed_in_words(path: Path, start: bytes) -> str:
 
 
 def zip_in_words(path: Path) -> str:
-    """Return what the zip file at `path` is packed around and what to do; "" where PyTorch's reader says more."""
+    """Return what is packed in the zip file at `path`, and what to do; "" if PyTorch's reader can say more."""
     try:
         with DataFile(path) as archive:
             records = [info for info in directory(archive) if not info.is_dir()]
@@ -115,12 +115,12 @@ def zip_in_words(path: Path) -> str:
         return f"a zip file around {_shown(names[0])} ({inner}); {unpack} and give {what}"
     for ending, what in _AROUND:
         if any(f"/{name}".endswith(ending) for name in names):
-            return f"a zip file around {what}; {unpack} and give that"
+            return f"a zip file around {what}; {unpack} and give the result"
     return ""
 
 
 _READ = ("a PyTorch file", "an HDF5 file", "a safetensors file", "a MindSpore checkpoint")
-# {how the name of a record ends, of several: what the zip file is packed around}
+# (end of a record's name, content of a zip file of several records)
 _AROUND = (
     ("/saved_model.pb", "a TensorFlow SavedModel"),
     (".index", "a TensorFlow checkpoint"),
@@ -130,7 +130,7 @@ _AROUND = (
 
 
 def content_in_words(head: bytes) -> str:
-    """Return what a file is that begins with `head`, without what to do: "a file" where that is not known."""
+    """Return what a file with these first bytes is, "a file" if that is not known; without what to do."""
     if not head:
         return "an empty file"
     if head.startswith(MAGIC):
@@ -154,7 +154,7 @@ def _is_tar(head: bytes) -> bool:
 
 
 def _beginning(path: Path, info: zipfile.ZipInfo) -> bytes:
-    """Return the first bytes of a record, of none whose unpacking may take much memory."""
+    """Return the first bytes of a record; b"" if unpacking it may take much memory."""
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         return b"\0"
     with zipfile.ZipFile(path) as archive, archive.open(info) as member:

@@ -15,7 +15,7 @@ class WireError(ValueError):
 def read_varint(data: bytes, position: int) -> tuple[int, int]:
     """Return the unsigned varint at `position` and the position after it.
 
-    Raises WireError when it does not end or exceeds 64 bits.
+    Raises WireError if it does not end or exceeds 64 bits.
     """
     value = shift = 0
     while True:
@@ -63,7 +63,7 @@ def fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
 
 
 def as_signed(value: int) -> int:
-    """Return the int64 that the unsigned varint `value` stands for."""
+    """Return the unsigned varint `value` as an int64."""
     return value - (1 << 64) if value >= 1 << 63 else value
 
 
@@ -79,17 +79,17 @@ def varint(value: int) -> bytes:
 
 
 def number_field(number: int, value: int) -> bytes:
-    """Return a varint field, empty for 0, which proto3 leaves out."""
+    """Return a varint field; empty for 0, which proto3 leaves out."""
     return varint(number << 3 | _VARINT) + varint(value) if value else b""
 
 
 def bytes_field(number: int, content: bytes) -> bytes:
-    """Return a field that holds bytes, a text or a message."""
+    """Return a field with bytes, a string or a message."""
     return bytes_header(number, len(content)) + content
 
 
 def bytes_header(number: int, size: int) -> bytes:
-    """Return what stands before the `size` bytes of a field."""
+    """Return the header of a field with `size` bytes."""
     return varint(number << 3 | _BYTES) + varint(size)
 
 

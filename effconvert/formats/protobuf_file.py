@@ -1,4 +1,4 @@
-"""The fields of protocol buffers in a file, found by position: contents are passed over, however large they are."""
+"""The fields of protocol buffers in a file, found by position; contents of any size are skipped."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -18,7 +18,7 @@ class Span(NamedTuple):
 
 
 class StoredFields:
-    """Reads the fields of messages in `file`: numbers as they are, bytes as the place where they lie."""
+    """Reads the fields of messages in `file`: numbers as values, bytes as places."""
 
     def __init__(self, file: DataFile) -> None:
         self._file = file
@@ -27,7 +27,7 @@ class StoredFields:
     def of(self, message: Span) -> Iterator[tuple[int, int | Span]]:
         """Yield (number, value) of each field of the message at a place.
 
-        Raises WireError for anything but varints and bytes that lie inside the message.
+        Raises WireError for anything except varints, and bytes inside the message.
         """
         position, end = message.offset, message.offset + message.size
         while position < end:
@@ -40,12 +40,12 @@ class StoredFields:
                 yield key >> 3, value
                 continue
             if value > end - position:
-                raise WireError(f"byte {begin:,}: a field declares {value:,} bytes, {end - position:,} are left")
+                raise WireError(f"byte {begin:,}: a field declares {value:,} bytes, but {end - position:,} are left")
             yield key >> 3, Span(position, value)
             position += value
 
     def read(self, place: Span) -> bytes:
-        """Return what lies at `place`; short pieces that lie together are read together."""
+        """Return the bytes at `place`; short pieces near each other are read together."""
         offset = place.offset - self._start
         if offset < 0 or offset + place.size > len(self._data):
             size = max(place.size, min(_WINDOW, self._file.size - place.offset))

@@ -1,4 +1,4 @@
-"""Opens the checkpoint at a path: a file of any format, or one in a folder, an archive or behind a prefix."""
+"""The opening of a checkpoint: a file of any format, a folder, an archive or a TensorFlow prefix."""
 
 import re
 import tempfile
@@ -25,12 +25,12 @@ def open_checkpoint(path: str | Path, key: bytes | None = None) -> Checkpoint:
     archive of one of these. The format follows from the content, never from the name. key: decrypts an encrypted
     MindSpore checkpoint.
 
-    Raises MissingPath when nothing is there; UnreadableCheckpoint, which says what it is, when it is not a checkpoint,
-    or when it is several, a part of one, or a damaged one.
+    Raises MissingPath if `path` does not exist. Raises UnreadableCheckpoint, which says what it is, if it is not a
+    checkpoint, or if it is several, a part of one, or a damaged one.
     """
     try:
         return _open(Path(path), key)
-    except OSError as error:  # a name that is too long, a folder that may not be listed
+    except OSError as error:  # a name that is too long, a folder without permission
         raise UnreadableCheckpoint(f"{path}: cannot be read: {error.strerror}") from error
 
 
@@ -44,7 +44,7 @@ def _open(path: Path, key: bytes | None) -> Checkpoint:
         return _open_tensorflow(index)
     if not path.is_file():
         raise UnreadableCheckpoint(
-            f"{path}: neither a file nor a folder; save what comes from a pipe or a device to a file first, since a "
+            f"{path}: neither a file nor a folder; save the output of a pipe or device to a file first, since a "
             "checkpoint is read by position"
         )
     return _open_file(path, key)
@@ -60,7 +60,7 @@ def _open_folder(folder: Path, key: bytes | None) -> Checkpoint:
 
 
 def _open_file(path: Path, key: bytes | None) -> Checkpoint:
-    """Open the checkpoint that the file at `path` holds or belongs to; it must not be a part of one itself."""
+    """Open the checkpoint in the file at `path`, or the one that it belongs to; a shard is refused."""
     try:
         form = format_of(path)
         checkpoint = _open_known(path, form, key) or _open_companion(path)
@@ -77,11 +77,11 @@ def _open_file(path: Path, key: bytes | None) -> Checkpoint:
     return checkpoint
 
 
-# A format is imported where a file is of it: each takes some milliseconds, which a short command would feel.
+# A format is imported only when a file has it: each import takes some milliseconds, too much for a short command.
 
 
 def _open_known(path: Path, form: Format | None, key: bytes | None) -> Checkpoint | None:
-    """Open a file of a format that is read here, None for any other."""
+    """Open a file of a known format; None for any other file."""
     match form:
         case Format.TENSORFLOW:
             return _open_tensorflow(path)
@@ -116,7 +116,7 @@ def _open_torch_or_safetensors(path: Path, form: Format | None) -> Checkpoint | 
 
 
 def _open_shard(path: Path) -> Checkpoint:
-    """Open one file of a sharded checkpoint; an index among its own shards must not be followed."""
+    """Open one file of a sharded checkpoint; an index among the shards is refused."""
     if checkpoint := _open_torch_or_safetensors(path, format_of(path)):
         return checkpoint
     known = _unread_in_words(path)
@@ -130,14 +130,14 @@ def _open_tensorflow(index: Path, shown: Path | None = None) -> Checkpoint:
     try:
         return TensorFlowCheckpoint(index, shown=shown)
     except UnreadableCheckpoint:
-        # A pointer or a page in place of the index says more than what is damaged in it.
+        # If a pointer or a web page is in place of the index, say so, and not what is damaged.
         if index.is_file() and (words := _text_in_words(index)):
             raise UnreadableCheckpoint(f"{shown or index}: not a checkpoint but {words}") from None
         raise
 
 
 def _open_companion(path: Path) -> Checkpoint:
-    """Open the checkpoint that `path`, one of its files without a signature of its own, belongs to."""
+    """Open the checkpoint that `path` belongs to, a file without a signature."""
     shard = _SHARD.fullmatch(path.name)
     if shard or path.suffix == ".meta":
         index = path.with_name((shard[1] if shard else path.stem) + ".index")
@@ -150,7 +150,7 @@ def _open_companion(path: Path) -> Checkpoint:
         words = f"a TensorFlow index that is damaged or cut off ({path.stat().st_size:,} bytes)"
     else:
         known = _unread_in_words(path)
-        words = f"not a checkpoint but {known}" if known else f"not a checkpoint that is known here ({_KNOWN})"
+        words = f"not a checkpoint but {known}" if known else f"not a checkpoint of a known format ({_KNOWN})"
     raise UnreadableCheckpoint(f"{path}: {words}")
 
 
@@ -169,7 +169,7 @@ def _unread_in_words(path: Path) -> str:
 
 
 def _open_archive(path: Path) -> Checkpoint:
-    """Open the checkpoint in an archive, unpacked into a folder that lasts as long as the checkpoint is open."""
+    """Open the checkpoint in an archive, unpacked into a folder that is removed when the checkpoint is closed."""
     from effconvert.formats.archive import extract
 
     temporary = tempfile.TemporaryDirectory(prefix="effconvert-")

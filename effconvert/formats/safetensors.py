@@ -1,4 +1,4 @@
-"""The safetensors format: a JSON header, then every tensor's bytes; written header first, read by position.
+"""The safetensors format: a JSON header, then the bytes of every tensor; read by position.
 
 Source: https://github.com/huggingface/safetensors, README "Format".
 """
@@ -72,7 +72,7 @@ class SafetensorsCheckpoint(Checkpoint):
             found = zlib.crc32(name.encode(), found)
             found = self._file.crc32(self._start + self._offsets[name], self.tensors[name].nbytes, found)
         if str(found) != declared:
-            raise UnreadableCheckpoint(f"{self.path}: damaged: its CRC-32 is {found}, it should be {declared[:80]}")
+            raise UnreadableCheckpoint(f"{self.path}: damaged: its CRC-32 is {found}, expected {declared[:80]}")
 
     def checksum(self, name: str) -> int:
         return self._file.checksum(self._start + self._offsets[name], self.tensors[name].nbytes)
@@ -102,7 +102,7 @@ def write_safetensors(
 
 
 def library_problems(path: Path, infos: Sequence[TensorInfo], metadata: Mapping[str, str]) -> list[str]:
-    """Return where the safetensors library, reading the header of `path`, disagrees with what was meant."""
+    """Return the differences that the safetensors library finds in the header of `path`."""
     import safetensors
 
     problems = []
@@ -128,7 +128,7 @@ def is_safetensors(start: bytes, size: int) -> bool:
 def _read_header(file: DataFile) -> tuple[dict[str, Any], int]:
     length = int.from_bytes(file.read(0, 8), "little")
     if length > _LARGEST_HEADER or length > file.size - 8:
-        raise UnreadableCheckpoint(f"{file.path}: its header declares {length:,} bytes, the file has {file.size:,}")
+        raise UnreadableCheckpoint(f"{file.path}: its header declares {length:,} bytes, but the file has {file.size:,}")
     try:
         header = parse_unique(file.read(8, length))
     except (ValueError, RecursionError) as error:
@@ -150,7 +150,7 @@ def _metadata(value: Any, path: Path) -> dict[str, str]:
 
 
 def _tensors(header: dict[str, Any], size: int, path: Path) -> tuple[dict[str, TensorInfo], dict[str, int]]:
-    """Return the tensors and where each begins, in the order of the data, which they must cover without a hole."""
+    """Return the tensors and the start of each, in the order of the data, which they must cover without gaps."""
     problems = []
     spans = {}
     infos = {}
@@ -172,7 +172,7 @@ def _tensors(header: dict[str, Any], size: int, path: Path) -> tuple[dict[str, T
             problems.append(f"{name}: begins at byte {spans[name][0]:,}, expected {position:,}")
         position = spans[name][1]
     if position != size and not problems:
-        problems.append(f"the tensors take {position:,} bytes, the file holds {size:,}")
+        problems.append(f"the tensors take {position:,} bytes, but the file has {size:,}")
     if problems:
         raise UnreadableCheckpoint(listing(f"{path}: the file is damaged or cut off:", problems))
     return {name: infos[name] for name in order}, {name: spans[name][0] for name in order}
@@ -182,7 +182,7 @@ def _parse_entry(entry: Any) -> tuple[np.dtype[Any], Shape, int, int]:
     """Return dtype, shape, begin and end. Raises KeyError, TypeError or ValueError for anything else."""
     dtype, shape, offsets = _DTYPES[entry["dtype"]], entry["shape"], entry["data_offsets"]
     if not isinstance(shape, list) or not isinstance(offsets, list):
-        raise TypeError("shape and data_offsets are lists")
+        raise TypeError("shape and data_offsets must be lists")
     if not all(type(number) is int and 0 <= number < 1 << 63 for number in (*shape, *offsets)):
         raise ValueError("a number is negative, fractional or too large")
     check_shape(tuple(shape), dtype)

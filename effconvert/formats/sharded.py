@@ -1,4 +1,4 @@
-"""Tensors spread over several files, and an index in JSON that says which file holds which.
+"""Sharded checkpoints: tensors in several files, and a JSON index with the file of each tensor.
 
 Source: huggingface/transformers writes `model.safetensors.index.json` and `pytorch_model.bin.index.json`:
 {"metadata": {"total_size": bytes}, "weight_map": {tensor: file beside the index}}.
@@ -19,12 +19,12 @@ _MOST_SHARDS = 256  # each stays open
 
 
 class ShardedCheckpoint(Checkpoint):
-    """The shards that an index names, open as one checkpoint; metadata is what all of them say alike."""
+    """The shards of an index, open as one checkpoint; metadata is what is equal in all of them."""
 
     def __init__(self, path: Path, open_shard: Callable[[Path], Checkpoint]) -> None:
-        """Open the index at `path` and, by `open_shard`, every file that it names.
+        """Open the index at `path` and, with `open_shard`, every file that it names.
 
-        Raises UnreadableCheckpoint when the index is damaged, shards are missing or damaged, or hold other tensors
+        Raises UnreadableCheckpoint if the index is damaged, or if shards are missing, damaged, or hold other tensors
         than the index says.
         """
         super().__init__()
@@ -60,7 +60,7 @@ class ShardedCheckpoint(Checkpoint):
 
 
 def _read_index(path: Path) -> tuple[dict[str, str], int]:
-    """Return {tensor: name of its shard}, and how many bytes all tensors have, 0 where that is not said."""
+    """Return {tensor: name of its shard}, and the number of bytes of all tensors, 0 if it is missing."""
     content = read_whole(path, _LARGEST_INDEX, " of JSON, more than any index of shards has")
     try:
         index = parse_unique(content)
@@ -68,9 +68,7 @@ def _read_index(path: Path) -> tuple[dict[str, str], int]:
         raise UnreadableCheckpoint(f"{path}: not the JSON of an index of shards: {error}") from error
     weight_map = index.get("weight_map") if isinstance(index, dict) else None
     if not isinstance(weight_map, dict) or not weight_map:
-        words = (
-            "JSON, and without the weight_map that an index of shards has; give the folder or the file of the weights"
-        )
+        words = "JSON without the weight_map of an index of shards; give the folder or the file of the weights"
         raise UnreadableCheckpoint(f"{path}: not a checkpoint but {json_in_words(index, len(content)) or words}")
     for name in weight_map:
         check_name(name, path)
@@ -93,13 +91,13 @@ def _shard_names(weight_map: Mapping[str, Any], path: Path) -> list[str]:
         heading = f"{path}: {len(missing)} of its {len(names)} shards are not beside it:"
         raise UnreadableCheckpoint(listing(heading, missing))
     if unnamed := _unnamed(names):
-        heading = f"{path}: the index is incomplete: by the names of its shards there are others:"
+        heading = f"{path}: the index is incomplete: the names of its shards tell that there are others:"
         raise UnreadableCheckpoint(listing(heading, unnamed))
     return names
 
 
 def _unnamed(names: Sequence[str]) -> list[str]:
-    """Return the shards that `names` lacks by what the names themselves say: number 1 of 4."""
+    """Return the missing shards, according to the numbers in `names`, such as 1 of 4."""
     said = [parts for name in names if (parts := numbered(name))]
     from_zero = any(not int(parts.number) for parts in said)
     expected = {name for parts in said for name in parts.names(0 if from_zero else 1)}
@@ -107,17 +105,17 @@ def _unnamed(names: Sequence[str]) -> list[str]:
 
 
 def _check_size(shards: Mapping[str, Checkpoint], total_size: int, path: Path) -> None:
-    """Raise UnreadableCheckpoint when the index says that all tensors have more bytes than the shards hold."""
+    """Raise UnreadableCheckpoint if the index declares more bytes of tensors than the shards hold."""
     held = sum(info.nbytes for shard in shards.values() for info in shard.tensors.values())
     if total_size > held:
         raise UnreadableCheckpoint(
-            f"{path}: the index is incomplete: it says that its tensors have {total_size:,} bytes, those in the shards "
-            f"that it names have {held:,}; get the whole index"
+            f"{path}: the index is incomplete: it says that its tensors have {total_size:,} bytes, but the shards that "
+            f"it names have {held:,}; get the whole index"
         )
 
 
 def _check_places(shards: Mapping[str, Checkpoint], weight_map: Mapping[str, str], path: Path) -> None:
-    """Raise UnreadableCheckpoint with every tensor that is not in exactly the shard that the index says."""
+    """Raise UnreadableCheckpoint with every tensor that is not in exactly the shard given by the index."""
     holders: dict[str, list[str]] = {}
     for file, shard in shards.items():
         for name in (*shard.tensors, *shard.skipped):

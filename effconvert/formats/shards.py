@@ -1,7 +1,7 @@
-"""Tells one file of several from a whole one, by its name and by the index beside it.
+"""Recognition of parts of a checkpoint, by the name of a file and by the index beside it.
 
-Names as transformers, DeepSpeed, Megatron and MindSpore write them. Where several files of one numbering could as well
-be several whole checkpoints, they are taken for parts: a part that is taken for the whole is a wrong network.
+Names are those of transformers, DeepSpeed, Megatron and MindSpore. Numbered files that may also be several whole
+checkpoints are taken for parts, because a part that is taken for the whole would be a wrong network.
 """
 
 import json
@@ -15,11 +15,11 @@ from typing import Any
 
 from effconvert.errors import UnreadableCheckpoint
 
-_MOST_ENTRIES = 10_000  # of a folder that are looked at
+_MOST_ENTRIES = 10_000  # entries of a folder that are read
 _MOST_INDICES = 20
 _LARGEST_INDEX = 8 << 20
 _MOST_NAMED = 5
-_DIGITS = 5  # of the numbers in names that transformers gives
+_DIGITS = 5  # digits of the numbers in names of transformers
 _INDEX_ENDINGS = (".index.json", ".weights.json")
 
 _OF = re.compile(r"(?P<word>[a-z]*)[-_. =]?(?<!\d)(?P<number>\d{1,5})[-_. ]?of[-_. ]?(?P<total>\d{1,5})(?!\d)", re.I)
@@ -57,10 +57,10 @@ class Numbered:
 
 
 def refuse_part(path: Path, search: bool) -> None:
-    """Raise UnreadableCheckpoint where the file at `path` is one of several that make up a checkpoint.
+    """Raise UnreadableCheckpoint if the file at `path` is one of several parts of a checkpoint.
 
-    search: whether the folder is searched for an index of any name, or only asked for those of the usual names: who
-    opens a pickle does nothing but open files.
+    search: whether to list the folder for an index of any name, or only to try the usual names: opening a pickle must
+    do nothing except open files.
     """
     for words in (_by_index(path, search), _by_number(path), _by_rank(path), _by_folder(path)):
         if words:
@@ -68,7 +68,7 @@ def refuse_part(path: Path, search: bool) -> None:
 
 
 def piece_in_words(path: Path) -> str:
-    """Return what a file is that cannot be read because it is a piece of one, and what to do; "" for other files."""
+    """Return what a file is and what to do if it is a piece of a split file; "" for other files."""
     match = _PIECE.fullmatch(path.name)
     if not match:
         return ""
@@ -82,13 +82,13 @@ def piece_in_words(path: Path) -> str:
         return ""
     joined = " ".join(shlex.quote(name) for name in pieces)
     return (
-        f"piece {pieces.index(path.name) + 1} of a file that was cut into {len(pieces)} or more; join them first: "
+        f"piece {pieces.index(path.name) + 1} of a file that was split into {len(pieces)} or more; join them first: "
         f"cat {joined} > {shlex.quote(match['whole'])}"
     )
 
 
 def numbered(name: str) -> Numbered | None:
-    """Return what a name like model-00001-of-00004.safetensors says, None where it does not number the parts of one."""
+    """Return the numbers in a name like model-00001-of-00004.safetensors; None if they are not those of parts."""
     for match in _OF.finditer(name):
         number, total = int(match["number"]), int(match["total"])
         if match["word"].lower() not in _WHOLE and total > 1 and number <= total:
@@ -98,7 +98,7 @@ def numbered(name: str) -> Numbered | None:
 
 
 def is_plain(name: Any) -> bool:
-    """Return whether what an index says is the plain name of a file beside it."""
+    """Return whether a name in an index is the plain name of a file beside it."""
     return (
         isinstance(name, str)
         and 0 < len(name) <= 255
@@ -109,7 +109,7 @@ def is_plain(name: Any) -> bool:
 
 
 def _by_index(path: Path, search: bool) -> str:
-    """Say that an index beside the file names it among others."""
+    """Return a sentence if an index beside the file names it among others; else ""."""
     for index, shards in _indices(path, search):
         if path.name in shards and len(shards) > 1:
             missing = _missing(path, sorted(shards))
@@ -119,7 +119,7 @@ def _by_index(path: Path, search: bool) -> str:
 
 
 def _by_number(path: Path) -> str:
-    """Say that a file's own name numbers it among others."""
+    """Return a sentence if the file's own name has a number among several; else ""."""
     parts = numbered(path.name)
     if parts is None:
         return ""
@@ -134,7 +134,7 @@ def _by_number(path: Path) -> str:
 
 
 def _by_rank(path: Path) -> str:
-    """Say that a file is what one of several processes wrote."""
+    """Return a sentence if the name says that one of several processes wrote the file; else ""."""
     name = path.name.lower()
     match = _CONSOLIDATED.match(name) or _RANK.search(name)
     if not match or _NOT_A_RANK.search(name):
@@ -146,13 +146,13 @@ def _by_rank(path: Path) -> str:
         return ""
     beside = f" (beside it: {_listed(sorted(others))})" if others else ""
     return (
-        f"by its name what process {int(match['number'])} of several wrote, which may be a slice{beside}; join the "
-        "slices by the framework that wrote them, or rename the file if it holds the whole network"
+        f"by its name the file of process {int(match['number'])} of several, which may be a slice{beside}; join the "
+        "slices with the framework that wrote them, or rename the file if it holds the whole network"
     )
 
 
 def _by_folder(path: Path) -> str:
-    """Say that folders of other processes beside the file's own hold a file of the same name."""
+    """Return a sentence if folders of other processes have a file of the same name; else ""."""
     folder = path.absolute().parent
     match = _RANK_FOLDER.fullmatch(folder.name.lower())
     if not match:
@@ -165,14 +165,14 @@ def _by_folder(path: Path) -> str:
     if not others:
         return ""
     return (
-        f"what one of {len(others) + 1} processes wrote, which may be a slice (a file of that name is in "
-        f"{_listed(others)} too); join the slices by the framework that wrote them (MindSpore: "
+        f"the file of one of {len(others) + 1} processes, which may be a slice (a file of that name is in "
+        f"{_listed(others)} too); join the slices with the framework that wrote them (MindSpore: "
         "mindspore.transform_checkpoints), or copy the file elsewhere if it holds the whole network"
     )
 
 
 def _usual_indices(path: Path) -> list[str]:
-    """Return what transformers and others call the index of a shard called like this."""
+    """Return the names that transformers and others give to the index of a shard with this name."""
     parts = numbered(path.name)
     unnumbered = re.sub(r"[-_.]?\d+$", "", path.stem) + path.suffix
     names = (path.name, path.stem, unnumbered, "model.safetensors", "pytorch_model.bin")
@@ -192,7 +192,7 @@ def _indices(path: Path, search: bool) -> Iterator[tuple[Path, set[str]]]:
                 continue
             shards = json.loads(content)["weight_map"].values()
         except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
-            continue  # whoever opens it is told
+            continue  # opening it gives the error
         named = (name for shard in shards for name in (shard if isinstance(shard, list) else [shard]))
         yield index, {name for name in named if is_plain(name)}
 

@@ -1,4 +1,4 @@
-"""Tells the formats that are read here apart, by the bytes of a file and never by its name."""
+"""Signatures of the known formats: bytes at the beginning or end of a file, never its name."""
 
 import re
 from contextlib import suppress
@@ -13,9 +13,9 @@ from effconvert.formats.zip_directory import FAILURES, MAGIC, directory
 _GZIP = b"\x1f\x8b"
 _PICKLE = b"\x80"  # of protocol 2 and later
 _LOCAL_HEADER = 30  # bytes before the name of a zip file's first record
-# Of Keras's zip files: the record that stands first where Keras wrote it, and those that every one has.
+# Keras's zip files: the first record in a file of Keras, and the records that all have.
 _FIRST_RECORD, _RECORDS = b"metadata.json", {"config.json", "model.weights.h5"}
-# A header of 16 MB at most: a download that was cut off within it is still known for what it is.
+# A header of 16 MB at most: a download that was cut off inside it is still recognised.
 _CUT_SAFETENSORS = re.compile(rb'..[\x00-\xff]\x00{5}\{\s*"', re.DOTALL)
 _BLOCK = 512
 
@@ -33,7 +33,7 @@ class Format(Enum):
 
 
 def format_of(path: Path) -> Format | None:
-    """Return the format that the file at `path` begins or ends like, None where that is none of them."""
+    """Return the format that the bytes of the file at `path` tell; None if it is not a known one."""
     start, end, size = _ends(path)
     if end == TABLE_END:
         return Format.TENSORFLOW
@@ -64,7 +64,7 @@ def _is_keras_archive(path: Path, start: bytes) -> bool:
     return False
 
 
-# A format is imported where a file may be of it: each takes some milliseconds, which a short command would feel.
+# A format is imported only when a file may have it: each import takes some milliseconds.
 
 
 def _format_of_other(path: Path, start: bytes) -> Format | None:

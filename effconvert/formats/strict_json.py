@@ -1,4 +1,4 @@
-"""JSON in checkpoints and beside them: files of a bounded size, names that stand once, metadata as strings."""
+"""JSON in checkpoints and beside them: limited file size, no duplicate names, metadata as strings."""
 
 import json
 from collections import Counter
@@ -24,15 +24,15 @@ def read_json_object(path: Path) -> dict[str, Any]:
 
 
 def parse_unique(content: bytes) -> Any:
-    """Return what the JSON `content` says. Raises ValueError or RecursionError for none, and for one name twice."""
-    # Decoded here: given bytes, json would take UTF-16 as well.
+    """Parse JSON. Raises ValueError or RecursionError if `content` is not JSON, or has a duplicate name."""
+    # Decoded here: from bytes, json would accept UTF-16 too.
     return json.loads(content.decode(), object_pairs_hook=_unique)
 
 
 def strings_in(value: Any, what: str) -> dict[str, str]:
-    """Return `value`, an object of strings. Raises ValueError for anything else, which is called `what`."""
+    """Return `value`, an object of strings. Raises ValueError for anything else; `what` names it."""
     if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
-        raise ValueError(f"{what} is not an object of texts")
+        raise ValueError(f"{what} is not an object of strings")
     return value
 
 
@@ -42,13 +42,13 @@ def check_characters(strings: Mapping[str, str]) -> None:
 
 
 def metadata_text(metadata: Mapping[str, str], late: Late, ensure_ascii: bool = False) -> str:
-    """Return `metadata` as JSON, with what `late` knows only now in place of its placeholders."""
+    """Return `metadata` as JSON, with the values of `late` in place of its placeholders."""
     text = json.dumps(dict(metadata), sort_keys=True, ensure_ascii=ensure_ascii)
     return with_late(text, late)
 
 
 def with_late(text: str, late: Late) -> str:
-    """Return `text` with what `late` knows only now in place of its placeholders, which are as long."""
+    """Return `text` with the values of `late` in place of its placeholders, which have the same length."""
     for placeholder, known in late().items():
         text = text.replace(placeholder, known)
     return text
@@ -58,5 +58,5 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) != len(pairs):
         name, _ = Counter(name for name, _ in pairs).most_common(1)[0]
-        raise ValueError(f"{name[:80]!r} stands twice")
+        raise ValueError(f"{name[:80]!r} is a duplicate name")
     return result

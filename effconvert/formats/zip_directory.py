@@ -1,4 +1,4 @@
-"""The directory of a zip file, read within bounds and without its records."""
+"""The directory of a zip file, read with a size limit and without the records."""
 
 import io
 import struct
@@ -7,23 +7,23 @@ import zipfile
 from effconvert.formats.checkpoint import DataFile
 
 MAGIC = b"PK\x03\x04"
-# What zipfile and json let through on archives made to break them, such as UnicodeDecodeError and RecursionError.
+# zipfile and json themselves raise these on malicious archives, such as UnicodeDecodeError and RecursionError.
 FAILURES = (zipfile.BadZipFile, EOFError, OSError, KeyError, OverflowError, RuntimeError, ValueError, struct.error)
 
 _LARGEST_DIRECTORY = 4 << 20  # 10,000 storages take 1 MB; zipfile makes 15 bytes of each one
 
 
 def directory(file: DataFile) -> list[zipfile.ZipInfo]:
-    """Return the entries of a zip file's directory, which is not read when it is larger than any model needs.
+    """Return the entries of a zip file's directory, if it is not larger than any model needs.
 
-    Raises what zipfile raises, zipfile.BadZipFile for the size.
+    Raises the errors of zipfile; zipfile.BadZipFile for the size.
     """
     with zipfile.ZipFile(_Directory(file)) as archive:
         return archive.infolist()
 
 
 class _Directory(io.RawIOBase):
-    """The file as zipfile wants it, which reads the whole directory at once, however large it says it is."""
+    """The file as an object for zipfile, which would read a directory of any declared size at once."""
 
     def __init__(self, file: DataFile) -> None:
         self._file = file

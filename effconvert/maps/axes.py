@@ -1,4 +1,4 @@
-"""The axes of a map, `HWIO -> OIHW`, as the reshapes and the permutation that they stand for."""
+"""The axes of a map, such as `HWIO -> OIHW`: reshapes and a permutation."""
 
 import math
 from collections.abc import Mapping
@@ -11,38 +11,35 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Axes:
-    """How a source's axes become the target's: each axis is the letters it holds, none for an axis of size one."""
+    """The axes of a source and of its target; each axis is a string of letters, empty for an axis of size one."""
 
     source: tuple[str, ...]
     target: tuple[str, ...]
 
     def letter_sizes(self, target_shape: Shape) -> dict[str, int]:
-        """Return the size behind each letter, read off the shape of the target.
+        """Return the size of each letter, taken from the shape of the target.
 
-        Raises ValueError when the shape does not fit.
+        Raises ValueError if the shape does not fit.
         """
         if len(target_shape) != len(self.target):
-            raise ValueError(f"the axes are {len(self.target)}, the shape {target_shape} has {len(target_shape)}")
+            raise ValueError(f"{len(self.target)} axes, but the shape {target_shape} has {len(target_shape)}")
         sizes = {}
         for letters, size in zip(self.target, target_shape, strict=True):
             if len(letters) > 1:
                 raise ValueError("the target's axes are flattened; their sizes do not follow from its shape")
             if not letters and size != 1:
-                raise ValueError(f"an axis of size one meets a size of {size} in {target_shape}")
+                raise ValueError(f"an axis of size one has the size {size} in {target_shape}")
             if letters:
                 sizes[letters] = size
         return sizes
 
     def source_shape(self, sizes: Mapping[str, int]) -> Shape:
-        """Return the shape of the source for these letter sizes."""
+        """Return the shape of the source for these sizes of letters."""
         return tuple(math.prod(sizes[letter] for letter in letters) for letters in self.source)
 
 
 def parse_axes(text: str) -> Axes:
-    """Return the axes that `text` names: `E(HWIO) -> EOIHW`, `1C11 -> C`.
-
-    Raises BadMap with the reason.
-    """
+    """Return the axes in `text`, such as `E(HWIO) -> EOIHW` or `1C11 -> C`. Raises BadMap with the reason."""
     sides = text.split("->")
     if len(sides) != 2:
         raise BadMap(f"{text!r} must read 'source -> target'")
@@ -50,9 +47,9 @@ def parse_axes(text: str) -> Axes:
     for letters in (source, target):
         flat = "".join(letters)
         if len(set(flat)) != len(flat):
-            raise BadMap(f"{text!r} names an axis twice on one side")
+            raise BadMap(f"{text!r} has an axis twice on one side")
     if set("".join(source)) != set("".join(target)):
-        raise BadMap(f"{text!r} must name the same axes on both sides")
+        raise BadMap(f"{text!r} must have the same axes on both sides")
     if any(len(letters) > 1 for letters in target):
         raise BadMap(f"{text!r} flattens axes on the canonical side; only the source's can be flattened")
     return Axes(source, target)

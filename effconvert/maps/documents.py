@@ -1,4 +1,4 @@
-"""Reads a mapping file and what it includes as one table, as TOML has it."""
+"""Mapping files as TOML tables, with the files that they include."""
 
 import hashlib
 import tomllib
@@ -14,14 +14,14 @@ from effconvert.errors import BadMap, MissingPath
 
 _LARGEST = 1 << 20  # bytes; the longest map of the package has 8 kB
 _DEEPEST = 8
-_JOINED = ("ignore",)  # tables whose lists go on in what is included
+_JOINED = ("ignore",)  # tables whose lists are joined with those of the included files
 
 
 @dataclass(frozen=True)
 class Document:
-    """A map as TOML, with what it includes.
+    """A map as TOML, with the files that it includes.
 
-    own: the keys of the tables that the file itself has. sha256: of the file and all that it includes.
+    own: the keys in the tables of the file itself. sha256: the hash of the file and of all files that it includes.
     """
 
     values: Mapping[str, Any]
@@ -32,9 +32,9 @@ class Document:
 def read_document(content: bytes, where: str, folder: Path | None = None) -> Document:
     """Return the map in the TOML `content`; `where` names it in messages.
 
-    folder: where files that it includes may stand besides those of the package.
+    folder: a folder in which included files are also searched, beside those of the package.
 
-    Raises BadMap for what is not TOML, or includes what is not there.
+    Raises BadMap if the content is not TOML, or if an included file does not exist.
     """
     digest = hashlib.sha256()
     values = _parsed(content, where)
@@ -50,7 +50,7 @@ def read_file(path: Path) -> bytes:
     except OSError as error:
         raise MissingPath(f"{path}: {error.strerror}; give a map, a .toml file") from error
     if len(content) > _LARGEST:
-        raise BadMap(f"{path}: has more than {_LARGEST:,} bytes, which no map has")
+        raise BadMap(f"{path}: has more than {_LARGEST:,} bytes: too large for a map")
     return content
 
 
@@ -61,7 +61,7 @@ def files_of_the_package() -> list[Traversable]:
 
 
 def common_tables(name: str) -> Mapping[str, Any]:
-    """Return the shared tables of the package that are called `name`, as `pytorch`."""
+    """Return the shared tables of the package with this `name`, such as `pytorch`."""
     return _shared(name)[1]
 
 
@@ -74,7 +74,7 @@ def _with_included(
         raise BadMap(f"{where}: include: must be a list of strings, is {names!r}")
     for name in names:
         if name in within or len(within) == _DEEPEST:
-            raise BadMap(f"{where}: include: {name!r} includes itself, or lies more than {_DEEPEST} deep")
+            raise BadMap(f"{where}: include: {name!r} includes itself, or is nested more than {_DEEPEST} deep")
         content, parsed, place = _included(name, where, folder)
         further = _with_included(parsed, content, place, folder, digest, (*within, name))
         values = _merged(values, further)
@@ -82,7 +82,7 @@ def _with_included(
 
 
 def _included(name: str, where: str, folder: Path | None) -> tuple[bytes, dict[str, Any], str]:
-    """Return the bytes of what is included, the same parsed, and how messages call it."""
+    """Return the included file as bytes and parsed, and its name in messages."""
     beside = folder / name if folder else None
     if beside and beside.is_file():
         content = read_file(beside)
@@ -99,7 +99,7 @@ def _common() -> Traversable:
 
 @cache
 def _shared(name: str) -> tuple[bytes, dict[str, Any]]:
-    """Return the shared tables of the package that are called `name`: read once, since most maps include some."""
+    """Return the shared tables of the package with this `name`; they are read once, since most maps include them."""
     content = _common().joinpath(f"{name}.toml").read_bytes()
     return content, _parsed(content, f"{name}.toml")
 
@@ -112,7 +112,7 @@ def _parsed(content: bytes, where: str) -> dict[str, Any]:
 
 
 def _merged(own: Mapping[str, Any], included: Mapping[str, Any]) -> dict[str, Any]:
-    """Return both: of a table each entry, of a list of tables each table, and of all else what is `own`."""
+    """Merge two maps: the entries of tables, and lists of tables, are joined; for any other value `own` wins."""
     both = {**included, **own}
     for key in own.keys() & included.keys():
         first, second = own[key], included[key]

@@ -1,4 +1,4 @@
-"""Reads the tables of a map that say which networks its files are for, and how their images are prepared."""
+"""The tables `builds` and `preprocessings` of a map: a library's networks, and how it prepares images."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -30,9 +30,9 @@ def read_builds(
     variants: Mapping[str, str],
     problems: list[str],
 ) -> tuple[Build, ...]:
-    """Return the builds of a map, one for each group of variants that one differs by; add to `problems`.
+    """Return the builds of a map, one for each group of variants with the same values; add to `problems`.
 
-    words: the map's own. channels: what stands at `{channels}`, None for a library whose networks take three.
+    words: those of the map. channels: the text for `{channels}`; None if the library's networks take three only.
     """
     found: list[Build] = []
     for number, value in enumerate(builds, 1):
@@ -40,14 +40,14 @@ def read_builds(
         found += made
         problems += dict.fromkeys(f"builds {number}: {words}" for words in _build_problems(value, made, variants))
         if channels and any("{channels}" not in build.code for build in made):
-            problems.append(f"builds {number}: its code lacks {{channels}}, which `channels` is for")
+            problems.append(f"builds {number}: its code lacks {{channels}}, which `channels` replaces")
     return tuple(found)
 
 
 def read_preprocessings(
     ways: Iterable[Mapping[str, Any]], words: Mapping[str, Any], problems: list[str]
 ) -> tuple[Preprocessing, ...]:
-    """Return the ways in which a library prepares images; add to `problems` what is wrong with them."""
+    """Return how a library prepares images; add what is wrong to `problems`."""
     found = []
     for number, value in enumerate(ways, 1):
         own = {**words, **value.get("words", {})}
@@ -59,9 +59,9 @@ def read_preprocessings(
 
 
 def check_words(words: Mapping[str, Any], own: Iterable[str], texts: Iterable[Any], problems: list[str]) -> None:
-    """Add to `problems` what is wrong with the words that code shares.
+    """Add to `problems` what is wrong with the words that pieces of code share.
 
-    own: those of the map itself. texts: all code and words of the map, before words are replaced.
+    own: the words of the map itself. texts: all code and words of the map, before words are replaced.
     """
     held = held_words(texts)
     for name, value in words.items():
@@ -69,13 +69,13 @@ def check_words(words: Mapping[str, Any], own: Iterable[str], texts: Iterable[An
         unknown = sorted({variant for key in keys for variant in split_variants(key)} - VARIANTS.keys())
         problems += [f"words.{name}: the variant {variant!r} is unknown" for variant in unknown]
         if name in CODE_PLACEHOLDERS or name in RECIPE_PLACEHOLDERS:
-            problems.append(f"words.{name}: {{{name}}} has a meaning of its own; call the word otherwise")
+            problems.append(f"words.{name}: {{{name}}} already has a meaning; rename the word")
         if name in own and name not in held:
             problems.append(f"words.{name}: no code holds {{{name}}}")
 
 
 def check_channels(channels: str | None, problems: list[str]) -> None:
-    """Add to `problems` what is wrong with what code says of other than three channels."""
+    """Add to `problems` what is wrong with `channels`, the code for another number of channels than three."""
     if channels:
         problems += [f"channels: {words}" for words in _unknown(channels, _CHANNELS_PLACEHOLDERS)]
 
@@ -83,7 +83,7 @@ def check_channels(channels: str | None, problems: list[str]) -> None:
 def check_aliases(
     aliases: Mapping[str, str], builds: Iterable[Build], variants: Mapping[str, str], problems: list[str]
 ) -> None:
-    """Add to `problems` every network that has an alias and that no build names; `variants` are the layout's names."""
+    """Add to `problems` every network with an alias that no build has; `variants` are the layout's names."""
     names = {name for build in builds for name in build.names}
     known = names | {name.replace("{variant}", own) for name in names for own in variants.values()}
     problems += [f"aliases: no build names {of!r}" for of in dict.fromkeys(aliases.values()) if of not in known]
@@ -137,11 +137,11 @@ def _preprocessing_problems(way: Preprocessing) -> Iterator[str]:
     for text in (*way.resize.values(), way.gray or ""):
         yield from _unknown(text, ())
     if way.gray is not None and (way.decode != "pil" or "{gray}" not in way.code):
-        yield 'gray is for decode "pil", and code that holds {gray}'
+        yield 'gray needs decode "pil" and code with {gray}'
 
 
 def _unknown(text: str, known: tuple[str, ...]) -> Iterator[str]:
-    # Code may hold braces of its own, as dict literals do: only lone names are placeholders.
+    # Code may have other braces, such as dict literals: only single names in braces are placeholders.
     for match in PLACEHOLDER.finditer(text):
         if re.fullmatch(r"\w+", match[1]) and match[1] not in known:
             yield f"placeholder {match[0]} is unknown; known are {', '.join(known) or 'none here'}"

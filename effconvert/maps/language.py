@@ -1,4 +1,4 @@
-"""The words of the map language: what a mapping file holds once it is read."""
+"""Data classes of the map language: the content of a mapping file."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ _DRAW = re.compile(r"<([^<>]*)>")
 
 @dataclass(frozen=True)
 class Row:
-    """One layer of a map: where it is in the canonical network, its kind, its name in the source, its flags."""
+    """One layer of a map: its canonical name, its kind, its name in the source, its flags."""
 
     layer: str
     kind: str
@@ -29,10 +29,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Fill:
-    """A tensor that canonical lacks: left behind on reading, written with `value` on writing.
+    """A tensor that the canonical layout lacks: ignored on reading, written with `value` on writing.
 
-    value: a number, or `mean` or `variance`: the recipe's, for each channel and pixels from 0 to 1. channels: of the
-    network's images.
+    value: a number; or `mean` or `variance`: that of the recipe, for each channel, with pixels from 0 to 1. channels:
+    the number of channels of the images.
     """
 
     dtype: str
@@ -48,7 +48,7 @@ class Fill:
 
 @dataclass(frozen=True)
 class Slot:
-    """Where a kind's tensor goes: a canonical tensor, axes permuted, or nowhere, when it is filled by `fill`."""
+    """The target of a kind's tensor: a canonical tensor and its axes, or none for a tensor that `fill` writes."""
 
     canonical: str
     axes: Axes | None = None
@@ -57,10 +57,10 @@ class Slot:
 
 @dataclass(frozen=True)
 class Leaving:
-    """Tensors that a training leaves in its files and that no network computes with.
+    """Tensors of a training that are in its files, but in no network.
 
-    pattern: of the end of a name, after any boundary (`*` is any text). axes: the most that such a tensor has. alone:
-    it stands at the top of the file, in no layer. within: it may stand within a layer of the network.
+    pattern: the end of a name, after any separator (`*` is any text). axes: the largest number of axes of such a
+    tensor. alone: it is at the top of the file, in no layer. within: it may be inside a layer of the network.
     """
 
     pattern: str
@@ -70,7 +70,7 @@ class Leaving:
     within: bool = False
 
     def takes(self, name: str, shape: Sequence[int]) -> bool:
-        """Return whether the tensor `name` is one of these."""
+        """Return whether the tensor `name` matches."""
         if len(shape) > self.axes or (self.alone and set(name) & set("./:|")):
             return False
         return bool(_compiled_pattern(self.pattern).fullmatch(name))
@@ -78,11 +78,11 @@ class Leaving:
 
 @dataclass(frozen=True)
 class Build:
-    """One of the library's networks that a file of a layout may be for.
+    """One network of the library that a file of the layout may be for, with the code that builds it.
 
-    facts: what differs from the layout's; `any` takes every value. variants: which have it, all where empty. names: how
-    the library calls it. code: Python that builds it and loads a file. channels: in place of the layout's, None where
-    that holds.
+    facts: those that differ from the layout's facts; `any` takes every value. variants: the variants that have it;
+    empty means all. names: the library's names of it. code: Python that builds it and loads a file. channels: replaces
+    the layout's `channels`; None keeps it.
     """
 
     facts: Mapping[str, Any]
@@ -94,10 +94,10 @@ class Build:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """A way in which the library itself prepares images, in the words of reference/recipes.toml.
+    """A preprocessing of the library, in the terms of reference/recipes.toml.
 
-    decode, crop: what it does. resize: {filter that it has: the library's own words for it}. code: Python that makes
-    `transform`. gray: what stands at `{gray}` in it to make images gray, as `pil-gray` does; None where it cannot.
+    decode, crop: the steps. resize: {filter: the library's name of it}. code: Python that makes `transform`. gray: the
+    text for `{gray}` in the code that makes images gray, as `pil-gray` does; None if the library cannot.
     """
 
     decode: str
@@ -109,17 +109,16 @@ class Preprocessing:
 
 @dataclass(frozen=True)
 class Library:
-    """What the rest of the program must know of the library whose layout a map describes.
+    """The library whose layout a map describes.
 
-    title, url: what people call it, and where its source is. runner: which of the runners runs its files, "" where they
-    are converted and not run. packages: what pip calls it; install: how it comes into an environment, "" for the extra
-    of the runner's name. family: a name that
-    several layouts share. containers: suffixes of the files that it loads, the usual one first, empty where it loads
-    any. folder: the format of the folder that it is written as, "" for one file. dtypes: that its networks take, all
-    where empty. side_file: what beside the weights tells more of the network. caution: what a user should know of every
-    file. names_of: the layout that names the same tensors, "" where this one does. official: it is of the network's
-    authors. recipe: the table of recipes.toml that its images are prepared by, where none names the layout. hub_tag:
-    how Hugging Face's hub calls it. configs: where it keeps the networks that builds name.
+    title, url: its name for people, and its source code. runner: the runner for its files; "" if they cannot be run.
+    packages: its names in pip. install: how to install it; "" means the extra with the runner's name. family: a name
+    that several layouts share. containers: suffixes of the files that it loads, the usual one first; empty means any.
+    folder: the format of the folder that is written; "" means a single file. dtypes: the dtypes of its networks; empty
+    means all. side_file: the reader of a file beside the weights that says more about the network. caution: a warning
+    for every file. names_of: the layout that has names for the same tensors; "" if this one has them. official: the
+    library of the network's authors. recipe: the table in recipes.toml for its images, if no table names the layout.
+    hub_tag: its tag on Hugging Face's hub. configs: the path of its configs of networks, for the names in builds.
     """
 
     title: str
@@ -142,18 +141,18 @@ class Library:
 
 @dataclass(frozen=True)
 class Layout:
-    """A mapping file, checked.
+    """A checked mapping file.
 
-    library: whose layout it is. variants: canonical name -> the layout's own. refused: {variant that it cannot hold:
-    reason}. kinds: {kind: {tensor: where it goes}}. average: how an averaged tensor is named after its raw one, ""
-    where a layout has none. average_read: as `average`, of files that may hold averages and are not written with them.
-    backbone: the prefix that a file of the network without its classifier may lack; bare: it is then written without.
-    features: the prefix that a file of the layers before the pooling lacks. leavings: what trainings leave beside the
-    weights. write: False for a layout that is only read. synonyms: {what other versions of the library call the tensor
-    of a layer: what it is here}. aliases: {other name of a network: the name that `builds` has}. same_tensors: {network
-    that holds the same tensors and computes otherwise: how}. other_tensors: {pattern of names of its other networks:
-    what they are}. channels: what stands at `{channels}` in the code of a build where images do not have three; None
-    for a library whose networks all take three. sha256: of the file and what it includes.
+    library: the library that has this layout. variants: {canonical name: the layout's name}. refused: {variant that it
+    cannot hold: reason}. kinds: {kind: {tensor: its target}}. average: the name of the average of the tensor `{name}`;
+    "" if there are none. average_read: the same for files that may hold averages, but are not written with them.
+    backbone: the prefix that a file without the classifier may lack; bare: it is then written without it. features: the
+    prefix that a file of the layers before the pooling lacks. leavings: what a training leaves beside the weights.
+    write: False for a layout that is only read. synonyms: {name of a layer's tensor in other versions of the library:
+    its name here}. aliases: {other name of a network: the name in `builds`}. same_tensors: {network that has the same
+    tensors and computes something else: the difference}. other_tensors: {pattern of names in its other networks: what
+    they are}. channels: the text for `{channels}` in the code of a build, for images that do not have three; None if
+    all networks of the library take three. sha256: the hash of the file and of the files that it includes.
     """
 
     name: str
@@ -188,18 +187,18 @@ class Layout:
 
     @property
     def whole_fills(self) -> dict[str, Fill]:
-        """The filled tensors that are named in full, not by a kind."""
+        """The filled tensors that have a full name, not one from a kind."""
         named = {slot.fill for kind in self.kinds.values() for slot in kind.values()}
         return {name: fill for name, fill in self.fill.items() if name not in named}
 
     def average_in(self, names: Iterable[str]) -> str:
-        """Return how averages are named in a file with the tensors `names`, "" where it is not one that has them."""
+        """Return how averages are named in a file with the tensors `names`; "" if it has none."""
         before, _, after = self.average_read.partition("{name}")
         held = self.average_read and any(name.startswith(before) and name.endswith(after) for name in names)
         return self.average_read if held else self.average
 
     def facts_of(self, variant: str, base: Facts) -> Facts:
-        """Return `base` with what this layout says of its networks in general, and of `variant` in particular."""
+        """Return `base` with the facts of this layout's networks in general, and of `variant`."""
         return changed(changed(base, self.facts), self.variant_facts.get(variant, {}))
 
 
@@ -209,14 +208,14 @@ def _compiled_pattern(pattern: str) -> re.Pattern[str]:
 
 
 def placeholders(text: str) -> Iterator[tuple[str, str, int]]:
-    """Yield (as written, name, added number) of each placeholder: `{stage+1}` is ("{stage+1}", "stage", 1)."""
+    """Yield each placeholder as (text, name, added number): `{stage+1}` is ("{stage+1}", "stage", 1)."""
     for match in PLACEHOLDER.finditer(text):
         name, _, number = match[1].partition("+")
         yield match[0], name, int(number) if number.isdigit() else 0
 
 
 def draws(text: str) -> Iterator[tuple[str, str, str, int]]:
-    """Yield (as written, text before, series, names used up) of each draw: `b/<at:2>` is ("<at:2>", "b/", "at", 2)."""
+    """Yield each draw as (text, text before it, series, names used up): `b/<at:2>` is ("<at:2>", "b/", "at", 2)."""
     for match in _DRAW.finditer(text):
         name, colon, count = match[1].partition(":")
         yield match[0], text[: match.start()], name, int(count) if colon and count.isdigit() else 1

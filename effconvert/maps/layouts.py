@@ -1,4 +1,4 @@
-"""The layouts: every mapping file of the package and of the user, read once."""
+"""All layouts: the mapping files of the package and of the user, each read once."""
 
 import os
 from functools import cache
@@ -12,24 +12,24 @@ from effconvert.maps.moves import compile_problems
 from effconvert.maps.reader import MapReader, read_leavings
 
 FOLDER_VARIABLE = "EFFCONVERT_MAPS"  # a folder of the user's maps
-# The maps that were added, a path in each line: in the environment, for the processes that are started need them too.
+# The added maps, one path per line. They are in the environment because child processes need them too.
 _ADDED_VARIABLE = "EFFCONVERT_ADDED_MAPS"
 
 
 def known_layouts() -> tuple[Layout, ...]:
     """Return every layout: the user's first, then those of the package, each sorted by file name.
 
-    The user's are the maps that were added, and those in the folder that EFFCONVERT_MAPS names. Raises MissingPath
-    where that is not a folder, and BadMap with every problem of a map, or when two layouts have one name.
+    The user's are the added maps, and those in the folder EFFCONVERT_MAPS. Raises MissingPath if that is not a folder,
+    and BadMap with every problem of a map, or if two layouts have the same name.
     """
     own = dict.fromkeys([*_added(), *_maps_in(os.environ.get(FOLDER_VARIABLE, ""))])
     return _layouts(tuple((path, _stamp(path)) for path in own))
 
 
 def add_maps(*paths: str | Path) -> None:
-    """Add the user's own maps, for all that this process, and those that it starts, read and write from now on.
+    """Add your own maps, for everything that this process and its child processes read and write from now on.
 
-    Raises MissingPath or BadMap, and adds none of them, where one cannot be used.
+    If one map cannot be used, raises MissingPath or BadMap and adds none.
 
     Example: `effconvert.add_maps("my-library.toml")`
     """
@@ -53,20 +53,20 @@ def find_layout(name: str) -> Layout:
 
 
 def known_library(name: str) -> Library | None:
-    """Return whose layout is called `name`, None where no map describes it."""
+    """Return the library of the layout `name`; None if no map describes it."""
     return next((layout.library for layout in known_layouts() if layout.name == name), None)
 
 
 def family(name: str) -> tuple[Layout, ...]:
-    """Return the layouts that can be written and are called `name`, alone or as a family. Raises LayoutMismatch."""
+    """Return the writable layouts with this name, or of the family with this name. Raises LayoutMismatch."""
     members = tuple(layout for layout in known_layouts() if layout.library.family == name and layout.write)
     return members or (find_layout(name),)
 
 
 def parse_layout(content: bytes, where: str, folder: Path | None = None) -> Layout:
-    """Return the layout in the TOML `content`; `where` names it in messages, `folder` holds what it may include.
+    """Return the layout in the TOML `content`; `where` names it in messages, `folder` has files that it may include.
 
-    It is compiled for each of its variants. Raises BadMap with every problem found, each naming its line or key.
+    It is compiled for each of its variants. Raises BadMap with every problem; each names its line or key.
     """
     document = read_document(content, where, folder)
     problems, is_readable = shape_problems(document.values)
@@ -86,7 +86,7 @@ def read_layout(path: Path) -> Layout:
 
 @cache
 def leavings() -> tuple[Leaving, ...]:
-    """Return what PyTorch's trainings leave beside the weights, for files in this project's own layout."""
+    """Return what a training in PyTorch leaves beside the weights, for files in the canonical layout."""
     return tuple(read_leavings(common_tables("pytorch")["leavings"]))
 
 
@@ -96,7 +96,7 @@ def _layouts(files: tuple[tuple[Path, tuple[int, int]], ...]) -> tuple[Layout, .
     everything = (*own, *_of_the_package())
     names = [layout.name for layout in everything]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise BadMap(f"layout {twice[0]!r}: more than one map describes it; give yours another name")
+        raise BadMap(f"layout {twice[0]!r}: two maps have this name; give yours another name")
     return everything
 
 
@@ -105,7 +105,7 @@ def _added() -> list[Path]:
 
 
 def _stamp(path: Path) -> tuple[int, int]:
-    """Return what changes when a file does; zeros for one that is not there, which reading it will say."""
+    """Return values that change with the file; zeros for a missing file, which is reported when it is read."""
     try:
         found = path.stat()
     except OSError:
@@ -123,7 +123,7 @@ def _maps_in(folder: str) -> list[Path]:
 
 @cache
 def _of_the_package() -> tuple[Layout, ...]:
-    """Return the layouts of the package, whose shape its tests check."""
+    """Return the layouts of the package. Tests check their shape, so the schema is skipped here."""
     return tuple(_trusted(file.read_bytes(), file.name) for file in files_of_the_package())
 
 

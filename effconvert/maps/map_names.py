@@ -1,4 +1,4 @@
-"""The names of layouts and of what runs them, read from the maps without compiling one: for --help and choices."""
+"""Names of layouts and runners, read from the maps without compiling them: for --help and choices."""
 
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from effconvert.maps.documents import files_of_the_package
 
 
 def target_names() -> tuple[str, ...]:
-    """Return the layouts of the package that can be written, this project's own first."""
+    """Return the writable layouts of the package, canonical first."""
     return (CANONICAL, *(table["layout"] for table in _tables() if table.get("write", True)))
 
 
@@ -20,7 +20,7 @@ def runner_names() -> tuple[str, ...]:
 
 
 def family_members(name: str) -> tuple[str, ...]:
-    """Return the layouts of the package of a family, as `mindspore`."""
+    """Return the layouts of the package in a family, such as `mindspore`."""
     return tuple(table["layout"] for table in _tables() if table.get("library", {}).get("family") == name)
 
 

@@ -1,4 +1,4 @@
-"""The shape of a map: the JSON Schema of mappings/, which editors read as well."""
+"""Checks of the shape of a map, by the JSON Schema in mappings/, which editors use too."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -7,8 +7,8 @@ from importlib import resources
 from typing import Any
 
 _NAME = "map.schema.json"
-_ROW = ("layer", "kind", "source", "flag")  # what stands where in a row
-_HARMLESS = ("additionalProperties", "const", "minLength", "enum")  # what is wrong so has the right shape
+_ROW = ("layer", "kind", "source", "flag")  # the cells of a row
+_HARMLESS = ("additionalProperties", "const", "minLength", "enum")  # errors in values of the right shape
 
 
 def schema_text() -> str:
@@ -17,7 +17,7 @@ def schema_text() -> str:
 
 
 def shape_problems(values: Mapping[str, Any]) -> tuple[list[str], bool]:
-    """Return what in a parsed map is not as the schema says, each with its key, and whether the rest can be read."""
+    """Return the differences between a parsed map and the schema, with their keys, and whether the rest can be read."""
     from jsonschema import Draft202012Validator
 
     found = list(Draft202012Validator(json.loads(schema_text())).iter_errors(values))
@@ -34,19 +34,19 @@ def _words(error: Any) -> Iterator[str]:
             meant = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
             yield f"{f'{place}.' if place else ''}{name}: unknown key; {meant}"
     elif "propertyNames" in error.absolute_schema_path:
-        yield f"{place}: a reason is empty; say why what is listed for it stays behind"
+        yield f"{place}: a reason is empty; say why these tensors stay behind"
     elif error.validator == "required":
         missing = [name for name in error.validator_value if name not in error.instance]
         yield from (f"{f'{place}.' if place else ''}{name}: is missing" for name in missing)
     elif error.validator == "type" and error.validator_value == "string" and isinstance(error.instance, list):
-        # A draft leaves open what is a list of what it may be.
+        # In a draft, an open question is a list of candidates.
         yield f"{place}: is not decided: leave the right one of {_shown(error.instance)}, as a string"
     else:
         yield f"{place}: {_expected(error)}, is {_shown(error.instance)}"
 
 
 def _place(path: Any) -> str:
-    """Return where in a map `path` is: `builds 2.code`, the numbers from 1 as a person counts."""
+    """Return the place of `path` in a map, such as `builds 2.code`; numbers begin at 1."""
     place = ""
     for step in path:
         if " row " in place and isinstance(step, int):

@@ -1,4 +1,4 @@
-"""Compiles a layout and a variant into moves, one for each tensor, and inverts and composes them."""
+"""Moves, one for each tensor: compiled from a layout and a variant, inverted and composed."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -35,7 +35,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Move:
-    """One tensor's way: source name, target name, and what is done to the axes between."""
+    """The move of one tensor: source name, target name, and the changes of its axes."""
 
     source: str
     target: str
@@ -44,7 +44,7 @@ class Move:
     steps: tuple[Step, ...] = ()
 
     def apply(self, array: "np.ndarray") -> "np.ndarray":
-        """Return `array`, of `source_shape`, as the target: a view of `target_shape` wherever numpy can make one."""
+        """Return `array` of `source_shape` as the target of `target_shape`: a view if numpy can make one."""
         for step in self.steps:
             array = array.reshape(step.shape).transpose(step.order)[step.drop :]
         return array.reshape(self.target_shape)
@@ -54,8 +54,8 @@ class Move:
 class Compiled:
     """A layout compiled for one network.
 
-    moves: to canonical, in canonical file order. fills: the tensors beside the weights. order: the names of both, as
-    the layout's own files have them.
+    moves: to canonical, in canonical file order. fills: tensors that are filled, not moved. order: the names of both,
+    in the order of the layout's files.
     """
 
     moves: tuple[Move, ...]
@@ -73,10 +73,10 @@ class Compiled:
 
 @dataclass(frozen=True)
 class Ends:
-    """How a layout names both ends of a network, without a scope.
+    """The names of both ends of a network in a layout, without a scope.
 
-    names: {canonical name: the layout's} of stem and head. first_block: what it may call the projection of the first
-    block. reads: the axis of the classifier's weight along which it reads the features.
+    names: {canonical name: the layout's name} of stem and head. first_block: possible names of the projection of the
+    first block. reads: the input axis of the classifier's weight.
     """
 
     names: Mapping[str, str]
@@ -99,11 +99,11 @@ def compile_layout(
 ) -> Compiled:
     """Return `layout` compiled for the network of `variant` with `facts`.
 
-    `root` replaces the layout's own scope, for files that were written under another one; `bare` leaves out the prefix
-    of the backbone.
+    root: replaces the layout's own scope, for files that were written under another one. bare: leave out the prefix of
+    the backbone.
 
-    Raises LayoutMismatch when the layout does not cover the variant, BadMap when the map does not fill every canonical
-    tensor once from tensors of different names.
+    Raises LayoutMismatch if the layout does not cover the variant, BadMap if the map does not fill every canonical
+    tensor exactly once, each from another tensor.
     """
     if variant.name in layout.refused:
         raise LayoutMismatch(f"layout {layout.name} cannot hold {variant.name}: {layout.refused[variant.name]}")
@@ -123,7 +123,7 @@ def compile_layout(
 
 
 def compile_problems(layout: Layout) -> list[str]:
-    """Return what stands against compiling `layout`, of all its variants, each with the variants that it is of."""
+    """Return every problem of compiling `layout`, with the variants that have it."""
     found: dict[str, list[str]] = {}
     for name in layout.variants:
         variant = VARIANTS[name]
@@ -136,7 +136,7 @@ def compile_problems(layout: Layout) -> list[str]:
 
 
 def ends_of(layout: Layout | None) -> Ends:
-    """Return how `layout`, None for this project's own, names both ends of a network: alike in every variant."""
+    """Return the names of both ends of a network in `layout`, the same in every variant; None means canonical."""
     if layout is None:
         names = {name: name for name in tensor_shapes(VARIANTS["b0"])}
         return Ends(names, frozenset([_FIRST_PROJECTION]), reads=1)
@@ -166,7 +166,7 @@ def identity_moves(shapes: Mapping[str, Shape]) -> list[Move]:
 
 
 def dropping_background_class(moves: Iterable[Move]) -> list[Move]:
-    """Return canonical moves with the first class, the background, left out of the classifier."""
+    """Return canonical moves that drop the first class of the classifier, the background."""
     result = []
     for move in moves:
         if move.target.startswith("head.fc."):
@@ -179,17 +179,14 @@ def dropping_background_class(moves: Iterable[Move]) -> list[Move]:
 
 
 def invert(moves: Iterable[Move]) -> list[Move]:
-    """Return the moves the other way.
-
-    Raises LayoutMismatch for a move that loses values.
-    """
+    """Return the inverse moves. Raises LayoutMismatch for a move that loses values."""
     return [_inverted(move) for move in moves]
 
 
 def compose(first: Sequence[Move], second: Sequence[Move]) -> list[Move]:
     """Return the moves that do `first` and then `second`, in the order of `second`.
 
-    Raises LayoutMismatch when `second` wants a tensor that `first` does not give, or gives in another shape, or when
+    Raises LayoutMismatch if `second` needs a tensor that `first` does not give, or gives in another shape, or if
     `first` gives one that `second` does not take.
     """
     given = {move.target: move for move in first}
@@ -223,7 +220,7 @@ def _inverted(move: Move) -> Move:
 
 
 def _simplified(steps: Iterable[Step]) -> tuple[Step, ...]:
-    """Merge neighbours with no reshape between them, and leave out those that change nothing."""
+    """Merge steps with no reshape between them, and drop steps that change nothing."""
     result: list[Step] = []
     for step in steps:
         if result and result[-1].result == step.shape and not result[-1].drop:
@@ -234,12 +231,12 @@ def _simplified(steps: Iterable[Step]) -> tuple[Step, ...]:
 
 
 class _Compiler:
-    """Walks the rows of a map in call order, which is what numbers the series."""
+    """Compiles the rows of a map in call order, which numbers the series."""
 
     def __init__(self, layout: Layout, variant: Variant, facts: Facts, root: str, dropped: str) -> None:
         self.layout, self.root, self.dropped = layout, root, dropped
         self.shapes = tensor_shapes(variant, facts)
-        # What the map may name although this network lacks it: the head of a headless one.
+        # Layers that the map may name although this network lacks them: the head of a headless network.
         self.known = self.shapes.keys() | tensor_shapes(variant, default_facts(variant)).keys()
         self.channels = facts.in_channels
         self.blocks = blocks(variant)
@@ -336,5 +333,5 @@ def _block_values(block: Block) -> dict[str, int | str]:
 
 
 def _letter(number: int) -> str:
-    """Return a for 0, b for 1, … z, then the characters after z: what `chr(number + 97)` gives Keras."""
+    """Return a for 0, b for 1, … z, then the characters after z, as Keras does with `chr(number + 97)`."""
     return chr(ord("a") + number)

@@ -1,4 +1,4 @@
-"""Turns a parsed map into a Layout and collects what the map language does not know, every problem at once."""
+"""The reader of maps: a parsed map becomes a Layout, and all problems are collected."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -22,7 +22,7 @@ _BLOCK_PLACEHOLDERS = ("index", "stage", "repeat", "group", "member", "letter")
 
 
 class MapReader:
-    """Reads one parsed map, whose shape is right; `problems` are all that is wrong with its meaning."""
+    """Reads one parsed map whose shape is right; `problems` is the list of all errors in its meaning."""
 
     def __init__(self, document: Document) -> None:
         self.data = document.values
@@ -31,7 +31,7 @@ class MapReader:
         self.problems: list[str] = []
 
     def layout(self) -> Layout:
-        """Return the layout, which is good where there are no `problems`."""
+        """Return the layout; it is valid if there are no `problems`."""
         strings: dict[str, Any] = {key: self.data.get(key, "") for key in _STRINGS}
         for key in ("average", "average_read"):
             if strings[key] and strings[key].count("{name}") != 1:
@@ -92,7 +92,7 @@ class MapReader:
         return Library(**{"title": self.data["layout"], **_fields(Library, values)})
 
     def _inverted(self, key: str) -> dict[str, str]:
-        """Return {name: reason} of a table that gives for each reason the names."""
+        """Return {name: reason} for a table {reason: names}."""
         return {name: reason for reason, names in self._table(key).items() for name in names}
 
     def _variants(self, table: Mapping[str, Any]) -> dict[str, str]:
@@ -102,7 +102,7 @@ class MapReader:
         if len(dict(names)) != len(names):
             self.problems.append("variants: duplicate name")
         if not names:
-            self.problems.append("variants: none named")
+            self.problems.append("variants: is empty; name at least one")
         return dict(names)
 
     def _facts(
@@ -124,7 +124,7 @@ class MapReader:
         return general, particular
 
     def _fills(self, kinds: Mapping[str, Mapping[str, Slot]]) -> dict[str, Fill]:
-        """Return the filled tensors; one of an included map that no kind of this one names is not its own."""
+        """Return the filled tensors; those of an included map count only if a kind of this map names them."""
         named = {slot.fill for slots in kinds.values() for slot in slots.values()}
         fills = self._table("fill").items()
         return {
@@ -144,7 +144,7 @@ class MapReader:
         for item in value:
             self._check_placeholders(f"series.{name}", item, ("n",))
         if any("{n}" in item for item in value[:-1]):
-            self.problems.append(f"series.{name}: only the last name may hold {{n}}, for it stands for all that follow")
+            self.problems.append(f"series.{name}: only the last name may have {{n}}, which means all that follow")
         if len(set(value)) != len(value):
             self.problems.append(f"series.{name}: duplicate name")
         return tuple(value)
@@ -155,7 +155,7 @@ class MapReader:
         return frozenset(names)
 
     def _is_own(self, key: str, name: str) -> bool:
-        """Return whether the map itself says it: what it includes may hold more than it uses."""
+        """Return whether the map itself has it; an included file may hold more than is used."""
         return name in self.own.get(key, ())
 
     def _axes(self, table: Mapping[str, str]) -> dict[str, Axes]:
@@ -183,7 +183,7 @@ class MapReader:
         return kinds
 
     def _slot(self, where: str, target: str, axes: Mapping[str, Axes]) -> tuple[Slot, str]:
-        """Return the slot that `weight : conv` or `= filled` names, and the name of its axes."""
+        """Return the slot for `weight : conv` or `= filled`, and the name of its axes."""
         if target.startswith("="):
             fill = target[1:].strip()
             if fill not in self._table("fill"):
@@ -209,7 +209,7 @@ class MapReader:
         every = [row for rows in layers.values() for row in rows]
         used, drawn = {row.kind for row in every}, {name for row in every for _, _, name, _ in draws(row.source)}
         for key, names, taken, words in (
-            ("kinds", kinds, used, "no layer is of it"),
+            ("kinds", kinds, used, "no layer uses it"),
             ("series", series, drawn, "no layer draws from it"),
         ):
             unused = [name for name in names if name not in taken and self._is_own(key, name)]
@@ -220,7 +220,7 @@ class MapReader:
         layer, kind, source, *flags = row
         problems = [f"kind {kind!r} is not in [kinds]"] if kind not in kinds else []
         if not layer and any(slot.canonical for slot in kinds.get(kind, {}).values()):
-            problems.append(f"kind {kind!r} holds tensors, so a canonical layer must be named")
+            problems.append(f"kind {kind!r} holds tensors; name a canonical layer")
         known = FLAGS if part == "block" else frozenset[str]()
         words = ", ".join(sorted(known)) or "none outside a block"
         problems += [f"flag {flag!r} is unknown; known are {words}" for flag in flags if flag not in known]
@@ -245,12 +245,12 @@ class MapReader:
 
 
 def read_leavings(table: Mapping[str, Any]) -> Iterable[Leaving]:
-    """Yield what trainings leave in files, of a table that gives for each reason the names."""
+    """Yield what trainings leave in files, from a table {reason: names}."""
     for reason, value in table.items():
         said = _fields(Leaving, value)
         yield from (Leaving(pattern, reason, **said) for pattern in value["names"])
 
 
 def _fields(kind: type, table: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the keys of `table` that are fields of the dataclass `kind`: the schema refuses all others."""
+    """Return the entries of `table` that are fields of the dataclass `kind`; the schema refuses all others."""
     return {field.name: table[field.name] for field in fields(kind) if field.name in table}

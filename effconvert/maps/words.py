@@ -1,4 +1,4 @@
-"""Values of a map that differ by variant, and the strings that pieces of its code share."""
+"""Values of a map that differ by variant, and strings that several pieces of its code share."""
 
 import re
 from collections.abc import Callable, Hashable, Iterable, Mapping
@@ -10,12 +10,12 @@ T = TypeVar("T", bound=Hashable)
 
 
 def split_variants(key: str) -> tuple[str, ...]:
-    """Return the variants that a key names: `b5 b6 b7` are three."""
+    """Return the variants in a key: `b5 b6 b7` are three."""
     return tuple(key.split())
 
 
 def value_for(variant: str, value: Any) -> Any:
-    """Return what `value` is for a variant: itself, or of a table by variants the variant's, None where it has none."""
+    """Return `value` for a variant: itself, or the variant's entry of a table, None if it has none."""
     if not isinstance(value, Mapping):
         return value
     named = (entry for key, entry in value.items() if variant in split_variants(key))
@@ -23,7 +23,7 @@ def value_for(variant: str, value: Any) -> Any:
 
 
 def grouped(variants: Iterable[str], make: Callable[[str], T]) -> dict[T, tuple[str, ...]]:
-    """Return {what `make` gives: the variants that it gives it for}, in the order of the variants."""
+    """Return {result of `make`: the variants with this result}, in the order of the variants."""
     groups: dict[T, tuple[str, ...]] = {}
     for variant in variants:
         made = make(variant)
@@ -32,7 +32,7 @@ def grouped(variants: Iterable[str], make: Callable[[str], T]) -> dict[T, tuple[
 
 
 def expanded(text: str, words: Mapping[str, Any], variant: str = OTHERS) -> str:
-    """Return `text` with each `{word}` replaced by what it stands for, of `variant` where that differs."""
+    """Return `text` with each `{word}` replaced by its value, for `variant` if it differs by variant."""
     for _ in range(_DEEPEST):
         before = text
         for name, value in words.items():
@@ -44,5 +44,5 @@ def expanded(text: str, words: Mapping[str, Any], variant: str = OTHERS) -> str:
 
 
 def held_words(texts: Iterable[Any]) -> set[str]:
-    """Return the names that stand in braces in any of `texts`; what is not a string holds none."""
+    """Return the names in braces in any of `texts`; values that are not strings are skipped."""
     return {name for text in texts if isinstance(text, str) for name in re.findall(r"\{(\w+)\}", text)}

@@ -1,8 +1,7 @@
-"""Test networks that see: random weights whose logits depend on the image.
+"""Test networks with calibrated random weights: their logits depend on the image.
 
-Naively random EfficientNets are blind: the activation and the gates halve the signal in every block, and a comparison
-of their logits notices no error but in the last layers. Statistics of a real batch in every BatchNorm keep the signal
-alive.
+With plain random weights they do not: the activation and the gates halve the signal in every block, and a comparison
+of logits finds errors in the last layers only. Real statistics of a batch in every BatchNorm keep the signal.
 """
 
 import math
@@ -19,9 +18,9 @@ from effconvert.architecture.variants import blocks
 from effconvert.model.network import EfficientNet
 from effconvert.preprocessing import synthetic
 
-_GAIN = 1.4  # makes up for what an activation takes away
-# Without these two, deep networks are chaotic: images outside the calibration batch grow from block to block, and
-# float32 ends 60 % away from float64 (b7 at 96 pixels; with them 2e-6).
+_GAIN = 1.4  # compensates the loss in an activation
+# Without these two, deep networks are chaotic: signals of images outside the calibration batch grow from block to
+# block, and the result in float32 differs by 60 % from that in float64 (b7 at 96 pixels; with them 2e-6).
 _RESIDUAL_GAIN = 0.25
 _GATE_GAIN = 0.4
 
@@ -29,9 +28,9 @@ _GATE_GAIN = 0.4
 def random_weights(network: EfficientNet, seed: int = 0) -> EfficientNet:
     """Fill every tensor of `network` with random values, in place, and return it.
 
-    A value depends on the tensor's name, its shape and `seed` only. Kernels keep the size of a signal, BatchNorm's
-    weights spread around one (around a quarter where a residual block ends, as trained ones are small there), and
-    gates and routing differ between channels. The moving statistics become zero and one: `calibrate` sets them.
+    Values depend only on the tensor's name, its shape and `seed`. Kernels keep the size of a signal. BatchNorm's
+    weights are spread around one, or around a quarter at the end of a residual block, where trained ones are small.
+    Gates and routing differ between channels. The moving statistics become zero and one: `calibrate` sets them.
     """
     quiet = {f"blocks.{block.index}.project.bn.weight" for block in blocks(network.variant) if block.residual}
     with torch.no_grad():
@@ -44,9 +43,9 @@ def random_weights(network: EfficientNet, seed: int = 0) -> EfficientNet:
 def calibrate(network: EfficientNet, images: Tensor, *, seed: int = 0) -> EfficientNet:
     """Set the moving statistics of every BatchNorm of `network`, in place, and return it in the mode it was in.
 
-    images: [N, C, H, W], normalised; eight or more that differ, or the network fits these and exaggerates others. One
-    pass in eval mode: each BatchNorm gets the mean and the variance of the batch that reaches it, perturbed per
-    channel (mean + 0.1 std N(0, 1), variance times 0.5 to 1.5), before it is applied.
+    images: [N, C, H, W], normalised; eight or more different ones, or the network fits only these and exaggerates
+    others. One pass in eval mode: before a BatchNorm is applied, it gets the mean and the variance of its input,
+    perturbed per channel (mean + 0.1 std N(0, 1), variance times 0.5 to 1.5).
     """
     generator = torch.Generator().manual_seed(seed)
 
@@ -96,7 +95,7 @@ def _scale(name: str, shape: tuple[int, ...]) -> float:
     if name.endswith(".bias"):
         return 0.5 if gates else 0.1
     gain = _GATE_GAIN if gates else 1.0 if name == "head.fc.weight" else _GAIN
-    if len(shape) == 5:  # about a third of the experts' strength arrives, and their mixture is a sum
+    if len(shape) == 5:  # a mixture of experts is a sum with weights of about a third
         return gain / math.sqrt(math.prod(shape[2:]) * shape[0] * 0.3)
     return gain / math.sqrt(math.prod(shape[1:]))
 

@@ -1,4 +1,4 @@
-"""What every layer of the canonical network gives, and gives for another network's input."""
+"""Capture of layer outputs of the canonical network, end to end or from another network's inputs."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -23,8 +23,8 @@ def capture(
 ) -> dict[str, Array]:
     """Return {"stem", "blocks.0", …, "head": [N, C, H, W]; "pooled", "logits": [N, C]} of `network` in eval mode.
 
-    images: [N, C, H, W], normalised. feed: {layer: its input in place of what arrives}. The arrays are float32, or
-    float64 where the network is. "head", "pooled" and "logits" are missing where the network does not have them.
+    images: [N, C, H, W], normalised. feed: {layer: the input that replaces its own}. The arrays are float32, or float64
+    for a network in float64. "head", "pooled" and "logits" are missing if the network does not have them.
     """
     layers: dict[str, Array] = {}
     weights = network.stem.conv.weight

@@ -1,4 +1,4 @@
-"""The network rewritten for speed, the same function: BatchNorm folded, padding part of kernels, values overwritten."""
+"""A faster copy of the network, the same function: BatchNorm folded, padding inside kernels, values overwritten."""
 
 import copy
 
@@ -11,11 +11,11 @@ from effconvert.model.network import EfficientNet
 
 
 def for_inference(network: EfficientNet, size: int | None = None) -> EfficientNet:
-    """Return a copy of `network`, in eval mode and without gradients, that is faster and computes the same.
+    """Return a faster copy of `network` that computes the same, in eval mode and without gradients.
 
     Each BatchNorm becomes part of the convolution before it, computed in float64 and rounded once. size: height and
-    width in pixels of all images to come; where it is given, convolutions that pad as TensorFlow does get kernels that
-    need no copy of a padded map. None keeps them right for any size.
+    width in pixels of all images; with it, convolutions with TensorFlow's padding get kernels that need no padded copy
+    of their input. With None the copy is right for any size.
     """
     fast = copy.deepcopy(network).eval().requires_grad_(False)
     for layer in fast.modules():
@@ -35,9 +35,9 @@ def _fold(layer: ConvNorm) -> None:
     scale = bn.weight.double() / torch.sqrt(bn.running_var.double() + bn.eps)
     bias = bn.bias.double() - bn.running_mean.double() * scale
     dtype = conv.weight.dtype
-    scaled = (conv.weight.double() * scale.reshape(-1, 1, 1, 1)).to(dtype)  # an axis of experts may stand before
+    scaled = (conv.weight.double() * scale.reshape(-1, 1, 1, 1)).to(dtype)  # an axis of experts may come first
     conv.weight = nn.Parameter(scaled, requires_grad=False)
-    if isinstance(conv, CondConv2d):  # each image has kernels of its own, and all have the same bias
+    if isinstance(conv, CondConv2d):  # each image has its own kernels; the bias is shared
         layer.bn = _Bias(bias.to(dtype))  # type: ignore[assignment]
     else:
         conv.bias = nn.Parameter(bias.to(dtype), requires_grad=False)
@@ -56,8 +56,8 @@ class _Bias(nn.Module):
 
 
 def _absorb_padding(network: EfficientNet, size: int) -> None:
-    """Give convolutions that pad more on one side kernels that begin with as many zeros, and pad all sides equally."""
-    for conv in network.modules():  # in the order in which an image passes them
+    """Make padding equal on all sides: where one side has more, put zeros at the start of the kernel instead."""
+    for conv in network.modules():  # in call order
         if not isinstance(conv, Convolution | CondConv2d):
             continue
         stride = conv.stride if isinstance(conv, CondConv2d) else conv.stride[0]
@@ -72,7 +72,7 @@ def _absorb_padding(network: EfficientNet, size: int) -> None:
 
 
 def in_channels_last(network: EfficientNet) -> EfficientNet:
-    """Return `network` with its kernels [O, I, k, k] as [O, k, k, I] in memory, which convolutions are faster with."""
+    """Return `network` with its kernels [O, I, k, k] in memory as [O, k, k, I], which makes convolutions faster."""
     for parameter in network.parameters():
         if parameter.ndim == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""The layers of the network: what TensorFlow's padding, initial values and expert kernels add to torch.nn.
+"""The layers of the network: torch.nn with TensorFlow's padding, initial values and expert kernels.
 
 Sources: tensorflow/tpu, models/official/efficientnet (efficientnet_model.py, utils.py, condconv/condconv_layers.py).
 """
@@ -16,26 +16,26 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "silu": nn.SiLU, "relu": nn.ReLU, "relu6": nn.ReLU6, "hswish": nn.Hardswish,
 }  # fmt: skip
 
-_MOMENTUM = 0.01  # TensorFlow's 0.99 is the share of the old value, torch's the share of the new one
+_MOMENTUM = 0.01  # TensorFlow's 0.99 is the share of the old value; torch gives the share of the new one
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """Return the pixels that TensorFlow's SAME adds before and after an axis of `size` pixels.
+    """Return how many pixels TensorFlow's SAME adds before and after an axis of `size` pixels.
 
-    This is max((ceil(size / stride) - 1) * stride + kernel - size, 0), the odd pixel after.
+    The sum is max((ceil(size / stride) - 1) * stride + kernel - size, 0); an odd pixel comes after.
     """
     total = max(kernel - stride + -size % stride, 0)
     return total // 2, total - total // 2
 
 
 def drop_connect(x: Tensor, survival: float) -> Tensor:
-    """Return `x` [N, C, H, W] with whole images set to zero, each kept with probability `survival` and scaled up."""
+    """Return `x` [N, C, H, W] with some images set to zero; each is kept with probability `survival` and scaled up."""
     kept = torch.rand(x.shape[0], 1, 1, 1, device=x.device) < survival
     return x * kept / survival
 
 
 class BatchNorm(nn.BatchNorm2d):
-    """BatchNorm whose state is the four canonical tensors: the count of batches is kept, but not saved."""
+    """BatchNorm that saves the four canonical tensors only, and not the count of batches."""
 
     num_batches_tracked: Tensor
     running_mean: Tensor
@@ -48,14 +48,14 @@ class BatchNorm(nn.BatchNorm2d):
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, local_metadata: Mapping[str, Any], *rest: Any
     ) -> None:
-        # A plain dict has no version, and torch would then add the count to it, which strict loading refuses.
+        # Without a version, as in a plain dict, torch adds the count, and strict loading then fails.
         super()._load_from_state_dict(state_dict, prefix, {**local_metadata, "version": 2}, *rest)
         if self.num_batches_tracked.is_meta and not self.running_mean.is_meta:  # loaded with assign=True
             self.num_batches_tracked = torch.zeros((), dtype=torch.long, device=self.running_mean.device)
 
 
 class Convolution(nn.Conv2d):
-    """A convolution that pads as the facts say; initial values as in the official code.
+    """Convolution with the padding of the facts and the initial values of the official code.
 
     padding: `tf-same` or `symmetric`, as in `Facts`.
     """
@@ -71,7 +71,7 @@ class Convolution(nn.Conv2d):
         padding: str = "symmetric",
         bias: bool = False,
     ) -> None:
-        # At stride 1 an odd kernel needs the same number of pixels on both sides, which torch adds without a copy.
+        # At stride 1 an odd kernel needs equal padding on both sides, which torch does without a copy.
         self.pads_as_tensorflow = padding == "tf-same" and stride > 1
         amount = 0 if self.pads_as_tensorflow else (kernel - 1) // 2
         super().__init__(in_channels, out_channels, kernel, stride, amount, groups=groups, bias=bias)
@@ -91,7 +91,7 @@ class Convolution(nn.Conv2d):
 
 
 class CondConv2d(nn.Module):
-    """CondConv: every image is convolved with its own mixture of expert kernels [experts, O, I / groups, k, k]."""
+    """CondConv: convolution of every image with its own mixture of expert kernels [experts, O, I / groups, k, k]."""
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ class CondConv2d(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw every expert as a convolution of its own (`get_condconv_initializer`)."""
+        """Draw every expert like the kernel of a separate convolution (`get_condconv_initializer`)."""
         _, out_channels, _, *kernel = self.weight.shape
         _draw(self.weight, out_channels // self.groups * math.prod(kernel))
 
@@ -155,14 +155,14 @@ class Classifier(nn.Linear):
 
 
 class SqueezeExcite(nn.Module):
-    """Gates every channel by what all channels hold on average."""
+    """Squeeze and excite: scale every channel by a gate, computed from the averages of all channels."""
 
     def __init__(self, channels: int, reduced: int, activation: str) -> None:
         super().__init__()
         self.reduce = Convolution(channels, reduced, bias=True)
         self.activation = ACTIVATIONS[activation]()
         self.expand = Convolution(reduced, channels, bias=True)
-        self.overwrites = False  # what it is given, which saves a copy where nobody needs that any more
+        self.overwrites = False  # True: the input is overwritten, which saves a copy
 
     def forward(self, x: Tensor) -> Tensor:
         """Return `x` [N, C, H, W] times its gates."""
@@ -171,7 +171,7 @@ class SqueezeExcite(nn.Module):
 
 
 class ConvNorm(nn.Module):
-    """A convolution, its BatchNorm and an activation, or none."""
+    """A convolution, its BatchNorm and an optional activation."""
 
     def __init__(self, conv: Convolution | CondConv2d, bn: BatchNorm, activation: str | None) -> None:
         super().__init__()
@@ -180,15 +180,15 @@ class ConvNorm(nn.Module):
         self.activation = ACTIVATIONS[activation]() if activation else nn.Identity()
 
     def forward(self, x: Tensor, routing: Tensor | None = None) -> Tensor:
-        """Return [N, O, H', W'] for `x` [N, I, H, W]; `routing` [N, experts] where the kernels are experts."""
+        """Return [N, O, H', W'] for `x` [N, I, H, W]; `routing` [N, experts] for a CondConv layer."""
         x = self.conv(x) if routing is None else self.conv(x, routing)
         result: Tensor = self.activation(self.bn(x))
         return result
 
 
 def _pad_same(x: Tensor, kernel: int, stride: int) -> Tensor:
-    # Always kernel - 1 pixels in all: where SAME wants one less, the last is never read. The result is then
-    # (size - 1) // stride + 1 pixels whatever the size, which torch.export needs to see for a dynamic size.
+    # Always kernel - 1 pixels in sum: where SAME needs one less, the last is never read. The result then has
+    # (size - 1) // stride + 1 pixels for any size, a formula that torch.export needs for a dynamic size.
     height, width = x.shape[2:]
     above, _ = same_padding(height, kernel, stride)
     left, _ = same_padding(width, kernel, stride)
@@ -196,6 +196,6 @@ def _pad_same(x: Tensor, kernel: int, stride: int) -> Tensor:
 
 
 def _draw(weight: Tensor, fan_out: int) -> None:
-    # The meta device has no values; to draw none, torch would import its compiler, which takes a second.
+    # The meta device has no values; to draw from it, torch would import its compiler, which takes a second.
     if not weight.is_meta:
         nn.init.normal_(weight, std=math.sqrt(2 / fan_out))

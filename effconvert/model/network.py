@@ -29,7 +29,7 @@ _DROP_CONNECT = 0.2
 
 
 class MBConvBlock(nn.Module):
-    """One block: expand, convolve each channel, gate, project, and add the input; EdgeTPU fuses the first two."""
+    """MBConv block: expand, depthwise, squeeze and excite, project, add the input; EdgeTPU fuses the first two."""
 
     def __init__(self, block: Block, facts: Facts, survival: float) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class MBConvBlock(nn.Module):
 
 
 class Head(ConvNorm):
-    """The last convolution, and beside it the classifier of what is left of it after pooling."""
+    """The last convolution, and the classifier, which reads its pooled output."""
 
     def __init__(self, in_channels: int, variant: Variant, facts: Facts) -> None:
         channels = head_channels(variant)
@@ -73,7 +73,7 @@ class Head(ConvNorm):
         self.fc = Classifier(channels, facts.classes) if facts.classes else None
 
     def classify(self, pooled: Tensor) -> Tensor:
-        """Return logits [N, classes] for `pooled` [N, channels], or `pooled` itself where there is no classifier."""
+        """Return logits [N, classes] for `pooled` [N, channels], or `pooled` itself without a classifier."""
         if self.fc is None:
             return pooled
         logits: Tensor = self.fc(self.dropout(pooled))
@@ -81,7 +81,7 @@ class Head(ConvNorm):
 
 
 class EfficientNet(nn.Module):
-    """The network of a variant, as the facts say.
+    """The network of a variant, with given facts.
 
     TensorFlow's endpoints are the outputs of the modules `stem`, `blocks[i]` (block_<i>) and `head` (head_1x1).
     """
@@ -90,7 +90,7 @@ class EfficientNet(nn.Module):
         super().__init__()
         facts = facts or default_facts(variant)
         self.variant, self.facts = variant, facts
-        self.recipe: Recipe | None = None  # the preprocessing of the weights, once there are some
+        self.recipe: Recipe | None = None  # the preprocessing of the weights, once weights are loaded
         table = blocks(variant)
         stem = stem_channels(variant)
         self.stem = ConvNorm(
@@ -106,25 +106,25 @@ class EfficientNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return logits [N, classes] for normalised images `x` [N, in_channels, H, W] of any height and width.
 
-        Without a classifier: the pooled features [N, C], of the head or, where there is none, of the last block.
-        Raises RuntimeError (torch's) unless `x` has the channels, the dtype and device of the weights.
+        Without a classifier: the pooled features [N, C] of the head, or of the last block if there is no head.
+        Raises RuntimeError (torch's) unless `x` has the channels, the dtype and the device of the weights.
         """
         pooled = self.forward_features(x).mean((2, 3))
         return pooled if self.head is None else self.head.classify(pooled)
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """Return the map before pooling [N, C, ceil(H / 32), ceil(W / 32)] for images `x` [N, in_channels, H, W]."""
+        """Return the last feature map [N, C, ceil(H / 32), ceil(W / 32)] for images `x` [N, in_channels, H, W]."""
         x = self.stem(x)
         for block in self.blocks:
             x = block(x)
         return x if self.head is None else self.head(x)
 
     def extract_features(self, x: Tensor, levels: Iterable[int] = (1, 2, 3, 4, 5)) -> list[Tensor]:
-        """Return the maps of `levels`, in that order, for images `x` [N, in_channels, H, W].
+        """Return the feature maps of `levels`, in that order, for images `x` [N, in_channels, H, W].
 
         Level i is [N, C, ceil(H / 2**i), ceil(W / 2**i)], TensorFlow's endpoint `reduction_<i>`: the output of the last
-        block before the next strided one. No block after the deepest level is computed. Raises ValueError for a
-        level that the network does not have.
+        block before the next stride. Blocks after the deepest level are not computed. Raises ValueError for a level
+        that the network does not have.
         """
         levels = list(levels)
         ends = _level_ends(self.variant)
@@ -143,10 +143,10 @@ class EfficientNet(nn.Module):
 def create_model(variant: str | Variant, facts: Facts | None = None, **fact_changes: Any) -> EfficientNet:
     """Return the network of `variant` with random weights, in eval mode.
 
-    facts: None is the official TensorFlow network; `fact_changes` change single ones, as `classes=10`. The initial
-    values are those of the official code: kernels from N(0, 2 / fan_out), the classifier from +-1 / sqrt(classes),
-    BatchNorm one and zero. Inside `torch.device("meta")` no memory is used. Raises LayoutMismatch for an unknown
-    variant or fact, or a value that a fact cannot have.
+    facts: None means the official TensorFlow network; `fact_changes` change single facts, such as `classes=10`. The
+    initial values are those of the official code: kernels from N(0, 2 / fan_out), the classifier from
+    +-1 / sqrt(classes), BatchNorm one and zero. Inside `torch.device("meta")` no memory is used. Raises LayoutMismatch
+    for an unknown variant or fact, or an impossible value of a fact.
     """
     chosen = find_variant(variant) if isinstance(variant, str) else variant
     return EfficientNet(chosen, changed(facts or default_facts(chosen), fact_changes)).eval()
@@ -157,9 +157,9 @@ def _expansion(block: Block, facts: Facts) -> ConvNorm:
     if block.fused:
         kernel, stride, padding = block.kernel, block.stride, facts.padding
         if facts.fused_stride == "project":
-            # The 1x1 projection with stride 2 reads the pixels 0, 2, 4, … of a 3x3 with stride 1, which pads one
-            # pixel on each side. A 3x3 with stride 2 and that padding computes exactly these pixels and not the other
-            # three quarters. In training, its BatchNorm then averages over the pixels that are read.
+            # The 1x1 projection with stride 2 reads only the pixels 0, 2, 4, … of the 3x3 with stride 1 before it,
+            # which pads one pixel on each side. A 3x3 with stride 2 and the same padding computes exactly these pixels,
+            # and not the other three quarters. In training, its BatchNorm then averages over these pixels only.
             padding = "symmetric"
     conv = _convolution(block, block.in_channels, block.expanded_channels, kernel, stride=stride, padding=padding)
     return ConvNorm(conv, BatchNorm(block.expanded_channels, facts.bn_eps), facts.activation)

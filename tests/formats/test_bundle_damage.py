@@ -89,7 +89,7 @@ def test_an_offset_beyond_the_data_is_refused(tmp_path: Path, offset: int) -> No
 @pytest.mark.parametrize("shard", [1, 5, 1 << 31, -1])
 def test_a_data_file_that_the_header_does_not_count_is_refused(tmp_path: Path, shard: int) -> None:
     message = refusal(bundles.write(tmp_path, {b"x": bundles.entry((), ONE, shard=shard)}, [ONE]))
-    assert f"lies in shard {shard % (1 << 64)}, there are 1" in message
+    assert f"is in shard {shard % (1 << 64)}, but there are 1" in message
 
 
 @pytest.mark.parametrize("shape", [(-1,), (2, -3), (1 << 31, 1 << 31), (1 << 62, 0), (0, 1 << 62), (1,) * 40])
@@ -128,9 +128,9 @@ def test_an_impossible_number_of_data_files_is_refused(tmp_path: Path, shards: i
 def test_an_index_without_header_is_refused(tmp_path: Path) -> None:
     index = tmp_path / "model.ckpt.index"
     index.write_bytes(write_table([(b"x", bundles.entry((), ONE))]))
-    assert "holds no header" in refusal(index)
+    assert "has no header" in refusal(index)
     index.write_bytes(write_table([]))
-    assert "holds no header" in refusal(index)
+    assert "has no header" in refusal(index)
 
 
 def test_a_checkpoint_of_version_1_is_refused_with_the_remedy(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_a_checkpoint_of_version_1_is_refused_with_the_remedy(tmp_path: Path) ->
 def test_a_name_that_stands_twice_is_refused(tmp_path: Path) -> None:
     index = tmp_path / "model.ckpt.index"
     index.write_bytes(write_table([(b"", bundles.HEADER), (b"x", b"\x08\x01"), (b"x", b"\x08\x01")]))
-    assert "key b'x' stands after b'x'" in refusal(index)
+    assert "key b'x' comes after b'x'" in refusal(index)
 
 
 @pytest.mark.parametrize("name", ["a\nb", "a\x00b", "\x1b[31m", "a\u202eb", "a\u2028b", "x" * 10_000])

@@ -53,7 +53,7 @@ def test_several_checkpoints_are_listed(tmp_path: Path, arrays: dict[str, Array]
     make_safetensors(tmp_path / "last.safetensors", arrays)
     make_bundle(tmp_path / "tensorflow" / "model.ckpt", arrays)
     message = refusal(tmp_path)
-    assert "holds 3 checkpoints; give the one you mean:" in message
+    assert "holds 3 checkpoints; give one of them:" in message
     for name in ("best.pth", "last.safetensors", "tensorflow/model.ckpt"):
         assert f"\n  {tmp_path}/{name}" in message
 
@@ -63,7 +63,7 @@ def test_a_file_that_cannot_be_read_does_not_count_but_is_named(tmp_path: Path, 
     (tmp_path / "cut.pth").write_bytes(whole.read_bytes()[:-100])
     with open_checkpoint(tmp_path) as checkpoint:
         assert checkpoint.path == whole
-        assert checkpoint.remarks == ("cut.pth stands in the folder too, and cannot be read as weights",)
+        assert checkpoint.remarks == ("cut.pth is in the folder too, and cannot be read as weights",)
     whole.unlink()
     assert "cut.pth: not a file that torch.save wrote whole" in refusal(tmp_path)
 
@@ -72,7 +72,7 @@ def test_files_none_of_which_can_be_read_are_all_named(tmp_path: Path, arrays: d
     for number in (1, 2):
         make_safetensors(tmp_path / f"model-0000{number}-of-00002.safetensors", arrays)
     message = refusal(tmp_path)
-    assert "holds 2 files of weights, none of which can be read:" in message
+    assert "holds 2 files of weights, but none can be read:" in message
     assert message.count("get model.safetensors.index.json") == 2
 
 
@@ -88,7 +88,7 @@ def test_weights_beside_those_that_a_library_names_are_said_to_be_passed_over(
     make_torch(tmp_path / "best.pth", arrays)
     with open_checkpoint(tmp_path) as checkpoint:
         assert checkpoint.path == tmp_path / name
-        assert checkpoint.remarks == ("best.pth stands in the folder too, and was not read",)
+        assert checkpoint.remarks == ("best.pth is in the folder too, and was not read",)
 
 
 def test_links_within_the_folder_are_one_checkpoint(tmp_path: Path, arrays: dict[str, Array]) -> None:
@@ -118,7 +118,7 @@ def test_a_repository_in_the_cache_of_hugging_face_is_its_snapshot(
         with open_checkpoint(folder) as checkpoint:
             assert checkpoint.path == repository / "snapshots/4d4d" / name
     (repository / "snapshots/5e5e").mkdir()
-    assert f"give the one you mean:\n  {repository}/snapshots/4d4d\n" in refusal(repository)
+    assert f"give one of them:\n  {repository}/snapshots/4d4d\n" in refusal(repository)
     (repository / "refs" / "main").write_text("4d4d")
     assert read_all(repository) == expected(arrays)
 
@@ -130,10 +130,10 @@ def test_snapshots_that_lead_in_a_circle_are_not_followed(tmp_path: Path) -> Non
 
 
 FOLDERS: dict[str, tuple[tuple[str, ...], str]] = {
-    "nothing": ((), "holds no checkpoint, it is empty; give the file of the weights"),
+    "nothing": ((), "holds no checkpoint: it is empty; give the file of the weights"),
     "DCP": ((".metadata", "__0_0.distcp", "__1_0.distcp"), "a checkpoint of torch.distributed (DCP); write it as one file, in Python:\n  from torch.distributed.checkpoint.format_utils import dcp_to_torch_save\n  dcp_to_torch_save('FOLDER', 'weights.pth')"),
     "DCP without tensors": ((".metadata",), "without its tensors (.distcp); get the whole folder"),
-    "DeepSpeed": (("global_step9/mp_rank_00_model_states.pt", "latest", "zero_to_fp32.py"), "a checkpoint of DeepSpeed (ZeRO), cut into parts; join them by its own program: python zero_to_fp32.py . weights"),
+    "DeepSpeed": (("global_step9/mp_rank_00_model_states.pt", "latest", "zero_to_fp32.py"), "a checkpoint of DeepSpeed (ZeRO), cut into parts; join them with the program in it: python zero_to_fp32.py . weights"),
     "unpacked PyTorch": (("data.pkl", "data/0", "version"), "an unpacked PyTorch file (data.pkl and data/); pack it again without compression, in the folder above it: zip -0 -r weights.pth NAME"),
     "orbax": (("_CHECKPOINT_METADATA", "_METADATA", "d/x", "manifest.ocdbt"), "a checkpoint of JAX (orbax), which is not read here"),
     "Core ML": (("Manifest.json", "Data/x"), "a Core ML package; give the checkpoint that it was exported from"),
@@ -190,7 +190,7 @@ def test_inspect_and_convert_take_a_folder_and_say_what_else_is_there(
     (folder / "cut.pth").write_bytes((folder / "own.pth").read_bytes()[:1000])
     ran = run("inspect", folder)
     assert "own.pth" in ran.out
-    assert "cut.pth stands in the folder too, and cannot be read as weights" in ran.out
+    assert "cut.pth is in the folder too, and cannot be read as weights" in ran.out
     ran = run("convert", folder, "--to", "canonical", "--out", tmp_path / "back.safetensors")
     assert ran.exit_code == 0
-    assert "cut.pth stands in the folder too, and cannot be read as weights" in ran.out
+    assert "cut.pth is in the folder too, and cannot be read as weights" in ran.out

@@ -37,21 +37,21 @@ TEXTS: dict[str, tuple[bytes, str]] = {
     "git-annex": (b"/annex/objects/SHA256E-s21388428--4d4d.pth\n", "a git-annex pointer in place of the file; get the file by `git annex get`"),
     "DVC": (b"outs:\n- md5: " + b"4d" * 16 + b"\n  size: 7\n  path: b0.pth\n", f"a DVC pointer (md5: {'4d' * 16}, 7 bytes)"),
     "Xet": (b"# xet version 0\nfilesize = 7\n", "a Git Xet pointer"),
-    "HTML": (b"<!DOCTYPE html><html><head><title>Sign in &amp;\n go</title>", f"an HTML page ('Sign in & go') in place of the file, as servers send it for a login or an error; {AGAIN}"),
+    "HTML": (b"<!DOCTYPE html><html><head><title>Sign in &amp;\n go</title>", f"an HTML page ('Sign in & go') in place of the file, such as a login page or an error; {AGAIN}"),
     "HTML without a title": (b"\n<html>\n<body>", "an HTML page in place of the file"),
     "HTML after a mark": (b"\xef\xbb\xbf<!doctype HTML>\n", "an HTML page in place of the file"),
     "HTML after a comment": (b"<!-- saved --><html><h1>404</h1>", "an HTML page ('404') in place of the file"),
     "HTML in UTF-16": ("<html><title>Entry</title>".encode("utf-16"), "an HTML page ('Entry') in place of the file"),
-    "HTML with escapes": (b"<html><title>\x1b[31mred</title>", "not a checkpoint that is known here"),
-    "XML error": (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", f"an error that a server sent as XML ('AccessDenied') in place of the file; {AGAIN}"),
+    "HTML with escapes": (b"<html><title>\x1b[31mred</title>", "not a checkpoint of a known format"),
+    "XML error": (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", f"an error of a server as XML ('AccessDenied') in place of the file; {AGAIN}"),
     "XML": (b"<?xml version='1.0'?><annotation/>", "an XML file; give the file of the weights"),
     "OpenVINO": (b"<?xml version='1.0'?><net name='b0' version='11'>", f"an OpenVINO model; {EXPORTED}"),
-    "a server's word": (b"Not Found", f"a text ('Not Found'), as servers send it in place of a file; {AGAIN}"),
-    "another word": (b"Access denied", "as servers send it in place of a file"),
-    "the hub's word": (b"Entry not found\n", "as servers send it in place of a file"),
-    "a gate": (b"Access to model x is restricted. You must be authenticated.", "as servers send it in place of a file"),
-    "JSON error": (b'{"error": "Repository not found"}', f"an error that a server sent as JSON ('Repository not found') in place of the file; {AGAIN}"),
-    "JSON message": (b'{"message": "Bad credentials", "status": "401"}', "an error that a server sent as JSON ('Bad credentials')"),
+    "a server's word": (b"Not Found", f"a text file ('Not Found'), perhaps an error of a server in place of the file; {AGAIN}"),
+    "another word": (b"Access denied", "perhaps an error of a server in place of the file"),
+    "the hub's word": (b"Entry not found\n", "perhaps an error of a server in place of the file"),
+    "a gate": (b"Access to model x is restricted. You must be authenticated.", "perhaps an error of a server in place of the file"),
+    "JSON error": (b'{"error": "Repository not found"}', f"an error of a server as JSON ('Repository not found') in place of the file; {AGAIN}"),
+    "JSON message": (b'{"message": "Bad credentials", "status": "401"}', "an error of a server as JSON ('Bad credentials')"),
     "JSON list": (b'[{"a": 1}]', "a JSON file; give the file of the weights"),
     "TensorFlow.js": (b'{"format": "layers-model", "modelTopology": {}, "weightsManifest": []}', f"a TensorFlow.js model; {EXPORTED}"),
     "Keras's description": (b'{"class_name": "Functional", "config": {}}', "Keras's description of a network, which holds no weights"),
@@ -65,7 +65,7 @@ TEXTS: dict[str, tuple[bytes, str]] = {
     "text cut within a character": ("ä".encode() * 50_000, "a text file, which begins 'ää"),
     "blanks": (b" \n" * 40, "a file of 80 blanks"),
     "nothing": (b"", "an empty file (0 bytes); download or copy it again"),
-    "zeros": (bytes(300_000), "a file of 300,000 zeros, as an unfinished download leaves one; download or copy it again"),
+    "zeros": (bytes(300_000), "a file of 300,000 zeros, perhaps an unfinished download; download or copy it again"),
 }  # fmt: skip
 
 BINARIES: dict[str, tuple[bytes, str]] = {
@@ -99,7 +99,7 @@ BINARIES: dict[str, tuple[bytes, str]] = {
     "PDF": (b"%PDF-1.7\n%\xe2\xe3", "a PDF document"),
     "ELF": (b"\x7fELF\2\1\1" + bytes(50), "a program or library"),
     "Parquet": (b"PAR1\x15\4" + bytes(50), "a Parquet file"),
-    "macOS": (b"\0\5\x16\7\0\2\0\0Mac OS X" + bytes(50), "what macOS keeps beside a file; give the file whose name lacks the '._'"),
+    "macOS": (b"\0\5\x16\7\0\2\0\0Mac OS X" + bytes(50), "a file of macOS beside another file; give the file without '._' in its name"),
     "7z": (b"7z\xbc\xaf\x27\x1c\0\4" + bytes(50), "a 7z archive; unpack it"),
     "RAR": (b"Rar!\x1a\7\1\0" + bytes(50), "a RAR archive; unpack it"),
     "zstd": (b"\x28\xb5\x2f\xfd\4" + bytes(50), "a file packed by zstd; unpack it first (zstd -d)"),
@@ -246,14 +246,14 @@ def test_a_zip_file_of_several_files_says_what_they_are(tmp_path: Path, names: t
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         for name in names:
             archive.writestr(name, b"x")
-    assert f"a zip file around {words}; unpack it (unzip x.zip) and give that" in refusal(tmp_path / "x.zip")
+    assert f"a zip file around {words}; unpack it (unzip x.zip) and give the result" in refusal(tmp_path / "x.zip")
 
 
 def test_a_tar_archive_around_another_file_says_to_unpack_it(tmp_path: Path, arrays: dict[str, Array]) -> None:
     with tarfile.open(tmp_path / "x.tar.gz", "w:gz") as tar:
         tar.add(make_torch(tmp_path / "b0.pth", arrays), "b0.pth")
     message = refusal(tmp_path / "x.tar.gz")
-    assert "holds no *.index and no saved_model.pb, but 'b0.pth'; unpack it and give the file of the weights" in message
+    assert "has no *.index and no saved_model.pb, but 'b0.pth'; unpack it and give the file of the weights" in message
 
 
 def test_a_damaged_file_of_a_format_that_is_read_is_called_damaged(tmp_path: Path, arrays: dict[str, Array]) -> None:

@@ -132,7 +132,7 @@ def test_a_network_that_transformers_cannot_build_is_refused(changes: dict[str, 
 
 @pytest.mark.parametrize("name", ["lite0", "edgetpu-s", "cc-b0-4e"])
 def test_a_variant_that_transformers_lacks_is_refused(name: str) -> None:
-    with pytest.raises(LayoutMismatch, match=f"{name}: no network of transformers"):
+    with pytest.raises(LayoutMismatch, match=f"{name}: transformers does not have it"):
         make_config(VARIANTS[name], default_facts(VARIANTS[name]))
 
 
@@ -146,7 +146,7 @@ def test_an_odd_size_is_refused_for_its_stem() -> None:
     [
         ({"depthwise_padding": []}, r"depthwise_padding \[\] instead of \[16\] for image_size 240"),
         ({"depthwise_padding": "none"}, "is not a list of blocks"),
-        ({"image_size": 241}, "its stem pads images of 241 pixels otherwise"),
+        ({"image_size": 241}, "its stem pads images of 241 pixels differently"),
     ],
 )
 def test_paddings_that_no_fact_can_say_are_cautioned(changes: dict[str, Any], words: str) -> None:
@@ -234,13 +234,13 @@ def test_every_way_to_normalise_ends_in_one_mean_and_one_std(changes: dict[str, 
     ids=str,
 )
 def test_a_preprocessing_that_no_recipe_says_is_refused(changes: dict[str, Any]) -> None:
-    with pytest.raises(LayoutMismatch, match="describes no recipe"):
+    with pytest.raises(LayoutMismatch, match="describes a recipe that is not known"):
         recipe_of(PUBLISHED | changes)
 
 
 @pytest.mark.parametrize("changes", [{"resize": "area"}, {"channels": "bgr"}], ids=lambda changes: next(iter(changes)))
 def test_a_recipe_that_the_processor_cannot_do_is_refused(changes: dict[str, Any]) -> None:
-    with pytest.raises(LayoutMismatch, match="processor cannot do this recipe"):
+    with pytest.raises(LayoutMismatch, match="image processor does not have this recipe"):
         make_preprocessor(replace(official_recipe("b0"), **changes))
 
 
@@ -277,7 +277,7 @@ def test_a_folder_without_configuration_says_nothing(tmp_path: Path) -> None:
 
 
 def test_a_wrong_configuration_is_named_with_its_path(tmp_path: Path) -> None:
-    with pytest.raises(LayoutMismatch, match="config.json: describes no network") as caught:
+    with pytest.raises(LayoutMismatch, match="config.json: describes a network that is not known") as caught:
         read_config(write(tmp_path, make_config(B0, default_facts(B0)) | {"hidden_dim": 5}))
     assert str(tmp_path) in str(caught.value)
 

@@ -36,7 +36,7 @@ def test_a_model_inside_a_model_is_named_like_one_alone(name: str) -> None:
 def test_the_state_of_training_is_left_out_with_its_reason(name: str) -> None:
     with open_checkpoint(GOLDEN / name) as checkpoint:
         assert contents(checkpoint) == expected(plain())
-        assert "optimizer state" in set(checkpoint.skipped.values()) <= {"optimizer state", "no layer's weight"}
+        assert "optimizer state" in set(checkpoint.skipped.values()) <= {"optimizer state", "not the weight of a layer"}
 
 
 def test_layers_that_a_file_does_not_name_are_their_class_and_number() -> None:
@@ -145,7 +145,7 @@ def test_texts_and_random_states_are_skipped_with_the_reason(tmp_path: Path) -> 
     with open_checkpoint(tmp_path / "x.h5") as checkpoint:
         assert list(checkpoint.tensors) == ["dense/kernel"]
         assert checkpoint.skipped == {
-            "string_lookup/0": "holds texts",
+            "string_lookup/0": "holds strings",
             "layers/dropout/seed_generator/vars/0": "state of a random generator",
         }
 

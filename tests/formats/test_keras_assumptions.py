@@ -31,8 +31,8 @@ def test_a_users_classifier_is_assumed_to_read_the_mean() -> None:
 )  # fmt: skip
 def test_a_layer_that_keras_does_not_have_is_named(name: str, kind: str) -> None:
     said = assumed((name, kind))
-    assert "its layers stand as in keras.applications" in said
-    assert f"it lists {name or kind}: on the way to its classifier" in said
+    assert "its layers are in the order of keras.applications" in said
+    assert f"it lists {name or kind}: before its classifier" in said
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,5 @@ def test_a_further_rescaling_is_named() -> None:
 
 
 def test_a_network_without_a_classifier_that_is_pooled_by_the_maximum_is_said() -> None:
-    assert "it lists max_pool: on the way to its features" in assumed(
-        ("max_pool", "global_max_pooling2d"), classifier=""
-    )
+    assert "it lists max_pool: before its features" in assumed(("max_pool", "global_max_pooling2d"), classifier="")
     assert assumed(("avg_pool", "global_average_pooling2d"), classifier="") == ""

@@ -259,7 +259,7 @@ def test_heads_that_read_the_mean_are_left_to_the_tensors() -> None:
 @pytest.mark.parametrize(
     ("after", "named"),
     [
-        (("Rescaling", "temperature"), "temperature (Rescaling): stands behind the classifier dense"),
+        (("Rescaling", "temperature"), "temperature (Rescaling): is after the classifier dense"),
         (("Lambda", "code"), "code (Lambda): stands behind"),
         (("Activation", "act", {"activation": "relu"}), "act: activation relu, expected one softmax or sigmoid"),
         (("LeakyReLU", "leaky"), "leaky (LeakyReLU): stands behind"),
@@ -290,7 +290,7 @@ def test_a_network_without_a_classifier_says_what_stands_behind_it() -> None:
 @pytest.mark.parametrize(
     ("kind", "named"),
     [
-        ("Lambda", "first (Lambda): stands before the first convolution"),
+        ("Lambda", "first (Lambda): is before the first convolution"),
         ("Permute", "first (Permute)"),
         ("AutoContrast", "first (AutoContrast)"),
         ("SlicingOpLambda", "first (SlicingOpLambda)"),

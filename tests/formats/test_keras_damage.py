@@ -98,7 +98,7 @@ def virtual(group: h5py.Group) -> None:
 
 
 HOSTILE: dict[str, tuple[Callable[[h5py.Group], object], str]] = {
-    "soft link": (lambda group: group.__setitem__("0", h5py.SoftLink("/etc")), "link to somewhere else"),
+    "soft link": (lambda group: group.__setitem__("0", h5py.SoftLink("/etc")), "is a link, which is not followed"),
     "external link": (lambda group: group.__setitem__("0", h5py.ExternalLink("/etc/passwd", "/x")), "newer kind"),
     "hard link": (hard_link, "names; it must have one"),
     "cycle": (cycle, "names; it must have one"),
@@ -133,7 +133,7 @@ def test_what_keras_never_writes_is_refused(tmp_path: Path, case: str) -> None:
 
 def test_groups_that_lie_too_deep_are_refused(tmp_path: Path) -> None:
     path = weights(tmp_path / "x.h5", lambda group: group.create_group("/".join("abcdefghijklmnopqrst")))
-    assert "deeper than 16" in refusal(path)
+    assert "nested more than 16 deep" in refusal(path)
 
 
 def test_a_newer_superblock_is_refused_with_the_remedy(tmp_path: Path) -> None:

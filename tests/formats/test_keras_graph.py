@@ -198,7 +198,7 @@ def test_models_that_lie_too_deep_are_told() -> None:
     config: Config = sequential(layer("Dense", "a"))
     for _ in range(40):
         config = sequential(config)
-    assert "lie within each other" in malformed(config)
+    assert "models are nested more than" in malformed(config)
 
 
 def test_a_graph_that_grows_without_end_is_told() -> None:

@@ -49,17 +49,17 @@ def test_a_damaged_block_is_named_with_both_checksums() -> None:
 @pytest.mark.parametrize("keys", [[b"b", b"a"], [b"a", b"a"], [b"ab", b"a"]])
 def test_keys_that_do_not_ascend_are_refused(keys: list[bytes]) -> None:
     content = tables.table([tables.block([tables.entry(key, b"") for key in keys])])
-    assert f"key {keys[1]!r} stands after {keys[0]!r}" in refusal(content)
+    assert f"key {keys[1]!r} comes after {keys[0]!r}" in refusal(content)
 
 
 def test_keys_that_do_not_ascend_from_block_to_block_are_refused() -> None:
     blocks = [tables.block([tables.entry(key, b"")]) for key in (b"b", b"a")]
-    assert "stands after" in refusal(tables.table(blocks))
+    assert "comes after" in refusal(tables.table(blocks))
 
 
 def test_a_block_over_the_end_is_refused() -> None:
     handle = tables.number(0) + tables.number(10_000)
-    assert "reaches over the end" in refusal(tables.table([tables.block([])], handles=[handle]))
+    assert "exceeds the end" in refusal(tables.table([tables.block([])], handles=[handle]))
 
 
 @pytest.mark.parametrize("handle", [HUGE_NUMBER + b"\0", b"\0" + HUGE_NUMBER, b"\xff" * 20, b"\x80", b""])

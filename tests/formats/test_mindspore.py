@@ -64,7 +64,7 @@ def test_names_shapes_and_types_are_those_that_mindspore_reads(file: str) -> Non
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_text_is_no_tensor_but_is_shown(version: str) -> None:
     with open_checkpoint(GOLDEN / version / "append_str.ckpt") as checkpoint:
-        assert checkpoint.skipped == {"note": "a text: 'héllo 你好'", "empty": "a text: ''"}
+        assert checkpoint.skipped == {"note": "a string: 'héllo 你好'", "empty": "a string: ''"}
         added = {name: checkpoint.read(name)[()] for name in ("epoch_num", "lr", "flag")}
         assert added == {"epoch_num": 3, "lr": np.float32(0.1), "flag": True}
 

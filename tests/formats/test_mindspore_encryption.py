@@ -62,7 +62,7 @@ def test_with_its_key_it_is_the_plain_checkpoint(path: Path) -> None:
 def test_without_a_key_the_cipher_and_the_option_are_named(path: Path) -> None:
     message = refusal(path, None)
     cipher = {"g": "AES-GCM", "c": "AES-CBC", "s": "SM4-CBC"}[path.stem[4]]
-    assert f"encrypted with {cipher}; --key gives the key, of 16" in message
+    assert f"encrypted with {cipher}; give its key of 16" in message
     assert message.startswith(f"{path}: ")
 
 

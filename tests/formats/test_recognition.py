@@ -130,7 +130,7 @@ def test_a_file_in_place_of_a_folder_does_not_exist(safetensors_file: Path) -> N
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
-    assert "holds no checkpoint, it is empty" in refusal(tmp_path)
+    assert "holds no checkpoint: it is empty" in refusal(tmp_path)
 
 
 def test_a_folder_of_other_files_is_refused_with_what_it_holds(tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def test_a_shard_holds_tensors_itself(tmp_path: Path, shard: str) -> None:
         (b' {"weight_map": {}}', "without the weight_map"),
         (b'{"weight_map": ["x"]}', "without the weight_map"),
         (b'{"model_type": "efficientnet"}', "or the file of the weights"),
-        (b'{"weight_map": {"x": "a", "x": "b"}}', "stands twice"),
+        (b'{"weight_map": {"x": "a", "x": "b"}}', "is a duplicate name"),
         (b'{"weight_map": {"a\\u0000": "b"}}', "no framework writes"),
         (b'{"weight_map": {"\\ud800": "b"}}', "no framework writes"),
         (b'{"weight_map": ' + b"[" * 100_000, "not the JSON"),

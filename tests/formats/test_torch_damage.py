@@ -167,7 +167,7 @@ def test_two_records_may_not_pass_for_each_other(tmp_path: Path) -> None:
     path = write(tmp_path / "x.pth", GOOD, {"data/0": VALUES, "data/1": VALUES[::-1]})
     content = path.read_bytes()
     patch_directory(path, "data/0", 42, content.index(b"archive/data/1") - 30)
-    assert "its header is not the one of the directory" in refusal(path)
+    assert "its header differs from the directory" in refusal(path)
 
 
 def test_a_record_that_stands_twice_is_refused(tmp_path: Path) -> None:

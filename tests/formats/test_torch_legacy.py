@@ -84,7 +84,7 @@ def test_a_view_outside_of_its_storage_is_refused(tmp_path: Path, begin: int, co
 
 def test_a_tensor_may_not_reach_over_its_view(tmp_path: Path) -> None:
     path = write_legacy(tmp_path / "x.pth", state_dict(tensor(integers(3), held=view(1, 2))))
-    assert "reaches over its storage of 2" in refusal(path)
+    assert "exceeds its storage of 2" in refusal(path)
 
 
 def test_a_storage_may_not_have_two_types(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def test_floats_of_eight_bits_are_read(tmp_path: Path, name: str) -> None:
 def test_two_tensors_of_one_name_are_refused(tmp_path: Path) -> None:
     one = torch.ones(1)
     for value in ({"a/b": one, "a": {"b": one}}, {"a": {0: one, "0": one}}):
-        assert "two tensors have one name:" in refusal(save(tmp_path / "x.pth", value))
+        assert "two tensors have the same name:" in refusal(save(tmp_path / "x.pth", value))
 
 
 def test_a_file_without_tensors_is_refused_with_what_it_holds(tmp_path: Path) -> None:

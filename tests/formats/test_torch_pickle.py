@@ -136,7 +136,7 @@ def test_a_dict_without_tensors_is_refused_with_what_it_holds(tmp_path: Path, va
 
 @pytest.mark.parametrize("key", [b"]", b"}", found("torch", "IntStorage"), found("collections", "OrderedDict")])
 def test_a_key_that_can_be_none_is_refused(key: bytes) -> None:
-    with pytest.raises(PickleError, match="neither text nor number"):
+    with pytest.raises(PickleError, match="a key of a type that cannot be one"):
         load(state_dict(tensor(), name=key))
 
 
@@ -166,12 +166,12 @@ def test_keys_that_are_shown_alike_are_two_keys(tmp_path: Path) -> None:
     path = write(tmp_path / "x.pth", state_dict(tensor(), behind=behind))
     assert list(read_all(path)) == ["x", "<some.module.Thing 1>", "<some.module.Thing 2>"]
     behind = b"(" + THING + tensor() + THING + tensor() + b"u"
-    assert "two tensors have one name" in refusal(write(tmp_path / "x.pth", state_dict(tensor(), behind=behind)))
+    assert "two tensors have the same name" in refusal(write(tmp_path / "x.pth", state_dict(tensor(), behind=behind)))
 
 
 def test_a_key_that_stands_twice_is_refused() -> None:
     for behind in (text("x") + tensor() + b"s", b"(" + text("y") + tensor() + text("y") + tensor() + b"u"):
-        with pytest.raises(PickleError, match="one key twice"):
+        with pytest.raises(PickleError, match="duplicate key"):
             load(state_dict(tensor(), behind=behind))
 
 

@@ -91,7 +91,7 @@ def test_counters_and_texts_are_told_from_weights(tmp_path):
     with open_checkpoint(tmp_path / "x.ckpt") as checkpoint:
         added = {name: checkpoint.read(name)[()] for name in ("epoch_num", "lr", "flag")}
         assert added == {"epoch_num": 3, "lr": np.float32(0.1), "flag": True}
-        assert checkpoint.skipped == {"note": "a text: 'héllo 你好'", "none": "a text: ''"}
+        assert checkpoint.skipped == {"note": "a string: 'héllo 你好'", "none": "a string: ''"}
 
 
 @pytest.mark.parametrize("asynchronous", [False, "thread"])

@@ -16,6 +16,7 @@ from effconvert.hub.published_conversion import convert_published
 from effconvert.hub.published_names import read_name
 from effconvert.options import Options
 from effconvert.reference_tables.published_weights import choose
+from effconvert.reference_tables.weights import Published, weights_table
 from helpers.hub.published_files import NamesOnly, body_of, kind_of, put, true_row
 from helpers.library_files import canonical_values
 from helpers.mirror import serving

@@ -12,6 +12,7 @@ from effconvert.errors import Unavailable, UnreadableCheckpoint
 from effconvert.hub.addresses import PackageFile, address, package_file
 from effconvert.hub.cache import fetch
 from effconvert.reference_tables.published_weights import choose
+from effconvert.reference_tables.weights import Published
 from helpers.hub.serving import Server
 from helpers.library_files import library_tensors
 

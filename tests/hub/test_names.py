@@ -10,6 +10,7 @@ import effconvert
 from effconvert.errors import LayoutMismatch, nearest_first
 from effconvert.hub.published_names import read_name
 from effconvert.reference_tables.published_weights import choose
+from effconvert.reference_tables.weights import Published, weights_table
 from helpers.hub.published_files import body_of, true_row
 from helpers.hub.serving import Server, serve
 from helpers.running import Ran

@@ -15,6 +15,7 @@ from effconvert.hub.cache import fetch
 from effconvert.hub.published_conversion import convert_published
 from effconvert.identify.network_names import recorded_training
 from effconvert.reference_tables.published_weights import choose
+from effconvert.reference_tables.weights import Published
 from helpers.hub.serving import QUICK, Server, serve
 from helpers.library_files import library_tensors
 

@@ -14,6 +14,7 @@ from effconvert.hub.addresses import address
 from effconvert.hub.cache import fetch
 from effconvert.reference_tables.file_names import check_name_sha8, name_sha8
 from effconvert.reference_tables.published_weights import choose, published
+from effconvert.reference_tables.weights import Published
 from helpers.hub.serving import QUICK, Server, serve, status
 from helpers.library_files import library_tensors
 

@@ -27,7 +27,7 @@ def test_a_draft_is_written_and_what_told_it_is_shown(run: Callable[..., Ran], k
     ran = run("map", "draft", known, "--variant", "b0", "--out", tmp_path / "my.toml")
     assert ran.exit_code == 0
     assert "decided  311 of 311 tensors" in ran.out
-    assert "told     the order of the file says the same as the names" in ran.out
+    assert "told     the order of the file agrees with the names" in ran.out
     assert "assumed  bn_eps 1e-3, padding tf-same; no tensor tells them" in ran.out
     assert parse_layout((tmp_path / "my.toml").read_bytes(), "my.toml").name == "my"
 

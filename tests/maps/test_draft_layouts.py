@@ -64,7 +64,7 @@ def test_names_that_neither_order_nor_values_confirm_are_asked_about(tmp_path: P
     draft = draft_map(file_of(tmp_path, file), "b0")
     (question,) = draft.questions
     assert question.where == "library.caution"
-    assert "names alone told which layer is which" in question.candidates[0]
+    assert "only names told which layer is which" in question.candidates[0]
     with pytest.raises(BadMap, match="library.caution: is not decided"):
         parse_layout(draft.text.encode(), "drafted.toml")
 

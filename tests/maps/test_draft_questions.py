@@ -62,4 +62,4 @@ def test_a_name_that_may_be_one_of_two_has_a_line_with_the_layer_that_it_is_of(t
 def test_facts_that_no_tensor_tells_are_marked_as_assumed(tmp_path: Path) -> None:
     draft = draft_map(save(tmp_path / "unknown.pth", library_tensors("timm", "edgetpu-s")), "edgetpu-s")
     assert draft.facts.keys() == {"bn_eps", "padding", "fused_stride"}
-    assert "bn_eps = 1e-3  # assumed, as TensorFlow's networks have it; many of PyTorch's have 1e-5" in draft.text
+    assert "bn_eps = 1e-3  # assumed, as in TensorFlow's networks; many of PyTorch's have 1e-5" in draft.text

@@ -38,9 +38,9 @@ def test_values_confirm_what_names_tell(tmp_path: Path, way: str) -> None:
 
 def test_values_alone_tell_layers_that_names_and_order_do_not(tmp_path: Path) -> None:
     draft, _ = drafted(tmp_path, "meaningless layers, sorted")
-    assert "58 layers told by values" in draft.said  # the last stage sees two by two pixels, mostly padding
+    assert "58 layers decided by values" in draft.said  # the last stage sees two by two pixels, mostly padding
     assert {target.split(".")[1] for target in draft.open} == {"12", "13", "14", "15"}
-    assert "# What the values tell is evidence and not proof:\n# stem.bn, values, " in draft.text
+    assert "# Decided by values, which are evidence, not proof:\n# stem.bn, values, " in draft.text
 
 
 def test_values_contradict_names_that_were_exchanged(tmp_path: Path) -> None:
@@ -52,12 +52,12 @@ def test_values_contradict_names_that_were_exchanged(tmp_path: Path) -> None:
 def test_values_tell_the_vectors_of_a_batchnorm_whose_words_mean_nothing(tmp_path: Path) -> None:
     draft, _ = drafted(tmp_path, "other words, sorted")
     assert draft.is_complete or len(draft.questions) == 2
-    assert any(words.startswith("a BatchNorm's tensors are told by the values") for words in draft.said)
+    assert any(words.startswith("a BatchNorm's tensors are decided by values") for words in draft.said)
 
 
 def test_values_contradict_words_that_were_exchanged(tmp_path: Path) -> None:
     draft, _ = drafted(tmp_path, "mean and bias exchanged, sorted")
-    assert "the values speak for another reading of a BatchNorm's tensors than their names" in draft.said
+    assert "the values contradict the names of a BatchNorm's tensors" in draft.said
     assert {"bias", "running_mean"} <= {candidate for question in draft.questions for candidate in question.candidates}
 
 

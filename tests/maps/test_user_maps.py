@@ -138,7 +138,7 @@ def test_the_users_map_comes_before_a_built_in_one_of_the_same_names(tmp_path: P
 
 
 def test_two_maps_of_one_name_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadMap, match="'timm': more than one map describes it; give yours another name"):
+    with pytest.raises(BadMap, match="'timm': two maps have this name; give yours another name"):
         add_maps(write_map(tmp_path, MINE.replace('"mine"', '"timm"')))
 
 

@@ -1,1 +1,1 @@
-"""Files that are not read here: each kind is known by its signs, and named with the one thing to do."""
+"""Files that cannot be read: each kind is recognised and named, with what to do."""

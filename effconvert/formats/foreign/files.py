@@ -1,6 +1,6 @@
-"""Files that are not read here: a table of their kinds, each with its name and the one thing to do.
+"""Files that cannot be read: a table of their kinds, each with its name and what to do.
 
-Only the beginning and the end of a file are looked at, and nothing in it is unpacked, parsed as a whole or executed.
+Only the beginning and the end of a file are read; nothing in it is unpacked, parsed as a whole or executed.
 Sources of the signatures are the formats' own: onnx.proto, schema.fbs of TensorFlow Lite, graph.proto, Model.proto of
 Core ML, mind_ir.proto, framework.proto of Paddle, ggml's gguf.md, NEP 1, APPNOTE.TXT, the msgpack specification.
 """
@@ -14,11 +14,11 @@ from effconvert.formats.foreign.texts import GIVE_WEIGHTS, text_in_words
 from effconvert.formats.protobuf import WireError, read_varint
 
 _HEAD = 1 << 16
-_SAMPLES = 16  # places where a file that begins with zeros is looked at
+_SAMPLES = 16  # places to look at in a file that begins with zeros
 
-# Names of the members of the tar files that PyTorch before 0.2 wrote; one of them stands first.
+# Members of the tar files of PyTorch before 0.2; one of them comes first.
 _TAR_MEMBERS = (b"sys_info\0", b"pickle\0", b"tensors\0", b"storages\0")
-# producer_version, domain, model_version, doc_string, graph, opset_import: what may follow in an ONNX model.
+# Possible next fields of an ONNX model: producer_version, domain, model_version, doc_string, graph, opset_import.
 _AFTER_PRODUCER = (b"", b"\x1a", b"\x22", b"\x28", b"\x32", b"\x3a", b"\x42")
 
 _PADDLE = b"StructuredToParameterName@@"  # a key of every dict that paddle.save writes
@@ -38,7 +38,7 @@ def is_old_tar(start: bytes) -> bool:
 
 @dataclass(frozen=True)
 class Look:
-    """What is seen of a file: up to 64 kB from its beginning and its end, and its size in bytes."""
+    """The beginning and the end of a file, up to 64 kB each, and its size in bytes."""
 
     path: Path
     head: bytes
@@ -48,10 +48,10 @@ class Look:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of file: one of which all is true that the row gives.
+    """A kind of file, with its signs; a file of this kind must have all of them.
 
-    pattern: what it begins like; test: says so in code. suffixes: what its name ends in. holds: bytes that stand in its
-    head or tail. beside: the suffix of a file of the same name that lies beside it.
+    pattern: a pattern of its beginning. test: the same as a function. suffixes: possible ends of its name. holds: bytes
+    in its head or tail. beside: the suffix of a file beside it with the same name.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Kind:
 
 
 def look_at(path: Path) -> Look:
-    """Return what is seen of the file at `path`."""
+    """Read the beginning and the end of the file at `path`."""
     with path.open("rb") as file:
         head = file.read(_HEAD)
         size = file.seek(0, 2)
@@ -73,17 +73,17 @@ def look_at(path: Path) -> Look:
 
 
 def in_words(path: Path) -> str:
-    """Return what the file at `path` is and, after a semicolon, what to do; "" where it is of no kind that is known."""
+    """Return what the file at `path` is and, after a semicolon, what to do; "" if its kind is not known."""
     look = look_at(path)
     if not look.size:
         return f"an empty file (0 bytes); {_AGAIN}"
     if _holds_zeros_only(look):
-        return f"a file of {look.size:,} zeros, as an unfinished download leaves one; {_AGAIN}"
+        return f"a file of {look.size:,} zeros, perhaps an unfinished download; {_AGAIN}"
     return _kind_in_words(look, BY_CONTENT) or text_in_words(look.head, look.size) or _kind_in_words(look, BY_NAME)
 
 
 def kind_of(look: Look, kinds: Iterable[Kind]) -> Kind | None:
-    """Return the first of `kinds` that a file is of, None where it is of none."""
+    """Return the first of `kinds` that matches, None if none does."""
     return next((kind for kind in kinds if _is_of(kind, look)), None)
 
 
@@ -95,7 +95,7 @@ def _kind_in_words(look: Look, kinds: Iterable[Kind]) -> str:
 def begins_graph(head: bytes) -> bool:
     """Return whether a file begins like a GraphDef of TensorFlow: a node, its name, its operation.
 
-    A checkpoint of MindSpore begins with the same field numbers, but has a message where the operation's name is.
+    A checkpoint of MindSpore begins with the same field numbers, but has a message in place of the operation's name.
     """
     try:
         if head[:1] != b"\x0a":
@@ -109,7 +109,7 @@ def begins_graph(head: bytes) -> bool:
 
 
 def is_paddle(path: Path) -> bool:
-    """Return whether the pickle at `path` is one of PaddlePaddle, which reads like any dict of arrays of numpy."""
+    """Return whether the pickle at `path` is PaddlePaddle's; it looks like any dict of numpy arrays."""
     look = look_at(path)
     return _PADDLE in look.head or _PADDLE in look.tail
 
@@ -138,13 +138,13 @@ def _holds_zeros_only(look: Look) -> bool:
 
 
 def _text_at(data: bytes, position: int, key: bytes) -> tuple[str, int]:
-    """Return the text of the protobuf field with `key` at `position`, and where it ends. Raises WireError."""
+    """Return the string in the protobuf field with `key` at `position`, and the end of the field. Raises WireError."""
     if data[position : position + 1] != key:
         raise WireError("another field")
     length, position = read_varint(data, position + 1)
     text = data[position : position + length]
     if not 0 < len(text) == length:
-        raise WireError("no text")
+        raise WireError("not a string")
     return text.decode("utf-8", "replace"), position + length
 
 
@@ -171,7 +171,7 @@ def _is_caffe(head: bytes) -> bool:
 
 
 def _is_msgpack(head: bytes) -> bool:
-    """Return whether a file begins like a msgpack map whose first key is a printable text."""
+    """Return whether a file begins like a msgpack map with a printable string as its first key."""
     match = re.match(rb"(?:[\x81-\x8f]|\xde..|\xdf....)(?:([\xa1-\xbf])|\xd9(.))", head, re.DOTALL)
     if not match:
         return False
@@ -226,8 +226,8 @@ BY_CONTENT: tuple[Kind, ...] = (
     Kind("a PDF document", GIVE_WEIGHTS, rb"%PDF-"),
     Kind("a picture", GIVE_WEIGHTS, rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8[79]a|RIFF.{4}WEBP|BM.{4}\0\0\0\0"),
     Kind("a program or library", GIVE_WEIGHTS, rb"\x7fELF|MZ.{58}|\xcf\xfa\xed\xfe"),
-    Kind("what macOS keeps beside a file", "give the file whose name lacks the '._'", rb"\0\x05\x16\x07"),
-    Kind("a property list of Apple", f"{GIVE_WEIGHTS}; of an .icloud file, have it downloaded first", rb"bplist00"),
+    Kind("a file of macOS beside another file", "give the file without '._' in its name", rb"\0\x05\x16\x07"),
+    Kind("a property list of Apple", f"{GIVE_WEIGHTS}; if it is in iCloud, download it first", rb"bplist00"),
     # packed and encrypted files
     Kind("a tar file of PyTorch before 0.2", "load it in torch and torch.save it again", test=is_old_tar),
     Kind("a 7z archive", f"{_UNPACK} (7z x)", rb"7z\xbc\xaf\x27\x1c"),
@@ -241,7 +241,7 @@ BY_CONTENT: tuple[Kind, ...] = (
     Kind("a file encrypted by GnuPG or age", "decrypt it first", rb"age-encryption.org/|-----BEGIN PGP MESSAGE"),
 )  # fmt: skip
 
-# What has no signature, by its name; asked after all else.
+# Kinds without a signature, by their names; tried last.
 BY_NAME: tuple[Kind, ...] = (
     Kind("the weights of an OpenVINO model", _EXPORTED, suffixes=(".bin",), beside=".xml"),
     Kind("the weights of an ncnn network", _EXPORTED, suffixes=(".bin",), beside=".param"),

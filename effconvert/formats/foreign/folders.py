@@ -1,4 +1,4 @@
-"""Folders that are not read here: a table of their kinds, by the names in them, with the one thing to do."""
+"""Folders that cannot be read: a table of their kinds, recognised by the names in them, with what to do."""
 
 import re
 from collections.abc import Collection
@@ -10,9 +10,9 @@ _EXPORTED = "give the checkpoint that it was exported from"
 
 @dataclass(frozen=True)
 class FolderKind:
-    """A kind of folder. Each of `holds` is a pattern that the whole name of some entry must match.
+    """A kind of folder. For each pattern in `holds`, the whole name of some entry must match it.
 
-    remedy: what to do, where {folder} is the folder.
+    remedy: what to do; {folder} stands for the folder.
     """
 
     name: str
@@ -35,12 +35,12 @@ KINDS = (
     ),
     FolderKind(
         "a checkpoint of DeepSpeed (ZeRO), cut into parts",
-        "join them by its own program: python zero_to_fp32.py . weights",
+        "join them with the program in it: python zero_to_fp32.py . weights",
         (r"zero_to_fp32\.py",),
     ),
     FolderKind(
         "a checkpoint of DeepSpeed (ZeRO), cut into parts",
-        "join them by DeepSpeed's zero_to_fp32.py",
+        "join them with DeepSpeed's zero_to_fp32.py",
         (r".*zero_pp_rank_\d+_.+",),
     ),
     FolderKind(
@@ -65,7 +65,7 @@ KINDS = (
 
 
 def folder_in_words(folder: Path, names: Collection[str]) -> str:
-    """Return what a folder with entries called `names` is, and what to do; "" for one that is not in the table."""
+    """Return what a folder with the entries `names` is, and what to do; "" if it is not in the table."""
     for kind in KINDS:
         if all(any(re.fullmatch(pattern, name) for name in names) for pattern in kind.holds):
             return f"{kind.name}; {kind.remedy.format(folder=str(folder), name=folder.absolute().name)}"

@@ -1,6 +1,6 @@
-"""Texts in place of weights: pointers of version control, pages and errors of servers, descriptions of networks.
+"""Text files in place of weights: pointers of version control, pages and errors of servers, model descriptions.
 
-Sources: the specifications of Git LFS, git-annex and DVC; what the hubs' servers answer.
+Sources: the specifications of Git LFS, git-annex and DVC; answers of the hubs' servers.
 """
 
 import html
@@ -10,7 +10,7 @@ from typing import Any
 
 _AGAIN = "download the file again (the same address in a browser shows what the server wants)"
 GIVE_WEIGHTS = "give the file of the weights"
-_LONGEST_ANSWER = 4096  # of a server, in bytes
+_LONGEST_ANSWER = 4096  # bytes of a server's answer
 _SHOWN = 80
 
 _ERROR = re.compile(
@@ -25,19 +25,19 @@ _POINTERS = (
     (r"(?:\.\./)*(?:\.git)?/annex/objects/", "a git-annex pointer", "`git annex get`"),
     (r"(?:md5: |outs:\s*\n\s*- )[\s\S]*?(?:path|md5):", "a DVC pointer", "`dvc pull`"),
 )
-# {how a text begins: what it is, what to do}
+# (beginning of a text, its kind, what to do)
 _TEXTS = (
     (r"\[InternetShortcut\]", "a link to a web page (.url)", "download the file that it links to"),
     (r"d\d+:announce|magnet:", "a torrent", "download the file that it names"),
     (r"model_checkpoint_path:", "TensorFlow's list of checkpoints", "give its folder, or one of those it names"),
     (r"#!.*python|import |from \w[\w.]* import ", "a Python program", GIVE_WEIGHTS),
     (r"[\[{]", "a JSON file", GIVE_WEIGHTS),
-    (r"-----BEGIN ", "a text in PEM form", GIVE_WEIGHTS),
+    (r"-----BEGIN ", "a file in PEM form", GIVE_WEIGHTS),
 )
 
 
 def text_in_words(head: bytes, size: int) -> str:
-    """Return what a text of `size` bytes that begins with `head` is, and what to do; "" for what is not a text."""
+    """Return what a text file of `size` bytes that begins with `head` is, and what to do; "" for any other file."""
     text = _decoded(head)
     if not text.strip():
         return f"a file of {size:,} blanks; {_AGAIN}" if head and not head.strip() else ""
@@ -46,7 +46,7 @@ def text_in_words(head: bytes, size: int) -> str:
 
 
 def json_in_words(value: Any, size: int) -> str:
-    """Return what a JSON text of `size` bytes is that is not an index of shards, and what to do; "" if unknown."""
+    """Return what a JSON file of `size` bytes is, and what to do; "" if unknown, or if it is an index of shards."""
     keys = set(value) if isinstance(value, Mapping) else set()
     if keys & {"weightsManifest", "modelTopology"}:
         return "a TensorFlow.js model; give the checkpoint that it was exported from"
@@ -60,12 +60,12 @@ def json_in_words(value: Any, size: int) -> str:
         return f"a Jupyter notebook; {GIVE_WEIGHTS}"
     said = next((value[key] for key in ("error", "message", "errors", "detail", "title") if key in keys), None)
     if said is not None and size <= _LONGEST_ANSWER:
-        return f"an error that a server sent as JSON ({_quoted(str(said))}) in place of the file; {_AGAIN}"
+        return f"an error of a server as JSON ({_quoted(str(said))}) in place of the file; {_AGAIN}"
     return ""
 
 
 def _decoded(head: bytes) -> str:
-    """Return the text that `head` begins, "" where it is none."""
+    """Return `head` as text, "" if it is not text."""
     utf16 = head[:2] in (b"\xff\xfe", b"\xfe\xff")
     text = head[:_LONGEST_ANSWER].decode("utf-16" if utf16 else "utf-8-sig", errors="replace")
     if len(head) > _LONGEST_ANSWER:
@@ -87,19 +87,19 @@ def _pointer(text: str) -> str:
 def _markup(text: str) -> str:
     if re.match(r"(?:<!--[\s\S]*?-->\s*)?<(?:!doctype html|html|head|body|script|title|meta)", text, re.IGNORECASE):
         title = _between(text, "title") or _between(text, "h1")
-        return f"an HTML page{title} in place of the file, as servers send it for a login or an error; {_AGAIN}"
+        return f"an HTML page{title} in place of the file, such as a login page or an error; {_AGAIN}"
     if not re.match(r"<\?xml|<[A-Za-z]+[\s>]", text):
         return ""
     if re.search(r"<net\s[^>]*version=", text):
         return "an OpenVINO model; give the checkpoint that it was exported from"
     if re.search(r"<(?:Error|Code|Message)>", text):
         said = _between(text, "Code") or _between(text, "Message")
-        return f"an error that a server sent as XML{said} in place of the file; {_AGAIN}"
+        return f"an error of a server as XML{said} in place of the file; {_AGAIN}"
     return f"an XML file; {GIVE_WEIGHTS}, or download it again if it should be that"
 
 
 def _between(text: str, tag: str) -> str:
-    """Return what stands in the first element `tag`, in brackets; "" where there is none."""
+    """Return the content of the first element `tag`, in parentheses; "" if there is none."""
     match = re.search(rf"<{tag}\b[^>]*>([^<]*)</{tag}>", text, re.IGNORECASE)
     words = " ".join(html.unescape(match[1]).split()) if match else ""
     return f" ({_quoted(words)})" if words else ""
@@ -111,7 +111,7 @@ def _plain(text: str, size: int) -> str:
         if re.match(pattern, text):
             return f"{name}; {remedy}"
     if size <= _LONGEST_ANSWER and _ERROR.search(text[:400]):
-        return f"a text ({line}), as servers send it in place of a file; {_AGAIN}"
+        return f"a text file ({line}), perhaps an error of a server in place of the file; {_AGAIN}"
     return f"a text file, which begins {line}; {GIVE_WEIGHTS}"
 
 

@@ -1,7 +1,7 @@
-"""The config.json beside weights of Hugging Face: what builds the network, and so tells its facts.
+"""The config.json beside weights of Hugging Face, which describes the network and so its facts.
 
 Source: huggingface/transformers 5.23, models/efficientnet (configuration_efficientnet.py, modeling_efficientnet.py).
-What the file does not say has the value that transformers gives it: B7's.
+Missing values have the default of transformers: B7's.
 """
 
 import math
@@ -50,10 +50,11 @@ _ACTIVATIONS = {"swish": "silu", "silu": "silu", "relu": "relu", "relu6": "relu6
 
 @dataclass(frozen=True)
 class Network:
-    """What config.json says, and preprocessor_config.json beside it.
+    """The network in config.json, with the recipe in preprocessor_config.json.
 
-    size: of image in pixels that the paddings are made for. recipe: None where nothing known is said. cautions: what
-    neither facts nor a recipe can say, in sentences. labels: names of the classes, empty where they are numbered only.
+    size: the image size in pixels for which the paddings are made. recipe: None if there is no known one. cautions:
+    warnings about anything that facts and recipe cannot express. labels: names of the classes; empty if they only have
+    numbers.
     """
 
     variant: Variant
@@ -67,16 +68,16 @@ class Network:
 def make_config(variant: Variant, facts: Facts, size: int | None = None, labels: Sequence[str] = ()) -> dict[str, Any]:
     """Return config.json for the network of `variant` with `facts`, for images of `size` pixels, by default its own.
 
-    labels: names of the classes. Raises LayoutMismatch where transformers' network cannot be that one.
+    labels: names of the classes. Raises LayoutMismatch if transformers does not have this network.
     """
     size = size or variant.resolution
-    problems = [f"{variant.name}: no network of transformers"] if not _is_scaled_b0(variant) else []
+    problems = [f"{variant.name}: transformers does not have it"] if not _is_scaled_b0(variant) else []
     if facts.padding != "tf-same":
         problems.append(f"padding {facts.padding}: its network pads as TensorFlow does")
     if not facts.head_conv:
         problems.append("head_conv False: its network always has the head's convolution")
     if size % 2:
-        problems.append(f"image_size {size}: its stem pads odd sizes otherwise than TensorFlow; only even ones fit")
+        problems.append(f"image_size {size}: its stem pads odd sizes differently from TensorFlow; only even sizes fit")
     if problems:
         raise LayoutMismatch(listing("Hugging Face cannot hold this network:", problems))
     return {
@@ -97,9 +98,9 @@ def make_config(variant: Variant, facts: Facts, size: int | None = None, labels:
 
 
 def network_of(values: Mapping[str, Any]) -> Network:
-    """Return the network that config.json describes: the inverse of `config`.
+    """Return the network that config.json describes: the inverse of `make_config`.
 
-    Raises LayoutMismatch with every value that no EfficientNet has.
+    Raises LayoutMismatch with every value that is impossible for an EfficientNet.
     """
     said = {**_UNSAID, **values}
     problems = [
@@ -128,7 +129,7 @@ def network_of(values: Mapping[str, Any]) -> Network:
     if type(channels) is not int or not 1 <= channels <= MOST_CHANNELS:
         problems.append(f"num_channels {_shown(channels)}, expected a number from 1 to {MOST_CHANNELS:,}")
     if problems or variant is None or activation is None or size is None or classes is None:
-        raise LayoutMismatch(listing("describes no network that is known here:", problems))
+        raise LayoutMismatch(listing("describes a network that is not known:", problems))
     facts = replace(
         default_facts(variant),
         bn_eps=float(bn_eps),
@@ -148,7 +149,7 @@ def _label_maps(labels: Sequence[str]) -> dict[str, Any]:
 
 
 def _labels(named: Any, classes: int) -> tuple[str, ...]:
-    """Return the names of the classes, empty where they are not named, or only as transformers numbers them."""
+    """Return the names of the classes; empty if there are none, or only the numbers of transformers."""
     if not isinstance(named, dict) or len(named) != classes:
         return ()
     labels = [named.get(str(number)) for number in range(classes)]
@@ -158,7 +159,7 @@ def _labels(named: Any, classes: int) -> tuple[str, ...]:
 
 
 def contradictions(said: Network, variant: Variant, facts: Facts) -> list[str]:
-    """Return where config.json says otherwise than the tensors, which tell `variant` and the classes of `facts`."""
+    """Return the differences between config.json and the tensors, which tell `variant` and the classes of `facts`."""
     problems = []
     if said.variant != variant:
         problems.append(f"{CONFIG} describes {said.variant.name}, the tensors are {variant.name}'s")
@@ -171,7 +172,7 @@ def contradictions(said: Network, variant: Variant, facts: Facts) -> list[str]:
 
 
 def depthwise_padding(variant: Variant, size: int) -> list[int]:
-    """Return the strided blocks that meet an odd size, and so pad both sides alike; images have `size` pixels."""
+    """Return the strided blocks with an input of odd size, which pad both sides equally; images have `size` pixels."""
     side, found = math.ceil(size / 2), []
     for block in blocks(variant):
         if block.stride == 2 and side % 2:
@@ -181,10 +182,10 @@ def depthwise_padding(variant: Variant, size: int) -> list[int]:
 
 
 def read_config(folder: Path) -> Network | None:
-    """Return what the two files in `folder` say; None without a config.json, or with another model's, such as timm's.
+    """Return the network in the two files of `folder`; None without a config.json, or with another model's (timm's).
 
-    Raises UnreadableCheckpoint for a file that is not JSON, LayoutMismatch for a network that no EfficientNet is; the
-    messages name the file. A preprocessing that no recipe says is a caution.
+    Raises UnreadableCheckpoint for a file that is not JSON, LayoutMismatch for a network that is not an EfficientNet;
+    the messages name the file. A preprocessing without a recipe gives a warning.
     """
     if not (folder / CONFIG).is_file():
         return None
@@ -211,18 +212,18 @@ def _is_scaled_b0(variant: Variant) -> bool:
 def _padding_cautions(variant: Variant, size: int, said: Any) -> tuple[str, ...]:
     wanted = depthwise_padding(variant, size)
     if size % 2:
-        return (f"{CONFIG}: its stem pads images of {size} pixels otherwise than TensorFlow; even sizes agree",)
+        return (f"{CONFIG}: its stem pads images of {size} pixels differently from TensorFlow; even sizes agree",)
     if not isinstance(said, list) or not all(type(index) is int for index in said):
         return (f"{CONFIG}: depthwise_padding {_shown(said)} is not a list of blocks",)
     strided = {block.index for block in blocks(variant) if block.stride == 2}
     if set(said) & strided == set(wanted):
         return ()
     words = f"depthwise_padding {_shown(said)} instead of {wanted} for image_size {size}"
-    return (f"{CONFIG}: {words}: its network pads otherwise than TensorFlow",)
+    return (f"{CONFIG}: {words}: its network pads differently from TensorFlow",)
 
 
 def _classes(said: Mapping[str, Any]) -> int | None:
-    """Return the number of classes: none for a bare model, else the names in id2label, else num_labels."""
+    """Return the number of classes: 0 for a bare model, else the names in id2label, else num_labels."""
     if said.get("architectures") == [_HEADLESS]:
         return 0
     names = said.get("id2label")

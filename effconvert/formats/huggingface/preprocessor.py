@@ -1,7 +1,7 @@
-"""The preprocessor_config.json beside weights of Hugging Face: what EfficientNetImageProcessor does to an image.
+"""The preprocessor_config.json beside weights of Hugging Face, for its EfficientNetImageProcessor.
 
 Source: huggingface/transformers 5.23, models/efficientnet/image_processing_efficientnet.py and its base class. It
-resizes before it crops. What the file does not say has the value that transformers gives it.
+resizes before it crops. Missing values have the default of transformers.
 """
 
 import reprlib
@@ -28,14 +28,14 @@ _UNSAID: dict[str, Any] = {
     "include_top": True,
 }
 _FILTERS = {0: "nearest", 2: "bilinear", 3: "bicubic"}  # PIL's numbers
-_WHOLE, _CENTER = "none", "mindspore-center"  # the crops of reference/recipes.toml that it computes
+_WHOLE, _CENTER = "none", "mindspore-center"  # the crops of reference/recipes.toml that it has
 
 
 def make_preprocessor(recipe: Recipe) -> dict[str, Any]:
-    """Return preprocessor_config.json for `recipe`: the nearest that the processor can do.
+    """Return preprocessor_config.json for the nearest processing to `recipe` that the image processor has.
 
     A crop of the original image becomes the same part of the resized one. Raises LayoutMismatch for a filter or an
-    order of channels that it does not know.
+    order of channels that the image processor does not have.
     """
     numbers = {name: number for number, name in _FILTERS.items()}
     resample = numbers.get(recipe.resize.rpartition("-")[2])
@@ -43,9 +43,9 @@ def make_preprocessor(recipe: Recipe) -> dict[str, Any]:
     if resample is None:
         problems.append(f"resize {recipe.resize}: it knows only {', '.join(numbers)}")
     if recipe.channels == "bgr":
-        problems.append("channels bgr: it gives those of an image as they are, rgb")
+        problems.append("channels bgr: it keeps the order of the image, rgb")
     if problems:
-        raise LayoutMismatch(listing("Hugging Face's processor cannot do this recipe:", problems))
+        raise LayoutMismatch(listing("Hugging Face's image processor does not have this recipe:", problems))
     square = {"height": recipe.size, "width": recipe.size}
     whole = recipe.crop == _WHOLE
     return {
@@ -66,16 +66,16 @@ def make_preprocessor(recipe: Recipe) -> dict[str, Any]:
 
 
 def recipe_of(values: Mapping[str, Any], in_channels: int = 3) -> Recipe:
-    """Return the recipe that preprocessor_config.json describes, for a network of so many channels.
+    """Return the recipe that preprocessor_config.json describes, for a network with `in_channels`.
 
-    Raises LayoutMismatch with every value that no recipe has.
+    Raises LayoutMismatch with every value that is impossible in a recipe.
     """
     said = {**_UNSAID, **values}
     crop = side_of(said["crop_size"]) if said["do_center_crop"] else None
     size, shorter_side = side_of(said["size"]), _shortest_edge(said["size"])
     problems = []
     if not said["do_resize"]:
-        problems.append("do_resize false: the size of the input is not told")
+        problems.append("do_resize false: the size of the input is missing")
     elif crop and not shorter_side:
         problems.append(f"size {reprlib.repr(said['size'])} with a crop, expected a shortest_edge")
     elif not crop and not size:
@@ -86,9 +86,9 @@ def recipe_of(values: Mapping[str, Any], in_channels: int = 3) -> Recipe:
         problems.append(f"resample {reprlib.repr(said['resample'])}, expected one of {', '.join(map(str, _FILTERS))}")
     statistics = _statistics(said, in_channels)
     if statistics is None:
-        problems.append("rescale_factor, image_mean or image_std: not numbers that an image can be normalised by")
+        problems.append("rescale_factor, image_mean or image_std: are not numbers for a normalisation")
     if problems or statistics is None:
-        raise LayoutMismatch(listing("preprocessor_config.json describes no recipe that is known here:", problems))
+        raise LayoutMismatch(listing("preprocessor_config.json describes a recipe that is not known:", problems))
     return Recipe(
         name="huggingface",
         decode="pil-gray" if in_channels == 1 else "pil",
@@ -113,7 +113,7 @@ def side_of(value: Any) -> int | None:
 
 
 def is_number(value: Any) -> bool:
-    """Return whether `value` is a number of JSON, none of those that overflow."""
+    """Return whether `value` is a number of JSON that does not overflow."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9
 
 
@@ -123,7 +123,7 @@ def _shortest_edge(size: Any) -> int | None:
 
 
 def _statistics(said: Mapping[str, Any], in_channels: int) -> tuple[_Numbers, _Numbers] | None:
-    """Return mean and std in units of pixels, None where they are no numbers.
+    """Return mean and std in units of pixels; None if they are not numbers.
 
     The processor computes (scale * pixel - offset - mean) / std, and with include_top divides by std once more.
     """
@@ -140,6 +140,6 @@ def _statistics(said: Mapping[str, Any], in_channels: int) -> tuple[_Numbers, _N
 
 
 def _numbers(value: Any, in_channels: int) -> list[float] | None:
-    """Return a number for each channel; a single one is for all."""
+    """Return one number for each channel; a single number counts for all."""
     values = [value] * in_channels if is_number(value) else value
     return values if isinstance(values, list) and len(values) == in_channels and all(map(is_number, values)) else None

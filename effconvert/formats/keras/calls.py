@@ -1,4 +1,4 @@
-"""Reads what each call of a layer takes in a Keras model's configuration, in every way in which Keras writes it.
+"""The inputs of each call of a layer in a Keras model's configuration, in every form that Keras writes.
 
 Sources: keras/src/models/functional.py (Keras 3) and keras/engine/functional.py (Keras 2).
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 from effconvert.formats.keras.config_layers import CHAINS, Config, is_model
 
-_CONSTANT = "_CONSTANT_VALUE"  # what Keras 2 writes in place of a layer for a number
+_CONSTANT = "_CONSTANT_VALUE"  # Keras 2 writes this in place of a layer for a number
 
 Key = tuple[str, int]
 Tensors = tuple[tuple[str, int, int], ...]
@@ -18,7 +18,7 @@ Tensors = tuple[tuple[str, int, int], ...]
 
 @dataclass(frozen=True)
 class Arguments:
-    """What a call is given: (layer, call of that layer, output) of every tensor, and what `Call` says of the rest."""
+    """The arguments of a call: (layer, call of that layer, output) of every tensor, and the fields that `Call` has."""
 
     tensors: Tensors
     further: bool = False
@@ -26,10 +26,10 @@ class Arguments:
 
 
 def calls_of(model: Config, layers: Mapping[str, Config]) -> tuple[dict[Key, Arguments], Tensors]:
-    """Return what each call of a layer is given, and the model's outputs, all with calls that are numbered from 0.
+    """Return the arguments of each call of a layer, and the model's outputs, with calls numbered from 0.
 
-    Keras counts the making of a model as its call 0: Keras 2 of every model, Keras 3 of Functional ones and only where
-    their outputs are the outer model's.
+    In Keras, the creation of a model is its call 0: in Keras 2 for every model, in Keras 3 for Functional ones if their
+    outputs are the outer model's.
     """
     nodes = {(name, number): node for name in layers for number, node in enumerate(_nodes(layers[name]))}
     outputs = tensors_in(model["config"].get("output_layers"))
@@ -44,11 +44,11 @@ def calls_of(model: Config, layers: Mapping[str, Config]) -> tuple[dict[Key, Arg
 
 
 def ordered(nodes: Mapping[Key, Arguments], outputs: Tensors) -> Iterator[Key]:
-    """Yield the calls, each after those whose outputs it takes. Raises ValueError where there is no such order."""
+    """Yield the calls, each after its inputs. Raises ValueError if there is no such order."""
     needed = {key: {(name, at) for name, at, _ in node.tensors} for key, node in nodes.items()}
     absent = {(name, at) for name, at, _ in outputs}.union(*needed.values()) - nodes.keys()
     if absent:
-        raise ValueError(f"the output of the layer {min(absent)[0]!r} is taken, which is not called so often")
+        raise ValueError(f"the output of the layer {min(absent)[0]!r} is used, but the layer has fewer calls")
     users: dict[Key, list[Key]] = defaultdict(list)
     for key, before in needed.items():
         for one in before:
@@ -73,7 +73,7 @@ def tensors_in(value: Any) -> Tensors:
 
 
 def _firsts(tensors: Iterable[tuple[str, int, int]], calls: Mapping[str, int], made: Container[str]) -> dict[str, int]:
-    """Return {layer: the number that its first call is written with}: 1 for those of `made` where that can be."""
+    """Return {layer: the number of its first call in the file}: 1 for those in `made` if possible."""
     written: dict[str, set[int]] = defaultdict(set)
     for name, at, _ in tensors:
         written[name].add(at)
@@ -89,7 +89,7 @@ def _from_0(tensors: Tensors, firsts: Mapping[str, int]) -> Tensors:
 
 
 def _nodes(layer: Config) -> list[Arguments]:
-    """Return what every call of a layer is given; an input is one call that is given nothing."""
+    """Return the arguments of every call of a layer; an input is one call without arguments."""
     nodes = layer.get("inbound_nodes") or []
     if not isinstance(nodes, list):
         raise ValueError(f"the calls of the layer {layer['config']['name']!r} are not a list")
@@ -106,14 +106,14 @@ def _given(node: Any) -> Arguments:
     else:
         reading.value(node, named=False)
     if not reading.tensors:
-        raise ValueError("a layer is called on no tensor")
+        raise ValueError("a call of a layer has no tensor")
     return Arguments(tuple(reading.tensors), reading.further, reading.training)
 
 
 class _Reading:
     """Collects the tensors among the arguments of a call.
 
-    named: whether a tensor is an object of its own, as in Keras 3, and not a list [layer, call, output, arguments].
+    named: whether a tensor is an object, as in Keras 3, and not a list [layer, call, output, arguments].
     """
 
     def __init__(self) -> None:
@@ -138,7 +138,7 @@ class _Reading:
             self.further = True
 
     def keywords(self, keywords: Any, named: bool) -> None:
-        """Read the named arguments of a call; a mask that is none, and a name, say nothing."""
+        """Read the named arguments of a call; an empty mask and a name are ignored."""
         if not isinstance(keywords, dict | None):
             raise ValueError("the named arguments of a call are not an object")
         for name, value in (keywords or {}).items():

@@ -1,4 +1,4 @@
-"""Checks that the graph of a Keras model is that of its network, and says what is assumed of a file without a graph."""
+"""Check of a Keras model's graph against that of its network, and assumptions for a file without a graph."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ from effconvert.formats.keras.surroundings import after, before
 
 @dataclass(frozen=True)
 class Network:
-    """What the tensors of a file tell of its network.
+    """The network of a file, as its tensors tell it.
 
-    classifier: the layer that is its classifier, as its tensors are called, "" where it has none. head: whether it has
-    the head's convolution. scope: the models within the model that it lies in, such as `outer/`, where the file holds
-    several networks. whole: whether every tensor of the file is explained.
+    classifier: the name of the classifier's layer; "" if there is none. head: whether it has the head's convolution.
+    scope: the nested models that hold it, such as `outer/`, if the file holds several networks. whole: whether every
+    tensor of the file is explained.
     """
 
     variant: Variant
@@ -34,16 +34,16 @@ class Network:
 
 @dataclass(frozen=True)
 class Findings:
-    """What a graph tells: facts of the network, and what a user should know."""
+    """Results from a graph: facts of the network, and warnings."""
 
     facts: Mapping[str, Any]
     cautions: tuple[str, ...] = ()
 
 
 def check_graph(graph: Graph, network: Network, path: Path) -> Findings:
-    """Return what `graph`, of the file `path`, tells of `network`.
+    """Return what `graph` of the file `path` tells about `network`.
 
-    Raises LayoutMismatch with the name of every layer that computes otherwise than keras.applications' network does.
+    Raises LayoutMismatch with the name of every layer that differs from keras.applications' network.
     """
     plain, size = simplify_graph(graph), picture_size(graph, network.scope)
     compared = Comparison(plain, network.variant, network.head, network.scope)
@@ -53,46 +53,44 @@ def check_graph(graph: Graph, network: Network, path: Path) -> Findings:
     facts = dict(graph_facts(compared, size))
     problems = [*compared.problems, *first.problems, *behind.problems]
     if problems:
-        other = f"its graph computes otherwise than keras.applications' {network.variant.name}"
+        other = f"its graph differs from that of keras.applications' {network.variant.name}"
         raise LayoutMismatch(listing(f"{path}: {other}:", problems))
     cautions = [*first.cautions, *behind.cautions]
     usual = network.variant.resolution
     open_size = any(call.settings["pads"] != "same" for call in compared.strided) and None in size
     if open_size and odd_pictures((usual, usual), len(compared.strided)):
         cautions.append(
-            "its input has no size, so that Keras pads as for pictures of even height and width; here each picture is "
-            f"padded for its own size, which differs where one between the layers is odd, as at {usual} pixels"
+            "its input has no size, so that Keras pads as for an even height and width; here the padding follows "
+            f"the real size, which differs if a feature map has an odd size, as at {usual} pixels"
         )
     return Findings(facts, tuple(cautions))
 
 
-# What is there in every network, a session's second one with a number; and models within the model.
+# Layers that every network has (in a session's second network with a number), and nested models.
 _ANYWHERE = {"inputlayer", "rescaling", "normalization", "functional", "sequential", "model"}
-_MEAN = "avg_pool"  # how keras.applications calls what follows a network without a classifier, for pooling="avg"
+_MEAN = "avg_pool"  # keras.applications' name of the pooling after a network without a classifier (pooling="avg")
 
 
 def assumed_of_weights(variant: Variant, classifier: str, own: bool, unweighted: Iterable[Unweighted]) -> str:
-    """Return in words what is assumed of a file of weights alone, "" where it is just what keras.applications writes.
+    """Return the assumptions for a file of weights without a graph; "" if it is a usual file of keras.applications.
 
-    classifier: the layer, "" for a network without one. own: whether a user put it there. unweighted: the layers
-    without weights that the file lists.
+    classifier: the layer; "" for a network without one. own: whether the classifier is the user's. unweighted: the
+    layers without weights that the file lists.
     """
     strangers = _strangers(variant, classifier, unweighted)
     if not own and not strangers:
         return ""
-    words = "its layers stand as in keras.applications"
+    words = "its layers are in the order of keras.applications"
     if own:
-        words = (
-            f"its classifier {classifier!r} reads the mean over the picture ({POOLING}), and nothing between computes"
-        )
+        words = f"its classifier {classifier!r} reads the mean over the feature map ({POOLING}) and nothing else"
     if strangers:
         end = "classifier" if classifier else "features"
-        words += f"; but it lists {', '.join(strangers)}: on the way to its {end}, those would make it another network"
+        words += f"; but it lists {', '.join(strangers)}: before its {end}, they would make it another network"
     return f"the file holds weights and no graph. Assumed: {words} (a whole model, saved by model.save, would tell)"
 
 
 def _strangers(variant: Variant, classifier: str, unweighted: Iterable[Unweighted]) -> list[str]:
-    """Return the layers that compute and that keras.applications' network does not have."""
+    """Return the layers with an effect that keras.applications' network does not have."""
     expected = {layer["name"] for layer in model_config(variant, 1, KERAS)["config"]["layers"]}
     kinds = {layer["class_name"].lower() for layer in model_config(variant, 1, KERAS)["config"]["layers"]}
     found, rescalings = [], 0
@@ -108,6 +106,6 @@ def _strangers(variant: Variant, classifier: str, unweighted: Iterable[Unweighte
 
 
 def _plain(name: str) -> str:
-    """Return the class that Keras calls a layer `global_max_pooling2d_1` after, in the same letters."""
+    """Return the class in a layer's default name, such as `global_max_pooling2d_1`, in the same letters."""
     plain = class_of(name)
     return "input_layer" if plain == "input" else plain

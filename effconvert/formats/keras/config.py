@@ -1,7 +1,6 @@
-"""The configuration of keras.applications' EfficientNets: the graph that a `.keras` file holds, layer by layer.
+"""The configuration of keras.applications' EfficientNets: the graph in a `.keras` file, layer by layer.
 
-Source: keras/src/applications/efficientnet.py (Keras 3.15). What Keras only needs for training is left out: it takes
-its defaults.
+Source: keras/src/applications/efficientnet.py (Keras 3.15). Values for training only are left out: Keras has defaults.
 """
 
 import math
@@ -24,9 +23,9 @@ Shape = list[int | None]
 
 
 def model_config(variant: Variant, classes: int, topology: str, in_channels: int = 3) -> dict[str, Any]:
-    """Return what `config.json` says of `variant`, ready to load: its input is the variant's resolution in pixels.
+    """Return a loadable `config.json` of `variant`: its input has the variant's resolution in pixels.
 
-    classes: 0 is a network without a classifier, which ends after the last activation. topology: `keras`, or
+    classes: 0 for a network without a classifier, which ends after the last activation. topology: `keras`, or
     `keras-imagenet` with the second Rescaling.
     """
     graph = _Graph(variant.resolution, in_channels)
@@ -46,9 +45,9 @@ def model_config(variant: Variant, classes: int, topology: str, in_channels: int
 
 
 class _Graph:
-    """Layers in Keras's order, each fed by the last unless others are named.
+    """Layers in Keras's order; the input of each is the layer before it, or those that are named.
 
-    size: height and width of the picture between the layers. shapes: of each layer's output.
+    size: height and width of the current feature map. shapes: the shape of each layer's output.
     """
 
     def __init__(self, size: int, in_channels: int) -> None:
@@ -59,14 +58,14 @@ class _Graph:
         self.layers: list[Layer] = [_layer("InputLayer", self.last, config, [])]
 
     def add(self, kind: str, name: str, *inputs: str, shape: Shape | None = None, **config: Any) -> None:
-        """Add a layer, whose output has the shape of its input unless another is given."""
+        """Add a layer; its output has the shape of its input if no other is given."""
         inputs = inputs or (self.last,)
         self.layers.append(_layer(kind, name, config, [self.node(inputs)]))
         self.shapes[name] = shape or self.shapes[inputs[0]]
         self.last = name
 
     def node(self, inputs: Iterable[str]) -> dict[str, Any]:
-        """Return the call of a layer on the outputs of `inputs`; several go in as one list."""
+        """Return the call of a layer on the outputs of `inputs`; several are passed as one list."""
         tensors = []
         for name in inputs:
             history = {"shape": self.shapes[name], "dtype": "float32", "keras_history": [name, 0, 0]}
@@ -131,11 +130,11 @@ class _Graph:
             self.add("Dense", "predictions", shape=[None, classes], units=classes, activation="softmax")
 
     def picture(self, channels: int) -> Shape:
-        """Return the shape of a picture of the present size."""
+        """Return the shape of a feature map of the current size."""
         return [None, self.size, self.size, channels]
 
     def pad(self, name: str, kernel: int) -> None:
-        """Pad for a convolution of stride 2, and take the size to what that leaves."""
+        """Pad for a convolution of stride 2, and set the size to that of its output."""
         before, after = kernel // 2 - (1 - self.size % 2), kernel // 2
         padded = self.size + before + after
         shape = [None, padded, padded, self.shapes[self.last][-1]]

@@ -1,4 +1,4 @@
-"""The layers that a Keras model's configuration lists, and how `.weights.h5` files number them."""
+"""The layers in a Keras model's configuration, and their numbers in `.weights.h5` files."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ VARIABLES = {
     "normalization": ("mean", "variance", "count"),
 }
 
-# Models whose layers take each the one before.
+# Models in which the input of each layer is the layer before it.
 CHAINS = ("Sequential", "Pipeline")
 
 _CLASSES = {name.replace("_", ""): name for name in VARIABLES}
@@ -23,7 +23,7 @@ Config = Mapping[str, Any]
 
 
 def class_path_names(config: Config, prefix: str = "") -> dict[str, str]:
-    """Return {where a `.weights.h5` file has a layer: the layer's name}, such as `layers/conv2d_1`: `top_conv`.
+    """Return {path of a layer in a `.weights.h5` file: its name}, such as {`layers/conv2d_1`: `top_conv`}.
 
     Keras 3 numbers the layers of each class in the model's order (keras/src/saving/saving_lib.py,
     _save_container_state).
@@ -41,14 +41,14 @@ def class_path_names(config: Config, prefix: str = "") -> dict[str, str]:
 
 
 def layers_of(config: Config) -> list[Any]:
-    """Return the layers of a model's configuration, none of those that are not well formed or of no model."""
+    """Return the well-formed layers of a model's configuration; empty if it is not a model."""
     inner = config.get("config")
     layers = inner.get("layers") if isinstance(inner, dict) else None
     return [layer for layer in layers if _is_layer(layer)] if isinstance(layers, list) else []
 
 
 def is_model(layer: Config) -> bool:
-    """Return whether a layer is a model whose layers its configuration lists."""
+    """Return whether a layer is itself a model with layers in its configuration."""
     inner = layer.get("config")
     if not isinstance(layer.get("class_name"), str) or not isinstance(inner, dict):
         return False

@@ -1,4 +1,4 @@
-"""Keras's files: HDF5 weights and models of Keras 2 and 3, `.weights.h5`, and `.keras`; no Keras needed.
+"""Keras's files: HDF5 weights and models of Keras 2 and 3, `.weights.h5`, and `.keras`; read without Keras.
 
 Sources: keras/src/legacy/saving/legacy_h5_format.py and keras/src/saving/saving_lib.py.
 """
@@ -25,22 +25,21 @@ from effconvert.formats.strict_json import strings_in
 METADATA_ATTRIBUTE = "effconvert"
 _LARGEST_TEXT = 32 << 20  # B7's config.json takes 1 MB
 _LOCAL_HEADER = 30
-# What zipfile and json let through on archives made to break them, such as UnicodeDecodeError and RecursionError.
+# zipfile and json themselves raise these on malicious archives, such as UnicodeDecodeError and RecursionError.
 _FAILURES = (zipfile.BadZipFile, zlib.error, EOFError, OSError, KeyError, OverflowError, RuntimeError, ValueError)
 
 
 class KerasCheckpoint(Checkpoint):
     """An open file of Keras.
 
-    Tensors are named `layer/variable` as Keras 3 names them, a model inside a model like one that stands alone. A
-    `.weights.h5` of Keras before 3.6 does not name its layers, only their classes: its tensors are `conv2d_1/kernel`.
-    Where the file holds several networks, the models that they are stand before the layers: `first/stem_conv/kernel`.
-    HDF5 has no checksums, so `read` cannot notice a flipped bit; a `.keras` file has one for all weights, verified
-    when it is opened.
+    Tensors are named `layer/variable` as in Keras 3; a nested model has the same names as a single one. A `.weights.h5`
+    of Keras before 3.6 does not name its layers, only their classes: its tensors are `conv2d_1/kernel`. If the file
+    holds several networks, the names begin with the model: `first/stem_conv/kernel`. HDF5 has no checksums, so `read`
+    cannot notice a flipped bit; a `.keras` file has one for all weights, which is verified on opening.
     """
 
     def __init__(self, path: Path) -> None:
-        """Open the file. Raises UnreadableCheckpoint when it is damaged, or holds HDF5 that Keras does not write."""
+        """Open the file. Raises UnreadableCheckpoint if it is damaged, or has HDF5 that Keras does not write."""
         super().__init__()
         self.path = path
         self.files = (path,)
@@ -58,7 +57,7 @@ class KerasCheckpoint(Checkpoint):
             raise UnreadableCheckpoint(f"{path}: not a file that Keras wrote whole: {str(error)[:500]}") from error
 
     def is_outside(self, layer: str) -> bool:
-        """Return whether a layer lies in another model than a network's first convolution."""
+        """Return whether a layer is in another model than the network's first convolution."""
         return layer in self._held.outside
 
     @property
@@ -68,30 +67,30 @@ class KerasCheckpoint(Checkpoint):
 
     @property
     def has_graph(self) -> bool:
-        """Whether the file holds the network's graph: not where it holds weights only, or a model of a user's class."""
+        """Whether the file holds the network's graph; it does not if it has weights only, or a user's own class."""
         return self._graph is not None or bool(self._unclear)
 
     @property
     def behind(self) -> frozenset[str]:
-        """The tensors that act on the pooled features only, as the graph tells."""
+        """The tensors that use only the pooled features, according to the graph."""
         layers = behind_pooling(self._graph) if self._graph else frozenset()
         return frozenset(name for name in self.tensors if name.split("/")[-2:-1] and name.split("/")[-2] in layers)
 
     def normalization(self, scope: str = "", channels: int = 3) -> Normalization | None:
-        """Return what the network does to pixels before its first convolution, None where the file does not tell.
+        """Return the normalisation of pixels before the first convolution; None if the file does not tell.
 
-        scope: of the network, where the file holds several. channels: of its input. Raises UnreadableCheckpoint for
-        damaged data.
+        scope: that of the network, if the file holds several. channels: the number of input channels. Raises
+        UnreadableCheckpoint for damaged data.
         """
         return find_normalization(self, self._graph, scope, channels)
 
     def check_graph(self, network: Network) -> Findings:
-        """Return what the file's graph tells of `network`, nothing where it holds no graph.
+        """Return what the file's graph tells about `network`; empty findings if there is no graph.
 
-        Raises LayoutMismatch with the name of every layer that computes otherwise than keras.applications' network.
+        Raises LayoutMismatch with the name of every layer that differs from keras.applications' network.
         """
         if self._unclear:
-            raise LayoutMismatch(f"{self.path}: what its graph computes is not clear: {self._unclear}")
+            raise LayoutMismatch(f"{self.path}: its graph cannot be interpreted: {self._unclear}")
         if self._graph is None:
             return Findings({})
         return check_graph(self._graph, network, self.path)
@@ -119,7 +118,7 @@ class KerasCheckpoint(Checkpoint):
         parsed = _parse_config(config) if config else None
         try:
             self._graph = read_graph(parsed) if parsed else None
-        except ValueError as error:  # the weights are whole
+        except ValueError as error:  # the weights are good
             self._graph, self._unclear = None, str(error)
         self.metadata = strings_in(json.loads(_attribute(root, METADATA_ATTRIBUTE) or "{}"), "its metadata")
         self._held = held(root, parsed)
@@ -132,10 +131,10 @@ class KerasCheckpoint(Checkpoint):
         }
 
     def _weights(self, archive: zipfile.ZipFile) -> tuple[int, int]:
-        """Return where the weights' HDF5 file lies in the archive, after comparing its CRC-32."""
+        """Return the place of the weights' HDF5 file in the archive, after checking its CRC-32."""
         info = archive.getinfo(WEIGHTS_RECORD)
         if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
-            raise ValueError(f"its {WEIGHTS_RECORD} is compressed; Keras stores it as it is")
+            raise ValueError(f"its {WEIGHTS_RECORD} is compressed; Keras stores it uncompressed")
         header = self._file.read(info.header_offset, _LOCAL_HEADER)
         name_size, extra_size = struct.unpack_from("<HH", header, 26)
         start = info.header_offset + _LOCAL_HEADER + name_size + extra_size
@@ -146,7 +145,7 @@ class KerasCheckpoint(Checkpoint):
 
 
 def is_hdf5(path: Path) -> bool:
-    """Return whether the file at `path` holds HDF5's signature where HDF5 looks for it."""
+    """Return whether the file at `path` has HDF5's signature at one of its allowed places."""
     with DataFile(path) as file:
         return find_signature(file) is not None
 
@@ -161,7 +160,7 @@ def _text_record(archive: zipfile.ZipFile, name: str) -> str:
 def _attribute(root: Group, name: str) -> str:
     text = root.attributes.get(name, "")
     if not isinstance(text, str):
-        raise ValueError(f"its attribute {name} is no text")
+        raise ValueError(f"its attribute {name} is not a string")
     return text
 
 

@@ -1,4 +1,4 @@
-"""The graph of a Keras model: every call of a layer and what it takes, with the models within the model opened."""
+"""The graph of a Keras model: every call of a layer with its inputs; nested models are expanded."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -17,9 +17,9 @@ _DEEPEST, _LONGEST = 32, 1000
 class Call:
     """One call of a layer.
 
-    scope: the models that it lies in, such as `outer/inner/`. kind: the layer's class, with its package where that is
-    not Keras. settings: the layer's configuration. inputs: the calls whose outputs it takes. further: whether it takes
-    anything else, such as a number. training: whether it is called as in training.
+    scope: the models that contain it, such as `outer/inner/`. kind: the layer's class, with its package if that is not
+    Keras. settings: the layer's configuration. inputs: the calls whose outputs are its inputs. further: whether it has
+    other inputs, such as a number. training: whether it is called as in training.
     """
 
     scope: str
@@ -31,20 +31,20 @@ class Call:
     training: bool = False
 
     def __str__(self) -> str:
-        """Return the layer's name and class, and of an operation the function that it calls."""
+        """Return the layer's name and class, and for an operation the function that it calls."""
         function = self.settings.get("function")
         told = f" {function}" if isinstance(function, str) and function.isprintable() else ""
         return f"{self.name} ({self.kind}{told[:60]})"
 
     def taken(self) -> str:
-        """Return what the call takes, in words."""
+        """Return the inputs of the call in words."""
         inputs = ", ".join(str(before) for before in self.inputs)
         return f"{inputs} and something else" if self.further else inputs or "nothing"
 
 
 @dataclass(frozen=True)
 class Graph:
-    """The calls of a model, each after those whose outputs it takes, and the calls whose outputs are the model's."""
+    """The calls of a model, each after its inputs, and the calls whose outputs are the model's."""
 
     calls: tuple[Call, ...]
     outputs: tuple[Call, ...]
@@ -59,9 +59,9 @@ class Graph:
 
 
 def read_graph(config: Config) -> Graph | None:
-    """Return the graph of a model's configuration, None for a model of a user's own class, which has none.
+    """Return the graph of a model's configuration; None for a model of a user's own class, which has no graph.
 
-    Raises ValueError where it is not well formed.
+    Raises ValueError if it is not well formed.
     """
     if not is_model(config):
         return None
@@ -74,15 +74,15 @@ def read_graph(config: Config) -> Graph | None:
 
 
 class _Opening:
-    """Calls the layers of a model, and in the place of each model within it that model's layers."""
+    """Expands a model: the calls of its layers, with the layers of nested models in their place."""
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
 
     def model(self, model: Config, scope: str, entering: list[Call], training: bool) -> list[Call]:
-        """Return the outputs of a model; it is called on the outputs of `entering`, none for the outermost."""
+        """Return the outputs of a model that is called on the outputs of `entering`, which is empty at the top."""
         if scope.count("/") > _DEEPEST:
-            raise ValueError(f"more than {_DEEPEST} models lie within each other")
+            raise ValueError(f"models are nested more than {_DEEPEST} deep")
         opened = self._chain if model["class_name"] in CHAINS else self._functional
         return opened(model, scope, entering, training)
 
@@ -116,7 +116,7 @@ class _Opening:
             raise ValueError(f"a layer is called {name[:60]!r}")
         if is_model(layer):
             if arguments.further:
-                raise ValueError(f"the model {scope}{name} is called on something else than tensors")
+                raise ValueError(f"the model {scope}{name} has an input that is not a tensor")
             return self.model(layer, f"{scope}{name}/", inputs, arguments.training)
         if len(self.calls) == _MOST_CALLS:
             raise ValueError(f"it has more than {_MOST_CALLS:,} calls of layers")
@@ -126,7 +126,7 @@ class _Opening:
 
 
 def _kind(layer: Config) -> str:
-    """Return the class of a layer, with the package that it is from or is registered in where that is not Keras."""
+    """Return the class of a layer, with the package that defines or registers it if that is not Keras."""
     kind, module, registered = (layer.get(key) for key in ("class_name", "module", "registered_name"))
     if isinstance(registered, str) and (">" in registered or not isinstance(module, str)):
         return registered if ">" in registered else f"custom>{kind}"
@@ -136,12 +136,12 @@ def _kind(layer: Config) -> str:
 
 
 def _first_shape(layer: Config) -> dict[str, Any]:
-    """Return what the first layer of a Sequential model says of its input."""
+    """Return the settings for the input in the first layer of a Sequential model."""
     return {key: layer["config"][key] for key in ("batch_shape", "batch_input_shape") if key in layer["config"]}
 
 
 def _output(found: list[Call], number: int) -> Call:
-    """Return the call that gives the output `number` of a layer: only a model has outputs of several."""
+    """Return the call that gives the output `number` of a layer; only a model has several."""
     if not found or (len(found) > 1 and not 0 <= number < len(found)):
         raise ValueError(f"an output {number} is taken of {len(found)}")
     return found[number if len(found) > 1 else 0]

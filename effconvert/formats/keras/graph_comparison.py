@@ -1,4 +1,4 @@
-"""Compares the graph of a Keras model with that of keras.applications, from the stem to the last norm, call by call."""
+"""Comparison of a Keras model's graph with that of keras.applications, from the stem to the last norm."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -21,16 +21,16 @@ _HEAD = ("top_conv", "top_bn")
 
 
 class Comparison:
-    """What was found of one network in a graph.
+    """The comparison of one network in a graph.
 
-    problems: each with the name of a layer. found: {layer: its call}. activations: {activation: the layers that apply
-    it, in place of the network's}. strided: the convolutions of stride 2, in order.
+    problems: sentences with the name of a layer. found: {layer: its call}. activations: {activation: the layers that
+    apply it, in place of the network's}. strided: the convolutions of stride 2, in order.
     """
 
     def __init__(self, graph: Graph, variant: Variant, head: bool, scope: str) -> None:
-        """Compare `graph`, a plain one, with that of `variant`; without `head` it ends after the last block.
+        """Compare the simplified `graph` with that of `variant`; without `head` it ends after the last block.
 
-        scope: of the network's layers, "" for wherever they lie.
+        scope: the scope of the network's layers; "" for any.
         """
         self.scope = scope
         self.problems: list[str] = []
@@ -52,7 +52,7 @@ class Comparison:
         often = [call.name for call in wanted if len(held[call.name]) > 1]
         if often:
             words = f"is called {len(held[often[0]])} times, as are {len(often) - 1} more layers of the network"
-            self.problems.append(f"{often[0]}: {words}; its answers go into another network's")
+            self.problems.append(f"{often[0]}: {words}; its output is used by another network")
         told = self.found[STEM].settings.get("data_format") if STEM in self.found else None
         self.data_format = "channels_first" if told == "channels_first" else "channels_last"
         self.strided = [self.found[call.name] for call in wanted if _is_strided(call) and call.name in self.found]
@@ -63,7 +63,7 @@ class Comparison:
                 self._layer(call, self.found[call.name])
 
     def activation(self, call: Call) -> None:
-        """Note the activation of a call that stands where the network's own belongs."""
+        """Record the activation of a call that has the place of the network's own."""
         applied = call.settings["activation"]
         if applied in NETWORK_ACTIVATIONS:
             self.activations[applied].append(call.name)
@@ -71,7 +71,7 @@ class Comparison:
             self.problems.append(f"{call.name}: activation {applied}, expected {' or '.join(NETWORK_ACTIVATIONS)}")
 
     def _alike(self, names: list[str], words: str) -> None:
-        """Note one problem that is the same for several layers."""
+        """Record one problem that several layers have."""
         more = f", as are {len(names) - 1} more layers of the network" if len(names) > 1 else ""
         self.problems += [f"{name}: {words}{more}" for name in names[:1]]
 
@@ -86,7 +86,7 @@ class Comparison:
             self._inputs(expected, found)
 
     def _settings(self, expected: Call, found: Call) -> Iterator[tuple[str, Any, Any]]:
-        """Yield (name, value, expected value) of what changes a layer's numbers without changing its weights."""
+        """Yield (name, value, expected value) of each setting that changes a layer's output, but not its weights."""
         for key, default in _SETTINGS.get(found.kind, {}).items():
             yield key, found.settings.get(key, default), expected.settings.get(key, default)
         if found.kind == "BatchNormalization":
@@ -105,12 +105,12 @@ class Comparison:
             return
         given = found.inputs
         if len(given) == 2 and _leaf(given[1]) == _leaf(expected.inputs[0]) != _leaf(given[0]):
-            given = given[::-1]  # a sum and a product may be written either way
+            given = given[::-1]  # the order in a sum or product does not matter
         for one, other in zip(expected.inputs, given, strict=True):
             self._between(one, other, found)
 
     def _between(self, expected: Call, found: Call, user: Call) -> None:
-        """Compare what `user` takes, back to the next layers with weights."""
+        """Compare the inputs of `user`, back to the next layers with weights."""
         if (expected, found) in self._compared:
             return
         self._compared.add((expected, found))
@@ -135,7 +135,7 @@ def _is_strided(call: Call) -> bool:
 
 
 def _leaf(call: Call) -> str:
-    """Return the first layer with weights that a call goes back to."""
+    """Return the nearest layer with weights before a call."""
     while call.kind not in WEIGHTED and call.inputs:
         call = call.inputs[0]
     return call.name

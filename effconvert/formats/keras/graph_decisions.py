@@ -1,4 +1,4 @@
-"""What the graph of a Keras model decides of the network beside its weights: epsilon, activation and padding."""
+"""Facts from the graph of a Keras model: epsilon, activation and padding."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -14,10 +14,10 @@ Size = tuple[int | None, int | None]
 
 
 def graph_facts(compared: Comparison, size: Size) -> Iterator[tuple[str, Any]]:
-    """Yield the facts `bn_eps`, `activation` and `padding` of a network, the last only where it is not Keras's usual.
+    """Yield the facts `bn_eps`, `activation` and `padding` of a network, the last only if it is not Keras's usual.
 
-    Adds to `compared.problems` where its layers are not alike. size: height and width of the picture that enters the
-    first convolution, None where the graph leaves them open.
+    Adds to `compared.problems` if its layers differ. size: height and width of the input of the first convolution; None
+    if the graph leaves them open.
     """
     epsilons: dict[float, list[str]] = defaultdict(list)
     for name, call in compared.found.items():
@@ -26,12 +26,12 @@ def graph_facts(compared: Comparison, size: Size) -> Iterator[tuple[str, Any]]:
             if isinstance(epsilon, float) and 0 < epsilon < 1:
                 epsilons[epsilon].append(name)
             else:
-                compared.problems.append(f"{name}: epsilon {str(epsilon)[:60]} is no number between 0 and 1")
+                compared.problems.append(f"{name}: epsilon {str(epsilon)[:60]} is not a number between 0 and 1")
     compared.problems += [*_differences("epsilon", epsilons), *_differences("activation", compared.activations)]
     yield from (("bn_eps", value) for value in epsilons)
     yield from (("activation", value) for value in compared.activations)
     if compared.problems:
-        return  # the kernels are then not what they should be
+        return  # the kernels are then wrong
     usual, symmetric = [], []
     for call, sizes in zip(compared.strided, _sizes(size, len(compared.strided)), strict=True):
         kernel, pads = call.settings["kernel_size"], call.settings["pads"]
@@ -47,12 +47,12 @@ def graph_facts(compared: Comparison, size: Size) -> Iterator[tuple[str, Any]]:
 
 
 def odd_pictures(size: Size, strided: int) -> bool:
-    """Return whether one of the first `strided` pictures that a stride halves has an odd height or width."""
+    """Return whether the input of one of the first `strided` strided layers has an odd height or width."""
     return any(length is not None and length % 2 for sizes in _sizes(size, strided) for length in sizes)
 
 
 def picture_size(graph: Graph, scope: str) -> Size:
-    """Return height and width of the picture that enters the stem, as its inputs or a layer that resizes it tell."""
+    """Return height and width of the stem's input, as told by the model's input or a layer that resizes."""
     reached = [call for call in graph.calls if call.name == STEM and call.scope.startswith(scope)][:1]
     for call in reached:
         for told in _told_size(call):
@@ -74,7 +74,7 @@ def _told_size(call: Call) -> Iterator[Size]:
 
 
 def halved(size: Size, strided: int) -> Size:
-    """Return the size of a picture of `size` after so many strides."""
+    """Return `size` after `strided` layers of stride 2."""
     for _ in range(strided):
         height, width = (None if length is None else (length + 1) // 2 for length in size)
         size = height, width
@@ -82,17 +82,17 @@ def halved(size: Size, strided: int) -> Size:
 
 
 def _sizes(size: Size, count: int) -> list[Size]:
-    """Return the sizes of the pictures that strides halve one after the other."""
+    """Return the size before each of `count` layers of stride 2."""
     return [halved(size, strided) for strided in range(count)]
 
 
 def _same(kernel: int, size: int | None) -> tuple[int, int]:
-    """Return TensorFlow's padding before and after for stride 2; an open size counts as even, as it does for Keras."""
+    """Return TensorFlow's padding before and after for stride 2; an open size counts as even, as in Keras."""
     return kernel // 2 - (1 - (size or 0) % 2), kernel // 2
 
 
 def _differences(what: str, found: Mapping[Any, list[str]]) -> list[str]:
-    """Return a line for each value where there are several."""
+    """Return a line for each value if there are several."""
     if len(found) < 2:
         return []
     return [f"{what} {value}: {len(names)} layers, the first {names[0]}" for value, names in found.items()]

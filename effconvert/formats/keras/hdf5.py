@@ -1,7 +1,7 @@
-"""The HDF5 format as Keras writes it: a tree of groups, attributes and unchunked datasets, parsed in plain Python.
+"""HDF5 as Keras writes it: a tree of groups, attributes and unchunked datasets, parsed in plain Python.
 
-The HDF5 library itself ends the process, or never ends, on some files with a flipped bit; here every block of
-structure is bounded by the file, read once, and shared by no two objects.
+The HDF5 library crashes or never ends on some files with a flipped bit. Here every block of structure must be inside
+the file, is read once, and belongs to one object only.
 
 Source: "HDF5 File Format Specification Version 3.0", https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html
 """
@@ -30,10 +30,10 @@ _NOWHERE = (1 << 64) - 1
 _REWRITE = "load it in Keras and save it again"
 _DEEPEST = 16
 _MOST_OBJECTS = 100_000
-_LARGEST_STRUCTURE = 64 << 20  # of all blocks but the data; B7 as a full model takes 3 MB
+_LARGEST_STRUCTURE = 64 << 20  # all blocks except the data; B7 as a full model takes 3 MB
 
 _NIL, _DATASPACE, _DATATYPE, _LAYOUT, _ATTRIBUTE, _CONTINUATION, _GROUP = 0, 1, 3, 8, 12, 16, 17
-# Fill values, modification times and comments say nothing about the values of a dataset that was written.
+# Fill values, modification times and comments do not matter for the values of a written dataset.
 _WITHOUT_MEANING = {4, 5, 13, 14, 18}
 _REFUSED = {
     2: "links of a newer kind than Keras writes", 6: "links of a newer kind than Keras writes",
@@ -43,7 +43,7 @@ _REFUSED = {
 
 @dataclass(frozen=True)
 class Dataset:
-    """Where a dataset's values lie in the file. dtype: None where they are texts."""
+    """The place of a dataset's values in the file. dtype: None if they are strings."""
 
     shape: Shape
     dtype: np.dtype[Any] | None
@@ -54,7 +54,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Group:
-    """Named members in ascending order; attributes hold the texts, () for those that are no texts."""
+    """Named members in ascending order; attributes hold strings, () for those of another type."""
 
     members: "Mapping[str, Group | Dataset]"
     attributes: Mapping[str, Texts]
@@ -69,7 +69,7 @@ class Group:
 
 
 def find_signature(file: DataFile) -> int | None:
-    """Return where the HDF5 signature stands, None where it does not: at 0, 512, 1024, 2048, …"""
+    """Return the position of the HDF5 signature, one of 0, 512, 1024, 2048, …; None if there is none."""
     offset = 0
     while offset + len(SIGNATURE) <= file.size:
         if file.read(offset, len(SIGNATURE)) == SIGNATURE:
@@ -79,9 +79,9 @@ def find_signature(file: DataFile) -> int | None:
 
 
 def read_tree(file: DataFile, start: int, size: int) -> Group:
-    """Return the root group of the HDF5 file that lies in `file` from `start`, `size` bytes long.
+    """Return the root group of the HDF5 file of `size` bytes that begins at `start` in `file`.
 
-    Raises Hdf5Error for a file that is damaged, or that uses what Keras never does.
+    Raises Hdf5Error for a file that is damaged, or that uses features that Keras never uses.
     """
     try:
         return _Parser(file, start, size).tree()
@@ -90,7 +90,7 @@ def read_tree(file: DataFile, start: int, size: int) -> Group:
 
 
 class _Parser:
-    """Reads structures at their addresses and keeps account of the bytes that they take."""
+    """Reads structures at their addresses and records which bytes they take."""
 
     def __init__(self, file: DataFile, start: int, size: int) -> None:
         self.file, self.start, self.size = file, start, size
@@ -105,14 +105,14 @@ class _Parser:
         if version not in (0, 1):
             raise Hdf5Error(f"has superblock version {version}, Keras writes 0; {_REWRITE}")
         if sizes != b"\x08\x08":
-            raise Hdf5Error("its addresses are not of eight bytes")
+            raise Hdf5Error("its addresses do not have eight bytes")
         self.leaf, self.internal = struct.unpack_from("<HH", head, 16)
         at = 24 if version == 0 else 28
         base, _, end, _ = struct.unpack_from("<4Q", head, at)
         if base not in (0, self.start):
-            raise Hdf5Error(f"its base address is {base:,}, it begins at {self.start:,}")
+            raise Hdf5Error(f"its base address is {base:,}, but it begins at {self.start:,}")
         if end - base > self.size:
-            raise Hdf5Error(f"is cut off: it has {self.size:,} bytes, its superblock says {end - base:,}")
+            raise Hdf5Error(f"is cut off: it has {self.size:,} bytes, but its superblock says {end - base:,}")
         (root,) = struct.unpack_from("<Q", head, at + 40)
         found = self.object(root, 0)
         if not isinstance(found, Group):
@@ -121,7 +121,7 @@ class _Parser:
         return found
 
     def block(self, address: int, size: int) -> bytes:
-        """Return a block of structure, which nothing else may take."""
+        """Return a block of structure; no other object may use its bytes."""
         self.take(address, size)
         self.structure += size
         if self.structure > _LARGEST_STRUCTURE:
@@ -130,7 +130,7 @@ class _Parser:
 
     def take(self, address: int, size: int) -> None:
         if address + size > self.size:
-            raise Hdf5Error(f"a structure lies at bytes {address:,} to {address + size:,} of {self.size:,}")
+            raise Hdf5Error(f"a structure is at bytes {address:,} to {address + size:,} of {self.size:,}")
         if size and address in self.taken:
             raise Hdf5Error(f"two objects share the bytes at {address:,}")
         if size:
@@ -144,28 +144,28 @@ class _Parser:
             before = end
 
     def object(self, address: int, depth: int) -> Group | Dataset:
-        """Return the group or dataset whose header stands at `address`."""
+        """Return the group or dataset with the header at `address`."""
         self.objects += 1
         if depth > _DEEPEST or self.objects > _MOST_OBJECTS:
-            raise Hdf5Error(f"groups lie deeper than {_DEEPEST} or are more than {_MOST_OBJECTS:,}")
+            raise Hdf5Error(f"groups are nested more than {_DEEPEST} deep, or there are more than {_MOST_OBJECTS:,}")
         messages = self.messages(address)
         attributes: dict[str, Texts] = {}
         for kind, body in messages:
             if kind == _ATTRIBUTE:
                 name, texts = parse_attribute(body, self.collected)
                 if name in attributes:
-                    raise Hdf5Error(f"attribute {name!r} stands twice")
+                    raise Hdf5Error(f"attribute {name!r} is a duplicate")
                 attributes[name] = texts
         single = {kind: body for kind, body in messages if kind != _ATTRIBUTE}
         if len(single) != sum(kind != _ATTRIBUTE for kind, _ in messages):
-            raise Hdf5Error("an object header says the same thing twice")
+            raise Hdf5Error("an object header has a duplicate message")
         if _GROUP in single:
             tree, heap = struct.unpack("<QQ", single[_GROUP][:16])
             return Group(self.group(tree, heap, depth), attributes)
         return self.dataset(single, attributes)
 
     def messages(self, address: int) -> list[tuple[int, bytes]]:
-        """Return (type, body) of every message of the header at `address`; without those that have no meaning here."""
+        """Return (type, body) of every message of the header at `address`, without those that do not matter here."""
         version, _, count, links, size = struct.unpack_from("<BBHII", self.block(address, 16))
         if version != 1:
             raise Hdf5Error(f"an object header at {address:,} has version {version}, Keras writes 1; {_REWRITE}")
@@ -190,7 +190,7 @@ class _Parser:
                 elif kind != _NIL and kind not in _WITHOUT_MEANING:
                     raise Hdf5Error(f"an object at {address:,} has a message of the unknown type {kind}")
         if count:
-            raise Hdf5Error(f"an object header at {address:,} does not hold as many messages as it says")
+            raise Hdf5Error(f"an object header at {address:,} has another number of messages than it says")
         return result
 
     def dataset(self, single: Mapping[int, bytes], attributes: Mapping[str, Texts]) -> Dataset:
@@ -203,7 +203,7 @@ class _Parser:
         if address == _NOWHERE and nbytes:
             raise Hdf5Error(f"the values of a dataset of shape {shape} are not stored")
         if size != nbytes:
-            raise Hdf5Error(f"a dataset of shape {shape} takes {nbytes:,} bytes, {size:,} are stored")
+            raise Hdf5Error(f"a dataset of shape {shape} takes {nbytes:,} bytes, but {size:,} are stored")
         try:
             check_shape(shape, np.dtype(np.uint8))
         except ValueError as error:
@@ -218,7 +218,7 @@ class _Parser:
         return Dataset(shape, dtype, self.start + address, nbytes, attributes)
 
     def group(self, tree: int, heap: int, depth: int) -> dict[str, Group | Dataset]:
-        """Return the members of the group whose B-tree and heap of names stand at these addresses."""
+        """Return the members of the group with its B-tree and its heap of names at these addresses."""
         head = self.block(heap, 32)
         if head[:5] != b"HEAP\x00":
             raise Hdf5Error(f"the names of a group are not at {heap:,}")
@@ -229,7 +229,7 @@ class _Parser:
             for name_at, header in self.entries(node):
                 name = _text(names, name_at)
                 if members and name.encode() <= next(reversed(members)).encode():
-                    raise Hdf5Error(f"the names of a group do not ascend: {name[:80]!r}")
+                    raise Hdf5Error(f"the names of a group are not sorted: {name[:80]!r}")
                 members[name] = self.object(header, depth + 1)
         return members
 
@@ -247,7 +247,7 @@ class _Parser:
                 yield child
 
     def entries(self, address: int) -> Iterator[tuple[int, int]]:
-        """Yield (where the name stands in the heap, header's address) of each entry of a symbol node."""
+        """Yield (position of the name in the heap, address of the header) of each entry of a symbol node."""
         content = self.block(address, 8 + 80 * self.leaf)
         version, _, used = struct.unpack_from("<BBH", content, 4)
         if content[:4] != b"SNOD" or version != 1 or used > 2 * self.leaf:
@@ -255,11 +255,11 @@ class _Parser:
         for number in range(used):
             name, header, cached = struct.unpack_from("<QQI", content, 8 + 40 * number)
             if cached not in (0, 1):
-                raise Hdf5Error("a member of a group is a link to somewhere else, which is not followed")
+                raise Hdf5Error("a member of a group is a link, which is not followed")
             yield name, header
 
     def collected(self, address: int, index: int) -> bytes:
-        """Return object `index` of the global heap at `address`, where texts of any length stand."""
+        """Return object `index` of the global heap at `address`, which holds strings of variable length."""
         if address not in self.collections:
             if address + 16 > self.size:
                 raise Hdf5Error(f"the texts of an attribute are not at {address:,}")
@@ -278,7 +278,7 @@ def _heap_objects(content: bytes) -> dict[int, bytes]:
     at = 16
     while at + 16 <= len(content):
         index, _, size = struct.unpack_from("<HH4xQ", content, at)
-        if index == 0:  # what is free
+        if index == 0:  # free space
             break
         if index in result or at + 16 + size > len(content):
             raise Hdf5Error("the texts of attributes are damaged")

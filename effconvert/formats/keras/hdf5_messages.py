@@ -1,4 +1,4 @@
-"""What an HDF5 object header says of its object: dataspace, datatype, layout and attributes.
+"""Messages of an HDF5 object header: dataspace, datatype, layout and attributes.
 
 Source: "HDF5 File Format Specification Version 3.0", part IV.A.2,
 https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html
@@ -14,12 +14,12 @@ import numpy as np
 
 from effconvert.formats.checkpoint import MOST_AXES, Shape
 
-# An attribute's text or list of texts; () for one that holds no texts.
+# An attribute's string or list of strings; () for other types.
 Texts = str | tuple[str, ...]
-# (address, index) -> the bytes of a text of any length.
+# (address, index) -> the bytes of a string of variable length.
 Collected = Callable[[int, int], bytes]
 
-# Class and version, flags, size and properties of each number that Keras has; nothing else is one here.
+# Class and version, flags, size and properties of each type of number that Keras writes; others are not read.
 _NUMBERS: dict[bytes, np.dtype[Any]] = {
     bytes.fromhex(code): np.dtype(kind)
     for code, kind in {
@@ -39,12 +39,12 @@ _FIXED, _OPAQUE, _VARIABLE = 3, 5, 9  # classes of datatypes
 
 
 class Hdf5Error(Exception):
-    """The file is damaged, or uses what Keras never does; the text says what."""
+    """The file is damaged, or uses a feature that Keras never uses; the text says which."""
 
 
 @dataclass(frozen=True)
 class Datatype:
-    """What one value is. size: in bytes. dtype: None where it is no number."""
+    """The type of one value. size: in bytes. dtype: None if it is not a number."""
 
     kind: int
     size: int
@@ -52,17 +52,17 @@ class Datatype:
 
     @property
     def text(self) -> bool:
-        """Whether the values are texts."""
+        """Whether the values are strings."""
         return self.kind in (_FIXED, _VARIABLE)
 
     @property
     def opaque(self) -> bool:
-        """Whether the values are bytes of no type, as h5py stores bfloat16."""
+        """Whether the values are bytes without a type, as h5py stores bfloat16."""
         return self.kind == _OPAQUE
 
 
 def parse_dataspace(body: bytes) -> Shape:
-    """Return the shape; that of nothing at all is (0,)."""
+    """Return the shape; (0,) if there are no values."""
     version, axes, flags, kind = struct.unpack_from("<4B", body)
     start = 8 if version == 1 else 4
     size = start + 8 * axes * (2 if flags & 1 else 1)  # the largest possible shape may follow
@@ -86,19 +86,19 @@ def parse_datatype(body: bytes) -> Datatype:
 
 
 def parse_layout(body: bytes) -> tuple[int, int]:
-    """Return the address and the size of a dataset's values. Raises Hdf5Error where they do not lie in one piece."""
+    """Return the address and the size of a dataset's values. Raises Hdf5Error if they are not in one piece."""
     version, kind = struct.unpack_from("<2B", body)
     if version != 3 or kind != 1:
         words = {0: "inside an object header", 2: "in chunks"}.get(kind, "elsewhere") if version == 3 else "otherwise"
         raise Hdf5Error(
-            f"a dataset is stored {words}, Keras stores each in one piece; rewrite it with h5repack -l CONTI"
+            f"a dataset is stored {words}, but Keras stores each in one piece; rewrite it with h5repack -l CONTI"
         )
     address, size = struct.unpack_from("<2Q", body, 2)
     return address, size
 
 
 def parse_attribute(body: bytes, collected: Collected) -> tuple[str, Texts]:
-    """Return the name and the texts of an attribute."""
+    """Return the name and the strings of an attribute."""
     version, flags, name_size, type_size, space_size = struct.unpack_from("<2B3H", body)
     if version not in (1, 2, 3) or (version > 1 and flags):
         raise Hdf5Error(f"an attribute has version {version} and flags {flags}")
@@ -111,7 +111,7 @@ def parse_attribute(body: bytes, collected: Collected) -> tuple[str, Texts]:
 
 
 def decode(content: bytes) -> str:
-    """Return `content` as text. Raises Hdf5Error when it is not UTF-8."""
+    """Return `content` as text. Raises Hdf5Error if it is not UTF-8."""
     try:
         return content.decode()
     except UnicodeDecodeError as error:

@@ -1,4 +1,4 @@
-"""Finds the weights in a Keras file's HDF5 tree and names them `layer/variable`, as Keras 3 does."""
+"""The weights in a Keras file's HDF5 tree, named `layer/variable` as in Keras 3."""
 
 import re
 from collections import Counter
@@ -18,7 +18,7 @@ Datasets = dict[str, Dataset]
 
 @dataclass(frozen=True)
 class Unweighted:
-    """A layer without weights: the models it lies in, such as `outer/`, its name and its class, each "" if not told."""
+    """A layer without weights: its models, such as `outer/`, its name and its class; "" if they are not known."""
 
     scope: str
     name: str
@@ -27,11 +27,10 @@ class Unweighted:
 
 @dataclass(frozen=True)
 class Held:
-    """What a file holds.
+    """The contents of a file.
 
-    weights: {`layer/variable`: dataset}. skipped: {path in the file: reason} of what is no weight. outside: the layers
-    that lie in other models than a network's first convolution. unweighted: every layer that is listed and has no
-    weights.
+    weights: {`layer/variable`: dataset}. skipped: {path in the file: reason} of all other datasets. outside: the layers
+    in other models than a network's first convolution. unweighted: every listed layer without weights.
     """
 
     weights: Datasets
@@ -42,7 +41,7 @@ class Held:
 
 @dataclass(frozen=True)
 class _Weight:
-    """A dataset, where it lies in the file, and the models within the model, the layer and the variable that it is."""
+    """A dataset, its path in the file, and its nested models, layer and variable."""
 
     path: str
     models: tuple[str, ...]
@@ -51,18 +50,18 @@ class _Weight:
     dataset: Dataset
 
     def name(self, depth: int) -> str:
-        """Return the name of the weight, with the first `depth` models that it lies in."""
+        """Return the name of the weight, with the first `depth` of its models."""
         return "/".join((*self.models[:depth], self.layer, self.variable))
 
 
 def held(root: Group, config: Config | None) -> Held:
-    """Return the weights by their names and what else the file holds.
+    """Return the weights by name, and the other contents of the file.
 
-    The models that a layer lies in are named only where two weights would have the same name without:
-    `first/stem_conv/kernel`.
+    A name begins with its models, as `first/stem_conv/kernel`, only if two weights would have the same name without
+    them.
 
-    config: of the model, where the file holds one. Raises Hdf5Error for a file that is not Keras's, or whose parts
-    contradict each other.
+    config: the model's configuration, if the file has one. Raises Hdf5Error for a file that is not Keras's, or whose
+    parts contradict each other.
     """
     legacy = root.members.get("model_weights", root)
     if isinstance(legacy, Group) and _texts(legacy, "layer_names"):
@@ -81,14 +80,14 @@ def held(root: Group, config: Config | None) -> Held:
     skipped = {path: _reason(path) for path, _ in root.datasets() if path not in paths}
     for name in [name for name, dataset in weights.items() if dataset.dtype is None]:
         del weights[name]
-        skipped[name] = "holds texts"
+        skipped[name] = "holds strings"
     stems = {weight.models for weight in found if weight.layer == STEM}
     outside = {weight.name(depth).rpartition("/")[0] for weight in found if weight.models not in stems}
     return Held(weights, skipped, frozenset(outside), unweighted)
 
 
 def _depth(found: Sequence[_Weight]) -> int:
-    """Return how many models must stand before each layer so that no two weights have the same name."""
+    """Return how many models each name must begin with, so that no two weights have the same name."""
     for depth in range(1 + max((len(weight.models) for weight in found), default=0)):
         if len({weight.name(depth) for weight in found}) == len(found):
             return depth
@@ -99,22 +98,22 @@ def _depth(found: Sequence[_Weight]) -> int:
 def _legacy(group: Group, prefix: str) -> Iterator[_Weight]:
     """Yield the weights that the attributes of the file list.
 
-    A weight is named after its layer, or, in a model that is a layer itself, after the layer in that.
+    A weight is named after its layer; in a nested model, after the inner layer.
     """
     for layer in _texts(group, "layer_names"):
         inner = group.members.get(layer)
         if not isinstance(inner, Group):
-            raise Hdf5Error(f"the layer {layer!r} that it lists is not there")
+            raise Hdf5Error(f"the listed layer {layer!r} is missing")
         listed = _texts(inner, "weight_names")
         owners = {weight.rpartition("/")[0] for weight in listed}
         datasets = dict(inner.datasets())
         for weight in listed:
             if weight not in datasets:
-                raise Hdf5Error(f"the weight {weight!r} that it lists is not in the layer {layer!r}")
+                raise Hdf5Error(f"the listed weight {weight!r} is not in the layer {layer!r}")
             owner, _, variable = weight.rpartition("/")
             *models, owner = (layer,) if len(owners) == 1 else (layer, *owner.split("/"))
             variable = variable.removesuffix(":0")
-            variable = "kernel" if variable == "depthwise_kernel" else variable  # as Keras 2 called it
+            variable = "kernel" if variable == "depthwise_kernel" else variable  # the name in Keras 2
             yield _Weight(f"{prefix}{layer}/{weight}", tuple(models), owner, variable, datasets[weight])
 
 
@@ -124,7 +123,7 @@ def _is_empty(group: Group, layer: str) -> bool:
 
 
 def _texts(group: Group, name: str) -> tuple[str, ...]:
-    """Return the texts of an attribute, which Keras splits into several where it is large."""
+    """Return the strings of an attribute, which Keras splits into several if it is large."""
     parts = [group.attributes.get(name, ())]
     while (part := group.attributes.get(f"{name}{len(parts) - 1}")) is not None:
         parts.append(part)
@@ -134,8 +133,8 @@ def _texts(group: Group, name: str) -> tuple[str, ...]:
 def _numbered(root: Group, config: Config | None) -> Iterator[_Weight]:
     """Yield the weights, which `.weights.h5` files number in each layer.
 
-    The layers' names stand beside the weights (since Keras 3.6), or in the model's configuration, or nowhere: then the
-    class and its number in the model take their place.
+    The names of the layers are beside the weights (since Keras 3.6), or in the model's configuration. If there are
+    none, the class and its number in the model replace them.
     """
     weights = [(path.split("/"), dataset) for path, dataset in root.datasets() if _is_weight(path.split("/"))]
     layers = dict.fromkeys("/".join(parts[:-2]) for parts, _ in weights)
@@ -150,19 +149,19 @@ def _numbered(root: Group, config: Config | None) -> Iterator[_Weight]:
         variables = VARIABLES.get(class_of(parts[-3]), ())
         variable = variables[int(number)] if number.isdecimal() and int(number) < len(variables) else number
         *models, own = (names.get(path) or path.rpartition("/")[2] for path in _path_of_models(layer))
-        if not known:  # a model that is not named cannot be left out of the name either
+        if not known:  # without a name, a model must stay in the path
             models, own = [], "/".join(layer.split("/")[1::2])
         yield _Weight("/".join(parts), tuple(models), own, variable, dataset)
 
 
 def _path_of_models(layer: str) -> Iterator[str]:
-    """Yield where the models lie that a layer is in, the outermost first, and the layer: `layers/a/layers/b` is two."""
+    """Yield the paths of the models of a layer, outermost first, and of the layer: two for `layers/a/layers/b`."""
     parts = layer.split("/")
     yield from ("/".join(parts[:end]) for end in range(2, len(parts) + 1, 2))
 
 
 def _empty_layers(group: Group, scope: str = "") -> Iterator[Unweighted]:
-    """Yield the layers without weights, of models within the model too."""
+    """Yield the layers without weights, also those of nested models."""
     for container in _LAYERS:
         listed = group.members.get(container)
         for path, layer in listed.members.items() if isinstance(listed, Group) else ():
@@ -186,7 +185,7 @@ def _check_numbers(weights: Iterable[tuple[list[str], Dataset]]) -> None:
 
 
 def _is_weight(parts: list[str]) -> bool:
-    """Return whether a path reads layers/NAME/…/vars/NUMBER: that of a layer, or of one in a model that is a layer."""
+    """Return whether a path has the form layers/NAME/…/vars/NUMBER, of a layer or of one in a nested model."""
     return len(parts) % 2 == 0 and len(parts) >= 4 and parts[-2] == "vars" and set(parts[:-2:2]) <= set(_LAYERS)
 
 
@@ -199,7 +198,7 @@ def _own_name(root: Group, layer: str) -> str:
 
 
 def class_of(name: str) -> str:
-    """Return the class that `conv2d_12` is counted in, in the letters that Keras calls it by."""
+    """Return the class in a default name such as `conv2d_12`, in Keras's letters."""
     match = _COUNTED.fullmatch(name)
     return match[1] if match else name
 
@@ -209,4 +208,4 @@ def _reason(path: str) -> str:
         return "optimizer state"
     if "seed_generator" in path:
         return "state of a random generator"
-    return "no layer's weight"
+    return "not the weight of a layer"

@@ -1,4 +1,4 @@
-"""What a Keras network does to pixels before its first convolution, by the layers of its graph or by their weights."""
+"""Normalisation of pixels in a Keras network before its first convolution, from its graph or from its weights."""
 
 import math
 import re
@@ -20,11 +20,11 @@ _FIRST, _SECOND = 1 / 255, 1 / np.sqrt(IMAGENET_STD)  # the scales of Keras's Re
 
 @dataclass(frozen=True)
 class Normalization:
-    """What a Keras network does to a pixel of 0 to 255 in each channel: (pixel - mean) / std.
+    """The normalisation of a pixel of 0 to 255 in each channel: (pixel - mean) / std.
 
     topology: `keras` has a Rescaling and a Normalization; `keras-imagenet`, which keras.applications builds for its
     published weights only, has a second Rescaling after them. from_graph: whether the file holds the network's graph,
-    which decides; without one the values do: the published variance asks for the second Rescaling.
+    which decides. Without a graph the values decide: the published variance needs the second Rescaling.
     """
 
     mean: tuple[float, ...]
@@ -34,7 +34,7 @@ class Normalization:
 
 
 class _Pixels:
-    """The pixel that becomes 0, and the distance of pixels that becomes 1, after some layers, in each channel."""
+    """The pixel value that becomes 0 after some layers, and the difference that becomes 1, in each channel."""
 
     def __init__(self, channels: int) -> None:
         self.channels = channels
@@ -53,10 +53,11 @@ class _Pixels:
 def find_normalization(
     checkpoint: Checkpoint, graph: Graph | None, scope: str = "", channels: int = 3
 ) -> Normalization | None:
-    """Return what the network of a Keras file does to pixels, None where the file does not tell.
+    """Return the normalisation in the network of a Keras file; None if the file does not tell it.
 
-    graph: of the model, None for a file of weights only. scope: of the network, in a file that holds several. channels:
-    of its input; of numbers for other channels nothing is told. Raises UnreadableCheckpoint for damaged data.
+    graph: the graph of the model; None for a file of weights only. scope: that of the network, if the file holds
+    several. channels: the number of input channels; for other numbers, None is returned. Raises UnreadableCheckpoint
+    for damaged data.
     """
     pixels, again = _Pixels(channels), False
     with np.errstate(all="ignore"):
@@ -76,9 +77,9 @@ def find_normalization(
 
 
 def _usual(checkpoint: Checkpoint, scope: str, pixels: _Pixels) -> bool:
-    """Take the layers of keras.applications; return whether the variance is such that the second Rescaling follows.
+    """Apply the layers of keras.applications; return whether the variance needs the second Rescaling.
 
-    Raises ValueError where the weights are not those of one Normalization.
+    Raises ValueError if the weights are not those of one Normalization.
     """
     layers = [match[1] for name in checkpoint.tensors if name.startswith(scope) and (match := _MEAN.fullmatch(name))]
     if len(layers) != 1:
@@ -93,9 +94,9 @@ def _usual(checkpoint: Checkpoint, scope: str, pixels: _Pixels) -> bool:
 
 
 def _as_in_graph(checkpoint: Checkpoint, graph: Graph, scope: str, pixels: _Pixels) -> bool:
-    """Take the layers of the graph; return whether the second Rescaling of the published weights is one of them.
+    """Apply the layers of the graph; return whether the second Rescaling of the published weights is among them.
 
-    Raises ValueError where one of them is not known, or there are none.
+    Raises ValueError if a layer is not known, or if there are none.
     """
     chain, again, done = entry(simplify_graph(graph), scope) or [], False, 0
     for number, call in enumerate(chain):
@@ -109,12 +110,12 @@ def _as_in_graph(checkpoint: Checkpoint, graph: Graph, scope: str, pixels: _Pixe
             pixels.normalize(*_statistics_of(checkpoint, call, pixels.channels))
             done += 1
     if not done:
-        raise ValueError("nothing is done to pixels")
+        raise ValueError("no layer normalises the pixels")
     return again
 
 
 def _statistics_of(checkpoint: Checkpoint, call: Call, channels: int) -> tuple[Array, Array]:
-    """Return mean and variance of a layer Normalization: as it was given them, or its weights."""
+    """Return mean and variance of a layer Normalization: its arguments, or its weights."""
     if call.settings.get("mean") is not None:
         mean, variance = (_numbers(call.settings.get(key), channels) for key in ("mean", "variance"))
         return mean, variance
@@ -125,7 +126,7 @@ def _statistics_of(checkpoint: Checkpoint, call: Call, channels: int) -> tuple[A
 
 
 def _names(call: Call) -> Iterator[str]:
-    """Yield what a layer may be called in the file: models that it lies in are named only where that is needed."""
+    """Yield the possible names of a layer in the file: a name begins with its models only if that is necessary."""
     models = call.scope.split("/")[:-1]
     for depth in range(len(models), -1, -1):
         yield "/".join([*models[:depth], call.name])
@@ -140,10 +141,10 @@ def _statistics(checkpoint: Checkpoint, layer: str, channels: int) -> tuple[Arra
 
 
 def _numbers(value: Any, channels: int) -> Array:
-    """Return a number, or one for each channel."""
+    """Return one number, or one for each channel."""
     array = np.asarray(value, np.float64)
     if array.size == channels:
         array = array.reshape(-1)
     if array.shape not in ((), (channels,)):
-        raise ValueError(f"{array.shape} are not channels")
+        raise ValueError(f"the shape {array.shape} does not fit the channels")
     return array

@@ -1,4 +1,4 @@
-"""Brings graphs of Keras models into one form: networks that compute the same by other layers are equal in it."""
+"""Simplified graphs of Keras models: networks with the same function, but other layers, become equal."""
 
 import re
 from collections.abc import Mapping
@@ -11,26 +11,25 @@ WEIGHTED = ("Conv2D", "DepthwiseConv2D", "BatchNormalization", "Dense")
 POOLING = "GlobalAveragePooling2D"
 ACTIVATION = "Activation"
 
-# They change nothing but while a network is trained. FixedDropout is that of the package `efficientnet` for Keras.
+# Layers with an effect only in training. FixedDropout is a layer of the package `efficientnet` for Keras.
 _INERT = re.compile(
     "Dropout|SpatialDropout2D|AlphaDropout|Gaussian(Dropout|Noise)|ActivityRegularization|Identity|(.*>)?FixedDropout"
 )
-# They change pictures while a network is trained. Keras 3 records each as called in training, which is their default.
+# Augmentation, only in training. Keras 3 records each as called in training, which is their default.
 _AUGMENTING = re.compile("Random(?!Crop)[A-Z][A-Za-z]+|AugMix|RandAugment|MixUp|CutMix")
 _NORM = re.compile("(Sync|Tpu)?BatchNormalization(V[12])?")
-# They leave the numbers of one vector for each picture as they are.
+# Layers that do not change the values of one vector for each image.
 _SHAPING = ("Reshape", "Flatten")
 _VECTORS = ("GlobalAveragePooling2D", "GlobalMaxPooling2D", "Dense")
 _FUNCTIONS = {"Silu": "silu", "Sigmoid": "sigmoid", "Relu": "relu", "Relu6": "relu6", "Swish": "silu"}
 
 
 def simplify_graph(graph: Graph) -> Graph:
-    """Return `graph` without the layers that do nothing when a network is used, each activation as a call of its own.
+    """Return `graph` without layers that have no effect in inference, and with each activation as a separate call.
 
-    Left out are dropout, noise and augmentation, the inputs of models within the model, linear activations, and what
-    only shapes a pooled vector. A layer that is called as in training stays,
-    but for augmentation. A convolution takes in the ZeroPadding2D
-    before it: its setting `pads` is ((above, below), (left, right)), or `same` as TensorFlow pads.
+    Dropout, noise and augmentation, the inputs of nested models, linear activations, and reshapes of a pooled vector
+    are left out. A layer that is called as in training stays, except augmentation. A convolution includes the
+    ZeroPadding2D before it: its setting `pads` is ((above, below), (left, right)), or `same` for TensorFlow's padding.
     """
     made: dict[Call, Call] = {}
     calls: list[Call] = []
@@ -58,12 +57,12 @@ def simplify_graph(graph: Graph) -> Graph:
 
 
 def is_inert(kind: str) -> bool:
-    """Return whether a layer of the class `kind`, in whatever letters, changes nothing but in training."""
+    """Return whether a layer of the class `kind`, in upper or lower case, has an effect only in training."""
     return any(re.fullmatch(inert.pattern, kind, re.IGNORECASE) for inert in (_INERT, _AUGMENTING))
 
 
 def activation_of(kind: str, settings: Mapping[str, Any]) -> str:
-    """Return the activation that a layer of the class `kind` applies, by Keras's name; "" where it applies none."""
+    """Return Keras's name of the activation in a layer of the class `kind`; "" if there is none."""
     if kind == "ReLU":
         plain = not settings.get("negative_slope") and not settings.get("threshold")
         return {"None": "relu", "6.0": "relu6", "6": "relu6"}.get(str(settings.get("max_value")) if plain else "", kind)
@@ -90,7 +89,7 @@ def _does_nothing(call: Call) -> bool:
 
 
 def _padded(conv: Call) -> Call:
-    """Return a convolution with the padding that it applies, whichever layer it is from."""
+    """Return a convolution with its padding, from its own setting or from a layer before it."""
     settings, inputs = dict(conv.settings), conv.inputs
     padding, kernel, strides = (settings.get(key) for key in ("padding", "kernel_size", "strides"))
     pads: Any = ((0, 0), (0, 0)) if padding == "valid" else padding
@@ -102,7 +101,7 @@ def _padded(conv: Call) -> Call:
 
 
 def pairs(padding: Any) -> Any:
-    """Return a padding as ((above, below), (left, right)), however Keras writes it."""
+    """Return a padding in any form of Keras as ((above, below), (left, right))."""
     both = [padding, padding] if isinstance(padding, int) else padding
     if not isinstance(both, list) or len(both) != 2 or not all(isinstance(side, int | list) for side in both):
         return padding

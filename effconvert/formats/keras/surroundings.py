@@ -1,4 +1,4 @@
-"""Looks at what a Keras model does before its network, and between the network's end and the classifier."""
+"""Layers of a Keras model before its network, and between the network's end and the classifier."""
 
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
@@ -16,23 +16,23 @@ _SHAPING = ("Reshape", "Flatten")
 _POOLED = (POOLING, "GlobalMaxPooling2D")
 _JOINING = "Concatenate"
 _NEEDED = (
-    "(a classifier reads the mean over the picture, GlobalAveragePooling2D, and nothing between may compute; "
+    "(a classifier must read the mean over the feature map, GlobalAveragePooling2D, and nothing else; "
     "--backbone takes the network without its classifier)"
 )
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What stands around a network: what cannot be had, and what a user should know."""
+    """The layers around a network: problems, and warnings."""
 
     problems: tuple[str, ...]
     cautions: tuple[str, ...]
 
 
 def entry(graph: Graph, scope: str) -> list[Call] | None:
-    """Return the calls from the input to the first convolution in their order, None where they are no plain chain.
+    """Return the calls from the input to the first convolution, in order; None if they are not a simple chain.
 
-    graph: a plain one. scope: of the network's layers, "" for wherever they lie.
+    graph: a simplified one. scope: that of the network's layers; "" for any.
     """
     passed: list[Call] = []
     stems = [call for call in graph.calls if call.name == STEM and call.scope.startswith(scope)]
@@ -48,7 +48,7 @@ def entry(graph: Graph, scope: str) -> list[Call] | None:
 
 
 def behind_pooling(graph: Graph) -> frozenset[str]:
-    """Return the layers that take the pooled features of the one network in `graph`, or what is made of them only."""
+    """Return the layers that use only the pooled features of the one network in `graph`, directly or not."""
     users = graph.users()
     ends = [call for call in graph.calls if call.name == LAST]
     if len(ends) != 1:
@@ -59,7 +59,7 @@ def behind_pooling(graph: Graph) -> frozenset[str]:
 
 
 def before(compared: Comparison) -> Surroundings:
-    """Look at what the network takes: only what scales pixels, and what augments them, may stand before it."""
+    """Check the layers before the network: only scaling of pixels and augmentation may be there."""
     problems, cautions = [], []
     call = compared.found.get(STEM)
     while call is not None and call.inputs:
@@ -68,23 +68,23 @@ def before(compared: Comparison) -> Surroundings:
             break
         call = call.inputs[0]
         if call.kind in _SIZES:
-            words = "is left out: images must come in the size that it gives"
+            words = "is left out: give images in the size of its output"
             cautions.append(f"its layer {call}, before the network, {words}")
         elif call.inputs and (call.kind not in _PIXELS or call.settings.get("invert") or call.further):
-            problems.append(f"{call}: stands before the first convolution, and what it does is not known here")
+            problems.append(f"{call}: is before the first convolution, and is not a known layer")
     if problems:
         problems.append(
-            "(only Rescaling, Normalization and augmentation may stand there; save the model without the rest)"
+            "(only Rescaling, Normalization and augmentation may be there; save the model without the others)"
         )
     return Surroundings(tuple(problems), tuple(cautions))
 
 
 def after(graph: Graph, compared: Comparison, classifier: str, whole: bool, size: Size) -> Surroundings:
-    """Look at what follows the network, up to the classifier and behind it.
+    """Check the layers after the network, up to the classifier and after it.
 
-    What joins a network to others in the file is left out. classifier: the layer, "" where there is none, or where none
-    is known. whole: whether every weight is explained; else a classifier that reads something else than the mean is
-    named. size: of the picture that leaves the network, None where that is open.
+    Layers that join the network with others in the file are left out. classifier: the layer; "" if there is none, or if
+    it is not known. whole: whether every weight is explained; else a classifier that reads something else than the mean
+    is named. size: that of the last feature map; None if it is open.
     """
     users = graph.users()
     last = compared.found.get(LAST)
@@ -102,7 +102,7 @@ def after(graph: Graph, compared: Comparison, classifier: str, whole: bool, size
             odd = [list(_between(end, head, size)) for head in heads]
             return Surroundings(tuple(dict.fromkeys([*chain(*odd), _NEEDED])) if odd and all(odd) else (), ())
         left = [call for call in _following(users, end, WEIGHTED) if call.kind not in (POOLING, *WEIGHTED)]
-        words = "what stands behind its last activation is left out, and with it "
+        words = "everything after its last activation is left out, and with it "
         return Surroundings((), (words + _listed(left),) if left else ())
     return _classifying(graph, compared, end, classifier, size)
 
@@ -111,34 +111,34 @@ def _classifying(graph: Graph, compared: Comparison, end: Call, classifier: str,
     found = [call for call in graph.calls if call.kind == "Dense" and call.name == classifier]
     found = [call for call in found if call.scope.startswith(compared.scope)] or found
     if len(found) != 1:
-        times = f"is called {len(found)} times" if found else "is no layer Dense of its graph"
+        times = f"is called {len(found)} times" if found else "is not a layer Dense of its graph"
         return Surroundings((f"{classifier}: the classifier {times}",), ())
     problems = [*_between(end, found[0], size)]
     if problems:
         problems.append(_NEEDED)
     behind = [*_behind(graph.users(), found[0])]
     if compared.scope:
-        words = "what stands behind its classifier is left out, and with it "
+        words = "everything after its classifier is left out, and with it "
         return Surroundings(tuple(problems), (words + _listed(behind),) if behind else ())
-    words = "which joins the answers of its classifier with others, is left out"
+    words = "which joins the output of its classifier with others, is left out"
     cautions = tuple(f"{call}, {words}" for call in behind if call.kind == _JOINING)
     for call in behind:
         if call.kind == ACTIVATION:
             applied = f"activation {call.settings['activation']}"
             problems.append(f"{call.name}: {applied}, expected one {' or '.join(_OUTPUTS)}, or none, of a classifier")
         elif call.kind != _JOINING:
-            problems.append(f"{call}: stands behind the classifier {classifier}, and changes its answers")
+            problems.append(f"{call}: is after the classifier {classifier}, and changes its output")
     return Surroundings(tuple(problems), cautions)
 
 
 def _between(end: Call, classifier: Call, size: Size) -> Iterator[str]:
-    """Yield what is wrong between the last activation of the network and the classifier: one mean must be there."""
+    """Yield the problems between the last activation of the network and the classifier: one mean must be there."""
     passed: list[Call] = []
     call = classifier
     while call is not end:
         if len(call.inputs) != 1 or call.further:
             if call.inputs:
-                yield f"{call}: takes {call.taken()}, on the way to the classifier {classifier.name}"
+                yield f"{call}: takes {call.taken()}, before the classifier {classifier.name}"
             else:
                 yield f"{classifier}: does not follow {end}"
             return
@@ -149,11 +149,11 @@ def _between(end: Call, classifier: Call, size: Size) -> Iterator[str]:
         between = [call for call in between[1:] if call.kind not in _SHAPING]
     elif not between:
         yield f"{classifier}: follows {end} without {POOLING}"
-    yield from (f"{call}: stands between {end.name} and the classifier {classifier.name}" for call in between)
+    yield from (f"{call}: is between {end.name} and the classifier {classifier.name}" for call in between)
 
 
 def _is_mean(call: Call, size: Size) -> bool:
-    """Return whether a call takes the mean over the whole picture, which is of `size`."""
+    """Return whether a call computes the mean over the whole feature map, which has `size`."""
     if call.kind != "AveragePooling2D":
         return call.kind == POOLING
     window, strides = call.settings.get("pool_size"), call.settings.get("strides")
@@ -161,7 +161,7 @@ def _is_mean(call: Call, size: Size) -> bool:
 
 
 def _behind(users: dict[Call, list[Call]], classifier: Call) -> Iterator[Call]:
-    """Yield the calls behind the classifier that are not its one softmax or sigmoid."""
+    """Yield the calls after the classifier, except its one softmax or sigmoid."""
     ended = False
     for call in _following(users, classifier):
         if call.kind == ACTIVATION and call.settings["activation"] in _OUTPUTS and not ended:
@@ -171,7 +171,7 @@ def _behind(users: dict[Call, list[Call]], classifier: Call) -> Iterator[Call]:
 
 
 def _following(users: dict[Call, list[Call]], start: Call, until: Container[str] = ()) -> list[Call]:
-    """Return every call that takes the output of `start`, or what is made of it, not beyond the classes `until`."""
+    """Return every call that uses the output of `start`, directly or not, up to the classes `until`."""
     found = dict.fromkeys(users.get(start, []))
     remaining = list(found)
     while remaining:

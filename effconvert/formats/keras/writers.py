@@ -1,4 +1,4 @@
-"""Writes Keras's files without Keras, from tensors named `layer/variable`: `.h5`, `.weights.h5` and `.keras`."""
+"""Writers of Keras's files, without Keras, from tensors named `layer/variable`: `.h5`, `.weights.h5` and `.keras`."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ from effconvert.formats.keras.config_layers import VARIABLES
 from effconvert.formats.keras.file import METADATA_ATTRIBUTE
 from effconvert.formats.strict_json import metadata_text
 
-# The oldest Keras that names its variables as they are named here; files without a version are taken for Keras 1's.
+# The oldest Keras with these names of variables. Without a version, Keras takes a file for one of Keras 1.
 _KERAS_VERSION = "3.0.0"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -60,15 +60,15 @@ def write_keras(
     """Write `arrays`, which `infos` describe in order, as the `.keras` file that `keras.models.load_model` takes.
 
     The graph follows from `metadata` (variant; the fact `normalization`, `keras` by default) and from the first kernel
-    and the classifier among `infos`. `metadata` stands in the weights, for Keras unpacks an archive that holds more
-    than its own records; `late` is asked after the last tensor.
+    and the classifier among `infos`. `metadata` is stored with the weights, because Keras unpacks an archive with other
+    records than its own; `late` is asked after the last tensor.
     """
     config = model_config(find_variant(metadata["variant"]), _classes(infos), _topology(metadata), _in_channels(infos))
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         version = {"keras_version": _KERAS_VERSION, "date_saved": "1980-01-01@00:00:00"}
         archive.writestr(_record("metadata.json"), json.dumps(version))
         archive.writestr(_record(CONFIG_RECORD), json.dumps(config))
-        # HDF5 is written back and forth, which an archive cannot be.
+        # HDF5 is not written in order, so it cannot be written into an archive directly.
         with tempfile.TemporaryFile() as weights:
             write_weights(weights, infos, arrays, metadata, late)
             record = _record(WEIGHTS_RECORD)
@@ -80,7 +80,7 @@ def write_keras(
 
 @contextmanager
 def _hdf5(file: BinaryIO) -> Iterator[Any]:
-    """Give the root group of a new HDF5 file. h5py writes no time stamps unless it is told to."""
+    """Yield the root group of a new HDF5 file. By default, h5py writes no time stamps."""
     import h5py
 
     with h5py.File(file, "w", libver="earliest", track_order=False) as root:
@@ -88,7 +88,7 @@ def _hdf5(file: BinaryIO) -> Iterator[Any]:
 
 
 def _write_numbered(root: Any, infos: Sequence[TensorInfo], arrays: Iterable[Array]) -> None:
-    root.create_group("vars")  # of the model itself, which has none
+    root.create_group("vars")  # the model's own variables: none
     counted: Counter[str] = Counter()
     places: dict[str, tuple[Any, str]] = {}
     for layer, own in _layers(infos).items():
@@ -120,7 +120,7 @@ def _layers(infos: Sequence[TensorInfo]) -> dict[str, list[TensorInfo]]:
 
 
 def _class(layer: str, infos: Sequence[TensorInfo]) -> str:
-    """Return the class of a layer, as `.weights.h5` files call it."""
+    """Return the class of a layer in the spelling of `.weights.h5` files."""
     for kind in ("batch_normalization", "normalization"):
         if {info.name.partition("/")[2] for info in infos} == set(VARIABLES[kind]):
             return kind

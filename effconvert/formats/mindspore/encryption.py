@@ -1,4 +1,4 @@
-"""MindSpore's encrypted checkpoints: blocks that are decrypted into a temporary file without a name.
+"""MindSpore's encrypted checkpoints, decrypted into a temporary file without a name.
 
 Each block of at most 64 MiB of the plain file is: magic, in AES-GCM a tag of 16 bytes, then as little-endian uint32
 the length of what follows, 16, the initial vector, the length of the cipher text, and the cipher text.
@@ -25,7 +25,7 @@ _GCM_VECTOR = 12  # of the 16 bytes that are stored
 
 
 class DecryptedFile(DataFile):
-    """The plain content of an encrypted file, in a temporary file that no other process can find."""
+    """The decrypted content of a file, in a temporary file that no other process can open."""
 
     def __init__(self, path: Path, file: IO[bytes]) -> None:
         self.path = path
@@ -34,24 +34,24 @@ class DecryptedFile(DataFile):
 
 
 def cipher_of(start: bytes) -> str | None:
-    """Return the cipher of a file that begins with `start` (4 bytes), None when it is not encrypted by MindSpore."""
+    """Return the cipher of a file that begins with `start` (4 bytes); None if MindSpore did not encrypt it."""
     return _CIPHERS.get(int.from_bytes(start[:4], "little"))
 
 
 def decrypt(path: Path, key: bytes | None) -> DecryptedFile:
-    """Return the plain content of the encrypted file at `path`.
+    """Return the decrypted content of the file at `path`.
 
-    Raises UnreadableCheckpoint without a key, with a wrong one, or for a damaged file; Unavailable when the package
-    cryptography is missing; OutputProblem when the temporary file cannot be written.
+    Raises UnreadableCheckpoint without a key, with a wrong one, or for a damaged file; Unavailable if the package
+    cryptography is missing; OutputProblem if the temporary file cannot be written.
     """
     with ExitStack() as exits:
         file = exits.enter_context(DataFile(path))
         name = cipher_of(file.read(0, 4)) or ""
         sizes = " or ".join(map(str, _KEY_SIZES[name]))
         if key is None:
-            raise UnreadableCheckpoint(f"{path}: encrypted with {name}; --key gives the key, of {sizes} bytes")
+            raise UnreadableCheckpoint(f"{path}: encrypted with {name}; give its key of {sizes} bytes with --key")
         if len(key) not in _KEY_SIZES[name]:
-            raise UnreadableCheckpoint(f"{path}: the key has {len(key)} bytes, {name} takes {sizes}")
+            raise UnreadableCheckpoint(f"{path}: the key has {len(key)} bytes, but {name} needs {sizes}")
         decrypted = _decryptors(path, name, key)
         try:
             plain = exits.enter_context(tempfile.TemporaryFile(prefix="effconvert-"))
@@ -66,7 +66,7 @@ def decrypt(path: Path, key: bytes | None) -> DecryptedFile:
 
 
 def _decryptors(path: Path, name: str, key: bytes) -> Callable[[bytes, bytes], Any]:
-    """Return what makes a decryptor of an initial vector and a tag."""
+    """Return a function that makes a decryptor from an initial vector and a tag."""
     try:
         from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
     except ImportError as error:
@@ -95,7 +95,7 @@ def _decrypt_block(
     begin = position + len(header)
     end: int = begin + size
     if _CIPHERS.get(magic) != name or vector_size != _VECTOR or length != 4 + _VECTOR + 4 + size:
-        reason = f"the block at byte {position:,} has another header than MindSpore 2 writes"
+        reason = f"the header of the block at byte {position:,} is not one of MindSpore 2"
         raise UnreadableCheckpoint(f"{file.path}: {reason}; the file is damaged, or of MindSpore 1")
     if size > file.size - begin:
         raise UnreadableCheckpoint(f"{file.path}: cut off: the block at byte {position:,} declares {size:,} bytes")

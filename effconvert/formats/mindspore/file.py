@@ -1,7 +1,7 @@
-"""MindSpore's .ckpt: protobuf messages of one named tensor each, one after the other; read by position.
+"""MindSpore's .ckpt: a sequence of protobuf messages with one named tensor each; read by position.
 
-The format has no magic, no length and no checksum but on request: cut off between two tensors, a file reads as one with
-fewer. What this project says about a file stands in a field that MindSpore does not know and skips.
+The format has no magic number, no length, and only an optional checksum: a file that is cut off between two tensors
+looks like a file with fewer tensors. This project's metadata is in a field that MindSpore skips.
 
 Source: mindspore/train/serialization.py and checkpoint.proto of MindSpore 2.10.0; files of 2.0.0 and 2.10.0.
 """
@@ -65,7 +65,8 @@ _NOT_READ = ("Int4", "Complex64", "Complex128", "Float8E4M3FN", "Float8E5M2", "H
 class _Value:
     """One tensor, or a slice of one.
 
-    shape: the whole tensor's, also in a slice. content: where the bytes lie. reason: why it is not read, or "".
+    shape: that of the whole tensor, also for a slice. content: the place of the bytes. reason: why it is not read, or
+    "".
     """
 
     name: str
@@ -76,15 +77,15 @@ class _Value:
 
 
 class MindSporeCheckpoint(Checkpoint):
-    """An open .ckpt file. A checksum of the whole file, where it has one, is verified on opening."""
+    """An open .ckpt file. If it has a checksum of the whole file, it is verified on opening."""
 
     format = FORMAT
 
     def __init__(self, path: Path, key: bytes | None = None) -> None:
-        """Open the file, decrypted with `key` where it is encrypted.
+        """Open the file, decrypted with `key` if it is encrypted.
 
-        Raises UnreadableCheckpoint when it is damaged, or encrypted and `key` is missing or wrong; Unavailable when a
-        package for decryption is missing.
+        Raises UnreadableCheckpoint if it is damaged, or if it is encrypted and `key` is missing or wrong; Unavailable
+        if a package for decryption is missing.
         """
         super().__init__()
         self.path = path
@@ -117,7 +118,7 @@ class MindSporeCheckpoint(Checkpoint):
         return self._file.checksum(*spans[0]) if len(spans) == 1 else super().checksum(name)
 
     def _values(self, fields: StoredFields) -> list[_Value]:
-        """Return what the file holds, in its order, and set the metadata."""
+        """Return the values in file order, and set the metadata."""
         values: list[_Value] = []
         end = _verified_end(self._file)
         for number, place in fields.of(Span(0, end)):
@@ -128,7 +129,7 @@ class MindSporeCheckpoint(Checkpoint):
             else:
                 raise WireError(f"field {number} is unknown here")
             if len(values) > _MOST_VALUES:
-                raise WireError(f"more than {_MOST_VALUES:,} tensors, which no EfficientNet has")
+                raise WireError(f"more than {_MOST_VALUES:,} tensors, too many for an EfficientNet")
         return values
 
 
@@ -144,7 +145,7 @@ def write_mindspore(
             with data[start : start + _SLICE] as piece:
                 file.write(_value_header(info, len(piece)))
                 file.write(piece)
-    # MindSpore takes a file whose last 17 bytes begin with crc_num for one with a checksum, and cuts them off.
+    # If the last 17 bytes of a file begin with crc_num, MindSpore takes them for a checksum and removes them.
     file.write(bytes_field(_METADATA, metadata_text(metadata, late).encode() + b" " * _CRC_SIZE))
 
 
@@ -171,7 +172,7 @@ def _after_key(data: bytes, position: int, number: int) -> int:
 
 
 def _value_header(info: TensorInfo, size: int) -> bytes:
-    """Return all of a value that stands before the `size` bytes of its content."""
+    """Return the bytes of a value before the `size` bytes of its content."""
     dims = b"".join(varint(_DIMS << 3) + varint(axis) for axis in info.shape)
     tensor = dims + bytes_field(_TYPE, _TYPES[info.dtype].encode()) + bytes_header(_CONTENT, size)
     value = bytes_field(_TAG, info.name.encode()) + bytes_header(_TENSOR, len(tensor) + size) + tensor
@@ -179,14 +180,14 @@ def _value_header(info: TensorInfo, size: int) -> bytes:
 
 
 def _verified_end(file: DataFile) -> int:
-    """Return where the values end. Raises WireError when a checksum follows them that they do not have."""
+    """Return the end of the values. Raises WireError if a checksum follows that is not theirs."""
     end = file.size - _CRC_SIZE
     if end < 0 or not file.read(end, _CRC_SIZE).startswith(_CRC_MARK):
         return file.size
     declared = int.from_bytes(file.read(end, _CRC_SIZE)[len(_CRC_MARK) :], "big")
     found = file.crc32(0, end)
     if found != declared:
-        raise WireError(f"its CRC-32 is {found:08x}, it should be {declared:08x}")
+        raise WireError(f"its CRC-32 is {found:08x}, expected {declared:08x}")
     return end
 
 
@@ -205,7 +206,7 @@ def _parse_value(fields: StoredFields, place: Span, path: Path) -> _Value:
     parts: dict[int, Span] = {}
     for number, part in fields.of(place):
         if number not in (_TAG, _TENSOR, _MAP) or number in parts or not isinstance(part, Span):
-            raise WireError(f"byte {place.offset:,}: field {number} of a value is unknown or stands twice")
+            raise WireError(f"byte {place.offset:,}: field {number} of a value is unknown or a duplicate")
         parts[number] = part
     if _TAG not in parts or len(parts) != 2 or not parts[_TAG].size:
         raise WireError(f"byte {place.offset:,}: a value is not one name and one tensor")
@@ -226,14 +227,14 @@ def _parse_tensor(fields: StoredFields, place: Span, name: str) -> _Value:
         elif number in (_TYPE, _CONTENT) and number not in parts and isinstance(part, Span):
             parts[number] = part
         else:
-            raise WireError(f"{name}: field {number} of a tensor is unknown or stands too often")
+            raise WireError(f"{name}: field {number} of a tensor is unknown or a duplicate")
     if len(parts) != 2:
         raise WireError(f"{name}: a type or the content is missing")
     dtype, content = _text(fields, parts[_TYPE]), parts[_CONTENT]
     reason = ""
     if dtype == _TEXT:
         shown = fields.read(Span(content.offset, min(content.size, _LONGEST_TEXT)))
-        reason = f"a text: {shown.decode('utf-32-le', 'replace').rstrip(chr(0))!r}"
+        reason = f"a string: {shown.decode('utf-32-le', 'replace').rstrip(chr(0))!r}"
     elif dtype in _NOT_READ:
         reason = f"of the type {dtype}, which is not read"
     elif dtype not in _DTYPES:
@@ -247,15 +248,16 @@ def _text(fields: StoredFields, place: Span) -> str:
     try:
         return fields.read(place).decode()
     except UnicodeDecodeError as error:
-        raise WireError(f"byte {place.offset:,}: a name is not a text: {error.reason}") from error
+        raise WireError(f"byte {place.offset:,}: a name is not UTF-8: {error.reason}") from error
 
 
 def _joined(
     values: list[_Value], path: Path
 ) -> tuple[dict[str, TensorInfo], dict[str, tuple[Span, ...]], dict[str, str]]:
-    """Return the tensors, where their bytes lie, and what is skipped with the reason; neighbours of a name are slices.
+    """Return the tensors, the places of their bytes, and the skipped values with a reason.
 
-    MindSpore itself takes any shape and any content for a tensor, and the last of several of one name.
+    Consecutive values with the same name are slices. MindSpore itself accepts any shape and any content, and takes the
+    last of several tensors with the same name.
     """
     infos: dict[str, TensorInfo] = {}
     spans: dict[str, tuple[Span, ...]] = {}
@@ -264,7 +266,7 @@ def _joined(
     for name, group in groupby(values, key=lambda value: value.name):
         first, *others = slices = list(group)
         if name in infos or name in skipped:
-            problems.append(f"{name}: returns after another tensor")
+            problems.append(f"{name}: appears again after another tensor")
         elif first.reason:
             skipped[name] = first.reason
         elif any((other.dtype, other.shape) != (first.dtype, first.shape) for other in others):
@@ -279,8 +281,8 @@ def _joined(
 
 
 def _info(value: _Value, size: int) -> tuple[TensorInfo, str]:
-    """Return the tensor that `size` bytes are, and what is wrong with it, or ""."""
-    # MindSpore before 2.10 writes a scalar as it writes an empty tensor, but with content.
+    """Return the tensor made of `size` bytes, and what is wrong with it, or ""."""
+    # MindSpore before 2.10 writes a scalar like an empty tensor, but with content.
     shape = () if value.shape == (0,) and size else value.shape
     info = TensorInfo(value.name, shape, _DTYPES[value.dtype])
     try:

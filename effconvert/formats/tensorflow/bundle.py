@@ -52,7 +52,7 @@ _CODES = {dtype: code for code, dtype in _DTYPES.items()}
 
 @dataclass(frozen=True)
 class _Entry:
-    """A BundleEntryProto: where a tensor's bytes are, and their masked CRC32C; `slices` when they lie elsewhere."""
+    """A BundleEntryProto: the place of a tensor's bytes, and their masked CRC32C; or `slices`, if it is partitioned."""
 
     dtype: int
     shape: Shape
@@ -69,9 +69,9 @@ class TensorFlowCheckpoint(Checkpoint):
     format = FORMAT
 
     def __init__(self, index: Path, shown: Path | None = None) -> None:
-        """Open the bundle of the `.index` file, called `shown` in messages.
+        """Open the bundle of the `.index` file, which messages call `shown`.
 
-        Raises UnreadableCheckpoint naming the file that is damaged.
+        Raises UnreadableCheckpoint, which names the damaged file.
         """
         super().__init__()
         self.path = shown or index
@@ -134,7 +134,7 @@ class TensorFlowCheckpoint(Checkpoint):
             )
 
     def _check_entries(self) -> None:
-        """Find every entry that cannot be read before any is read."""
+        """Find every unreadable entry before any is read."""
         problems: list[str] = []
         for info in self.tensors.values():
             entry = self._entries[info.name]
@@ -150,7 +150,7 @@ class TensorFlowCheckpoint(Checkpoint):
         if entry.size != info.nbytes:
             yield f"{info.name}: {entry.size:,} bytes, but shape {info.shape} of {info.dtype} takes {info.nbytes:,}"
         elif not 0 <= entry.shard < len(self._shards):
-            yield f"{info.name}: lies in shard {entry.shard}, there are {len(self._shards)}"
+            yield f"{info.name}: is in shard {entry.shard}, but there are {len(self._shards)}"
         elif entry.offset + entry.size > self._shards[entry.shard].size:
             shard = self._shards[entry.shard]
             yield (
@@ -168,14 +168,14 @@ class TensorFlowCheckpoint(Checkpoint):
                 continue
             place = full_extent(extent, info.shape)
             if any(s < 0 or n < 0 or s + n > size for (s, n), size in zip(place, info.shape, strict=True)):
-                problems.append(f"{info.name}: its slice {place} lies outside of shape {info.shape}")
+                problems.append(f"{info.name}: its slice {place} is outside of shape {info.shape}")
                 continue
             problems += self._place_problems(TensorInfo(info.name, tuple(n for _, n in place), info.dtype), piece)
             places.append(tuple(slice(start, start + length) for start, length in place))
         return problems or self._cover_problems(info, places)
 
     def _cover_problems(self, info: TensorInfo, places: Sequence[tuple[slice, ...]]) -> list[str]:
-        """Each number of the tensor must lie in exactly one of `places`."""
+        """Return the problems of a tensor whose elements are not all in exactly one of `places`."""
         held = sum(shard.size for shard in self._shards)
         if info.nbytes > held:
             return [
@@ -213,9 +213,7 @@ def write_bundle(data: BinaryIO, index: BinaryIO, infos: Sequence[TensorInfo], a
 def _check_shards(index: Path, shards: Sequence[Path]) -> None:
     missing = [f"{shard.name}: missing" for shard in shards if not shard.is_file()]
     if missing:
-        raise UnreadableCheckpoint(
-            listing(f"{index}: the data that it names is not beside it ({index.parent}):", missing)
-        )
+        raise UnreadableCheckpoint(listing(f"{index}: its data files are not beside it ({index.parent}):", missing))
 
 
 def _read_index(path: Path) -> tuple[int, dict[str, _Entry], dict[bytes, _Entry]]:
@@ -235,7 +233,7 @@ def _read_index(path: Path) -> tuple[int, dict[str, _Entry], dict[bytes, _Entry]
     except (TableError, WireError, UnicodeDecodeError) as error:
         raise UnreadableCheckpoint(f"{path}: the index is damaged: {error}") from error
     if not shard_count:
-        raise UnreadableCheckpoint(f"{path}: the index holds no header")
+        raise UnreadableCheckpoint(f"{path}: the index has no header")
     unknown = [f"{name}: dtype {e.dtype}" for name, e in entries.items() if e.dtype not in _DTYPES | _UNREADABLE]
     if unknown:
         raise UnreadableCheckpoint(listing(f"{path}: dtypes that TensorFlow 2.21 does not define:", unknown))
@@ -245,7 +243,7 @@ def _read_index(path: Path) -> tuple[int, dict[str, _Entry], dict[bytes, _Entry]
 def _read_header(path: Path, key: bytes, value: bytes) -> int:
     """Return the number of shards that a BundleHeaderProto names."""
     if key:
-        raise UnreadableCheckpoint(f"{path}: the index holds no header, but begins with {key[:80]!r}")
+        raise UnreadableCheckpoint(f"{path}: the index has no header, but begins with {key[:80]!r}")
     header = dict(fields(value))
     if isinstance(header.get(1), bytes):
         raise UnreadableCheckpoint(
@@ -257,11 +255,11 @@ def _read_header(path: Path, key: bytes, value: bytes) -> int:
     version = header.get(3, b"")
     consumer = dict(fields(version)).get(2, 0) if isinstance(version, bytes) else 0
     if consumer not in (0, 1):
-        raise UnreadableCheckpoint(f"{path}: wants a reader of version {consumer!r}, this is version 1")
+        raise UnreadableCheckpoint(f"{path}: needs a reader of version {consumer!r}, but this is version 1")
     shards = header.get(1, 0)
     if isinstance(shards, int) and 0 < shards < 100_000:
         return shards
-    raise UnreadableCheckpoint(f"{path}: the index names no number of data files that can be")
+    raise UnreadableCheckpoint(f"{path}: the index has an impossible number of data files")
 
 
 def _parse_entry(data: bytes) -> _Entry:

@@ -1,17 +1,17 @@
-"""Where TensorFlow keeps checkpoints in a folder: index files, those of a SavedModel, and those before version 2."""
+"""TensorFlow's checkpoint files in a folder: index files, those of a SavedModel, and those before version 2."""
 
 import re
 from pathlib import Path
 
 from effconvert.errors import UnreadableCheckpoint, listing
 
-TABLE_END = bytes.fromhex("57fb808b247547db")  # of a TensorFlow index: its magic number
+TABLE_END = bytes.fromhex("57fb808b247547db")  # the magic number at the end of a TensorFlow index
 
 
 def index_in(folder: Path) -> Path:
-    """Return the one `.index` of a checkpoint's or SavedModel's folder, or of the one folder in it that has one.
+    """Return the only `.index` in a checkpoint's or SavedModel's folder, or in the only folder in it that has one.
 
-    Raises UnreadableCheckpoint when there is none, or when there are several.
+    Raises UnreadableCheckpoint if there is none, or if there are several.
     """
     indices = _found_in(folder)
     if not indices:
@@ -20,20 +20,20 @@ def index_in(folder: Path) -> Path:
         raise UnreadableCheckpoint(f"{folder}: holds no TensorFlow checkpoint (no .index file; {found})")
     if len(indices) > 1:
         prefixes = [str(index).removesuffix(".index") for index in indices]
-        heading = f"{folder}: holds {len(indices)} checkpoints; give the one you mean:"
+        heading = f"{folder}: holds {len(indices)} checkpoints; give one of them:"
         raise UnreadableCheckpoint(listing(heading, [*prefixes, *latest(folder)]))
     return indices[0]
 
 
 def holds_index(folder: Path) -> bool:
-    """Return whether `index_in` finds one in the folder, or several."""
+    """Return whether `index_in` finds at least one in the folder."""
     return bool(_found_in(folder))
 
 
 def indices_in(folder: Path, *depths: str) -> list[Path]:
     """Return the `.index` files in the folders at `depths`, patterns below `folder`, sorted."""
     found = (index for depth in depths for index in folder.glob(f"{depth}/*.index"))
-    return sorted(index for index in found if not index.name.startswith("."))  # ._x.index is what macOS adds
+    return sorted(index for index in found if not index.name.startswith("."))  # macOS adds ._x.index
 
 
 def _found_in(folder: Path) -> list[Path]:
@@ -41,7 +41,7 @@ def _found_in(folder: Path) -> list[Path]:
 
 
 def _version_1(folder: Path) -> list[Path]:
-    """Return a file that is a table of its own, as TensorFlow wrote checkpoints before its second version."""
+    """Return a file that is a table itself, as in TensorFlow's checkpoints before version 2."""
     for path in sorted(folder.glob("*.ckpt*"))[:20]:
         if path.is_file():
             with path.open("rb") as file:
@@ -52,7 +52,7 @@ def _version_1(folder: Path) -> list[Path]:
 
 
 def latest(folder: Path) -> list[str]:
-    """Return what the folder's `checkpoint` file calls the latest, as a hint."""
+    """Return a hint with the latest checkpoint, according to the folder's file `checkpoint`."""
     state = folder / "checkpoint"
     if not state.is_file():
         return []

@@ -1,7 +1,7 @@
 """The sorted table of LevelDB, in which TensorFlow writes the index of a checkpoint.
 
 Source: LevelDB's doc/table_format.md and tensorflow/core/lib/io/{format,block_builder,table_builder}.cc. Blocks of
-entries (shared prefix, rest of the key, value), restart points, a type byte and a masked CRC32C behind each block, an
+entries (shared prefix, rest of the key, value), restart points, a type byte and a masked CRC32C after each block, an
 index block of block handles, and a footer of 48 bytes.
 """
 
@@ -20,23 +20,23 @@ _MASK_DELTA = 0xA282EAD8
 _BLOCK_SIZE = 262144
 _RESTART_INTERVAL = 16
 _LARGEST_EXPANSION = 32  # snappy's shortest copy makes 64 bytes of 3
-# A key is stored as what it shares with the one before and the rest, so that a small file can hold very long ones.
+# A key is stored as the length of its common prefix with the key before, and the rest: a small file can have huge keys.
 _LARGEST_KEYS = 64 << 20
 
 
 class TableError(ValueError):
-    """The bytes are not a whole table."""
+    """The bytes are not a complete table."""
 
 
 def masked(crc: int) -> int:
-    """Return a CRC32C as LevelDB stores it: rotated and shifted, so that a CRC of CRCs stays a good one."""
+    """Return a CRC32C as LevelDB stores it: rotated and shifted, so that a CRC of CRCs is still useful."""
     return ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF
 
 
 def read_table(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield (key, value) in order, each block's checksum verified.
+    """Yield (key, value) in order, after verifying each block's checksum.
 
-    Raises TableError naming what is broken.
+    Raises TableError, which says what is damaged.
     """
     try:
         meta, index = _read_footer(data)
@@ -50,7 +50,7 @@ def read_table(data: bytes) -> Iterator[tuple[bytes, bytes]]:
             end = offset + size
             for key, value in _entries(_block(data, offset, size)):
                 if last is not None and key <= last:
-                    raise TableError(f"key {key[:80]!r} stands after {last[:80]!r}")
+                    raise TableError(f"key {key[:80]!r} comes after {last[:80]!r}")
                 total += len(key)
                 if total > _LARGEST_KEYS:
                     raise TableError(f"the keys take more than {_LARGEST_KEYS:,} bytes")
@@ -91,7 +91,8 @@ def _read_footer(data: bytes) -> tuple[tuple[int, int], tuple[int, int]]:
     footer = data[-_FOOTER : -len(MAGIC)]
     meta, position = _read_handle(footer, 0)
     index, _ = _read_handle(footer, position)
-    # Written again, because a flipped bit can lengthen a number into the padding and leave its value as it was.
+    # Compared with a new encoding, because a flipped bit can extend a number into the padding without changing its
+    # value.
     if footer != b"".join(varint(number) for number in (*meta, *index)).ljust(len(footer), b"\0"):
         raise TableError("the footer is damaged")
     return meta, index
@@ -106,7 +107,7 @@ def _read_handle(data: bytes, position: int) -> tuple[tuple[int, int], int]:
 def _block(data: bytes, offset: int, size: int) -> bytes:
     end = offset + size
     if end + _TRAILER > len(data) - _FOOTER:
-        raise TableError(f"a block of {size:,} bytes at {offset:,} reaches over the end of the file")
+        raise TableError(f"a block of {size:,} bytes at {offset:,} exceeds the end of the file")
     content, kind = data[offset:end], data[end]
     stored = int.from_bytes(data[end + 1 : end + _TRAILER], "little")
     found = masked(crc32c.crc32c(data[offset : end + 1]))
@@ -146,7 +147,7 @@ def _entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
         fresh, position = read_varint(block, position)
         size, position = read_varint(block, position)
         if shared > len(key) or fresh + size > end - position:
-            raise TableError("an entry reaches over the end of its block")
+            raise TableError("an entry exceeds the end of its block")
         key = key[:shared] + block[position : position + fresh]
         position += fresh
         yield key, block[position : position + size]
@@ -154,7 +155,7 @@ def _entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 class _BlockWriter:
-    """A block in the making."""
+    """A block that is being written."""
 
     EMPTY = 8
 

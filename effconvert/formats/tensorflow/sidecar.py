@@ -1,6 +1,6 @@
-"""What this project says of a TensorFlow bundle, which has no place for it itself: a file of texts beside the index.
+"""Metadata of a TensorFlow bundle, in a JSON file beside the index, because a bundle has no place for it.
 
-It holds the SHA-256 of the index and counts only as long as that is the one: a training that goes on writes another.
+It holds the SHA-256 of the index, and is ignored if the index has another: a training that continues writes a new one.
 """
 
 import json
@@ -22,7 +22,7 @@ def write_sidecar(index: Path, metadata: Mapping[str, str]) -> None:
 
 
 def read_sidecar(index: Path) -> dict[str, str]:
-    """Return the texts that were written for `index`, empty where there are none, or none for this index."""
+    """Return the metadata that was written for `index`; empty if there is none, or if it is for another index."""
     path = index.with_name(NAME)
     try:
         if path.stat().st_size > _LARGEST:

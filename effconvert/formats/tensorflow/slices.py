@@ -1,4 +1,4 @@
-"""Slices of a partitioned variable: their extents, and the keys under which an index holds them.
+"""Slices of a partitioned variable: their extents, and their keys in an index.
 
 Source: tensorflow/core/framework/tensor_slice.proto, tensorflow/core/util/saved_tensor_slice_util.cc
 (EncodeTensorNameSlice) and tensorflow/core/lib/strings/ordered_code.cc.
@@ -6,7 +6,7 @@ Source: tensorflow/core/framework/tensor_slice.proto, tensorflow/core/util/saved
 
 from effconvert.formats.protobuf import WireError, as_signed, fields
 
-# For each axis (start, length); a length of -1 is the whole axis.
+# (start, length) for each axis; a length of -1 means the whole axis.
 Extent = tuple[tuple[int, int], ...]
 
 _HEADER_BITS = (0, 0x80, 0xC0, 0xE0, 0xF0, 0xF8, 0xFC, 0xFE, 0xFF, 0xFF80, 0xFFC0)

@@ -1,4 +1,4 @@
-"""Arrays of numpy in a pickle: their types, shapes and the place of their bytes, read as numpy would make them.
+"""numpy arrays in a pickle: their dtypes, shapes and the places of their bytes, read as numpy would read them.
 
 Source: numpy/_core/src/multiarray/methods.c (array_reduce, array_setstate), descriptor.c (arraydescr_reduce,
 arraydescr_setstate) and numpy/_core/numeric.py (_frombuffer).
@@ -17,7 +17,7 @@ from effconvert.formats.torch.tensors import Data, Inert, InertName, PickleError
 
 _LONGEST_CODE = 60
 MOST_CONTENT = 64  # bytes that are kept, for numbers without a shape
-# What numpy calls a type in a pickle: a letter and the bytes of one number.
+# numpy's name of a dtype in a pickle: a letter and the bytes of one number.
 _TYPES: dict[str, np.dtype[Any]] = {
     np.dtype(kind).str[1:]: np.dtype(kind)
     for kind in (
@@ -32,28 +32,28 @@ _LATIN = ("latin1", "latin-1", "iso-8859-1")
 
 @dataclass(slots=True, eq=False)
 class ArrayType:
-    """What numpy.dtype makes: `code` is its name in a pickle; the state tells the byte order, and fields if any."""
+    """The result of numpy.dtype: `code` is its name in a pickle; the state has the byte order, and any fields."""
 
     code: str
     order: str = "="
     parts: bool = False
 
     def build(self, state: Any) -> None:
-        """Take the state: (version, byte order, part of an array, names, fields, …)."""
+        """Apply the state: (version, byte order, part of an array, names, fields, …)."""
         if type(state) is not tuple or len(state) < 5 or not isinstance(state[1], str):
-            raise PickleError("has a type of numpy without a byte order")
+            raise PickleError("has a numpy dtype without a byte order")
         self.order = state[1]
         self.parts = any(part is not None for part in state[2:5])
 
 
 @dataclass(slots=True, eq=False)
 class Array:
-    """What numpy's _reconstruct makes: an array that is empty until its state is built."""
+    """The result of numpy's _reconstruct: an array that is empty until its state is set."""
 
     value: Tensor | Unread | None = None
 
     def build(self, state: Any) -> None:
-        """Take the state: (version, shape, type, columns first, bytes)."""
+        """Apply the state: (version, shape, dtype, columns first, bytes)."""
         if type(state) is not tuple or len(state) != 5 or self.value is not None:
             raise PickleError("has an array of numpy that is not described by five values")
         _, shape, kind, columns_first, data = state
@@ -61,14 +61,14 @@ class Array:
 
 
 def make_type(*arguments: Any) -> ArrayType | Inert:
-    """Return what stands for numpy.dtype(*arguments)."""
+    """Return the stand-in for numpy.dtype(*arguments)."""
     if arguments and isinstance(arguments[0], str | InertName):
         return ArrayType(arguments[0] if isinstance(arguments[0], str) else arguments[0].name)
     return Inert("numpy.dtype", [arguments])
 
 
 def make_array(*arguments: Any) -> Array | Inert:
-    """Return what stands for the array of numpy's _reconstruct(class, shape, type); other classes are inert."""
+    """Return the stand-in for numpy's _reconstruct(class, shape, type); other classes are inert."""
     kind = arguments[0] if arguments else None
     if isinstance(kind, InertName):
         return Array() if kind.name in _ARRAYS else Inert(kind.name)
@@ -81,7 +81,7 @@ def array_of_buffer(data: Any, kind: Any, shape: Any, order: Any, axes: Any = No
 
 
 def make_number(*arguments: Any) -> Any:
-    """Return the number that numpy's scalar(type, bytes) makes, as one of Python's."""
+    """Return the number of numpy's scalar(type, bytes) as a number of Python."""
     if len(arguments) == 2 and isinstance(arguments[0], ArrayType) and isinstance(arguments[1], Data):
         dtype, content = _dtype(arguments[0]), arguments[1].content
         if isinstance(dtype, np.dtype) and dtype.kind in "biuf" and content and len(content) == dtype.itemsize:
@@ -90,12 +90,12 @@ def make_number(*arguments: Any) -> Any:
 
 
 def make_bytes(*arguments: Any) -> Data | Inert:
-    """Return what bytes() makes, which stands for b"" before protocol 3."""
+    """Return the result of bytes(), which means b"" before protocol 3."""
     return Inert("builtins.bytes", [arguments]) if arguments else Data(0, 0, content=b"")
 
 
 def encode(*arguments: Any) -> Data | Inert:
-    """Return the bytes that _codecs.encode makes of a text, as Python writes bytes before protocol 3."""
+    """Return the bytes that _codecs.encode makes from a string: so Python writes bytes before protocol 3."""
     if len(arguments) == 2 and isinstance(arguments[1], str) and arguments[1] in _LATIN:
         text = arguments[0]
         if isinstance(text, Data) and text.text:
@@ -106,7 +106,7 @@ def encode(*arguments: Any) -> Data | Inert:
 
 
 def read_data(file: DataFile, storage: Storage) -> bytes | memoryview:
-    """Return the bytes of an array. Raises UnreadableCheckpoint when they are not as many as its shape needs."""
+    """Return the bytes of an array. Raises UnreadableCheckpoint if their number does not fit its shape."""
     data = storage.data
     assert data is not None
     if data.content is not None:
@@ -132,7 +132,7 @@ def read_data(file: DataFile, storage: Storage) -> bytes | memoryview:
 
 
 def _dtype(kind: Any) -> np.dtype[Any] | Unread:
-    """Return the type of an array's numbers, or why it is not read."""
+    """Return the dtype of an array, or why it is not read."""
     if not isinstance(kind, ArrayType):
         return Unread("an array of numpy without a type")
     shown = ascii(kind.code[:_LONGEST_CODE])[1:-1]
@@ -144,7 +144,7 @@ def _dtype(kind: Any) -> np.dtype[Any] | Unread:
 
 
 def _tensor(kind: Any, shape: Any, order: Any, axes: Any, data: Any) -> Tensor | Unread:
-    """Return the tensor of `shape` whose bytes are `data`."""
+    """Return the tensor with `shape` and the bytes `data`."""
     dtype = _dtype(kind)
     if isinstance(dtype, Unread):
         return dtype
@@ -153,7 +153,7 @@ def _tensor(kind: Any, shape: Any, order: Any, axes: Any, data: Any) -> Tensor |
     check_shape(shape, dtype)
     count = math.prod(shape)
     size = count * dtype.itemsize
-    # Of 256 characters half take two bytes.
+    # In UTF-8, half of 256 characters take two bytes.
     if not size <= data.size <= (2 * size if data.text else size):
         raise PickleError(f"has an array of shape {shape} in {data.size:,} bytes, expected {size:,}")
     storage = Storage(f"array at byte {data.position:,}", dtype, count, data=data)
@@ -164,13 +164,13 @@ def _laid_out(storage: Storage, shape: Shape, order: Any, axes: Any) -> Tensor:
     """Return the tensor in `order`: "C" rows first, "F" columns first, "K" rows first and then with its axes moved."""
     if order == "K" and axes is not None:
         if not _are_counts(axes) or sorted(axes) != list(range(len(shape))):
-            raise PickleError("has an array of numpy whose axes are in no order")
+            raise PickleError("has an array of numpy with an impossible order of axes")
         strides = _strides(shape)
         return Tensor(
             storage, storage.dtype, 0, tuple(shape[axis] for axis in axes), tuple(strides[axis] for axis in axes)
         )
     if order not in ("C", "F"):
-        raise PickleError("has an array of numpy in an order that is not known")
+        raise PickleError("has an array of numpy in an unknown order")
     strides = _strides(shape) if order == "C" else _strides(shape[::-1])[::-1]
     return Tensor(storage, storage.dtype, 0, shape, strides)
 

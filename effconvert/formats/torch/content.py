@@ -1,6 +1,6 @@
-"""Finds the tensors in what was pickled, names them by the way to them, and gathers what stands beside them.
+"""The contents of a pickled value: tensors, named by the path of keys to them, and other values.
 
-Beside them are short texts, and objects that are not read.
+The other values are short strings, and objects that are not read.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,10 +16,10 @@ from effconvert.formats.torch.objects import Found, count_inside, refusal
 from effconvert.formats.torch.tensors import Inert, InertName, StorageView, Tensor, Unread
 
 _DEEPEST = 40
-_MOST_VALUES = 500_000  # a pickle can have one list stand in 2**40 places
+_MOST_VALUES = 500_000  # a pickle can put one list in 2**40 places
 _LONGEST_NAME = 4096
-_MOST_IN_NAMES = 64 << 20  # characters: one level's name stands in all the names below it
-_TEXT_LEVELS = 2  # `arch`, `args/model`; an optimizer's state would crowd them out
+_MOST_IN_NAMES = 64 << 20  # characters: the name of a level is repeated in all names below it
+_TEXT_LEVELS = 2  # `arch`, `args/model`; deeper ones are mostly an optimizer's state
 _NAME_KEYS = frozenset((*NETWORK_KEYS, *OTHER_KEYS, *INNER_KEYS))  # `config/model/name`
 _MOST_TEXTS = 200
 _LONGEST_TEXT = 500
@@ -29,10 +29,10 @@ _MOST_SHOWN = 10
 _LEAVES = (Tensor, Unread, StorageView)
 _NESTS = (dict, list, tuple)
 _PLAIN = (str, int, float)
-# Objects that are plain dicts with dots, whose tensors are a dict's.
+# Objects that are dicts with attribute access; their tensors are read like those of a dict.
 _NAMESPACES = ("argparse.Namespace", "types.SimpleNamespace")
 
-# What a file of this project says of itself (description.py): another file's values must not pass for it.
+# Keys of this project's own description (description.py): other files' values must not look like it.
 OUR_TEXTS = frozenset(
     "format schema effconvert variant weights layout taken map_sha256 facts recipe options source target labels"
     " coverage digest".split()
@@ -41,7 +41,7 @@ OUR_TEXTS = frozenset(
 
 @dataclass
 class Content:
-    """The tensors, what is not read with the reason, the objects among that with tensors inside, and the texts."""
+    """The tensors, the skipped values with a reason, the skipped objects that hold tensors, and the strings."""
 
     tensors: dict[str, Tensor] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
@@ -50,10 +50,10 @@ class Content:
 
 
 def find_content(value: Any, path: Path, names: Sequence[str] = ()) -> Content:
-    """Return what the pickled `value` of the file at `path` holds; the names of nested levels are joined by `/`.
+    """Return the contents of the pickled `value` of the file at `path`; names of nested levels are joined by `/`.
 
-    names: the classes and functions in the pickle that are not known here. Raises UnreadableCheckpoint when it has no
-    tensor outside of objects, two of one name, or is nested too deep.
+    names: the unknown classes and functions in the pickle. Raises UnreadableCheckpoint if there is no tensor outside of
+    objects, if two have the same name, or if the nesting is too deep.
     """
     found = _Search(path)
     if _is_nest(value):
@@ -62,7 +62,7 @@ def find_content(value: Any, path: Path, names: Sequence[str] = ()) -> Content:
         found.add_object("", value, ())
     content = found.content
     if found.problems:
-        raise UnreadableCheckpoint(listing(f"{path}: two tensors have one name:", found.problems))
+        raise UnreadableCheckpoint(listing(f"{path}: two tensors have the same name:", found.problems))
     if not content.tensors:
         reason = refusal(path, value, list(found.objects.values()))
         raise UnreadableCheckpoint(reason or f"{path}: holds no dict of tensors: {_in_words(value, content)}")
@@ -85,7 +85,7 @@ class _Search:
         self.seen: set[int] = set()
 
     def enter(self, prefix: str, nest: Any, keys: tuple[Any, ...]) -> None:
-        """Go through the values in `nest`, whose names begin with `prefix`; `keys` are the way to it."""
+        """Walk through the values in `nest`; their names begin with `prefix`; `keys` is the path to it."""
         if len(keys) > _DEEPEST:
             raise UnreadableCheckpoint(f"{self.path}: values are nested more than {_DEEPEST} levels deep")
         for key, value in _items(nest):
@@ -106,7 +106,7 @@ class _Search:
                 self.add_text(prefix + str(key), value)
 
     def name(self, prefix: str, key: Any, end: str = "") -> str:
-        """Return the name of what stands at `key`."""
+        """Return the name of the value at `key`."""
         name = f"{prefix}{key}{end}"
         if len(name) > _LONGEST_NAME:
             raise UnreadableCheckpoint(f"{self.path}: a name of more than {_LONGEST_NAME:,} characters")
@@ -127,12 +127,12 @@ class _Search:
             self.content.skipped[name] = "a storage without a shape"
 
     def add_key(self, prefix: str, key: Key) -> None:
-        """Note a key that holds a tensor, such as a parameter by which an optimizer finds its state."""
+        """Record a key that holds a tensor, such as the parameter that is an optimizer's key of its state."""
         if id(key.held) not in self.seen and count_inside(key.held, self.seen)[0]:
             self.content.skipped[self.name(prefix, key, " itself")] = "a key of a dict"
 
     def add_object(self, name: str, value: Inert | InertName, keys: tuple[Any, ...]) -> None:
-        """Note an object that is not read, and its short texts where it is made of them."""
+        """Record an object that is not read, and its short strings if it is made of plain fields."""
         found = Found(keys, value, *count_inside(value, self.seen))
         if found.is_reported and len(self.objects) < _MOST_OBJECTS:
             self.objects[_printable(name)] = found
@@ -149,7 +149,7 @@ class _Search:
             texts.setdefault(name, _printable(str(value)[:_LONGEST_TEXT], "\n"))
 
     def objects_in_words(self, names: Sequence[str]) -> dict[str, str]:
-        """Return why each object is not read; those of `names` that are in none of these reasons come last."""
+        """Return the reason for each object that is not read; `names` that no reason mentions come last."""
         reasons = {name: found.reason for name, found in self.objects.items() if name not in self.content.tensors}
         said = {found.value.name for found in self.objects.values()}.union(_NAMESPACES)
         rest = [name for name in names if name not in said]
@@ -162,7 +162,7 @@ class _Search:
 
 
 def _is_kept(key: Any, depth: int) -> bool:
-    """Return whether a text so deep is kept: one level deeper only what may be the name of a network."""
+    """Return whether a string at this depth is kept; at the deepest level only if it may name a network."""
     return depth < _TEXT_LEVELS or (depth == _TEXT_LEVELS and str(key).lower() in _NAME_KEYS)
 
 
@@ -177,7 +177,7 @@ def _items(nest: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _is_made_of_fields(value: Inert) -> bool:
-    """Return whether the object is a dict by another name, or one of plain fields such as a dataclass."""
+    """Return whether the object is a kind of dict, or has plain fields, such as a dataclass."""
     return value.entries is not None or not any(str(key).startswith("_") for key in value.fields)
 
 
@@ -186,7 +186,7 @@ def _printable(text: str, also: str = "") -> str:
 
 
 def _in_words(value: Any, content: Content) -> str:
-    """Say what a value without tensors is."""
+    """Return what a value without tensors is."""
     if content.skipped:
         name, reason = next(iter(content.skipped.items()))
         return f"{len(content.skipped):,} tensors that are not read ({name}: {reason})"

@@ -1,4 +1,4 @@
-"""PyTorch's files, and those of pickle.dump: a pickle that names tensors, and the bytes of each; no torch needed.
+"""Files of torch.save and pickle.dump: a pickle that describes tensors, and their bytes; read without torch.
 
 Source: torch/serialization.py (_save) and caffe2/serialize/inline_container.cc.
 """
@@ -29,7 +29,7 @@ from effconvert.formats.zip_directory import MAGIC
 _ALIGNMENT = 64
 _LOCAL_HEADER = 30
 _LONGEST_START = 64
-_PIECE_OF_DCP = ".distcp"  # which may look like a whole file: torch.save writes one tensor after the other into it
+_PIECE_OF_DCP = ".distcp"  # it may look like a whole file: torch.save writes tensors one by one into it
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 _CODES = {dtype: code for code, dtype in STORAGES.items()}
@@ -39,7 +39,7 @@ class TorchCheckpoint(Checkpoint):
     """An open file of torch.save, in a zip file or in the form before PyTorch 1.6, or of pickle.dump.
 
     Names of nested levels are joined by `/`. `read` verifies the CRC-32 of the tensor's storage, which only zip files
-    have. The metadata are this project's own, or else the short values beside the tensors.
+    have. The metadata is this project's own, or else the short values beside the tensors.
     """
 
     nested = True
@@ -47,7 +47,7 @@ class TorchCheckpoint(Checkpoint):
     def __init__(self, path: Path) -> None:
         """Open the file.
 
-        Raises UnreadableCheckpoint when it is damaged, asks for code to be run, or holds no dict of tensors.
+        Raises UnreadableCheckpoint if it is damaged, asks to run code, or does not hold a dict of tensors.
         """
         super().__init__()
         self.path = path
@@ -99,7 +99,7 @@ class TorchCheckpoint(Checkpoint):
         return array
 
     def _read_bytes(self, tensor: Tensor) -> bytes:
-        """Return what is verified of the tensor's storage, from its first element to its last."""
+        """Return the verified bytes of the tensor, from its first element to its last."""
         key = tensor.storage.key
         place = self._places[key]
         if not is_whole(tensor) and key not in self._verified:
@@ -132,7 +132,7 @@ def _read(file: DataFile) -> Stored:
 
 
 def _read_plain(file: DataFile) -> Stored:
-    """Read a file of pickle.dump, whose arrays of numpy lie in the pickle itself."""
+    """Read a file of pickle.dump, with numpy arrays in the pickle itself."""
     pickle = read_pickle(file, 0, file.size)
     if pickle.end != file.size:
         raise UnreadableCheckpoint(f"{file.path}: {file.size - pickle.end:,} bytes follow the pickle")
@@ -144,7 +144,7 @@ def write_torch(
 ) -> None:
     """Write `arrays`, which `infos` describe in order, as the flat state dict that `torch.load` returns.
 
-    `metadata` becomes a record of its own, which torch ignores; `late` is asked after the last tensor.
+    `metadata` becomes a separate record, which torch ignores; `late` is asked after the last tensor.
     """
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         _add(archive, "data.pkl", _state_dict_pickle(infos))
@@ -158,7 +158,7 @@ def write_torch(
 
 
 def _add(archive: zipfile.ZipFile, name: str, content: bytes | memoryview) -> None:
-    """Add a record whose bytes begin at a multiple of 64, as torch writes them so that it can map them."""
+    """Add a record at a multiple of 64 bytes, as torch does, so that it can be mapped."""
     info = zipfile.ZipInfo(f"archive/{name}", _EPOCH)
     assert archive.fp is not None
     start = archive.fp.tell() + _LOCAL_HEADER + len(info.filename) + 4
@@ -169,7 +169,7 @@ def _add(archive: zipfile.ZipFile, name: str, content: bytes | memoryview) -> No
 
 
 def _state_dict_pickle(infos: Sequence[TensorInfo]) -> bytes:
-    """Return the pickle, protocol 2, of an OrderedDict of contiguous tensors, storage n holding tensor n."""
+    """Return the pickle, protocol 2, of an OrderedDict of contiguous tensors; storage n holds tensor n."""
     out = io.BytesIO()
     out.write(b"\x80\x02ccollections\nOrderedDict\n)R(")
     for key, info in enumerate(infos):

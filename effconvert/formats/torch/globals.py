@@ -1,8 +1,8 @@
-"""The closed table of what makes tensors and plain values in a pickle, and of well-known names that do not.
+"""The closed table of global names in a pickle: those that make tensors and plain values, and well-known others.
 
-A *tensor* row has a function or a value of ours in its place. An *inert* row is a name and nothing else: calling it or
-building on it gives a placeholder. Any other name is as inert, and is said to the user. Nothing is ever imported or
-looked up.
+A *tensor* row has a function or a value of this project in place of the global. An *inert* row is only a name: calling
+it, or building on it, gives a placeholder. Any other name is inert too, and the user is told. Nothing is ever imported
+or looked up.
 """
 
 from collections.abc import Callable, Mapping
@@ -31,14 +31,14 @@ from effconvert.formats.torch.tensors import (
 
 @dataclass(frozen=True, slots=True)
 class Maker:
-    """A function of ours that stands in for one of torch or Python."""
+    """A function of this project in place of one of torch or Python."""
 
     make: Callable[..., Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Global:
-    """A row of the table. mark: `tensor` or `inert`. value: what the machine pushes when a file names it."""
+    """A row of the table. mark: `tensor` or `inert`. value: the value that the machine pushes for this name."""
 
     mark: str
     value: Any
@@ -63,7 +63,7 @@ def _default_dict(_factory: Any = None) -> dict[Any, Any]:
 def _counter(counts: Any) -> dict[Any, Any]:
     if type(counts) is not dict:
         raise PickleError("has a Counter that is not made of a dict")
-    return counts  # a copy of it, made again and again, would fill the memory
+    return counts  # repeated copies would fill the memory
 
 
 def _size(sizes: Any) -> tuple[Any, ...]:
@@ -73,9 +73,9 @@ def _size(sizes: Any) -> tuple[Any, ...]:
 
 
 def _rebuild_from_type(function: Any, kind: Any, arguments: Any, _state: Any) -> Tensor | Unread:
-    """Return the tensor of torch._tensor._rebuild_from_type_v2: one with attributes, which are dropped.
+    """Return the tensor of torch._tensor._rebuild_from_type_v2, without its attributes.
 
-    A class of tensors that is not known here may hold its numbers in another form.
+    An unknown class of tensors is not read, since it may store its values in another form.
     """
     if isinstance(function, InertName):
         return made_by(function.name)
@@ -88,7 +88,7 @@ def _rebuild_from_type(function: Any, kind: Any, arguments: Any, _state: Any) ->
 
 
 def _tensor_of_array(array: Any, dtype: Any = None, *_: Any) -> Tensor | Unread:
-    """Return the tensor that torch makes of an array of numpy, where it keeps the type of its numbers."""
+    """Return the tensor that torch makes from a numpy array, if the dtype stays the same."""
     value = array.value if isinstance(array, arrays.Array) else array
     if isinstance(value, Tensor) and isinstance(dtype, InertName) and dtype.name == f"torch.{value.dtype.name}":
         return value
@@ -102,7 +102,7 @@ def _array(make: Callable[..., Any]) -> Global:
 _TENSOR_MAKERS = (rebuild_tensor, rebuild_tensor_v2, rebuild_tensor_v3, rebuild_parameter)
 _TENSOR_CLASSES = ("torch.Tensor", "torch.nn.parameter.Parameter", "torch.nn.parameter.Buffer")
 
-# Python's own names: protocols before 3 have those of Python 2.
+# Python's own names; protocols before 3 have Python 2's.
 _BUILTINS = "getattr set frozenset complex bytearray slice list dict tuple int float str bool".split()
 _DTYPES = """float16 float32 float64 bfloat16 complex32 complex64 complex128 bool uint8 int8 int16 int32 int64
     qint8 quint8 qint32 quint4x2 quint2x4 bits8 bits16 bits1x8 bits2x4 bits4x2 float4_e2m1fn_x2""".split()
@@ -157,7 +157,7 @@ _INERT: tuple[tuple[str, str], ...] = (
     *(("torch", name) for name in (*_DTYPES, *NEW_DTYPES, *_SCHEMES, "per_channel_affine_float_qparams")),
 )
 
-# Nothing can be added to it from outside, and no option turns it off.
+# Nothing can be added to it from outside, and no option disables it.
 GLOBALS: Mapping[tuple[str, str], Global] = MappingProxyType(
     {**_TENSOR, **{(module, name): Global("inert", InertName(f"{module}.{name}")) for module, name in _INERT}}
 )

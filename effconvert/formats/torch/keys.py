@@ -1,7 +1,7 @@
-"""Keys of pickled dicts: texts and numbers as they are, all else as something to show, which is never hashed.
+"""Keys of pickled dicts: strings and numbers stay; any other key becomes a placeholder, so that it is never hashed.
 
-To hash a tuple of a tuple of a tuple … takes as much of the C stack as it is deep, and large numbers can be chosen so
-that all of a dict's keys share one hash.
+Hashing a deeply nested tuple can overflow the C stack, and large numbers can be chosen so that all keys of a dict have
+the same hash.
 """
 
 from typing import Any
@@ -18,9 +18,9 @@ _OTHERS = frozenset([InertName, Inert, *_WORDS])
 
 
 class Key:
-    """A key that is neither text nor number, or too large a number: it equals no other key.
+    """A key that is not a string or number, or is too large a number: it is equal to no other key.
 
-    held: what it stands for. number: of its entry in the dict, which tells keys apart that look alike.
+    held: the real key. number: the number of its entry in the dict, which makes similar keys different.
     """
 
     __slots__ = ("held", "number")
@@ -30,7 +30,7 @@ class Key:
         self.number = number
 
     def __str__(self) -> str:
-        """What is shown of it in names; made only when it is shown, as it may be longer than it stands in the file."""
+        """The text of it in names; made only on demand, as it may be longer than its bytes in the file."""
         held, kind = self.held, type(self.held)
         if kind is int:
             return str(held)
@@ -46,16 +46,16 @@ class Key:
 
 
 def as_key(value: Any, number: int) -> Any:
-    """Return what stands for the key `value` of the entry `number` of its dict.
+    """Return the key `value` of the entry `number` of its dict, or its placeholder.
 
-    Raises PickleError for what cannot be a key in Python.
+    Raises PickleError for a value that cannot be a key in Python.
     """
     kind = type(value)
     if kind in _PLAIN:
         return Key(value, number) if kind is int and abs(value) >= _LARGEST else value
     if kind in _OTHERS:
         return Key(value, number)
-    raise PickleError("has a dict with a key that is neither text nor number, nor anything else that can be one")
+    raise PickleError("has a dict with a key of a type that cannot be one")
 
 
 def _is_short(part: Any) -> bool:

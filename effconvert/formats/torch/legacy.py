@@ -1,7 +1,7 @@
-"""The form of torch.save before PyTorch 1.6, without a zip file: five pickles, then the storages one after the other.
+"""The format of torch.save before PyTorch 1.6, without a zip file: five pickles, then the storages.
 
-The pickles: a magic number, the protocol, the machine that wrote, the value, the keys of the storages in the order in
-which they follow; each storage is a count (int64) and its numbers. There are no checksums.
+The pickles are a magic number, the protocol, the machine of the writer, the value, and the keys of the storages in file
+order; each storage is a count (int64) and its numbers. There are no checksums.
 Source: torch/serialization.py (_legacy_save, _legacy_load) and torch/csrc/serialization.cpp (THPStorage_writeFileRaw).
 """
 
@@ -21,14 +21,14 @@ _COUNT = 8
 
 
 def is_legacy(start: bytes) -> bool:
-    """Return whether a file that begins with `start` has the form of torch.save before PyTorch 1.6."""
+    """Return whether a file that begins with `start` has the format of torch.save before PyTorch 1.6."""
     return _START.match(start) is not None
 
 
 def read_legacy(file: DataFile) -> Stored:
     """Read the pickles, and the count before each storage.
 
-    Raises UnreadableCheckpoint when a storage is not as the pickle says or is cut off, PickleError for the pickles.
+    Raises UnreadableCheckpoint if a storage does not fit the pickle or is cut off, PickleError for a bad pickle.
     """
     _, protocol, system, content, order = _pickles(file)
     if protocol.value != _PROTOCOL:
@@ -50,7 +50,7 @@ def _in_order(keys: Any, storages: dict[str, Storage]) -> list[Storage]:
     if type(keys) is not list or not all(isinstance(key, str) for key in keys):
         raise PickleError("has no list of the storages that follow")
     if len(keys) != len(storages) or set(keys) != storages.keys():
-        raise PickleError(f"names {len(storages):,} storages, but another {len(keys):,} follow")
+        raise PickleError(f"names {len(storages):,} storages, but {len(keys):,} others follow")
     return [storages[key] for key in keys]
 
 

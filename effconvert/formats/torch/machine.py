@@ -1,9 +1,9 @@
-"""The stack that a pickle works on: plain values, the tensors of torch_globals.py, and placeholders for all else.
+"""The stack machine of a pickle: plain values, the tensors of globals.py, and placeholders for everything else.
 
 Python's unpickler is not used: it lets a file overwrite the fields of an object that was checked before (BUILD), and
-hash or compare values that are nested deep enough to end the process. Here a value is None, a number, a text, a tuple,
-a list, a dict, or made by a closed table. Whatever else a file asks for is an inert placeholder, which is never
-imported, called or looked up, or is refused by name. The bytes of arrays stay in the file.
+hash or compare values that are nested deep enough to crash the process. Here a value is None, a number, a string, a
+tuple, a list, a dict, or made by a closed table. Anything else that a file asks for becomes an inert placeholder, which
+is never imported, called or looked up, or is refused by name. The bytes of arrays stay in the file.
 """
 
 from collections.abc import Sequence
@@ -25,10 +25,10 @@ from effconvert.formats.torch.tensors import (
 )
 from effconvert.formats.torch.window import Window
 
-_MOST_KEPT = 16 << 20  # bytes of texts, names and long numbers; those of L2 take 0.2 MB
-_LONGEST_TEXT = 64 << 10  # longer ones are passed over: mmengine's histories and configurations
+_MOST_KEPT = 16 << 20  # bytes of strings, names and long numbers; those of L2 take 0.2 MB
+_LONGEST_TEXT = 64 << 10  # longer strings are skipped: mmengine's histories and configurations
 _LATEST_PROTOCOL = 5
-_MOST_ARGUMENTS = 100  # of a function of ours
+_MOST_ARGUMENTS = 100  # arguments of a function
 _ENCODE = GLOBALS["_codecs", "encode"].value
 
 
@@ -52,21 +52,21 @@ class Machine(Window):
         return self.stack.pop()
 
     def pop_mark(self) -> list[Any]:
-        """Take all values behind the last mark."""
+        """Take all values after the last mark."""
         start = self.marks.pop()
         values = self.stack[start:]
         del self.stack[start:]
         return values
 
     def top(self, kind: type) -> Any:
-        """Return the last value, which must be a list or dict, or inert."""
+        """Return the last value, which must be of type `kind`, or inert."""
         value = self.stack[-1]
         if type(value) is not kind and type(value) is not Inert:
             raise PickleError(f"treats a {type(value).__name__} as a {kind.__name__}")
         return value
 
     def keep(self, size: int) -> bytes:
-        """Return the next `size` bytes, of which a value is made."""
+        """Return the next `size` bytes for a value."""
         self.count(size)
         return self.take(size)
 
@@ -74,7 +74,7 @@ class Machine(Window):
         """Count `size` bytes that stay in memory."""
         self.kept += size
         if self.kept > _MOST_KEPT:
-            raise PickleError(f"has more than {_MOST_KEPT:,} bytes of texts and numbers")
+            raise PickleError(f"has more than {_MOST_KEPT:,} bytes of strings and numbers")
 
     def protocol(self) -> None:
         found = self.number(1)
@@ -83,7 +83,7 @@ class Machine(Window):
 
     def text(self, width: int) -> None:
         size = self.number(width)
-        # Bytes are written so before protocol 3: a text, and what encodes it before it.
+        # Before protocol 3, bytes are written as a string that a function before it encodes.
         encoded = size > MOST_CONTENT and bool(self.stack) and self.stack[-1] is _ENCODE
         if encoded or size > _LONGEST_TEXT:
             self.stack.append(Data(self.position, size, text=True))
@@ -106,19 +106,19 @@ class Machine(Window):
     def tuple_of(self, count: int) -> None:
         start = len(self.stack) - count
         if start < (self.marks[-1] if self.marks else 0):
-            raise PickleError("is damaged: it takes a value where there is none")
+            raise PickleError("is damaged: it takes a value from an empty stack")
         self.stack[start:] = [tuple(self.stack[start:])]
 
     def find(self, module: Any, name: Any) -> None:
         if not isinstance(module, str) or not isinstance(name, str):
-            raise PickleError("asks for a global that has no name")
+            raise PickleError("asks for a global without a name")
         if (module, name) not in self.globals:
             row = GLOBALS.get((module, name))
             self.globals[module, name] = row.value if row else self.inert_name(check_global(module, name))
         self.stack.append(self.globals[module, name])
 
     def inert_name(self, name: str) -> InertName:
-        """Return what stands for a class or function that is not known here."""
+        """Return the placeholder for an unknown class or function."""
         self.count(len(name))
         if name not in self.names:
             self.names[name] = InertName(name)
@@ -142,7 +142,7 @@ class Machine(Window):
         expected = len(value) + len(pairs)
         value.update(pairs)
         if len(value) != expected:
-            raise PickleError("has a dict with one key twice")
+            raise PickleError("has a dict with a duplicate key")
 
     def set_item(self) -> None:
         value, key = self.pop(), self.pop()
@@ -160,15 +160,15 @@ class Machine(Window):
             self.stack.append(self.inert(function, [arguments], "calls"))
 
     def inert(self, made_by: Any, given: list[Any], verb: str) -> Inert | InertName:
-        """Return what stands for the object that a class, a function or an object would make of what is given.
+        """Return the placeholder for the object that a class, a function or an object would make from `given`.
 
-        What getattr gives is a class within a class, else nothing that a checkpoint calls.
+        The result of getattr may be a class inside a class; a checkpoint calls no other result of it.
         """
         if type(made_by) is InertName:
             return self.attribute(*given[0]) if made_by.name.endswith(".getattr") else Inert(made_by.name, given)
         if type(made_by) is Inert and not made_by.name.endswith(".getattr"):
             return Inert(made_by.name, [made_by, *given])
-        what = "what getattr gives" if type(made_by) is Inert else f"a {type(made_by).__name__}"
+        what = "the result of getattr" if type(made_by) is Inert else f"a {type(made_by).__name__}"
         raise PickleError(f"{verb} {what}")
 
     def attribute(self, *given: Any) -> Inert | InertName:
@@ -179,16 +179,16 @@ class Machine(Window):
         return Inert("builtins.getattr", [given])
 
     def new_object(self, more: int = 0) -> None:
-        """Stand for cls.__new__(cls, *arguments); `more` is 1 where named arguments follow."""
+        """Push the placeholder for cls.__new__(cls, *arguments); `more` is 1 if keyword arguments follow."""
         given = [self.pop() for _ in range(1 + more)][::-1]
         if type(given[0]) is not tuple:
             raise PickleError("calls something with arguments that are no tuple")
         self.stack.append(self.inert(self.pop(), given, "makes an object of"))
 
     def build(self) -> None:
-        """Keep what is to be written into an object's fields; an array of numpy takes its type or shape from it.
+        """Keep the state for an object's fields; a numpy array takes its dtype or shape from it.
 
-        What a module's state dict has beside its items, `_metadata`, says nothing about tensors.
+        The attribute `_metadata` of a module's state dict does not matter for tensors.
         """
         state = self.pop()
         built = self.stack[-1]

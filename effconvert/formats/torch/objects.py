@@ -1,4 +1,4 @@
-"""Objects in a pickle, which are never made: what they hold, and the Python that saves it where they can be loaded."""
+"""Objects in a pickle, which are never created: their contents, and Python code that saves them elsewhere."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from effconvert.formats.torch.tensors import Inert, InertName, StorageView, Tens
 
 _TENSORS = (Tensor, Unread, StorageView)
 _LOOKED_AT = (dict, list, tuple, Inert, Key, Array, *_TENSORS)
-# What stands around a module: torch.nn.DataParallel and its kind, torch.compile.
+# Wrappers of a module: torch.nn.DataParallel and similar classes, torch.compile.
 _WRAPPED = ("module", "_orig_mod")
 _MOST_WRAPPERS = 4
 _LONGEST_KEY = 100
@@ -23,7 +23,7 @@ _DCP_INDEX = "torch.distributed.checkpoint.metadata.Metadata"
 
 @dataclass(frozen=True)
 class Found:
-    """An object at `keys`, the way to it, with how many tensors and arrays of numpy inside."""
+    """An object at the path `keys`, with the number of tensors and of numpy arrays inside."""
 
     keys: tuple[Any, ...]
     value: Inert | InertName
@@ -32,12 +32,12 @@ class Found:
 
     @property
     def is_reported(self) -> bool:
-        """Whether a user should know of it: its class is not known here, or it holds tensors."""
+        """Whether the user is told: its class is unknown, or it holds tensors."""
         return self.tensors > 0 or self.value.name not in KNOWN_NAMES
 
     @property
     def words(self) -> str:
-        """What it is."""
+        """The description of the object."""
         if isinstance(self.value, InertName):
             return self.value.name
         kind = "a dict of class" if self.value.entries is not None else "an object of"
@@ -48,21 +48,21 @@ class Found:
 
     @property
     def reason(self) -> str:
-        """Why it is left behind."""
+        """The reason why it is left behind."""
         if isinstance(self.value, Inert) and self.value.name.rpartition(".")[2].lstrip("_").startswith("rebuild_"):
             return made_by(self.value.name).reason
         return f"not read: {self.words}"
 
     def withheld(self, path: Path) -> Withheld:
-        """Return what the file at `path` withholds by it."""
+        """Return the entry for `Checkpoint.withheld` of the file at `path`."""
         whole = _is_module(self.value) or (isinstance(self.value, Inert) and self.value.entries is not None)
         return Withheld(self.words, self.tensors, whole, "; ".join(remedy(path, self)))
 
 
 def count_inside(value: Any, seen: set[int]) -> tuple[int, int]:
-    """Return how many tensors and arrays of numpy are inside of `value`, however deep, and not yet in `seen`.
+    """Return how many tensors and numpy arrays are inside `value`, at any depth, and not yet in `seen`.
 
-    `seen` are the ids of what was counted, so that nothing is gone through twice.
+    `seen` holds the ids of counted values, so that nothing is counted twice.
     """
     tensors = arrays = 0
     left: list[Any] = [value]
@@ -90,12 +90,12 @@ def _parts(nest: Any) -> Iterable[Any]:
 
 
 def _is_module(value: Any) -> bool:
-    """Return whether `value` would be a torch.nn.Module, whose fields these are."""
+    """Return whether `value` has the fields of a torch.nn.Module."""
     return isinstance(value, Inert) and type(value.state) is dict and {"_parameters", "_modules"} <= value.state.keys()
 
 
 def remedy(path: Path, found: Found) -> list[str]:
-    """Return two lines of Python that save what is in the object, where its class can be imported."""
+    """Return two lines of Python that save the tensors of the object; they need its class."""
     value = found.value
     place = "loaded" + "".join(f"[{key!r}]" if len(str(key)) <= _LONGEST_KEY else "[…]" for key in found.keys)
     if isinstance(value, Inert) and value.entries is not None:
@@ -108,7 +108,7 @@ def remedy(path: Path, found: Found) -> list[str]:
 
 
 def refusal(path: Path, value: Any, objects: Sequence[Found]) -> str | None:
-    """Return why the file at `path` is refused, which holds objects but no tensor outside of them; None without any."""
+    """Return why a file with tensors only inside objects is refused; None if there are no objects."""
     if isinstance(value, Inert) and value.name.startswith("__torch__."):
         lines = [f"model = torch.jit.load({str(path)!r}, map_location='cpu')", _SAVE.format("model.state_dict()")]
         return _with_lines(
@@ -125,16 +125,16 @@ def refusal(path: Path, value: Any, objects: Sequence[Found]) -> str | None:
         inner = "" if _innermost(value) == name else f" around {_innermost(value)}"
         what = f"a whole model of class {name}{inner}, as torch.save(model) writes it"
     else:
-        what = "holds its tensors inside of objects, not in a dict: " + "; ".join(map(_at, holding[:5]))
+        what = "holds its tensors inside objects, not in a dict: " + "; ".join(map(_at, holding[:5]))
     saving = "torch.save its state_dict()" if _is_module(largest.value) else "torch.save what it holds"
     return _with_lines(
-        f"{path}: {what}; its pickle asks for {name}, and no code of a file is run. Where it can be loaded, {saving}:",
+        f"{path}: {what}; its pickle asks for {name}, and code of a file is never run. Where that class exists, {saving}:",
         remedy(path, largest),
     )
 
 
 def merged(folder: Path) -> str:
-    """Return how the pieces of torch.distributed.checkpoint in `folder` become one file."""
+    """Return the command that merges the pieces of torch.distributed.checkpoint in `folder`."""
     return (
         f"merge its pieces with python -m torch.distributed.checkpoint.format_utils dcp_to_torch {folder} weights.pth"
     )
@@ -146,7 +146,7 @@ def _at(found: Found) -> str:
 
 
 def _innermost(module: Any) -> str:
-    """Return the class of a module, or of what is in one that only stands around another."""
+    """Return the class of a module; for a wrapper, the class of the inner module."""
     for _ in range(_MOST_WRAPPERS):
         modules = module.state["_modules"]
         inner = [modules[name] for name in _WRAPPED if name in modules] if type(modules) is dict else []

@@ -1,6 +1,6 @@
-"""Reads the pickle in a file of torch.save, instruction by instruction, with a machine that can run nothing.
+"""The reader of pickles in files of torch.save: instruction by instruction, with a machine that cannot run code.
 
-The pickle is read through a window, so that what follows it in the file is not.
+The pickle is read through a window, so that the rest of the file is not read.
 """
 
 import pickletools
@@ -14,7 +14,8 @@ from effconvert.formats.checkpoint import DataFile
 from effconvert.formats.torch.machine import Machine
 from effconvert.formats.torch.tensors import Inert, PickleError, Storage
 
-# L2 with averages and the state of AdamW takes 0.3 million instructions; these of the costliest take 150 MB and 1 s.
+# L2 with averages and the state of AdamW has 0.3 million instructions; this many of the most expensive take 150 MB, 1
+# s.
 _MOST_INSTRUCTIONS = 800_000
 # The protocol; then a dict, a list, a tuple or a class, or from protocol 4 on a frame of less than 2**48 bytes.
 _START = re.compile(rb"\x80(?:[\x02\x03][\]})(c]|[\x04\x05]\x95.{6}\0\0)", re.DOTALL)
@@ -22,7 +23,7 @@ _START = re.compile(rb"\x80(?:[\x02\x03][\]})(c]|[\x04\x05]\x95.{6}\0\0)", re.DO
 
 @dataclass(frozen=True, slots=True)
 class Pickle:
-    """What a pickle holds, the storages it names, the names in it that are not known here, and where it ends."""
+    """The value of a pickle, the storages that it names, the unknown names in it, and its end."""
 
     value: Any
     storages: dict[str, Storage]
@@ -36,9 +37,9 @@ def is_pickle(start: bytes) -> bool:
 
 
 def read_pickle(file: DataFile, start: int, end: int) -> Pickle:
-    """Return what the pickle at byte `start` of `file` holds; it must end before `end`.
+    """Read the pickle at byte `start` of `file`; it must end before `end`.
 
-    Raises PickleError, naming it, for an instruction or a name that no checkpoint needs.
+    Raises PickleError for an instruction or a name that no checkpoint needs; the message names it.
     """
     machine = Machine(file, start, end)
     try:
@@ -51,7 +52,7 @@ def read_pickle(file: DataFile, start: int, end: int) -> Pickle:
 
 
 def _run(machine: Machine) -> Any:
-    """Carry out the instructions and return the value they end with."""
+    """Run the instructions and return the final value."""
     for _ in range(_MOST_INSTRUCTIONS):
         code = machine.take(1)
         if code == b".":
@@ -68,7 +69,7 @@ def _name(code: bytes) -> str:
     return known.get(code.decode("latin-1"), f"the unknown instruction {code.hex()}")
 
 
-# What the writers of protocols 2 to 5 use, and no more.
+# Only the instructions that writers of protocols 2 to 5 use.
 _BY_NAME: dict[str, Callable[[Machine], object]] = {
     "PROTO": Machine.protocol,
     "FRAME": lambda machine: machine.check(machine.number(8)),

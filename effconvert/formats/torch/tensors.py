@@ -1,4 +1,4 @@
-"""What a pickle of torch.save says of its tensors: where each lies, checked, or why it is not read.
+"""Tensors in a pickle of torch.save: the checked place of each, or the reason why it is not read.
 
 Source: torch/_utils.py (_rebuild_*) and torch/serialization.py (persistent_load).
 """
@@ -13,7 +13,7 @@ import numpy as np
 from effconvert.formats.checkpoint import BFLOAT16, QUANTIZED, Shape, check_shape
 
 _LONGEST_KEY = 200
-_LARGEST_EXPANSION = 4 << 20  # numbers that a tensor with strides of 0 may have beyond its storage
+_LARGEST_EXPANSION = 4 << 20  # additional elements that a tensor may have by strides of 0
 
 STORAGES: dict[str, np.dtype[Any]] = {
     "FloatStorage": np.dtype(np.float32), "HalfStorage": np.dtype(np.float16), "BFloat16Storage": BFLOAT16,
@@ -22,13 +22,13 @@ STORAGES: dict[str, np.dtype[Any]] = {
     "BoolStorage": np.dtype(np.bool_), "ComplexFloatStorage": np.dtype(np.complex64),
     "ComplexDoubleStorage": np.dtype(np.complex128),
 }  # fmt: skip
-# Of quantized tensors, which are not read; the legacy form has their storages between the others.
+# Quantized tensors are not read; in the legacy format, their storages are between the others.
 QUANTIZED_STORAGES: dict[str, tuple[np.dtype[Any], str]] = {
     "QInt8Storage": (np.dtype(np.int8), "qint8"), "QUInt8Storage": (np.dtype(np.uint8), "quint8"),
     "QInt32Storage": (np.dtype(np.int32), "qint32"), "QUInt4x2Storage": (np.dtype(np.uint8), "quint4x2"),
     "QUInt2x4Storage": (np.dtype(np.uint8), "quint2x4"),
 }  # fmt: skip
-# Types of numbers that have no storage of their own: torch stores them as bytes and names them beside the tensor.
+# Dtypes without a storage class: torch stores them as bytes, and the dtype beside the tensor.
 NEW_DTYPES: dict[str, np.dtype[Any]] = {
     "uint16": np.dtype(np.uint16), "uint32": np.dtype(np.uint32), "uint64": np.dtype(np.uint64),
     "float8_e5m2": np.dtype(ml_dtypes.float8_e5m2), "float8_e4m3fn": np.dtype(ml_dtypes.float8_e4m3fn),
@@ -43,7 +43,7 @@ class PickleError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class StorageKind:
-    """A class of storages: the type of their numbers, and what torch calls it where they are quantized."""
+    """A class of storages: the dtype, and torch's name of it if they are quantized."""
 
     dtype: np.dtype[Any]
     quantized: str = ""
@@ -51,17 +51,17 @@ class StorageKind:
 
 @dataclass(frozen=True, slots=True)
 class InertName:
-    """A class or function that a file may name, and that is never imported or called."""
+    """A class or function that a file may name; it is never imported or called."""
 
     name: str
 
 
 @dataclass(slots=True, eq=False)
 class Inert:
-    """Stands for an object that is never made; two of them are never compared.
+    """The placeholder for an object that is never created; two of them are never compared.
 
-    name: its class, or the function that would have made it. held: what the file gives it, in order. entries: what it
-    gives it by key. state: what it would write into its fields.
+    name: its class, or the function that would have made it. held: its arguments and items in the file. entries: its
+    items by key. state: the values for its fields.
     """
 
     name: str
@@ -71,7 +71,7 @@ class Inert:
 
     @property
     def fields(self) -> dict[Any, Any]:
-        """The entries of what would be a dict, else the fields of what would be an object of plain fields."""
+        """The entries if it would be a dict, else the fields of the object."""
         if self.entries is not None:
             return self.entries
         return self.state if type(self.state) is dict else {}
@@ -79,10 +79,10 @@ class Inert:
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """Bytes in the pickle, which are left where they are: `size` of them at `position` of the file.
+    """Bytes that stay in the pickle: `size` bytes at `position` of the file.
 
-    text: they stand there as a text of the first 256 characters, in UTF-8, as Python writes bytes before protocol 3.
-    content: the bytes themselves, where they are few.
+    text: they are encoded as a string of the first 256 characters, in UTF-8, as Python does before protocol 3. content:
+    the bytes themselves, if they are few.
     """
 
     position: int
@@ -100,9 +100,9 @@ class Unread:
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """A piece of the file that holds `count` numbers.
+    """A piece of the file with `count` numbers.
 
-    quantized: what torch calls their type, where they are. data: where they stand, of an array of numpy.
+    quantized: torch's name of the dtype, if it is quantized. data: the place of the bytes, for a numpy array.
     """
 
     key: str
@@ -119,7 +119,7 @@ class Storage:
 
 @dataclass(frozen=True, slots=True)
 class StorageView:
-    """The part of a storage that a tensor is laid into: `count` numbers from number `begin` on."""
+    """The part of a storage that a tensor uses: `count` numbers, beginning at number `begin`."""
 
     storage: Storage
     begin: int
@@ -164,7 +164,7 @@ def is_whole(tensor: Tensor) -> bool:
 
 
 def persistent_value(reference: Any) -> "StorageView | Inert | InertName":
-    """Return what a persistent id stands for: a storage, a class with its source, or a thing that is not known here.
+    """Return the object of a persistent id: a storage, a class with its source, or an unknown object.
 
     A storage is (kind, class, key, device, count), in the legacy form with a view. torch.save adds the source code to
     the classes of a whole model (torch/serialization.py, _legacy_save).
@@ -197,7 +197,7 @@ def _storage_view(reference: tuple[Any, ...]) -> StorageView | Inert:
         raise PickleError("a view of a storage is not described by a key and two numbers")
     _, begin, size = view
     if begin + size > count:
-        raise PickleError(f"a view of {size:,} numbers from {begin:,} reaches over its storage of {count:,}")
+        raise PickleError(f"a view of {size:,} numbers from {begin:,} exceeds its storage of {count:,}")
     return StorageView(storage, begin, size)
 
 
@@ -221,7 +221,7 @@ def rebuild_tensor_v2(
 def rebuild_tensor_v3(
     view: Any, offset: Any, shape: Any, strides: Any, _grad: Any, _hooks: Any, dtype: Any, metadata: Any = None
 ) -> Tensor | Unread:
-    """Return the tensor that torch._utils._rebuild_tensor_v3 makes, whose type stands beside the storage."""
+    """Return the tensor that torch._utils._rebuild_tensor_v3 makes, with its dtype beside the storage."""
     if not isinstance(view, StorageView) or not isinstance(dtype, InertName):
         raise PickleError("a tensor is not described by a storage, numbers and a type")
     name = dtype.name.removeprefix("torch.")
@@ -247,16 +247,16 @@ def rebuild_parameter(data: Any, *_: Any) -> Tensor | Unread:
 
 
 def made_by(name: str) -> Unread:
-    """Return what a tensor is that the function or class `name` would make."""
+    """Return the placeholder for a tensor that the function or class `name` would make."""
     return Unread(f"made by {name}, which is not known here")
 
 
 def _tensor(view: StorageView, dtype: np.dtype[Any], offset: Any, shape: Any, strides: Any) -> Tensor:
-    """Return the tensor, all of it inside `view`."""
+    """Return the tensor, which must be inside `view`."""
     if not isinstance(shape, tuple) or not isinstance(strides, tuple) or not _are_counts((offset, *shape, *strides)):
         raise PickleError("a tensor is not described by a storage and numbers")
     if len(shape) != len(strides):
-        raise PickleError("a tensor has another number of sizes than of strides")
+        raise PickleError("a tensor has different numbers of sizes and strides")
     check_shape(shape, dtype)
     itemsize = view.storage.dtype.itemsize
     held = view.count * itemsize // dtype.itemsize
@@ -264,7 +264,7 @@ def _tensor(view: StorageView, dtype: np.dtype[Any], offset: Any, shape: Any, st
     if count > held + _LARGEST_EXPANSION:
         raise PickleError(f"a tensor of shape {shape} repeats a storage of {held:,}")
     if count and offset + _last(shape, strides) >= held:
-        raise PickleError(f"a tensor of shape {shape} reaches over its storage of {held:,}")
+        raise PickleError(f"a tensor of shape {shape} exceeds its storage of {held:,}")
     begin = view.begin * itemsize + offset * dtype.itemsize if count else 0
     # The stride of an axis of size 1 or 0 is never used and may be any number.
     used = tuple(stride if size > 1 else 0 for size, stride in zip(shape, strides, strict=True))

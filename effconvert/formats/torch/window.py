@@ -1,4 +1,4 @@
-"""The bytes of a pickle, read a piece of the file at a time, so that what follows the pickle is not read."""
+"""A window on the bytes of a pickle: the file is read in pieces, so that the rest of the file is not read."""
 
 from effconvert.formats.checkpoint import DataFile
 from effconvert.formats.torch.tensors import PickleError
@@ -8,7 +8,7 @@ _LONGEST_LINE = 1000
 
 
 class Window:
-    """The bytes of the pickle from `start` on, which ends before `end`."""
+    """The bytes of a pickle that begins at `start` and ends before `end`."""
 
     def __init__(self, file: DataFile, start: int, end: int) -> None:
         self._file = file
@@ -19,7 +19,7 @@ class Window:
 
     @property
     def position(self) -> int:
-        """Where in the file the next byte stands."""
+        """The position of the next byte in the file."""
         return self._start + self._at
 
     def take(self, size: int) -> bytes:
@@ -37,29 +37,29 @@ class Window:
         return int.from_bytes(self.take(size), "little")
 
     def line(self) -> str:
-        """Return the next line, which a newline ends."""
+        """Return the next line, without its newline."""
         at = self._at
         stop = self._piece.find(b"\n", at, at + _LONGEST_LINE)
         if stop < 0:
             self._refill(min(_LONGEST_LINE, self._end - self.position))
             at, stop = 0, self._piece.find(b"\n", 0, _LONGEST_LINE)
             if stop < 0:
-                raise PickleError("has a name without an end")
+                raise PickleError("has a name that does not end")
         self._at = stop + 1
         return self._piece[at:stop].decode()
 
     def check(self, size: int) -> None:
-        """Raise PickleError when the pickle cannot have `size` more bytes."""
+        """Raise PickleError if the pickle cannot have `size` more bytes."""
         if size > self._end - self.position:
-            raise PickleError(f"is cut off: {size:,} bytes are declared, {self._end - self.position:,} are left")
+            raise PickleError(f"is cut off: {size:,} bytes are declared, but {self._end - self.position:,} are left")
 
     def skip(self, size: int) -> None:
-        """Pass over `size` bytes."""
+        """Skip `size` bytes."""
         self.check(size)
         self._start, self._piece, self._at = self._start + self._at + size, self._piece[self._at + size :], 0
 
     def _refill(self, size: int) -> None:
-        """Have a piece that begins at the next byte and has `size` bytes or more."""
+        """Load a piece that begins at the next byte and has at least `size` bytes."""
         self.check(size)
         self._start += self._at
         self._piece = self._file.read(self._start, min(max(size, _PIECE), self._end - self._start))

@@ -1,4 +1,4 @@
-"""The zip file of torch.save: a pickle that names tensors, and one stored record for each storage.
+"""The zip file of torch.save: a pickle that describes tensors, and one stored record for each storage.
 
 Source: torch/serialization.py (_save), caffe2/serialize/inline_container.cc, and PKWARE's APPNOTE.TXT 4.3.7.
 """
@@ -27,7 +27,7 @@ _LARGEST_TEXT = 8 << 20
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where `size` bytes of a file stand; `crc` is their CRC-32 where the file says it."""
+    """The place of `size` bytes in a file; `crc` is their CRC-32 if the file has it."""
 
     position: int
     size: int
@@ -36,9 +36,9 @@ class Place:
 
 @dataclass(frozen=True)
 class Stored:
-    """What a file of torch.save holds: the pickled value, where each storage is, and our own metadata.
+    """The contents of a file of torch.save: the pickled value, the place of each storage, and this project's metadata.
 
-    names: the classes and functions in the pickle that are not known here.
+    names: the unknown classes and functions in the pickle.
     """
 
     format: str
@@ -51,7 +51,7 @@ class Stored:
 def read_zip(file: DataFile) -> Stored:
     """Read the directory and the pickle of a zip file.
 
-    Raises UnreadableCheckpoint when it is damaged or not of torch.save, PickleError for its pickle.
+    Raises UnreadableCheckpoint if it is damaged or not of torch.save, PickleError for a bad pickle.
     """
     try:
         archive = _Archive(file)
@@ -76,12 +76,12 @@ def begins_like_torch(start: bytes) -> bool:
 
 
 def verify(file: DataFile, place: Place, name: str) -> None:
-    """Read `place` in pieces and raise UnreadableCheckpoint when its CRC-32 is another; `name` is the record's."""
+    """Read `place` in pieces and raise UnreadableCheckpoint if its CRC-32 differs; `name` is the record's."""
     compare(file, place, name, file.crc32(place.position, place.size))
 
 
 def compare(file: DataFile, place: Place, name: str, found: int) -> None:
-    """Raise UnreadableCheckpoint when the CRC-32 that was found is not the one of `place`."""
+    """Raise UnreadableCheckpoint if the calculated CRC-32 is not that of `place`."""
     if place.crc is not None and place.crc != found:
         raise UnreadableCheckpoint(
             f"{file.path}: record {name} is damaged: Bad CRC-32 {found:08x}, the file says {place.crc:08x}"
@@ -112,7 +112,7 @@ class _Archive:
         return self._file.read(place.position, place.size)
 
     def pickle(self) -> Pickle:
-        """Return what data.pkl holds, in which arrays of numpy lie with all their bytes."""
+        """Read data.pkl, which also has the bytes of numpy arrays."""
         place = self._limited("data.pkl", self._file.size)
         verify(self._file, place, "data.pkl")
         return read_pickle(self._file, place.position, place.position + place.size)
@@ -124,7 +124,7 @@ class _Archive:
         return self.place(name)
 
     def place(self, name: str) -> Place:
-        """Return where a record's bytes are, when its own header agrees with the directory."""
+        """Return the place of a record's bytes, after comparing its header with the directory."""
         info = self._records[self._root + name]
         path = self._file.path
         if info.compress_type != zipfile.ZIP_STORED:
@@ -135,8 +135,8 @@ class _Archive:
         start = info.header_offset + _LOCAL_HEADER.size
         found = self._file.read(start, name_length).decode("utf-8" if flags & _UTF8 else "cp437", "replace")
         if signature != MAGIC or flags & _ENCRYPTED or method != zipfile.ZIP_STORED or found != info.orig_filename:
-            raise UnreadableCheckpoint(f"{path}: record {name} is damaged: its header is not the one of the directory")
+            raise UnreadableCheckpoint(f"{path}: record {name} is damaged: its header differs from the directory")
         position = start + name_length + extra_length
         if info.file_size != info.compress_size or position + info.file_size > self._file.size:
-            raise UnreadableCheckpoint(f"{path}: record {name} has not the {info.file_size:,} bytes it declares")
+            raise UnreadableCheckpoint(f"{path}: record {name} does not have the {info.file_size:,} bytes it declares")
         return Place(position, info.file_size, info.CRC)

@@ -1,4 +1,4 @@
-"""What a zip file is that torch.save did not write, told by the names of its records, with the one thing to do."""
+"""Kinds of zip files that torch.save did not write, recognised by the names of their records, with what to do."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ _SHOWN = 3
 
 
 def name_zip(path: Path, names: Sequence[str]) -> str:
-    """Return what the zip file at `path` is, whose records are called `names`."""
+    """Return what the zip file at `path` with the records `names` is."""
     for tells, words in _KINDS:
         if tells(names):
             return words.format(path=repr(str(path)))
