@@ -68,9 +68,7 @@ def _read_index(path: Path) -> tuple[dict[str, str], int]:
         raise UnreadableCheckpoint(f"{path}: not the JSON of an index of shards: {error}") from error
     weight_map = index.get("weight_map") if isinstance(index, dict) else None
     if not isinstance(weight_map, dict) or not weight_map:
-        words = (
-            "JSON without the weight_map of an index of shards; give the folder or the file of the weights"
-        )
+        words = "JSON without the weight_map of an index of shards; give the folder or the file of the weights"
         raise UnreadableCheckpoint(f"{path}: not a checkpoint but {json_in_words(index, len(content)) or words}")
     for name in weight_map:
         check_name(name, path)

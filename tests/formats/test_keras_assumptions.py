@@ -53,7 +53,5 @@ def test_a_further_rescaling_is_named() -> None:
 
 
 def test_a_network_without_a_classifier_that_is_pooled_by_the_maximum_is_said() -> None:
-    assert "it lists max_pool: before its features" in assumed(
-        ("max_pool", "global_max_pooling2d"), classifier=""
-    )
+    assert "it lists max_pool: before its features" in assumed(("max_pool", "global_max_pooling2d"), classifier="")
     assert assumed(("avg_pool", "global_average_pooling2d"), classifier="") == ""

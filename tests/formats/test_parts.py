@@ -107,9 +107,7 @@ def test_an_index_of_fewer_bytes_than_it_says_is_refused(tmp_path: Path, arrays:
     places = dict.fromkeys(arrays, "one.safetensors")
     assert read_all(write_index(tmp_path, places, total_size=held)) == expected(arrays)
     message = refusal(write_index(tmp_path, places, total_size=held + 4))
-    assert (
-        f"it says that its tensors have {held + 4:,} bytes, but the shards that it names have {held:,}" in message
-    )
+    assert f"it says that its tensors have {held + 4:,} bytes, but the shards that it names have {held:,}" in message
 
 
 def test_a_shard_that_is_a_pointer_is_called_one(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_a_name_is_taken_as_users_write_it(name: str, meant: str) -> None:
         ("torchvison/b0", "framework 'torchvison' is unknown; known are torchvision, tensorflow"),
         ("b0", "framework 'b0' is unknown; known are tensorflow, .* write FRAMEWORK/VARIANT"),
         ("", "framework '' is unknown"),
-        ("torchvision", "torchvision: names no variant; it published b0, b1"),
+        ("torchvision", "torchvision: the variant is missing; it published b0, b1"),
         (
             "tf/lite5",
             "variant 'lite5' is unknown; tensorflow published lite[0-4], lite[0-4], lite[0-4], lite[0-4], lite[0-4], b0",

@@ -213,9 +213,7 @@ def write_bundle(data: BinaryIO, index: BinaryIO, infos: Sequence[TensorInfo], a
 def _check_shards(index: Path, shards: Sequence[Path]) -> None:
     missing = [f"{shard.name}: missing" for shard in shards if not shard.is_file()]
     if missing:
-        raise UnreadableCheckpoint(
-            listing(f"{index}: its data files are not beside it ({index.parent}):", missing)
-        )
+        raise UnreadableCheckpoint(listing(f"{index}: its data files are not beside it ({index.parent}):", missing))
 
 
 def _read_index(path: Path) -> tuple[int, dict[str, _Entry], dict[bytes, _Entry]]:
