@@ -156,7 +156,7 @@ def test_edgetpu_of_timm_computes_as_timm_does_with_a_caution(tmp_path: Path) ->
     source = save(tmp_path / "tf_efficientnet_es.pth", library_tensors("timm", "edgetpu-s"))
     report, _ = taken(source)
     assert report.facts["fused_stride"] == "expand"
-    assert any("--facts fused_stride=project takes them so" in caution for caution in report.cautions)
+    assert any("give --facts fused_stride=project for them" in caution for caution in report.cautions)
     report, _ = taken(source, facts={"fused_stride": "project"})
     assert report.facts["fused_stride"] == "project"
-    assert not any("takes them so" in caution for caution in report.cautions)
+    assert not any("give --facts fused_stride=project for them" in caution for caution in report.cautions)

@@ -127,7 +127,7 @@ def test_the_background_class_is_dropped_on_request(tmp_path: Path) -> None:
 
 
 def test_a_classifier_without_background_has_none_to_drop(lite0: Path, tmp_path: Path) -> None:
-    with pytest.raises(LayoutMismatch, match="is for classifiers of 1001 classes, this has 1000"):
+    with pytest.raises(LayoutMismatch, match="is for classifiers of 1001 classes; this has 1000"):
         effconvert.convert(lite0, tmp_path / "x.safetensors", drop_background_class=True)
 
 

@@ -39,7 +39,7 @@ def test_a_prefix_is_found_and_named(tmp_path: Path, raw: dict[str, np.ndarray],
     content: object = {"state_dict": raw, "epoch": 3} if prefix == "state_dict/" else under(prefix, raw)
     report, seed = converted(save(tmp_path / "x.pth", content))
     assert (report.layout, report.root, seed) == ("timm", prefix, 1)
-    assert f"the tensors stand under {prefix!r} instead of ''" in report.cautions
+    assert f"the tensors are under {prefix!r} instead of ''" in report.cautions
 
 
 def test_a_prefix_that_ends_within_a_word_is_none(tmp_path: Path, raw: dict[str, np.ndarray]) -> None:
