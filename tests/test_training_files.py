@@ -87,7 +87,7 @@ def test_averages_that_are_not_read_are_said(
 
 def test_an_object_with_few_tensors_is_no_caution(run: Run, tmp_path: Path, weights: Tensors) -> None:
     path = save(tmp_path / "x.pth", {"state_dict": weights, "loss": torch.nn.BCELoss(torch.ones(1))})
-    assert "BCELoss" not in assert_canonical(run, path, weights).out.partition("caution")[2]
+    assert "BCELoss" not in assert_canonical(run, path, weights).out.partition("warning")[2]
 
 
 def test_weights_in_a_dict_of_the_trainings_own_class_are_refused(run: Run, tmp_path: Path, weights: Tensors) -> None:
