@@ -143,7 +143,7 @@ def test_the_stride_that_no_edgetpu_file_records_is_told_unless_it_is_given(tmp_
 
     def told(number: int, **options: object) -> bool:
         report = effconvert.convert(folder, tmp_path / f"{number}.safetensors", **options)  # type: ignore[arg-type]
-        return any("fused_stride is taken to be project" in caution for caution in report.cautions)
+        return any("fused_stride is assumed to be project" in caution for caution in report.cautions)
 
     assert told(1)
     assert not told(2, facts={"fused_stride": "project"})

@@ -97,7 +97,7 @@ def test_weights_in_a_dict_of_the_trainings_own_class_are_refused(run: Run, tmp_
     torch.save({"state_dict": Averages(as_torch(weights)), "optimizer": {"state": state}}, path)
     ran = convert(run, path)
     assert ran.exit_code == 4
-    assert f"not read is 'state_dict', a dict of class {__name__}.Averages with {len(weights):,} tensors" in ran.err
+    assert f"not read: 'state_dict', a dict of class {__name__}.Averages with {len(weights):,} tensors" in ran.err
     assert RESAVED.format(path=str(path), saved="dict(loaded['state_dict'])") in ran.err
     assert not path.with_suffix(".safetensors").exists()
 

@@ -154,7 +154,7 @@ def test_python_has_the_same(torchvision: Server) -> None:
         (["x.pth", "--out", "y.pth"], 2, "--to"),
         (["x.pth", "--to", "timm"], 2, "--out"),
         (["--published", "torchvision/b0", "--variant", "b0"], 2, "has the variant in its name"),
-        (["--published", "torchvision/b1/imagenet1k_v1", "--weights", "imagenet1k_v2"], 4, "names its weights"),
+        (["--published", "torchvision/b1/imagenet1k_v1", "--weights", "imagenet1k_v2"], 4, "has weights in its name"),
         (["--published", "b0"], 4, "framework 'b0' is unknown"),
     ],
 )
