@@ -15,7 +15,7 @@ from helpers.library_files import library_tensors, save
 from helpers.running import Ran
 
 TOLD = "--facts bn_eps=1e-05 --facts padding=symmetric"
-LOSSLESS = f"({TOLD} converts without loss, if the file is of timm's efficientnet_b0)"
+LOSSLESS = f"({TOLD} converts without loss, if the file is for timm's efficientnet_b0)"
 
 
 @pytest.fixture
@@ -35,9 +35,12 @@ def test_a_refusal_names_what_is_assumed_and_first_how_to_tell_it(ambiguous: Pat
     heading, problem, doubt, first, *others = refusal(ambiguous, to)
     assert heading.endswith(f"{to} cannot hold the facts of this b0:")
     assert problem == "bn_eps is 0.001, its network has 1e-05, padding is tf-same, its network has symmetric"
-    assert doubt == "(bn_eps and padding are only assumed: nothing in or beside the file says them, its name at most)"
+    assert (
+        doubt
+        == "(bn_eps and padding are only assumed: nothing in or beside the file says them, except perhaps its name)"
+    )
     assert first == LOSSLESS
-    assert others == ["(--allow-inexact converts anyway and measures how far off the result is)"]
+    assert others == ["(--allow-inexact converts anyway and measures the error of the result)"]
 
 
 def test_what_the_refusal_offers_converts_without_loss(ambiguous: Path) -> None:
@@ -49,8 +52,8 @@ def test_what_the_refusal_offers_converts_without_loss(ambiguous: Path) -> None:
 def test_only_what_stands_in_the_way_is_named(ambiguous: Path) -> None:
     lines = refusal(ambiguous, "mindcv")
     assert lines[1] == "bn_eps is 0.001, its network has 1e-05"
-    assert lines[2] == "(bn_eps is only assumed: nothing in or beside the file says it, its name at most)"
-    assert lines[3] == "(--facts bn_eps=… tells what its network has)"  # none of timm's networks fits
+    assert lines[2] == "(bn_eps is only assumed: nothing in or beside the file says it, except perhaps its name)"
+    assert lines[3] == "(--facts bn_eps=… gives the real value)"  # none of timm's networks fits
     assert lines[4] == "(--fold-eps absorbs another bn_eps into the variances, exactly)"
 
 
@@ -67,8 +70,8 @@ def test_what_a_files_name_says_is_still_assumed(tmp_path: Path) -> None:
 def test_a_state_dict_of_our_own_names_may_be_of_any_librarys_network(tmp_path: Path) -> None:
     torch.save(create_model("b0").state_dict(), tmp_path / "state.pth")
     lines = refusal(tmp_path / "state.pth", "torchvision")
-    words = "(bn_eps and padding are only assumed: nothing in or beside the file says them, its name at most)"
-    remedy = f"({TOLD} converts without loss, if the file is of a network as mindvision, timm, torchvision has it)"
+    words = "(bn_eps and padding are only assumed: nothing in or beside the file says them, except perhaps its name)"
+    remedy = f"({TOLD} converts without loss, if the file is for a network as mindvision, timm, torchvision has it)"
     assert lines[2:4] == [words, remedy]
 
 
@@ -80,14 +83,14 @@ def test_a_file_that_was_converted_under_an_assumption_keeps_the_remedy(ambiguou
 def test_official_edgetpu_weights_may_be_of_either_stride(tmp_path: Path) -> None:
     source = save(tmp_path / "x.pth", library_tensors("tf-official", "edgetpu-s", classes=1001))
     lines = refusal(source, "timm")
-    assert "(fused_stride is only assumed: nothing in or beside the file says it, its name at most)" in lines
+    assert "(fused_stride is only assumed: nothing in or beside the file says it, except perhaps its name)" in lines
     assert any(line.startswith("(--facts fused_stride=expand converts without loss") for line in lines)
 
 
 def test_an_epsilon_that_only_the_library_tells_is_assumed(tmp_path: Path) -> None:
     source = save(tmp_path / "pytorch_model.bin", library_tensors("huggingface"))
     lines = refusal(source, "mindcv")
-    assert "(bn_eps is only assumed: nothing in or beside the file says it, its name at most)" in lines
+    assert "(bn_eps is only assumed: nothing in or beside the file says it, except perhaps its name)" in lines
 
 
 def test_a_measured_difference_says_what_it_rests_on(ambiguous: Path, run: Callable[..., Ran]) -> None:
@@ -95,8 +98,8 @@ def test_a_measured_difference_says_what_it_rests_on(ambiguous: Path, run: Calla
     ran = run("convert", ambiguous, "--to", "torchvision", "--allow-inexact", "--out", out)
     assert ran.exit_code == 0
     assert "of the largest, but bn_eps and padding are only assumed" in ran.out
-    caution = f"the difference that was measured rests on facts that are not known: bn_eps and padding are only assumed ({LOSSLESS[1:-1]})"  # fmt: skip
-    assert f"caution: {caution}" in ran.out
+    caution = f"the measured difference depends on facts that are not known: bn_eps and padding are only assumed ({LOSSLESS[1:-1]})"  # fmt: skip
+    assert f"warning: {caution}" in ran.out
     with effconvert.open_checkpoint(out) as checkpoint:
         assert json.loads(checkpoint.metadata["options"])["inexact"]["assumed"] == ["bn_eps", "padding"]
     as_json = run("convert", ambiguous, "--to", "torchvision", "--allow-inexact", "--out", out, "--force", "--json")

@@ -134,8 +134,8 @@ def test_a_negative_variance_is_named(refused: Callable[..., str], lite0_tensors
 
 def test_the_wrong_variant_is_told_the_right_one(refused: Callable[..., str], lite0: Path) -> None:
     message = refused(lite0, 4, "--variant", "b3")
-    assert "is lite0 (247 of its 247 tensors match), not b3, of whose 496 tensors 485 are missing" in message
-    assert "give --variant lite0 if it is meant to be that" in message
+    assert "is lite0 (247 of its 247 tensors match), not b3, for which 485 of 496 tensors are missing" in message
+    assert "give --variant lite0 if that is right" in message
 
 
 def test_an_unknown_variant_is_told_the_known_ones(refused: Callable[..., str], lite0: Path) -> None:

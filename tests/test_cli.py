@@ -197,7 +197,7 @@ def test_a_cached_checkpoint_that_was_changed_is_refused(
     write_checkpoint(index.parent, {name: tensor * np.float32(2) for name, tensor in lite0_tensors.items()})
     ran = run("tf2pt", "--variant", "lite0", "--out", tmp_path / "two.safetensors")
     assert ran.exit_code == 3
-    assert "it was changed since it was recorded" in ran.err
+    assert "it was changed after it was recorded" in ran.err
     assert not (tmp_path / "two.safetensors").exists()
 
 

@@ -162,7 +162,7 @@ def test_diff_counts_what_only_one_file_has(run: Callable[..., Ran], tmp_path: P
     two = save(tmp_path / "two.pth", library_tensors("torchvision", classes=3))
     ran = run("diff", one, two)
     assert ran.exit_code == 5
-    assert "2 tensors only in the first, or of another shape: head.fc.weight, head.fc.bias" in ran.out
+    assert "2 tensors only in the first, or in another shape:  head.fc.weight, head.fc.bias" in ran.out
     headless = save(tmp_path / "three.pth", library_tensors("torchvision", classes=0))
     assert "2 tensors only in the first" in run("diff", one, headless).out
 

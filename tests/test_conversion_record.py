@@ -127,7 +127,7 @@ def test_the_background_class_is_dropped_on_request(tmp_path: Path) -> None:
 
 
 def test_a_classifier_without_background_has_none_to_drop(lite0: Path, tmp_path: Path) -> None:
-    with pytest.raises(LayoutMismatch, match="is for classifiers of 1001 classes, this has 1000"):
+    with pytest.raises(LayoutMismatch, match="is for classifiers of 1001 classes; this has 1000"):
         effconvert.convert(lite0, tmp_path / "x.safetensors", drop_background_class=True)
 
 
@@ -143,7 +143,7 @@ def test_the_stride_that_no_edgetpu_file_records_is_told_unless_it_is_given(tmp_
 
     def told(number: int, **options: object) -> bool:
         report = effconvert.convert(folder, tmp_path / f"{number}.safetensors", **options)  # type: ignore[arg-type]
-        return any("fused_stride is taken to be project" in caution for caution in report.cautions)
+        return any("fused_stride is assumed to be project" in caution for caution in report.cautions)
 
     assert told(1)
     assert not told(2, facts={"fused_stride": "project"})

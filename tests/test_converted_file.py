@@ -48,7 +48,7 @@ def test_load_model_finds_the_head_of_a_bare_state_dict(tmp_path: Path, changes:
 
 def test_load_model_warns_of_facts_that_it_assumes(tmp_path: Path) -> None:
     torch.save(effconvert.create_model("edgetpu-s", fused_stride="expand").state_dict(), tmp_path / "own.pth")
-    with pytest.warns(UserWarning, match="carries no facts; assumed are bn_eps 0.001, .*fused_stride project"):
+    with pytest.warns(UserWarning, match="has no facts; assumed are bn_eps 0.001, .*fused_stride project"):
         effconvert.load_model(tmp_path / "own.pth")
     network = effconvert.load_model(tmp_path / "own.pth", facts={"fused_stride": "expand"})
     assert network.facts.fused_stride == "expand"

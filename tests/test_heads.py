@@ -141,7 +141,7 @@ def test_a_layer_on_top_of_the_networks_own_classes_is_refused(tmp_path: Path) -
 def test_several_heads_are_refused_until_one_is_named(tmp_path: Path) -> None:
     heads = linear("age", gives=1, seed=1) | linear("sex", gives=2, seed=2)
     source = save(tmp_path / "x.pth", under("backbone.", headless()) | heads)
-    refused(source, r"\(--classifier age or --classifier sex says which of the heads is the classifier\)")
+    refused(source, r"\(--classifier age or --classifier sex chooses the classifier among the heads\)")
     report, found = converted(source, classifier="sex")
     assert np.array_equal(found["head.fc.weight"], heads["sex.weight"])
     assert report.options["classifier"] == "sex"
@@ -151,14 +151,14 @@ def test_several_heads_are_refused_until_one_is_named(tmp_path: Path) -> None:
 def test_a_head_beside_a_loss_with_weights_is_named_by_the_way_out(tmp_path: Path) -> None:
     centres = {"center_loss.centers": np.ones((5, WIDTH), np.float32)}
     source = save(tmp_path / "x.pth", headless() | linear("fc") | centres)
-    message = refused(source, r"\(--classifier fc says which of the heads is the classifier\)")
+    message = refused(source, r"\(--classifier fc chooses the classifier among the heads\)")
     assert "--leave 'fc" not in message
     assert converted(source, classifier="fc", leave=["center_loss.*"])[0].facts["classes"] == 5
 
 
 def test_no_layer_that_another_one_reads_is_offered_as_the_classifier(tmp_path: Path) -> None:
     deep = linear("head.0", gives=64) | linear("head.3", reads=64)
-    assert "--classifier" not in refused(save(tmp_path / "x.pth", headless() | deep), "behind the pooled features")
+    assert "--classifier" not in refused(save(tmp_path / "x.pth", headless() | deep), "after the pooled features")
 
 
 @pytest.mark.parametrize("layer", ["blocks.6.fc", "conv_head.fc", "bn2.fc"])
@@ -205,7 +205,7 @@ def test_what_may_act_before_the_pooling_is_refused_with_or_without_backbone(
     tmp_path: Path, kind: str, backbone: bool
 ) -> None:
     source = save(tmp_path / "x.pth", under("net.", library_tensors("timm") | INSIDE[kind]))
-    message = refused(source, "merge or remove what is inside the network", backbone=backbone)
+    message = refused(source, "merge or remove the tensors inside the network", backbone=backbone)
     assert all(f"net.{name}: unknown, " in message for name in INSIDE[kind])
 
 
@@ -220,7 +220,7 @@ def test_a_tensor_inside_a_layer_is_refused_in_every_layout(tmp_path: Path, layo
 def test_backbone_leaves_a_deep_head_behind_and_lists_it(tmp_path: Path) -> None:
     deep = linear("classifier.0", gives=64) | norm("classifier.1", 64) | linear("classifier.4", reads=64)
     report, found = converted(save(tmp_path / "x.pth", headless() | deep), backbone=True)
-    assert report.left == dict.fromkeys(deep, "behind the pooled features, left by --backbone, as asked")
+    assert report.left == dict.fromkeys(deep, "after the pooled features, left by --backbone, as asked")
     assert "head.fc.weight" not in found
 
 
@@ -233,7 +233,7 @@ def test_leave_names_what_may_stay_behind(tmp_path: Path) -> None:
     assert report.left.keys() == extra.keys()
     assert report.options["leave"] == ["proj.*", "mean", "std"]
     assert found["head.fc.weight"].shape == (2, 1280)
-    refused_names = "--leave names no tensor of the file.*\n  nothing.*"
+    refused_names = "--leave matches no tensor of the file.*\n  nothing.*"
     with pytest.raises(LayoutMismatch, match=refused_names):
         converted(source, leave=["proj.*", "nothing.*"])
 
@@ -315,7 +315,7 @@ def test_torchvisions_features_alone_are_a_network_without_a_classifier(tmp_path
 def test_another_network_of_another_library_is_said(tmp_path: Path) -> None:
     both = under("student.", library_tensors("timm")) | under("teacher.", library_tensors("torchvision"))
     source = save(tmp_path / "x.pth", both)
-    refused(source, r"holds several networks; --root says which is meant:\n  'student.'\n  'teacher.'")
+    refused(source, r"holds several networks; choose one with --root:\n  'student.'\n  'teacher.'")
     assert converted(source, root="student.")[0].layout == "timm"
     report = converted(source, root="teacher.")[0]
     assert (report.layout, report.left_behind["another network's, under 'student.'"]) == ("torchvision", 360)

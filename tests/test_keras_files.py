@@ -187,7 +187,7 @@ def test_the_graph_tells_that_a_norm_stands_behind_the_pooling(tmp_path: Path, s
     norm = {f"norm/{name}": np.ones(1280, np.float32) for name in ("gamma", "beta", "moving_mean", "moving_variance")}
     graph = head(POOL, ("BatchNormalization", "norm"), name="dense")
     held = whole_file(tmp_path / f"x{suffix}", weights(head="dense") | norm, graph)
-    assert "norm/gamma: unknown, behind the pooled features" in refusal(held)
+    assert "norm/gamma: unknown, after the pooled features" in refusal(held)
     report = convert(held, backbone=True)
     assert {*norm, "dense/kernel", "dense/bias"} == report.left.keys()
 
@@ -288,7 +288,7 @@ TWO = pytest.mark.parametrize("name", ["x.keras", "whole.h5", "x.weights.h5", "x
 @TWO
 def test_several_networks_are_listed(tmp_path: Path, name: str) -> None:
     said = refusal(two_networks(tmp_path / name))
-    assert "holds several networks; --root says which is meant" in said
+    assert "holds several networks; choose one with --root" in said
     assert "'first/'" in said
     assert "'second/'" in said
 

@@ -158,7 +158,7 @@ def test_any_other_variant_that_a_library_lacks_is_named_too(tmp_path: Path) -> 
 def test_what_is_missing_of_one_kind_is_called_by_its_kind(tmp_path: Path, part: str, kind: str) -> None:
     tensors = {name: tensor for name, tensor in library_tensors("lukemelas", "lite0").items() if part not in name}
     source = save(tmp_path / "x.pth", tensors)
-    with pytest.raises(LayoutMismatch, match=f"all [0-9]+ that are missing are of one kind: {kind}"):
+    with pytest.raises(LayoutMismatch, match=f"all [0-9]+ missing tensors are of one kind: {kind}"):
         converted(source, "x.safetensors", "canonical")
     assert inspect(source).missing_kind == kind
 

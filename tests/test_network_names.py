@@ -152,7 +152,7 @@ def test_facts_that_are_given_are_believed_against_such_a_name(tmp_path: Path) -
 
 @pytest.mark.parametrize("name", ["efficientnet_b0_gn", "efficientnet_b0_g8_gn", "efficientnet_b0_g16_evos", "efficientnet_b1_pruned", "efficientnet_x_b3", "efficientnet_h_b5", "efficientnetv2_rw_s", "tf_efficientnetv2_b0", "gc_efficientnetv2_rw_t", "tf_mixnet_s", "mixnet_xl"])  # fmt: skip
 def test_names_of_networks_with_other_tensors_are_said_and_decide_nothing(tmp_path: Path, name: str) -> None:
-    words = f"its {{}} says {name!r}, a network of other tensors, which decides nothing"
+    words = f"its {{}} says {name!r}, a network of other tensors, which does not decide"
     path = of_training(tmp_path, arch=name)
     assert words.format("arch") in identified(path).assumption
     bare = save(tmp_path / f"{name}-best.pth", library_tensors("timm"))

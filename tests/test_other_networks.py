@@ -122,7 +122,7 @@ def test_a_pruned_network_is_named_with_the_one_that_it_was(refused: Callable[[S
     message = refused(shapes)
     assert f"it has the names of {layout}'s b1" in message
     assert "tensors have other shapes" in message
-    assert "a pruned network, or one of other widths, which is not supported yet" in message
+    assert "a pruned network, or one with other widths, which is not supported yet" in message
 
 
 def test_a_network_of_known_names_and_unknown_structure_says_whose_names_they_are(
@@ -135,7 +135,7 @@ def test_a_network_of_known_names_and_unknown_structure_says_whose_names_they_ar
     }
     shapes["blocks.7.0.surprise.weight"] = (3,)
     message = refused(shapes)
-    assert "its names are those of timm, but its network is none of those known (`effconvert list`)" in message
+    assert "its names are those of timm, but its network is not a known one (`effconvert list`)" in message
     assert "and 1 are unknown" in message
 
 

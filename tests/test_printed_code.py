@@ -73,7 +73,7 @@ def test_mean_and_std_are_those_of_the_recipe() -> None:
 def test_what_is_not_carried_is_said_in_one_line() -> None:
     code = printed("timm", recipe_named("tf-official", "b0"))
     assert code.remark == (
-        "timm's preprocessing cannot do all of the recipe: decode tf-integer-fast (here pil), resize tf1-bicubic "
+        "timm's preprocessing differs from the recipe: decode tf-integer-fast (here pil), resize tf1-bicubic "
         "(here pil-bicubic), crop tf-center before resizing, 32 pixels less (here torchvision-center of a shorter "
         "side of 256)"
     )
@@ -120,7 +120,7 @@ def test_timms_own_preprocessing_of_gray_images_is_carried_whole() -> None:
 def test_a_library_that_makes_no_image_gray_prints_no_transform_and_says_so(layout: str) -> None:
     code = printed(layout, recipe_for("timm", "b0", in_channels=1))
     assert (code.transform, code.done) == ("", None)
-    assert code.remark == f"{layout}'s preprocessing cannot do all of the recipe: channels gray (here none)"
+    assert code.remark == f"{layout}'s preprocessing differs from the recipe: channels gray (here none)"
 
 
 @pytest.mark.parametrize("channels", [1, 4])

@@ -108,9 +108,7 @@ def test_every_command_goes_by_the_same(tmp_path: Path, make: Callable[[Path], P
 
 
 def test_a_recipe_that_was_only_assumed_is_said_to_be_so_ever_after(tmp_path: Path) -> None:
-    words = (
-        "nothing said how its images are prepared, and timm at 224 px, the usual way of efficientnet_b0, was assumed"
-    )
+    words = "its preprocessing is not recorded, and timm at 224 px, the usual recipe of efficientnet_b0, was assumed"
     report = effconvert.convert(plain(tmp_path), tmp_path / "x.safetensors")
     assert f"{words} (--weights names the training)" in report.cautions
     effconvert.convert(tmp_path / "x.safetensors", tmp_path / "y.pth", to="timm")
@@ -133,7 +131,7 @@ def test_a_converted_files_own_training_decides_against_another_and_that_is_said
     path = converted(tmp_path)
     training, recipe = answers(path, "advprop")[0]
     assert (training, recipe.mean[0]) == ("aa", 123.675)
-    words = "the file says that its weights are of aa, which is taken; --weights advprop changes nothing"
+    words = "the file says that its weights are aa, which is taken; --weights advprop has no effect"
     assert words in effconvert.convert(path, tmp_path / "x.safetensors", weights="advprop").cautions
     assert words in subject(path, Options(weights="advprop"), None, None, None).cautions
     assert not list(preparation_cautions(examine(path).identity, "ns"))  # whose preprocessing is the same

@@ -39,7 +39,7 @@ def test_a_prefix_is_found_and_named(tmp_path: Path, raw: dict[str, np.ndarray],
     content: object = {"state_dict": raw, "epoch": 3} if prefix == "state_dict/" else under(prefix, raw)
     report, seed = converted(save(tmp_path / "x.pth", content))
     assert (report.layout, report.root, seed) == ("timm", prefix, 1)
-    assert f"the tensors stand under {prefix!r} instead of ''" in report.cautions
+    assert f"the tensors are under {prefix!r} instead of ''" in report.cautions
 
 
 def test_a_prefix_that_ends_within_a_word_is_none(tmp_path: Path, raw: dict[str, np.ndarray]) -> None:
@@ -120,12 +120,12 @@ def test_two_networks_are_refused_until_one_is_named(
     tmp_path: Path, raw: dict[str, np.ndarray], averages: dict[str, np.ndarray]
 ) -> None:
     source = save(tmp_path / "x.pth", under("student.", raw) | under("teacher.", averages))
-    with pytest.raises(LayoutMismatch, match=r"holds several networks; --root says which is meant:\n  'student.'\n"):
+    with pytest.raises(LayoutMismatch, match=r"holds several networks; choose one with --root:\n  'student.'\n"):
         converted(source)
     report, seed = converted(source, root="teacher.")
     assert seed == 2
     assert report.left_behind["another network's, under 'student.'"] == 360
-    with pytest.raises(LayoutMismatch, match="no network stands under 'pupil.'; holds several networks"):
+    with pytest.raises(LayoutMismatch, match="no network is under 'pupil.'; holds several networks"):
         converted(source, root="pupil.")
 
 
@@ -203,5 +203,5 @@ def test_a_backbone_can_be_taken_from_under_layers_of_ones_own(tmp_path: Path, l
         effconvert.convert(source, tmp_path / "y.pth")
     report = effconvert.convert(source, tmp_path / "y.pth", backbone=True)
     assert (report.facts["classes"], report.options["backbone"]) == (0, True)
-    assert report.left_behind["behind the pooled features, left by --backbone, as asked"] == 4
+    assert report.left_behind["after the pooled features, left by --backbone, as asked"] == 4
     assert len(read_all(tmp_path / "y.pth")) == 309

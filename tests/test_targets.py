@@ -101,7 +101,7 @@ def test_an_inexact_conversion_is_measured_and_recorded(
 ) -> None:
     ran = run("convert", tensorflow, "--to", "torchvision", "--allow-inexact", "--out", tmp_path / "x.pth")
     assert ran.exit_code == 0
-    assert "inexact: this network's logits differ from the weights' own by 0." in ran.out
+    assert "inexact: the logits of this network differ from the exact ones by 0." in ran.out
     with effconvert.open_checkpoint(tmp_path / "x.pth") as checkpoint:
         said = json.loads(checkpoint.metadata["options"])["inexact"]
     assert said["network"]["padding"] == "symmetric"

@@ -88,7 +88,7 @@ def test_averages_that_are_not_read_are_said(
 
 def test_an_object_with_few_tensors_is_no_caution(run: Run, tmp_path: Path, weights: Tensors) -> None:
     path = save(tmp_path / "x.pth", {"state_dict": weights, "loss": torch.nn.BCELoss(torch.ones(1))})
-    assert "BCELoss" not in assert_canonical(run, path, weights).out.partition("caution")[2]
+    assert "BCELoss" not in assert_canonical(run, path, weights).out.partition("warning")[2]
 
 
 def test_weights_in_a_dict_of_the_trainings_own_class_are_refused(run: Run, tmp_path: Path, weights: Tensors) -> None:
@@ -98,7 +98,7 @@ def test_weights_in_a_dict_of_the_trainings_own_class_are_refused(run: Run, tmp_
     torch.save({"state_dict": Averages(as_torch(weights)), "optimizer": {"state": state}}, path)
     ran = convert(run, path)
     assert ran.exit_code == 4
-    assert f"not read is 'state_dict', a dict of class {__name__}.Averages with {len(weights):,} tensors" in ran.err
+    assert f"not read: 'state_dict', a dict of class {__name__}.Averages with {len(weights):,} tensors" in ran.err
     assert RESAVED.format(path=str(path), saved="dict(loaded['state_dict'])") in ran.err
     assert not path.with_suffix(".safetensors").exists()
 

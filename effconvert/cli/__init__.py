@@ -13,9 +13,9 @@ from effconvert.cli.memory import return_large_buffers
 from effconvert.errors import EffconvertError, OutputProblem
 from effconvert.version import VERSION
 
-# What each command does in a line, here so that `effconvert --help` imports no command.
+# One line of help for each command, here so that `effconvert --help` imports no command.
 COMMANDS = {
-    "convert": "Convert a file of any layout into any other.",
+    "convert": "Convert a file of any layout to any other layout.",
     "tf2pt": "Convert a TensorFlow checkpoint, a published one or your own, to PyTorch.",
     "ms2pt": "Convert a MindSpore checkpoint, a published one or your own, to PyTorch.",
     "mm2pt": "Convert an OpenMMLab checkpoint, a published one or your own, to PyTorch.",
@@ -25,27 +25,27 @@ COMMANDS = {
     "pt2mm": "Convert a file to an OpenMMLab checkpoint.",
     "pt2timm": "Convert a file to a timm checkpoint.",
     "diff": "Compare two files of any layouts, tensor by tensor.",
-    "validate": "Measure top-1 and top-5 on ImageNet, and set them beside every published value.",
-    "report": "Set runs and verifications beside what was published: a page, tables and pictures.",
-    "verify": "Say whether a converted file is the same network as its source, which the real framework runs.",
-    "run": "Run one network on images and save what every layer gave.",
-    "compare": "Compare two saved runs, without either framework.",
+    "validate": "Measure top-1 and top-5 on ImageNet, and compare them with every published value.",
+    "report": "Write a page, tables and pictures of runs and verifications beside published numbers.",
+    "verify": "Check that a converted file is the same network as its source, by running the real framework.",
+    "run": "Run one network on images and save the output of every layer.",
+    "compare": "Compare two saved runs, without their frameworks.",
     "frameworks": "Show which frameworks are usable here, and how to install the others.",
     "cost": "Show parameters, multiply-adds and FLOPs beside every published table.",
     "tables": "Show every published number with its source, and where sources disagree.",
     "chart": "Draw one picture: accuracy, cost, layers, agreement, differences, throughput.",
-    "map": "Check, show and draft maps: how a library names the tensors of EfficientNet.",
+    "map": "Check, show and draft maps, which describe how a library names the tensors of EfficientNet.",
     "inspect": "Show what a checkpoint holds: format, layout, variant, sets of weights, tensors.",
-    "predict": "Say which classes a network sees in images.",
+    "predict": "Predict the classes of images.",
     "features": "Write the feature maps or pooled features of images.",
     "list": "List the published weights with their size, cost and accuracy.",
-    "demo": "Show the whole way on a small example, without a network.",
+    "demo": "Show conversion, proof and validation on a small example; works offline.",
 }
 _MODULES = {"inspect": "inspect_", "list": "list_"}
 
 
 def module_of(command: str) -> str:
-    """Return the module that a command stands in."""
+    """Return the module of a command."""
     return f"effconvert.cli.commands.{_MODULES.get(command, command)}"
 
 
@@ -69,7 +69,7 @@ class _Commands(click.Group):
 @click.group(
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="`effconvert COMMAND --help` tells more of each. Exit codes: 2 usage, 3 unreadable checkpoint, "
+    epilog="See `effconvert COMMAND --help` for each command. Exit codes: 2 usage, 3 unreadable checkpoint, "
     "4 layout mismatch, 5 numeric mismatch, 6 not as published, 7 images, 8 output problem, 9 unavailable.",
 )
 @click.version_option(VERSION, prog_name="effconvert")
@@ -81,9 +81,9 @@ def cli() -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; every failure ends in one message on standard error and its exit code."""
+    """Run the command line; every failure ends with one message on standard error and its exit code."""
     return_large_buffers()
-    if threading.current_thread() is threading.main_thread():  # what was begun is then ended and cleaned up
+    if threading.current_thread() is threading.main_thread():  # so that a killed command cleans up
         signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         cli.main(arguments, standalone_mode=False)
@@ -98,13 +98,13 @@ def main(arguments: list[str] | None = None) -> None:
         _fail(str(error), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _fail("interrupted; nothing was changed", 130)
-    except OSError as error:  # what the outputs of a command do not report themselves: standard output is full
-        sys.stdout = io.StringIO()  # or Python complains of a full one once more when it ends
+    except OSError as error:  # not reported by the outputs of a command: standard output is full
+        sys.stdout = io.StringIO()  # else Python reports the full output again when it ends
         _fail(f"{error.filename or 'standard output'}: {error.strerror or error}", OutputProblem.exit_code)
     except Exception as error:
         if os.environ.get("EFFCONVERT_DEBUG"):
             raise
-        _fail(f"a fault of effconvert: {type(error).__name__}: {error} (EFFCONVERT_DEBUG=1 shows where)", 1)
+        _fail(f"internal error, please report it: {type(error).__name__}: {error} (EFFCONVERT_DEBUG=1 shows where)", 1)
 
 
 def _fail(message: str, exit_code: int) -> None:

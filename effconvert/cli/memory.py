@@ -1,4 +1,4 @@
-"""Keeps the peak memory of a command near that of its largest tensor."""
+"""Settings of malloc that keep the peak memory of a command near the size of its largest tensor."""
 
 import ctypes
 
@@ -7,19 +7,19 @@ _LARGE = 16 << 20
 
 
 def return_large_buffers() -> None:
-    """Have glibc give buffers over 16 MB back to the system when they are freed, instead of keeping some for later.
+    """Make glibc return buffers over 16 MB to the system when they are freed, instead of keeping some.
 
-    Left to itself it raises its threshold to the largest buffer freed, up to 32 MB: 70 MB more at the peak of L2.
-    Smaller ones are kept, or every tensor's pages would be asked of the system anew. Other C libraries are left as
-    they are.
+    By default glibc raises its threshold to the largest freed buffer, up to 32 MB: this costs 70 MB at the peak of L2.
+    Smaller buffers are kept, since otherwise the system would give new pages for every tensor. Other C libraries are
+    not changed.
     """
     _set_thresholds(_LARGE, 2 * _LARGE)
 
 
 def keep_large_buffers() -> None:
-    """Have glibc keep buffers of up to 1 GB for later, as a network asks for the same ones again with every batch.
+    """Make glibc keep buffers of up to 1 GB, since a network needs the same ones for every batch.
 
-    Their pages would otherwise be asked of the system each time: a quarter of the time of B0 in batches of 16.
+    Otherwise the system would give new pages each time: a quarter of the time of B0 in batches of 16.
     """
     _set_thresholds(1 << 30, (1 << 31) - 1)
 

@@ -1,1 +1,1 @@
-"""A checkpoint becomes a file of another layout: planned, moved tensor by tensor, written, read back."""
+"""Conversion of a checkpoint to a file of another layout: planned, moved tensor by tensor, written, read back."""

@@ -1,4 +1,4 @@
-"""What a user should know of a conversion: what was assumed, which set was taken, what was rounded."""
+"""Warnings of a conversion: what was assumed, which set of weights was taken, what was rounded."""
 
 from collections.abc import Iterator
 
@@ -23,7 +23,7 @@ from effconvert.preprocessing.recipes import official_recipe
 def cautions(
     checkpoint: Checkpoint, identity: Identity, coverage: Coverage, facts: Facts, target: Target, options: Options
 ) -> list[str]:
-    """Return what a user should know of a conversion, in sentences."""
+    """Return the warnings of a conversion, in sentences."""
     return [
         *checkpoint.remarks,
         *_set_cautions(identity, coverage, target.layout, options),
@@ -36,14 +36,14 @@ def cautions(
 
 
 def _set_cautions(identity: Identity, coverage: Coverage, target: Layout | None, options: Options) -> Iterator[str]:
-    """Say when it is not plain which set of weights was taken, or what it will be taken for."""
+    """Yield a warning if it is not clear which set of weights was taken, or how it will be read."""
     layout, before = identity.layout, identity.description
     if coverage.taken == RAW and options.raw:
         yield "raw weights were taken, as --raw asked; published accuracies belong to the averages"
     elif layout and layout.average and coverage.taken == RAW and before is None:
         yield (
-            "the file holds one set under the raw names: the averages, if a SavedModel of the official exporter; "
-            "else raw weights, which score lower than the published averages"
+            "the file holds one set under the raw names: these are averages if it is a SavedModel of the official "
+            "exporter, else raw weights, which have a lower accuracy than the published averages"
         )
     if target and target.average and before and before.taken == RAW:
         if options.names in (None, "raw"):
@@ -53,31 +53,31 @@ def _set_cautions(identity: Identity, coverage: Coverage, target: Layout | None,
 
 
 def _withheld_cautions(checkpoint: Checkpoint, coverage: Coverage) -> Iterator[str]:
-    """Say which objects hold as much as a network, and are not read: they may be averages of the weights."""
+    """Yield a warning for each unread object with as many tensors as a network: it may hold averages of the weights."""
     for name, held in checkpoint.withheld.items():
         if held.whole and 2 * held.tensors >= len(coverage.moves):
             yield (
                 f"{name!r} is {held.words}, and was not read; if these are averages of the weights and you want them, "
-                f"save them where it can be loaded: {held.remedy}"
+                f"save them where its class exists: {held.remedy}"
             )
 
 
 def _leaving_cautions(checkpoint: Checkpoint, identity: Identity, coverage: Coverage) -> Iterator[str]:
-    """Say which tensors were left behind that the network in the file may compute with."""
+    """Yield a warning if tensors stayed behind that the network in the file may use."""
     inside = left_inside(checkpoint, identity, coverage)
     if inside:
         name, where = next(iter(inside.items()))
         more = f", and {len(inside) - 1:,} more" if len(inside) > 1 else ""
         yield (
-            f"{name} ({where}){more} stayed behind, as --leave asked: if the network in the file computes with them, "
-            "what was written gives other answers"
+            f"{name} ({where}){more} stayed behind, as --leave asked: if the network in the file uses them, the "
+            "written file gives other outputs"
         )
 
 
 def _assumption_cautions(
     identity: Identity, taken: str, facts: Facts, target: Layout | None, options: Options
 ) -> Iterator[str]:
-    """Say what was assumed because neither the file nor the user says it."""
+    """Yield a warning for each assumption that neither the file nor the user confirms."""
     layout, before = identity.layout, identity.description
     if identity.assumption:
         yield identity.assumption
@@ -93,34 +93,34 @@ def _assumption_cautions(
     root = identity.sets.roots.get(taken, "")
     expected = own_root(layout, identity.variant) if layout else ""
     if root != expected and before is None:
-        yield f"the tensors stand under {root!r} instead of {expected!r}"
+        yield f"the tensors are under {root!r} instead of {expected!r}"
     if has_fused_strides(identity.variant):
         yield from _stride_cautions(identity, facts, target, options)
 
 
 def assumed_head(identity: Identity, taken: str) -> str:
-    """Say what is assumed of the classifier that the file does not tell, "" where nothing is."""
+    """Return the assumption about the classifier that the file does not confirm; "" if there is none."""
     classifier = identity.reading.classifier.get(taken)
     if classifier and not identity.companion.tells_head:
         return (
             f"the layer {classifier!r} is taken for the classifier: the file does not say that it "
-            "reads the features pooled by their mean, with nothing between"
+            "reads the mean of the features, with nothing between"
         )
     return identity.companion.assumed_head
 
 
 def _consequence_cautions(identity: Identity, target: Target) -> Iterator[str]:
-    """Say what rests on facts that are only assumed: a folded epsilon, a measured difference."""
+    """Yield a warning for each result that depends on assumed facts: a folded epsilon, a measured difference."""
     doubt = identity.doubt
     if target.eps_shift and "bn_eps" in doubt.names:
         yield (
-            f"--fold-eps started from bn_eps {identity.facts.bn_eps}, which is only assumed: if the weights want "
-            "another, their variances are wrong now (--facts bn_eps=… tells it)"
+            f"--fold-eps started from bn_eps {identity.facts.bn_eps}, which is only assumed: if the weights need "
+            "another, the written variances are wrong (give it with --facts bn_eps=…)"
         )
     given_up = target.given_up
     if target.layout and given_up and (doubtful := doubt.of(differing_facts(given_up, target.facts))):
         ways = "; ".join(ways_to_tell(target.layout, target.variant, given_up, doubt))
-        yield f"the difference that was measured rests on facts that are not known: {doubtful.words} ({ways})"
+        yield f"the measured difference depends on facts that are not known: {doubtful.words} ({ways})"
 
 
 def _training_cautions(identity: Identity) -> Iterator[str]:
@@ -128,13 +128,13 @@ def _training_cautions(identity: Identity) -> Iterator[str]:
     if (before is None or before.weights is None) and has_trainings(identity.variant):
         recipe = before.recipe if before else official_recipe(identity.variant.name)
         yield (
-            f"which training these weights come from is not known (--weights); the recipe is the usual one, "
-            f"{recipe.size} pixels and mean {recipe.mean[0]}; AdvProp's has mean 127.5"
+            f"unknown training: the usual recipe is assumed, {recipe.size} pixels and mean {recipe.mean[0]}; give "
+            "--weights advprop (mean 127.5), ns, … if that is wrong"
         )
 
 
 def _stride_cautions(identity: Identity, facts: Facts, target: Layout | None, options: Options) -> Iterator[str]:
-    """Say what EdgeTPU's files leave out: names and shapes are the same wherever the stride sits."""
+    """Yield a warning for EdgeTPU's files: names and shapes are the same for every place of the stride."""
     layout = identity.layout
     if target and _leaves_stride_open(target):
         said = f"a {target.library.title} file does not record fused_stride, which is {facts.fused_stride} here"
@@ -143,8 +143,8 @@ def _stride_cautions(identity: Identity, facts: Facts, target: Layout | None, op
         return
     elif not _leaves_stride_open(layout):
         yield (
-            f"fused_stride is {facts.fused_stride}, as {layout.name}'s network computes; weights that were ported from "
-            "TensorFlow's published ones were trained with 'project' (--facts fused_stride=project takes them so)"
+            f"fused_stride is {facts.fused_stride}, as in {layout.name}'s network; weights that were ported from "
+            "TensorFlow's published ones were trained with 'project' (give --facts fused_stride=project for them)"
         )
 
 

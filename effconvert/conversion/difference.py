@@ -1,4 +1,4 @@
-"""Compares two checkpoints of any formats and layouts tensor by tensor, in canonical names and axes."""
+"""Comparison of two checkpoints of any formats and layouts, tensor by tensor, in canonical names and axes."""
 
 import math
 from dataclasses import dataclass
@@ -23,10 +23,10 @@ _CLOSE = 2**-8  # of a tensor's largest value: a bfloat16 has eight bits
 
 @dataclass(frozen=True)
 class TensorDifference:
-    """How one canonical tensor differs.
+    """The difference of one canonical tensor.
 
-    largest: max |a - b|, infinite where a value is no number; relative: that divided by the largest |a| or |b|; at: the
-    index of the largest.
+    largest: max |a - b|, infinite if a value is not a number. relative: the same divided by the largest |a| or |b|. at:
+    the index of the largest.
     """
 
     name: str
@@ -37,7 +37,7 @@ class TensorDifference:
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two files: what it was taken for, and the set of weights that was compared."""
+    """One of the two files: its layout, variant and assumptions, and the set of weights that was compared."""
 
     path: str
     layout: str
@@ -48,12 +48,12 @@ class Side:
 
 @dataclass(frozen=True)
 class Difference:
-    """What two files have in common.
+    """The difference of two files.
 
-    equal: tensors with the same values, whatever their dtypes. differing: all others that both have, the worst first.
-    only_in_first, only_in_second: what the other lacks or has in another shape. facts: {fact: its two values} in which
-    the networks differ; assumed: those among them that are guessed of one of the files. dtypes: how many tensors have
-    another dtype, whatever their values.
+    equal: number of tensors with the same values, in any dtype. differing: all other common tensors, the worst first.
+    only_in_first, only_in_second: tensors that the other file lacks, or has in another shape. facts: {fact: its two
+    values} for facts that differ. assumed: those of them that are assumed for one of the files. dtypes: number of
+    tensors with different dtypes.
     """
 
     first: Side
@@ -74,7 +74,7 @@ class Difference:
 
     @property
     def close(self) -> bool:
-        """Whether all that differs does so by no more than the rounding of half precision, and nothing is missing."""
+        """Whether all differences are at most the rounding of half precision, and no tensor is missing."""
         missing = self.only_in_first or self.only_in_second
         return not missing and all(tensor.relative <= _CLOSE for tensor in self.differing)
 
@@ -91,10 +91,11 @@ class Difference:
 def compare(first: str | Path, second: str | Path, reading: Options = _PLAIN, key: bytes | None = None) -> Difference:
     """Return how the checkpoints at `first` and `second` differ.
 
-    reading: how both are read: `variant`, `facts`, `raw`; and how those are that effconvert did not write: `root`,
-    `backbone`, `classifier`, `leave`. key: decrypts them.
-    Values are compared exactly, after widening to float64. Raises MissingPath, UnreadableCheckpoint for a file that is
-    damaged, LayoutMismatch for one whose tensors are of no known layout, missing or unknown.
+    reading: how to read both files: `variant`, `facts`, `raw`; and, for files that effconvert did not write, `root`,
+    `backbone`, `classifier`, `leave`. key: decrypts them. Values are compared exactly, after widening to float64.
+
+    Raises MissingPath, UnreadableCheckpoint for a damaged file, LayoutMismatch if the layout is unknown, or if tensors
+    are missing or unknown.
     """
     with open_checkpoint(first, key) as one, open_checkpoint(second, key) as other:
         (a, of_a), (b, of_b) = (
@@ -120,7 +121,7 @@ def compare(first: str | Path, second: str | Path, reading: Options = _PLAIN, ke
 
 
 def _reading_of(checkpoint: Checkpoint, reading: Options) -> Options:
-    """Return `reading` for a file; one that describes itself holds one network and nothing else."""
+    """Return `reading` for a file; a file of effconvert holds one network and nothing else."""
     if "effconvert" in checkpoint.metadata:
         return Options(variant=reading.variant, facts=reading.facts, raw=reading.raw)
     return reading
@@ -130,7 +131,7 @@ def _canonical(checkpoint: Checkpoint, identity: Identity, coverage: Coverage) -
     check_digest(checkpoint)
     moves = {move.target: move for move in coverage.moves}
     if not moves:
-        raise LayoutMismatch(f"{checkpoint.path}: holds no weights to compare")
+        raise LayoutMismatch(f"{checkpoint.path}: has no weights to compare")
     side = Side(str(checkpoint.path), identity.layout_name, identity.variant.name, coverage.taken, identity.assumption)
     return moves, side
 
@@ -153,7 +154,7 @@ def _read(checkpoint: Checkpoint, move: Move) -> Array:
 
 
 def _difference(name: str, a: Array, b: Array) -> TensorDifference | None:
-    """Return None where every value is equal; a value that is not a number equals only the same."""
+    """Return the difference, None if every value is equal; NaN is only equal to NaN."""
     same = (a == b) | (np.isnan(a) & np.isnan(b))
     if same.all():
         return None

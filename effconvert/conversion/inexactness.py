@@ -1,4 +1,4 @@
-"""Measures how far a network is off that computes with other facts than its weights were made for."""
+"""Measurement of the error of a network that computes with other facts than those of its weights."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -21,9 +21,9 @@ def measured_difference(
 ) -> float:
     """Return max |difference| / max |logit| between the network with its `own` facts and with the `other` ones.
 
-    moves: from `checkpoint` to canonical. eps_shift: what the other network's variances have more. Two structured
-    images are shown to both, at the variant's resolution or 320 pixels; without a classifier pooled features are
-    compared. Raises NumericMismatch when the outputs are not finite.
+    moves: from `checkpoint` to canonical. eps_shift: what is added to the other network's variances. Both get two
+    structured images, at the variant's resolution or 320 pixels; without a classifier, pooled features are compared.
+    Raises NumericMismatch if the outputs are not finite.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""Loads a canonical file as the network that it describes."""
+"""Loading of a file as a PyTorch network."""
 
 import warnings
 from collections.abc import Mapping
@@ -25,12 +25,12 @@ def load_model(
 ) -> EfficientNet:
     """Return the network in the file at `path`, of any layout, in eval mode, on the CPU.
 
-    Its facts are those that the file carries, and so is its `recipe`, the preprocessing that its input needs. A file
-    without a description (a state dict saved by torch) gets the official ones of its variant, with a warning unless
-    `facts` are given, which replace single ones. dtype: what the weights become; None keeps the file's.
+    Its facts and its `recipe`, the preprocessing for its input, come from the file. A file without a description (a
+    state dict saved by torch) gets the official facts of its variant, with a warning unless `facts` are given, which
+    replace single facts. dtype: the dtype of the weights; None keeps the file's.
 
-    Raises MissingPath, UnreadableCheckpoint when the file is damaged or was changed after it was written,
-    LayoutMismatch when its tensors are of no known layout, NumericMismatch when a value does not fit `dtype`.
+    Raises MissingPath, UnreadableCheckpoint if the file is damaged or was changed after it was written, LayoutMismatch
+    if its layout is not known, NumericMismatch if a value does not fit `dtype`.
 
     Example: `effconvert.load_model("b0.safetensors")(images)` with images [N, C, H, W], normalised.
     """
@@ -39,7 +39,7 @@ def load_model(
         check_digest(checkpoint)
         if _is_surprising(identity, facts):
             words = "; ".join(identity.doubts)
-            warnings.warn(f"{path}: {words}; load_model(…, facts=…) says otherwise", stacklevel=2)
+            warnings.warn(f"{path}: {words}; use load_model(…, facts=…) if that is wrong", stacklevel=2)
         with torch.device("meta"):
             network = EfficientNet(identity.variant, identity.facts)
         state = {move.target: _tensor(move.apply(checkpoint.read(move.source))) for move in coverage.moves}
@@ -51,8 +51,8 @@ def load_model(
 def _is_surprising(identity: Identity, given: Mapping[str, Any] | None) -> bool:
     """Return whether a user must be told that facts are assumed.
 
-    Not so of a state dict in this project's own names when some are given, nor of what was converted from one: who made
-    that network with this project knows it.
+    Not for a state dict with canonical names if some facts are given, nor for a file converted from one: such a network
+    was made with this project, so its facts are known to the user.
     """
     before = identity.description
     own = before.layout == CANONICAL if before else identity.layout is None and given is not None

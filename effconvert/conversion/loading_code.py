@@ -1,6 +1,6 @@
-"""The Python that builds the network of a target, loads its file and prepares images as the recipe says.
+"""Python code that builds the network of a target, loads its file and prepares images by the recipe.
 
-What the target's own library cannot do of a recipe is named, part by part.
+Parts of a recipe that the target's library does not have are named.
 """
 
 import json
@@ -17,16 +17,16 @@ from effconvert.preprocessing.recipes import UNKNOWN, Recipe
 
 CROP_FIRST = ("tf-center", "mmpretrain-center")
 WHOLE = "none"
-# Which decoders give the same pixels: reference/recipes.toml says it.
+# Decoders that give the same pixels, according to reference/recipes.toml.
 _SAME_PIXELS = ({"pil", "cv2"},)
 
 
 @dataclass(frozen=True)
 class PrintedCode:
-    """Python to copy. network: builds and loads `network`. transform: makes `transform` of it, "" without a recipe.
+    """Python code to copy. network: builds and loads `network`. transform: makes `transform`, "" without a recipe.
 
-    not_carried: {part of the recipe: (what it says, what `transform` does)}. done: the recipe that `transform` carries
-    out, None where it is not known. library: whose code it is.
+    not_carried: {part of the recipe: (wanted, what `transform` does)}. done: the recipe that `transform` has; None if
+    it is not known. library: the library of the code.
     """
 
     network: str
@@ -37,21 +37,21 @@ class PrintedCode:
 
     @property
     def text(self) -> str:
-        """All of it."""
+        """The whole code."""
         return "\n".join(part for part in (self.network, self.transform) if part)
 
     @property
     def remark(self) -> str:
-        """Say in one line what is not carried, "" where all is."""
+        """One line with the missing parts of the recipe; "" if there are none."""
         parts = [f"{part} {wanted} (here {found})" for part, (wanted, found) in self.not_carried.items()]
-        return f"{self.library}'s preprocessing cannot do all of the recipe: {', '.join(parts)}" if parts else ""
+        return f"{self.library}'s preprocessing differs from the recipe: {', '.join(parts)}" if parts else ""
 
 
 def printed_code(target: Target, file: str, recipe: Recipe | None, size: int) -> PrintedCode:
-    """Return the Python that loads `file`, and prepares images by `recipe` where that is known: it is not where the
-    channels are not.
+    """Return the Python code that loads `file`, and prepares images by `recipe` if it is known.
 
-    size: of the images in pixels, for networks whose padding is made for one.
+    It is not known for images with unknown channels. size: image size in pixels, for networks with a padding for a
+    fixed size.
     """
     layout = target.layout
     containers = layout.library.containers if layout else ()
@@ -72,7 +72,7 @@ def printed_code(target: Target, file: str, recipe: Recipe | None, size: int) ->
 
 
 def _canonical(file: str, recipe: Recipe | None, words: str) -> PrintedCode:
-    """Return the code of this project itself, which does every recipe that is known."""
+    """Return the code with effconvert itself, which has every known recipe."""
     network = f'import effconvert\nnetwork = effconvert.load_model("{_quoted(file)}"){words}'
     if recipe is None or recipe.channels == UNKNOWN:
         return PrintedCode(network)
@@ -85,7 +85,7 @@ def _canonical(file: str, recipe: Recipe | None, words: str) -> PrintedCode:
 
 
 def _nearest(ways: Sequence[Preprocessing], recipe: Recipe) -> Preprocessing | None:
-    """Return the way of a library that is nearest to `recipe`: in its crop, in the order of steps, in its filter."""
+    """Return a library's preprocessing nearest to `recipe`: first by crop, then by order of steps, then by filter."""
 
     def distance(way: Preprocessing) -> tuple[bool, bool, bool, bool]:
         whole = (way.crop == WHOLE) != (recipe.crop == WHOLE)
@@ -96,14 +96,14 @@ def _nearest(ways: Sequence[Preprocessing], recipe: Recipe) -> Preprocessing | N
 
 
 def _resize(way: Preprocessing, recipe: Recipe) -> str:
-    """Return the filter that is taken: the recipe's own, or else one of its kind, or else the first."""
+    """Return the filter to use: the recipe's own, or else one of its kind, or else the first."""
     kind = recipe.resize.rpartition("-")[2]
     alike = (name for name in way.resize if name.rpartition("-")[2] == kind)
     return recipe.resize if recipe.resize in way.resize else next(alike, next(iter(way.resize)))
 
 
 def _done(way: Preprocessing, recipe: Recipe) -> Recipe:
-    """Return the recipe that a way carries out where `recipe` is asked for: the same part of the image, if it crops."""
+    """Return the recipe that `way` really does for `recipe`; if it crops, with the same part of the image."""
     decode, channels = (f"{way.decode}-gray", "gray") if recipe.channels == "gray" else (way.decode, "rgb")
     done = replace(recipe, decode=decode, crop=way.crop, resize=_resize(way, recipe), channels=channels)
     scaled = recipe.shorter_side or recipe.size + recipe.crop_padding
@@ -140,7 +140,7 @@ def _network_text(target: Target, file: str) -> str:
 
 
 def _channels(target: Target) -> str:
-    """Return what a build says of images of other than three channels, "" where they have three."""
+    """Return the code of a build for another number of channels than three; "" for three."""
     if target.facts.in_channels == 3 or target.layout is None:
         return ""
     own = target.build.channels if target.build else None
@@ -184,7 +184,7 @@ def _recipe_values(way: Preprocessing, done: Recipe) -> dict[str, Any]:
 
 
 def crop_share(size: int, shorter_side: int) -> float:
-    """Return the shortest number whose floor(size / number) is `shorter_side`, as timm and MindCV compute it."""
+    """Return the shortest number for which floor(size / number) is `shorter_side`, as in timm and MindCV."""
     for digits in range(3, 16):
         share = round(size / (shorter_side + 0.5 if digits > 6 else shorter_side), digits)
         if math.floor(size / share) == shorter_side:
@@ -203,5 +203,5 @@ def _is_flat(file: str) -> bool:
 
 
 def _quoted(file: str) -> str:
-    """Return a path as Python writes it between quotes."""
+    """Return a path as it is written between quotes in Python."""
     return json.dumps(file, ensure_ascii=False)[1:-1]

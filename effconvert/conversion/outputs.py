@@ -1,4 +1,4 @@
-"""Writes what a plan says into a file or a folder that appears whole or not at all, and reads it back first."""
+"""Outputs of a conversion: a file or folder is written under another name, read back, then renamed."""
 
 import json
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from effconvert.identify.description import digest
 from effconvert.maps.layouts import known_layouts
 
 BUNDLE_PREFIX = "model.ckpt"
-# Suffix: module of effconvert.formats and its writer.
+# {suffix: (module of effconvert.formats, its writer)}
 _WRITERS = {
     ".safetensors": ("safetensors", "write_safetensors"),
     ".pth": ("torch.file", "write_torch"),
@@ -34,12 +34,12 @@ _WRITERS = {
     ".keras": ("keras.writers", "write_keras"),
 }
 SUFFIXES = tuple(_WRITERS)
-_OF_ONE_LIBRARY = (".h5", ".weights.h5", ".keras")  # their names are of its layers, and no other library opens them
+_OF_ONE_LIBRARY = (".h5", ".weights.h5", ".keras")  # the names are Keras's layers; no other library opens these files
 _DIGEST = "?" * 64
 
 
 def check_container(output: Path, to: str) -> None:
-    """Raise OutputProblem when `output` cannot hold the layout called `to`: its suffix decides the format."""
+    """Raise OutputProblem if `output` cannot hold the layout `to`; the suffix decides the format."""
     library = library_of(to)
     if library.folder:
         return
@@ -55,7 +55,7 @@ def check_container(output: Path, to: str) -> None:
 def write(
     output: Path, force: bool, plan: Plan, transfer: Transfer, hashes: "Future[dict[str, str]]", url: str | None
 ) -> None:
-    """Write the tensors of `transfer` as `plan` says. Raises OutputProblem, and what reading the source raises."""
+    """Write the tensors of `transfer` by `plan`. Raises OutputProblem, and the errors of reading the source."""
     folder = plan.target.layout.library.folder if plan.target.layout else ""
     writer = {"tensorflow": _write_bundle, "huggingface": _write_huggingface, "": _write_file}[folder]
     writer(output, force, plan, transfer, hashes, url)
@@ -88,7 +88,7 @@ def _write_container(
 def _texts(
     plan: Plan, transfer: Transfer, hashes: "Future[dict[str, str]]", url: str | None
 ) -> tuple[dict[str, str], Late]:
-    """Return what the output says of itself, and what gives its hashes and digest when the last tensor has passed."""
+    """Return the metadata of the output, and a function that gives its hashes and digest after the last tensor."""
     names = [path.name for path in transfer.checkpoint.files]
     unknown = {name: f"{number:?>64}" for number, name in enumerate(names)}
     metadata = plan.description.to_metadata()
@@ -146,7 +146,7 @@ def _write_huggingface(
 
 
 def _read_back(path: Path, plan: Plan, transfer: Transfer) -> None:
-    """Read `path` by our reader, and a safetensors header by the library as well."""
+    """Read `path` with this project's reader, and a safetensors header also with its library."""
     with open_checkpoint(path) as written:
         problems = written_problems(written, plan.infos, transfer.checksums)
         if written.format == SAFETENSORS:
@@ -156,4 +156,4 @@ def _read_back(path: Path, plan: Plan, transfer: Transfer) -> None:
         ):
             problems.append("its digest is not that of its tensors and metadata")
     if problems:
-        raise OutputProblem(listing(f"{path}: what was written does not read back:", problems))
+        raise OutputProblem(listing(f"{path}: the written file is different when read back:", problems))

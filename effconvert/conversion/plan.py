@@ -1,4 +1,4 @@
-"""What a conversion will do, decided before a byte is written: which tensor goes where, as what, and what is said."""
+"""The plan of a conversion, complete before a byte is written: targets, dtypes, metadata and warnings."""
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
@@ -30,11 +30,11 @@ NAMES = ("raw", "average", "both")
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that a conversion does.
+    """All steps of a conversion.
 
-    to_canonical: the moves from the source to canonical; moves: on to the output, in its order. infos: the output's
-    tensors, in that order too. fill: those that no move gives. target: the layout and the network the output is for.
-    cautions: what a user should know, in sentences.
+    to_canonical: the moves from the source to canonical. moves: those from canonical to the output, in its order.
+    infos: the output's tensors, in the same order. fill: tensors that no move gives. target: the layout and the network
+    of the output. cautions: the warnings, in sentences.
     """
 
     identity: Identity
@@ -54,14 +54,14 @@ class Plan:
 
     @property
     def facts(self) -> Facts:
-        """The facts of the network that the output is for."""
+        """The facts of the output's network."""
         return self.target.facts
 
 
 def make_plan(checkpoint: Checkpoint, to: str, options: Options) -> Plan:
-    """Return the plan that takes `checkpoint` to the layout called `to`.
+    """Return the plan of a conversion of `checkpoint` to the layout `to`.
 
-    Raises LayoutMismatch when the file is not what it should be, or when the target cannot have its facts.
+    Raises LayoutMismatch if the file does not fit its layout, or if the target cannot have its facts.
     """
     identity, coverage = read_network(checkpoint, options)
     _check_direction(checkpoint, identity, to, options)
@@ -98,9 +98,9 @@ def make_plan(checkpoint: Checkpoint, to: str, options: Options) -> Plan:
 
 
 def _check_direction(checkpoint: Checkpoint, identity: Identity, to: str, options: Options) -> None:
-    """Refuse what would only lose something: one of two sets in the same layout, and --raw where there is one set."""
+    """Refuse a conversion that would only lose a set of weights, and --raw if there is only one set."""
     if identity.layout and identity.layout.average and identity.layout_name == to:
-        raise LayoutMismatch(f"{checkpoint.path}: is in the layout {to} already; there is nothing to convert")
+        raise LayoutMismatch(f"{checkpoint.path}: already has the layout {to}; there is nothing to convert")
     if options.raw and WEIGHTS in identity.sets.names:
         raise LayoutMismatch(f"{checkpoint.path}: holds one set of weights; --raw is for files that hold averages too")
 
@@ -108,7 +108,7 @@ def _check_direction(checkpoint: Checkpoint, identity: Identity, to: str, option
 def _without_background(checkpoint: Checkpoint, moves: list[Move], facts: Facts) -> tuple[list[Move], Facts]:
     if facts.classes != 1001:
         raise LayoutMismatch(
-            f"{checkpoint.path}: --drop-background-class is for classifiers of 1001 classes, this has {facts.classes}"
+            f"{checkpoint.path}: --drop-background-class is for classifiers of 1001 classes; this has {facts.classes}"
         )
     return dropping_background_class(moves), replace(facts, classes=1000)
 
@@ -122,9 +122,9 @@ def _info(checkpoint: Checkpoint, move: Move, shifted: Container[str], target: T
 
 
 def _describe(identity: Identity, coverage: Coverage, target: Target, options: Options, facts: Facts) -> Description:
-    """Return what the output says of itself, all but the hashes of this source, which are known last.
+    """Return the description of the output, without the hashes of this source, which are known last.
 
-    A file that was converted before keeps what it says of its origin.
+    A file that was converted before keeps its earlier origin.
     """
     told = {
         "raw": options.raw,
@@ -159,13 +159,13 @@ def _describe(identity: Identity, coverage: Coverage, target: Target, options: O
 
 
 def _labels(identity: Identity, classes: int) -> tuple[str, ...]:
-    """Return the names of the classes, where the source has them and all classes go on."""
+    """Return the names of the classes, if the source has them and all classes are kept."""
     labels = identity.companion.labels or (identity.description.labels if identity.description else ())
     return labels if len(labels) == classes else ()
 
 
 def _earlier(before: Description | None, field: str) -> dict[str, Any]:
-    """Return what a source that was converted before says in `field`, under a key of its own, the latest first."""
+    """Return the `field` of a source that was converted before, under a separate key, the latest first."""
     said = dict(getattr(before, field, None) or {})
     earlier = said.pop("earlier", [])
     chain = [entry for entry in (said, *earlier) if entry]

@@ -1,4 +1,4 @@
-"""Converts a checkpoint: open, plan, move each tensor into the output, read it back, rename it into place."""
+"""The steps of a conversion: open, plan, move each tensor into the output, read it back, rename it into place."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,16 +22,16 @@ from effconvert.reference_tables.file_names import check_name_sha8
 
 @dataclass(frozen=True)
 class Report:
-    """What a conversion did.
+    """The report of a conversion.
 
-    moved: tensors taken from the source. left_behind: {reason: how many}. left: {tensor that an option left behind:
-    reason}. classifier: the layer that was taken for it, where its name is not the layout's own. parameters: trainable
-    values. strange: tensors whose values no training gives. cautions: what a user should know. root: what stood before
-    the source's names. named_hash: whether the source's SHA-256 is the one in its name, "" where it has none. network:
-    Python that builds the network of the output, loads it and prepares its images. not_carried: {part of the recipe
-    that this library's preprocessing cannot do: [what the recipe says, what is done]}; remark: the same in words.
-    inexact: how far that network is off, in shares of the largest logit, where --allow-inexact made it; None where it
-    is exact. assumed: the facts that nothing tells, and that all of this rests on.
+    moved: number of tensors from the source. left_behind: {reason: number of tensors}. left: {tensor that an option
+    left behind: reason}. classifier: the layer that was taken for it, if its name is not the layout's own. parameters:
+    number of trainable values. strange: tensors with implausible values. cautions: the warnings. root: the prefix of
+    the source's names. named_hash: whether the source's SHA-256 is the one in its name; "" if there is none. network:
+    Python code that builds the network of the output, loads it and prepares images. not_carried: {part of the recipe
+    that this library's preprocessing does not have: [wanted, done]}. remark: the same in words. inexact: the largest
+    error of that network, relative to the largest logit, if --allow-inexact made it; None if it is exact. assumed: the
+    facts that are only assumed, and on which all of this depends.
     """
 
     source: str
@@ -101,23 +101,29 @@ def convert(
 ) -> Report:
     """Convert the checkpoint at `source` into `output` and return a report.
 
-    output: by default the variant's name, `b0.safetensors`; its suffix decides the format. to: the layout, `canonical`
-    or one of mappings/; `tf-official` and `huggingface` are written as folders; `mindspore` is `mindcv` or
-    `mindvision`, whichever pads as the weights expect.
-    variant: when the tensors do not say. weights: which training (`aa`, `ns`, …), for the recipe. recipe: a
-    preprocessing of reference/recipes.toml by its name, in place of the usual one. raw: the raw weights instead of
-    their averages. root: the scope of the weights, in a file of several networks. backbone: leave out the classifier,
-    and what stands behind or outside of the network. classifier: the layer that is the classifier, as the file names
-    it. leave: patterns of tensors that stay behind (`criterion.*`). facts: replace what the layout says
-    (`{"fused_stride": "expand"}`). dtype: `float32`, `float16` or `bfloat16` instead of the source's. names: which
-    tensors `tf-official` gets: `raw`, `average`, `both`; by default both, of raw weights the raw ones. fold_eps: absorb
-    another epsilon of the target into the variances. allow_inexact: convert for a network that computes otherwise, and
-    measure how far it is off. key: of an encrypted source. url: where the source came from, for the record.
-    expected_sha256: {file name: what it must be} of the source's files. progress: called with (bytes done, bytes in
-    all).
+    output: by default the variant's name, `b0.safetensors`; its suffix decides the format.
+    to: the layout, `canonical` or one of mappings/; `tf-official` and `huggingface` are written as folders; `mindspore`
+        means `mindcv` or `mindvision`, the one with the padding of the weights.
+    variant: the variant, if the tensors do not tell it.
+    weights: the training (`aa`, `ns`, …), which decides the recipe.
+    recipe: the name of a preprocessing recipe in reference/recipes.toml, in place of the usual one.
+    raw: take the raw weights instead of their averages.
+    root: the scope of the weights, in a file with several networks.
+    backbone: leave out the classifier, and all tensors after or outside the network.
+    classifier: the name of the classifier's layer in the file.
+    leave: patterns of tensors to leave behind (`criterion.*`).
+    facts: replace facts of the layout (`{"fused_stride": "expand"}`).
+    dtype: `float32`, `float16` or `bfloat16` instead of the source's.
+    names: the tensors to write for `tf-official`: `raw`, `average` or `both`; by default both, for raw weights `raw`.
+    fold_eps: absorb another epsilon of the target into the variances.
+    allow_inexact: convert for a network that computes with other facts, and measure the error.
+    key: decrypts an encrypted source.
+    url: the address of the source, for the record.
+    expected_sha256: {file name: expected hash} of the source's files.
+    progress: called with (bytes done, total bytes).
 
-    Raises MissingPath, UnreadableCheckpoint, LayoutMismatch, NumericMismatch or OutputProblem; the output is then as it
-    was before.
+    Raises MissingPath, UnreadableCheckpoint, LayoutMismatch, NumericMismatch or OutputProblem; the output is then not
+    changed.
 
     Example: `effconvert.convert("efficientnet-b0/", "b0.safetensors", weights="aa")`
     """
@@ -162,7 +168,9 @@ def _check_arguments(output: Path | None, to: str, dtype: str | None, names: str
         raise LayoutMismatch(f"names {names!r} are unknown; known are {', '.join(NAMES)}")
     naming = [layout.name for layout in known_layouts() if layout.write and layout.average]
     if names is not None and to not in naming:
-        raise LayoutMismatch(f"names {names!r}: only {', '.join(naming)} names raw weights and averages apart")
+        raise LayoutMismatch(
+            f"names {names!r}: only {', '.join(naming)} has different names for raw weights and averages"
+        )
     if output is None and to != CANONICAL:
         raise OutputProblem(f"{to}: give the folder to write")
     if output:
@@ -170,7 +178,7 @@ def _check_arguments(output: Path | None, to: str, dtype: str | None, names: str
 
 
 def _with_difference(checkpoint: Checkpoint, plan: Plan) -> Plan:
-    """Return the plan with the measured difference in the description, where the target computes otherwise."""
+    """Return the plan with the measured difference in the description, if the target computes with other facts."""
     target = plan.target
     if target.given_up is None:
         return plan
@@ -181,7 +189,7 @@ def _with_difference(checkpoint: Checkpoint, plan: Plan) -> Plan:
     )
     doubtful = plan.identity.doubt.of(differing_facts(target.given_up, target.facts))
     said = {"difference": difference, "network": asdict(target.facts)}
-    if doubtful:  # the network of the weights is itself a guess, and so is how far the other is off
+    if doubtful:  # the network of the weights is itself assumed, so the difference is too
         said["assumed"] = sorted(doubtful.names)
     options = {**plan.description.options, "inexact": said}
     return replace(plan, description=replace(plan.description, options=options))

@@ -1,4 +1,4 @@
-"""What a target layout holds: which of its networks a file is for, what must be folded or given up, in which order."""
+"""Target layouts: the network that a file is for, the facts that are folded or given up, the order of tensors."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,9 +22,9 @@ _CERTAIN = Doubt()
 class Target:
     """A layout chosen for one network.
 
-    facts: of the network that the file is for. eps_shift: what is added to every variance, since that network adds
-    another epsilon. given_up: the facts of the weights, where those of the target differ and not all is absorbed.
-    build: the library's network, None for canonical.
+    facts: those of the network that the file is for. eps_shift: added to every variance, because that network has
+    another epsilon. given_up: the facts of the weights, if those of the target differ and cannot be absorbed. build:
+    the library's network; None for canonical.
     """
 
     layout: Layout | None
@@ -36,7 +36,7 @@ class Target:
 
     @property
     def weights_facts(self) -> Facts:
-        """The facts that the written weights are for; those of the target's network, unless some were given up."""
+        """The facts of the written weights: those of the target's network, unless some were given up."""
         if self.given_up is None:
             return self.facts
         bn_eps = self.facts.bn_eps if self.eps_shift else self.given_up.bn_eps
@@ -44,16 +44,16 @@ class Target:
 
     @property
     def name(self) -> str:
-        """The layout's name, `canonical` for this project's own."""
+        """The name of the layout."""
         return self.layout.name if self.layout else CANONICAL
 
 
 def choose_target(
     name: str, variant: Variant, facts: Facts, options: Options, path: str, doubt: Doubt = _CERTAIN
 ) -> Target:
-    """Return how the layout called `name` holds weights with `facts`; doubt: what of them is only assumed.
+    """Return the target for weights with `facts` in the layout `name`; doubt: the facts that are only assumed.
 
-    Raises LayoutMismatch when it cannot, with every reason and the option that would help.
+    Raises LayoutMismatch if the layout cannot hold them, with every reason and the option that helps.
     """
     if name == CANONICAL:
         if options.fold_eps:
@@ -61,19 +61,19 @@ def choose_target(
         return Target(None, variant, facts)
     layout = _layout(name, variant, facts)
     if not layout.write:
-        raise LayoutMismatch(f"layout {name} is only read; give another one to write")
+        raise LayoutMismatch(f"layout {name} can only be read; give another one to write")
     compile_layout(layout, variant, facts)
     if layout.channels is None and facts.in_channels != 3:
         others = ", ".join(other.name for other in known_layouts() if other.write and other.channels is not None)
         raise LayoutMismatch(
             f"{path}: {layout.name} cannot hold in_channels={facts.in_channels}: its library builds the first "
-            f"convolution for images of three channels only; {CANONICAL}, {others} hold any number"
+            f"convolution for images of three channels only; {CANONICAL}, {others} can hold any number"
         )
     dtypes = layout.library.dtypes
     if options.dtype and dtypes and options.dtype not in dtypes:
         raise LayoutMismatch(f"{path}: {name}'s networks take {' or '.join(dtypes)}, not {options.dtype}")
     plain = usual_facts(layout, variant, facts)
-    # Pixels are normalised where the library does it; only Keras has two ways, of which one is kept.
+    # The place of the normalisation is that of the library; only Keras has two, and the one of the weights is kept.
     if OUTSIDE in (plain.normalization, facts.normalization):
         facts = replace(facts, normalization=plain.normalization)
     wanted = replace(facts, bn_eps=plain.bn_eps) if options.fold_eps else facts
@@ -88,7 +88,9 @@ def choose_target(
         layout.facts_of(variant.name, default_facts(variant)).classes == 1000
         and facts.classes == variant.classes == 1001
     ):
-        problems.append("it has 1001 classes, the first a background; --drop-background-class leaves that out")
+        problems.append(
+            "it has 1001 classes with a background first; --drop-background-class leaves the background out"
+        )
     if problems:
         heading = f"{path}: {layout.name} cannot hold the facts of this {variant.name}:"
         raise LayoutMismatch(listing(heading, [*problems, *find_remedies(layout, variant, facts, doubt, options)]))
@@ -96,19 +98,19 @@ def choose_target(
 
 
 def _layout(name: str, variant: Variant, facts: Facts) -> Layout:
-    """Return the layout called `name`, of a family that whose network pads as the weights expect."""
+    """Return the layout `name`; of a family, the layout with the padding of the weights."""
     members = family(name)
     paddings = [layout.facts_of(variant.name, default_facts(variant)).padding for layout in members]
     return members[paddings.index(facts.padding)] if facts.padding in paddings else members[0]
 
 
 def library_of(name: str) -> Library:
-    """Return the library that loads files of the layout called `name`. Raises LayoutMismatch for an unknown layout."""
+    """Return the library that loads files of the layout `name`. Raises LayoutMismatch for an unknown layout."""
     return Library(CANONICAL) if name == CANONICAL else family(name)[0].library
 
 
 def onward(target: Target, names: str) -> tuple[list[Move], Mapping[str, Fill], Sequence[str]]:
-    """Return the moves from canonical to `target`, the tensors written beside them, and the order of both.
+    """Return the moves from canonical to `target`, the filled tensors, and the order of both.
 
     names: for a layout that names averages, `raw`, `average` or `both`.
     """
@@ -122,6 +124,6 @@ def onward(target: Target, names: str) -> tuple[list[Move], Mapping[str, Fill], 
         return inverse, compiled.fills, compiled.order
     averages = [replace(move, target=average_name(layout, move.target)) for move in inverse]
     written = {"raw": inverse, "average": averages, "both": inverse + averages}[names]
-    # A bundle's names ascend.
+    # The names in a bundle are sorted.
     order = sorted([*(move.target for move in written), *compiled.fills], key=str.encode)
     return written, compiled.fills, order

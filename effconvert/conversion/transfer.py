@@ -1,4 +1,4 @@
-"""Moves tensors one at a time, checks their values and checksums on the way, and reads the output back."""
+"""The transfer of tensors, one at a time, with checks of values and checksums; and the check of the output."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,16 +13,16 @@ from effconvert.formats.keras.config import IMAGENET_STD
 from effconvert.hashing import file_sha256
 from effconvert.identify.description import digest
 
-# A kernel, gamma or beta whose values are all alike was never trained.
+# A kernel, gamma or beta with equal values was never trained.
 _CONSTANT_IS_STRANGE = (".conv.weight", ".fc.weight", ".bn.weight", ".bn.bias", ".reduce.weight", ".expand.weight")
 
-_FEW = 0.01  # of a kernel's values may round to zero unremarked; of variances none
+_FEW = 0.01  # share of a kernel's values that may round to zero without a warning; for variances it is zero
 
 Progress = Callable[[int, int], None]
 
 
 class Transfer:
-    """The tensors of a plan in the order of the output; afterwards, their checksums and what was strange."""
+    """Lazy conversion of the tensors of a plan, in the order of the output; records checksums and strange values."""
 
     def __init__(self, checkpoint: Checkpoint, plan: Plan, progress: Progress | None = None) -> None:
         self.checkpoint, self.plan, self.progress = checkpoint, plan, progress
@@ -33,8 +33,8 @@ class Transfer:
     def __iter__(self) -> Iterator[Array]:
         """Yield each output tensor, contiguous.
 
-        Raises UnreadableCheckpoint for damaged data, NaN, infinity or a negative variance, NumericMismatch when a value
-        does not fit the output's dtype, LayoutMismatch when an epsilon cannot be folded.
+        Raises UnreadableCheckpoint for damaged data, NaN, infinity or a negative variance, NumericMismatch if a value
+        does not fit the output's dtype, LayoutMismatch if an epsilon cannot be folded.
         """
         moves = {move.target: move for move in self.plan.moves}
         total, done = sum(info.nbytes for info in self.plan.infos), 0
@@ -48,13 +48,13 @@ class Transfer:
                 array = self._filled(info)
             self.checksums[info.name] = crc32c.crc32c(as_bytes(array))
             yield array
-            del array  # before the next is read
+            del array  # free it before the next is read
             done += info.nbytes
             if self.progress:
                 self.progress(done, total)
 
     def _folded(self, name: str, array: Array) -> Array:
-        """Return a variance such that the target's epsilon gives the same sum, any other tensor as it is."""
+        """Return a variance that gives the same sum with the target's epsilon; any other tensor unchanged."""
         shift = self.plan.target.eps_shift
         if not shift or not self.canonical[name].endswith(".running_var"):
             return array
@@ -64,18 +64,18 @@ class Transfer:
             raise LayoutMismatch(
                 f"{self.checkpoint.path}: tensor {name} ({self.canonical[name]}): --fold-eps would make its smallest "
                 f"variance {folded.min():g}, as {self.plan.target.name} adds {-shift:g} more than these weights expect"
-                + (f"; {doubt.words} (--facts bn_eps=… tells it)" if doubt else "")
+                + (f"; {doubt.words} (give it with --facts bn_eps=…)" if doubt else "")
             )
         return folded
 
     def _filled(self, info: TensorInfo) -> Array:
-        """Return a tensor that no move gives; the recipe's values are for pixels from 0 to 1."""
+        """Return a filled tensor; the recipe's values are for pixels from 0 to 1."""
         value, recipe = self.plan.fill[info.name].value, self.plan.description.recipe
         if value == "mean":
             return (np.array(recipe.mean, np.float64) / 255).astype(info.dtype)
         if value == "variance":
             variance = (np.array(recipe.std, np.float64) / 255) ** 2
-            if self.plan.facts.normalization == "keras-imagenet":  # its graph divides by the root of these once more
+            if self.plan.facts.normalization == "keras-imagenet":  # its graph divides by the root of these again
                 variance /= IMAGENET_STD
             return variance.astype(info.dtype)
         return np.array(value, info.dtype)
@@ -85,7 +85,7 @@ class Transfer:
         where = f"{self.checkpoint.path}: tensor {name} ({canonical})"
         if not array.size:
             return
-        low, high = array.min(), array.max()  # both are NaN when one value is
+        low, high = array.min(), array.max()  # both are NaN if a value is
         if not (np.isfinite(low) and np.isfinite(high)):
             at = np.argwhere(~np.isfinite(array))
             place = tuple(int(number) for number in at[0])
@@ -98,7 +98,7 @@ class Transfer:
             self.strange.append(f"{canonical} <- {name}: every value is {low}")
 
     def _cast(self, array: Array, info: TensorInfo) -> Array:
-        """Return `array` contiguous and as `info` wants it."""
+        """Return `array`, contiguous and with the dtype of `info`."""
         if array.dtype == info.dtype:
             return np.ascontiguousarray(array).reshape(info.shape)
         with np.errstate(over="ignore", under="ignore"):
@@ -115,11 +115,10 @@ class Transfer:
 def start_examining(
     checkpoint: Checkpoint, plan: Plan, expected_sha256: Mapping[str, str]
 ) -> tuple[ThreadPoolExecutor, Future[dict[str, str]]]:
-    """Begin to compute {file name: SHA-256} of the source in a thread of its own, beside the transfer.
+    """Start to compute {file name: SHA-256} of the source in another thread, during the transfer.
 
-    The digest is verified there, and what is left behind is read for its checksums: a file that is damaged anywhere is
-    not to be trusted. The future raises UnreadableCheckpoint for damage, and for a file that is not what is expected of
-    its name.
+    It also verifies the digest, and the checksums of tensors that stay behind: a file with any damage is not trusted.
+    The future raises UnreadableCheckpoint for damage, and for a file that does not have its expected hash.
     """
     executor = ThreadPoolExecutor(1)
     return executor, executor.submit(_examine, checkpoint, plan, expected_sha256)
@@ -130,8 +129,8 @@ def _examine(checkpoint: Checkpoint, plan: Plan, expected: Mapping[str, str]) ->
     for file in checkpoint.files:
         if expected.get(file.name, found[file.name]) != found[file.name]:
             raise UnreadableCheckpoint(
-                f"{file}: has SHA-256 {found[file.name]}, expected {expected[file.name]}; it was changed since it was "
-                f"recorded; delete {file.parent} to have it made anew"
+                f"{file}: has SHA-256 {found[file.name]}, expected {expected[file.name]}; it was changed after it was "
+                f"recorded; delete {file.parent} and run again"
             )
     if "digest" in checkpoint.metadata:
         check_digest(checkpoint)
@@ -142,13 +141,13 @@ def _examine(checkpoint: Checkpoint, plan: Plan, expected: Mapping[str, str]) ->
 
 
 def written_problems(written: Checkpoint, infos: Sequence[TensorInfo], checksums: Mapping[str, int]) -> list[str]:
-    """Return where what was written, read back by the format's own reader, is not what was meant."""
+    """Return the differences between the written file, read back, and the intended tensors."""
     meant = {info.name: info for info in infos}
-    problems = [f"{name}: not there" for name in meant.keys() - written.tensors.keys()]
-    problems += [f"{name}: not meant to be there" for name in written.tensors.keys() - meant.keys()]
+    problems = [f"{name}: missing" for name in meant.keys() - written.tensors.keys()]
+    problems += [f"{name}: unexpected" for name in written.tensors.keys() - meant.keys()]
     for name, info in written.tensors.items():
         if name in meant and info != meant[name]:
-            problems.append(f"{name}: {info.dtype} {info.shape}, meant {meant[name].dtype} {meant[name].shape}")
+            problems.append(f"{name}: {info.dtype} {info.shape}, expected {meant[name].dtype} {meant[name].shape}")
     if problems:
         return problems
     found = tensor_checksums(written)
@@ -165,7 +164,7 @@ def tensor_checksums(checkpoint: Checkpoint) -> dict[str, int]:
 def check_digest(checkpoint: Checkpoint) -> None:
     """Compare the tensors and the metadata with the digest that the file carries, if it carries one.
 
-    Raises UnreadableCheckpoint when they differ.
+    Raises UnreadableCheckpoint if they differ.
     """
     stored = checkpoint.metadata.get("digest")
     if stored is None:

@@ -1,1 +1,1 @@
-"""Published weights: which there are, by which names, fetched once and converted."""
+"""Published weights: their catalogue and names, download, cache and conversion."""

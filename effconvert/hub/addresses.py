@@ -1,4 +1,4 @@
-"""Where a published file comes from: its own address, a mirror's, or a Python package that is installed."""
+"""Addresses of published files: the file's own, a mirror's, or an installed Python package."""
 
 import os
 import re
@@ -14,7 +14,7 @@ _URL = re.compile(r"pkg:pypi/([^@/#?]+)@([^@/#?]+)#([^#?]+)")
 
 @dataclass(frozen=True)
 class PackageFile:
-    """A file inside a release of a package; path: where it is when installed, relative to `site-packages`."""
+    """A file inside a release of a package; path: its place after the installation, relative to `site-packages`."""
 
     name: str
     version: str
@@ -27,50 +27,48 @@ class PackageFile:
 
     @property
     def reinstall(self) -> str:
-        """The command that installs the release anew, and nothing else."""
+        """The command that installs the release again, without its dependencies."""
         return f"{self.install} --force-reinstall --no-deps"
 
 
 def package_file(url: str) -> PackageFile | None:
-    """Return what a package URL names, `pkg:pypi/NAME@VERSION#PATH`; None for an address of another kind."""
+    """Return the file in a package URL, `pkg:pypi/NAME@VERSION#PATH`; None for an address of another kind."""
     match = _URL.fullmatch(url)
     return PackageFile(*match.groups()) if match else None
 
 
 def installed_path(file: PackageFile) -> Path:
-    """Return where `file` lies in this Python, from whichever release of its package is installed.
+    """Return the path of `file` in this Python, from any installed release of its package.
 
-    Raises Unavailable, with the command that installs it, where it does not.
+    Raises Unavailable, with the command that installs it, if it does not exist.
     """
-    from importlib import metadata  # slow to import, and seldom needed
+    from importlib import metadata  # slow to import, and rarely needed
 
     try:
         distribution = metadata.distribution(file.name)
     except metadata.PackageNotFoundError as error:
         raise Unavailable(
-            f"{file.path}: comes in the package {file.name}, which this Python does not have; {file.install}"
+            f"{file.path}: is in the package {file.name}, which this Python does not have; {file.install}"
         ) from error
     path = Path(str(distribution.locate_file(file.path)))
     if not path.is_file():
         release = f"{file.name} {distribution.version}"
-        raise Unavailable(f"{path}: not there, although {release} is installed; {file.reinstall}")
+        raise Unavailable(f"{path}: does not exist, although {release} is installed; {file.reinstall}")
     return path
 
 
-# What a user can do about a file that cannot be downloaded here.
+# The advice for a file that cannot be downloaded here.
 ELSEWHERE = "download it elsewhere and give its path, with --checkpoint or to `effconvert convert`"
 _BUCKET = "https://storage.googleapis.com/cloud-tpu-checkpoints"
 
 
 def address(row: Published, beside: str | None = None) -> str:
-    """Return the URL that `row`, or the file called `beside` in its folder, is downloaded from.
+    """Return the URL of `row`, or of the file `beside` in the same folder; a package URL if it is in a package.
 
-    It is that of a package where `row` comes in one.
+    EFFCONVERT_MIRROR replaces scheme and host, for TensorFlow's files the bucket too. Other files keep the path that
+    they have on their own host; no two hosts share one.
 
-    EFFCONVERT_MIRROR replaces scheme and host, and of TensorFlow's the bucket too: the path of every other file is the
-    one that it has on its own host, and no two hosts share one.
-
-    Raises Unavailable when EFFCONVERT_MIRROR is not an http address.
+    Raises Unavailable if EFFCONVERT_MIRROR is not an http address.
     """
     url = f"{row.url.rpartition('/')[0]}/{beside}" if beside else row.url
     mirror = os.environ.get("EFFCONVERT_MIRROR")

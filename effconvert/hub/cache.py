@@ -1,4 +1,4 @@
-"""A cache of published weights, each file downloaded once and checked each time it is used."""
+"""A cache of published weights: each file is downloaded once, and checked each time it is used."""
 
 import contextlib
 import json
@@ -24,10 +24,10 @@ _EXTRACTED = "checkpoint"
 
 @dataclass(frozen=True)
 class _Record:
-    """What is known of a cached download: where it came from, its bytes, and the files of the checkpoint.
+    """The record of a cached download: its address, its size and hash, and the files of the checkpoint.
 
-    folder: of the checkpoint, or the file that it is. files: {path: its bytes and SHA-256}. Both are relative to the
-    folder of the cache.
+    folder: the folder of the checkpoint, or its only file. files: {path: size and SHA-256}. Both paths are relative to
+    the folder of the cache.
     """
 
     url: str
@@ -39,7 +39,7 @@ class _Record:
 
 @dataclass(frozen=True)
 class Fetched:
-    """A checkpoint in the cache: its folder or file, the address that it came from, and {file name: known SHA-256}."""
+    """A checkpoint in the cache: its folder or file, its address, and {file name: known SHA-256}."""
 
     path: Path
     url: str
@@ -65,18 +65,18 @@ def fetch(
 ) -> Fetched:
     """Return the checkpoint of `row`, downloaded, and extracted if it is an archive, unless the cache has it.
 
-    progress is called with the bytes that arrived and the bytes in all, None where the server does not say. Only one
-    process downloads a file, others wait for it. The SHA-256 of the download is compared with what was published, the
-    beginning in the file's name included, and its MD5 where that was; the SHA-256 is recorded when it is first seen,
-    and compared whenever it is used again. A file that comes in a Python package is taken from there, and checked too.
+    progress is called with the received bytes and the total, None if the server does not tell it. Only one process
+    downloads a file, others wait for it. The SHA-256 of the download is compared with the published one, or with its
+    beginning in the file's name, and the MD5 if that was published. The SHA-256 is recorded at first, and compared at
+    each later use. A file in a Python package is taken from there, and checked too.
 
-    Raises Unavailable when the network is needed and does not give the file, or the package is not installed,
-    UnreadableCheckpoint for a file that is damaged, of another network than `row`, or not the published or recorded
-    one, OutputProblem when the cache cannot be written.
+    Raises Unavailable if the download fails, or if the package is not installed; UnreadableCheckpoint for a file that
+    is damaged, of another network than `row`, or not the published or recorded one; OutputProblem if the cache cannot
+    be written.
     """
     if package := package_file(row.url):
         return _installed(row, package)
-    # TensorFlow's were here first: their folders keep their names, and so what they hold.
+    # TensorFlow's folders keep their old names, so that old caches stay valid.
     owner = "" if row.framework == "tensorflow" else f"{row.framework}-"
     entry = cache_folder() / f"{owner}{row.variant}-{row.weights}"
     try:
@@ -84,7 +84,7 @@ def fetch(
             return _fetch(row, entry, progress, offline, patience)
     except OSError as error:
         raise OutputProblem(
-            f"{error.filename or entry}: {error.strerror or error}; EFFCONVERT_CACHE names another folder for the cache"
+            f"{error.filename or entry}: {error.strerror or error}; set EFFCONVERT_CACHE to another folder"
         ) from error
 
 
@@ -92,7 +92,7 @@ def _installed(row: Published, package: PackageFile) -> Fetched:
     path = installed_path(package)
     sha256 = file_sha256(path)
     if difference := _difference(row, sha256, path):
-        raise UnreadableCheckpoint(f"{path}: {difference}; {package.reinstall} brings the published one")
+        raise UnreadableCheckpoint(f"{path}: {difference}; get the published file with {package.reinstall}")
     _require_network(row, path)
     return Fetched(path, row.url, {path.name: sha256})
 
@@ -109,9 +109,9 @@ def _fetch(
     elif record and _is_complete(entry, record):
         return _fetched(entry, record)
     elif offline:
-        raise Unavailable(f"{address(row)}: not in the cache ({entry}), and the network is not to be used; {ELSEWHERE}")
+        raise Unavailable(f"{address(row)}: not in the cache ({entry}), and downloads are switched off; {ELSEWHERE}")
     else:
-        # Imported here: `choose` is used by commands that need no network, and ssl takes its time.
+        # Imported here: commands without a download use this module too, and ssl is slow to import.
         from effconvert.hub.downloads import download
 
         sha256 = download(address(row), file, progress=progress, patience=patience)
@@ -130,7 +130,7 @@ def _fetched(entry: Path, record: _Record) -> Fetched:
 
 
 def _require_published(row: Published, sha256: str, file: Path, fresh: bool) -> None:
-    """Remove a download that is not what was published: whoever runs again gets another."""
+    """Check the hashes of a download; a wrong one is removed, so that the next run downloads it again."""
     difference = _difference(row, sha256, file)
     if not difference:
         return
@@ -139,10 +139,10 @@ def _require_published(row: Published, sha256: str, file: Path, fresh: bool) -> 
 
 
 def _difference(row: Published, sha256: str, file: Path) -> str:
-    """Say how the hashes of a file differ from those that were published, "" where they do not."""
+    """Return how the hashes of a file differ from the published ones; "" if they do not."""
     expected = row.sha256 or name_sha8(file.name)
     if expected is not None and not sha256.startswith(expected):
-        by = "as published" if row.sha256 else "which begins its SHA-256 as its name says"
+        by = "as published" if row.sha256 else "the beginning of its SHA-256, as in its name"
         return f"has SHA-256 {sha256}, expected {expected}, {by}"
     if row.md5 is not None and (md5 := file_md5(file)) != row.md5:
         return f"has MD5 {md5}, expected {row.md5}, as published"
@@ -162,12 +162,12 @@ def _require_recorded(
             f"if it was replaced on purpose, delete {file.parent} and run again"
         )
     raise UnreadableCheckpoint(
-        f"{file}: the file has {found}; it has changed since; delete {file.parent} and run again"
+        f"{file}: the file has {found}; it was changed later; delete {file.parent} and run again"
     )
 
 
 def _fetch_beside(row: Published, entry: Path, patience: "Patience | None") -> Iterator[Path]:
-    """Download what tells of the network; a mirror may lack it, and a conversion then says what it assumes."""
+    """Download files that describe the network; a mirror may lack them, and the conversion then assumes facts."""
     from effconvert.hub.downloads import download
 
     for name in row.beside:
@@ -187,10 +187,10 @@ def _is_json_object(path: Path) -> bool:
 
 
 def _prepare(row: Published, entry: Path, file: Path, sha256: str, beside: list[Path], *, known: bool) -> _Record:
-    """Make a checkpoint of the download and return the record of both; `beside` belongs to it.
+    """Make a checkpoint of the download and return the record; the files `beside` belong to it.
 
-    Raises UnreadableCheckpoint when it holds none, or another network's; it is then not kept, unless the same bytes
-    were good before.
+    Raises UnreadableCheckpoint if there is none, or one of another network. The download is then not kept, unless the
+    same bytes were good before (`known`).
     """
     try:
         if row.url.endswith(".tar.gz"):
@@ -205,7 +205,7 @@ def _prepare(row: Published, entry: Path, file: Path, sha256: str, beside: list[
         shutil.rmtree(entry / _EXTRACTED, ignore_errors=True)
         for path in (file, *beside):
             path.unlink()
-        raise UnreadableCheckpoint(f"{error}; it came from {address(row)} and was not kept") from error
+        raise UnreadableCheckpoint(f"{error}; it was downloaded from {address(row)} and was not kept") from error
     hashes = {path: sha256 if path == file else file_sha256(path) for path in paths}
     return _Record(
         url=address(row),
@@ -220,7 +220,7 @@ def _extract(entry: Path, archive: Path) -> Path:
     from effconvert.formats.archive import extract
 
     extracted = entry / _EXTRACTED
-    # What a process left that was killed; the lock is ours.
+    # Left by a process that was killed; this process has the lock.
     for leftover in (extracted, *entry.glob(".checkpoint-*")):
         shutil.rmtree(leftover, ignore_errors=True)
     return extract(archive, extracted)
@@ -229,7 +229,7 @@ def _extract(entry: Path, archive: Path) -> Path:
 def _require_network(row: Published, path: Path) -> None:
     """Raise UnreadableCheckpoint unless `path` is a whole checkpoint of the network of `row`.
 
-    A server may answer with anything, and what is recorded once is what every later download is held against.
+    A server may send anything, and later downloads are compared with the first record.
     """
     from effconvert.formats import open_checkpoint
     from effconvert.identify.identification import identify

@@ -1,4 +1,4 @@
-"""Every published file with its cost and its published accuracy: what `effconvert list` shows."""
+"""The catalogue for `effconvert list`: every published file with its cost and its published accuracy."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,9 +14,9 @@ from effconvert.reference_tables.weights import FRAMEWORKS, Published, weights_t
 class CatalogueRow:
     """One published file.
 
-    published: what `effconvert convert --published` takes. network: what the framework calls the network. size: height
-    and width in pixels. parameters: trainable values. macs: multiply-adds of one image of that size. top1, top5:
-    ImageNet accuracy in percent as the framework publishes it; None where it does not.
+    published: the name for `effconvert convert --published`. network: the framework's name of the network. size: height
+    and width in pixels. parameters: number of trainable values. macs: multiply-adds of one image of that size. top1,
+    top5: ImageNet accuracy in percent as the framework publishes it; None if it does not.
     """
 
     published: str
@@ -34,7 +34,7 @@ class CatalogueRow:
 
 
 def catalogue_rows(frameworks: Sequence[str] = FRAMEWORKS) -> list[CatalogueRow]:
-    """Return a row for every published file: by framework, variants in their usual order, weights by release."""
+    """Return a row for every published file, sorted by framework, variant and release."""
     order = list(VARIANTS)
     rows = [row for row in weights_table() if row.framework in frameworks]
     rows.sort(key=lambda row: (FRAMEWORKS.index(row.framework), order.index(row.variant), row.release, row.size))
@@ -62,7 +62,7 @@ def _catalogue_row(row: Published) -> CatalogueRow:
 
 
 def published_accuracy(row: Published) -> Accuracy | None:
-    """Return what the framework publishes of its file, today or else last; None where it never did."""
+    """Return the accuracy that the framework publishes now, or published last; None if it never did."""
     rows = [known for known in accuracy_table() if known.variant == row.variant]
     if row.framework == "tensorflow":
         rows = [known for known in rows if known.kind.startswith("readme") and known.kind != "readme-text"]

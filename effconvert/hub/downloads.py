@@ -1,4 +1,4 @@
-"""Download one file over HTTP: resumed where it broke off, checked, and in place only when it is whole."""
+"""Download of one file over HTTP: resumed after an interruption, checked, and put in place only when complete."""
 
 import contextlib
 import hashlib
@@ -35,8 +35,8 @@ _PAGE = re.compile(rb"\s*<(!doctype|html|head|\?xml)", re.IGNORECASE)
 class Patience:
     """How long a download waits for a server that does not answer.
 
-    timeout: seconds without a byte after which a connection is given up. waits: seconds before each new attempt; they
-    start afresh whenever more of the file than ever before has arrived.
+    timeout: seconds without a byte before a connection is given up. waits: seconds before each new attempt; the list
+    starts again when more of the file than ever before has arrived.
     """
 
     timeout: float = 30.0
@@ -44,16 +44,16 @@ class Patience:
 
 
 class _Interrupted(Exception):
-    """An attempt that failed in a way that another attempt may mend."""
+    """A failed attempt; another attempt may succeed."""
 
 
 def download(url: str, target: Path, *, progress: Progress | None = None, patience: Patience | None = None) -> str:
     """Download `url` to `target` and return its SHA-256 in hexadecimal.
 
-    What arrived of an unfinished download stays beside `target` as `.part`, and the next attempt, also of another run,
-    resumes there if the server still has the same file.
+    An unfinished download stays beside `target` as `.part`. The next attempt, also in another run, resumes it if the
+    server still has the same file.
 
-    Raises Unavailable in one sentence, NotThere where the server has no such file, OutputProblem when the file cannot
+    Raises Unavailable in one sentence, NotThere if the server does not have the file, OutputProblem if the file cannot
     be written.
     """
     patience = patience or Patience()
@@ -66,7 +66,7 @@ def download(url: str, target: Path, *, progress: Progress | None = None, patien
                 _receive(url, part, progress, patience.timeout)
             return part.finish()
         except _Interrupted as problem:
-            # A server whose file changes between attempts must not keep us for ever: only new ground counts.
+            # If the file changes between attempts, this must not go on forever: only new bytes reset the waits.
             if part.size > furthest:
                 furthest, waits = part.size, iter(patience.waits)
             wait = next(waits, None)
@@ -76,7 +76,7 @@ def download(url: str, target: Path, *, progress: Progress | None = None, patien
 
 
 class _Part:
-    """The `.part` file of a download, and beside it which file of the server it is the beginning of."""
+    """The `.part` file of a download, with a file beside it that identifies the file on the server."""
 
     def __init__(self, url: str, target: Path) -> None:
         self.target = target
@@ -99,7 +99,7 @@ class _Part:
 
     @property
     def validator(self) -> str | None:
-        """The server's name for these bytes, without which they are not resumed."""
+        """The server's identifier of these bytes; without it, the download is not resumed."""
         return self.state.get("validator")
 
     def is_whole(self) -> bool:
@@ -119,7 +119,7 @@ class _Part:
             self.notes.unlink(missing_ok=True)
 
     def append(self, block: bytes) -> None:
-        # Unbuffered, so that a full disk shows here and not when the file is closed.
+        # Unbuffered, so that a full disk raises an error here and not when the file is closed.
         with _writing(self.path), open(self.path, "ab", buffering=0) as file:
             view = memoryview(block)
             while view:
@@ -158,7 +158,7 @@ def _receive(url: str, part: _Part, progress: Progress | None, timeout: float) -
 
 
 def _accept(url: str, response: http.client.HTTPResponse, part: _Part) -> bytes:
-    """Decide whether the answer continues `part` or begins anew; return its first bytes."""
+    """Decide whether the answer continues `part` or starts again; return its first bytes."""
     validator = _validator(response)
     if response.status == 206:
         first, total = _range(response)
@@ -177,14 +177,14 @@ def _accept(url: str, response: http.client.HTTPResponse, part: _Part) -> bytes:
     if kind in ("text/html", "application/xhtml+xml") or not _plausible(part.target.name, block):
         raise _unavailable(
             url,
-            f"the server answered with something else than the file ({kind}), perhaps a login page of the network",
+            f"the server sent something else than the file ({kind}), perhaps a login page of your internet access",
         )
     part.restart({"validator": validator, "total": total, "md5": _announced_md5(response)})
     return block
 
 
 def _plausible(name: str, block: bytes) -> bool:
-    """Return whether a file called `name` may begin with `block`."""
+    """Return whether a file with this `name` may begin with `block`."""
     if name.endswith(".tar.gz"):
         return len(block) < 512 or looks_like_archive(block)
     return not _PAGE.match(block)
@@ -206,7 +206,7 @@ def _copy(response: http.client.HTTPResponse, block: bytes, part: _Part, progres
 
 
 def _range(response: http.client.HTTPResponse) -> tuple[int, int | None]:
-    """Return the first byte and the size of the whole file, as Content-Range has them."""
+    """Return the first byte and the size of the whole file, from Content-Range."""
     match = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
     if not match:
         raise _Interrupted("the server sent a part of the file without saying which")
@@ -214,13 +214,13 @@ def _range(response: http.client.HTTPResponse) -> tuple[int, int | None]:
 
 
 def _validator(response: http.client.HTTPResponse) -> str | None:
-    """Return what If-Range accepts: a strong ETag, or else the date."""
+    """Return a value for If-Range: a strong ETag, or else the date."""
     etag = response.headers.get("ETag")
     return etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified")
 
 
 def _announced_md5(response: http.client.HTTPResponse) -> str | None:
-    """Return the MD5 that Google's storage announces of the whole file, in base64."""
+    """Return the MD5 of the whole file that Google's storage announces, in base64."""
     announced = ",".join(response.headers.get_all("x-goog-hash") or [])
     values = [text.strip().removeprefix("md5=") for text in announced.split(",") if text.strip().startswith("md5=")]
     return values[0] if values else None
@@ -229,7 +229,7 @@ def _announced_md5(response: http.client.HTTPResponse) -> str | None:
 def _refuse_status(url: str, error: urllib.error.HTTPError, part: _Part) -> None:
     with error:
         words = f"the server answered {error.code} {error.reason}"
-    if error.code == 416:  # what lies here is longer than the file on the server
+    if error.code == 416:  # the local part is longer than the file on the server
         part.discard()
     if error.code == 416 or error.code in _WORTH_A_RETRY:
         raise _Interrupted(words) from error
@@ -241,8 +241,8 @@ def _described(url: str, error: Exception, timeout: float) -> Exception:
     reason = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(reason, ssl.SSLCertVerificationError):
         return _unavailable(url, f"the server's certificate is not trusted ({reason.verify_message})")
-    if isinstance(reason, socket.gaierror):  # waiting does not bring a network
-        return _unavailable(url, f"no network, or the server's name is not known to it ({reason.strerror})")
+    if isinstance(reason, socket.gaierror):  # waiting does not help
+        return _unavailable(url, f"no internet access, or the server's name is not known ({reason.strerror})")
     if isinstance(reason, TimeoutError):
         return _Interrupted(f"no answer for {timeout:g} s")
     if isinstance(reason, http.client.IncompleteRead):
@@ -256,10 +256,8 @@ def _unavailable(url: str, what: str) -> Unavailable:
 
 @contextlib.contextmanager
 def _writing(path: Path) -> Iterator[None]:
-    """Tell a disk that fails from a network that fails: both are an OSError."""
+    """Raise OutputProblem for an error of the disk; an error of the connection is an OSError too."""
     try:
         yield
     except OSError as error:
-        raise OutputProblem(
-            f"{path}: {error.strerror or error}; EFFCONVERT_CACHE names another folder for the cache"
-        ) from error
+        raise OutputProblem(f"{path}: {error.strerror or error}; set EFFCONVERT_CACHE to another folder") from error

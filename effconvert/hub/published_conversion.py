@@ -1,4 +1,4 @@
-"""Converts published weights: chosen by their name, fetched, converted."""
+"""Conversion of published weights: chosen by name, fetched, converted."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -32,22 +32,23 @@ def convert_published(
 ) -> Report:
     """Convert weights that a framework published, and return a report.
 
-    name: `torchvision/b0` or `torchvision/b0/imagenet1k_v1`, as `effconvert list` shows them; or a variant alone, with
-    its `framework`, one of `reference_tables.FRAMEWORKS`. weights: where the name leaves them open; by default those of
-    `reference_tables.published_weights.choose`. output: by default a file (of `tf-official` and `huggingface` a folder)
-    called after what was asked for, `b0-ns.safetensors`; of a whole name with the framework,
-    `torchvision-b0.safetensors`, but for TensorFlow. facts: replace what is known of the published network.
-    downloading: called with (bytes arrived, bytes in all or None). Other options: those of `effconvert.convert`.
+    name: `torchvision/b0` or `torchvision/b0/imagenet1k_v1`, as `effconvert list` shows them; or a variant only, with
+    its `framework`, one of `reference_tables.FRAMEWORKS`. weights: the training, if the name does not tell it; by
+    default that of `reference_tables.published_weights.choose`. output: by default a file (a folder for `tf-official`
+    and `huggingface`) named after the request: `b0-ns.safetensors`; if `name` has a framework other than TensorFlow,
+    with it: `torchvision-b0.safetensors`. facts: replace known facts of the published network. downloading: called
+    with (received bytes, total bytes or None). Other options: those of `effconvert.convert`.
 
-    Raises LayoutMismatch that lists what exists where the framework published no such weights, Unavailable without
-    network or cache, or where a package that holds the file is not installed, and what `effconvert.convert` raises.
+    Raises LayoutMismatch, with a list of the existing weights, if the framework did not publish these; Unavailable
+    without internet and cache, or if the package with the file is not installed; and the errors of
+    `effconvert.convert`.
 
     Example: `effconvert.convert_published("torchvision/b0", "b0.pth", to="timm")`
     """
     asked = Asked(framework, name, weights) if framework else _read_name(name, weights)
     row = choose(asked.variant, asked.weights, asked.framework)
     output = Path(output or output_name(asked, row, to, whole_name=framework is None))
-    check_output(output, force)  # before a download that could be in vain
+    check_output(output, force)  # before the download
     fetched = fetch(row, progress=downloading)
     return convert(
         fetched.path,
@@ -67,12 +68,12 @@ def convert_published(
 def _read_name(name: str, weights: str | None) -> Asked:
     asked = read_name(name)
     if asked.weights and weights:
-        raise LayoutMismatch(f"{name}: names its weights; weights {weights!r} cannot be given too")
+        raise LayoutMismatch(f"{name}: has weights in its name; leave out weights {weights!r}")
     return replace(asked, weights=asked.weights or weights)
 
 
 def output_name(asked: Asked, row: Published, to: str, whole_name: bool) -> str:
-    """Return a name that says what is in the file, so that what differs does not meet under one name."""
+    """Return a name that tells the content of the file, so that different conversions have different names."""
     weights = asked.weights and (row.weights if whole_name else asked.weights.lower())
     origin = asked.framework if whole_name and asked.framework != "tensorflow" else None
     stem = "-".join(part for part in (origin, row.variant, weights, to if to != CANONICAL else None) if part)

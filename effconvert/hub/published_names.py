@@ -1,4 +1,4 @@
-"""Names of published weights as users type them, `torchvision/b0/imagenet1k_v1`: which file each means."""
+"""Names of published weights as users type them, such as `torchvision/b0/imagenet1k_v1`."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ from effconvert.errors import LayoutMismatch, nearest_first
 from effconvert.reference_tables.publishers import read_publishers
 from effconvert.reference_tables.weights import FRAMEWORKS, Published, weights_table
 
-_FORM = "write FRAMEWORK/VARIANT or FRAMEWORK/VARIANT/WEIGHTS, as torchvision/b0 or tensorflow/b0/ns"
+_FORM = "write FRAMEWORK/VARIANT or FRAMEWORK/VARIANT/WEIGHTS, such as torchvision/b0 or tensorflow/b0/ns"
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a name asks for, as `hub.choose` takes it; weights: None where the name leaves them open."""
+    """A request for published weights; weights: None if the name does not tell them."""
 
     framework: str
     variant: str
@@ -20,12 +20,12 @@ class Asked:
 
 
 def read_name(name: str) -> Asked:
-    """Return what `name` asks for: FRAMEWORK/VARIANT or FRAMEWORK/VARIANT/WEIGHTS; case does not matter.
+    """Parse `name`: FRAMEWORK/VARIANT or FRAMEWORK/VARIANT/WEIGHTS; case does not matter.
 
-    In place of the variant may stand the framework's own name of the network, with its tag: timm's
-    `tf_efficientnet_b0.ns_jft_in1k`, Hugging Face's `google/efficientnet-b0`, which needs no framework before it.
+    The framework's own name of the network, with its tag, may replace the variant: timm's
+    `tf_efficientnet_b0.ns_jft_in1k`, or Hugging Face's `google/efficientnet-b0`, which needs no framework before it.
 
-    Raises LayoutMismatch that lists what there is, the nearest first.
+    Raises LayoutMismatch, which lists the existing names, the nearest first.
     """
     parts = name.strip().strip("/").lower().split("/")
     if publisher := _publisher_of_library(parts[0]):
@@ -41,13 +41,13 @@ def read_name(name: str) -> Asked:
 
 
 def _publisher_of_library(name: str) -> str | None:
-    """Return who published the trainings that are called after the library `name`, None where none are."""
+    """Return the publisher of the weights that are named after the library `name`; None if there are none."""
     rows = (row for row in weights_table() if row.weights == name)
     return next((row.framework for row in rows if row.framework != name), None)
 
 
 def _framework(parts: list[str]) -> tuple[str | None, list[str]]:
-    """Return the framework that the first one or two parts name, and the parts after it."""
+    """Return the framework in the first one or two parts, and the parts after it."""
     for count in (2, 1):
         asked = "/".join(parts[:count]).replace("_", "-")
         if len(parts) >= count:
@@ -58,7 +58,7 @@ def _framework(parts: list[str]) -> tuple[str | None, list[str]]:
 
 
 def _of_network(rows: list[Published], name: str) -> Asked | None:
-    """Return what a network's own name asks for, its tag after a dot or a slash; None where no network is called so."""
+    """Parse a network's own name, with its tag after a dot or a slash; None if no network has this name."""
     for row in rows:
         network = row.network.lower()
         if name == network:
@@ -75,7 +75,7 @@ def _of_network(rows: list[Published], name: str) -> Asked | None:
 def _of_variant(framework: str, rows: list[Published], parts: list[str]) -> Asked:
     published = list(dict.fromkeys(row.variant for row in rows))
     if not parts:
-        raise LayoutMismatch(f"{framework}: names no variant; it published {', '.join(published)}; {_FORM}")
+        raise LayoutMismatch(f"{framework}: the variant is missing; it published {', '.join(published)}; {_FORM}")
     try:
         variant = find_variant(parts[0]).name
     except LayoutMismatch as error:

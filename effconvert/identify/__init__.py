@@ -1,1 +1,1 @@
-"""What a checkpoint is: layout, variant, facts, preprocessing, and what it lacks or has besides."""
+"""Identification of a checkpoint: layout, variant, facts, preprocessing, missing and additional tensors."""

@@ -1,4 +1,4 @@
-"""Reads the names and shapes of a file as a layout and a variant, and counts what that explains."""
+"""Candidate readings of a file: a layout and a variant, and how many tensors they explain."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -35,11 +35,11 @@ _PLAIN = Options()
 class Reading:
     """A file read as one layout and variant.
 
-    layout: None for this project's own. moves: to canonical, with names as the map has them. others: {tensor of the
-    file that is no weight: reason}. missing: how many tensors the file lacks or has in another shape. unknown: {tensor
-    under the root that nothing explains: where it stands}, outside: the same of those outside the root. behind: those
-    of both that surely act behind the pooled features, or outside of the network. classifier: {set: the layer that is
-    taken for it}, where it has not the layout's own name. linear: the layers that could be one.
+    layout: None for canonical. moves: to canonical, with the names of the map. others: {tensor of the file that is not
+    a weight: reason}. missing: number of tensors that the file lacks or has in another shape. unknown: {unexplained
+    tensor under the root: its place in words}. outside: the same for tensors outside the root. behind: those of both
+    that certainly act after the pooled features, or outside the network. classifier: {set: the layer that is taken for
+    it}, if it does not have the layout's own name. linear: the layers that could be the classifier.
     """
 
     layout: Layout | None
@@ -67,13 +67,13 @@ class Reading:
 
     @property
     def explained(self) -> int:
-        """How much the reading explains, in tensors."""
+        """The number of explained tensors."""
         return len(self.moves) - 2 * self.missing - len(self.unknown)
 
 
 @dataclass(frozen=True)
 class _Explained:
-    """What a map explains: its moves, the tensors of the file that are no weights, {unknown name: {set: file's}}."""
+    """The tensors that a map explains: moves, tensors that are not weights, and {unknown name: {set: file's name}}."""
 
     compiled: Compiled
     facts: Facts
@@ -83,9 +83,9 @@ class _Explained:
 
 
 def readings(names: TensorNames, options: Options = _PLAIN) -> Iterator[Reading]:
-    """Yield every reading of the file that has a stem somewhere, or under the root that `options` name.
+    """Yield every reading with a stem anywhere in the file, or under the root in `options`.
 
-    The likely ones of a layout come first. Raises LayoutMismatch when several networks of one kind are there.
+    The likely ones of a layout come first. Raises LayoutMismatch if the file holds several networks of one kind.
     """
     networks: dict[str, str] = {}
     considered = [layout for layout in (*known_layouts(), None) if options.layout in (None, layout and layout.name)]
@@ -107,10 +107,10 @@ def read_as(
     facts: Facts | None = None,
     options: Options = _PLAIN,
 ) -> Reading:
-    """Return the file read as `variant`; without `facts` the shapes tell the classes, and the layout the rest.
+    """Return the file read as `variant`; without `facts`, the shapes tell the classes, and the layout the other facts.
 
-    A classifier of another name is taken for the layout's own where it is the only unknown layer, or where `options`
-    name it.
+    A classifier with another name is taken for the layout's own if it is the only unknown layer, or if `options` name
+    it.
     """
     if layout and layout.synonyms:
         scope = replace(scope, sets=scope.sets.with_synonyms(layout))
@@ -128,7 +128,7 @@ def read_as(
 
 
 def without_classifier(names: TensorNames, found: Reading) -> Reading:
-    """Return the reading as a network without its classifier, which leaves behind what surely stands behind it."""
+    """Return the reading without the classifier, and without tensors that certainly act after the pooled features."""
     facts = replace(found.facts, classes=0)
     bare = read_as(names, found.layout, found.variant, found.scope, facts)
     strange = {**bare.unknown, **bare.outside}
@@ -147,11 +147,11 @@ def _reading(
     chosen: Linear | None,
     linear: list[Linear],
 ) -> Reading:
-    """Return the reading, every unknown tensor with where it stands."""
+    """Return the reading, with the place of every unknown tensor."""
     first = {name: next(iter(files.values())) for name, files in found.unknown.items()}
     order = {file: number for number, file in enumerate(names.stored)}
     shapes = {name: names.stored[file] for name, file in sorted(first.items(), key=lambda item: order[item[1]])}
-    near = 2 * found.missing < len(found.compiled.moves)  # what is far off is compared only, and never shown
+    near = 2 * found.missing < len(found.compiled.moves)  # a distant reading is only compared, never shown
     places = placed(shapes, own, found.compiled.moves) if near else dict.fromkeys(shapes, ("", False))
     unknown = {
         file: BEHIND if file in names.behind else places[name]
@@ -209,9 +209,9 @@ def _explained(
 
 
 def _without_other_dicts(names: TensorNames, scope: Scope, classes: int, own: Classifier) -> Scope:
-    """Return the scope without what stands in dicts of its own, where the network has a classifier already.
+    """Return the scope without tensors in separate dicts, if the network already has a classifier.
 
-    But a layer stays that reads its features or its classes: whoever saved it uses the network otherwise.
+    A layer that reads its features or its classes stays, because then the network is probably used differently.
     """
     left: dict[str, str] = {}
     for name in scope.apart:
@@ -223,13 +223,13 @@ def _without_other_dicts(names: TensorNames, scope: Scope, classes: int, own: Cl
 
 
 def _heads(names: TensorNames, scope: Scope, found: _Explained, own: Classifier) -> list[Linear]:
-    """Return the linear layers that read the pooled features, and stand among none of the layers before these."""
+    """Return the linear layers that read the pooled features, and are not among the layers before the pooling."""
     inside = {name: files for name, files in found.unknown.items() if not is_within(name, own, found.compiled.moves)}
     return list(linear_layers(scope, inside, names.stored, own))
 
 
 def _classifier(scope: Scope, found: _Explained, linear: list[Linear], options: Options) -> Linear | None:
-    """Return the linear layer that is taken for the classifier: the one that the user names, or the only stranger."""
+    """Return the linear layer that is taken for the classifier: the user's choice, or the only unknown one."""
     if options.classifier is not None:
         called = [layer for layer in linear if layer.is_called(options.classifier)]
         called = called or [layer for layer in linear if layer.is_called_in_its_dict(options.classifier)]
@@ -259,7 +259,7 @@ def _taking(scope: Scope, own: Classifier, chosen: Linear | None, linear: list[L
 
 
 def classifier_in(layout: Layout | None, variant: Variant, scope: Scope) -> Classifier:
-    """Return how `layout` calls the classifier of `variant` in a file with that scope."""
+    """Return the names in `layout` of the classifier of `variant`, in a file with that scope."""
     return classifier_of(_ends(layout).without(scope.dropped), variant)
 
 
@@ -275,7 +275,7 @@ def _ends(layout: Layout | None) -> Ends:
 
 
 def until_exact(found: Iterable[Reading]) -> Iterator[Reading]:
-    """Yield readings up to the first that explains everything."""
+    """Yield readings up to the first one that explains all tensors."""
     for reading in found:
         yield reading
         if reading.exact and not reading.outside:
@@ -283,12 +283,12 @@ def until_exact(found: Iterable[Reading]) -> Iterator[Reading]:
 
 
 def own_root(layout: Layout, variant: Variant) -> str:
-    """Return the scope under which `layout` itself writes `variant`."""
+    """Return the scope that `layout` itself has for `variant`."""
     return layout.root.replace("{variant}", layout.variants[variant.name])
 
 
 def _reason(layout: Layout | None, compiled: Compiled, own: Classifier, base: str, shape: Shape) -> str:
-    """Return why a tensor is no weight, "" for one that may be: also what is called a loss within a layer."""
+    """Return why a tensor is not a weight; "" if it may be one, as a tensor in a layer with `loss` in its name."""
     if base in compiled.fills:
         return compiled.fills[base].reason
     left = leaving_of(layout, base, shape)
@@ -305,7 +305,7 @@ def _compiled(layout: Layout | None, variant: Variant, facts: Facts, scope: Scop
 
 
 def _candidates(layout: Layout | None, scope: Scope, held: TensorNames, ends: Ends) -> list[Variant]:
-    """Return the layout's variants: first what the scope names, then those whose stem is as wide as the file's."""
+    """Return the layout's variants: first the one in the scope's name, then those with the width of the file's stem."""
     names = list(layout.variants if layout else VARIANTS)
     kernel = ends.without(scope.dropped).kernel
     files = [found[kernel] for found in scope.sets.names.values() if kernel in found]
@@ -318,7 +318,7 @@ def _candidates(layout: Layout | None, scope: Scope, held: TensorNames, ends: En
 
 
 def _facts_in(facts: Facts, variant: Variant, shapes: Mapping[str, Shape], names: Mapping[str, str]) -> Facts:
-    """Return `facts` with the classes, or the lack of a head, that the shapes tell; `names` are the file's."""
+    """Return `facts` with the classes, or without a head, as the shapes tell; `names` are those of the file."""
     bias, weight = shapes.get(names["head.fc.bias"]), shapes.get(names["head.fc.weight"])
     if bias is not None and len(bias) == 1:
         return replace(facts, classes=bias[0])
@@ -328,7 +328,7 @@ def _facts_in(facts: Facts, variant: Variant, shapes: Mapping[str, Shape], names
 
 
 def _channels_in(shapes: Mapping[str, Shape], moves: Iterable[Move]) -> int | None:
-    """Return in_channels of the stem's kernel, None for a kernel that differs from the network's in more than that."""
+    """Return in_channels of the stem's kernel; None if the kernel differs from the network's in other axes too."""
     move = next(move for move in moves if move.target == "stem.conv.weight")
     axis = move.steps[0].order[1] if move.steps else 1
     shape, expected = shapes.get(move.source, ()), move.source_shape

@@ -1,4 +1,4 @@
-"""Every source tensor is moved once or left behind with a reason, every target is filled once: all problems at once."""
+"""The coverage check: every source tensor is moved or left behind with a reason, and every target is filled once."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -19,25 +19,25 @@ from effconvert.options import Options
 
 @dataclass(frozen=True)
 class Coverage:
-    """The moves to canonical with the names of the file, the set they take, and all else with the reason."""
+    """The moves to canonical with the names of the file, the set they take, and all other tensors with a reason."""
 
     moves: tuple[Move, ...]
     taken: str
     left_behind: Mapping[str, str]
 
     def left_by_option(self) -> dict[str, str]:
-        """Return {tensor: reason} of those that stay behind because the user asked for it."""
+        """Return {tensor: reason} for tensors that stay behind because of an option."""
         return {name: reason for name, reason in self.left_behind.items() if reason.endswith(BY_OPTION)}
 
     def counts(self) -> dict[str, Any]:
-        """Return how many tensors are moved, and how many are left behind for which reason."""
+        """Return the number of moved tensors, and the number of tensors left behind for each reason."""
         return {"moved": len(self.moves), "left_behind": dict(sorted(Counter(self.left_behind.values()).items()))}
 
 
 def read_network(checkpoint: Checkpoint, options: Options) -> tuple[Identity, Coverage]:
-    """Return what the file is, read as `options` say, and the ways of all its tensors.
+    """Return the identity of the file, read with `options`, and the coverage of all its tensors.
 
-    Raises LayoutMismatch when it is nothing that is known, or with every tensor that is in the way.
+    Raises LayoutMismatch if the layout is not known, or with every tensor that is a problem.
     """
     identity = identify(checkpoint, options)
     if options.weights:
@@ -46,10 +46,10 @@ def read_network(checkpoint: Checkpoint, options: Options) -> tuple[Identity, Co
 
 
 def check_coverage(checkpoint: Checkpoint, identity: Identity, want_raw: bool = False) -> Coverage:
-    """Return what is moved and what is left behind.
+    """Return which tensors are moved and which are left behind.
 
-    Raises LayoutMismatch with every problem: a tensor that is missing, unknown, of the wrong shape or dtype, or only
-    in the other set of weights.
+    Raises LayoutMismatch with every problem: a tensor that is missing, unknown, of the wrong shape or dtype, or only in
+    the other set of weights.
     """
     sets = identity.sets
     taken = sets.preferred(identity.moves, want_raw)
@@ -58,7 +58,7 @@ def check_coverage(checkpoint: Checkpoint, identity: Identity, want_raw: bool = 
     problems = [*_move_problems(checkpoint, identity, moves, taken), *_quantized_problems(checkpoint, identity, moves)]
     lacking = [move.target for move in moves if move.source not in checkpoint.tensors]
     if kind := kind_of(lacking):
-        problems.insert(0, f"all {len(lacking):,} that are missing are of one kind: {kind}")
+        problems.insert(0, f"all {len(lacking):,} missing tensors are of one kind: {kind}")
     strange = {
         name: where
         for name, where in {**identity.reading.unknown, **identity.reading.outside}.items()
@@ -73,7 +73,7 @@ def check_coverage(checkpoint: Checkpoint, identity: Identity, want_raw: bool = 
 
 
 def left_inside(checkpoint: Checkpoint, identity: Identity, coverage: Coverage) -> dict[str, str]:
-    """Return {tensor left by --leave: where it stands}, of those that may act before the features are pooled."""
+    """Return {tensor left by --leave: its place}, for tensors that may act before the features are pooled."""
     reading = identity.reading
     own = classifier_in(reading.layout, reading.variant, reading.scope)
     inside: dict[str, str] = {}
@@ -95,7 +95,7 @@ def _move_problems(checkpoint: Checkpoint, identity: Identity, moves: Sequence[M
             continue
         if info is None and identity.sets.holds(other, plain.source):
             remedy = " (sets are never mixed; --raw takes the raw weights)" if other == RAW else ""
-            yield f"{move.target} <- {move.source}: missing, only the {other} tensor is there{remedy}"
+            yield f"{move.target} <- {move.source}: missing, only the {other} tensor exists{remedy}"
         elif info is None:
             yield f"{move.target} <- {move.source}: {checkpoint.skipped.get(move.source, 'missing')}"
         elif info.shape != move.source_shape:
@@ -105,11 +105,11 @@ def _move_problems(checkpoint: Checkpoint, identity: Identity, moves: Sequence[M
 
 
 def _quantized_problems(checkpoint: Checkpoint, identity: Identity, moves: Sequence[Move]) -> Iterator[str]:
-    """Yield the quantized tensors of the network that have names of their own, such as torch.ao's packed parameters."""
+    """Yield the quantized tensors of the network that have other names, such as torch.ao's packed parameters."""
     moved = {move.source for move in moves}
     for name, reason in checkpoint.skipped.items():
         roots = [root for root in identity.sets.roots.values() if name.startswith(root)]
-        # What is in another dict is not of the network; a tuple's tensors are called `fc._packed_params/0`.
+        # Tensors in another dict are not the network's; a tuple's tensors have names like `fc._packed_params/0`.
         inside = any("." in name[len(root) :].partition("/")[0] for root in roots)
         if reason.startswith(QUANTIZED) and inside and name not in moved:
             yield f"{name}: {reason}"
@@ -118,7 +118,7 @@ def _quantized_problems(checkpoint: Checkpoint, identity: Identity, moves: Seque
 def _ways_out(
     checkpoint: Checkpoint, identity: Identity, moves: Sequence[Move], strange: Collection[str]
 ) -> Iterator[str]:
-    """Yield the options that help where the file holds more than the network."""
+    """Yield the options that help if the file holds more than the network."""
     reading = identity.reading
     behind = [name for name in strange if name in reading.behind]
     taken = [move.source for move in moves]
@@ -128,23 +128,23 @@ def _ways_out(
         own = [layer_of(move.source) for move in moves if move.target == "head.fc.weight"]
         layers = " or ".join(f"--classifier {layer}" for layer in (*own, *heads[:3]))
         left = f" {_leaving(others, reading.scope.root, taken)}" if others else ""
-        yield f"  ({layers}{left} says which of the heads is the classifier)"
+        yield f"  ({layers}{left} chooses the classifier among the heads)"
     if behind and len(behind) == len(strange):
-        yield "  (--backbone takes the network without a classifier, and leaves these behind)"
+        yield "  (--backbone takes the network without a classifier, and leaves these tensors behind)"
     elif behind:
-        yield "  (--backbone leaves behind only what stands behind the pooled features or outside of the network)"
+        yield "  (--backbone only leaves behind tensors after the pooled features or outside the network)"
     dropped = behind if reading.facts.classes else others
     if dropped:
-        yield f"  ({_leaving(dropped, reading.scope.root, taken)}: stays behind, and the network is taken as it is)"
+        yield f"  ({_leaving(dropped, reading.scope.root, taken)} leaves these behind and converts the network alone)"
     if len(behind) < len(strange):
         yield (
-            "  (merge or remove what is inside the network where the file was made; --leave PATTERN drops it, and the "
-            "answers are others if the network computes with it)"
+            "  (merge or remove the tensors inside the network where the file was made; --leave PATTERN drops them, "
+            "but the outputs change if the network uses them)"
         )
 
 
 def _is_read(checkpoint: Checkpoint, layer: str, heads: Collection[str], strange: Collection[str]) -> bool:
-    """Return whether an unknown layer beside `heads` may take what the linear layer `layer` gives."""
+    """Return whether an unknown layer beside `heads` may read the output of the linear layer `layer`."""
     shapes = {name: checkpoint.tensors[name].shape for name in strange}
     own = [shape for name, shape in shapes.items() if layer_of(name) == layer]
     width = set().union(*own) - {shape[0] for shape in own if len(shape) == 1}
@@ -154,7 +154,7 @@ def _is_read(checkpoint: Checkpoint, layer: str, heads: Collection[str], strange
 
 
 def _leaving(names: Iterable[str], root: str, taken: Collection[str]) -> str:
-    """Return the options that leave `names` behind, and none of the tensors `taken`."""
+    """Return the options that leave `names` behind, but none of the tensors `taken`."""
     patterns = list(dict.fromkeys(_pattern(name, root, taken) for name in names))
     shown = " ".join(f"--leave '{pattern}'" for pattern in patterns[:3])
     return f"{shown} … ({len(patterns)} in all)" if len(patterns) > 3 else shown
@@ -170,7 +170,7 @@ def _pattern(name: str, root: str, taken: Iterable[str]) -> str:
 
 
 def _other_set(identity: Identity, taken: str) -> dict[str, str]:
-    """Return the tensors of the set that is not taken, with the reason."""
+    """Return the tensors of the other set, with the reason."""
     other = RAW if taken == AVERAGES else AVERAGES
     names, root = identity.sets.names.get(other, {}), identity.sets.roots.get(other)
     where = f" under {root!r}" if root != identity.sets.roots[taken] else ""

@@ -1,6 +1,6 @@
-"""What a file of this project says of itself: variant, weights, facts, recipe, where they came from, a digest.
+"""The description in a file of this project: variant, weights, facts, recipe, origin, a digest.
 
-The texts stand in the metadata of a safetensors file, and in a record of their own in a .pth file.
+It is in the metadata of a safetensors file, and in a separate record of a .pth file.
 """
 
 import hashlib
@@ -22,14 +22,13 @@ _JSON_FIELDS = ("facts", "recipe", "options", "source")
 
 @dataclass(frozen=True)
 class Description:
-    """A canonical file's account of itself.
+    """The description that a converted file carries.
 
-    weights: which training, None where nobody said. taken: which set of weights of the source, `averages` or `raw`.
-    options: what the command was told to do beyond the map. source: {file: its SHA-256}, and `url` where one was
-    fetched. map_sha256: of the mapping file. target: the layout that the file itself is in. labels: names of the
-    classes, empty where nobody said. coverage: how many tensors of the source were `moved`, and `left_behind`
-    {reason: how many}; None in files that are older. In options, source and coverage, `earlier` is what the source said
-    of itself, when it was converted before.
+    weights: the training; None if it is not known. taken: the set of weights of the source, `averages` or `raw`.
+    options: the options of the conversion. source: {file: its SHA-256}, and `url` if it was downloaded. map_sha256: the
+    hash of the mapping file. target: the layout of this file. labels: names of the classes; empty if they are not
+    known. coverage: the number of tensors that were `moved`, and `left_behind` {reason: number}; None in older files.
+    In options, source and coverage, `earlier` is the same of the source, if that was converted before.
     """
 
     variant: str
@@ -47,12 +46,12 @@ class Description:
 
     @property
     def assumed(self) -> frozenset[str]:
-        """The names of the facts that were only assumed."""
+        """The names of the assumed facts."""
         names = self.options.get("assumed", ())
         return frozenset(name for name in names if isinstance(name, str)) if isinstance(names, list) else frozenset()
 
     def to_metadata(self) -> dict[str, str]:
-        """Return the description as texts. `format` is what other safetensors readers ask for."""
+        """Return the description as strings. Other safetensors readers need `format`."""
         plain = {
             "facts": self.facts.to_dict(),
             "recipe": self.recipe.to_dict(),
@@ -75,7 +74,7 @@ class Description:
         }
 
     def origin(self) -> dict[str, Any]:
-        """Return as plain values where the weights came from, and what was done to them."""
+        """Return the origin of the weights and their conversions, as plain values."""
         return {
             "layout": self.layout,
             "taken": self.taken,
@@ -87,22 +86,22 @@ class Description:
 
 
 def read_description(metadata: Mapping[str, str], where: str) -> Description | None:
-    """Return the description in `metadata`, None where there is none.
+    """Return the description in `metadata`, None if there is none.
 
-    Raises UnreadableCheckpoint for one that is not whole, or of a later schema.
+    Raises UnreadableCheckpoint if it is incomplete, or has a later schema.
     """
     if "effconvert" not in metadata:
         return None
     if metadata.get("schema") != _SCHEMA:
         raise UnreadableCheckpoint(
-            f"{where}: its description has schema {metadata.get('schema')!r}, this version reads {_SCHEMA}"
+            f"{where}: its description has schema {metadata.get('schema')!r}, but this version reads {_SCHEMA}"
         )
     try:
         parsed = {name: json.loads(metadata[name]) for name in _JSON_FIELDS}
         coverage = json.loads(metadata["coverage"]) if "coverage" in metadata else None
         tables = [*parsed.values(), {} if coverage is None else coverage]
         if "digest" not in metadata or not all(isinstance(table, dict) for table in tables):
-            raise ValueError("no digest, or a table that is none")
+            raise ValueError("the digest is missing, or a value is not a table")
         facts, recipe = complete(parsed["facts"]), Recipe.from_dict(parsed["recipe"])
         if recipe.in_channels != facts.in_channels:
             raise ValueError(f"a recipe of {recipe.in_channels} channels for a network of {facts.in_channels}")
@@ -125,7 +124,7 @@ def read_description(metadata: Mapping[str, str], where: str) -> Description | N
 
 
 def said_before(description: Description, option: str) -> Any:
-    """Return what the latest conversion behind a file that has `option` recorded of it, None where none has."""
+    """Return the `option` of the latest conversion in a file's history that has it; None if there is none."""
     history = [description.options, *description.options.get("earlier", ())]
     return next((options[option] for options in history if option in options), None)
 
@@ -133,7 +132,7 @@ def said_before(description: Description, option: str) -> Any:
 def digest(metadata: Mapping[str, str], infos: Sequence[TensorInfo], checksums: Mapping[str, int]) -> str:
     """Return a SHA-256 over the metadata (without the digest) and every tensor's name, dtype, shape and CRC32C.
 
-    It finds accidents, such as a flipped bit or an edited fact; it is no signature.
+    It finds accidents, such as a flipped bit or an edited fact; it is not a signature.
     """
     texts = {name: text for name, text in metadata.items() if name != "digest"}
     tensors = [[info.name, str(info.dtype), list(info.shape), f"{checksums[info.name]:08x}"] for info in infos]

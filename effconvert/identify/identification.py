@@ -1,4 +1,4 @@
-"""Finds out which layout, variant and facts a checkpoint has, from the names and shapes of its tensors."""
+"""The identification of a checkpoint: layout, variant and facts, from the names and shapes of its tensors."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -48,13 +48,13 @@ _MOST_SHOWN = 3
 
 @dataclass(frozen=True)
 class Identity:
-    """What a checkpoint is.
+    """The identity of a checkpoint.
 
-    reading: what the names and shapes tell. facts: of its network. assumption: in words, why those that no file
-    records are taken to be so. assumed: the names of those that are only guessed; others: (in words, its facts) of each
-    network that the file may be for as well. network: how the library calls the
-    network. training: which one the weights are of, as the file says or other signs; told_by: which sign it is.
-    description: what the file says of itself, companion: what stands beside its weights.
+    reading: the result from names and shapes. facts: those of its network. assumption: the reason in words for facts
+    that no file records. assumed: the names of the facts that are only assumed. others: (name in words, its facts) for
+    each other network that the file may be for. network: the library's name of the network. training: the training of
+    the weights, according to the file or to other evidence. told_by: that evidence. description: the file's own
+    description. companion: the contents of files beside the weights.
     """
 
     reading: Reading
@@ -70,7 +70,7 @@ class Identity:
 
     @property
     def layout(self) -> Layout | None:
-        """The layout, None for this project's own."""
+        """The layout, None for canonical."""
         return self.reading.layout
 
     @property
@@ -80,7 +80,7 @@ class Identity:
 
     @property
     def moves(self) -> tuple[Move, ...]:
-        """The moves to canonical, with names as the map has them."""
+        """The moves to canonical, with the names of the map."""
         return self.reading.moves
 
     @property
@@ -90,42 +90,41 @@ class Identity:
 
     @property
     def doubt(self) -> Doubt:
-        """Which facts are only assumed, and what else they may be."""
+        """The assumed facts, and their other possible values."""
         return Doubt(self.assumed, self.others)
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """What was assumed and is not known, in sentences: of the facts, and of what stands beside the weights."""
+        """Sentences on all assumptions: about the facts, and about files beside the weights."""
         return (*([self.assumption] if self.assumption and self.assumed else []), *self.companion.cautions)
 
     @property
     def layout_name(self) -> str:
-        """The layout's name, `canonical` for this project's own."""
+        """The name of the layout."""
         return self.layout.name if self.layout else CANONICAL
 
 
 def identify(checkpoint: Checkpoint, options: Options = _PLAIN) -> Identity:
-    """Return what `checkpoint` is: the reading that explains most of its tensors.
+    """Identify `checkpoint`: take the reading that explains most of its tensors.
 
-    Of the options those count that say how a file is read: `variant` decides where the tensors leave it open; `facts`
-    replaces what the layout or the file says; `root` is the scope of the weights in a file that holds several networks;
-    `classifier` names the layer that is the classifier, `leave` what stays behind; `backbone` leaves out the classifier
-    and what else stands behind or outside of the network.
+    Only options for reading a file count: `variant` decides if the tensors do not; `facts` replaces facts of the layout
+    or the file; `root` is the scope of the weights in a file with several networks; `classifier` names the classifier's
+    layer, `leave` the tensors to leave behind; `backbone` leaves out the classifier and all other tensors after or
+    outside the network.
 
-    Raises LayoutMismatch when no layout is near, when the file is plainly another variant, or holds several networks.
+    Raises LayoutMismatch if no layout is near, if the file clearly has another variant, or if it holds several
+    networks.
     """
     names = list_tensor_names(checkpoint, options.leave)
     description = read_description(checkpoint.metadata, str(checkpoint.path))
     if description and (options.root is not None or options.classifier is not None):
-        asked = "--root is for several" if options.root is not None else "--classifier is for others"
+        asked = "--root is for several" if options.root is not None else "--classifier is for other files"
         raise LayoutMismatch(f"{checkpoint.path}: holds one network, which was converted; {asked}")
     if options.classifier is not None and options.backbone:
-        raise LayoutMismatch(f"{checkpoint.path}: --backbone takes no classifier; give either that or --classifier")
+        raise LayoutMismatch(f"{checkpoint.path}: give only one of --backbone and --classifier")
     found = _described(names, description) if description else _recognised(names, options)
     if found is None and options.root is not None:
-        raise LayoutMismatch(
-            f"{checkpoint.path}: no network stands under {options.root!r}{_where_else(names, options)}"
-        )
+        raise LayoutMismatch(f"{checkpoint.path}: no network is under {options.root!r}{_where_else(names, options)}")
     if found is None or (found.missing and not _is_asked_for(found, options)):
         _refuse_foreign(names, options, found.missing if found else None)
     if found is None or found.explained < 0 or found.missing == len(found.moves):
@@ -135,7 +134,7 @@ def identify(checkpoint: Checkpoint, options: Options = _PLAIN) -> Identity:
     if options.variant is not None:
         found = _insist(names, found, options, description is not None)
     if found.scope.others and options.root is None:
-        heading = f"{checkpoint.path}: holds several networks; --root says which is meant:"
+        heading = f"{checkpoint.path}: holds several networks; choose one with --root:"
         raise LayoutMismatch(listing(heading, map(repr, sorted({found.scope.root, *found.scope.others}))))
     if options.classifier is not None and not found.classifier:
         _check_classifier(names, found, options.classifier)
@@ -145,7 +144,7 @@ def identify(checkpoint: Checkpoint, options: Options = _PLAIN) -> Identity:
 
 
 def _check_classifier(names: TensorNames, found: Reading, wanted: str) -> None:
-    """Raise LayoutMismatch when the layer `wanted` is not the classifier, nor could be one."""
+    """Raise LayoutMismatch if the layer `wanted` is not the classifier, and cannot be one."""
     own = classifier_in(found.layout, found.variant, found.scope)
     if is_own(found.scope, own, wanted):
         return
@@ -159,7 +158,7 @@ def _check_classifier(names: TensorNames, found: Reading, wanted: str) -> None:
 
 
 def of_named_weights(identity: Identity) -> Identity:
-    """Return the identity of a file whose training the user names: how EdgeTPU's published weights stride is known."""
+    """Return the identity if the user names the training: then the stride of EdgeTPU's published weights is known."""
     if "fused_stride" not in identity.assumed:
         return identity
     assumed = identity.assumed - {"fused_stride"}
@@ -169,7 +168,7 @@ def of_named_weights(identity: Identity) -> Identity:
 def _with_facts(
     checkpoint: Checkpoint, found: Reading, description: Description | None, given: Mapping[str, Any]
 ) -> Identity:
-    """Return the identity with the facts that are recorded, said or assumed; the shapes are never gainsaid."""
+    """Return the identity with recorded, given or assumed facts; the shapes always take precedence."""
     beside = Companion()
     if found.layout:
         beside = companion(checkpoint, found, description)
@@ -204,7 +203,7 @@ def _with_facts(
 def _assumption(
     checkpoint: Checkpoint, found: Reading, description: Description | None, given: Mapping[str, Any]
 ) -> Assumption:
-    """Return what is known of the facts, and what is only assumed of them, before what stands beside the weights."""
+    """Return the known and the assumed facts, before files beside the weights are read."""
     if description:
         still = description.assumed - given.keys()
         return assumed_when_converted(description.layout, found.variant, found.facts, still)
@@ -214,7 +213,7 @@ def _assumption(
 
 
 def _described(names: TensorNames, description: Description) -> Reading:
-    """Return the file read as what it says it is."""
+    """Return the file read according to its own description."""
     variant = find_variant(description.variant)
     layout = None if description.target == CANONICAL else find_layout(description.target)
     root = own_root(layout, variant) if layout else ""
@@ -223,9 +222,9 @@ def _described(names: TensorNames, description: Description) -> Reading:
 
 
 def _recognised(names: TensorNames, options: Options) -> Reading | None:
-    """Return the nearest reading, but the variant that the file's scope names where most of that is there.
+    """Return the nearest reading, or the variant in the scope's name if most of its tensors are there.
 
-    Lite0's tensors are B0's without squeeze-and-excite: a B0 that lost those must not pass for a whole Lite0.
+    Lite0's tensors are B0's without squeeze-and-excite: a B0 that lost those must not look like a whole Lite0.
     """
     found = list(until_exact(readings(names, options)))
     named = [
@@ -240,7 +239,7 @@ def _recognised(names: TensorNames, options: Options) -> Reading | None:
 
 
 def _insist(names: TensorNames, found: Reading, options: Options, described: bool) -> Reading:
-    """Return the reading as the variant that the user names; a file that is exactly another one is refused in words."""
+    """Return the reading as the user's variant; a file that exactly fits another variant is refused."""
     assert options.variant
     variant = find_variant(options.variant)
     if found.variant == variant:
@@ -250,27 +249,27 @@ def _insist(names: TensorNames, found: Reading, options: Options, described: boo
     if found.exact or described or wanted is None:
         total = len(found.moves)
         lacking = (
-            f", of whose {len(wanted.moves):,} tensors {wanted.missing:,} are missing or of another shape"
+            f", for which {wanted.missing:,} of {len(wanted.moves):,} tensors are missing or have another shape"
             if wanted
-            else ", with whose stem nothing agrees"
+            else ", whose stem does not fit"
         )
         raise LayoutMismatch(
             f"{names.path}: is {found.variant.name} ({total - found.missing:,} of its {total:,} tensors match), "
-            f"not {variant.name}{lacking}; give --variant {found.variant.name} if it is meant to be that"
+            f"not {variant.name}{lacking}; give --variant {found.variant.name} if that is right"
         )
     return wanted
 
 
 def _is_asked_for(found: Reading, options: Options) -> bool:
-    """Return whether the user names a variant that the layout has."""
+    """Return whether the reading has the variant that the user names."""
     wanted = options.variant is not None and find_variant(options.variant).name
     return found.layout is not None and wanted in found.layout.variants
 
 
 def _refuse_foreign(names: TensorNames, options: Options, lacking: int | None) -> None:
-    """Raise LayoutMismatch where the names are a layout's and the network is one that the layout does not have.
+    """Raise LayoutMismatch if the names are a layout's, but the layout does not have the network.
 
-    lacking: how many tensors the nearest reading lacks; a network that leaves as many over is no better.
+    lacking: how many tensors the nearest reading lacks; a network with as many unexplained ones is not better.
     """
     of_layouts = {reading.layout.name: reading for reading in readings(names, options) if reading.layout}
     for reading in of_layouts.values():
@@ -281,29 +280,29 @@ def _refuse_foreign(names: TensorNames, options: Options, lacking: int | None) -
 
 
 def _where_else(names: TensorNames, options: Options) -> str:
-    """Say under which root a network does stand."""
+    """Return under which root a network is found, in words."""
     try:
         found = _recognised(names, replace(options, root=None))
     except LayoutMismatch as error:
         return f"; {str(error).removeprefix(f'{names.path}: ')}"
-    return f"; one stands under {found.scope.root!r}" if found else ""
+    return f"; one is under {found.scope.root!r}" if found else ""
 
 
 def _unknown_names(checkpoint: Checkpoint, names: TensorNames, options: Options) -> str:
-    """Say what the names look like, when no layout knows them."""
+    """Return what names that no layout knows look like, in words."""
     if options.layout:
         stem = ends_of(find_layout(options.layout)).kernel
         held = ", ".join(f"{name} {list(shape)}" for name, shape in list(names.shapes.items())[:3])
-        return f"read as {options.layout}, the first convolution is {stem!r}, which is not there; it holds {held}, …"
+        return f"read as {options.layout}, the first convolution is {stem!r}, which is missing; it holds {held}, …"
     if other := other_network(names.shapes) or near_network(names, options):
         return other
     if any(name.endswith(OBJECT_GRAPH) for name in checkpoint.tensors):
         return (
             "an object-graph checkpoint (tf.train.Checkpoint, Keras or a TensorFlow 2 SavedModel), whose names follow "
-            "the Python objects; only checkpoints of tf.compat.v1.train.Saver are known here"
+            "the Python objects; only checkpoints of tf.compat.v1.train.Saver can be read"
         )
     if not checkpoint.tensors:
-        return "holds no tensors"
+        return "has no tensors"
     shown = ", ".join(repr(name) for name in list(checkpoint.tensors)[:3])
     known = ", ".join([*(layout.name for layout in known_layouts()), CANONICAL])
     unread = _unread(checkpoint) or "; `effconvert map draft` writes a first map of it, --map reads one"
@@ -311,11 +310,11 @@ def _unknown_names(checkpoint: Checkpoint, names: TensorNames, options: Options)
 
 
 def _unread(checkpoint: Checkpoint) -> str:
-    """Say what is not read and may be the weights: objects that hold many tensors, or tensors of one kind."""
+    """Return which skipped values may be the weights: objects with many tensors, or tensors of one kind."""
     most = sorted(checkpoint.withheld.items(), key=lambda item: -item[1].tensors)[:_MOST_SHOWN]
     if most:
         what = " and ".join(f"{name!r}, {held.words}" for name, held in most)
-        return f"; not read is {what}. Where it can be loaded: {most[0][1].remedy}"
+        return f"; not read: {what}. Where its class exists: {most[0][1].remedy}"
     for reason, count in Counter(checkpoint.skipped.values()).most_common(1):
         if 2 * count >= len(checkpoint.tensors):
             return f"; {count:,} more are not read: {reason}"

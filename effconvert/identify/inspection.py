@@ -1,4 +1,4 @@
-"""What a checkpoint holds, told without reading its data."""
+"""Inspection of a checkpoint, without reading its data."""
 
 import math
 from collections import Counter
@@ -17,16 +17,15 @@ from effconvert.maps.moves import Move
 
 @dataclass(frozen=True)
 class Inspection:
-    """A checkpoint seen from outside.
+    """The contents of a checkpoint.
 
-    layout, variant: None where no layout is near, and `note` says what the names look like. assumption: why facts that
-    no file records are taken to be so; assumed: the names of those that are only guessed. cautions: what a user should
-    know of what stands beside the weights. missing: how many tensors the layout wants and the file lacks or has in
-    another shape; missing_kind: the one kind that all that it lacks are of, "" where they are of several. unread: how
-    many are there but not read. unknown: how many it does not want; strange: {each of them: where it stands}.
-    classifier: the layer that is taken for it, where its name is not the layout's own. sets: {set of weights: its
-    tensors and their bytes}. parameters: trainable values of the network. others: {why a tensor is no weight: how
-    many}.
+    layout, variant: None if no layout is near; then `note` says what the names look like. assumption: the reason for
+    facts that no file records. assumed: the names of assumed facts. cautions: warnings on files beside the weights.
+    missing: number of tensors that the file lacks or has in another shape. missing_kind: the one kind of all missing
+    tensors; "" if there are several. unread: number of tensors that cannot be read. unknown: number of tensors that the
+    layout does not have. strange: {each of them: its place}. classifier: the layer that is taken for it, if its name is
+    not the layout's own. sets: {set of weights: its tensors and bytes}. parameters: number of trainable values. others:
+    {why a tensor is not a weight: number}.
     """
 
     path: str
@@ -63,7 +62,7 @@ class Inspection:
 
 
 def inspect(path: str | Path, key: bytes | None = None) -> Inspection:
-    """Return what the checkpoint at `path` holds, decrypted with `key`. Raises MissingPath or UnreadableCheckpoint."""
+    """Inspect the checkpoint at `path`, decrypted with `key`. Raises MissingPath or UnreadableCheckpoint."""
     with open_checkpoint(path, key) as checkpoint:
         try:
             identity, note = identify(checkpoint), ""
@@ -112,7 +111,7 @@ def _unread(checkpoint: Checkpoint, identity: Identity) -> int:
 
 
 def _cautions(identity: Identity) -> tuple[str, ...]:
-    """Return what stands beside the weights says, and what the conversion behind the file assumed of its images."""
+    """Return the warnings of files beside the weights, and the preprocessing that an earlier conversion assumed."""
     words = assumed_recipe(identity) if identity.description else ""
     return (*identity.companion.cautions, *([words] if words else []))
 

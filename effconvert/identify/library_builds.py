@@ -1,4 +1,4 @@
-"""Which of a library's networks a file is for, when names and shapes leave it open: said, hinted at, or assumed."""
+"""A library's network for a file, if names and shapes do not decide it: recorded, suggested by a name, or assumed."""
 
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -19,12 +19,12 @@ from effconvert.identify.network_names import (
 from effconvert.maps.language import ANY, Build, Layout
 from effconvert.maps.layouts import known_layouts
 
-# These follow from the tensors.
+# Facts that follow from the tensors.
 IN_THE_SHAPES = ("classes", "head_conv", "in_channels")
 HISTORY_OF_STRIDES = (
-    "tensorflow/tpu computed 'project' until 2020-12-27, as the published weights want, and 'expand' since"
+    "tensorflow/tpu computed 'project' until 2020-12-27, as for the published weights, and 'expand' since then"
 )
-# These do not change what the canonical network computes.
+# Facts that do not change the outputs of the canonical network.
 _NOT_COMPUTED = (*IN_THE_SHAPES, "normalization")
 
 
@@ -32,9 +32,9 @@ _NOT_COMPUTED = (*IN_THE_SHAPES, "normalization")
 class Assumption:
     """Facts of the network that a file is for.
 
-    words: what speaks for them, or what would tell. assumed: the names of those that nothing but a guess speaks for.
-    network: how the library calls the network, "" where it has no name. others: (in words, its facts) of each network
-    that the file may be for as well.
+    words: the evidence for them, or the options that would decide. assumed: the names of facts without evidence.
+    network: the library's name of the network; "" if it has none. others: (name in words, its facts) for each other
+    network that the file may be for.
     """
 
     facts: Facts
@@ -46,9 +46,9 @@ class Assumption:
 
 @dataclass(frozen=True)
 class Doubt:
-    """The names of the facts that are only assumed; (in words, its facts) of each network that the file may be for too.
+    """The names of assumed facts; and (name in words, its facts) for each other network that the file may be for.
 
-    False where no fact is assumed.
+    False if no fact is assumed.
     """
 
     names: frozenset[str] = frozenset()
@@ -58,12 +58,12 @@ class Doubt:
         return bool(self.names)
 
     def of(self, names: Iterable[str]) -> "Doubt":
-        """Return the doubt about the facts called `names`."""
+        """Return the doubt about the facts `names`."""
         return Doubt(self.names.intersection(names), self.others)
 
     @property
     def words(self) -> str:
-        """Say which facts are only assumed."""
+        """The assumed facts in words."""
         return only_assumed(self.names)
 
 
@@ -72,10 +72,10 @@ def assume(
 ) -> Assumption:
     """Return the facts of the network that `checkpoint` is for; `plain` are the layout's usual ones.
 
-    Among the layout's networks of the same names and shapes the one is taken that agrees with the `given` facts, that
-    a text in the file calls by its name, or that the file's own name does, or else the first. A file's name proves
-    little: what differs from the other networks is then still an assumption. Raises LayoutMismatch where a text names a
-    network that computes otherwise than all of them, and no fact is given.
+    Several networks of the layout may have these names and shapes. The one is taken that agrees with the `given` facts;
+    else the one that a string in the file names; else the one in the file's own name; else the first. A file's name
+    proves little, so that facts of the others stay possible. Raises LayoutMismatch if a string names a network with
+    other facts than all of them, and no fact is given.
     """
     builds = [build for build in _usual(layout, variant) if not build.facts or build.facts.keys() - set(_NOT_COMPUTED)]
     found = _chosen(checkpoint, layout, variant, plain, builds, given) if len(builds) > 1 else Assumption(plain)
@@ -85,13 +85,13 @@ def assume(
 
 
 def _with_stride(found: Assumption, layout: Layout, variant: Variant) -> Assumption:
-    """Return what is assumed, with the stride of EdgeTPU's blocks where the library itself has had both."""
+    """Return the assumption with the stride of EdgeTPU's blocks, if the library itself had both."""
     strides = {build.facts.get("fused_stride") for build in _usual(layout, variant)}
     if strides != {ANY} or not has_fused_strides(variant):
         return found
     other = replace(found.facts, fused_stride="expand" if found.facts.fused_stride == "project" else "project")
     words = (
-        f"fused_stride is taken to be {found.facts.fused_stride} (--facts); no file records it: {HISTORY_OF_STRIDES}"
+        f"fused_stride is assumed to be {found.facts.fused_stride} (--facts); no file records it: {HISTORY_OF_STRIDES}"
     )
     return replace(
         found,
@@ -141,7 +141,7 @@ def _chosen(
 def other_networks(
     layout: Layout, variant: Variant, plain: Facts, facts: Facts, assumed: Container[str]
 ) -> tuple[tuple[str, Facts], ...]:
-    """Return (in words, its facts) of each of the layout's networks that differs from `facts` in what is `assumed`."""
+    """Return (name in words, its facts) for each network of the layout that differs from `facts` in `assumed` facts."""
     found = [(build_name(layout, variant, build), _facts(plain, build)) for build in _usual(layout, variant)]
     return tuple(
         (f"{layout.name}'s {name.removeprefix(f'{layout.name} ')}", candidate)
@@ -157,7 +157,7 @@ def usual_facts(layout: Layout, variant: Variant, facts: Facts) -> Facts:
 
 
 def assumed_without_description(variant: Variant, facts: Facts, given: Mapping[str, Any]) -> Assumption:
-    """Return what is assumed of a file in this project's own names that does not describe itself: the official facts.
+    """Return the assumption for a canonical file without a description: the official facts.
 
     The weights may have been trained in any library's network.
     """
@@ -169,15 +169,15 @@ def assumed_without_description(variant: Variant, facts: Facts, given: Mapping[s
         for _, other in other_networks(layout, variant, usual_facts(layout, variant, facts), facts, assumed):
             builders.setdefault(replace(other, normalization=facts.normalization), []).append(layout.name)
     others = tuple((f"a network as {', '.join(sorted(set(names)))} has it", other) for other, names in builders.items())
-    words = f"the file carries no facts; assumed are {changed(facts, given).in_words()} (--facts changes them)"
+    words = f"the file has no facts; assumed are {changed(facts, given).in_words()} (change them with --facts)"
     return Assumption(facts, words, assumed, others=others)
 
 
 def assumed_when_converted(name: str, variant: Variant, facts: Facts, assumed: frozenset[str]) -> Assumption:
-    """Return what was `assumed` of a file when it was converted from the layout called `name`, and is assumed still."""
+    """Return the facts that were `assumed` when a file was converted from the layout `name`, and still are."""
     if not assumed:
         return Assumption(facts)
-    words = f"{', '.join(sorted(assumed))} were assumed when the file was converted (--facts says otherwise)"
+    words = f"{', '.join(sorted(assumed))} were assumed when the file was converted (change them with --facts)"
     layout = next(
         (layout for layout in known_layouts() if layout.name == name and variant.name in layout.variants), None
     )
@@ -188,27 +188,27 @@ def assumed_when_converted(name: str, variant: Variant, facts: Facts, assumed: f
 
 
 def _undecided(sayings: list[Saying]) -> str:
-    """Say what the texts say that decide nothing, each text once."""
+    """Return a sentence on each string that names a network but does not decide."""
     first = {saying.text: saying for saying in reversed(sayings)}
     return "".join(
         f"its {saying.where} says {saying.text!r}{', a network of other tensors' if saying.foreign else ''}, "
-        "which decides nothing: "
+        "which does not decide: "
         for saying in first.values()
     )
 
 
 def _alternatives(layout: Layout, variant: Variant, plain: Facts, builds: list[Build]) -> str:
-    """Say what a file may be for, and which options decide."""
+    """Return the possible networks of a file in words, and the options that decide."""
     shown = [_in_words(layout, variant, plain, build, builds) for build in builds]
     if len(builds) < 2:
-        return f"{shown[0]}, of which the facts that are not given are assumed"
+        return f"{shown[0]}; facts that you did not set are assumed"
     first, other = (_facts(plain, build) for build in builds[:2])
     options = as_options({name: getattr(other, name) for name in differing_facts(first, other)})
-    return f"{shown[0]}, or {'; '.join(shown[1:])}; the first is assumed ({options} says otherwise)"
+    return f"{shown[0]}, or {'; '.join(shown[1:])}; the first is assumed (choose another with {options})"
 
 
 def fitting_build(layout: Layout, variant: Variant, plain: Facts, facts: Facts) -> tuple[Build | None, list[str]]:
-    """Return the first of the layout's networks that has `facts`, or None and what stands against the nearest of them.
+    """Return the first network of the layout with `facts`; or None, and the differences from the nearest one.
 
     `plain` are the layout's usual facts.
     """
@@ -228,7 +228,7 @@ def fitting_build(layout: Layout, variant: Variant, plain: Facts, facts: Facts) 
 
 
 def nearest_facts(layout: Layout, variant: Variant, plain: Facts, facts: Facts) -> Facts:
-    """Return the facts of the layout's network that differs least from `facts`."""
+    """Return the facts of the layout's network that is nearest to `facts`."""
     found = []
     for build in _builds(layout, variant):
         if all(getattr(facts, name) == build.facts.get(name, getattr(facts, name)) for name in IN_THE_SHAPES):
@@ -242,30 +242,30 @@ def nearest_facts(layout: Layout, variant: Variant, plain: Facts, facts: Facts) 
 
 
 def usual_values(layout: Layout, variant: Variant, plain: Facts, name: str) -> set[Any]:
-    """Return what the fact `name` is in the networks that the library builds without being told facts."""
+    """Return the values of the fact `name` in the networks that the library builds by default."""
     return {getattr(_facts(plain, build), name) for build in _usual(layout, variant)}
 
 
 def differing_facts(one: Facts, other: Facts) -> Iterator[str]:
-    """Yield the names of the facts in which two networks compute differently."""
+    """Yield the names of the facts that differ and change the outputs."""
     for name, value in one.to_dict().items():
         if name not in _NOT_COMPUTED and getattr(other, name) != value:
             yield name
 
 
 def as_options(facts: Mapping[str, Any]) -> str:
-    """Return facts as the options that give them."""
+    """Return facts as command-line options."""
     return " ".join(f"--facts {name}={value}" for name, value in facts.items())
 
 
 def _builds(layout: Layout, variant: Variant) -> list[Build]:
-    """Return the library's networks of `variant`; those that are for one head only come first."""
+    """Return the library's networks of `variant`; those for a special head come first."""
     builds = [build for build in layout.builds if not build.variants or variant.name in build.variants]
     return sorted(builds, key=lambda build: not _is_for_a_head(build)) or [Build({}, (), (), "")]
 
 
 def _usual(layout: Layout, variant: Variant) -> list[Build]:
-    """Return the networks that the library builds without being told facts."""
+    """Return the networks that the library builds by default."""
     builds = [build for build in _builds(layout, variant) if not _is_for_a_head(build)]
     return [build for build in builds if ANY not in build.facts.values()] or builds[:1]
 

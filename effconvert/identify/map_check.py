@@ -1,4 +1,4 @@
-"""Whether a map can be used, and whether it reads a file."""
+"""The check of a map, and of a file that it should read."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,17 +16,17 @@ from effconvert.preprocessing.recipes import UNKNOWN
 
 @dataclass(frozen=True)
 class MapCheck:
-    """A map that can be used. remarks: what a user should know of it and of the file that was read by it."""
+    """A valid map. remarks: sentences on the map, and on the file that was read with it."""
 
     layout: Layout
     remarks: tuple[str, ...]
 
 
 def check_map(path: Path, checkpoint: Path | None = None, key: bytes | None = None) -> MapCheck:
-    """Return what the map at `path` describes, and how it reads `checkpoint`; key: of an encrypted one.
+    """Check the map at `path`, and read `checkpoint` with it; key: decrypts the checkpoint.
 
-    Raises MissingPath, BadMap with every problem of the map, and of the file UnreadableCheckpoint or LayoutMismatch
-    with every tensor that is missing or unknown.
+    Raises MissingPath, BadMap with every problem of the map; for the checkpoint, UnreadableCheckpoint, or
+    LayoutMismatch with every tensor that is missing or unknown.
     """
     layout = read_layout(path)
     remarks = list(_remarks(layout))
@@ -40,11 +40,11 @@ def check_map(path: Path, checkpoint: Path | None = None, key: bytes | None = No
 
 
 def _remarks(layout: Layout) -> Iterator[str]:
-    """Yield what the map leaves unsaid."""
+    """Yield what the map leaves open."""
     if not layout.facts.keys() >= {"bn_eps", "padding"}:
         yield "facts: bn_eps and padding are not both given, and no tensor tells them: TensorFlow's are assumed"
     if layout.write and not layout.builds:
-        yield "builds: none: files are written only for the facts above, and no code that loads them is shown"
+        yield "builds: none: files are written only for the facts above, and the code that loads them is not shown"
 
 
 def _reading(path: Path, identity: Identity, coverage: Coverage) -> Iterator[str]:
@@ -53,4 +53,4 @@ def _reading(path: Path, identity: Identity, coverage: Coverage) -> Iterator[str
         yield f"left behind: {count:,}, {reason}"
     yield f"facts: {identity.facts.in_words()}"
     if recipe_of(identity).name == UNKNOWN:
-        yield "how its images are prepared is not known: --recipe says it to validate and predict"
+        yield "its preprocessing is not known: give --recipe to validate and predict"

@@ -1,4 +1,4 @@
-"""Says what a file lacks where that is all of one kind, and which variant it then is that its layout does not have."""
+"""Missing tensors of one kind, and the variant without this kind, if the layout does not have that variant."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
@@ -12,7 +12,7 @@ from effconvert.maps.layouts import known_layouts
 from effconvert.maps.moves import compile_layout
 
 _SE = "squeeze-and-excite"
-# What canonical names hold, the narrower kinds first.
+# Parts of canonical names, the more special kinds first.
 _KINDS = {
     ".se.": _SE,
     ".routing.": "routing",
@@ -28,7 +28,7 @@ _NOTHING = "drawn"  # a kind without tensors
 
 
 def kind_of(targets: Collection[str]) -> str:
-    """Return the one kind that all these canonical tensors are of, "" where they are of several, or one alone."""
+    """Return the one kind of all these canonical tensors; "" if there are several kinds, or only one tensor."""
     if len(targets) < 2:
         return ""
     return next((words for part, words in _KINDS.items() if all(part in target for target in targets)), "")
@@ -37,12 +37,11 @@ def kind_of(targets: Collection[str]) -> str:
 def foreign_variant(
     layout: Layout, shapes: Mapping[str, Shape], dropped: str = "", unexplained: int | None = None
 ) -> Variant | None:
-    """Return the variant that a file under the layout's names is of, although the layout does not have it.
+    """Return the variant of a file with the layout's names, if the layout does not have this variant.
 
     shapes: {name without the file's prefix: shape}. dropped: the prefix of the layout that the file lacks. unexplained:
-    how many tensors the variant may not leave over, as B0's leave those of squeeze-and-excite to Lite0. A variant that
-    lacks a kind of layer is tried with the place of that layer left out, and with it kept free; how many classes there
-    are does not matter.
+    the variant must leave fewer tensors than this unexplained; Lite0 leaves squeeze-and-excite of B0. For a variant
+    without a kind of layer, the number of that layer is once left out and once kept. The classes do not matter.
     """
     for variant in VARIANTS.values():
         if variant.name not in layout.variants:
@@ -55,7 +54,7 @@ def foreign_variant(
 def refuse_foreign(
     path: Path, layout: Layout, shapes: Mapping[str, Shape], dropped: str = "", unexplained: int | None = None
 ) -> None:
-    """Raise LayoutMismatch where `foreign_variant` finds one, with the layouts that have it."""
+    """Raise LayoutMismatch if `foreign_variant` finds one, with the layouts that have it."""
     variant = foreign_variant(layout, shapes, dropped, unexplained)
     if variant is None:
         return

@@ -1,6 +1,7 @@
-"""The names by which the networks and trainings of a library go, where a file says one, and what that says of it.
+"""Names of a library's networks and trainings as evidence for a file.
 
-A training keeps texts beside the weights, a config.json lies beside the file, and the file itself has a name.
+The names are in strings that a training keeps beside the weights, in a config.json beside the file, or in the file's
+own name.
 """
 
 import re
@@ -23,10 +24,10 @@ _LEVELS = 3
 
 
 def recorded_texts(checkpoint: Checkpoint) -> Iterator[tuple[str, str, bool]]:
-    """Yield (where it stands, text, whether it is meant for a network) of what is kept beside the weights.
+    """Yield (place, string, whether it is meant as a network's name) for strings beside the weights.
 
-    timm's and segmentation-models-pytorch's spellings lose what says whence: `hf_hub:timm/efficientnet_b0.ra_in1k` is
-    `efficientnet_b0.ra_in1k`, and `tu-efficientnet_b0` is `efficientnet_b0`.
+    Prefixes of timm and segmentation-models-pytorch are removed: `hf_hub:timm/efficientnet_b0.ra_in1k` becomes
+    `efficientnet_b0.ra_in1k`, and `tu-efficientnet_b0` becomes `efficientnet_b0`.
     """
     config = _flat(read_config(checkpoint.path), (), _LEVELS)
     kept = ((tuple(re.split("[/.]", key)), text) for key, text in checkpoint.metadata.items())
@@ -41,7 +42,7 @@ def recorded_texts(checkpoint: Checkpoint) -> Iterator[tuple[str, str, bool]]:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """Return the config.json beside the file or in the folder at `path`, empty where there is none of use."""
+    """Return the config.json beside the file or in the folder at `path`; empty if there is no valid one."""
     try:
         return read_json_object((path if path.is_dir() else path.parent) / "config.json")
     except UnreadableCheckpoint:
@@ -49,7 +50,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def recorded_epsilon(checkpoint: Checkpoint) -> Iterator[float]:
-    """Yield the BatchNorm epsilon that a timm training was told to take."""
+    """Yield the BatchNorm epsilon in the arguments of a timm training."""
     text = checkpoint.metadata.get("args/bn_eps", "")
     try:
         value = float(text)
@@ -69,11 +70,11 @@ def _flat(values: Mapping[str, Any], before: tuple[str, ...], levels: int) -> It
 
 @dataclass(frozen=True)
 class Saying:
-    """What a text says of a file.
+    """A string that names a network.
 
-    where: it stands. text: itself, or the part of it that is a name. build: the library's network that it is a name
-    of. foreign: whether it is a name of another network, whose tensors the file has not. reason: why a network of the
-    same tensors computes otherwise.
+    where: its place. text: the string, or the part of it that is a name. build: the library's network with this name.
+    foreign: whether it names another network, with other tensors. reason: why a network with the same tensors computes
+    something else.
     """
 
     where: str
@@ -84,14 +85,14 @@ class Saying:
 
 
 def recorded_sayings(checkpoint: Checkpoint, layout: Layout, variant: Variant, builds: list[Build]) -> list[Saying]:
-    """Return what the texts beside the weights say; of those that may be about anything only what is a known name."""
+    """Return the names in strings beside the weights; strings of any meaning count only if they are a known name."""
     named = _builds_by_name(layout, variant, builds)
     found = [(_saying(where, text, layout, named), meant) for where, text, meant in recorded_texts(checkpoint)]
     return [saying for saying, meant in found if meant or saying.build or saying.foreign or saying.reason]
 
 
 def saying_of_the_name(path: Path, layout: Layout, variant: Variant, builds: list[Build]) -> Saying | None:
-    """Return what the longest known name says that the file's own name holds, None where it holds none."""
+    """Return the longest known name in the file's own name; None if there is none."""
     shown = path.name.replace("-", "_")
     named = {name.replace("-", "_"): build for name, build in _builds_by_name(layout, variant, builds).items()}
     held = [name for name in (*named, *layout.same_tensors) if name in shown]
@@ -101,22 +102,22 @@ def saying_of_the_name(path: Path, layout: Layout, variant: Variant, builds: lis
 
 
 def require_known_network(path: Path, layout: Layout, sayings: list[Saying]) -> None:
-    """Raise LayoutMismatch where a text names a network of the same tensors that computes otherwise."""
+    """Raise LayoutMismatch if a string names a network with the same tensors that computes something else."""
     for saying in sayings:
         if saying.reason:
             raise LayoutMismatch(
                 f"{path}: its {saying.where} says {saying.text!r}, which is another network of {layout.name}'s, with "
-                f"the same tensors: {saying.reason}. It cannot be converted; if the file is not of it, --facts says "
-                "what its network assumes (--facts padding=… --facts bn_eps=…), and is believed"
+                f"the same tensors: {saying.reason}. It cannot be converted; if the file is for another network, give "
+                "its facts, which take precedence (--facts padding=… --facts bn_eps=…)"
             )
 
 
 def recorded_training(checkpoint: Checkpoint, layout: str, variant: str) -> tuple[str, str] | None:
-    """Return (which training the weights are of, where that is said); None where nothing does, or texts disagree.
+    """Return (training of the weights, evidence); None if there is no evidence, or if strings disagree.
 
-    timm's config.json says it, a text beside the weights by the name of a network with its training, as timm gives it
-    today (`tf_efficientnet_b0.ns_jft_in1k`) and gave it before 0.9 (`tf_efficientnet_b0_ns`), or the file's own name
-    as it was published. Of names that several files have (`model.safetensors`) none says it.
+    Evidence is timm's config.json; a string beside the weights with the network and its training, in timm's form today
+    (`tf_efficientnet_b0.ns_jft_in1k`) or before 0.9 (`tf_efficientnet_b0_ns`); or the published name of the file. Names
+    that several files have (`model.safetensors`) do not count.
     """
     rows = [
         row for row in weights_table() if row.variant == variant and layout in recipe_tables()[row.recipe]["layouts"]
@@ -144,13 +145,13 @@ def recorded_training(checkpoint: Checkpoint, layout: str, variant: str) -> tupl
 
 
 def build_name(layout: Layout, variant: Variant, build: Build) -> str:
-    """Return how the library calls the network that `build` makes."""
+    """Return the library's name of the network that `build` makes."""
     own = layout.variants[variant.name]
     return build.names[0].replace("{variant}", own) if build.names else f"{layout.name} {own}"
 
 
 def _saying(where: str, text: str, layout: Layout, named: Mapping[str, Build]) -> Saying:
-    """Return what `text` says: a name of today, perhaps with its training (`.ra_in1k`), or of an older release."""
+    """Return the network in `text`: a name of today, with or without its training (`.ra_in1k`), or an older name."""
     name = text.partition(".")[0]
     older = (row.network for row in weights_table() if name.startswith(row.network) and name in _training_names(row))
     if build := named.get(name) or named.get(next(older, "")):
@@ -169,12 +170,12 @@ def _builds_by_name(layout: Layout, variant: Variant, builds: list[Build]) -> di
 
 
 def _training_names(row: Published) -> Iterator[str]:
-    """Yield the names of a published network that say its training too."""
+    """Yield the names of a published network that include its training."""
     yield f"{row.network}.{row.weights}"
     if row.older_name:
         yield row.older_name
 
 
 def _pattern(text: str) -> re.Pattern[str]:
-    """Return what matches a name in which every `*` is letters and digits, where a name can end."""
+    """Return a pattern for a name, with letters and digits for every `*`, that matches up to the end of a name."""
     return re.compile("[a-z0-9]+".join(map(re.escape, text.split("*"))) + "(?![a-z0-9])")

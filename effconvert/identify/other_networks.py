@@ -1,4 +1,4 @@
-"""Names networks that are not one of those known here, by tensors that only they have: a table of signs.
+"""Other networks, recognised by tensors that only they have: a table of signs.
 
 Sources: the state dicts of timm 1.0, torchvision 0.28, keras.applications 3, mmpretrain 1.2, MindCV 0.3,
 google/automl's efficientnetv2 and keras_efficientnet_v2.
@@ -20,10 +20,10 @@ _V2 = "EfficientNetV2"
 
 @dataclass(frozen=True)
 class Sign:
-    """What tells a network: a tensor whose name ends in `tensor`, a pattern, and whose shape is `shape`.
+    """The sign of a network: a tensor with a name that ends with the pattern `tensor`, and with the shape `shape`.
 
-    shape: 0 for any length, -1 for any but 1, which a depthwise kernel has; () where the shape does not matter. also:
-    another tensor that must be there. blocks: the part of a name that numbers the blocks, where these tell the variant.
+    shape: 0 for any length, -1 for any except 1, which a depthwise kernel has; () if the shape does not matter. also:
+    another tensor that must exist. blocks: the part of a name with the number of the block, if this tells the variant.
     """
 
     network: str
@@ -74,7 +74,7 @@ _SIGNS = (
 
 
 def other_network(shapes: Mapping[str, Shape]) -> str:
-    """Return in words which network has tensors of these names and shapes, where it is not known here; else ""."""
+    """Return the name of an unsupported network with tensors of these names and shapes; else ""."""
     for sign in _SIGNS:
         found = _first(shapes, sign.tensor, sign.shape)
         if found and (not sign.also or _first(shapes, sign.also, ())):
@@ -83,7 +83,7 @@ def other_network(shapes: Mapping[str, Shape]) -> str:
 
 
 def _full_name(sign: Sign, names: Iterable[str]) -> str:
-    """Return the network's name, with its variant where the number of its blocks tells that."""
+    """Return the network's name, with its variant if the number of blocks tells it."""
     if not sign.blocks:
         return f"{sign.network} by its tensors"
     blocks = {match[1] for name in names if (match := re.search(rf"(?:^|[./]){sign.blocks}", name))}
@@ -103,12 +103,12 @@ def _fits(shape: Shape, wanted: Shape) -> bool:
 
 
 def near_network(names: TensorNames, options: Options) -> str:
-    """Say which layout has the names that a file has, where no variant has its shapes; "" where none has."""
+    """Return a sentence on the layout with the names of a file, if no variant has its shapes; "" if there is none."""
     found = [(reading, *_differences(names, reading)) for reading in readings(names, options) if reading.layout]
     if not found:
         return ""
     reading, lacking, differing = min(found, key=lambda each: (len(each[1]) + len(each[0].unknown), len(each[2])))
-    if 2 * len(lacking) > len(reading.moves):  # a few names that others have as well
+    if 2 * len(lacking) > len(reading.moves):  # a few names that other layouts have too
         return ""
     layout, variant, total = reading.layout, reading.variant.name, len(reading.moves)
     assert layout is not None
@@ -116,22 +116,22 @@ def near_network(names: TensorNames, options: Options) -> str:
     if not lacking and not reading.unknown:
         return (
             f"it has the names of {layout.name}'s {variant}, but {len(differing):,} of {total:,} tensors have other "
-            f"shapes{shown}: a pruned network, or one of other widths, which is not supported yet"
+            f"shapes{shown}: a pruned network, or one with other widths, which is not supported yet"
         )
     return (
-        f"its names are those of {layout.name}, but its network is none of those known (`effconvert list`): of the "
+        f"its names are those of {layout.name}, but its network is not a known one (`effconvert list`): of the "
         f"nearest, {variant}, {len(lacking):,} of {total:,} tensors are missing, {len(differing):,} have other "
         f"shapes{shown}, and {len(reading.unknown):,} are unknown"
     )
 
 
 def _differences(names: TensorNames, reading: Reading) -> tuple[list[str], list[str]]:
-    """Return the tensors that a reading lacks, and in words those of another shape."""
+    """Return the tensors that a reading lacks, and in words those with another shape."""
     held = {base: file for bases in reading.scope.sets.names.values() for base, file in bases.items()}
     lacking, differing = [], []
     for move in reading.moves:
         if move.source not in held:
             lacking.append(move.source)
         elif (shape := names.stored[held[move.source]]) != move.source_shape:
-            differing.append(f"{held[move.source]} has {shape}, there {move.source_shape}")
+            differing.append(f"{held[move.source]} has {shape}, expected {move.source_shape}")
     return lacking, differing

@@ -1,4 +1,4 @@
-"""Which training the weights of a file are of, and how their images are prepared: every command asks here."""
+"""The training and the preprocessing recipe of a file, decided here for every command."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,9 +23,9 @@ from effconvert.preprocessing.recipes import (
 
 
 def training_of(identity: Identity, weights: str | None = None) -> str | None:
-    """Return which training the weights are of: as the converted file says, or else the user, or else other signs.
+    """Return the training of the weights: from a converted file, else from the user, else from other evidence.
 
-    weights: what the user says (`--weights`). None where nothing tells it.
+    weights: the user's choice (`--weights`). Returns None if the training is not known.
     """
     return _converted(identity) or weights or identity.training
 
@@ -33,13 +33,13 @@ def training_of(identity: Identity, weights: str | None = None) -> str | None:
 def recipe_of(identity: Identity, weights: str | None = None, named: str | None = None) -> Recipe:
     """Return the preprocessing of a file's images.
 
-    weights: the training that the user names (`--weights`). named: a table of reference/recipes.toml that the user
-    names (`--recipe`), which is taken whatever else is said.
+    weights: the user's training (`--weights`). named: the user's table of reference/recipes.toml (`--recipe`), which
+    always takes precedence.
 
-    A file that was converted as a training keeps its own. Else the named training's is taken, or what the file or its
-    companion records, or what the library evaluates the file's network with. The mean and std of Keras's networks are
-    tensors of theirs, which no training that is named changes, and no training says any of other than three channels.
-    Raises LayoutMismatch for weights or a recipe that are unknown.
+    A converted file with a known training keeps its recipe. Else it is the recipe of the named training; else the one
+    in the file or its companion; else the one with which the library evaluates the network. Mean and std of Keras's
+    networks are tensors, which a named training does not change; and a training has no values for other than three
+    channels. Raises LayoutMismatch for an unknown training or recipe.
     """
     if named:
         return recipe_named(named, identity.variant.name, identity.facts.in_channels)
@@ -53,9 +53,9 @@ def recipe_of(identity: Identity, weights: str | None = None, named: str | None 
 
 
 def preparation_cautions(identity: Identity, weights: str | None) -> Iterator[str]:
-    """Yield where `weights`, which the user names, and what the file records say different things, and which is taken.
+    """Yield a warning if the user's `weights` and the file disagree, with the one that is taken.
 
-    Raises LayoutMismatch for weights that are unknown.
+    Raises LayoutMismatch for unknown weights.
     """
     recorded = _recorded(identity)
     if recorded is None or weights is None:
@@ -64,13 +64,13 @@ def preparation_cautions(identity: Identity, weights: str | None) -> Iterator[st
         if said.lower() != weights.lower() and _published_recipe(identity, said) != _published_recipe(
             identity, weights
         ):
-            yield f"the file says that its weights are of {said}, which is taken; --weights {weights} changes nothing"
+            yield f"the file says that its weights are {said}, which is taken; --weights {weights} has no effect"
     elif (taken := recipe_of(identity, weights)) != recorded:
         yield f"the file records {_in_words(recorded)}; --weights {weights} was given, so {_in_words(taken)} is taken"
 
 
 def assumed_recipe(identity: Identity, weights: str | None = None) -> str:
-    """Say which preprocessing is only assumed of a file, "" where something says it, or a training is known."""
+    """Return which preprocessing is only assumed for a file; "" if it is recorded, or if the training is known."""
     if weights or identity.companion.recipe or training_of(identity):
         return ""
     if _is_official(identity) and not has_trainings(identity.variant):
@@ -80,41 +80,40 @@ def assumed_recipe(identity: Identity, weights: str | None = None) -> str:
         return f"when the file was converted, {before}" if before else ""
     recipe, network = recipe_of(identity), identity.network or identity.layout_name
     if recipe.name == UNKNOWN:
-        return ""  # which is said of the channels
-    taken = f"{recipe.name} at {recipe.size} px, the usual way of {network}"
-    return f"nothing said how its images are prepared, and {taken}, was assumed"
+        return ""  # there is a warning about the channels
+    taken = f"{recipe.name} at {recipe.size} px, the usual recipe of {network}"
+    return f"its preprocessing is not recorded, and {taken}, was assumed"
 
 
 def has_trainings(variant: Variant) -> bool:
-    """Return whether official weights of more than one training are about, with different recipes."""
+    """Return whether there are official weights of several trainings, with different recipes."""
     return variant.scale_ends and not variant.experts and variant.se_ratio > 0
 
 
 def channel_cautions(recipe: Recipe, target: Layout | None) -> Iterator[str]:
-    """Yield what a user should know of images of other than three channels; `target` is the layout that is written."""
+    """Yield warnings about images with other than three channels; `target` is the layout that is written."""
     writes_processor = target is not None and target.library.folder == "huggingface"
     count = f"{recipe.in_channels} {'channel' if recipe.in_channels == 1 else 'channels'}"
     if recipe.channels == UNKNOWN and recipe.is_normalised:
-        yield f"how an image becomes the {count} of the network's input is not known, but how they are normalised"
+        yield f"how an image becomes the {count} of the network's input is not known, only the normalisation is"
     elif recipe.channels == UNKNOWN:
         yield (
             f"how an image becomes the {count} of the network's input, and how they are normalised, is not known: the "
-            "recipe leaves them as they are given"
-            + (" (--recipe names a preprocessing)" if recipe.in_channels == 3 else "")
+            "recipe does not change them" + (" (give --recipe)" if recipe.in_channels == 3 else "")
         )
         if target and _normalises_itself(target):
             changes = f"{target.library.title}'s own normalization changes nothing"
-            yield f"{changes}: the network takes what the source's does, not 0 to 255"
+            yield f"{changes}: the network has the same input as the source's, not 0 to 255"
     elif recipe.channels == "gray":
-        yield "its one channel is taken for the luma of an image"
+        yield "its one channel is assumed to be the luma of an image"
     if writes_processor and not recipe.is_normalised:
-        yield f"no preprocessor_config.json is written, which would have to say how an image becomes {count}"
+        yield f"preprocessor_config.json is not written, because it is not known how an image becomes {count}"
     elif writes_processor and recipe.channels == "gray":
-        yield "transformers' processor makes no color gray: it takes images that are gray themselves"
+        yield "transformers' image processor cannot make images gray: give it gray images"
 
 
 def _converted(identity: Identity) -> str | None:
-    """Return the training that a file says which this project converted."""
+    """Return the training in a file that this project converted."""
     return identity.description.weights if identity.description else None
 
 
@@ -124,12 +123,12 @@ def _recorded(identity: Identity) -> Recipe | None:
 
 
 def _origin(identity: Identity) -> str:
-    """Return the layout that the weights were published or trained in."""
+    """Return the layout in which the weights were published or trained."""
     return identity.description.layout if identity.description else identity.layout_name
 
 
 def _is_official(identity: Identity) -> bool:
-    """Return whether the weights came from the network's authors, or from a file that does not say where from."""
+    """Return whether the weights are from the network's authors, or from a file without a recorded origin."""
     name = _origin(identity)
     return name == CANONICAL or any(layout.name == name and layout.library.official for layout in known_layouts())
 
@@ -144,10 +143,10 @@ def _normalises_itself(layout: Layout) -> bool:
 
 
 def _published_recipe(identity: Identity, weights: str | None) -> Recipe:
-    """Return the preprocessing that the library evaluates `weights` with; without them that of the file's training.
+    """Return the preprocessing with which the library evaluates `weights`, or else the file's training.
 
-    Where that is not known either, it is that of the network: timm's own and those that it ported differ in it. A
-    network that was never published has the usual one of its layout.
+    If that is not known either, it is the one of the network: it differs between timm's own networks and those that it
+    ported. A network that was never published has the usual preprocessing of its layout.
     """
     layout, variant, channels = _origin(identity), identity.variant.name, identity.facts.in_channels
     if layout not in layouts_with_recipes():
@@ -161,7 +160,7 @@ def _published_recipe(identity: Identity, weights: str | None) -> Recipe:
 
 
 def _recipe_of_the_map(name: str, variant: str, channels: int) -> Recipe:
-    """Return the preprocessing that a map itself names, or one that leaves images as they are given."""
+    """Return the preprocessing that a map itself names, or one that does not change images."""
     named = next((layout.library.recipe for layout in known_layouts() if layout.name == name), "")
     return (
         recipe_named(named, variant, channels)

@@ -1,4 +1,4 @@
-"""Finds the scopes that weights stand under in a file: prefixes such as `module.`, dicts such as `state_dict_ema`."""
+"""Scopes of weights in a file: prefixes such as `module.`, dicts such as `state_dict_ema`."""
 
 import math
 import re
@@ -17,21 +17,21 @@ from effconvert.maps.layouts import leavings
 from effconvert.maps.moves import Ends
 
 _STEM_WIDTHS = frozenset(stem_channels(variant) for variant in VARIANTS.values())
-# mmengine writes what it evaluates as `state_dict`: with its EMAHook the averages, and the raw weights as
+# mmengine writes the evaluated weights as `state_dict`: with its EMAHook the averages, and the raw weights as
 # `ema_state_dict` (mmengine/hooks/ema_hook.py, _swap_ema_state_dict).
 _MMENGINE = ("meta/mmengine_version", "ema_state_dict/", "state_dict/")
-# What tells the weights of a layer in a dict of their own from what an optimizer keeps there.
+# Names that distinguish the weights of a layer in a separate dict from an optimizer's values.
 _VARIABLES = frozenset("weight bias kernel gamma beta".split())
 
 
 @dataclass(frozen=True)
 class Scope:
-    """Where the weights stand.
+    """The place of the weights in a file.
 
-    root: what stands before every name. dropped: the prefix of the layout that the file lacks. sets: the sets of
-    weights. beside: {tensor in the file that is no weight: reason}. strangers: {name: {set: name in the file}} of
-    tensors outside the root that may be a part of the network; the name is without what the whole set stands under.
-    apart: those of them that stand in a dict of their own. others: the roots of other networks in the file.
+    root: the prefix of every name. dropped: the prefix of the layout that the file lacks. sets: the sets of weights.
+    beside: {tensor in the file that is not a weight: reason}. strangers: {name: {set: name in the file}} for tensors
+    outside the root that may be part of the network; the name is without the prefix of the whole set. apart: those of
+    them in a separate dict. others: the roots of other networks in the file.
     """
 
     root: str
@@ -48,14 +48,14 @@ def scopes_in(
 ) -> Iterator[Scope]:
     """Yield the scopes of a file that hold a stem.
 
-    networks: of any layout, as `networks_in` gives them. wanted: the only scope to look at. Raises LayoutMismatch when
-    several networks of one kind are there.
+    networks: those of any layout, from `networks_in`. wanted: the only scope to consider. Raises LayoutMismatch if
+    there are several networks of one kind.
     """
     for dropped in droppable(layout):
         roots = network_roots(names, layout, ends.without(dropped))
         if layout and dropped and dropped == layout.features:
             roots = {root: written for root, written in roots.items() if not root.endswith(dropped)}
-        # A backbone is no part of a network whose classifier is there too.
+        # A backbone is not a part of a network that has its classifier.
         classifier = {root.removesuffix(dropped) + ends.names["head.fc.weight"] for root in roots} if dropped else set()
         if classifier & names.shapes.keys():
             continue
@@ -65,12 +65,12 @@ def scopes_in(
 
 
 def droppable(layout: Layout | None) -> tuple[str, ...]:
-    """Return the prefixes that a file of `layout` may lack, first that it lacks none."""
+    """Return the prefixes that a file of `layout` may lack; the first is the empty one."""
     return ("", *(prefix for prefix in (layout.backbone, layout.features) if prefix)) if layout else ("",)
 
 
 def networks_in(names: TensorNames, layout: Layout | None, ends: Ends) -> Iterator[tuple[str, str]]:
-    """Yield (stem's kernel, what stands before it) of every network of `layout` that has a first block."""
+    """Yield (stem's kernel, its prefix) for every network of `layout` that has a first block."""
     held = _bases(names, layout)
     for dropped in droppable(layout):
         lacking = ends.without(dropped)
@@ -88,11 +88,11 @@ def own_scope(names: TensorNames, layout: Layout | None, root: str, dropped: str
 
 
 def network_roots(names: TensorNames, layout: Layout | None, ends: Ends) -> dict[str, str]:
-    """Return {what stands before each stem's kernel, without wrappers: as the file writes it}.
+    """Return {prefix of each stem's kernel, without wrappers: the same as in the file}.
 
-    The kernel is told from others of its name by its shape, three times three pixels of three colours, and by what
-    follows it. Of several roots those count that have a first block. A kernel of other than three channels counts only
-    with a first block: it may be a depthwise one. Where there is no kernel, the rest of the stem tells.
+    The kernel differs from others with its name by its shape, 3 x 3 pixels of three channels, and by the tensors after
+    it. If there are several roots, those with a first block count. A kernel with another number of channels counts only
+    with a first block, since it may be a depthwise one. If there is no kernel, the rest of the stem decides.
     """
     held = _bases(names, layout)
     shapes = {base: names.shapes[name] for base, name in held.items()}
@@ -115,7 +115,7 @@ def network_roots(names: TensorNames, layout: Layout | None, ends: Ends) -> dict
 
 
 def _is_stem(shape: Shape) -> bool:
-    """Return whether a kernel may be a stem's, of any number of channels: [out, in, 3, 3] or [3, 3, in, out]."""
+    """Return whether a kernel may be a stem's, with any number of channels: [out, in, 3, 3] or [3, 3, in, out]."""
     if len(shape) != 4:
         return False
     orders = ((shape[2:], shape[0], shape[1]), (shape[:2], shape[3], shape[2]))
@@ -128,7 +128,7 @@ def _is_stem(shape: Shape) -> bool:
 def scope_of(
     names: TensorNames, layout: Layout | None, sets: WeightSets, dropped: str, networks: Mapping[str, str]
 ) -> Scope:
-    """Return the scope of `sets`, with the reason for every tensor that stands elsewhere and is no weight."""
+    """Return the scope of `sets`, with a reason for every tensor elsewhere that is not a weight."""
     taken = {file for held in sets.names.values() for file in held.values()}
     nested, others = _nests(names, layout), [root for stem, root in networks.items() if names.files[stem] not in taken]
     carriers = _carriers(sets, nested)
@@ -155,7 +155,7 @@ def scope_of(
 
 
 def ignored(layout: Layout | None, name: str, shape: Sequence[int]) -> str:
-    """Return why `layout` leaves the tensor `name` behind wherever it stands, "" where it does not."""
+    """Return why `layout` leaves the tensor `name` behind in any place; "" if it does not."""
     if layout and name in layout.whole_fills:
         return layout.whole_fills[name].reason
     patterns = layout.ignore.items() if layout else ()
@@ -165,13 +165,13 @@ def ignored(layout: Layout | None, name: str, shape: Sequence[int]) -> str:
 
 
 def leaving_of(layout: Layout | None, name: str, shape: Sequence[int]) -> Leaving | None:
-    """Return what a training leaves of which the tensor `name` is one."""
+    """Return the kind of training leftovers to which the tensor `name` belongs; None if there is none."""
     left = layout.leavings if layout else leavings()
     return next((entry for entry in left if entry.takes(name, shape)), None)
 
 
 def _bases(names: TensorNames, layout: Layout | None) -> dict[str, str]:
-    """Return {name, of an average that of its raw tensor: name}."""
+    """Return {name: name in the file}; for an average, the first is the name of its raw tensor."""
     plain = {name: name for name in names.files}
     average = layout.average_in(names.files) if layout else ""
     if not average:
@@ -192,13 +192,13 @@ def _sets(
 ) -> list[WeightSets]:
     """Return the sets of the one network under `roots`: raw weights, averages, or both.
 
-    known: those roots and others, whose networks are left alone.
+    known: these roots and those of other networks, which are not touched.
     """
     average = layout.average_in(names.files) if layout else ""
     averages = [root for root in roots if not average and _holds_averages(names, roots[root])]
     raw = [root for root in roots if root not in averages]
     if max(len(raw), len(averages)) > 1:
-        heading = f"{names.path}: holds several networks; --root says which is meant:"
+        heading = f"{names.path}: holds several networks; choose one with --root:"
         raise LayoutMismatch(listing(heading, [repr(roots[root]) for root in roots]))
     if not roots:
         return []
@@ -207,7 +207,7 @@ def _sets(
     nested = _nests(names, layout)
     held: dict[str, dict[str, str]] = {root: {} for root in roots}
     for name, file in names.files.items():
-        # One scope may lie within the other: `ema.` within a file's own.
+        # One scope may be inside the other, such as `ema.` inside the file's own.
         around = [root for root in known if _is_inside(name, root, nested) and file.startswith(known[root])]
         nearest = max(around, key=len, default=None)
         if nearest in held:
@@ -228,17 +228,17 @@ def _holds_averages(names: TensorNames, root: str) -> bool:
 
 
 def _is_inside(name: str, root: str, nested: bool) -> bool:
-    """Return whether `name` stands under `root` and in the same dict of a file whose dicts nest."""
+    """Return whether `name` is under `root`, and in the same dict if the file has nested dicts."""
     return name.startswith(root) and not (nested and "/" in name[len(root) :])
 
 
 def _nests(names: TensorNames, layout: Layout | None) -> bool:
-    """Return whether a "/" parts dicts: not where it is part of the layout's own names."""
+    """Return whether a "/" separates dicts; it does not if it is part of the layout's own names."""
     return names.nested and not (layout and layout.separator == "/")
 
 
 def _place(name: str, sets: WeightSets, carriers: Mapping[str, str], nested: bool) -> tuple[str, str]:
-    """Return the set that a tensor outside of the root belongs to, "" where that is open, and its name in the set."""
+    """Return the set of a tensor outside the root, "" if that is open, and its name in the set."""
     before, _, after = sets.average.partition("{name}")
     if sets.average:
         averaged = name.startswith(before) and name.endswith(after)
@@ -249,9 +249,9 @@ def _place(name: str, sets: WeightSets, carriers: Mapping[str, str], nested: boo
 
 
 def _carriers(sets: WeightSets, nested: bool) -> dict[str, str]:
-    """Return {set: what stands before all that belongs to it}: its root without what the roots of both sets share.
+    """Return {set: prefix of everything that belongs to it}: its root without the common end of both roots.
 
-    Of one set, the dict that it stands in.
+    For a single set it is the dict that holds it.
     """
     roots = {chosen: without_wrappers(root) for chosen, root in sets.roots.items()}
     if len(set(roots.values())) == 1:
@@ -264,7 +264,7 @@ def _carriers(sets: WeightSets, nested: bool) -> dict[str, str]:
 
 
 def _counter(file: str, shape: Shape, sets: WeightSets, nested: bool) -> str:
-    """Return why a number beside a set of averages is no weight, "" for anything else."""
+    """Return why a number beside a set of averages is not a weight; "" for anything else."""
     roots = [root for chosen, root in sets.roots.items() if chosen == AVERAGES or is_averaged(root)]
     if (
         nested

@@ -1,4 +1,4 @@
-"""What stands beside the weights and tells more of their network: Hugging Face's config.json, Keras's normalization."""
+"""Evidence beside the weights: Hugging Face's and timm's config.json, Keras's graph and normalisation."""
 
 import math
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ from effconvert.preprocessing.recipes import UNKNOWN, Recipe, gray, recipe_for, 
 
 @dataclass(frozen=True)
 class Companion:
-    """What a file's companions say: facts, the preprocessing, what a user should know of them, names of the classes.
+    """The contents of a file's companions: facts, the preprocessing, warnings, names of the classes.
 
-    assumed: the names of the facts that a companion would say, and that is not there. tells_head:
-    whether what stands before the classifier is checked, or said among the cautions. assumed_head: what is assumed of
-    it, in words that stand among the cautions as well.
+    assumed: the names of facts that a companion would tell, but it is missing. tells_head: whether the layers before
+    the classifier are checked, or mentioned in the warnings. assumed_head: the assumption about them, which is also
+    among the warnings.
     """
 
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -34,11 +34,11 @@ class Companion:
 
 
 def companion(checkpoint: Checkpoint, reading: Reading, description: Description | None) -> Companion:
-    """Return what is said beside the weights in `checkpoint`, whose tensors and layout tell `reading`.
+    """Return the companion of `checkpoint`; `reading` is the result from its tensors.
 
-    A file that describes itself is not asked again, but for what a user may have edited.
+    If the file has a description, only values that a user may have edited are read.
 
-    Raises UnreadableCheckpoint for a companion that is damaged, LayoutMismatch for one that gainsays the tensors.
+    Raises UnreadableCheckpoint for a damaged companion, LayoutMismatch for one that contradicts the tensors.
     """
     library = reading.layout.library if reading.layout else None
     if library and library.side_file == "huggingface":
@@ -65,10 +65,10 @@ def _huggingface(checkpoint: Checkpoint, variant: Variant, facts: Facts, descrip
     if said is None and description:
         return Companion()
     if said is None:
-        words = "no config.json stands beside the file: bn_eps is taken to be that of the library"
+        words = "there is no config.json beside the file: bn_eps is assumed to be the library's"
         return Companion(cautions=(words,), assumed=frozenset({"bn_eps"}))
     if problems := contradictions(said, variant, facts):
-        raise LayoutMismatch(listing(f"{checkpoint.path}: its companion is another network's:", problems))
+        raise LayoutMismatch(listing(f"{checkpoint.path}: its config.json is for another network:", problems))
     found = {"bn_eps": said.facts.bn_eps, "activation": said.facts.activation}
     if description is None:
         return Companion(found, said.recipe, said.cautions, said.labels)
@@ -82,8 +82,8 @@ def _huggingface(checkpoint: Checkpoint, variant: Variant, facts: Facts, descrip
 def _timm(checkpoint: Checkpoint, reading: Reading) -> Companion:
     """Read the preprocessing in a config.json of timm's repositories: in units of pixels from 0 to 1.
 
-    Where there is not a number for each channel, and not one for all, timm takes the average of those that are there.
-    Of three numbers for many channels, which timm would average as well, nobody wrote down that they are meant.
+    If there is neither one number for each channel nor one for all, timm takes the average of the numbers. Three
+    numbers for many channels are not used: timm would average them too, but probably they are not meant.
     """
     config = read_config(checkpoint.path)
     said = config.get("pretrained_cfg")
@@ -104,9 +104,7 @@ def _timm(checkpoint: Checkpoint, reading: Reading) -> Companion:
         )
         recipe = _of_channels(recipe, reading.facts.in_channels)
     except (KeyError, IndexError, TypeError, ValueError, ArithmeticError, LayoutMismatch):
-        return Companion(
-            cautions=("the preprocessing in config.json is none that is known here; timm's usual is assumed",)
-        )
+        return Companion(cautions=("the preprocessing in config.json is not a known one; timm's usual one is assumed",))
     return Companion(recipe=recipe)
 
 
@@ -119,7 +117,7 @@ def _keras(checkpoint: Checkpoint, reading: Reading) -> Companion:
     facts: Mapping[str, Any] = {}
     assumed_head = _of_weights_alone(checkpoint, reading)
     cautions = [assumed_head] if assumed_head else []
-    # Its tensors may also have been saved by another framework, which keeps no graph.
+    # The tensors may have been saved by another framework, without a graph.
     if isinstance(checkpoint, KerasCheckpoint):
         if not reading.missing:
             classifier, whole = _keras_classifier(reading), not reading.unknown and not reading.outside
@@ -130,47 +128,47 @@ def _keras(checkpoint: Checkpoint, reading: Reading) -> Companion:
     else:
         found = find_normalization(checkpoint, None, scope, channels)
     if found is None:
-        cautions.append("the file does not tell how its network normalises pixels; the usual way is assumed")
+        cautions.append("the file does not tell the normalisation of pixels; the usual one is assumed")
         return Companion(facts, cautions=tuple(cautions), assumed_head=assumed_head)
     usual = recipe_for(_layout_name(reading), reading.variant.name)
     recipe = _of_channels(replace(usual, mean=found.mean, std=found.std, channels=UNKNOWN), channels)
     if found.topology == "keras-imagenet" and not found.from_graph:
         cautions.append(
-            "its normalization holds std in place of the variance, as Keras's published weights do: taken for their "
-            "graph, which divides once more; in a network built with weights=None they compute otherwise"
+            "its normalization holds std in place of the variance, as in Keras's published weights: their graph, which "
+            "divides once more, is assumed; a network built with weights=None gives other outputs"
         )
     facts = {"normalization": found.topology, **facts}
     return Companion(facts, recipe, tuple(cautions), assumed_head=assumed_head)
 
 
 def _of_weights_alone(checkpoint: Checkpoint, reading: Reading) -> str:
-    """Return what is assumed because a file holds no graph, "" where its weights are just keras.applications' own."""
+    """Return the assumptions for a file without a graph; "" if it is a usual file of keras.applications."""
     from effconvert.formats.keras.check import assumed_of_weights
     from effconvert.formats.keras.file import KerasCheckpoint
 
     classifier = _keras_classifier(reading)
     own = bool(classifier) and classifier.rpartition("/")[2] != "predictions"
     if not isinstance(checkpoint, KerasCheckpoint):
-        # A bundle of a Keras graph lists no layers: its classifier is a user's, whatever it is called.
+        # A bundle of a Keras graph does not list layers, so its classifier counts as the user's.
         return assumed_of_weights(reading.variant, classifier, bool(classifier), ())
     if checkpoint.has_graph:
         return ""
     own = own or checkpoint.is_outside(classifier)
-    # What lies in no model may stand before a classifier that lies outside of the network's.
+    # A layer outside all models may be before a classifier outside the network's model.
     root, outer = reading.scope.root, not classifier.startswith(reading.scope.root)
     listed = [one for one in checkpoint.unweighted if one.scope.startswith(root) or (outer and not one.scope)]
     return assumed_of_weights(reading.variant, classifier, own, listed)
 
 
 def _keras_classifier(reading: Reading) -> str:
-    """Return the layer that is the classifier, as the file's tensors are called, "" where there is none."""
+    """Return the name of the classifier's layer in the file; "" if there is none."""
     weight = next((move.source for move in reading.moves if move.target == "head.fc.weight"), "")
     found = [held[weight] for held in reading.sets.names.values() if weight in held]
     return found[0].rpartition("/")[0] if found else ""
 
 
 def _of_channels(said: Recipe, channels: int) -> Recipe:
-    """Return the recipe that is `said`, whose channels are not called yet, for images of so many."""
+    """Return the recipe `said`, which does not tell its channels, for images with `channels`."""
     if channels == 1:
         return gray(said)
     if said.in_channels == 1:

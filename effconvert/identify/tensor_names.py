@@ -1,7 +1,7 @@
-"""The names of a file's tensors as maps are held against them: without what wrappers put between the parts.
+"""The names of a file's tensors without the words of wrappers, for comparison with maps.
 
-`torch.compile`, FSDP, activation checkpointing and DataParallel wrap a module, or one part of it, and put a word of
-their own into the names of its tensors: `blocks._orig_mod.0.0.conv_dw.weight`.
+`torch.compile`, FSDP, activation checkpointing and DataParallel wrap a module, or a part of it, and add a word to the
+names of its tensors: `blocks._orig_mod.0.0.conv_dw.weight`.
 """
 
 import re
@@ -16,7 +16,7 @@ from effconvert.errors import LayoutMismatch, listing
 from effconvert.formats.checkpoint import Checkpoint, Shape
 
 BOUNDARIES = "./:|"
-# What every reason ends with that a user gave.
+# The end of every reason that is an option of the user.
 BY_OPTION = ", as asked"
 BY_LEAVE = "named by --leave "
 # torch/_dynamo/eval_frame.py; torch/distributed/fsdp; torch/distributed/algorithms/_checkpoint; torch/nn/parallel.
@@ -25,11 +25,12 @@ _WRAPPER = re.compile(r"(?<![^./:|])(?:_orig_mod|_fsdp_wrapped_module|_checkpoin
 
 @dataclass(frozen=True)
 class TensorNames:
-    """The tensors of a file that are looked at.
+    """The tensors of a file that count.
 
     shapes: {name without wrappers: shape}. files: {name without wrappers: name in the file}. stored: {name in the file:
-    shape}. left: {name in the file: reason} of those that the user leaves behind. nested: whether a "/" parts a dict
-    from its entries. behind: those, as the file calls them, that the file tells to act on the pooled features only.
+    shape}. left: {name in the file: reason} for those that the user leaves behind. nested: whether a "/" separates a
+    dict from its entries. behind: names in the file of tensors that use only the pooled features, according to the
+    file.
     """
 
     path: Path
@@ -42,13 +43,13 @@ class TensorNames:
     behind: frozenset[str] = frozenset()
 
     def written(self, root: str, name: str) -> str:
-        """Return how the file writes `root` before the tensor `name`: with the wrappers at its end."""
+        """Return `root` as the file writes it before the tensor `name`, with the wrappers at its end."""
         file = self.files[name]
         ends = [0, *(place + 1 for place, letter in enumerate(file) if letter in BOUNDARIES)]
         return next((file[:end] for end in reversed(ends) if without_wrappers(file[:end]) == root), root)
 
     def under(self, root: str, written: str) -> dict[str, str]:
-        """Return {name without `root`: name in the file} of all that stand under `root`, written as `written`."""
+        """Return {name without `root`: name in the file} for all names under `root`, in the file `written`."""
         return {
             name.removeprefix(root): file
             for name, file in self.files.items()
@@ -57,15 +58,15 @@ class TensorNames:
 
 
 def list_tensor_names(checkpoint: Checkpoint, leave: Iterable[str] = ()) -> TensorNames:
-    """Return the names of the tensors in `checkpoint`, but those that the patterns in `leave` name.
+    """Return the names of the tensors in `checkpoint`, without those that a pattern in `leave` matches.
 
-    Raises LayoutMismatch for a pattern that names none.
+    Raises LayoutMismatch for a pattern that matches none.
     """
     left = _left(checkpoint, tuple(leave))
     kept = [name for name in checkpoint.tensors if name not in left]
     plain = {name: without_wrappers(name) for name in kept}
     counts = Counter(plain.values())
-    # Two networks of which one is wrapped keep their names: else they would become one.
+    # If one of two networks is wrapped, the names stay: without wrappers they would be equal.
     files = {short if counts[short] == 1 else name: name for name, short in plain.items()}
     stored = {name: checkpoint.tensors[name].shape for name in kept}
     shapes = {name: stored[file] for name, file in files.items()}
@@ -82,7 +83,7 @@ def list_tensor_names(checkpoint: Checkpoint, leave: Iterable[str] = ()) -> Tens
 
 
 def shared_start(one: str, other: str) -> str:
-    """Return what two names begin with alike."""
+    """Return the common start of two names."""
     return one[: sum(1 for _ in takewhile(lambda letters: letters[0] == letters[1], zip(one, other, strict=False)))]
 
 
@@ -92,7 +93,7 @@ def without_wrappers(name: str) -> str:
 
 
 def _is_named(name: str, pattern: str, nested: bool) -> bool:
-    """Return whether `pattern` names a tensor: whole, or as the dict that holds it does."""
+    """Return whether `pattern` matches a tensor's full name, or its name in the dict that holds it."""
     return fnmatchcase(name, pattern) or (nested and fnmatchcase(name.rpartition("/")[2], pattern))
 
 
@@ -110,6 +111,6 @@ def _left(checkpoint: Checkpoint, patterns: Sequence[str]) -> dict[str, str]:
     ]
     if vain:
         some = ", ".join(list(checkpoint.tensors)[-3:])
-        heading = f"{checkpoint.path}: --leave names no tensor of the file (its last ones are {some}):"
+        heading = f"{checkpoint.path}: --leave matches no tensor of the file (its last ones are {some}):"
         raise LayoutMismatch(listing(heading, vain))
     return found

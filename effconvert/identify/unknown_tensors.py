@@ -1,7 +1,6 @@
-"""Finds the classifier under whatever name, and says of every other unknown tensor where in the network it may act.
+"""Unknown tensors: the classifier under any name, and the place of every other one in the network.
 
-Shapes tell little, so the rules are strict: what might act before the features are pooled is never left behind as if it
-were a head.
+Shapes tell little, so the rules are strict: a tensor that may act before the pooling is never left behind like a head.
 """
 
 import re
@@ -15,18 +14,18 @@ from effconvert.identify.tensor_names import BOUNDARIES
 from effconvert.identify.weight_sets import WeightSets
 from effconvert.maps.moves import Ends, Move
 
-# Where a tensor stands that surely acts behind the pooling, in words.
-BEHIND = ("behind the pooled features", True)
+# The place in words of a tensor that certainly acts after the pooling.
+BEHIND = ("after the pooled features", True)
 # {name in its set: {set: name in the file}}
 Held = Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """How the tensors of a layout's classifier are called and laid out.
+    """The names and axes of a layout's classifier.
 
-    layer: its name without a scope. weight, bias: how its two tensors are called behind that. reads: the axis of the
-    weight along which it reads the features. width: how many it reads.
+    layer: its name without a scope. weight, bias: the names of its two tensors in the layer. reads: the input axis of
+    the weight. width: the number of input features.
     """
 
     layer: str
@@ -37,7 +36,7 @@ class Classifier:
 
     @property
     def names(self) -> tuple[str, str]:
-        """The whole names of its tensors."""
+        """The full names of its tensors."""
         return self.layer + self.weight, self.layer + self.bias
 
 
@@ -45,8 +44,8 @@ class Classifier:
 class Linear:
     """A linear layer that reads the pooled features.
 
-    key: its name without what its set stands under. layers: {set: its name in the file}. weight, bias: {set: name in
-    the file} of its two tensors.
+    key: its name without the prefix of its set. layers: {set: its name in the file}. weight, bias: {set: name in the
+    file} of its two tensors.
     """
 
     key: str
@@ -61,7 +60,7 @@ class Linear:
 
     @property
     def files(self) -> set[str]:
-        """The names in the file of its tensors, in every set."""
+        """The names of its tensors in the file, for every set."""
         return {*self.weight.values(), *self.bias.values()}
 
     def is_called(self, name: str) -> bool:
@@ -69,12 +68,12 @@ class Linear:
         return name in {self.key, *self.layers.values()}
 
     def is_called_in_its_dict(self, name: str) -> bool:
-        """Return whether the dict that holds the layer calls it `name`."""
+        """Return whether the layer has this `name` in its dict."""
         return name in {layer.rpartition("/")[2] for layer in self.layers.values()}
 
 
 def classifier_of(ends: Ends, variant: Variant) -> Classifier:
-    """Return how a layout that names its ends so calls the classifier of `variant`."""
+    """Return the names of the classifier of `variant` in a layout with these `ends`."""
     weight, bias = (ends.names[f"head.fc.{tensor}"] for tensor in ("weight", "bias"))
     layer = layer_of(weight)
     return Classifier(
@@ -87,9 +86,9 @@ def classifier_of(ends: Ends, variant: Variant) -> Classifier:
 
 
 def linear_layers(scope: Scope, inside: Held, shapes: Mapping[str, Shape], own: Classifier) -> Iterator[Linear]:
-    """Yield every linear layer that reads the pooled features: among the unknown tensors `inside` the root, or outside.
+    """Yield every linear layer that reads the pooled features, among the unknown tensors `inside` the root or outside.
 
-    shapes: {name in the file: shape}. A layer counts where every set of weights has it, with as many classes.
+    shapes: {name in the file: shape}. A layer counts if every set of weights has it, with the same number of classes.
     """
     sets = {chosen for chosen, held in scope.sets.names.items() if held}  # a bundle may hold no averages
     for held in (inside, scope.strangers):
@@ -101,7 +100,7 @@ def linear_layers(scope: Scope, inside: Held, shapes: Mapping[str, Shape], own: 
                 continue
             classes = {_classes(shapes[file], shapes[biases[chosen]], own) for chosen, file in weights.items()}
             if len(classes) == 1 and classes != {0}:
-                # What names an average stands behind the tensor's name, in no layer.
+                # The suffix of an average is after the tensor's name, so it is not a layer.
                 layers = {kind: layer if scope.sets.average else layer_of(file) for kind, file in weights.items()}
                 yield Linear(layer, layers, weights, biases)
 
@@ -123,9 +122,9 @@ def taking(sets: WeightSets, own: Classifier, found: Linear) -> WeightSets:
 
 
 def placed(unknown: Mapping[str, Shape], own: Classifier, moves: tuple[Move, ...]) -> dict[str, tuple[str, bool]]:
-    """Return {name: (where it stands, in words; whether it surely acts behind the pooled features)}.
+    """Return {name: (its place in words, whether it certainly acts after the pooled features)}.
 
-    unknown: {name without the root: shape}, in the file's order. moves: of the layout's network.
+    unknown: {name without the root: shape}, in file order. moves: those of the layout's network.
     """
     layers = {layer_of(move.source) for move in moves} - {own.layer}
     result: dict[str, tuple[str, bool]] = {}
@@ -144,12 +143,12 @@ def placed(unknown: Mapping[str, Shape], own: Classifier, moves: tuple[Move, ...
 
 
 def is_within(name: str, own: Classifier, moves: tuple[Move, ...]) -> bool:
-    """Return whether the tensor `name`, without the root, stands among the layers before the classifier."""
+    """Return whether the tensor `name`, without the root, is among the layers before the classifier."""
     return bool(_within(name, own, {layer_of(move.source) for move in moves} - {own.layer}))
 
 
 def reads(shape: Shape, own: Classifier) -> int:
-    """Return how many numbers a linear layer with a weight of this `shape` reads, 0 for any other layer."""
+    """Return the number of inputs of a linear layer with a weight of this `shape`; 0 for any other layer."""
     return shape[own.reads] if len(shape) == 2 else 0
 
 
@@ -159,31 +158,31 @@ def layer_of(name: str) -> str:
 
 
 def _within(name: str, own: Classifier, layers: Set[str]) -> str:
-    """Say where among the network's `layers` a tensor stands, "" for one that does not."""
+    """Return the place of a tensor among the network's `layers`; "" if it is not among them."""
     around = own.layer[: len(layer_of(own.layer)) + 1] if layer_of(own.layer) else ""
     if layer := next((layer for layer in _ancestors(name) if layer in layers), ""):
-        return f"a part of {layer}, which computes with it"
+        return f"a part of {layer}, which uses it"
     if _is_beside_classifier(name, own, layers) or (around and name.startswith(around)):
         return ""
     among = _top(name) in {_top(layer) for layer in layers}
-    return "among the network's own layers, which a further one would change" if among else ""
+    return "among the network's own layers, so it may change the outputs" if among else ""
 
 
 def _is_beside_classifier(name: str, own: Classifier, layers: Set[str]) -> bool:
-    """Return whether a tensor is the classifier's, or stands in a module that holds nothing else of the network."""
+    """Return whether a tensor is the classifier's, or in a module with nothing else of the network."""
     alone = _top(own.layer) not in {_top(layer) for layer in layers}
     return own.layer in _ancestors(name) or (alone and _top(name) == _top(own.layer))
 
 
 def _behind(unknown: Mapping[str, Shape], own: Classifier, widths: set[int]) -> dict[str, tuple[str, bool]]:
-    """Place tensors beside the network's layers: a module acts behind the pooling where it reads the pooled features.
+    """Return the places of tensors beside the network's layers: a module that reads pooled features acts after them.
 
-    A module that gives back as many numbers may be one that weighs the channels before they are pooled. widths: of the
-    pooled features, and of what a classifier gives.
+    A module with the same number of outputs may be an attention over channels, before the pooling. widths: the number
+    of pooled features, and of the outputs of classifiers.
     """
     surely = {_top(name): True for name in unknown}
     order = {layer_of(name): number for number, name in reversed(list(enumerate(unknown)))}
-    # In each layer its weight first: files may hold a bias before it.
+    # The weight of each layer comes first: in files, the bias may be before it.
     for name, shape in sorted(unknown.items(), key=lambda item: (order[layer_of(item[0])], -len(item[1]))):
         named = name.removeprefix(layer_of(name))[1:] == own.weight[1:]
         if named and reads(shape, own) in widths and shape[1 - own.reads] != own.width:
@@ -195,7 +194,7 @@ def _behind(unknown: Mapping[str, Shape], own: Classifier, widths: set[int]) -> 
 
 
 def _classes(weight: Shape, bias: Shape, own: Classifier) -> int:
-    """Return the classes of a linear layer with these shapes that reads the pooled features, 0 for any other."""
+    """Return the classes of a linear layer that reads the pooled features, with these shapes; 0 for any other."""
     if len(weight) != 2 or weight[own.reads] != own.width or bias != (weight[1 - own.reads],):
         return 0
     return weight[1 - own.reads]

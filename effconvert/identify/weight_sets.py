@@ -16,9 +16,9 @@ _AVERAGED = re.compile(r"(?:^|[._/])(?:ema|averaged?|shadow)(?=[._/]|$)")
 class WeightSets:
     """The tensors of each set.
 
-    names: {set: {name as the map has it: name in the file}}; the sets are `raw` and `averages`, or `weights` where a
-    file holds one and does not say which. roots: {set: the scope its names stand under}. average: how the file names
-    the average of a tensor, "" where each set has a scope of its own.
+    names: {set: {name in the map: name in the file}}; the sets are `raw` and `averages`, or `weights` if the file holds
+    one set and does not tell which. roots: {set: the scope of its names}. average: the name of a tensor's average in
+    the file; "" if each set has its own scope.
     """
 
     names: Mapping[str, Mapping[str, str]]
@@ -30,19 +30,19 @@ class WeightSets:
         return base in self.names.get(chosen, {})
 
     def name(self, chosen: str, base: str) -> str:
-        """Return what the tensor `base` of the set `chosen` is called in the file, or would be."""
+        """Return the name of the tensor `base` of the set `chosen` in the file, even if it is missing."""
         if self.holds(chosen, base):
             return self.names[chosen][base]
         plain = self.roots.get(chosen, "") + base
         return self.average.replace("{name}", plain) if chosen == AVERAGES and self.average else plain
 
     def with_synonyms(self, layout: Layout) -> "WeightSets":
-        """Return the sets with the names that `layout` has for the tensors that other versions call otherwise."""
+        """Return the sets with the names of `layout` in place of those of other versions."""
         renamed = {chosen: _without_synonyms(held, layout) for chosen, held in self.names.items()}
         return replace(self, names=renamed)
 
     def preferred(self, moves: Iterable[Move], want_raw: bool) -> str:
-        """Return the set to take: the averages wherever there are any of `moves`, unless raw weights are asked for."""
+        """Return the set to take: the averages if there are any for `moves`, unless raw weights are wanted."""
         if WEIGHTS in self.names:
             return WEIGHTS
         if want_raw or AVERAGES not in self.names:
@@ -50,7 +50,7 @@ class WeightSets:
         return AVERAGES if RAW not in self.names or any(self.holds(AVERAGES, move.source) for move in moves) else RAW
 
     def taking(self, chosen: str, moves: Iterable[Move]) -> list[Move]:
-        """Return `moves` with the names that the set `chosen` has in the file."""
+        """Return `moves` with the names of the set `chosen` in the file."""
         return [replace(move, source=self.name(chosen, move.source)) for move in moves]
 
 
@@ -60,9 +60,9 @@ def single_set(names: Mapping[str, str], root: str = "") -> WeightSets:
 
 
 def sets_by_suffix(average: str, names: Mapping[str, str], root: str) -> WeightSets:
-    """Return the sets of a file that keeps a tensor and its average beside each other, under `root`.
+    """Return the sets of a file with tensors and their averages side by side, under `root`.
 
-    average: how an average is named. names: {name: name in the file}.
+    average: the name of an average. names: {name: name in the file}.
     """
     raw, averages = {}, {}
     before, _, after = average.partition("{name}")
@@ -77,12 +77,12 @@ def sets_by_suffix(average: str, names: Mapping[str, str], root: str) -> WeightS
 
 
 def is_averaged(root: str) -> bool:
-    """Return whether the scope `root` is called as averages are: `state_dict_ema/`, `model_ema/module.`."""
+    """Return whether the name of the scope `root` is one of averages: `state_dict_ema/`, `model_ema/module.`."""
     return bool(_AVERAGED.search(root.replace("_", ".")))
 
 
 def average_name(layout: Layout, name: str) -> str:
-    """Return how `layout` names the average of the tensor `name`."""
+    """Return the name in `layout` of the average of the tensor `name`."""
     return layout.average.replace("{name}", name)
 
 

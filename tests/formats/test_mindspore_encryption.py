@@ -78,7 +78,7 @@ def test_a_wrong_key_is_refused(path: Path) -> None:
 @pytest.mark.parametrize("key", [b"", b"short", b"x" * 17, b"x" * 64])
 def test_a_key_of_another_length_is_refused_with_the_right_ones(key: bytes) -> None:
     path = GOLDEN / "ms2.10.0" / "enc_gcm.ckpt"
-    assert f"the key has {len(key)} bytes, AES-GCM takes 16 or 24 or 32" in refusal(path, key)
+    assert f"the key has {len(key)} bytes, but AES-GCM needs 16 or 24 or 32" in refusal(path, key)
     assert "SM4-CBC takes 16" in refusal(path.with_name("enc_sm4.ckpt"), b"x" * 32)
 
 

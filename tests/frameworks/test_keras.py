@@ -225,7 +225,7 @@ def test_max_pooling_under_the_head_is_refused_by_name(tmp_path, calibrated, nes
     write(calibrated[0], tmp_path / "notop.h5")
     path = tmp_path / f"x{suffix}"
     transferred(tmp_path / "notop.h5", nested, keras.layers.GlobalMaxPooling2D).save(path)
-    with pytest.raises(LayoutMismatch, match=r"global_max_pooling2d\w* \(GlobalMaxPooling2D\): stands between"):
+    with pytest.raises(LayoutMismatch, match=r"global_max_pooling2d\w* \(GlobalMaxPooling2D\): is between"):
         effconvert.convert(path, tmp_path / "x.safetensors")
 
 

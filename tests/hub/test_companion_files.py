@@ -15,7 +15,7 @@ from helpers.hub.serving import QUICK, Answer, Server, serve, status
 ROW = choose("b0", None, "huggingface")
 BODY, BESIDE = body_of(ROW), beside(ROW)
 WITH_ALL = [serve(BODY), *map(serve, BESIDE.values())]
-SAID = "no config.json stands beside the file"
+SAID = "there is no config.json beside the file"
 
 
 @pytest.mark.usefixtures("cache")

@@ -206,7 +206,7 @@ def test_an_archive_of_another_network_is_named_and_not_kept(
         UnreadableCheckpoint, match=f"is {variant} with {classes} classes, expected b0 with 1000"
     ) as failure:
         get()
-    assert f"it came from {address(B0)} and was not kept" in str(failure.value)
+    assert f"it was downloaded from {address(B0)} and was not kept" in str(failure.value)
     assert [path.name for path in (cache / "b0-aa").iterdir()] == [".lock"]
     assert get().is_dir()
 

@@ -80,7 +80,7 @@ def test_a_name_is_taken_as_users_write_it(name: str, meant: str) -> None:
         ("torchvison/b0", "framework 'torchvison' is unknown; known are torchvision, tensorflow"),
         ("b0", "framework 'b0' is unknown; known are tensorflow, .* write FRAMEWORK/VARIANT"),
         ("", "framework '' is unknown"),
-        ("torchvision", "torchvision: names no variant; it published b0, b1"),
+        ("torchvision", "torchvision: the variant is missing; it published b0, b1"),
         (
             "tf/lite5",
             "variant 'lite5' is unknown; tensorflow published lite[0-4], lite[0-4], lite[0-4], lite[0-4], lite[0-4], b0",
@@ -152,8 +152,8 @@ def test_python_has_the_same(torchvision: Server) -> None:
         (["x.pth", "--published", "torchvision/b0"], 2, "either INPUT"),
         (["x.pth", "--out", "y.pth"], 2, "--to"),
         (["x.pth", "--to", "timm"], 2, "--out"),
-        (["--published", "torchvision/b0", "--variant", "b0"], 2, "names the variant itself"),
-        (["--published", "torchvision/b1/imagenet1k_v1", "--weights", "imagenet1k_v2"], 4, "names its weights"),
+        (["--published", "torchvision/b0", "--variant", "b0"], 2, "has the variant in its name"),
+        (["--published", "torchvision/b1/imagenet1k_v1", "--weights", "imagenet1k_v2"], 4, "has weights in its name"),
         (["--published", "b0"], 4, "framework 'b0' is unknown"),
     ],
 )

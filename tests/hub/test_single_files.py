@@ -112,7 +112,7 @@ def test_a_file_without_a_hash_in_its_name_is_compared_with_its_first_download(s
     path = get(UNNAMED)
     assert json.loads(path.with_name(path.name + ".json").read_text())["sha256"] == SHA256
     path.write_bytes(OTHER)
-    with pytest.raises(UnreadableCheckpoint, match=f"has changed since; delete {path.parent}"):
+    with pytest.raises(UnreadableCheckpoint, match=f"was changed later; delete {path.parent}"):
         get(UNNAMED)
     path.unlink()
     with pytest.raises(UnreadableCheckpoint, match="the file now has SHA-256"):
@@ -137,7 +137,7 @@ def test_a_checkpoint_of_another_network_is_named_and_not_kept(
     server.answers = [serve(timm_file(variant, classes)), serve(BODY)]
     with pytest.raises(UnreadableCheckpoint, match=f"{found}, expected b0 with 1000 classes") as failure:
         get(UNNAMED)
-    assert f"it came from {address(UNNAMED)} and was not kept" in str(failure.value)
+    assert f"it was downloaded from {address(UNNAMED)} and was not kept" in str(failure.value)
     assert [path.name for path in (cache / f"timm-b0-{UNNAMED.weights}").iterdir()] == [".lock"]
     assert get(UNNAMED).read_bytes() == BODY
 

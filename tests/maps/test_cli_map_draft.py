@@ -35,7 +35,7 @@ def test_a_draft_is_written_and_what_told_it_is_shown(run: Callable[..., Ran], k
 def test_a_draft_that_asks_is_written_and_exits_with_4(run: Callable[..., Ran], permuted: Path, tmp_path: Path) -> None:
     ran = run("map", "draft", permuted, "--variant", "b0", "--out", tmp_path / "my.toml")
     assert ran.exit_code == 4
-    assert "my.toml: is written; answer there what it asks (3):" in ran.err
+    assert "my.toml: is written; answer its questions (3):" in ran.err
     assert "'weight' or 'bias' or 'running_mean'" in ran.err
     assert (tmp_path / "my.toml").read_text().count("QUESTION") == 2  # the line, and the count at the top
 

@@ -38,7 +38,7 @@ def test_numbers_that_no_placeholder_gives_are_listed_and_said(tmp_path: Path) -
     draft = draft_map(save(tmp_path / "unknown.pth", renamed), "b0")
     assert draft.is_complete
     assert {"expand_conv", "project_bn"} <= set(draft.lists)
-    assert "they are of this variant alone" in draft.text
+    assert "they are of this variant only" in draft.text
     assert '    "_blocks.07._expand_conv",  # blocks.7.expand.conv' in draft.text
 
 

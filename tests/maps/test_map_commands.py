@@ -72,7 +72,7 @@ def test_every_tensor_that_the_map_does_not_explain_is_named(run: Run, tmp_path:
 def test_a_file_of_another_layout_is_not_read_by_the_map(run: Run, tmp_path: Path) -> None:
     ran = run("map", "check", write_map(tmp_path), save(tmp_path / "timm.pth", library_tensors("timm")))
     assert ran.exit_code == 4
-    assert "read as mine, the first convolution is 'first.conv.weight', which is not there" in ran.err
+    assert "read as mine, the first convolution is 'first.conv.weight', which is missing" in ran.err
 
 
 def test_the_schema_is_printed_for_editors(run: Run) -> None:

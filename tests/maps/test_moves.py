@@ -165,7 +165,7 @@ def test_the_first_class_is_the_one_that_is_dropped() -> None:
         (('bn   = ["tpu_batch_normalization", "tpu_batch_normalization_{n}"]', 'bn = ["tpu_batch_normalization"]'), "has 1 names, 'blocks_0/' draws one more"),
         (('"blocks_{index}/se/<conv>",        "se"],\n         ["se.expand",      "biased",    "blocks_{index}/se/<conv>"', '"blocks_{index}/se/one",        "se"],\n         ["se.expand",      "biased",    "blocks_{index}/se/one"'), "goes to both"),
         (('["routing",        "dense",     "blocks_{index}/dense",            "condconv"],', ""), "blocks.8.routing.weight: nothing fills it"),
-        (('conv      = "HWIO -> OIHW"', 'conv = "HWI -> IHW"'), "the axes are 3, the shape (32, 3, 3, 3) has 4"),
+        (('conv      = "HWIO -> OIHW"', 'conv = "HWI -> IHW"'), "3 axes, but the shape (32, 3, 3, 3) has 4"),
     ],
 )  # fmt: skip
 def test_a_map_that_does_not_fit_the_network_is_refused(replacement: tuple[str, str], words: str) -> None:

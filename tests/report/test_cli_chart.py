@@ -77,9 +77,9 @@ def test_what_a_picture_lacks_is_said(run: Callable[..., Ran], tmp_path: Path) -
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "message"),
     [
-        (("cost",), 2, "name runs of `validate` or --verify files, or give --published without either"),
-        (("cost", "run.npz", "--published"), 2, "or give --published without either"),
-        (("cost", "--published", "--network", "b0"), 2, "--network is for layers"),
+        (("cost",), 2, "give runs of `validate` or --verify files, or only --published"),
+        (("cost", "run.npz", "--published"), 2, "or only --published"),
+        (("cost", "--published", "--network", "b0"), 2, "--network is only for layers"),
         (("radar", "--published"), 2, "'radar' is not one of 'accuracy', 'cost'"),
         (("cost", "nothing.npz"), 2, "nothing.npz: no such file or directory"),
     ],

@@ -105,7 +105,7 @@ def test_one_of_each_kind_is_a_usage_error(run: Callable[..., Ran], saved: Calla
     for pair in ((path, RUN_OF_LAYERS), (RUN_OF_LAYERS, path)):
         ran = run("compare", *pair)
         assert ran.exit_code == 2
-        assert f"{path} holds predictions and {RUN_OF_LAYERS} the layers of a run" in " ".join(ran.err.split())
+        assert f"{path} holds predictions, but {RUN_OF_LAYERS} layers" in " ".join(ran.err.split())
 
 
 def test_predictions_beside_what_is_neither_say_what_is_wrong_with_that(

@@ -138,7 +138,7 @@ def test_quiet_prints_nothing(run: Run) -> None:
     [
         (("--variant", "b9"), 4, "variant 'b9' is unknown"),
         (("missing.pth",), 2, "no such file"),
-        (("missing.pth", "--variant", "b0"), 2, "FILE has a variant of its own"),
+        (("missing.pth", "--variant", "b0"), 2, "FILE tells its variant"),
         (("--variant", "b0", "--size", "0"), 2, "--size"),
     ],
     ids=str,

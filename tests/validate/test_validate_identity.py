@@ -96,12 +96,12 @@ def test_blurred_copies_have_their_own_accuracy_and_run(
     assert accuracy(second) < 100
     assert "zoo-net.npz is another run: other images, " in second.out
     assert "zoo-net-2.npz" in second.out
-    assert "were there already" not in second.out
+    assert "are from an earlier run" not in second.out
     assert (tmp_path / "runs" / "zoo-net.npz").read_bytes() == before
     assert names(tmp_path / "runs") == ["zoo-net-2.npz", "zoo-net.npz"]
     again = validate(zoo_network, copies, "--classes", order, "--resume")
     assert accuracy(again) == accuracy(second)
-    assert f"{IMAGES} of {IMAGES} answers were there already" in again.out
+    assert f"{IMAGES} of {IMAGES} results are from an earlier run" in again.out
 
 
 def test_another_order_of_the_classes_has_its_own_accuracy(
@@ -137,7 +137,7 @@ def test_a_byte_that_has_changed_is_another_run_in_every_container(
     options = ("--partial", "--skip-broken")
     assert validate(imagenet_network, write(tmp_path / "set", images), *options).exit_code == 0
     same = validate(imagenet_network, write(tmp_path / "copy", images), *options, "--resume")
-    assert f"{len(images)} of {len(images)} answers were there already" in same.out
+    assert f"{len(images)} of {len(images)} results are from an earlier run" in same.out
     shutil.rmtree(tmp_path / "set")
     changed = validate(imagenet_network, write(tmp_path / "set", other_picture(images)), *options, "--resume")
     assert f"net.npz is another run: other images, {images[5].name} has other bytes" in changed.out
@@ -154,7 +154,7 @@ def test_a_broken_image_that_was_left_out_and_is_mended_makes_another_run(
     whole = broken.read_bytes()
     broken.write_bytes(b"no image")
     validate(zoo_network, data, "--skip-broken")
-    assert "were there already" in validate(zoo_network, data, "--skip-broken", "--resume").out
+    assert "are from an earlier run" in validate(zoo_network, data, "--skip-broken", "--resume").out
     broken.write_bytes(whole)
     ran = validate(zoo_network, data, "--skip-broken", "--resume")
     assert f"has other bytes; this one is {tmp_path / 'runs' / 'zoo-net-2.npz'}" in ran.out

@@ -33,7 +33,7 @@ from helpers.validate.evaluated import (
 KILLS = 10
 IMAGES = 800
 RUN = "zoo-net.npz"
-INTERRUPTED = "effconvert: interrupted; what was answered is kept, and --resume goes on from there\n"
+INTERRUPTED = "effconvert: interrupted; all results so far are kept, and --resume continues from there\n"
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +157,7 @@ def test_what_was_answered_is_not_computed_again(
     assert answered(tmp_path) == len(had)
     ran = run("validate", *arguments(data, zoo_network, tmp_path), "--resume")
     assert ran.exit_code == 0
-    assert f"; {len(had)} of {IMAGES} answers were there already" in " ".join(ran.out.split())
+    assert f"; {len(had)} of {IMAGES} results are from an earlier run" in " ".join(ran.out.split())
     same_answers(tmp_path / RUN, undisturbed)
 
 
@@ -177,7 +177,7 @@ def test_a_journal_of_images_that_have_changed_is_not_gone_on_with(
     ran = run("validate", *arguments(own, zoo_network, tmp_path), "--resume")
     assert ran.exit_code == 0, ran.err
     assert f"{RUN} is another run: other images, {changed.name} has other bytes" in ran.out
-    assert "answers were there already" not in ran.out
+    assert "results are from an earlier run" not in ran.out
     assert journal.read_bytes() == had
     assert not (tmp_path / RUN).exists()
     assert len(read_predictions(tmp_path / "zoo-net-2.npz")) == IMAGES

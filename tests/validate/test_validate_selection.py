@@ -138,7 +138,7 @@ def test_a_broken_image_that_is_mended_loses_nothing(
     path.write_bytes(content)
     ran = command(data, "--resume")
     assert ran.exit_code == 0
-    assert "; 29 of 30 answers were there already" in " ".join(ran.out.split())
+    assert "; 29 of 30 results are from an earlier run" in " ".join(ran.out.split())
     assert np.array_equal(read_predictions(tmp_path / "runs" / "zoo-net.npz").top5, whole.top5)
 
 

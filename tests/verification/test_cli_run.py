@@ -150,7 +150,7 @@ def test_following_takes_no_other_images(run: Callable[..., Ran], converted: Pat
     for options in (("--images", tmp_path), ("--count", 5), ("--seed", 3), ("--size", 96)):
         ran = run("run", converted, "--follow", saved, "--out", tmp_path / "following.npz", *options)
         assert ran.exit_code == 2
-        assert "--follow takes the images of that run" in ran.err
+        assert "--follow uses the images of that run" in ran.err
 
 
 def test_what_is_followed_must_be_a_run(run: Callable[..., Ran], converted: Path, tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_preparing_writes_what_is_needed_elsewhere(run: Callable[..., Ran], lite
         assert inputs["mean"].shape == inputs["std"].shape == (3,)
     command = "python run_tensorflow.pyz efficientnet-lite0 --settings settings.json --inputs inputs.npz --out run.npz"
     assert ran.out.splitlines() == [
-        f"{tmp_path / 'there'} is ready: take it to the other machine, put efficientnet-lite0 there, and type:",
+        f"{tmp_path / 'there'} is ready: copy it to the other machine, put efficientnet-lite0 there, and type:",
         command,
     ]
 

@@ -132,7 +132,7 @@ def test_a_path_that_is_not_there_is_2(verify: Callable[..., Ran], source: Path,
         (["--recipe", "timm"], "give --images too"),
         (["--python", "timm"], "must read FRAMEWORK=PATH"),
         (["--python", "timm="], "must read FRAMEWORK=PATH"),
-        (["--python", "caffe=/usr/bin/python"], "must read FRAMEWORK=PATH, of huggingface, keras"),
+        (["--python", "caffe=/usr/bin/python"], "must read FRAMEWORK=PATH, with one of huggingface, keras"),
         (["--framework", "caffe"], "'caffe' is not one of 'auto', 'huggingface'"),
         (["--framework", "timm", "--python", "timm=/no/such/python"], "--python timm=/no/such/python: no such program"),
         (["--size", "16"], "32<=x<=4096"),
@@ -197,7 +197,7 @@ def test_a_report_replaces_nothing_but_a_report(
     (tmp_path / "mine").write_bytes(content)
     ran = verify(source, source, "--json", tmp_path / "mine")
     assert (ran.exit_code, ran.out) == (8, "")
-    assert f"{tmp_path / 'mine'}: exists and is no JSON; give another name" in ran.err
+    assert f"{tmp_path / 'mine'}: exists and is not JSON; give another name" in ran.err
     assert (tmp_path / "mine").read_bytes() == content
 
 
@@ -346,7 +346,7 @@ def test_half_precision_says_what_it_costs(verify: Callable[..., Ran], source: P
 
 
 def test_what_no_other_library_has_run_is_told(verify: Callable[..., Ran], source: Path) -> None:
-    assert f"caution: {source} is canonical, so that no other library took part" in verify(source, source).out
+    assert f"warning: {source} is canonical, so that no other library took part" in verify(source, source).out
 
 
 def test_real_images_are_said_with_their_number(verify: Callable[..., Ran], source: Path, tmp_path: Path) -> None:

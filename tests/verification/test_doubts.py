@@ -92,7 +92,7 @@ def test_facts_that_were_guessed_are_told(told: Cautions, tmp_path: Path) -> Non
     effconvert.convert(unnamed, tmp_path / "converted.safetensors")
     (said,) = told(examine(unnamed), examine(tmp_path / "converted.safetensors"))
     assert said.startswith(f"{unnamed}: ambiguous")
-    assert "--facts bn_eps=1e-05 --facts padding=symmetric says otherwise" in said
+    assert "choose another with --facts bn_eps=1e-05 --facts padding=symmetric" in said
 
 
 def test_a_file_that_was_converted_from_another_is_told(told: Cautions, converted: Path) -> None:

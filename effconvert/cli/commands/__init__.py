@@ -1,1 +1,1 @@
-"""One file for each command: it parses, calls one function, and shows what came of it."""
+"""The commands, one file for each: it parses, calls one function, and shows the result."""

@@ -13,10 +13,12 @@ from effconvert.report.pictures import PICTURES, check_picture, write_picture
 @click.command("chart")
 @click.argument("picture", type=click.Choice(PICTURES))
 @click.argument("runs", type=PATH, nargs=-1)
-@click.option("--verify", "verifications", type=PATH, multiple=True, help="What `verify --json` wrote; repeatable.")
-@click.option("--published", is_flag=True, help="Only what was published, without a run.")
-@click.option("--network", metavar="NAME", help="Of layers: which network. Default: the one that differs most.")
-@click.option("--out", type=PATH, required=True, help="A file: .svg, .png for print, or .csv with the numbers.")
+@click.option("--verify", "verifications", type=PATH, multiple=True, help="Add a file of `verify --json`. Repeatable.")
+@click.option("--published", is_flag=True, help="Draw published numbers only, without a run.")
+@click.option("--network", metavar="NAME", help="Choose the network for layers. Default: the one that differs most.")
+@click.option(
+    "--out", type=PATH, required=True, help="Write this file: .svg, .png for print, or .csv with the numbers."
+)
 @force_option
 @quiet_option
 def command(
@@ -29,7 +31,7 @@ def command(
     force: bool,
     quiet: bool,
 ) -> None:
-    """Draw one picture of what `report` shows, or write its numbers.
+    """Draw one picture of a report, or write its numbers.
 
     \b
     accuracy     top-1 and top-5 of each variant, published and measured
@@ -44,9 +46,9 @@ def command(
     Example: effconvert chart cost --published --out cost.svg
     """
     if published == bool(runs or verifications):
-        raise click.UsageError("name runs of `validate` or --verify files, or give --published without either")
+        raise click.UsageError("give runs of `validate` or --verify files, or only --published")
     if network and picture != "layers":
-        raise click.UsageError("--network is for layers; the other pictures show all networks")
+        raise click.UsageError("--network is only for layers; the other pictures show all networks")
     check_picture(out, force)
     from effconvert.report.document import build_report, published_report
 
@@ -58,12 +60,12 @@ def command(
 
 
 def _id(document: dict[str, Any], name: str) -> str:
-    """Return the id of the verification that is called so, or of the network's that differs most."""
+    """Return the id of the verification with this id, or of the network with this name that differs most."""
     from effconvert.report.pictures.layers import verified
 
     networks = {network["name"]: network for network in document["networks"]}
     ids: dict[str, str] = {}
-    for one in verified(document):  # what differs most comes first
+    for one in verified(document):  # the largest difference comes first
         for known in (one.id, one.network, networks[one.network]["id"]):
             ids.setdefault(known, one.id)
     if name not in ids:

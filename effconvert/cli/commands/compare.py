@@ -1,4 +1,4 @@
-"""`effconvert compare`: two saved outputs, of layers or of a data set, without either framework."""
+"""`effconvert compare`: two saved runs, of layers or of a data set, without their frameworks."""
 
 import sys
 from pathlib import Path
@@ -15,25 +15,28 @@ from effconvert.errors import NumericMismatch, UnreadableCheckpoint
 @click.command("compare")
 @path_argument("run_a")
 @path_argument("run_b")
-@click.option("--layers", is_flag=True, help="Print every layer and not only those that tell most.")
-@click.option("--tolerance", type=click.FloatRange(0, 1, min_open=True), help="Instead of the weights' dtype's.")
+@click.option("--layers", is_flag=True, help="Print every layer, not only the most informative ones.")
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Set the tolerance, e.g. 1e-4. Default: by the dtype of the weights.",
+)
 @json_option
 @quiet_option
 def command(run_a: Path, run_b: Path, layers: bool, tolerance: float | None, as_json: bool, quiet: bool) -> None:
-    """Compare two saved outputs; RUN_A is the reference.
+    """Compare two saved runs; RUN_A is the reference.
 
-    Of two files of `run`, layers are compared. If RUN_B was made with --follow RUN_A, each layer is compared from
-    RUN_A's own input too, so that the guilty one stands out. Exit code 0: the same function; 5: another, or not
-    verifiable.
+    Two files of `run`: layers are compared. If RUN_B was made with --follow RUN_A, each layer is also compared with
+    RUN_A's input, which finds the layer that is wrong. Exit code 0: the same function; 5: another, or not verifiable.
 
-    Of two files of `validate`, predictions are compared, image by image. Exit code 0: every image has the same top-1;
-    5: one has another.
+    Two files of `validate`: predictions are compared, image by image. Exit code 0: every image has the same top-1; 5:
+    some differ.
 
     Example: effconvert compare own-run.npz own-timm-run.npz
     """
     if _hold_predictions(run_a, run_b):
         if layers or tolerance is not None:
-            raise click.UsageError("--layers and --tolerance are for runs; these files hold predictions")
+            raise click.UsageError("--layers and --tolerance are for files of `run`; these files hold predictions")
         same = _compare_predictions(run_a, run_b, as_json, quiet)
     else:
         same = _compare_layers(run_a, run_b, layers, tolerance, as_json, quiet)
@@ -42,19 +45,19 @@ def command(run_a: Path, run_b: Path, layers: bool, tolerance: float | None, as_
 
 
 def _hold_predictions(run_a: Path, run_b: Path) -> bool:
-    """Return whether both files hold predictions. Raises click's usage error for one of each kind."""
+    """Return whether both files hold predictions. Raises click's usage error if only one does."""
     from effconvert.validate.predictions import is_predictions
     from effconvert.verification.runs import open_run
 
     for path in (run_a, run_b):
         if path.suffix.startswith(".part-") and path.exists():
-            raise UnreadableCheckpoint(f"{path}: a run of `validate` that is not finished; --resume finishes it")
+            raise UnreadableCheckpoint(f"{path}: an unfinished run of `validate`; finish it with --resume")
     found = {path: is_predictions(path) for path in (run_a, run_b)}
     if all(found.values()) or not any(found.values()):
         return all(found.values())
     predictions, other = sorted(found, key=lambda path: not found[path])
-    with open_run(other):  # says what is wrong with a file that is neither
-        raise click.UsageError(f"{predictions} holds predictions and {other} the layers of a run; give two of a kind")
+    with open_run(other):  # raises an error for a file of neither kind
+        raise click.UsageError(f"{predictions} holds predictions, but {other} layers; give two files of one kind")
 
 
 def _compare_predictions(run_a: Path, run_b: Path, as_json: bool, quiet: bool) -> bool:

@@ -1,4 +1,4 @@
-"""`effconvert convert`: a file of any layout, or published weights, becomes one of any other."""
+"""`effconvert convert`: conversion of a file of any layout, or of published weights, to any other layout."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from effconvert.maps.map_names import target_names
 
 
 def _targets() -> tuple[str, ...]:
-    """Return the layouts that can be written, the user's first."""
+    """Return the writable layouts, the user's first."""
     from effconvert.maps.layouts import known_layouts
 
     return (CANONICAL, *(layout.name for layout in known_layouts() if layout.write))
@@ -23,20 +23,19 @@ def _targets() -> tuple[str, ...]:
 @click.option(
     "--published",
     metavar="NAME",
-    help="Published weights in place of INPUT: FRAMEWORK/VARIANT or FRAMEWORK/VARIANT/WEIGHTS, as `effconvert list` "
-    "names them.",
+    help="Convert published weights in place of INPUT, e.g. torchvision/b0 or tensorflow/b0/ns; see `effconvert list`.",
 )
 @click.option(
     "--to",
     type=LayoutName(_targets),
-    help=f"The layout to write: {', '.join(target_names())}, or a map's. Of --published by default canonical.",
+    help=f"Write this layout: {', '.join(target_names())}, or one of --map. Default with --published: canonical.",
 )
-@click.option("--variant", help="Where the tensors leave it open.")
-@click.option("--weights", help="Which training it is, which decides the preprocessing: aa, ns, advprop …")
-@click.option("--names", type=click.Choice(["raw", "average", "both"]), help="Of tf-official: which tensors to write.")
+@click.option("--variant", help="Name the variant, e.g. b0, if the tensors do not tell it.")
+@click.option("--weights", help="Name the training, e.g. aa, ns or advprop; it decides the preprocessing.")
+@click.option("--names", type=click.Choice(["raw", "average", "both"]), help="Choose the tensors for tf-official.")
 @from_torch_options(
-    "The file, or for huggingface and tf-official the folder, to write; the suffix decides the format. Of --published "
-    "by default called after it, as torchvision-b0-timm.safetensors.",
+    "Write this file, or for huggingface and tf-official this folder; the suffix decides the format. Default with "
+    "--published: a name such as torchvision-b0-timm.safetensors.",
     required=False,
 )
 def command(
@@ -47,11 +46,11 @@ def command(
     variant: str | None,
     **options: Any,
 ) -> None:
-    """Convert a file of any layout, or published weights, into any other layout.
+    """Convert a file of any layout, or published weights, to any other layout.
 
-    INPUT is recognised by its bytes and its tensors: TensorFlow, MindSpore, PyTorch, safetensors, HDF5 and .keras;
-    mmpretrain, timm, torchvision, EfficientNet-PyTorch, Hugging Face, Keras, mindvision, MindCV. The output's format
-    follows its suffix: .safetensors .pth .ckpt .h5 .weights.h5 .keras.
+    The format of INPUT is recognised by its bytes (TensorFlow, MindSpore, PyTorch, safetensors, HDF5, .keras), its
+    layout by its tensors (mmpretrain, timm, torchvision, EfficientNet-PyTorch, Hugging Face, Keras, mindvision,
+    MindCV). The suffix decides the format of the output: .safetensors .pth .ckpt .h5 .weights.h5 .keras.
 
     Examples:
 
@@ -60,10 +59,10 @@ def command(
       effconvert convert --published torchvision/b0/imagenet1k_v1 --to timm --out b0-timm.pth
     """
     if (input is None) == (published is None):
-        raise click.UsageError("give either INPUT, a file of your own, or --published NAME, as torchvision/b0")
+        raise click.UsageError("give either INPUT, a file of your own, or --published NAME, e.g. torchvision/b0")
     if published is not None:
         if variant:
-            raise click.UsageError("--variant is for INPUT; --published names the variant itself")
+            raise click.UsageError("--variant is only for INPUT; --published has the variant in its name")
         convert_by_name(published, out, to=to or CANONICAL, **options)
         return
     assert input
@@ -73,7 +72,7 @@ def command(
 
 
 def _require(name: str, value: Any) -> None:
-    """Raise click's own error for an option that was not given."""
+    """Raise click's own error for a missing option."""
     if value is None:
         context = click.get_current_context()
         option = next(each for each in context.command.params if each.name == name)

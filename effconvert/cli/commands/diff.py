@@ -26,9 +26,9 @@ _SHOWN = 10
 def command(a: Path, b: Path, as_json: bool, quiet: bool, **options: Any) -> None:
     """Compare two files of any formats and layouts, tensor by tensor.
 
-    Both are taken to canonical names and axes first; --root, --backbone, --classifier and --leave are for files that
-    effconvert did not write. Exit code 0: every tensor is equal, and nothing is known of the
-    two networks that would make them compute otherwise; 5: they differ.
+    Both are first converted to canonical names and axes; --root, --backbone, --classifier and --leave are for files
+    that effconvert did not write. Exit code 0: every tensor is equal, and so are all known facts of the two networks;
+    5: they differ.
 
     Example: effconvert diff b0.safetensors b0-timm.pth
     """
@@ -64,7 +64,7 @@ def _print_difference(found: "Difference") -> None:
     for words, names in (("only in the first", found.only_in_first), ("only in the second", found.only_in_second)):
         if names:
             shown = ", ".join(names[:5])
-            click.echo(f"{len(names):,} tensors {words}, or of another shape: {shown}{' …' if len(names) > 5 else ''}")
+            click.echo(f"{len(names):,} tensors {words}, or in another shape: {shown}{' …' if len(names) > 5 else ''}")
     click.secho(_verdict(found), bold=True)
 
 
@@ -77,7 +77,7 @@ def _verdict(found: "Difference") -> str:
     if found.same:
         return f"equal: all {found.equal:,} tensors"
     worst = max((tensor.largest for tensor in found.differing), default=0.0)
-    words = f"{len(found.differing):,} differ, by {worst:.3g} at most" if found.differing else "none differs"
+    words = f"{len(found.differing):,} differ, by at most {worst:.3g}" if found.differing else "none differs"
     missing = len({*found.only_in_first, *found.only_in_second})
     facts = ", but the networks are not the same" if found.facts.keys() - set(found.assumed) else ""
     kind = "close" if found.close and found.differing and not facts else "different"

@@ -1,4 +1,4 @@
-"""`effconvert features`: what a network makes of images before it classifies."""
+"""`effconvert features`: feature maps and pooled features of images."""
 
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,17 @@ from effconvert.report.renderings.numbers_text import size as size_text
 @click.command("features")
 @path_argument("file")
 @images_argument
-@click.option("--out", type=PATH, required=True, metavar="NPZ", help="The .npz to write.")
+@click.option("--out", type=PATH, required=True, metavar="NPZ", help="Write this .npz file.")
 @click.option(
     "--level",
     "levels",
     type=click.Choice(["0", "1", "2", "3", "4", "5", "head", "pooled"]),
     multiple=True,
     default=["pooled"],
-    help="Which features, by default pooled. Repeatable.",
+    help="Choose the features, e.g. 3 or head. Repeatable. Default: pooled.",
 )
 @click.option(
-    "--dtype", type=click.Choice(["float32", "float16"]), default="float32", help="As which they are written."
+    "--dtype", type=click.Choice(["float32", "float16"]), default="float32", help="Choose the dtype of the features."
 )
 @asking_options
 @force_option
@@ -39,24 +39,22 @@ def command(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Write what the network in FILE, of any layout, makes of images before it classifies them.
+    """Write features of images, as the network in FILE computes them before it classifies. FILE has any layout.
 
-    IMAGE is a file, or a folder of which all images are taken. They are prepared as the file says, or as its library
-    evaluates.
+    IMAGE is a file, or a folder with images. They are prepared by the recipe in the file, or as its library does.
 
     \b
     Levels:
-      0       the image as the network gets it, [3, H, W]
-      1 to 5  the map at stride 2, 4, 8, 16, 32: the last block's before the next stride.
+      0       the prepared image, [3, H, W]
+      1 to 5  the map at stride 2, 4, 8, 16, 32: that of the last block before the next stride.
               TensorFlow's reduction_1 to reduction_5, timm's features_only 0 to 4,
               mmpretrain's out_indices 1 to 5
       head    the map after the last convolution: timm's forward_features, mmpretrain's
               backbone, Keras's include_top=False
-      pooled  the average of the last map: what the classifier gets
+      pooled  the average of the last map: the input of the classifier
 
-    NPZ holds `features` [images, …], or of several levels `level_3`, `head`, `pooled` …; beside them `names` and
-    `record`, a JSON text that says which file, recipe and facts they are of, and each image's hash (the first 16 bytes
-    of its SHA-256).
+    NPZ holds `features` [images, …], or for several levels `level_3`, `head`, `pooled` …; also `names`, and `record`, a
+    JSON string with file, recipe, facts, and the hash of each image (the first 16 bytes of its SHA-256).
 
     Example: effconvert features own.safetensors cat.jpg --out features.npz
     """
@@ -72,6 +70,6 @@ def command(
             ("network", f"{asked.file.path}: {asked.file.identity.variant.name}, {asked.file.facts.in_words()}"),
             ("recipe", recipe_text(asked.recipe.to_dict())),
             ("written", f"{out}: {arrays}, {saved.dtype}, {size_text(saved.nbytes)}"),
-            *(("caution", words) for words in asked.cautions),
+            *(("warning", words) for words in asked.cautions),
         ]
     )

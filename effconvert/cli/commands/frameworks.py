@@ -1,4 +1,4 @@
-"""`effconvert frameworks`: which are usable here."""
+"""`effconvert frameworks`: the usable frameworks."""
 
 import click
 
@@ -8,13 +8,13 @@ from effconvert.cli.options.shared import json_option
 
 
 @click.command("frameworks")
-@click.option("--quick", is_flag=True, help="Only look what is installed, and import nothing.")
+@click.option("--quick", is_flag=True, help="Only check what is installed; import nothing.")
 @python_option
 @json_option
 def command(quick: bool, pythons: tuple[str, ...], as_json: bool) -> None:
     """Show which frameworks can run their files here, and how to install the others.
 
-    Each is imported in its own interpreter: this one, or what --python or EFFCONVERT_PYTHON_<FRAMEWORK> names.
+    Each is imported in its own interpreter: this one, or that of --python or EFFCONVERT_PYTHON_<FRAMEWORK>.
 
     Example: effconvert frameworks
     """

@@ -1,4 +1,4 @@
-"""`effconvert inspect`: what a checkpoint holds."""
+"""`effconvert inspect`: the contents of a checkpoint."""
 
 from pathlib import Path
 
@@ -10,14 +10,14 @@ from effconvert.cli.options.shared import json_option, key_option, map_option, p
 
 @click.command("inspect")
 @path_argument("path")
-@click.option("--tensors", is_flag=True, help="List every tensor, not only the first.")
+@click.option("--tensors", is_flag=True, help="List every tensor, not only the first ones.")
 @key_option
 @map_option
 @json_option
 def command(path: Path, tensors: bool, key: str | None, as_json: bool) -> None:
-    """Show what a checkpoint holds: format, layout, variant, sets of weights, tensors.
+    """Show the contents of a checkpoint: format, layout, variant, sets of weights, tensors.
 
-    PATH is a file, a folder, a TensorFlow prefix, a SavedModel or a .tar.gz of one, of any framework. Its data is not
+    PATH is a file, a folder, a TensorFlow prefix, a SavedModel, or a .tar.gz of one, of any framework. The data is not
     read.
 
     Example: effconvert inspect b0.safetensors

@@ -10,13 +10,13 @@ from effconvert.reference_tables.weights import FRAMEWORKS
 
 
 @click.command("list")
-@click.option("--framework", type=click.Choice(FRAMEWORKS), help="Only what this one published. Default: all.")
+@click.option("--framework", type=click.Choice(FRAMEWORKS), help="List weights of this framework only. Default: all.")
 @json_option
 def command(framework: str | None, as_json: bool) -> None:
     """List the published weights: name, native size, parameters, multiply-adds, accuracy, source.
 
-    Accuracies are those that the framework's own repository publishes, ImageNet top-1 and top-5 in percent.
-    `effconvert convert --published NAME` fetches and converts any of them.
+    Accuracies are those of the framework's own repository, ImageNet top-1 and top-5 in percent. Fetch and convert any
+    of them with `effconvert convert --published NAME`.
 
     Example: effconvert list --framework tensorflow
     """

@@ -1,13 +1,13 @@
-"""`effconvert map`: the maps, which say how a library names the tensors of EfficientNet."""
+"""`effconvert map`: commands for maps, which describe how a library names the tensors of EfficientNet."""
 
 from importlib import import_module
 
 import click
 
-# What each command does in a line, here so that `--help` imports none of them.
+# One line of help for each command, here so that `--help` imports none of them.
 _COMMANDS = {
-    "check": "Say everything that is wrong with a map, and whether it reads a checkpoint.",
-    "moves": "Show which tensor of a layout is which tensor here.",
+    "check": "Show all errors in a map, and check that it reads a checkpoint.",
+    "moves": "Show the canonical name of each tensor of a layout.",
     "draft": "Draft a map of a file whose layout is unknown.",
 }
 
@@ -31,10 +31,10 @@ class _Commands(click.Group):
 
 @click.group("map", cls=_Commands)
 def command() -> None:
-    """Work with maps: files that say how a library names and lays out the tensors of EfficientNet.
+    """Check, show and draft maps: files that describe the names and axes of a library's tensors of EfficientNet.
 
     The language is explained in mappings/README.md. With --map FILE, every command that reads or writes checkpoints
-    knows the layout of your own map; EFFCONVERT_MAPS may name a folder of them.
+    knows the layout of your own map; set EFFCONVERT_MAPS to use all maps of a folder.
 
     Example: effconvert map moves timm --variant b0
     """

@@ -1,4 +1,4 @@
-"""`effconvert map check`: whether a map can be used, and whether it reads a checkpoint."""
+"""`effconvert map check`: a check of a map, and of a checkpoint that it should read."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from effconvert.cli.options.shared import PATH, key_option, path_argument
 
 
 def _print_schema(context: click.Context, parameter: click.Parameter, is_asked: bool) -> None:
-    """Print the schema and end."""
+    """Print the schema and exit."""
     if is_asked and not context.resilient_parsing:
         from effconvert.maps.map_schema import schema_text
 
@@ -26,14 +26,14 @@ def _print_schema(context: click.Context, parameter: click.Parameter, is_asked: 
     is_eager=True,
     expose_value=False,
     callback=_print_schema,
-    help="Print the JSON Schema of maps, which editors read, and nothing else.",
+    help="Print the JSON Schema of maps, for editors, and exit.",
 )
 @key_option
 def command(map_file: Path, checkpoint: Path | None, key: str | None) -> None:
-    """Check a map: its shape by the JSON Schema, then what it means, for every variant that it names.
+    """Check a map: its shape by the JSON Schema, then its meaning, for every variant that it names.
 
-    With CHECKPOINT, the file is read by this map alone: every tensor must have its place, or a reason to stay behind.
-    Exit code 4: the map cannot be used, or does not read the file; all that is wrong is said at once.
+    With CHECKPOINT, the file is read by this map only: every tensor must have a place, or a reason to stay behind. Exit
+    code 4: the map cannot be used, or does not read the file; all errors are shown at once.
 
     Example: effconvert map check my-library.toml
     """

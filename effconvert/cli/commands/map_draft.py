@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 @click.command("draft")
 @path_argument("checkpoint")
-@click.option("--variant", required=True, metavar="NAME", help="The network that the file holds, as b0.")
-@click.option("--out", type=PATH, required=True, help="The map to write, as my.toml.")
-@click.option("--name", metavar="NAME", help="What the layout is called. Default: the name of the output.")
+@click.option("--variant", required=True, metavar="NAME", help="Name the variant of the file, e.g. b0.")
+@click.option("--out", type=PATH, required=True, help="Write this map, e.g. my.toml.")
+@click.option("--name", metavar="NAME", help="Name the layout. Default: the name of the output.")
 @force_option
 @key_option
 @json_option
@@ -33,9 +33,9 @@ def command(
 ) -> None:
     """Draft a map of a file whose layout is unknown.
 
-    Shapes, names, the order of the file and the values of its tensors tell which tensor is which. What they do not
-    decide is written as a list of candidates, marked QUESTION, and the map is refused until each has one answer. Exit
-    code 4: the draft asks something; it is written all the same.
+    Shapes, names, the order of the file and the values of its tensors tell which tensor is which. An open point is
+    written as a list of candidates, marked QUESTION; the map cannot be used until each has one answer. Exit code 4: the
+    draft has questions; it is written anyway.
 
     Example: effconvert map draft unknown.pth --variant b0 --out my.toml
     """
@@ -53,7 +53,7 @@ def command(
         _print(checkpoint, out, draft)
     if not draft.is_complete:
         asked = [f"{question.where}: {_candidates(question.candidates)}" for question in draft.questions]
-        raise LayoutMismatch(listing(f"{out}: is written; answer there what it asks ({len(asked):,}):", asked))
+        raise LayoutMismatch(listing(f"{out}: is written; answer its questions ({len(asked):,}):", asked))
 
 
 def _print(checkpoint: Path, out: Path, draft: "Draft") -> None:
@@ -77,12 +77,12 @@ def _candidates(candidates: tuple[str, ...]) -> str:
     shown = [repr(candidate) for candidate in candidates[:4]]
     more = len(candidates) - len(shown)
     if len(candidates) == 1:
-        return f"the file lacks it; how does the library call it, if not {shown[0]}?"
+        return f"the file lacks it; what is its name in the library, if not {shown[0]}?"
     return " or ".join([*shown, f"{more} others"] if more > 0 else shown)
 
 
 def _as_values(draft: "Draft") -> dict[str, object]:
-    """Return what was drafted as plain values, for JSON."""
+    """Return the draft as plain values, for JSON."""
     return {
         "schema": "effconvert/draft/1",
         "complete": draft.is_complete,

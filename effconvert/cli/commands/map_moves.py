@@ -1,4 +1,4 @@
-"""`effconvert map moves`: a map, compiled for one network."""
+"""`effconvert map moves`: the moves of a map for one network."""
 
 from typing import TYPE_CHECKING
 
@@ -19,13 +19,13 @@ def _names() -> tuple[str, ...]:
 
 @click.command("moves")
 @click.argument("layout", type=LayoutName(_names))
-@click.option("--variant", default="b0", show_default=True, help="Of which network.")
+@click.option("--variant", default="b0", show_default=True, help="Choose the network.")
 @map_option
 @json_option
 def command(layout: str, variant: str, as_json: bool) -> None:
-    """Show which tensor of LAYOUT is which tensor here: names, shapes, and how the axes are permuted.
+    """Show for each tensor of LAYOUT its canonical name, the shapes, and the permutation of axes.
 
-    They are in the order of the canonical file. What a file of the layout holds besides is listed below.
+    The order is that of a canonical file. Other tensors in a file of the layout are listed at the end.
 
     Example: effconvert map moves timm --variant b0
     """
@@ -47,7 +47,7 @@ def command(layout: str, variant: str, as_json: bool) -> None:
 
 
 def _axes(move: "Move") -> str:
-    """Return how the axes are permuted, with a reshape before it where there is one."""
+    """Return the permutation of axes in words, with a reshape before it if there is one."""
     shown, shape = [], move.source_shape
     for step in move.steps:
         if step.shape != shape:

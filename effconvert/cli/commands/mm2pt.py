@@ -1,4 +1,4 @@
-"""`effconvert mm2pt`: an OpenMMLab checkpoint becomes canonical PyTorch."""
+"""`effconvert mm2pt`: conversion of an OpenMMLab checkpoint to a canonical file for PyTorch."""
 
 from typing import Any
 
@@ -8,12 +8,13 @@ from effconvert.cli.options.conversion import convert_to_torch, to_torch_options
 
 
 @click.command("mm2pt")
-@to_torch_options("base, aa, advprop, ra-ns … as `effconvert list --framework mmpretrain` shows. Default: aa.")
+@to_torch_options("Choose published weights: base, aa, advprop, ra-ns …; see `effconvert list`. Default: aa.")
 def command(**options: Any) -> None:
     """Convert an OpenMMLab mmpretrain (mmcls) checkpoint to PyTorch.
 
-    With --variant alone the published .pth is downloaded into the cache, compared with the hash in its name, and
-    converted; with --checkpoint your own is, published or from training: where it has averages, they are taken.
+    With only --variant, the published .pth is downloaded into the cache, compared with the hash in its name, and
+    converted. With --checkpoint, your own file is converted, published or from training; if it has averages, they are
+    taken.
 
     Examples:
 

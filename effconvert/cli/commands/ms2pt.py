@@ -1,4 +1,4 @@
-"""`effconvert ms2pt`: a MindSpore checkpoint becomes canonical PyTorch."""
+"""`effconvert ms2pt`: conversion of a MindSpore checkpoint to a canonical file for PyTorch."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ from effconvert.cli.options.conversion import convert_to_torch, to_torch_options
 
 
 @click.command("ms2pt")
-@to_torch_options("mindvision (b0 to b7) or mindcv (b0, b1). Default: mindvision.")
+@to_torch_options("Choose published weights: mindvision (b0 to b7) or mindcv (b0, b1). Default: mindvision.")
 def command(**options: Any) -> None:
     """Convert a MindSpore checkpoint to PyTorch.
 
-    With --variant alone the file that mindvision published is downloaded into the cache and converted; with
-    --checkpoint your own .ckpt is, of mindvision, MindCV or the model zoo. --key decrypts an encrypted one.
+    With only --variant, the file that mindvision published is downloaded into the cache and converted. With
+    --checkpoint, your own .ckpt of mindvision, MindCV or the model zoo is converted. --key decrypts an encrypted file.
 
     Examples:
 

@@ -1,4 +1,4 @@
-"""`effconvert predict`: which classes a network sees in images."""
+"""`effconvert predict`: the classes of images."""
 
 import textwrap
 from pathlib import Path
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 @click.command("predict")
 @path_argument("file")
 @images_argument
-@click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="How many classes of each image.")
-@click.option("--classes", type=PATH, metavar="NAMES", help="A file with the names of the classes.")
+@click.option(
+    "--top", type=click.IntRange(1), default=5, show_default=True, help="Show this many classes for each image."
+)
+@click.option("--classes", type=PATH, metavar="NAMES", help="Read the names of the classes from this file.")
 @asking_options
 @json_option
 @quiet_option
@@ -31,11 +33,11 @@ def command(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Say which classes the network in FILE, of any layout, sees in images.
+    """Predict the classes of images with the network in FILE, which has any layout.
 
-    IMAGE is a file, or a folder of which all images are taken. They are prepared as the file says, or as its library
-    evaluates. Names are those of --classes, else those that come with the weights, else ImageNet's where there are 1000
-    classes; of 1001 the first is the background. Each class is shown with its probability and its logit.
+    IMAGE is a file, or a folder with images. They are prepared by the recipe in the file, or as its library does. Names
+    are those of --classes, else those of the weights, else ImageNet's if there are 1000 classes; with 1001, the first
+    is the background. Each class is shown with its probability and its logit.
 
     Example: effconvert predict own.safetensors cat.jpg
     """
@@ -57,7 +59,7 @@ def _print(found: "Classification") -> None:
             ("network", f"{file.path}: {file.identity.variant.name}, {file.facts.in_words()}"),
             ("recipe", recipe_text(found.subject.recipe.to_dict())),
             ("names", found.names.words),
-            *(("caution", words) for words in found.subject.cautions),
+            *(("warning", words) for words in found.subject.cautions),
         ]
     )
     for path, classes in found.images:
@@ -71,7 +73,7 @@ def _print(found: "Classification") -> None:
 
 
 def _as_dictionary(seen: "SeenClass") -> str:
-    """Return it as mmpretrain's and mindvision's users know it."""
+    """Return the class in the form of mmpretrain and mindvision: `{5: 'electric ray'}`."""
     return f"{{{seen.index}: {seen.name!r}}}" if seen.name else f"{{{seen.index}}}"
 
 

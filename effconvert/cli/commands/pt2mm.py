@@ -1,4 +1,4 @@
-"""`effconvert pt2mm`: a file becomes an OpenMMLab checkpoint."""
+"""`effconvert pt2mm`: conversion of a file to an OpenMMLab checkpoint."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from effconvert.cli.options.shared import path_argument
 
 @click.command("pt2mm")
 @path_argument("file")
-@from_torch_options("The .pth file to write.")
+@from_torch_options("Write this .pth file.")
 def command(file: Path, out: Path, **options: Any) -> None:
     """Convert a file of any layout to an mmpretrain checkpoint.
 

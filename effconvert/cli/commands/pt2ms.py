@@ -1,4 +1,4 @@
-"""`effconvert pt2ms`: a file becomes a MindSpore checkpoint."""
+"""`effconvert pt2ms`: conversion of a file to a MindSpore checkpoint."""
 
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,14 @@ from effconvert.maps.map_names import family_members
 @click.option(
     "--library",
     type=click.Choice(family_members("mindspore")),
-    help="Whose network. Default: the one that pads as the weights expect, MindCV's as TensorFlow's.",
+    help="Choose the library. Default: the one with the padding of the weights; MindCV pads like TensorFlow.",
 )
-@from_torch_options("The .ckpt or .safetensors file to write.")
+@from_torch_options("Write this .ckpt or .safetensors file.")
 def command(file: Path, out: Path, library: str | None, **options: Any) -> None:
     """Convert a file of any layout to a MindSpore checkpoint.
 
-    mindspore.load_checkpoint reads it, and load_param_into_net takes every tensor. Weights of TensorFlow expect another
-    BatchNorm epsilon than MindCV's b0 to b4 have: --fold-eps absorbs it.
+    mindspore.load_checkpoint reads it, and load_param_into_net takes every tensor. TensorFlow's weights have another
+    BatchNorm epsilon than MindCV's b0 to b4: --fold-eps absorbs it.
 
     Example: effconvert pt2ms b0.safetensors --fold-eps --out b0.ckpt
     """

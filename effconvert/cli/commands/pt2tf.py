@@ -1,4 +1,4 @@
-"""`effconvert pt2tf`: a file becomes a TensorFlow checkpoint."""
+"""`effconvert pt2tf`: conversion of a file to a TensorFlow checkpoint."""
 
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,9 @@ from effconvert.cli.options.shared import path_argument
 @click.option(
     "--names",
     type=click.Choice(["raw", "average", "both"]),
-    help="Which tensors to write; the official evaluation restores averages. Default: both, of raw weights raw.",
+    help="Choose the tensors; the official evaluation restores averages. Default: both, for raw weights raw.",
 )
-@from_torch_options("The folder to write.")
+@from_torch_options("Write this folder.")
 def command(file: Path, out: Path, **options: Any) -> None:
     """Convert a file of any layout to a TensorFlow V2 checkpoint.
 

@@ -1,4 +1,4 @@
-"""`effconvert pt2timm`: a file becomes a timm checkpoint."""
+"""`effconvert pt2timm`: conversion of a file to a timm checkpoint."""
 
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,11 @@ from effconvert.cli.options.shared import path_argument
 
 @click.command("pt2timm")
 @path_argument("file")
-@from_torch_options("The .safetensors or .pth file to write.")
+@from_torch_options("Write this .safetensors or .pth file.")
 def command(file: Path, out: Path, **options: Any) -> None:
     """Convert a file of any layout to a timm checkpoint.
 
-    The report shows the timm.create_model(…) that builds the network the weights are for.
+    The report shows the call of timm.create_model that builds the network of the weights.
 
     Example: effconvert pt2timm b0.safetensors --out b0-timm.safetensors
     """

@@ -1,4 +1,4 @@
-"""`effconvert report`: what runs and verifications say, beside what was published, as a page and as data."""
+"""`effconvert report`: a report on runs and verifications beside published numbers, as a page and as data."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +16,7 @@ _COLORS = {"passed": "green", "near": "yellow", "failed": "red"}
 
 
 def _print_schema(context: click.Context, _: click.Parameter, name: str | None) -> None:
-    """Print a schema and end."""
+    """Print a schema and exit."""
     if name and not context.resilient_parsing:
         click.echo(schema_text(name), nl=False)
         context.exit()
@@ -24,16 +24,16 @@ def _print_schema(context: click.Context, _: click.Parameter, name: str | None) 
 
 @click.command("report")
 @click.argument("runs", type=PATH, nargs=-1, metavar="[RUN]...")
-@click.option("--verify", "verifications", type=PATH, multiple=True, help="What `verify --json` wrote; repeatable.")
-@click.option("--published", is_flag=True, help="Report what others published, without a run.")
-@click.option("--out", type=PATH, default="effconvert-report", show_default=True, help="The folder to write.")
+@click.option("--verify", "verifications", type=PATH, multiple=True, help="Add a file of `verify --json`. Repeatable.")
+@click.option("--published", is_flag=True, help="Report published numbers only, without a run.")
+@click.option("--out", type=PATH, default="effconvert-report", show_default=True, help="Write this folder.")
 @click.option(
     "--schema",
     type=click.Choice(SCHEMAS),
     is_eager=True,
     expose_value=False,
     callback=_print_schema,
-    help="Print the JSON Schema of a report, of a run's record or of a verification, and nothing else.",
+    help="Print the JSON Schema of a report, a run's record or a verification, and exit.",
 )
 @map_option
 @force_option
@@ -48,13 +48,13 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Set what was measured beside what was published: a page, tables, pictures, and what model hubs read.
+    """Write measured numbers beside published ones: a page, tables, pictures, and files for model hubs.
 
-    RUNs are files that `validate` wrote, in effconvert-runs/. A file that `verify --json` wrote belongs to the runs of
-    the file that was verified, whatever it is called now; it may stand alone, too. --out gets report.html, report.md,
-    report.json, tables as CSV and pictures, whole or not at all.
+    RUNs are files that `validate` wrote, in effconvert-runs/. A file of `verify --json` belongs to the runs of the
+    verified file, even if that was renamed; it may also be alone. --out gets report.html, report.md, report.json,
+    tables as CSV and pictures, all of them or none.
 
-    Exit code 3: an input is not what it should be; every place in it that is not is named.
+    Exit code 3: an input is not valid; every wrong place in it is named.
 
     \b
     Examples:
@@ -62,12 +62,12 @@ def command(
       effconvert report --published
     """
     if published == bool(runs or verifications):
-        raise click.UsageError("name runs of `validate` or --verify files, or give --published without either")
+        raise click.UsageError("give runs of `validate` or --verify files, or only --published")
     check_output(out, force)
     from effconvert.report.document import build_report, published_report
 
     document = published_report() if published else build_report(runs, verifications)
-    from effconvert.report.writing import write_report  # pictures and templates, once the inputs are known to be good
+    from effconvert.report.writing import write_report  # slow to import; the inputs are good
 
     written = write_report(document, out, force)
     if as_json:
@@ -103,7 +103,7 @@ def _print_verdicts(networks: list[dict[str, Any]]) -> None:
 
 
 def _worst(network: dict[str, Any]) -> int:
-    """Return what networks are sorted by: those that failed first."""
+    """Return a sort key for networks: those that failed come first."""
     words = {row["verdict"] for row in network["verdicts"]}
     return 0 if "failed" in words else 1 if "near" in words else 2
 
@@ -113,7 +113,7 @@ def _word(verdict: str) -> str:
 
 
 def _reasons(networks: list[dict[str, Any]]) -> Iterator[str]:
-    """Yield why checks failed or were near, each reason of a network once."""
+    """Yield why checks failed or were close, each reason of a network once."""
     for network in networks:
         said: dict[str, list[str]] = {}
         for row in network["verdicts"]:

@@ -1,4 +1,4 @@
-"""`effconvert run`: one network's outputs, saved."""
+"""`effconvert run`: saved outputs of one network."""
 
 from pathlib import Path
 from typing import Any
@@ -25,17 +25,17 @@ from effconvert.report.renderings.numbers_text import size as size_text
     "--framework",
     type=click.Choice(["auto", "canonical", *FRAMEWORKS]),
     default="auto",
-    help="Whose network runs FILE: by default that whose file it is; canonical is this project's own.",
+    help="Run FILE in this framework. Default: the framework of the file; canonical is effconvert's own network.",
 )
-@click.option("--out", type=PATH, metavar="RUN", help="The .npz to write.")
+@click.option("--out", type=PATH, metavar="RUN", help="Write this .npz file.")
 @click.option(
     "--follow",
     type=PATH,
     metavar="RUN",
-    help="The same images as another run, and each layer also fed its input there.",
+    help="Use the images of another run, and run each layer also with its input in that run.",
 )
 @click.option(
-    "--prepare", type=PATH, metavar="FOLDER", help="Run nothing, but write what is needed to do it on another machine."
+    "--prepare", type=PATH, metavar="FOLDER", help="Run nothing; write the files to do it on another machine."
 )
 @images_options
 @reading_options
@@ -53,11 +53,11 @@ def command(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Run one network on images and save what every layer gave, for `effconvert compare`.
+    """Run one network on images and save the output of every layer, for `effconvert compare`.
 
-    The framework runs in a process of its own and loads FILE by its own loader where it can. With --prepare, FOLDER
-    gets the runner, its settings and the images, which need the framework and numpy and nothing else, and the command
-    to type there is printed.
+    The framework runs in a separate process and loads FILE with its own loader if it can. With --prepare, FOLDER gets
+    the runner, its settings and the images, which need only the framework and numpy; the command to type there is
+    printed.
 
     Example: effconvert run own-timm.pth --framework timm --out own-timm-run.npz
     """
@@ -69,11 +69,11 @@ def command(
     reading, key = given_reading(options)
     images, programs = given_images(options), given_pythons(pythons)
     if follow and images != Images():
-        raise click.UsageError("--follow takes the images of that run: leave out --images, --count, --seed and --size")
+        raise click.UsageError("--follow uses the images of that run: leave out --images, --count, --seed and --size")
     if prepare:
         command_line = prepare_run(file, framework, prepare, reading, key, images, follow, force)
         name = name_elsewhere(file)
-        click.echo(printable(f"{prepare} is ready: take it to the other machine, put {name} there, and type:"))
+        click.echo(printable(f"{prepare} is ready: copy it to the other machine, put {name} there, and type:"))
         click.echo(command_line)
         return
     assert out
@@ -87,6 +87,6 @@ def command(
                 ("facts", saved.facts),
                 ("images", f"{saved.images}; sensitivity {sensitivity}"),
                 ("written", f"{out}: {saved.layers} layers, {size_text(saved.nbytes)}"),
-                *(("caution", words) for words in saved.cautions),
+                *(("warning", words) for words in saved.cautions),
             ]
         )

@@ -1,4 +1,4 @@
-"""`effconvert tables`: every published number, with its source."""
+"""`effconvert tables`: published numbers with their sources."""
 
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,13 @@ from effconvert.reference_tables.selection import KINDS
 
 
 @click.command("tables")
-@click.option("--variant", default="", metavar="NAME", help="As b0.")
-@click.option("--weights", default="", metavar="NAME", help="Which training, as ns.")
-@click.option("--source", default="", metavar="NAME", help="A source, as readme, or a publisher, as timm.")
-@click.option("--quantity", type=click.Choice(KINDS), help="Accuracies, costs, or what is said of files.")
-@click.option("--dataset", default="", metavar="NAME", help="Accuracies on this one, as imagenet-real.")
-@click.option("--disagreements", is_flag=True, help="Only where sources contradict each other, and why.")
-@click.option("--csv", "csv_file", type=PATH, metavar="FILE", help="Write them, one in a line, to FILE.")
+@click.option("--variant", default="", metavar="NAME", help="Show one variant, e.g. b0.")
+@click.option("--weights", default="", metavar="NAME", help="Show one training, e.g. ns.")
+@click.option("--source", default="", metavar="NAME", help="Show one source, e.g. readme, or one publisher, e.g. timm.")
+@click.option("--quantity", type=click.Choice(KINDS), help="Show accuracies, costs, or facts about files only.")
+@click.option("--dataset", default="", metavar="NAME", help="Show accuracies on one data set, e.g. imagenet-real.")
+@click.option("--disagreements", is_flag=True, help="Show only contradictions between sources, with reasons.")
+@click.option("--csv", "csv_file", type=PATH, metavar="FILE", help="Write the numbers to FILE, one per line.")
 @force_option
 @json_option
 def command(
@@ -34,8 +34,8 @@ def command(
 ) -> None:
     """Show every published number with its source, and where sources disagree.
 
-    Without an option, the sources are listed. A number that does not decide is never held against a measurement; its
-    note says why. The tables are in reference/, for everybody to read and to correct.
+    Without an option, the sources are listed. A number that does not decide is never compared with a measurement; its
+    note says why. The tables are in reference/, where they can be corrected.
 
     Example: effconvert tables --variant b0
     """
@@ -73,7 +73,7 @@ def command(
         click.echo()
         notes.print()
     elif not selection.numbers:
-        click.echo("no such number was published")
+        click.echo("no published number matches")
     elif wanted == Wanted():
         published_numbers.print_summary(selection)
     else:
@@ -90,7 +90,7 @@ def _write_csv(path: Path, rows: list[dict[str, Any]], force: bool) -> None:
 
 
 def _cell(value: Any) -> Any:
-    """Return what stands in a cell: of several reasons or numbers, all of them."""
+    """Return the text of a cell, with all reasons or numbers if there are several."""
     if not isinstance(value, list):
         return value
     return "; ".join(f"{one['source']} {one['value']}" if isinstance(one, dict) else str(one) for one in value)

@@ -1,4 +1,4 @@
-"""`effconvert tf2pt`: a TensorFlow checkpoint becomes canonical PyTorch."""
+"""`effconvert tf2pt`: conversion of a TensorFlow checkpoint to a canonical file for PyTorch."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ from effconvert.cli.options.conversion import convert_to_torch, to_torch_options
 
 
 @click.command("tf2pt")
-@to_torch_options("base, aa, ra, advprop, ns (l2: ns, ns-475). Default: aa, else the newest.")
+@to_torch_options("Choose published weights: base, aa, ra, advprop, ns (l2: ns, ns-475). Default: aa, else the newest.")
 def command(**options: Any) -> None:
     """Convert a TensorFlow checkpoint to PyTorch.
 
-    With --variant alone the published checkpoint is downloaded into the cache and converted; with --checkpoint your
-    own is: a folder, prefix, .index, .tar.gz or SavedModel. Averages are taken where the file has them.
+    With only --variant, the published checkpoint is downloaded into the cache and converted. With --checkpoint, your
+    own is converted: a folder, prefix, .index, .tar.gz or SavedModel. If the file has averages, they are taken.
 
     Examples:
 

@@ -1,4 +1,4 @@
-"""`effconvert timm2pt`: a timm checkpoint becomes canonical PyTorch."""
+"""`effconvert timm2pt`: conversion of a timm checkpoint to a canonical file for PyTorch."""
 
 from typing import Any
 
@@ -8,13 +8,13 @@ from effconvert.cli.options.conversion import convert_to_torch, to_torch_options
 
 
 @click.command("timm2pt")
-@to_torch_options("A tag as `effconvert list --framework timm` shows, or aa, ns …, or a network: efficientnet_b0.")
+@to_torch_options("Choose published weights: a tag of timm (see `effconvert list`), aa, ns …, or efficientnet_b0.")
 def command(**options: Any) -> None:
     """Convert a timm checkpoint to PyTorch.
 
-    With --variant alone the published file is downloaded into the cache, compared with the hash in its name, and
-    converted; with --checkpoint your own is. timm's tf_efficientnet_b0 and efficientnet_b0 have the same tensors and
-    are not the same network: where the file does not say which, --facts does.
+    With only --variant, the published file is downloaded into the cache, compared with the hash in its name, and
+    converted. With --checkpoint, your own file is converted. timm's tf_efficientnet_b0 and efficientnet_b0 have the
+    same tensors, but are not the same network: if the file does not tell which it is, use --facts.
 
     Examples:
 

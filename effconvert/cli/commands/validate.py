@@ -1,4 +1,4 @@
-"""`effconvert validate`: the accuracy of networks on ImageNet, against every published table."""
+"""`effconvert validate`: the accuracy of networks on ImageNet, compared with every published table."""
 
 import os
 import sys
@@ -24,38 +24,48 @@ from effconvert.errors import PublishedMismatch
 
 @click.command("validate")
 @click.argument("files", type=PATH, nargs=-1, metavar="[FILE]...")
-@click.option("--data", type=PATH, required=True, help="A folder, a tar, or shards as 'val-{000..049}.tar'.")
-@click.option("--variant", help="Convert what was published of it first, if it is not here yet.")
-@click.option("--framework", default="tensorflow", show_default=True, help="Whose published weights --variant means.")
-@click.option("--weights", help="Which training: of --variant, or of FILEs that do not say it.")
-@click.option("--recipe", help="How images are prepared, as tf-official or timm; by default as each file says.")
-@click.option("--size", type=click.IntRange(32, 4096), help="In pixels; by default the recipe's.")
-@click.option("--classes", type=PATH, metavar="NAMES", help="The classes of your own data, a line each, in order.")
-@click.option("--labels", type=PATH, help="Other labels: lines `name label`, or ImageNet-ReaL's real.json.")
-@click.option("--limit", type=click.IntRange(1), help="So many images, spread evenly over the data.")
-@click.option("--subset", type=PATH, metavar="LIST", help="Only the images or classes that its lines name.")
-@click.option("--partial", is_flag=True, help="Evaluate what is there, though images of ImageNet are missing.")
+@click.option(
+    "--data", type=PATH, required=True, help="Read images from a folder, a tar, or shards, e.g. 'val-{000..049}.tar'."
+)
+@click.option("--variant", help="Convert published weights of this variant first, if they are not here yet.")
+@click.option("--framework", default="tensorflow", show_default=True, help="Choose the publisher for --variant.")
+@click.option("--weights", help="Name the training of --variant, or of FILEs that do not tell it, e.g. ns.")
+@click.option("--recipe", help="Prepare images by this recipe, e.g. tf-official or timm. Default: that of each file.")
+@click.option("--size", type=click.IntRange(32, 4096), help="Set the image size in pixels. Default: the recipe's.")
+@click.option(
+    "--classes",
+    type=PATH,
+    metavar="NAMES",
+    help="Read the classes of your own data from this file, one per line, in order.",
+)
+@click.option("--labels", type=PATH, help="Use other labels: lines `name label`, or ImageNet-ReaL's real.json.")
+@click.option("--limit", type=click.IntRange(1), help="Evaluate only this many images, spread evenly over the data.")
+@click.option("--subset", type=PATH, metavar="LIST", help="Evaluate only the images or classes in this list.")
+@click.option("--partial", is_flag=True, help="Evaluate even if images of ImageNet are missing.")
 @click.option("--tables", is_flag=True, help="Print the accuracy of each group of classes and of each class.")
 @click.option("--raw", is_flag=True, help="Take the raw weights instead of their averages.")
-@click.option("--root", metavar="PREFIX", help="Of a file that holds several networks: what stands before the one.")
+@click.option(
+    "--root", metavar="PREFIX", help="Use the network with this prefix, e.g. teacher., if the file holds several."
+)
 @facts_option
 @key_option
 @map_option
 @evaluation_options
-@click.option("--force", is_flag=True, help="Begin anew, though the same run lies here unfinished.")
+@click.option("--force", is_flag=True, help="Start again, even if the same run is here unfinished.")
 @json_option
 @quiet_option
 def command(files: tuple[Path, ...], tables: bool, as_json: bool, quiet: bool, **options: Any) -> None:
-    """Measure top-1 and top-5 of networks on ImageNet, and set them beside every published value.
+    """Measure top-1 and top-5 of networks on ImageNet, and compare them with every published value.
 
-    FILEs may be of any layout; those whose images are prepared alike share one pass. Without one, every file in this
-    folder that effconvert made is measured. DATA is a folder per class, a folder or ILSVRC2012_img_val.tar with or
-    without labels, WebDataset or TFRecord shards, or Parquet; it is recognised by what it holds.
+    FILEs may have any layout; files with the same preprocessing share one pass. Without FILE, every file of effconvert
+    in this folder is measured. DATA is a folder per class, a folder or ILSVRC2012_img_val.tar with or without labels,
+    WebDataset or TFRecord shards, or Parquet; it is recognised by its contents.
 
-    The answers to every image are kept in effconvert-runs/NAME.npz, for `effconvert compare`. Ctrl-C loses
-    nothing: --resume goes on. `torchrun --nproc-per-node 8 -m effconvert validate …` shares the images among processes.
+    The predictions for every image are saved in effconvert-runs/NAME.npz, for `effconvert compare`. Ctrl-C loses
+    nothing: --resume continues. `torchrun --nproc-per-node 8 -m effconvert validate …` shares the images among
+    processes.
 
-    Exit code 6: an accuracy, parameters or operations are not the published ones.
+    Exit code 6: accuracy, parameters or operations differ from the published ones.
 
     Examples:
 
@@ -63,7 +73,7 @@ def command(files: tuple[Path, ...], tables: bool, as_json: bool, quiet: bool, *
       effconvert validate --data imagenet/val b0.safetensors b7.safetensors
       effconvert validate --data ILSVRC2012_img_val.tar --variant b0 --weights aa
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait leave the processor to those that decode
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # waiting threads leave the CPU to decoding ones
     keep_large_buffers()
     from effconvert.cli.display.validations import Display
     from effconvert.options import Options

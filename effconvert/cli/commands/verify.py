@@ -1,4 +1,4 @@
-"""`effconvert verify`: a converted file against its source, run by the real framework."""
+"""`effconvert verify`: comparison of a converted file with its source, run by the real framework."""
 
 import sys
 import time
@@ -27,17 +27,35 @@ if TYPE_CHECKING:
 
 @click.command("verify")
 @path_argument("converted")
-@click.option("--against", type=PATH, required=True, metavar="SOURCE", help="The file that it was converted from.")
-@click.option("--framework", type=click.Choice(["auto", *FRAMEWORKS]), default="auto", help="Which runs the source.")
-@click.option("--layers", is_flag=True, help="Print every layer and not only those that tell most.")
-@click.option("--explain", is_flag=True, help="On a mismatch, try the known causes and say which it is.")
+@click.option(
+    "--against",
+    type=PATH,
+    required=True,
+    metavar="SOURCE",
+    help="Compare with this file, the source of the conversion.",
+)
+@click.option(
+    "--framework", type=click.Choice(["auto", *FRAMEWORKS]), default="auto", help="Run the source in this framework."
+)
+@click.option("--layers", is_flag=True, help="Print every layer, not only the most informative ones.")
+@click.option("--explain", is_flag=True, help="After a mismatch, try the known causes and show the right one.")
 @images_options
 @reading_options
 @python_option
-@click.option("--tolerance", type=click.FloatRange(0, 1, min_open=True), help="Instead of the weights' dtype's.")
-@click.option("--no-float64", is_flag=True, help="Leave out the float64 reference, slow on the largest networks.")
-@click.option("--keep", type=PATH, metavar="FOLDER", help="Keep the runs there, for `effconvert compare`.")
-@click.option("--json", "json_file", type=PATH, metavar="FILE", help="Also write everything to a file, replacing it.")
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Set the tolerance, e.g. 1e-4. Default: by the dtype of the weights.",
+)
+@click.option("--no-float64", is_flag=True, help="Skip the float64 reference, which is slow on the largest networks.")
+@click.option("--keep", type=PATH, metavar="FOLDER", help="Keep the runs in this folder, for `effconvert compare`.")
+@click.option(
+    "--json",
+    "json_file",
+    type=PATH,
+    metavar="FILE",
+    help="Also write the whole result to this file, and replace it if it exists.",
+)
 @quiet_option
 def command(
     converted: Path,
@@ -53,11 +71,11 @@ def command(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Say whether CONVERTED is the same network as its source.
+    """Check that CONVERTED is the same network as its source.
 
-    The source's real framework runs the source; the canonical network, and the library whose layout CONVERTED is in,
-    run CONVERTED: each in a process of its own, on the same images, layer by layer. The options that say how a file is
-    read are for the source. Exit code 0: the same function; 5: another, or not verifiable.
+    The source's real framework runs the source. The canonical network, and the library with the layout of CONVERTED,
+    run CONVERTED. Each runs in a separate process, on the same images, and layers are compared. The options for reading
+    a file are for the source. Exit code 0: the same function; 5: another, or not verifiable.
 
     \b
     Example: effconvert verify own.safetensors --against effconvert-demo/efficientnet-b0
@@ -115,7 +133,7 @@ def _print(found: "Verification", layers: bool) -> None:
         moved = f"moves the outputs by {found.rounding_cost:.1e} of the largest"
         click.echo(f"rounding the weights to {found.verdict.rounded} {moved}")
     for caution in found.cautions:
-        click.echo(printable(f"caution: {caution}"))
+        click.echo(printable(f"warning: {caution}"))
     print_verdict(found.verdict)
     for name, (source, differs) in found.tensors.items():
         click.echo(printable(f"  {name} <- {source}{': values differ' if differs else ''}"))
@@ -124,7 +142,7 @@ def _print(found: "Verification", layers: bool) -> None:
     if found.trials:
         alone = found.verdict.failing if found.library_alone else None
         if alone:
-            click.echo(f"tried on the canonical network, to find what {alone.framework} does otherwise:")
+            click.echo(f"tried on the canonical network, to find what {alone.framework} does differently:")
         _print_trials(found)
         click.secho(printable(in_words(found.trials)), bold=True)
 
@@ -141,4 +159,4 @@ def _print_trials(found: "Verification") -> None:
         ]
         for trial in found.trials
     ]
-    click.echo(tabulate(rows, ["known cause", "tried", "difference then", ""], disable_numparse=True))
+    click.echo(tabulate(rows, ["known cause", "tried", "difference after it", ""], disable_numparse=True))

@@ -34,7 +34,7 @@ def _identity_pairs(found: "Inspection") -> list[tuple[str, str]]:
         root = f", under {found.root}" if found.root else ""
         pairs.append(("layout", f"{found.layout}{root}{wrong}"))
         if found.missing_kind:
-            pairs.append(("", f"all that are missing are of one kind: {found.missing_kind}"))
+            pairs.append(("", f"all missing tensors are of one kind: {found.missing_kind}"))
         pairs.append(("variant", f"{found.variant}, {found.parameters:,} parameters"))
         sets = [
             f"{held['tensors']:,} {'tensors' if name == 'weights' else name} ({size_text(held['nbytes'])})"
@@ -52,7 +52,7 @@ def _identity_pairs(found: "Inspection") -> list[tuple[str, str]]:
         pairs += [("unknown" if number == 0 else "", text) for number, text in enumerate(strange[:SHOWN])]
         if len(strange) > SHOWN:
             pairs.append(("", f"… and {counted(len(strange) - SHOWN)} more (convert needs --backbone or --leave)"))
-    pairs += [("besides", f"{count:,} {reason}") for reason, count in found.others.items()]
+    pairs += [("also", f"{count:,} {reason}") for reason, count in found.others.items()]
     pairs.append(("tensors", f"{len(found.tensors):,}, {size_text(found.nbytes)}"))
     return pairs
 

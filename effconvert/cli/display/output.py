@@ -27,26 +27,26 @@ def print_json(value: Any) -> None:
 
 
 def check_json_file(path: Path) -> None:
-    """Raise OutputProblem where `json_written` would, before the work is done."""
+    """Raise OutputProblem if `json_written` would; called before the work."""
     check_output(path, force=True)
     if not path.exists():
         return
-    if not path.is_file():  # a folder, or a device, which would give its place to a file
+    if not path.is_file():  # a folder, or a device, which a file would replace
         raise OutputProblem(f"{path}: is not a file; give the name of a file")
     with reported(path), path.open("rb") as file:
         begins = file.read(1)
     if begins not in (b"", b"{"):
-        raise OutputProblem(f"{path}: exists and is no JSON; give another name")
+        raise OutputProblem(f"{path}: exists and is not JSON; give another name")
 
 
 def json_written(path: Path, value: Any) -> None:
-    """Write `value` as JSON to the file at `path`, which is whole at any time. Raises OutputProblem."""
+    """Write `value` as JSON to the file at `path`, in one step. Raises OutputProblem."""
     with new_file(path, force=True) as (file, _):
         file.write((json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode())
 
 
 def print_pairs(pairs: Sequence[tuple[str, str]]) -> None:
-    """Print (label, text) pairs in two columns; a text keeps its indentation, which code needs."""
+    """Print (label, text) pairs in two columns; the indentation of a text is kept, for code."""
     printed = [[printable(cell) for cell in pair] for pair in pairs]
     width = max((len(label) for label, _ in printed), default=0)
     for label, text in printed:
@@ -54,7 +54,7 @@ def print_pairs(pairs: Sequence[tuple[str, str]]) -> None:
 
 
 def printable(text: str) -> str:
-    """Return `text` with control characters written out: a file's words must not steer the terminal."""
+    """Return `text` with escaped control characters: text from a file must not control the terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
@@ -64,7 +64,7 @@ def counted(number: int) -> str:
 
 
 def facts_text(facts: Mapping[str, Any], assumed: Sequence[str] = ()) -> str:
-    """Return facts in one line, in which those are marked that are only `assumed`."""
+    """Return facts in one line; those in `assumed` are marked."""
     return complete(facts).in_words(assumed)
 
 
@@ -77,22 +77,22 @@ def recipe_text(recipe: Mapping[str, Any]) -> str:
         return f"{recipe['name']}: {recipe['size']} px, {recipe['resize']}, gray, {numbers}"
     known = Recipe.from_dict(recipe).is_normalised
     count = len(recipe["mean"])
-    channels = "one channel that is not known" if count == 1 else f"{count} channels that are not known"
+    channels = "one unknown channel" if count == 1 else f"{count} unknown channels"
     return f"{recipe['size']} px, {channels}" + (f", {numbers}" if known else "")
 
 
-# Options of a conversion that stand among its cautions in words.
+# Options of a conversion that its warnings mention in words.
 _TOLD_IN_WORDS = ("assumed_head", "assumed_recipe")
 
 
 def options_pairs(options: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return what is shown of the options of a conversion: all but what stands among its cautions in words."""
+    """Return the options of a conversion to show: all except those that its warnings mention."""
     shown = {name: value for name, value in options.items() if name not in _TOLD_IN_WORDS}
     return [("options", json.dumps(shown, sort_keys=True))] if shown else []
 
 
 def print_report(report: "Report", as_json: bool, quiet: bool) -> None:
-    """Print what a conversion did."""
+    """Print the report of a conversion."""
     if as_json:
         print_json(report.to_dict())
         return
@@ -123,17 +123,17 @@ def print_report(report: "Report", as_json: bool, quiet: bool) -> None:
         ]
     )
     if report.inexact is not None:
-        words = f"inexact: this network's logits differ from the weights' own by {report.inexact:.2g} of the largest"
+        words = f"inexact: the logits of this network differ from the exact ones by {report.inexact:.2g} of the largest"
         assumed = report.options["inexact"].get("assumed", ())
         click.secho(f"{words}{f', but {only_assumed(assumed)}' if assumed else ''}", bold=True)
     for caution in report.cautions:
-        click.echo(f"caution: {caution}")
+        click.echo(f"warning: {caution}")
     if report.strange:
-        click.echo(listing("warning: no training gives such values:", map(printable, report.strange)))
+        click.echo(listing("warning: implausible values:", map(printable, report.strange)))
 
 
 def _named(left: Mapping[str, str], reason: str) -> str:
-    """Return the first names of the tensors that an option left behind for `reason`, the --json has all."""
+    """Return the first names of the tensors that an option left behind for `reason`; --json has all."""
     names = [name for name, said in left.items() if said == reason]
     more = f" … and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
     return f": {', '.join(names[:_NAMED])}{more}" if names else ""
@@ -141,9 +141,9 @@ def _named(left: Mapping[str, str], reason: str) -> str:
 
 @contextmanager
 def progress_bars(quiet: bool) -> Iterator[Callable[[str], Callable[[int, int | None], None] | None]]:
-    """Give a function that begins a bar of the given name and returns what to call with (bytes done, bytes in all).
+    """Yield a function that starts a bar with a name and returns a function of (bytes done, total bytes).
 
-    It returns None when there is no terminal to draw on.
+    It returns None if there is no terminal.
     """
     if quiet or not sys.stderr.isatty():
         yield lambda name: None

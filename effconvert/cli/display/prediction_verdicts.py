@@ -1,4 +1,4 @@
-"""How a comparison of predictions looks in a terminal."""
+"""Terminal output of a comparison of predictions."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ _CHANGED_COLUMNS = ("image", "label", "A", "B", "margin A", "margin B")
 
 
 def print_prediction_comparison(a: "Predictions", b: "Predictions", found: "PredictionComparison") -> None:
-    """Print both sides, the accuracies in pairs, the images whose first class changed, and the verdict."""
+    """Print both sides, the accuracies in pairs, the images with another top-1, and the verdict."""
     from tabulate import tabulate
 
     print_pairs(
@@ -27,7 +27,7 @@ def print_prediction_comparison(a: "Predictions", b: "Predictions", found: "Pred
             ("B", _side(b)),
             ("images", f"{found.images:,} in both, {found.only_a:,} only in A, {found.only_b:,} only in B"),
             *([("labels", _other_labels(found.other_labels))] if found.other_labels else []),
-            *([("caution", found.doubt)] if found.doubt else []),
+            *([("warning", found.doubt)] if found.doubt else []),
             ("agreement", f"{found.same.hits:,} of {found.same.images:,}, {found.same.percent:.3f} %"),
             ("largest |Δ|", f"label's logit {_number(found.label_logit)}, margin {_number(found.margin)}"),
         ]

@@ -1,4 +1,4 @@
-"""How published numbers look in a terminal: a line a source, or tables with their notes and sources below."""
+"""Terminal output of published numbers: one line per source, or tables with their notes and sources below."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
     from effconvert.reference_tables.sources import Source
 
 _NOTE_WIDTH = 110
-_HASH = 8  # digits of a SHA-256, as files are named by
+_HASH = 8  # digits of a SHA-256, as in names of files
 
 
 class Notes:
-    """Numbers notes as they are first met, so that a table has a number and the note stands below once."""
+    """Numbers the notes in order of use, so that a table has a number and each note is printed once below."""
 
     def __init__(self) -> None:
         self._known: dict[str, int] = {}
 
     def mark(self, texts: Iterable[str]) -> str:
-        """Return what stands in the table: `1 3`."""
+        """Return the numbers for the table, such as `1 3`."""
         numbers = (self._known.setdefault(text, len(self._known) + 1) for text in texts if text)
         return " ".join(str(number) for number in dict.fromkeys(numbers))
 
     def print(self) -> None:
-        """Print the notes that were marked."""
+        """Print all marked notes."""
         for text, number in self._known.items():
             click.echo(click.wrap_text(text, _NOTE_WIDTH, f"{number:>4}  ", "      "))
 
@@ -47,7 +47,7 @@ def print_summary(selection: "Selection") -> None:
     click.echo()
     click.echo(
         f"{len(selection.numbers):,} published numbers of {len(selection.sources)} sources; sources contradict each "
-        f"other {len(selection.disagreements)} times (--disagreements shows where and why)"
+        f"other {len(selection.disagreements)} times (see --disagreements)"
     )
     click.echo("see them with --variant b0, --source timm, --quantity accuracy; --csv FILE writes all")
 
@@ -67,7 +67,7 @@ def print_selection(selection: "Selection") -> None:
 
 
 def print_disagreements(found: Sequence["Disagreement"], notes: Notes) -> None:
-    """Print where numbers of the same thing differ by more than rounding, or than preprocessing explains."""
+    """Print numbers of the same thing that differ by more than rounding or preprocessing explains."""
     if not found:
         return
     _heading("Where sources disagree")
@@ -113,7 +113,7 @@ def _print_accuracies(numbers: Sequence["Number"], notes: Notes) -> None:
 
 
 def _decides(pair: Mapping[str, "Number"]) -> str:
-    """Return `yes`, `no`, or the one of both that does."""
+    """Return `yes`, `no`, or the one that decides."""
     deciding = [metric for metric, number in pair.items() if number.decides]
     return "yes" if len(deciding) == len(pair) else ", ".join(deciding) or "no"
 
@@ -140,7 +140,7 @@ def _print_costs(numbers: Sequence["Number"], notes: Notes) -> None:
 
 
 def _print_files(numbers: Sequence["Number"], notes: Notes) -> None:
-    """Print a line, the address and the command for each file; what its recipe says is in reference/recipes.toml."""
+    """Print a line, the address and the command for each file; its recipe is in reference/recipes.toml."""
     if not numbers:
         return
     from effconvert.reference_tables.weights import weights_table
@@ -184,7 +184,7 @@ def _print_sources(sources: Sequence["Source"]) -> None:
 
 
 def _value(number: "Number") -> str:
-    """Return the value with as many digits as were published."""
+    """Return the value with the published number of digits."""
     if number.unit == "%":
         return f"{number.value:.{max(0, -round(math.log10(number.step)))}f}"
     return f"{number.value:,}"
@@ -196,7 +196,7 @@ def _end(disagreement: "Disagreement", which: Any) -> "Number":
 
 
 def _place(number: "Number") -> tuple[Any, ...]:
-    """Return where a number stands: by variant, data and training; as they were read within these."""
+    """Return a sort key for a number: by variant, data and training; else the order of reading."""
     from effconvert.architecture.variants import VARIANTS
 
     plain = number.dataset in ("", "imagenet")

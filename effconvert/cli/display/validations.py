@@ -1,4 +1,4 @@
-"""How a validation looks in a terminal: what the data hold, how far it is, what came of it."""
+"""Terminal output of a validation: the data set, the progress, the results."""
 
 import sys
 import time
@@ -25,38 +25,40 @@ _ENOUGH_FOR_GROUPS = 1000
 
 
 class Display:
-    """Prints, or is silent."""
+    """Prints a validation; `silent` prints nothing."""
 
     def __init__(self, silent: bool) -> None:
         self._silent = silent
 
     def found(self, dataset: "Dataset", subjects: Sequence["Subject"]) -> None:
-        """Print what the data set holds, and what to know of the networks, before the first image."""
+        """Print the data set, and the warnings about the networks, before the first image."""
         if not self._silent:
             click.echo(printable(f"data     {dataset.path}: {dataset.kind}"))
             for sentence in dataset.findings:
                 click.echo(printable(f"         {sentence}"))
             for one in subjects:
                 for words in one.cautions:
-                    click.echo(printable(f"caution  {one.file.path}: {words}"))
+                    click.echo(printable(f"warning  {one.file.path}: {words}"))
 
     def note(self, words: str) -> None:
-        """Print a sentence on earlier runs."""
+        """Print a sentence about earlier runs."""
         if not self._silent:
             click.echo(printable(f"runs     {words}"))
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """End the command in words when the user interrupts it."""
+        """End the command with a message when the user interrupts it."""
         try:
             yield
         except KeyboardInterrupt:
-            click.echo("effconvert: interrupted; what was answered is kept, and --resume goes on from there", err=True)
+            click.echo(
+                "effconvert: interrupted; all results so far are kept, and --resume continues from there", err=True
+            )
             sys.exit(130)
 
     @contextmanager
     def progress(self) -> Iterator[Advance]:
-        """Give a function that shows how many images of how many are done: a bar, or a line a minute in a log."""
+        """Yield a function that shows the progress: as a bar, or in a log as one line per minute."""
         if self._silent:
             yield lambda done, total: None
         elif sys.stderr.isatty():
@@ -66,7 +68,7 @@ class Display:
             yield _lines()
 
     def results(self, results: Sequence["Result"], tables: bool) -> None:
-        """Print what came of it; tables: with every group and class."""
+        """Print the results; tables: with every group and class."""
         if not self._silent:
             for result in results:
                 click.echo()
@@ -121,7 +123,7 @@ def _print_result(result: "Result") -> None:
         [
             ("network", _network(record["model"])),
             ("recipe", recipe_text(record["recipe"])),
-            *(("caution", words) for words in (*record["cautions"], *result.judgement.remarks)),
+            *(("warning", words) for words in (*record["cautions"], *result.judgement.remarks)),
             ("images", _images(record["dataset"])),
             ("top-1", _accuracy(summary.top1)),
             ("top-5", _accuracy(summary.top5)),
@@ -178,7 +180,7 @@ def _computed(computing: dict[str, Any], run: dict[str, Any]) -> str:
 
 
 def _parts(run: dict[str, Any]) -> str:
-    """Return how fast the parts were, each by itself, and what the whole waited for."""
+    """Return the speed of each part, and what the run waited for."""
     networks = ", ".join(f"{rate:,} by the network" for rate in run["model_images_per_second"].values() if rate)
     prepared = run["prepared_per_core_second"]
     parts = [
@@ -192,13 +194,13 @@ def _parts(run: dict[str, Any]) -> str:
 
 def _kept(result: "Result") -> str:
     out, resumed, count = result.measured.out, result.measured.resumed, len(result.measured.predictions)
-    return f"{out}; {resumed:,} of {count:,} answers were there already" if resumed else str(out)
+    return f"{out}; {resumed:,} of {count:,} results are from an earlier run" if resumed else str(out)
 
 
 def _effect(effect: dict[str, Any]) -> str:
     return (
-        f"fast: on {effect['images']:,} images, {effect['changed_top1']:,} predictions are not those of the exact one, "
-        f"top-1 {effect['top1_difference']:+.2f} points"
+        f"fast: on {effect['images']:,} images, {effect['changed_top1']:,} predictions differ from the exact pipeline's"
+        f", top-1 {effect['top1_difference']:+.2f} points"
     )
 
 
@@ -246,7 +248,7 @@ def _print_cost(result: "Result") -> None:
     equal = sum(comparison.equal for comparison in cost.comparisons)
     click.echo(
         f"cost     {cost.parameters:,} parameters, {cost.statistics:,} BatchNorm statistics; {equal} of "
-        f"{len(cost.comparisons)} published figures are ours by their own convention (`effconvert cost` shows them)"
+        f"{len(cost.comparisons)} published figures agree, by their own convention (see `effconvert cost`)"
     )
     for comparison in cost.failures:
         click.echo(printable(f"         {comparison.row.source}: {comparison.quantity}: {comparison.verdict}"))

@@ -1,4 +1,4 @@
-"""How a verdict looks in a terminal."""
+"""Terminal output of a verdict."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ _COLUMNS = ("layer", "mode", "max |Δ|", "mean |Δ|", "of the largest", "allowed
 
 
 def print_comparisons(reference: str, verdict: "Verdict", every_layer: bool) -> None:
-    """Print a table for each pair: every layer, or only those that tell most."""
+    """Print a table for each pair: every layer, or only the most informative ones."""
     from tabulate import tabulate
 
     for pair in verdict.pairs:
@@ -27,11 +27,11 @@ def print_comparisons(reference: str, verdict: "Verdict", every_layer: bool) -> 
             click.echo(f"not compared: {printable(', '.join(missing))}")
         if pair.comparison.top1 is not None:
             shares = f"top-1 agrees on {pair.comparison.top1:.0%} of the images, top-5 on {pair.comparison.top5:.0%}"
-            click.echo(f"{shares}; that is no test")
+            click.echo(f"{shares} (for information, not part of the verdict)")
 
 
 def print_verdict(verdict: "Verdict") -> None:
-    """Print the sentence that says it all."""
+    """Print the verdict in one sentence."""
     click.secho(printable(verdict.sentence), bold=True)
 
 

@@ -1,4 +1,4 @@
-"""The options of the commands that ask a network about images: which images, how prepared, how the file is read."""
+"""Options of `predict` and `features`: the images, their preprocessing, and how the file is read."""
 
 from dataclasses import replace
 from typing import Any
@@ -8,19 +8,23 @@ import click
 from effconvert.cli.options.running import given_reading, reading_options
 from effconvert.cli.options.shared import PATH, with_options
 
-# Which images, one or more.
+# One or more images.
 images_argument = click.argument("images", type=PATH, nargs=-1, required=True, metavar="IMAGE...")
-# How images are prepared, and how the file is read.
+# The preprocessing of images, and how the file is read.
 asking_options = with_options(
-    click.option("--weights", help="Which training, where the file does not say it: decides how images are prepared."),
-    click.option("--recipe", help="How images are prepared, as tf-official or timm; by default as the file says."),
-    click.option("--size", type=click.IntRange(32, 4096), help="In pixels; by default the recipe's."),
-    click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", help="What computes; by default cpu."),
+    click.option(
+        "--weights", help="Name the training, e.g. ns, if the file does not tell it; it decides the preprocessing."
+    ),
+    click.option("--recipe", help="Prepare images by this recipe, e.g. tf-official or timm. Default: the file's."),
+    click.option("--size", type=click.IntRange(32, 4096), help="Set the image size in pixels. Default: the recipe's."),
+    click.option(
+        "--device", type=click.Choice(["cpu", "cuda"]), default="cpu", help="Choose the device. Default: cpu."
+    ),
     reading_options,
 )
 
 
 def given_question(options: dict[str, Any]) -> dict[str, Any]:
-    """Return what the options of `asking_options` say, by the names that the functions behind the commands have."""
+    """Return the values of `asking_options` as arguments of the functions behind the commands."""
     reading, key = given_reading(options)
     return {"options": replace(reading, weights=options.pop("weights")), "key": key, **options}

@@ -1,4 +1,4 @@
-"""The options that every converting command has, and the two ways to carry one out."""
+"""Options of all converting commands, and the functions that run a conversion."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,8 +25,14 @@ _SOURCE = (
     *source_options,
     facts_option,
     key_option,
-    click.option("--recipe", help="How its images are prepared, as tf-official or timm; by default as is usual."),
-    click.option("--dtype", type=click.Choice(["float32", "float16", "bfloat16"]), help="Default: the source's."),
+    click.option(
+        "--recipe", help="Record this preprocessing recipe, e.g. tf-official or timm. Default: the usual one."
+    ),
+    click.option(
+        "--dtype",
+        type=click.Choice(["float32", "float16", "bfloat16"]),
+        help="Write this dtype. Default: the source's.",
+    ),
     click.option("--drop-background-class", is_flag=True, help="Leave out class 0 of a classifier of 1001."),
 )
 _TARGET = (
@@ -34,35 +40,40 @@ _TARGET = (
     click.option(
         "--allow-inexact",
         is_flag=True,
-        help="Convert also for a network that computes otherwise; the difference is measured and recorded.",
+        help="Convert even if the target's network has other facts; the error is measured and recorded.",
     ),
 )
 _RESULT = (force_option, json_option, quiet_option)
 
 
 def to_torch_options(weights: str) -> Callable[[F], F]:
-    """The options of a command that makes canonical files; `weights` says which trainings were published."""
+    """Return the options of a command that writes canonical files; `weights` is the help about published weights."""
     return with_options(
-        click.option("--variant", help="b0 … b8, l2, cc-b0-4e, cc-b0-8e, cc-b1-8e, edgetpu-s/m/l, lite0 … lite4."),
+        click.option(
+            "--variant",
+            help="Name the variant: b0 … b8, l2, cc-b0-4e, cc-b0-8e, cc-b1-8e, edgetpu-s/m/l, lite0 … lite4.",
+        ),
         click.option("--weights", help=weights),
         click.option(
-            "--checkpoint", type=PATH, help="Your own instead of the published one; its variant is recognised."
+            "--checkpoint",
+            type=PATH,
+            help="Convert your own file instead of a published one; its variant is recognised.",
         ),
-        click.option("--out", type=PATH, help="A .safetensors or .pth file. Default: VARIANT.safetensors."),
+        click.option("--out", type=PATH, help="Write this .safetensors or .pth file. Default: VARIANT.safetensors."),
         *_SOURCE,
         *_RESULT,
     )
 
 
 def from_torch_options(out: str, required: bool = True) -> Callable[[F], F]:
-    """The options of a command that makes another library's file; `out` says what is written."""
+    """Return the options of a command that writes another library's file; `out` is the help of --out."""
     return with_options(click.option("--out", type=PATH, required=required, help=out), *_SOURCE, *_TARGET, *_RESULT)
 
 
 def convert_to_torch(
     framework: str, variant: str | None, weights: str | None, checkpoint: Path | None, out: Path | None, **options: Any
 ) -> None:
-    """Convert what `framework` published for `variant`, or the user's `checkpoint`, and print the report."""
+    """Convert the weights that `framework` published for `variant`, or the user's `checkpoint`; print the report."""
     if not variant and not checkpoint:
         raise click.UsageError("give --variant for published weights, or --checkpoint for your own")
     if checkpoint:
@@ -83,7 +94,7 @@ def convert_file(file: Path, out: Path | None, **options: Any) -> None:
 
 
 def convert_by_name(name: str, out: Path | None, **options: Any) -> None:
-    """Convert the published weights that `name` asks for into `out`, and print the report."""
+    """Convert the published weights with this `name` into `out`, and print the report."""
     from effconvert.hub.published_conversion import convert_published
 
     quiet, as_json, options = _plain(options)

@@ -1,4 +1,4 @@
-"""The options of the commands that run networks: how the source is read, images, interpreters."""
+"""Options of commands that run networks: how the source is read, images, interpreters."""
 
 import functools
 from collections.abc import Callable
@@ -19,15 +19,25 @@ FRAMEWORKS = runner_names()
 _COUNT = 8
 
 _IMAGES = (
-    click.option("--images", type=PATH, metavar="DIR", help="Show them real images instead of two synthetic ones."),
-    click.option("--recipe", help="How images are prepared, as tf-official or timm; by default as the source's are."),
-    click.option("--count", type=click.IntRange(2), help=f"How many: 2 synthetic ones, or the first {_COUNT} of DIR."),
-    click.option("--seed", type=click.IntRange(0), default=0, help="Of the synthetic images."),
-    click.option("--size", type=click.IntRange(32, 4096), help="In pixels; by default as the source was trained."),
+    click.option(
+        "--images", type=PATH, metavar="DIR", help="Use the images in this folder instead of two synthetic ones."
+    ),
+    click.option("--recipe", help="Prepare images by this recipe, e.g. tf-official or timm. Default: the source's."),
+    click.option(
+        "--count",
+        type=click.IntRange(2),
+        help=f"Use this many images. Default: 2 synthetic ones, or the first {_COUNT} of DIR.",
+    ),
+    click.option("--seed", type=click.IntRange(0), default=0, help="Set the seed of the synthetic images."),
+    click.option(
+        "--size",
+        type=click.IntRange(32, 4096),
+        help="Set the image size in pixels. Default: that of the source's training.",
+    ),
 )
 
 _READING = (
-    click.option("--variant", help="Where its tensors leave it open."),
+    click.option("--variant", help="Name the variant, e.g. b0, if the tensors do not tell it."),
     *source_options,
     facts_option,
     key_option,
@@ -38,22 +48,23 @@ python_option = click.option(
     "pythons",
     multiple=True,
     metavar="FRAMEWORK=PATH",
-    help="The interpreter that has a framework, also EFFCONVERT_PYTHON_<FRAMEWORK>; else this one. Repeatable.",
+    help="Use this interpreter for a framework, e.g. mindspore=/opt/ms/bin/python (or set "
+    "EFFCONVERT_PYTHON_<FRAMEWORK>). Repeatable.",
 )
 
 
 def images_options(function: F) -> F:
-    """Add the options that say on which images networks are run."""
+    """Add the options for the images."""
     return functools.reduce(lambda inner, option: option(inner), reversed(_IMAGES), function)
 
 
 def reading_options(function: F) -> F:
-    """Add the options that say how a file is read."""
+    """Add the options for reading a file."""
     return functools.reduce(lambda inner, option: option(inner), reversed(_READING), function)
 
 
 def given_reading(options: dict[str, Any]) -> tuple["Options", bytes | None]:
-    """Take the options of `reading_options` out of `options` and return what they say, and the key."""
+    """Remove the options of `reading_options` from `options` and return their values, and the key."""
     from effconvert.options import Options
 
     names = ("variant", "raw", "root", "backbone", "classifier", "leave")
@@ -63,22 +74,22 @@ def given_reading(options: dict[str, Any]) -> tuple["Options", bytes | None]:
 
 
 def given_images(options: dict[str, Any]) -> "Images":
-    """Take the options of `images_options` out of `options` and return what they say.
+    """Remove the options of `images_options` from `options` and return their values.
 
-    Raises click's usage error for a recipe that nothing goes through.
+    Raises click's usage error for a recipe without images.
     """
     from effconvert.verification.inputs import Images
 
     folder, recipe, count = options.pop("images"), options.pop("recipe"), options.pop("count")
     if recipe and not folder:
-        raise click.UsageError("--recipe prepares real images: give --images too")
+        raise click.UsageError("--recipe is for real images: give --images too")
     return Images(folder, count or (_COUNT if folder else 2), options.pop("seed"), options.pop("size"), recipe)
 
 
 def given_pythons(assignments: tuple[str, ...]) -> dict[str, str]:
-    """Return {framework: interpreter}. Raises click's usage error for what does not read so."""
+    """Return {framework: interpreter}. Raises click's usage error for other forms."""
     pythons = dict(assignment.partition("=")[::2] for assignment in assignments)
     unknown = [name for name, path in pythons.items() if name not in FRAMEWORKS or not path]
     if unknown:
-        raise click.UsageError(f"--python {unknown[0]}: must read FRAMEWORK=PATH, of {', '.join(FRAMEWORKS)}")
+        raise click.UsageError(f"--python {unknown[0]}: must read FRAMEWORK=PATH, with one of {', '.join(FRAMEWORKS)}")
     return pythons

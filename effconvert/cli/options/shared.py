@@ -21,17 +21,17 @@ class _Path(click.Path):
         return super().convert(value, param, ctx)
 
 
-# Whether it exists is checked where it is opened, since a TensorFlow prefix is not a file.
+# Existence is checked when it is opened, since a TensorFlow prefix is not a file.
 PATH = _Path(path_type=Path)
 
 
 class LayoutName(click.ParamType):  # type: ignore[type-arg]
-    """The name of a layout, a map of the user's among them."""
+    """The name of a layout, of the package or of a user's map."""
 
     name = "layout"
 
     def __init__(self, known: Callable[[], tuple[str, ...]]) -> None:
-        """Take the function that gives the names that may be given."""
+        """Store the function that returns the allowed names."""
         self.known = known
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
@@ -56,7 +56,7 @@ def _add_maps(context: click.Context, parameter: click.Parameter, value: tuple[P
         add_maps(*value)
 
 
-# First of all, since other options may name its layout.
+# Evaluated first, since other options may name its layout.
 map_option = click.option(
     "--map",
     type=PATH,
@@ -65,14 +65,14 @@ map_option = click.option(
     is_eager=True,
     expose_value=False,
     callback=_add_maps,
-    help="A map of your own layout, a .toml file; repeatable. Also all of the folder that EFFCONVERT_MAPS names.",
+    help="Add the map of your own layout, e.g. my.toml (or set EFFCONVERT_MAPS to a folder of maps). Repeatable.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 quiet_option = click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
 key_option = click.option(
     "--key",
     envvar="EFFCONVERT_KEY",
-    help="Of an encrypted MindSpore checkpoint; also EFFCONVERT_KEY, which no other user sees.",
+    help="Decrypt a MindSpore checkpoint with this key (or set EFFCONVERT_KEY, which other users cannot see).",
 )
 force_option = click.option("--force", is_flag=True, help="Replace an output that exists.")
 
@@ -83,39 +83,47 @@ def _one_classifier(context: click.Context, parameter: click.Parameter, value: A
         raise click.BadParameter("give the layer's name, as the file has it", context, parameter)
     other = {"backbone": "classifier", "classifier": "backbone"}[str(parameter.name)]
     if value and context.params.get(other):
-        raise click.UsageError("--backbone takes no classifier; give either that or --classifier", context)
+        raise click.UsageError(
+            "--backbone leaves out the classifier; give only one of --backbone and --classifier", context
+        )
     return value
 
 
-# Which of a file's tensors are taken.
+# The tensors of a file that are taken.
 source_options = (
     map_option,
     click.option("--raw", is_flag=True, help="Take the raw weights instead of their averages."),
-    click.option("--root", metavar="PREFIX", help="Of a file that holds several networks: what stands before the one."),
+    click.option(
+        "--root", metavar="PREFIX", help="Use the network with this prefix, e.g. teacher., if the file holds several."
+    ),
     click.option(
         "--backbone",
         is_flag=True,
         callback=_one_classifier,
-        help="Leave out the classifier, and what stands behind or outside of the network.",
+        help="Leave out the classifier, and all tensors after or outside the network.",
     ),
     click.option(
         "--classifier",
         metavar="NAME",
         callback=_one_classifier,
-        help="The layer that is the classifier, as the file names it.",
+        help="Name the classifier's layer, as in the file, e.g. head.fc.",
     ),
     click.option(
-        "--leave", metavar="PATTERN", multiple=True, help="Leave these tensors behind, as 'criterion.*'; repeatable."
+        "--leave", metavar="PATTERN", multiple=True, help="Leave these tensors behind, e.g. 'criterion.*'. Repeatable."
     ),
 )
 
 facts_option = click.option(
-    "--facts", "assignments", multiple=True, metavar="NAME=VALUE", help="As fused_stride=expand; repeatable."
+    "--facts",
+    "assignments",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Replace a fact of the network, e.g. bn_eps=1e-5. Repeatable.",
 )
 
 
 def given_facts(assignments: tuple[str, ...]) -> dict[str, str]:
-    """Return the facts that --facts gives. Raises click's usage error for those that nothing can have."""
+    """Return the facts of --facts. Raises click's usage error for impossible ones."""
     from effconvert.architecture.facts import Facts, changed, parse_assignments
     from effconvert.errors import LayoutMismatch
 
@@ -128,10 +136,10 @@ def given_facts(assignments: tuple[str, ...]) -> dict[str, str]:
 
 
 def with_options(*options: Callable[[Any], Any]) -> Callable[[F], F]:
-    """Return what adds options and arguments to a command, in this order."""
+    """Return a decorator that adds options and arguments to a command, in this order."""
     return lambda function: functools.reduce(lambda inner, option: option(inner), reversed(options), function)
 
 
 def path_argument(name: str) -> Callable[[F], F]:
-    """An argument that is a path."""
+    """Return a decorator that adds an argument that is a path."""
     return click.argument(name, type=PATH)

@@ -1,4 +1,4 @@
-"""The options that say how networks are evaluated: device, batches, workers, pipeline, what becomes of a run."""
+"""Options of an evaluation: device, batches, workers, pipeline, run files."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,39 +9,49 @@ from effconvert.cli.options.shared import PATH, with_options
 if TYPE_CHECKING:
     from effconvert.validate.evaluation.jobs import Settings
 
-# Here and not from where they are described, so that --help imports nothing.
+# Repeated here, so that --help imports nothing.
 _DTYPES = ("auto", "float32", "bfloat16", "float16")
 _RUNS = "effconvert-runs"
 
-# How networks are evaluated.
+# The options of an evaluation.
 evaluation_options = with_options(
-    click.option("--device", type=click.Choice(["cpu", "cuda"]), help="Default: a GPU where there is one."),
+    click.option(
+        "--device", type=click.Choice(["cpu", "cuda"]), help="Choose the device. Default: a GPU if there is one."
+    ),
     click.option(
         "--dtype",
         type=click.Choice(_DTYPES),
         default="auto",
         show_default=True,
-        help="auto: bfloat16 on GPUs that have it, else float32.",
+        help="Choose the dtype; auto: bfloat16 on GPUs that have it, else float32.",
     ),
-    click.option("--compile", "compiled", is_flag=True, help="Compile the network first: minutes, then faster."),
-    click.option("--batch-size", "batch", type=click.IntRange(1), help="Images at once; by default as many as fit."),
-    click.option("--workers", type=click.IntRange(0), help="Processes that prepare images; by default one a core."),
+    click.option(
+        "--compile", "compiled", is_flag=True, help="Compile the network first: this takes minutes, then it is faster."
+    ),
+    click.option(
+        "--batch-size", "batch", type=click.IntRange(1), help="Set the batch size. Default: as large as possible."
+    ),
+    click.option(
+        "--workers",
+        type=click.IntRange(0),
+        help="Set the number of processes that prepare images. Default: one per core.",
+    ),
     click.option(
         "--pipeline",
         type=click.Choice(["exact", "fast"]),
         default="exact",
         show_default=True,
-        help="fast prepares images nearly alike; what that changes is measured on 512 of them.",
+        help="Choose the pipeline; fast is nearly equal to exact, and the effect is measured on 512 images.",
     ),
     click.option("--skip-broken", is_flag=True, help="Leave out images that cannot be read, and list them."),
-    click.option("--only-present", is_flag=True, help="Let only classes compete that the data has (ImageNet-A, -R)."),
-    click.option("--runs", type=PATH, default=_RUNS, show_default=True, help="The folder of the run files."),
-    click.option("--resume", is_flag=True, help="Go on where an earlier run ended."),
+    click.option("--only-present", is_flag=True, help="Choose only among classes that the data has (ImageNet-A, -R)."),
+    click.option("--runs", type=PATH, default=_RUNS, show_default=True, help="Write run files into this folder."),
+    click.option("--resume", is_flag=True, help="Continue where an earlier run ended."),
 )
 
 
 def given_settings(options: dict[str, Any]) -> "Settings":
-    """Take what says how networks are evaluated out of `options`, --force too, and return it."""
+    """Remove the settings of an evaluation from `options`, including --force, and return them."""
     import dataclasses
 
     from effconvert.validate.evaluation.jobs import Settings

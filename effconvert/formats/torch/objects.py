@@ -128,7 +128,7 @@ def refusal(path: Path, value: Any, objects: Sequence[Found]) -> str | None:
         what = "holds its tensors inside objects, not in a dict: " + "; ".join(map(_at, holding[:5]))
     saving = "torch.save its state_dict()" if _is_module(largest.value) else "torch.save what it holds"
     return _with_lines(
-        f"{path}: {what}; its pickle asks for {name}, and code of a file is never run. Where that class exists, {saving}:",
+        f"{path}: {what}; its pickle asks for {name}, but code of a file is never run. Where it exists, {saving}:",
         remedy(path, largest),
     )
 

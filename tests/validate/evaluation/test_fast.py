@@ -123,6 +123,6 @@ def test_what_it_changes_is_measured_printed_and_recorded(
         "hits_exact": int(exact.hits(1).sum()),
         "top1_difference": pytest.approx(points, abs=1e-3),
     }
-    said = f"fast: on 30 images, {changed} predictions are not those of the exact one, top-1 {points:+.2f} points"
+    said = f"fast: on 30 images, {changed} predictions differ from the exact pipeline's, top-1 {points:+.2f} points"
     assert said in ran.out
     assert not np.array_equal(fast.margin, exact.margin)
