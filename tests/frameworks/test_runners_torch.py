@@ -188,5 +188,5 @@ def test_either_package_of_lukemelas_is_enough_for_its_own_networks(tmp_path, mo
     assert called("lukemelas", "--check", folder=tmp_path).exit_code == 0
     with torch.device("meta"):
         settings = settings_of(create_model(variant))
-    ran = ran_runner("lukemelas", tmp_path, tmp_path / "x.pth", settings, images_of((64, 64)), tensors={})
+    ran = ran_runner("lukemelas", tmp_path, tmp_path / "x.pth", settings, images_of((64, 64)), tensors={}, started=True)
     assert (ran.exit_code, ran.err) == (9, f"lukemelas: {other} cannot be imported: it is not here\n")
