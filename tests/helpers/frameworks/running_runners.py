@@ -40,12 +40,13 @@ def run(
     *,
     tensors: Layers | None = None,
     feed: Layers | None = None,
+    started: bool = False,
 ) -> tuple[dict[str, Any], Layers]:
     """Run the runner of `framework`; return the record and the arrays of the run.
 
     The arrays have the names of the file: `layer/stem`, `fed/blocks.0`, … feed: {layer: output} of another run.
     """
-    ran = ran_runner(framework, folder, file, settings, images, tensors=tensors, feed=feed)
+    ran = ran_runner(framework, folder, file, settings, images, tensors=tensors, feed=feed, started=started)
     assert ran.exit_code == 0, ran.err
     with np.load(folder / "run.npz", allow_pickle=False) as arrays:
         found = {name: arrays[name] for name in arrays.files}
