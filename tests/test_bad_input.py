@@ -16,6 +16,7 @@ import pytest
 import effconvert
 from effconvert.conversion.transfer import check_digest
 from helpers.checkpoints import write_checkpoint
+from helpers.deep import deep_but
 from helpers.running import Ran
 
 AVERAGE = "/ExponentialMovingAverage"
@@ -275,7 +276,7 @@ def test_a_full_disk_is_an_output_problem(lite0: Path, tmp_path: Path, command: 
     assert left == []
 
 
-@pytest.mark.parametrize("round_", range(12))
+@pytest.mark.parametrize("round_", deep_but(range(12), lambda round_: round_ % 4 == 1))
 def test_a_kill_at_any_moment_leaves_the_old_file_or_the_new_one(
     b0: Path, tmp_path: Path, run: Callable[..., Ran], round_: int
 ) -> None:

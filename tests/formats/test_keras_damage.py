@@ -12,6 +12,7 @@ import pytest
 
 from effconvert.errors import UnreadableCheckpoint
 from effconvert.formats import open_checkpoint
+from helpers.deep import deep_but
 from helpers.formats.building import bits, flip, peak_memory, refusal
 from helpers.formats.keras_files import GOLDEN, plain, write_archive
 
@@ -27,7 +28,7 @@ def test_a_truncated_file_is_refused(tmp_path: Path, name: str) -> None:
         refusal(tmp_path / name)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", deep_but(FILES, lambda name: name == FILES[0]))
 def test_a_flipped_bit_outside_the_data_is_refused_or_changes_no_tensor(tmp_path: Path, name: str) -> None:
     """A tensor may get another name, which no layout takes for the old one."""
     content = (GOLDEN / name).read_bytes()

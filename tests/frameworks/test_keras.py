@@ -24,6 +24,7 @@ from effconvert.formats.keras.config import model_config
 from effconvert.formats.keras.graph import read_graph
 from effconvert.model import create_model
 from effconvert.model.calibration import calibrate, random_weights, sensitivity, synthetic_images
+from helpers.deep import deep_but
 from helpers.frameworks.figures import distance, record
 
 TOLERANCE = 2e-5
@@ -270,7 +271,9 @@ def test_an_edited_epsilon_is_taken(tmp_path, saved):
     assert record("Keras b0 10, epsilon 0.1", "224 x 224", error, f"<= {TOLERANCE:.0e}") <= TOLERANCE
 
 
-@pytest.mark.parametrize("variant", ["b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7"])
+@pytest.mark.parametrize(
+    "variant", deep_but(["b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7"], lambda variant: variant in ("b0", "b3"))
+)
 def test_the_graph_is_layer_for_layer_that_of_keras(tmp_path, variant):
     """Initializers aside, which the graph leaves to Keras as weights replace what they give."""
     theirs = json.loads(getattr(keras.applications, f"EfficientNet{variant.upper()}")(weights=None).to_json())

@@ -7,6 +7,7 @@ from mindspore import nn
 
 import effconvert
 from effconvert.model.calibration import synthetic_images
+from helpers.deep import deep_but
 from helpers.frameworks.mindspore_libraries import assert_same_numbers, bits, logits, values
 from helpers.frameworks.torch_libraries import built, calibrated, write
 
@@ -27,7 +28,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("layout", "variant", "facts"), CASES, ids=str)
+@pytest.mark.parametrize(("layout", "variant", "facts"), deep_but(CASES, lambda case: case[1] == "b0"), ids=str)
 def test_it_loads_strictly_and_computes_the_same(tmp_path, layout, variant, facts):
     network = calibrated(variant, ODD_AND_EVEN, **facts)
     theirs = built(write(network, tmp_path / "model.ckpt", layout))

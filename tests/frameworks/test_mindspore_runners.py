@@ -11,6 +11,7 @@ import torch
 from effconvert.model import create_model
 from effconvert.model.calibration import synthetic_images
 from helpers import mindspore_weights
+from helpers.deep import deep_but
 from helpers.frameworks.figures import distance, record
 from helpers.frameworks.running_runners import (
     TOLERANCE,
@@ -80,7 +81,7 @@ def failed_b0(b0, folder, file, changes, **options):
     return ran.exit_code, ran.err.splitlines()[-1]
 
 
-@pytest.mark.parametrize(("library", "variant", "facts"), CASES, ids=str)
+@pytest.mark.parametrize(("library", "variant", "facts"), deep_but(CASES, lambda case: case[1] == "b0"), ids=str)
 def test_every_layer_is_that_of_the_canonical_network(tmp_path, library, variant, facts):
     network = calibrated(variant, ODD_AND_EVEN, **facts)
     write(network, tmp_path / "model.ckpt", library)

@@ -23,7 +23,7 @@ from helpers.frameworks.figures import distance, record
 from helpers.frameworks.torch_libraries import built
 from helpers.frameworks.torch_runners import module_of
 from helpers.frameworks.trained_weights import CHELSEA, COFFEE, FILES, OF_IMAGENET, VARIANTS, Trained, prepared
-from helpers.frameworks.verifying import effconvert_command
+from helpers.frameworks.verifying import effconvert_served
 
 TOLERANCE = 2e-5
 TABBY, TIGER_CAT, EGYPTIAN_CAT, ESPRESSO = 281, 282, 285, 967
@@ -102,7 +102,7 @@ def test_lite0_sees_a_tiger_cat(networks):
 
 def test_verify_proves_it_by_its_own_package(networks, tmp_path):
     trained = networks["lite0"]
-    ran = effconvert_command("verify", trained.converted("canonical"), "--against", trained.published)
+    ran = effconvert_served("verify", trained.converted("canonical"), "--against", trained.published)
     assert ran.exit_code == 0, ran.out + ran.err
     assert "run by lukemelas (efficientnet-lite-pytorch 0.1.0)" in ran.out
     assert ran.out.splitlines()[-1].startswith("same")
@@ -147,10 +147,10 @@ def test_another_mean_is_named_where_two_runs_are_compared(networks, tmp_path):
     (photographs / "chelsea.png").write_bytes(CHELSEA.read_bytes())
     (photographs / "coffee.png").write_bytes(COFFEE.read_bytes())
     for name, recipe in (("right", "lukemelas-lite"), ("wrong", "timm-half")):
-        ran = effconvert_command(
+        ran = effconvert_served(
             "run", file, "--images", photographs, "--recipe", recipe, "--out", tmp_path / f"{name}.npz"
         )
         assert ran.exit_code == 0, ran.err
-    ran = effconvert_command("compare", tmp_path / "right.npz", tmp_path / "wrong.npz")
+    ran = effconvert_served("compare", tmp_path / "right.npz", tmp_path / "wrong.npz")
     assert ran.exit_code == 5
     assert "recipe's mean [127.0, 127.0, 127.0] and [127.5, 127.5, 127.5]" in ran.err

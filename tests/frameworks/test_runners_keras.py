@@ -17,6 +17,7 @@ from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 import effconvert
 from effconvert.model import create_model
 from effconvert.model.calibration import calibrate, random_weights, synthetic_images
+from helpers.deep import deep_but
 from helpers.frameworks.figures import distance
 from helpers.frameworks.running_runners import (
     assert_same_layers,
@@ -32,6 +33,7 @@ from helpers.frameworks.running_runners import (
 SIZE = (97, 110)
 KERAS = {"normalization": "keras"}
 PUBLISHED = {"normalization": "keras-imagenet"}
+LIGHT = ({"classes": 0}, {"classes": 7, "in_channels": 4}, PUBLISHED)
 
 
 def images_of(seed=3, size=SIZE, channels=3):
@@ -74,19 +76,22 @@ def b0():
     return network_of(classes=7)
 
 
+CASES = (
+    ("b0", {}, ".h5", "load_weights"),
+    ("b0", {"classes": 7}, ".weights.h5", "load_weights"),
+    ("b0", {"classes": 0}, ".keras", "keras.models.load_model"),
+    ("b0", {"in_channels": 1}, ".weights.h5", "load_weights"),
+    ("b0", {"classes": 7, "in_channels": 4}, ".keras", "keras.models.load_model"),
+    ("b1", {"classes": 7}, ".keras", "keras.models.load_model"),
+    ("b0", PUBLISHED, ".h5", "load_weights of keras.applications"),
+    ("b0", {"classes": 0, **PUBLISHED}, ".weights.h5", "load_weights of keras.applications"),
+    ("b0", {"classes": 7, **PUBLISHED}, ".keras", "keras.models.load_model"),
+)
+
+
 @pytest.mark.parametrize(
     ("variant", "facts", "suffix", "loader"),
-    [
-        ("b0", {}, ".h5", "load_weights"),
-        ("b0", {"classes": 7}, ".weights.h5", "load_weights"),
-        ("b0", {"classes": 0}, ".keras", "keras.models.load_model"),
-        ("b0", {"in_channels": 1}, ".weights.h5", "load_weights"),
-        ("b0", {"classes": 7, "in_channels": 4}, ".keras", "keras.models.load_model"),
-        ("b1", {"classes": 7}, ".keras", "keras.models.load_model"),
-        ("b0", PUBLISHED, ".h5", "load_weights of keras.applications"),
-        ("b0", {"classes": 0, **PUBLISHED}, ".weights.h5", "load_weights of keras.applications"),
-        ("b0", {"classes": 7, **PUBLISHED}, ".keras", "keras.models.load_model"),
-    ],
+    deep_but(CASES, lambda case: case[:2] == ("b0", {}) or case[1] in LIGHT),
     ids=str,
 )
 def test_every_layer_is_the_canonical_one_and_so_is_every_block_fed_with_another_run(
@@ -239,7 +244,8 @@ def test_facts_that_keras_cannot_build_are_refused(tmp_path, b0, facts):
 
 def test_another_backend_gives_the_same(tmp_path, b0, monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "torch")
-    found, arrays = run("keras", tmp_path, write(b0, tmp_path / "x.h5"), keras_settings(b0), images_of())
+    file = write(b0, tmp_path / "x.h5")
+    found, arrays = run("keras", tmp_path, file, keras_settings(b0), images_of(), started=True)
     assert found["network"].endswith("on torch")
     assert_same_layers("keras on torch", part(arrays, "layer"), canonical_layers(b0, images_of()))
 

@@ -4,6 +4,7 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
+from helpers.deep import deep_but
 from helpers.frameworks import torchvision_repair  # noqa: F401
 
 # isort: split
@@ -78,7 +79,11 @@ def plain(tmp_path_factory):
     return saved(tmp_path_factory.mktemp("plain"), *CASES[0])
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case[0])
+@pytest.mark.parametrize(
+    "case",
+    deep_but([(case,) for case in CASES], lambda case: case[0] in (CASES[0], CASES[3])),
+    ids=lambda case: case[0],
+)
 def test_every_image_is_answered_as_timm_answers_it(capsys, tmp_path, case):
     timms = saved(tmp_path, *case)
     flat = write_flat(tmp_path / "flat", IMAGES, timms.labels)

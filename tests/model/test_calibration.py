@@ -8,6 +8,7 @@ from torch import nn
 
 from effconvert.model import create_model
 from effconvert.model.calibration import calibrate, random_weights, sensitivity, synthetic_images
+from helpers.deep import deep_but
 
 
 def naive_weights(network):
@@ -30,14 +31,16 @@ def test_a_naively_random_network_is_blind():
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("variant", ["b0", "lite0", "edgetpu-s", "cc-b0-4e", "b7"])
+@pytest.mark.parametrize(
+    "variant", deep_but(["b0", "lite0", "edgetpu-s", "cc-b0-4e", "b7"], lambda variant: variant != "b7")
+)
 def test_a_calibrated_network_sees_images_that_it_was_not_calibrated_on(variant):
     network = calibrate(random_weights(create_model(variant)), synthetic_images(8, 96, 96))
     assert sensitivity(network(synthetic_images(2, 96, 96, seed=1))) > 0.2
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("variant", ["b0", "lite0", "edgetpu-s", "cc-b0-4e"])
+@pytest.mark.parametrize("variant", deep_but(["b0", "lite0", "edgetpu-s", "cc-b0-4e"], lambda variant: variant == "b0"))
 def test_an_error_in_any_tensor_shows_in_the_logits(variant):  # a sample of the tensors, for time
     network = calibrate(random_weights(create_model(variant)), synthetic_images(8, 64, 64))
     images = synthetic_images(2, 64, 64, seed=1)

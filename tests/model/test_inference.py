@@ -11,6 +11,7 @@ from effconvert.model import EfficientNet, create_model
 from effconvert.model.calibration import calibrate, random_weights, synthetic_images
 from effconvert.model.inference import for_inference, in_channels_last
 from effconvert.model.layers import CondConv2d, Convolution
+from helpers.deep import deep_but
 
 ROUNDING = 2e-5  # of the largest value: what float32 may do to a deep network
 NETWORKS: list[tuple[str, dict[str, object]]] = [
@@ -51,7 +52,9 @@ def test_it_computes_the_same(variant: str, facts: dict[str, object]) -> None:
         assert largest_difference(for_inference(network)(images), expected) < ROUNDING
 
 
-@pytest.mark.parametrize(("variant", "facts"), NETWORKS)
+@pytest.mark.parametrize(
+    ("variant", "facts"), deep_but(NETWORKS, lambda network: network in NETWORKS[:1] + NETWORKS[4:5])
+)
 def test_in_float64_only_the_last_digits_differ(variant: str, facts: dict[str, object]) -> None:
     network, _ = made(variant, **facts)
     network = network.double()

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 
 from effconvert.model import EfficientNet, create_model
 from effconvert.model.calibration import calibrate, random_weights, synthetic_images
+from helpers.deep import deep_but
 
 VARIANTS = ("b0", "edgetpu-s", "cc-b0-4e")
 
@@ -60,7 +61,12 @@ def test_it_is_exported_for_one_shape(network):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("changes", [{}, {"padding": "symmetric"}, {"variant": "edgetpu-s"}, {"variant": "cc-b0-4e"}])
+@pytest.mark.parametrize(
+    "changes",
+    deep_but(
+        [{}, {"padding": "symmetric"}, {"variant": "edgetpu-s"}, {"variant": "cc-b0-4e"}], lambda changes: not changes
+    ),
+)
 def test_one_export_runs_at_every_size(changes):
     network = calibrated(**{"variant": "b0", **changes})
     # torch reserves a size of one, which the last map has for images of at most 32 pixels

@@ -30,7 +30,7 @@ def real(folder: Path) -> Path:
     """Report on a file of timm's that was converted, measured and verified against timm by the commands themselves."""
     from helpers.frameworks import torchvision_repair  # noqa: F401
     from helpers.frameworks.validating import images, write_class_folders
-    from helpers.frameworks.verifying import effconvert_command, library_file
+    from helpers.frameworks.verifying import effconvert_served, library_file
     from helpers.pictures import KINDS
 
     source, converted = library_file(folder, "timm", "b0", "timm.pth"), folder / "b0.safetensors"
@@ -42,7 +42,7 @@ def real(folder: Path) -> Path:
         ("verify", converted, "--against", source, "--no-float64", "--json", verified),
         ("report", *(folder / "runs" / name for name in ("b0.npz", "timm.npz")), "--verify", verified, "--out", out),
     ):
-        ran = effconvert_command(*command)
+        ran = effconvert_served(*command)
         assert ran.exit_code == 0, ran.err + ran.out
     return out
 

@@ -1,4 +1,4 @@
-"""What the tests of the runners share: running one as a user does, and the canonical network to compare with."""
+"""What the tests of the runners share: running one as it is shipped, and the canonical network to compare with."""
 
 import json
 import subprocess
@@ -15,6 +15,7 @@ from effconvert.model import EfficientNet
 from effconvert.model.calibration import sensitivity
 from effconvert.verification.runner_archive import write_runner
 from helpers.frameworks.figures import distance, record
+from helpers.frameworks.served_runners import run_served
 from helpers.running import Ran
 
 TOLERANCE = 2e-5
@@ -39,12 +40,13 @@ def run(
     *,
     tensors: Layers | None = None,
     feed: Layers | None = None,
+    started: bool = False,
 ) -> tuple[dict[str, Any], Layers]:
-    """Run the runner of `framework` with the present interpreter; return the record and the arrays of the run.
+    """Run the runner of `framework`; return the record and the arrays of the run.
 
     The arrays have the names of the file: `layer/stem`, `fed/blocks.0`, … feed: {layer: output} of another run.
     """
-    ran = ran_runner(framework, folder, file, settings, images, tensors=tensors, feed=feed)
+    ran = ran_runner(framework, folder, file, settings, images, tensors=tensors, feed=feed, started=started)
     assert ran.exit_code == 0, ran.err
     with np.load(folder / "run.npz", allow_pickle=False) as arrays:
         found = {name: arrays[name] for name in arrays.files}
@@ -60,8 +62,12 @@ def ran_runner(
     *,
     tensors: Layers | None = None,
     feed: Layers | None = None,
+    started: bool = False,
 ) -> Ran:
-    """Run the runner of `framework` and return what it left: exit code, standard output, standard error."""
+    """Run the runner of `framework` and return what it left: exit code, standard output, standard error.
+
+    started: in a process of its own, where otherwise a served one runs it.
+    """
     (folder / "settings.json").write_text(json.dumps({**settings, "size": images.shape[2]}))
     mean, std = (MEAN, STD) if images.shape[1] == 3 else (np.zeros(images.shape[1]), np.ones(images.shape[1]))
     np.savez(folder / "inputs.npz", images=images, mean=np.array(mean), std=np.array(std))
@@ -74,14 +80,19 @@ def ran_runner(
         run_of_feed = json.dumps({"layers": list(feed)})
         np.savez(folder / "feed.npz", run=np.array(run_of_feed), **{f"layer/{n}": a for n, a in feed.items()})
         options += ["--feed", "feed.npz"]
-    return called(framework, str(file.absolute()), *options, folder=folder)
+    command = [sys.executable, str(write_runner(framework, folder)), str(file.absolute()), *options]
+    done = _start(command, folder) if started else run_served(command, cwd=folder)
+    return Ran(done.returncode, done.stdout, done.stderr)
 
 
 def called(framework: str, *arguments: str, folder: Path) -> Ran:
-    """Call the runner of `framework`, as it is shipped, in `folder`."""
-    command = [sys.executable, str(write_runner(framework, folder)), *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    """Start the runner of `framework` in `folder`, as a user does, in a process of its own."""
+    done = _start([sys.executable, str(write_runner(framework, folder)), *arguments], folder)
     return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def _start(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
 def canonical_layers(network: EfficientNet, images: NDArray[np.float32]) -> Layers:

@@ -1,14 +1,19 @@
 """What the tests of `effconvert verify` share: a library's own file, its conversion, and the command as a user types it."""
 
+import io
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import effconvert
+from effconvert.cli import main
 from helpers.frameworks.figures import record
+from helpers.frameworks.served_runners import runners_served
 from helpers.frameworks.torch_libraries import calibrated, write
 from helpers.running import Ran
 
@@ -22,16 +27,29 @@ def effconvert_command(*arguments: object, **variables: str) -> Ran:
     return Ran(done.returncode, done.stdout, done.stderr)
 
 
+def effconvert_served(*arguments: object) -> Ran:
+    """Run `effconvert` in this process, and the runners that it starts by servers."""
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with redirect_stdout(out), redirect_stderr(err), runners_served():
+        try:
+            main([str(argument) for argument in arguments])
+        except SystemExit as end:
+            code = int(end.code or 0)
+    return Ran(code, out.getvalue(), err.getvalue())
+
+
 def library_file(folder: Path, layout: str, variant: str, name: str, **facts: object) -> Path:
     """Write a calibrated network as `layout` has it and return the file `name`; images are of 96 pixels."""
     write(calibrated(variant, (96, 96), **facts), folder / name, layout)
     return folder / name
 
 
-def verified(converted: Path, source: Path, *options: object) -> tuple[Ran, dict[str, Any]]:
-    """Verify as a user does, and return what was printed and the document."""
+def verified(
+    converted: Path, source: Path, *options: object, command: Callable[..., Ran] = effconvert_served
+) -> tuple[Ran, dict[str, Any]]:
+    """Verify with the command line, and return what was printed and the document."""
     report = converted.parent / "report.json"
-    ran = effconvert_command("verify", converted, "--against", source, "--json", report, *options)
+    ran = command("verify", converted, "--against", source, "--json", report, *options)
     return ran, json.loads(report.read_text()) if report.exists() else {}
 
 
