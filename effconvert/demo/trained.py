@@ -18,10 +18,10 @@ from effconvert.identify.inspection import inspect
 from effconvert.report.document import build_report, published_report
 from effconvert.report.writing import write_report
 from effconvert.validate.accuracy.results import result_of
-from effconvert.validate.asking.classification import classify
 from effconvert.validate.data.classes import imagenet_classes
 from effconvert.validate.evaluation.jobs import Settings
 from effconvert.validate.evaluation.measuring import measure_accuracy
+from effconvert.validate.inference.classification import classify
 from effconvert.verification.inputs import Images
 from effconvert.verification.procedure import verify
 from effconvert.verification.record import describe_verification

@@ -22,7 +22,7 @@ import effconvert
 from effconvert.architecture.facts import changed
 from effconvert.errors import LayoutMismatch
 from effconvert.formats import open_checkpoint
-from effconvert.validate.asking.classification import classify
+from effconvert.validate.inference.classification import classify
 from effconvert.verification.explanation import explain
 
 TOLERANCE = 2e-5

@@ -17,7 +17,7 @@ from effconvert.hashing import file_sha256
 from effconvert.model import EfficientNet
 from effconvert.preprocessing.pipeline import preprocess
 from effconvert.preprocessing.recipes import official_recipe
-from effconvert.validate.asking import batches
+from effconvert.validate.inference import batches
 
 RECIPE = official_recipe("b0").at(SIZE)
 
@@ -133,7 +133,7 @@ def test_the_order_is_that_of_the_arguments_in_however_many_batches(
 PILES = """
 import sys, tracemalloc
 from pathlib import Path
-from effconvert.validate.asking import batches, feature_maps
+from effconvert.validate.inference import batches, feature_maps
 
 held, compute = [], feature_maps.extract_features
 

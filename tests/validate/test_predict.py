@@ -19,8 +19,8 @@ from effconvert.hashing import file_sha256
 from effconvert.model import EfficientNet
 from effconvert.preprocessing.pipeline import preprocess
 from effconvert.preprocessing.recipes import official_recipe, recipe_named
-from effconvert.validate.asking import batches, classification
 from effconvert.validate.data.classes import imagenet_classes
+from effconvert.validate.inference import batches, classification
 
 
 @pytest.fixture(scope="module")

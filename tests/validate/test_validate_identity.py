@@ -17,8 +17,8 @@ from PIL import Image, ImageFilter
 from running import Ran
 
 from effconvert.options import Options
-from effconvert.validate.asking.classification import classify
 from effconvert.validate.data.image_hashes import image_hash
+from effconvert.validate.inference.classification import classify
 from effconvert.validate.predictions import read_predictions, write_predictions
 from effconvert.verification.network_files import examine
 
