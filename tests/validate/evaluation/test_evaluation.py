@@ -114,15 +114,15 @@ def test_an_answer_that_was_changed_on_its_way_is_noticed(monkeypatch: pytest.Mo
         return records
 
     monkeypatch.setattr(evaluation, "unpack", changed)
-    with pytest.raises(EffconvertError, match="a fault of effconvert: the device counted"):
+    with pytest.raises(EffconvertError, match="the device counted"):
         evaluate([evaluated_model()[0]], batches(4), LABELS, refuse, silent)
 
 
 @pytest.mark.parametrize(
     ("ids", "words"),
     [
-        ([0, 1, 3], "1 images were not answered, 0 not asked for"),
-        ([0, 1, 2, 3, 9], "0 images were not answered, 1 not asked for"),
+        ([0, 1, 3], "1 images were not answered, 0 unexpected ones were"),
+        ([0, 1, 2, 3, 9], "0 images were not answered, 1 unexpected ones were"),
     ],
 )
 def test_an_image_that_is_lost_or_was_not_asked_for_is_a_fault(ids: list[int], words: str) -> None:
