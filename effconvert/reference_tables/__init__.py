@@ -1,4 +1,4 @@
-"""The tables of `reference/` as frozen rows, read and checked once."""
+"""Tables of `reference/` as frozen rows, read and checked once."""
 
 from effconvert.reference_tables.accuracy import Accuracy, accuracy_table
 from effconvert.reference_tables.cost import Cost, cost_table

@@ -19,7 +19,7 @@ from figures import record
 import effconvert
 from effconvert.architecture.canonical import CANONICAL
 from effconvert.verification import execution
-from effconvert.verification.comparison import FED
+from effconvert.verification.comparison import ISOLATED
 from effconvert.verification.inputs import Images
 from effconvert.verification.procedure import Verification, verify
 from effconvert.verification.runners.base import main
@@ -115,7 +115,7 @@ def test_the_smallest_fault_is_well_above_the_rounding_of_one_layer(results):
     assert len(firsts) >= 99  # one kernel of a gate moves its layer by less than rounding does: its values tell
     smallest = min(row.relative / row.allowed for row in firsts if row.relative == row.relative)
     right = [results[f"{fault.variant} {fault.network}"].verdict for fault in FAULTS]
-    rounding = max(row.relative / row.allowed for verdict in right for row in verdict.pairs[0].comparison.of(FED))
+    rounding = max(row.relative / row.allowed for verdict in right for row in verdict.pairs[0].comparison.of(ISOLATED))
     record("faults: smallest, when fed", "of the tolerance", smallest, "> 1")
     record("faults: right ones, when fed", "of the tolerance", rounding, "< 1")
     assert smallest > 2 * rounding
