@@ -1,4 +1,4 @@
-"""What is drawn is what the tables say, and what is left out is said."""
+"""Pictures draw the numbers of the tables, and name what they leave out."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""How often networks agree is what a comparison of any two of them says, found for all of them at once."""
+"""The agreement of all networks, found at once, equals the comparison of any two of them."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Whatever a report is made of is checked first: what is not as its schema says ends in words, with its place."""
+"""Inputs of a report are checked first: one that breaks its schema is refused with the place of the error."""
 
 import json
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""What is wrong with a data set is said before the first image: all of it, with names and the remedy, exit 7."""
+"""All problems of a data set are reported before the first image, with names and the remedy, exit code 7."""
 
 import re
 from pathlib import Path

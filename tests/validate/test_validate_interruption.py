@@ -1,4 +1,4 @@
-"""Whatever ends `effconvert validate`, --resume goes on and comes to the numbers of an undisturbed run."""
+"""After any interruption, `effconvert validate --resume` gives the numbers of an uninterrupted run."""
 
 import os
 import random

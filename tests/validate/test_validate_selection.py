@@ -1,4 +1,4 @@
-"""Which images `effconvert validate` evaluates, which it leaves out, and which classes it takes them for."""
+"""`effconvert validate` evaluates the right images, leaves out the right ones, and gives each its class."""
 
 import shutil
 from collections.abc import Callable

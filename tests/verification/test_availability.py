@@ -1,4 +1,4 @@
-"""Which frameworks are usable here is found by importing each in its own interpreter, or by looking for its package."""
+"""Usable frameworks are found by importing each in its own interpreter, or by looking for its package."""
 
 import sys
 from pathlib import Path

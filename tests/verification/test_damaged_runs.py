@@ -1,4 +1,4 @@
-"""What is no saved run, or no longer one, is refused by its path; other images and other references are never mixed up."""
+"""A damaged run, or a file that is not a run, is refused with its path; images and references are never mixed up."""
 
 import json
 import random

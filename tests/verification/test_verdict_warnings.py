@@ -1,4 +1,4 @@
-"""What a verdict alone does not say is said beside it: what was assumed, left out, or run otherwise than one would think."""
+"""Warnings stand beside a verdict: assumptions, omissions, and runs that differ from what a user expects."""
 
 import json
 from collections.abc import Callable

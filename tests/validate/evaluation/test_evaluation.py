@@ -1,4 +1,4 @@
-"""What networks answer is handed on in order, none lost and none twice, and counted a second time."""
+"""Answers of networks are handed on in order, each once, and are counted by a second method."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""Whatever becomes of a journal, the answers that are whole in it are read back, and no other."""
+"""Every complete answer in a journal is read back, and nothing else, in whatever state the journal was left."""
 
 import subprocess
 import sys
