@@ -87,7 +87,7 @@ def _unknown(channels: int) -> str:
     if channels == 3:
         return "the preprocessing for its 3 channels is not known; choose one with --recipe, e.g. timm or tf-official"
     takes = f"`effconvert.load_model` in Python takes tensors [N, {channels}, height, width]"
-    return f"the preprocessing for its {channels} channels is not known, and no image file has so many; {takes}"
+    return f"the preprocessing for its {channels} channels is not known, and no image file has that many; {takes}"
 
 
 class Geometry(NamedTuple):

@@ -120,7 +120,9 @@ def test_a_network_whose_channels_no_image_has_is_shown_none(
     monkeypatch.chdir(folder)
     ran = run(*[{"FILE": "4.safetensors", "OUT": tmp_path / "out"}.get(word, word) for word in command])
     assert (ran.exit_code, ran.out) == (4, "")
-    assert "4.safetensors: the preprocessing for its 4 channels is not known, and no image file has so many" in ran.err
+    assert (
+        "4.safetensors: the preprocessing for its 4 channels is not known, and no image file has that many" in ran.err
+    )
     assert "takes tensors [N, 4, height, width]" in ran.err
     assert not (tmp_path / "out").exists()
 

@@ -99,7 +99,7 @@ def test_without_a_list_own_folders_are_sorted_and_that_is_said(tmp_path: Path) 
     dataset = open_dataset(folders(tmp_path, ["rose", "daisy", "tulip", "aster"], 2))
     assert dataset.classes.identifiers == ("aster", "daisy", "rose", "tulip")
     assert by_folder(dataset) == {"aster": 0, "daisy": 1, "rose": 2, "tulip": 3}
-    said = "4 classes of its own, not ImageNet's, in this order: aster, daisy, rose, …; where the network has another order"
+    said = "4 classes that are not ImageNet's, in this order: aster, daisy, rose, …; if the network has another order"
     assert any(said in finding for finding in dataset.findings)
     assert "8 images of 4 classes, 2 of each" in dataset.findings
 
@@ -149,7 +149,7 @@ def test_images_with_other_names_among_imagenets_are_said(tmp_path: Path) -> Non
     assert not dataset.imagenet_validation
 
 
-@pytest.mark.parametrize("cause", ["the labels count from 1", "the labels are the ids of the development kit"])
+@pytest.mark.parametrize("cause", ["the labels count from 1", "the labels are ids of the development kit"])
 def test_the_cause_of_wrong_labels_is_named(cause: str, tmp_path: Path) -> None:
     from effconvert.validate.data.classes import imagenet_rows
 
@@ -199,7 +199,7 @@ def test_a_list_of_classes_is_read_from(name: str, content: str, tmp_path: Path)
     ("content", "words"),
     [
         ("", "it contains no classes"),
-        ("rose\ndaisy\nrose\n", "'rose' stands 2 times"),
+        ("rose\ndaisy\nrose\n", "'rose' occurs 2 times"),
         ('["rose", 2]', "expected class names"),
         ('{"1": "rose", "2": "daisy"}', "every index from 0 to 1"),
         ('["rose"', "not JSON"),

@@ -174,7 +174,7 @@ def test_imagenets_own_names_are_labels_enough(tmp_path: Path) -> None:
         image_sets.write(tmp_path / image.name, image.data)
     dataset = open_dataset(tmp_path, partial=True)
     assert dataset.labels[:, 0].tolist() == INDICES
-    assert "labels are ImageNet's own, by the names of the images" in dataset.findings
+    assert "labels are ImageNet's own, found by the images' names" in dataset.findings
 
 
 def test_synsets_in_the_names_are_labels(tmp_path: Path) -> None:

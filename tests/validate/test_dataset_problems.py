@@ -45,7 +45,7 @@ def test_all_problems_stand_in_one_message(tmp_path: Path) -> None:
     unknown = "(a synset, but not one of ImageNet's 1,000) (1 image) is not in the class list imagenet-1k"
     refused(
         path,
-        "1 image beside the class folders, without a class: beside.JPEG",
+        "1 image beside the class folders, so without a class: beside.JPEG",
         "n01443537/gone.JPEG: a broken link",
         f"class folder 'n99999999' {unknown}",
         f"class folder 'n88888888' {unknown}",
@@ -58,20 +58,20 @@ def test_an_image_that_stands_twice_is_named_with_both_places(tmp_path: Path) ->
     name = images[0].name.replace(".JPEG", ".png")
     image_sets.write(path / images[1].synset / name, b"")
     refused(
-        path, f"{images[0].name} stands 2 times", f"{images[0].synset}/{images[0].name}", f"{images[1].synset}/{name}"
+        path, f"{images[0].name} occurs 2 times", f"{images[0].synset}/{images[0].name}", f"{images[1].synset}/{name}"
     )
 
 
 def test_an_image_that_stands_twice_in_a_tar_is_refused(tmp_path: Path) -> None:
     image = image_sets.samples()[0]
     path = image_sets.tar(tmp_path / "val.tar", [(image.name, image.data)] * 2)
-    refused(path, f"{image.name} stands 2 times")
+    refused(path, f"{image.name} occurs 2 times")
 
 
 def test_an_empty_folder_holds_no_image(tmp_path: Path) -> None:
     refused(tmp_path, "contains neither images nor shards")
     (tmp_path / "more").mkdir()
-    refused(tmp_path, "in it are more")
+    refused(tmp_path, "it contains more")
 
 
 def test_a_folder_of_parts_is_refused_with_the_part_to_give(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_file_with_damaged_headers_is_refused(container: str, tmp_path: Path) 
 
 def test_a_tar_of_tars_holds_no_image(tmp_path: Path) -> None:
     path = image_sets.tar(tmp_path / "ILSVRC2012_img_train.tar", [("n01440764.tar", b""), ("n01443537.tar", b"")])
-    refused(path, "a tar file without an image; left out: files of another kind, .tar (2)")
+    refused(path, "a tar file without images; left out: files of another kind, .tar (2)")
 
 
 def test_a_tar_with_links_is_refused(tmp_path: Path) -> None:
@@ -235,7 +235,7 @@ def test_missing_shards_are_named(tmp_path: Path) -> None:
 def test_shards_of_two_parts_are_refused_with_the_pattern_to_give(tmp_path: Path) -> None:
     path = image_sets.write_parquet(tmp_path, image_sets.samples())
     (path / "train-00000-of-00001.parquet").write_bytes((path / "validation-00000-of-00002.parquet").read_bytes())
-    refused(path, "shards of train, validation", f"name one: '{path}/validation-*.parquet'")
+    refused(path, "shards of train, validation", f"give one: '{path}/validation-*.parquet'")
 
 
 def test_shards_of_two_kinds_are_refused(tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ def test_a_link_to_a_folder_that_it_lies_in_is_named(tmp_path: Path) -> None:
     path = image_sets.write_class_folders(tmp_path, image_sets.samples())
     folder = next(entry for entry in path.iterdir() if entry.is_dir())
     (folder / "again").symlink_to(path)
-    refused(path, f"{folder.name}/again: a link to a folder that it lies in")
+    refused(path, f"{folder.name}/again: a link to a folder that contains it")
 
 
 @pytest.mark.parametrize("partial", [False, True])

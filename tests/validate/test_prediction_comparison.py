@@ -66,7 +66,7 @@ def test_another_list_of_classes_cannot_be_compared() -> None:
     with pytest.raises(NumericMismatch, match=r"imagenet-1k and of pets\.txt"):
         compare_predictions(predictions([1], [[1]]), predictions([1], [[1]], said=pets))
     others = record(dataset={"classes": "pets.txt", "class_names": ["dog", "cat"]})
-    with pytest.raises(NumericMismatch, match="not the same"):
+    with pytest.raises(NumericMismatch, match="have different classes"):
         compare_predictions(predictions([1], [[1]], said=pets), predictions([1], [[1]], said=others))
 
 
@@ -95,7 +95,7 @@ def test_images_without_a_label_may_change_but_are_not_right_or_wrong() -> None:
     assert found.paired[1].a.images == 1
     bare = compare_predictions(predictions([1], [[]]), predictions([2], [[]]))
     assert bare.paired == {}
-    assert bare.sentence == "different: top-1 of 1 of 1 images (100 %)"
+    assert bare.sentence == "different: top-1 differs for 1 of 1 images (100 %)"
 
 
 def test_labels_that_differ_are_said_and_those_of_a_judge_both() -> None:
@@ -209,5 +209,5 @@ def test_the_classes_decide_and_not_the_file_that_lists_them() -> None:
     with pytest.raises(NumericMismatch, match="in another order: class 0 is 'n1' and 'n2'"):
         compare_predictions(one, predictions([1], [[1]], said=record(dataset={"classes": "a.txt", **swapped})))
     fewer = {"class_names": ["cat"], "class_identifiers": ["n1"]}
-    with pytest.raises(NumericMismatch, match=r"not the same \(2 and 1\)"):
+    with pytest.raises(NumericMismatch, match=r"of a\.txt and of a\.txt \(2 and 1\)"):
         compare_predictions(one, predictions([0], [[0]], said=record(dataset={"classes": "a.txt", **fewer})))

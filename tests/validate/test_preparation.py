@@ -66,5 +66,5 @@ def test_a_published_name_says_which_training_it_is(name: str, training: str, tm
     torch.save({key: tensor for key, tensor in torch.load(path).items() if torch.is_tensor(tensor)}, tmp_path / name)
     one = load_subject(tmp_path / name, Options(), None, None, None)
     assert (one.weights, one.recipe) == (training, recipe_for("timm", "b0", training))
-    assert any(f"its name says that it is {training}" in caution for caution in one.cautions)
+    assert any(f"its name says that its training is {training}" in caution for caution in one.cautions)
     assert effconvert.convert(tmp_path / name, tmp_path / "own.safetensors").weights == training

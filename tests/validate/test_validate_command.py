@@ -185,7 +185,7 @@ def test_files_of_one_name_get_runs_of_their_own(validate: Validate, tmp_path: P
 def test_one_file_twice_is_refused(validate: Validate, zoo_network: Path) -> None:
     ran = validate(zoo_network, zoo_network)
     assert ran.exit_code == 8
-    assert "two files would have the same run" in ran.err
+    assert "two files would have a run of the same name" in ran.err
 
 
 def test_without_a_file_everything_here_that_effconvert_made_is_measured(
@@ -238,7 +238,7 @@ def test_a_file_that_is_no_checkpoint_is_3(validate: Validate, tmp_path: Path) -
 def test_a_network_of_other_classes_is_4_with_the_remedy(validate: Validate, tmp_path: Path) -> None:
     ran = validate(written(seeing("lite0", classes=10), tmp_path / "ten.safetensors"))
     assert ran.exit_code == 4
-    assert "ten.safetensors: its network has 10 classes, the data set 6" in ran.err
+    assert "ten.safetensors: the network has 10 classes, the data set has 6" in ran.err
     assert "give a file of the network's classes with --classes" in ran.err
     assert not list((tmp_path / "runs").iterdir())
 

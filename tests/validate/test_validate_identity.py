@@ -94,7 +94,7 @@ def test_blurred_copies_have_their_own_accuracy_and_run(
     second = validate(zoo_network, copies, "--classes", order, *options)
     assert accuracy(first) == 100
     assert accuracy(second) < 100
-    assert "zoo-net.npz is another run: other images, " in second.out
+    assert "zoo-net.npz is another run: other images (" in second.out
     assert "zoo-net-2.npz" in second.out
     assert "were there already" not in second.out
     assert (tmp_path / "runs" / "zoo-net.npz").read_bytes() == before
