@@ -1,7 +1,7 @@
-"""Times the parts of an evaluation on a GPU: preparing images, copying them, the network in each way of running it.
+"""Benchmark of the parts of an evaluation on a GPU: preparing images, copying them, each way to run the network.
 
-`python benchmarks/validate.py` calls it where there is a GPU. The network is computed in bfloat16, channels-last, with
-BatchNorm folded, on pixels that lie on the device.
+`python benchmarks/validate.py` calls it if there is a GPU. The network is computed in bfloat16, channels-last, with
+folded BatchNorm, on pixels that are already on the device.
 """
 
 import sys
@@ -52,7 +52,7 @@ def prepared_rate(locations, ids, recipe, workers) -> float:
 
 
 def consumed_rate(parts) -> float:
-    """Return images a second after the first part, of what has `ids`."""
+    """Return images per second, without the first part; each part has `ids`."""
     parts = iter(parts)
     next(parts)
     begin, count = time.perf_counter(), 0
@@ -63,7 +63,7 @@ def consumed_rate(parts) -> float:
 
 
 def copied_rate(at_once: int, size: int) -> float:
-    """Return images a second through the two buffers."""
+    """Return images per second through the two buffers."""
     memory = np.zeros((16, size, size, 3), np.uint8)
 
     def chunks() -> Iterator[Chunk]:
@@ -75,7 +75,7 @@ def copied_rate(at_once: int, size: int) -> float:
 
 
 def network_rates(network, recipe, pixels) -> list[list[object]]:
-    """Return a row for each way of running the network: step by step, as a CUDA graph (the default), compiled."""
+    """Return a row for each way to run the network: eager, as a CUDA graph (the default), compiled."""
     rows: list[list[object]] = []
     with torch.inference_mode(), exact_arithmetic():
         plain = Execution(network, recipe, Computing(DEVICE, "bfloat16"), len(pixels))

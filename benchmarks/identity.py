@@ -1,8 +1,8 @@
-"""Times what it costs to know a data set by every byte of its images, beside listing it and beside preparing it.
+"""Benchmark of identifying a data set by every byte of its images, compared with listing and with preparing it.
 
-The folder has as many files as asked for, of made JPEGs of 500 x 375 pixels, each linked many times, so that they are
-read from memory: on a disk that has to be read first, its own speed is added. Processor seconds, for other work on the
-machine does not count in them; of threads all together.
+The folder has the given number of files: synthetic JPEGs of 500 x 375 pixels, each linked many times, so that they are
+read from memory; reading from a disk would add its time. Times are CPU seconds of all threads, so that other work on
+the machine does not count.
 """
 
 import argparse
@@ -60,7 +60,7 @@ def write_images(folder: Path, count: int) -> None:
 
 
 def compare_whole(dataset: Dataset, runs: int) -> None:
-    """Print what whole data sets take, in shares of listing one."""
+    """Print times for whole data sets, as shares of listing one."""
     ids = np.arange(len(dataset), dtype=np.int64)
     works: dict[str, Callable[[], object]] = {
         "open: list names and labels, read no image": lambda: open_dataset(dataset.path),
@@ -72,7 +72,7 @@ def compare_whole(dataset: Dataset, runs: int) -> None:
 
 
 def compare_one(dataset: Dataset, runs: int) -> None:
-    """Print what one image takes, in shares of its preparation."""
+    """Print times for one image, as shares of its preparation."""
     recipe = recipe_named("timm", "b0")
     data = [read_image(location) for location in dataset.locations[:_PREPARED]]
     works: dict[str, Callable[[], object]] = {
@@ -94,7 +94,7 @@ def ends(path: str) -> bytes:
 
 
 def print_table(what: str, works: dict[str, Callable[[], object]], runs: int, units: float, unit: str) -> None:
-    """Run every work in turn, `runs` times after a warm-up, and print medians, and their shares of the first."""
+    """Run every work in turn, `runs` times after a warm-up, and print the medians and their ratios to the first."""
     seen: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(runs + 1):
         for name, work in works.items():
@@ -104,7 +104,7 @@ def print_table(what: str, works: dict[str, Callable[[], object]], runs: int, un
     medians = {name: median(found[1:]) for name, found in seen.items()}
     base = next(iter(medians.values()))
     rows = [[name, found, f"{found / base:.3f} x"] for name, found in medians.items()]
-    print(tabulate(rows, [what, f"processor {unit}", "of the first"], floatfmt=".2f"), end="\n\n")
+    print(tabulate(rows, [what, f"CPU {unit}", "of the first"], floatfmt=".2f"), end="\n\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""JPEGs made by code that cost a decoder what a photograph does."""
+"""Synthetic JPEGs that take a decoder as long as photographs."""
 
 import io
 
@@ -10,7 +10,7 @@ HEIGHT, WIDTH, QUALITY = 375, 500, 92
 
 
 def photograph(seed: int) -> bytes:
-    """Return a JPEG of smooth noise of every scale, the coarser the stronger, and some grain."""
+    """Return a JPEG of smooth noise at every scale, stronger at coarse scales, with some grain."""
     random = np.random.default_rng(seed)
     image = np.zeros((HEIGHT, WIDTH, 3))
     for columns in (4, 8, 16, 32, 64, 128, 256):

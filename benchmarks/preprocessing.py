@@ -1,8 +1,8 @@
-"""Times every recipe against its library's own transform: images per second of one core, from the file's bytes.
+"""Benchmark of every recipe against its library's own transform: images per second on one core, from a file's bytes.
 
-The images are 500 x 375 JPEGs of 4:2:0 at quality 92, structured at every scale as photographs are: a decoder's time
-depends on it. Both sides of a row are measured in turns, the processor's time, and the median printed. A library that
-is not installed is left out; MindSpore has an environment of its own, in which this runs as well.
+The images are 500 x 375 JPEGs (4:2:0, quality 92) with structure at every scale, like photographs, since a decoder's
+time depends on it. Both sides of a row are measured in turn, in CPU time, and the median is printed. A library that is
+not installed is left out; MindSpore has its own environment, in which this runs too.
 """
 
 import os
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def rates(ways: list[Prepare], files: list[bytes], rounds: int) -> list[float]:
-    """Return the images per second of the processor's time of each way, the median of the rounds after the first."""
+    """Return images per CPU second for each way, the median of the rounds after the first."""
     seconds: list[list[float]] = [[] for _ in ways]
     for _ in range(rounds + 1):
         for way, measured in zip(ways, seconds, strict=True):

@@ -1,7 +1,7 @@
-"""Times `effconvert report` on ten runs of 50,000 predictions, and a page of a thousand networks in headless Chromium.
+"""Benchmark of `effconvert report` on ten runs of 50,000 predictions, and of a page of a thousand networks in Chromium.
 
-The runs are made by code, of B0 to B7 in turn, and as large as those of ImageNet's validation set. The floor of a
-report is reading the runs with numpy. The page is opened from its file, each time in a browser that was just started.
+The runs are synthetic, of B0 to B7 in turn, and as large as runs on ImageNet's validation set. The lower bound of a
+report is reading the runs with numpy. The page is opened from its file, each time in a new headless browser.
 """
 
 import argparse
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def time_command(folder: Path, runs: int) -> None:
-    """Print how long a report on ten runs takes, and what memory."""
+    """Print the time and memory of reports on one and on ten runs."""
     files = [str(written_run(folder / f"run-{number}.npz", number)) for number in range(10)]
     tool = [sys.executable, "-m", "effconvert"]
     commands = {
@@ -56,14 +56,14 @@ def time_command(folder: Path, runs: int) -> None:
 
 
 def written_run(path: Path, number: int) -> Path:
-    """Write a run of one of the variants, with hits of its own."""
+    """Write a run of one of the variants, with its own number of hits."""
     variant = f"b{number % 8}"
     record = run_record(variant, f"{number}" * 64, recipe={"size": VARIANTS[variant].resolution})
     return write_run(path, hits=38_500 + 300 * number, record=record)
 
 
 def time_page(folder: Path, networks: int, runs: int) -> None:
-    """Print how long a page of many networks takes to be made and to be opened, and how large it is."""
+    """Print the time to write and to open a page of many networks, and its size."""
     document = made_document(networks)
     start = time.perf_counter()
     write_report(document, folder / "many")
@@ -82,7 +82,7 @@ def time_page(folder: Path, networks: int, runs: int) -> None:
 
 
 def opened(page: Path) -> tuple[float, ...]:
-    """Return seconds from the begin of navigation to the first paint, to the end of the script, and to `load`."""
+    """Return seconds from the start of navigation to the first paint, to the end of the script, and to `load`."""
     with chromium() as browser:
         browser.open(page)
         return tuple(browser.run(TIMES))

@@ -1,4 +1,4 @@
-"""Times whole processes in one run, so that all see the same machine: wall and CPU seconds, peak resident memory."""
+"""Stopwatch for whole processes, measured in turn on the same machine: wall and CPU seconds, peak resident memory."""
 
 import shutil
 import subprocess
@@ -9,7 +9,7 @@ from statistics import median
 
 from tabulate import tabulate
 
-# A process of its own, for the memory of a child counts from the fork: a small parent does not blur it.
+# A small separate process: a child's peak memory includes that of its parent at the fork.
 STOPWATCH = """
 import os, sys, time
 start = time.perf_counter()
@@ -21,7 +21,7 @@ sys.exit(os.waitstatus_to_exitcode(status))
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurement:
     """Wall and CPU seconds of each run, and the largest resident memory of any in MB."""
 
     seconds: tuple[float, ...]
@@ -29,8 +29,8 @@ class Measured:
     memory: float
 
 
-def measure_all(rows: dict[str, list[str]], runs: int) -> dict[str, Measured]:
-    """Run every command in turn, `runs` times after a warm-up, so that all see the same machine."""
+def measure_all(rows: dict[str, list[str]], runs: int) -> dict[str, Measurement]:
+    """Run every command in turn, `runs` times after a warm-up."""
     seen: dict[str, list[tuple[float, float, float]]] = {name: [] for name in rows}
     for _ in range(runs + 1):
         for name, command in rows.items():
@@ -38,11 +38,11 @@ def measure_all(rows: dict[str, list[str]], runs: int) -> dict[str, Measured]:
             seen[name].append(measure(command))
     counted = {name: found[1:] for name, found in seen.items()}
     columns = {name: tuple(zip(*found, strict=True)) for name, found in counted.items()}
-    return {name: Measured(seconds, cpu, max(memory)) for name, (seconds, cpu, memory) in columns.items()}
+    return {name: Measurement(seconds, cpu, max(memory)) for name, (seconds, cpu, memory) in columns.items()}
 
 
 def remove_output(path: Path) -> None:
-    """Remove what the last round wrote, so that no command is charged for freeing it."""
+    """Remove the output of the last round, so that freeing it is not measured."""
     if path.name.startswith("out"):
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
@@ -56,8 +56,8 @@ def measure(command: list[str]) -> tuple[float, float, float]:
     return seconds, cpu, peak * (1 if sys.platform == "darwin" else 1024) / 1e6
 
 
-def print_table(measured: dict[str, Measured], against: str = "") -> None:
-    """Print the table; ratios are of medians: how much faster than the first row, or in shares of it (`against`)."""
+def print_table(measured: dict[str, Measurement], against: str = "") -> None:
+    """Print the table. Ratios are of medians: how much faster than the first row, or with `against` times the first."""
     base = median(next(iter(measured.values())).seconds)
     rows = [
         [

@@ -1,6 +1,6 @@
-"""Times a TensorFlow checkpoint becoming PyTorch, as whole processes: effconvert and what people write today.
+"""Benchmark of converting a TensorFlow checkpoint to PyTorch, as whole processes: effconvert and the usual script.
 
-Prints one table. The peer needs TensorFlow in the environment that runs this script.
+It prints one table. The peer needs TensorFlow in the environment that runs this script.
 """
 
 import argparse
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def write_checkpoint(folder: Path, variant_name: str) -> int:
-    """Write random weights as the published archive holds them, L2 as averages only; return the size in bytes."""
+    """Write random weights as in the published archive (L2 only as averages); return the size in bytes."""
     layout, variant = find_layout("tf-official"), find_variant(variant_name)
     shapes = {}
     for move in compile_moves(layout, variant):

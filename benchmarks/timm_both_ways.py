@@ -1,7 +1,7 @@
-"""Times a timm .pth becoming canonical safetensors, and back, as whole processes, against the floor and torch.
+"""Benchmark of converting a timm .pth to canonical safetensors and back, as whole processes, against a floor and torch.
 
-The floor is what no converter can do without: read the bytes, hash them, write as many, sync them to the disk. The peer
-loads and saves with torch and safetensors, moves nothing and checks nothing.
+The floor is the minimum of any converter: read the bytes, hash them, write as many, sync them to the disk. The peer
+loads and saves with torch and safetensors; it renames nothing and checks nothing.
 """
 
 import argparse
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def write_timm(path: Path, variant_name: str) -> int:
-    """Write random weights as timm's state dict holds them; return the size in bytes."""
+    """Write random weights as a state dict of timm; return the size in bytes."""
     layout, variant = find_layout("timm"), find_variant(variant_name)
     compiled = compile_layout(layout, variant, layout.facts_of(variant_name, default_facts(variant)))
     shapes = {move.source: move.source_shape for move in compiled.moves}

@@ -1,7 +1,7 @@
-"""timm's own evaluation of a folder per class, as its validate.py does it: its loader, transform, network, averages.
+"""timm's own evaluation of a folder per class, as in its validate.py: its loader, transform, network, averages.
 
-The script itself is in no package. Its defaults are kept: batches of 256, four workers, uint8 prefetching, a warm-up,
-the loss and both accuracies read after every batch.
+The script itself is not in a package. Its defaults are kept: batches of 256, four workers, uint8 prefetching, a
+warm-up, loss and both accuracies read after every batch.
 """
 
 import argparse
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def evaluate(arguments: argparse.Namespace) -> dict[str, object]:
-    """Return images and seconds after the first batch, the accuracies, and what was predicted of each image."""
+    """Return images and seconds after the first batch, the accuracies, and the prediction for each image."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.backends.cuda.matmul.allow_tf32 = True
     torch.backends.cudnn.benchmark = True

@@ -1,8 +1,8 @@
-"""Times the accuracy of B0 (or another) being measured, end to end, beside timm's own evaluation, in one run.
+"""Benchmark of measuring the accuracy of B0 (or another variant), end to end, beside timm's own evaluation.
 
-timm's evaluation is what its validate.py does, by its own loader, transform and network: batches of 256, four workers,
-plain by default, then with channels_last, on a GPU in mixed precision as well. Both see the same JPEGs of 500 x 375
-pixels, and the same weights. On a GPU the parts are timed as well: preparing, copying, the network alone.
+timm's evaluation is that of its validate.py, with its own loader, transform and network: batches of 256, four workers,
+first its defaults, then channels_last, on a GPU also mixed precision. Both get the same JPEGs of 500 x 375 pixels and
+the same weights. On a GPU the parts are also timed: preparing, copying, the network alone.
 """
 
 import argparse
@@ -65,7 +65,7 @@ def write_images(folder: Path, count: int) -> None:
 
 
 def write_networks(folder: Path, variant: str) -> None:
-    """Write one network with random weights that see, for us and for timm."""
+    """Write one network with calibrated random weights, for effconvert and for timm."""
     network = random_weights(create_model(variant))
     calibrate(network, synthetic_images(8, 128, 128))
     torch.save(network.state_dict(), folder / "state.pth")
@@ -74,7 +74,7 @@ def write_networks(folder: Path, variant: str) -> None:
 
 
 def compare(folder: Path, name: str, runs: int) -> None:
-    """Run everything in turn, `runs` times, and print rates of whole evaluations, without starting the processes."""
+    """Run everything in turn, `runs` times, and print the rates of whole evaluations, without process starts."""
     options = {"timm, as it runs by default": [], "timm --channels-last": ["--channels-last"]}
     if torch.cuda.is_available():
         options["timm --channels-last --amp -j 16"] = ["--channels-last", "--amp", "--workers", "16"]
@@ -108,13 +108,13 @@ def compare(folder: Path, name: str, runs: int) -> None:
         "max",
         "of timm",
         "of channels-last",
-        "other predictions than ours",
+        "predictions that differ from ours",
     ]
     print(tabulate(table, headers, floatfmt=".1f"))
 
 
 def run_timm(folder: Path, name: str, more: list[str]) -> tuple[float, np.ndarray]:
-    """Return images a second of timm's evaluation, and what it predicts."""
+    """Return images per second of timm's evaluation, and its predictions."""
     out = folder / "timm.json"
     command = [sys.executable, PEER, folder / "val", "--model", name, "--checkpoint", folder / "timm.pth", "--out", out]
     subprocess.run([*map(str, command), *more], check=True, capture_output=True)
@@ -123,7 +123,7 @@ def run_timm(folder: Path, name: str, more: list[str]) -> tuple[float, np.ndarra
 
 
 def run_ours(folder: Path, more: list[str]) -> tuple[float, np.ndarray]:
-    """Return images a second of our evaluation, after the first batch as timm's, and what it predicts."""
+    """Return images per second of our evaluation, after the first batch as with timm's, and its predictions."""
     runs = folder / "runs"
     dtype = [] if torch.cuda.is_available() else ["--dtype", "float32"]
     command = [sys.executable, "-m", "effconvert", "validate", "--data", folder / "val", folder / "ours.safetensors"]

@@ -1,7 +1,7 @@
-"""Times `effconvert verify` on B0 against TensorFlow, and `effconvert compare` on two saved runs.
+"""Benchmark of `effconvert verify` on B0 against TensorFlow, and of `effconvert compare` on two saved runs.
 
-The floor of a verification is what must happen anyway: TensorFlow runs the network, and torch runs it twice, each in a
-process of its own. The floor of a comparison is reading both files with numpy.
+The lower bound of a verification is running the networks: TensorFlow once and torch twice, each in its own process. The
+lower bound of a comparison is reading both files with numpy.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Check types, and the ways that imports go, on an installed copy: neither tool sees packages that setuptools maps to
-# other folders. check_installed.sh BIN
+# Check types and the directions of imports on an installed copy, since neither tool sees packages that setuptools maps
+# to other folders. check_installed.sh BIN
 set -eu
 bin=$1
 copy=$(mktemp -d)

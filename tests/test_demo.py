@@ -135,7 +135,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_with_trained_weights_it_does_the_main_job_on_them(tmp_path: Path) -> None:
     text = printed(tmp_path / "demo")
     assert "296 of 296 tensors came back bit for bit" in text
-    assert "brings its own network" in text
+    assert "the network's own package is not installed" in text
     for name in ("chelsea.png", "coffee.png"):
         (line,) = [line for line in text.splitlines() if line.strip().startswith(f"{name}: {{")]
         index = int(line.partition("{")[2].partition(":")[0])
@@ -188,5 +188,5 @@ def test_without_photographs_they_are_left_out(
     assert ran.exit_code == 0, ran.err
     assert "296 of 296" in ran.out
     assert "Ask it" not in ran.out
-    assert "Measure it" not in ran.out
+    assert "Validate it" not in ran.out
     assert last_page(ran.out).is_file()

@@ -14,7 +14,7 @@ from effconvert.identify.preprocessing import preparation_cautions, training_of
 from effconvert.model import create_model
 from effconvert.options import Options
 from effconvert.preprocessing.recipes import Recipe, recipe_for
-from effconvert.validate.subjects import subject
+from effconvert.validate.subjects import load_subject
 from effconvert.verification.network_files import NetworkFile, examine
 from effconvert.verification.record import _file
 from helpers.library_files import library_tensors, save
@@ -85,7 +85,7 @@ def answers(path: Path, weights: str | None) -> list[tuple[str | None, Recipe]]:
     """The training and the recipe that each command goes by: convert, verify or cost, validate or predict."""
     report = effconvert.convert(path, path.with_name("answer.safetensors"), weights=weights, force=True)
     file = examine(path, Options(weights=weights))
-    one = subject(path, Options(weights=weights), None, None, None)
+    one = load_subject(path, Options(weights=weights), None, None, None)
     found = [(report.weights, Recipe.from_dict(report.recipe)), (_file(file)["weights"], file.recipe), (one.weights, one.recipe)]  # fmt: skip
     if weights is None:
         found.append((training_of(file.identity), loaded(file)))
@@ -113,9 +113,11 @@ def test_a_recipe_that_was_only_assumed_is_said_to_be_so_ever_after(tmp_path: Pa
     assert f"{words} (--weights names the training)" in report.cautions
     effconvert.convert(tmp_path / "x.safetensors", tmp_path / "y.pth", to="timm")
     for file in ("x.safetensors", "y.pth"):
-        found = subject(tmp_path / file, Options(), None, None, None)
+        found = load_subject(tmp_path / file, Options(), None, None, None)
         assert f"when the file was converted, {words} (--recipe names another)" in found.cautions
-    assert not [text for text in subject(plain(tmp_path), Options(), None, "timm", None).cautions if "prepared" in text]
+    assert not [
+        text for text in load_subject(plain(tmp_path), Options(), None, "timm", None).cautions if "prepared" in text
+    ]
 
 
 def test_a_training_that_is_named_decides_against_a_config_and_that_is_said(tmp_path: Path) -> None:
@@ -124,7 +126,7 @@ def test_a_training_that_is_named_decides_against_a_config_and_that_is_said(tmp_
     assert (training, recipe) == ("advprop", recipe_for("timm", "b0", "advprop"))
     words = "the file records timm at 288 px with mean 123.675; --weights advprop was given, so timm-half at 224 px with mean 127.5 is taken"  # fmt: skip
     assert words in effconvert.convert(path, tmp_path / "x.safetensors", weights="advprop").cautions
-    assert words in subject(path, Options(weights="advprop"), None, None, None).cautions
+    assert words in load_subject(path, Options(weights="advprop"), None, None, None).cautions
 
 
 def test_a_converted_files_own_training_decides_against_another_and_that_is_said(tmp_path: Path) -> None:
@@ -133,7 +135,7 @@ def test_a_converted_files_own_training_decides_against_another_and_that_is_said
     assert (training, recipe.mean[0]) == ("aa", 123.675)
     words = "the file says that its weights are aa, which is taken; --weights advprop has no effect"
     assert words in effconvert.convert(path, tmp_path / "x.safetensors", weights="advprop").cautions
-    assert words in subject(path, Options(weights="advprop"), None, None, None).cautions
+    assert words in load_subject(path, Options(weights="advprop"), None, None, None).cautions
     assert not list(preparation_cautions(examine(path).identity, "ns"))  # whose preprocessing is the same
 
 
@@ -177,7 +179,7 @@ def test_a_training_that_is_unknown_is_refused_by_every_command(tmp_path: Path) 
     path: Any = plain(tmp_path)
     for ask in (
         lambda: effconvert.convert(path, tmp_path / "x.safetensors", weights="imagenet21k"),
-        lambda: subject(path, Options(weights="imagenet21k"), None, None, None),
+        lambda: load_subject(path, Options(weights="imagenet21k"), None, None, None),
     ):
         with pytest.raises(effconvert.errors.LayoutMismatch, match="imagenet21k"):  # type: ignore[attr-defined]
             ask()

@@ -1,4 +1,4 @@
-"""Measure a network against what was published of it: recipes, data sets, accuracy, cost."""
+"""Validation of a network against published numbers: data sets, accuracy, cost."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,4 +1,4 @@
-"""Parameters and operations of one network beside every published figure of its variant, each with its verdict."""
+"""Cost report of one network: parameters and operations beside every published figure, each with its verdict."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -20,9 +20,9 @@ PARAMETERS, OPERATIONS = "parameters", "operations"
 
 @dataclass(frozen=True)
 class Comparison:
-    """One published figure beside ours by the same convention.
+    """One published figure beside ours, counted by the same convention.
 
-    quantity: "parameters" or "operations". step: the unit that the published number was rounded to.
+    quantity: "parameters" or "operations". step: the unit to which the published number was rounded.
     """
 
     row: Cost
@@ -38,26 +38,26 @@ class Comparison:
 
     @property
     def equal(self) -> bool:
-        """Whether ours, rounded as the published figure was, is that figure."""
+        """Whether ours, rounded in the same way, equals the published figure."""
         return 2 * abs(self.difference) <= self.step if self.step > 1 else self.difference == 0
 
     @property
     def failed(self) -> bool:
-        """Whether the figure differs, and decides."""
+        """Whether the figure differs and its source counts as evidence."""
         return not self.equal and self.row.decides_on(self.quantity)
 
     @property
     def misplaced(self) -> bool:
-        """Whether the figure is that of another size than it is published for."""
+        """Whether the figure belongs to another image size than its source says."""
         return self.quantity == OPERATIONS and self.row.counted_size != self.row.size
 
     @property
     def verdict(self) -> str:
-        """Say in words whether the figure is ours, and what is known of a difference."""
+        """Whether the figure equals ours, in words, with the known reason of a difference."""
         if not self.equal:
             known = "" if self.row.decides_on(self.quantity) else f", {self.row.note}"
             return f"differs by {self.difference:+,} ({self.difference / self.ours:+.1%}){known}"
-        words = "equal to the last digit" if self.step == 1 else "equal as printed"
+        words = "equal to the last digit" if self.step == 1 else "equal after rounding"
         if not self.misplaced:
             return words
         return f"{words} at {self.row.counted_size} px and not at {self.row.size}: {self.row.note}"
@@ -67,9 +67,9 @@ class Comparison:
 class CostReport:
     """The cost of one network.
 
-    size: height and width in pixels. parameters: trainable values; statistics: those of BatchNorm, which are not
-    trained. operations: {convention: its figure for one image}, of those whose tool has the network. comparisons: with
-    every published figure of the variant, each at its own size and classes. path: the file whose values were counted.
+    size: height and width in pixels. parameters: trainable values; statistics: BatchNorm's values that are not trained.
+    operations: {convention: figure for one image}, for conventions whose tool has the network. comparisons: with every
+    published figure of the variant, each at its own size and classes. path: the file in which values were counted.
     """
 
     variant: str
@@ -83,7 +83,7 @@ class CostReport:
 
     @property
     def failures(self) -> tuple[Comparison, ...]:
-        """The comparisons that failed."""
+        """The failed comparisons."""
         return tuple(comparison for comparison in self.comparisons if comparison.failed)
 
     def to_dict(self) -> dict[str, Any]:
@@ -105,7 +105,7 @@ class CostReport:
 
 
 def report_cost(variant: Variant, facts: Facts | None = None, size: int | None = None) -> CostReport:
-    """Return the cost of a network, by default the official one at its own resolution.
+    """Return the cost of a network, by default the official one at its official resolution.
 
     Raises ValueError for an image without pixels.
     """
@@ -123,10 +123,10 @@ def report_cost(variant: Variant, facts: Facts | None = None, size: int | None =
 
 
 def file_cost(path: Path, key: bytes | None = None, size: int | None = None) -> CostReport:
-    """Return the cost of the network in a file of any layout, whose values are counted where they are.
+    """Return the cost of the network in a file of any layout; parameters are counted in the file itself.
 
-    size: None is that of the preprocessing of its weights. Raises MissingPath, UnreadableCheckpoint or, where its
-    tensors are not those of one network, LayoutMismatch; ValueError for an image without pixels.
+    size: None takes the size of the weights' preprocessing. Raises MissingPath, UnreadableCheckpoint, LayoutMismatch
+    where the tensors are not one network, ValueError for an image without pixels.
     """
     from effconvert.verification.network_files import examine
 
@@ -144,18 +144,18 @@ def file_cost(path: Path, key: bytes | None = None, size: int | None = None) -> 
 
 
 def operation_count(convention: str, variant: Variant, facts: Facts, size: int) -> int:
-    """Return the figure of `convention` for one image of `size` pixels. Raises ValueError for one without pixels."""
+    """Return the operations by `convention` for one image of `size` pixels. Raises ValueError for a size below 1."""
     chosen = CONVENTIONS[convention]
     return chosen.count(compute_quantities(variant, facts, *chosen.image(size)))
 
 
 def covering(variant: Variant) -> tuple[str, ...]:
-    """Return the names of the conventions whose tool has the network of `variant`."""
+    """Return the names of the conventions whose tool has `variant`."""
     return tuple(name for name, convention in CONVENTIONS.items() if convention.covers(variant.name))
 
 
 def check_published(reports: Iterable[CostReport]) -> None:
-    """Raise PublishedMismatch with every published figure that decides and is not ours."""
+    """Raise PublishedMismatch with every published figure that counts as evidence and differs from ours."""
     problems = [
         f"{report.variant} at {comparison.row.size} px: {comparison.quantity} are {comparison.ours:,}; "
         f"{comparison.row.source} has {comparison.published:,}"
@@ -163,7 +163,7 @@ def check_published(reports: Iterable[CostReport]) -> None:
         for comparison in report.failures
     ]
     if problems:
-        raise PublishedMismatch(listing("not as published:", problems))
+        raise PublishedMismatch(listing("these numbers differ from the published ones:", problems))
 
 
 def _is_of(comparison: Comparison, facts: Facts) -> bool:

@@ -1,4 +1,4 @@
-"""What one network answered to every image of a data set, as arrays and as a file."""
+"""Predictions of one network for every image of a data set, as arrays and as a file."""
 
 import json
 import math
@@ -17,11 +17,11 @@ from effconvert.paths import require_path
 from effconvert.validate.data.image_hashes import HASH_BYTES
 
 SCHEMA = "effconvert/validation/1"
-# What stands in place of a class: the background class that some networks have; the end of an image's labels, where
-# others have more; a place among the top five of a network with fewer classes.
+# In place of a class: the background class that some networks have; the end of an image's labels, where other images
+# have more; an unused place among the top five of a network with fewer classes.
 BACKGROUND, NO_LABEL, NO_CLASS = -1, -2, -3
 
-OWN_LABELS = "own"  # in place of the file that labels came from
+OWN_LABELS = "own"  # instead of the name of a file of labels
 
 _RECORD = "validation"
 _ARRAYS = {
@@ -33,8 +33,8 @@ _ARRAYS = {
     "margin": (np.float32, 1),
     "confidence": (np.float32, 1),
 }
-_HASHES = "hashes"  # which the first runs lack
-# A few bytes can unpack to any number of others; nobody has a run so large.
+_HASHES = "hashes"  # missing in old runs
+# Bounds against archives that unpack to absurd sizes.
 _MOST_IMAGES, _MOST_BYTES, _MOST_BYTES_OF_RECORD = 2_000_000, 1 << 30, 1 << 25
 _MOST_CLASSES, _LAST_CHARACTER = 1_000_000, 0x10FFFF
 _NEEDED = {"model": dict, "recipe": dict, "dataset": dict, "computing": dict, "complete": bool}
@@ -42,13 +42,13 @@ _NEEDED = {"model": dict, "recipe": dict, "dataset": dict, "computing": dict, "c
 
 @dataclass(frozen=True)
 class Predictions:
-    """The answers of one network, images in the data set's order.
+    """The predictions of one network, images in the data set's order.
 
-    record: model, recipe, data set, and how it was computed, in plain values. ids [N]: the image's place in the whole
-    data set. names [N]. labels [N, L]: the right classes, ended by NO_LABEL. top5 [N, 5]: the classes with the largest
-    logits, the largest first, of equal ones the lower class. label_logit [N]: of the first label. margin [N]: between
-    the two largest logits. confidence [N]: the largest softmax probability. hashes [N, 16]: of the bytes of the images
-    that were answered, as `image_hash` gives them; None in a run that is older than these.
+    record: model, recipe, data set, and how it was computed, in plain values. ids [N]: the image's index in the whole
+    data set. names [N]. labels [N, L]: the correct classes, ended by NO_LABEL. top5 [N, 5]: the classes with the
+    largest logits, the largest first, of equal ones the lower class. label_logit [N]: of the first label. margin [N]:
+    between the two largest logits. confidence [N]: the largest softmax probability. hashes [N, 16]: `image_hash` of
+    each image's bytes; None in an old run without hashes.
     """
 
     record: Mapping[str, Any]
@@ -65,7 +65,7 @@ class Predictions:
         return len(self.ids)
 
     def hits(self, count: int) -> NDArray[np.bool_]:
-        """Return [N]: whether a right class is among the first `count` (1 to 5)."""
+        """Return [N]: whether a correct class is among the first `count` (1 to 5)."""
         found: NDArray[np.bool_] = (self.top5[:, :count, None] == self.labels[:, None, :]).any((1, 2))
         return found
 
@@ -75,15 +75,15 @@ def is_predictions(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return f"{_RECORD}.npy" in archive.namelist()
-    except Exception:  # zipfile raises kinds of its own; whoever reads it says what is wrong
+    except Exception:  # zipfile raises many kinds; `read_predictions` reports the problem
         return False
 
 
 def read_predictions(path: str | Path) -> Predictions:
     """Return the predictions in the file at `path`.
 
-    Raises MissingPath; UnreadableCheckpoint for what are none, are damaged, are of a later schema, or would take absurd
-    amounts of memory, which is known before an array is read.
+    Raises MissingPath; UnreadableCheckpoint for a file that does not hold predictions, is damaged, has a later schema,
+    or would take too much memory, which is checked before an array is read.
     """
     path = require_path(path)
     try:
@@ -91,7 +91,7 @@ def read_predictions(path: str | Path) -> Predictions:
             _require_sane_sizes(archive)
             record = json.loads(str(_array(archive, _RECORD)))
             values = {name: _array(archive, name) for name in _held(archive) if name != _RECORD}
-    except Exception as error:  # as above, and numpy as well
+    except Exception as error:  # as above, and numpy's
         words = f"not the predictions of `effconvert validate`: {error or type(error).__name__}"
         raise UnreadableCheckpoint(f"{path}: {words}") from error
     problems = _problems(record, values)
@@ -110,30 +110,30 @@ def write_predictions(path: Path, predictions: Predictions, force: bool = False)
 
 
 def _held(archive: zipfile.ZipFile) -> list[str]:
-    """Return the names of the arrays that are read."""
+    """Return the names of the arrays to read."""
     return [_RECORD, *_ARRAYS, *([_HASHES] if f"{_HASHES}.npy" in archive.namelist() else [])]
 
 
 def _array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
     with archive.open(f"{name}.npy") as member:
         array: NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
-        member.read()  # zipfile compares the checksum at the end, which numpy may stop before
+        member.read()  # zipfile checks the checksum at the end, and numpy may stop before it
         return array
 
 
 def _require_sane_sizes(archive: zipfile.ZipFile) -> None:
-    """Raise ValueError when the arrays say that they are too large, or larger than what is in the file."""
+    """Raise ValueError when an array is too large by its header, or its header does not fit the data."""
     total = 0
     for name in _held(archive):
         with archive.open(f"{name}.npy") as member:
             if np.lib.format.read_magic(member) != (1, 0):
-                raise ValueError(f"{name} is of a version that numpy does not write for it")
+                raise ValueError(f"{name} has an unexpected .npy version")
             shape, _, dtype = np.lib.format.read_array_header_1_0(member)
             size = math.prod(shape) * dtype.itemsize
             held = archive.getinfo(f"{name}.npy").file_size - member.tell()
         total += max(size, held)
         if shape and shape[0] > _MOST_IMAGES:
-            raise ValueError(f"{name} is of {shape[0]:,} images; at most {_MOST_IMAGES:,} are read")
+            raise ValueError(f"{name} is for {shape[0]:,} images; at most {_MOST_IMAGES:,} are read")
         if name == _RECORD and total > _MOST_BYTES_OF_RECORD:
             raise ValueError(f"{name} has {total:,} bytes; at most {_MOST_BYTES_OF_RECORD:,} are read")
         if size != held:
@@ -145,7 +145,7 @@ def _require_sane_sizes(archive: zipfile.ZipFile) -> None:
 def _problems(record: Any, values: Mapping[str, NDArray[Any]]) -> list[str]:
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         found = record.get("schema") if isinstance(record, dict) else None
-        return [f"predictions of schema {found!r}, this version reads {SCHEMA!r}"]
+        return [f"predictions of schema {found!r}; this version of effconvert reads {SCHEMA!r}"]
     problems = [
         f"$.{name}: must be {kind.__name__}" for name, kind in _NEEDED.items() if not isinstance(record.get(name), kind)
     ]
@@ -153,29 +153,29 @@ def _problems(record: Any, values: Mapping[str, NDArray[Any]]) -> list[str]:
     for name, array in values.items():
         dtype, dimensions = _ARRAYS.get(name, (np.uint8, 2))
         if not np.issubdtype(array.dtype, dtype) or array.ndim != dimensions or len(array) != count:
-            problems.append(f"{name} is {array.dtype} {list(array.shape)}, of {count} images")
+            problems.append(f"{name} is {array.dtype} {list(array.shape)}, for {count} images")
     if not problems and values["top5"].shape[1] != 5:
-        problems.append(f"top5 has {values['top5'].shape[1]} columns")
+        problems.append(f"top5 has {values['top5'].shape[1]} columns, expected 5")
     if not problems and _HASHES in values and values[_HASHES].shape[1] != HASH_BYTES:
-        problems.append(f"hashes of {values[_HASHES].shape[1]} bytes; they have {HASH_BYTES}")
+        problems.append(f"hashes have {values[_HASHES].shape[1]} bytes, expected {HASH_BYTES}")
     if not problems and len(np.unique(values["ids"])) != count:
-        problems.append("an image is counted twice")
+        problems.append("ids contains an image twice")
     if not count:
-        problems.append("no image")
+        problems.append("contains no image")
     return problems or list(_impossible(values))
 
 
 def _impossible(values: Mapping[str, NDArray[Any]]) -> Iterator[str]:
-    """Yield what no run gives, and what reads it would stumble over: a class without end, a character that is none."""
+    """Yield values that no run gives and that readers cannot handle: absurd classes, invalid characters."""
     labels, names = values["labels"], values["names"]
     if not labels.shape[1]:
-        yield "labels has no column"
+        yield "labels has no columns"
         return
     first = labels[(labels != NO_LABEL).any(1), 0]
     if (labels < NO_LABEL).any() or (labels >= _MOST_CLASSES).any() or (first < 0).any():
-        yield f"labels has values that are no classes (0 to {_MOST_CLASSES - 1:,}, ended by {NO_LABEL})"
+        yield f"labels has values that are not classes (0 to {_MOST_CLASSES - 1:,}, ended by {NO_LABEL})"
     if names.dtype.itemsize and (np.ascontiguousarray(names).view(_character(names)) > _LAST_CHARACTER).any():
-        yield "names has characters that are none"
+        yield "names has invalid characters"
 
 
 def _character(names: NDArray[np.str_]) -> np.dtype[Any]:

@@ -1,4 +1,4 @@
-"""A file whose network is asked about images: the preprocessing that it wants, and what to know of both."""
+"""A file of weights to run on images, with its preprocessing and the warnings about both."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Subject:
-    """A file of weights, the preprocessing of its images, and what a user should know of both."""
+    """A file of weights, the preprocessing of its images, and the warnings about both."""
 
     file: NetworkFile
     recipe: Recipe
@@ -29,7 +29,7 @@ class Subject:
 
     @property
     def weights(self) -> str | None:
-        """Which training the weights are."""
+        """The training of the weights, None where unknown."""
         return training_of(self.file.identity, self.file.options.weights)
 
     def network(self) -> "EfficientNet":
@@ -39,7 +39,7 @@ class Subject:
         return network_of(self.file)
 
     def record(self) -> dict[str, Any]:
-        """Return network and recipe in plain values."""
+        """Return the network and the recipe as plain values."""
         identity, facts = self.file.identity, self.file.facts
         return {
             "model": {
@@ -63,11 +63,13 @@ class Subject:
         }
 
 
-def subject(path: str | Path, options: Options, key: bytes | None, recipe: str | None, size: int | None) -> Subject:
-    """Return what is asked: the network in the file at `path`, as `options` say how to read it.
+def load_subject(
+    path: str | Path, options: Options, key: bytes | None, recipe: str | None, size: int | None
+) -> Subject:
+    """Examine the file at `path`, as `options` say how to read it, and choose its preprocessing.
 
-    recipe: a name in reference/recipes.toml, in place of the file's own preprocessing. size: pixels, in place of the
-    recipe's. Raises what `examine` does, and LayoutMismatch for a recipe that is unknown, or that nothing goes through.
+    recipe: a name in reference/recipes.toml, instead of the file's own preprocessing. size: pixels, instead of the
+    recipe's. Raises the errors of `examine`, and LayoutMismatch for a recipe that is unknown or cannot work.
     """
     file = examine(path, options, key)
     try:
@@ -79,12 +81,12 @@ def subject(path: str | Path, options: Options, key: bytes | None, recipe: str |
 
 
 def check_finite(found: "Tensor", paths: list[Path], file: Path) -> None:
-    """Raise NumericMismatch, with the images, where what the network in `file` gave [N, …] is not finite."""
+    """Raise NumericMismatch with the images for which the output `found` [N, …] of the network is not finite."""
     good = found.isfinite().flatten(1).all(1).tolist()
     bad = [str(path) for path, finite in zip(paths, good, strict=True) if not finite]
     if bad:
         raise NumericMismatch(
-            f"{file}: its network gives NaN or infinity of {', '.join(bad)}: weights or facts that are not its own"
+            f"{file}: the network gives NaN or infinity for {', '.join(bad)}; are its weights or facts wrong?"
         )
 
 
@@ -94,7 +96,7 @@ def _cautions(file: NetworkFile, recipe: str | None) -> Iterator[str]:
     yield from preparation_cautions(identity, file.options.weights)
     known = identity.description or identity.companion.recipe or file.options.weights
     if not (recipe or known) and identity.training:
-        said = f"its {identity.told_by} says that it is {identity.training}"
-        yield f"{said}, whose images are prepared by {file.recipe.name}"
+        said = f"its {identity.told_by} says that its training is {identity.training}"
+        yield f"{said}, so its images are prepared by the recipe {file.recipe.name}"
     elif not recipe and (words := assumed_recipe(identity, file.options.weights)):
         yield f"{words} (--recipe names another)"

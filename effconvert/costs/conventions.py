@@ -1,8 +1,7 @@
-"""The conventions by which the cost of a network is published: what each tool adds up, and how often.
+"""Conventions for the published cost of a network: the quantities that each tool counts, and their weights.
 
-A network has one cost and many figures of it: whether BatchNorm counts, whether a multiply-add is one operation or two,
-whether the counter sees every layer. Each convention here is a table of weights over the quantities that
-`effconvert.costs.quantities` computes.
+One network has many published figures: BatchNorm may count or not, a multiply-add may be one operation or two, and a
+counter may miss layers. Each convention here is a table of weights over the quantities of `costs/quantities.py`.
 """
 
 from collections.abc import Mapping
@@ -11,23 +10,23 @@ from typing import Literal, get_args
 
 Quantity = Literal[
     "convolution",  # multiply-adds of plain convolutions with stride 1
-    "strided",  # of plain convolutions with a larger stride
-    "routed",  # of CondConv's convolutions, once their kernels are mixed
+    "strided",  # multiply-adds of plain convolutions with a larger stride
+    "routed",  # of CondConv's convolutions, after mixing their kernels
     "gates",  # of squeeze-and-excite's two convolutions
     "routing",  # of CondConv's dense layers
-    "mixing",  # of experts into the kernels of one image
+    "mixing",  # of mixing the experts into the kernels of one image
     "classifier",  # of the last layer
-    "gate_biases",  # additions, as all biases
+    "gate_biases",  # additions, like all biases
     "routing_biases",
     "classifier_biases",
-    "batch_norm",  # values that it gives
-    "swish",  # values that x * sigmoid(x) gives
-    "gating",  # values that gates multiply
-    "residual",  # values that are added to a block's input
-    "gate_pooling",  # values that are averaged for gates
-    "routing_pooling",  # for routing
-    "pooling",  # and before the classifier
-    "pooled",  # the averages that the classifier reads
+    "batch_norm",  # output values
+    "swish",  # output values of x * sigmoid(x)
+    "gating",  # values multiplied by gates
+    "residual",  # values added to a block's input
+    "gate_pooling",  # values averaged for gates
+    "routing_pooling",  # values averaged for routing
+    "pooling",  # values averaged before the classifier
+    "pooled",  # inputs of the classifier
 ]
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
 
@@ -36,10 +35,11 @@ _MMPRETRAIN = ("b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7", "b8", "l2", "edge
 
 @dataclass(frozen=True)
 class Convention:
-    """One way to add up a network's operations.
+    """One way to count a network's operations.
 
-    weights: how often each quantity counts. variants: those that the tool has; () are all. sides: height to width of
-    the image. counter: who counts so, in a few words. source: what that leaves out or adds, and how it is known.
+    weights: how often each quantity counts. variants: the variants that the tool has; () is all. sides: height and
+    width of the image, as a ratio. counter: the tool or publication, in a few words. source: what it leaves out or
+    adds, and how that is known.
     """
 
     name: str
@@ -50,11 +50,11 @@ class Convention:
     sides: tuple[int, int] = (1, 1)
 
     def covers(self, variant: str) -> bool:
-        """Return whether the tool has the network of `variant`."""
+        """Return whether the tool has `variant`."""
         return not self.variants or variant in self.variants
 
     def image(self, size: int) -> tuple[int, int]:
-        """Return height and width of the image that is counted for `size` pixels."""
+        """Return height and width of the counted image for `size` pixels."""
         height, width = self.sides
         return size, size * width // height
 
@@ -89,8 +89,8 @@ CONVENTIONS: dict[str, Convention] = {
             "TensorFlow's profiler, halved: the paper and CondConv's README",
             _all(_MACS) | _all((*_BIASES, *_ELEMENTWISE), 0.5),
             "half of the float operations that TensorFlow's profiler counts: products, sums and means count, BatchNorm "
-            "and the sigmoid do not. The rules were measured with TensorFlow 2.21; that the figures are made so is "
-            "inferred from them",
+            "and the sigmoid do not. The rules were measured with TensorFlow 2.21; that the published figures follow "
+            "them is inferred from the figures",
         ),
         Convention(
             "mmpretrain-table",

@@ -1,1 +1,1 @@
-"""What `effconvert demo` shows: the main job on trained weights where a package has them, else on random ones."""
+"""Demo of the main commands, on trained weights if a package has them, else on random ones."""

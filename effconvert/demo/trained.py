@@ -1,4 +1,4 @@
-"""The main job on trained weights: to TensorFlow and back, proved, asked about photographs, measured, reported."""
+"""Demo with trained weights: convert to TensorFlow and back, verify, predict, validate, report."""
 
 import json
 import shutil
@@ -18,10 +18,10 @@ from effconvert.identify.inspection import inspect
 from effconvert.report.document import build_report, published_report
 from effconvert.report.writing import write_report
 from effconvert.validate.accuracy.results import result_of
-from effconvert.validate.asking.classification import classify
 from effconvert.validate.data.classes import imagenet_classes
 from effconvert.validate.evaluation.jobs import Settings
 from effconvert.validate.evaluation.measuring import measure_accuracy
+from effconvert.validate.inference.classification import classify
 from effconvert.verification.inputs import Images
 from effconvert.verification.procedure import verify
 from effconvert.verification.record import describe_verification
@@ -29,10 +29,10 @@ from effconvert.verification.record import describe_verification
 
 @dataclass(frozen=True)
 class Step:
-    """What the demo does next.
+    """A step of the demo.
 
-    words: what is done. command: the arguments of `effconvert` that do it. work: does it, and returns what came of it,
-    line by line.
+    words: a description. command: the arguments of `effconvert` that do the same. work: does it, and returns the lines
+    to print.
     """
 
     words: str
@@ -47,39 +47,39 @@ WRITTEN = {CANONICAL, TENSORFLOW, BACK, PHOTOGRAPHS, LABELLED, RUNS, VERIFICATIO
 
 
 def trained_steps(folder: Path, shown: Shown) -> Iterator[Step]:
-    """Yield the steps, each to be done before the next is asked for. What they write is in `folder`.
+    """Yield the steps; each must be done before the next is taken. They write into `folder`.
 
-    A step raises NumericMismatch where what must be equal differs, and whatever the command raises that it shows.
+    A step raises NumericMismatch where equal values are expected, and the errors of the command that it shows.
     """
     canonical, published, photographs = folder / CANONICAL, shown.weights, folder / PHOTOGRAPHS
     to_report: list[Path] = []
-    yield _step("Look into the published file", ["inspect", published], lambda: _looked_into(published))
+    yield _step("Inspect the published file", ["inspect", published], lambda: _looked_into(published))
     yield _step(
-        "Convert it to PyTorch, under plain names from which any layout is written",
+        "Convert it to PyTorch with canonical names; any other layout can be written from this file",
         ["convert", published, "--to", "canonical", "--out", canonical],
         lambda: _converted(published, canonical),
     )
     yield _step(
-        "Convert that to a TensorFlow checkpoint, and the checkpoint back to what was published",
+        "Convert that file to a TensorFlow checkpoint, and the checkpoint back to the published layout",
         ["convert", canonical, "--to", "tf-official", "--out", folder / TENSORFLOW],
         lambda: _there_and_back(published, folder),
     )
     _copy(shown.photographs, photographs)
     images: list[str | Path] = ["--images", photographs] if shown.photographs else []
     yield _step(
-        "Prove that it is the same network: its own package runs the published file, and every layer is compared",
+        "Verify that it is the same network: its own package runs the published file, and every layer is compared",
         ["verify", canonical, "--against", published, *images],
         lambda: _verified(folder, shown, to_report),
     )
     if shown.photographs:
         yield _step(
-            "Ask it what is in two photographs",
+            "Predict what is in two photographs",
             ["predict", canonical, photographs],
             lambda: _asked(canonical, photographs),
         )
     if shown.labelled:
         yield _step(
-            f"Measure it on {len(shown.labelled)} photographs of ImageNet",
+            f"Validate it on {len(shown.labelled)} photographs of ImageNet",
             ["validate", "--data", folder / LABELLED, canonical, "--partial", "--runs", folder / RUNS],
             lambda: _measured(folder, shown, to_report),
         )
@@ -96,7 +96,7 @@ def _step(words: str, command: Sequence[str | Path], work: Callable[[], Iterable
 
 
 def page_of(folder: Path) -> Path:
-    """Return where the report's page is."""
+    """Return the path of the report's page."""
     return folder / REPORT / "report.html"
 
 
@@ -105,7 +105,7 @@ def _looked_into(published: Path) -> Iterable[str]:
     found = inspect(published)
     yield f"EfficientNet-{row.variant.capitalize()}, trained by Google, from the package {row.source}"
     yield f"{found.format}, layout {found.layout}, {found.variant}, {found.parameters:,} parameters"
-    yield f"its SHA-256 is the published one, and begins as its name says: {fetched.sha256[published.name]}"
+    yield f"its SHA-256 is the published one and begins as its name says: {fetched.sha256[published.name]}"
 
 
 def _converted(published: Path, canonical: Path) -> Iterable[str]:
@@ -129,20 +129,20 @@ def _there_and_back(published: Path, folder: Path) -> Iterable[str]:
             or as_bytes(before.read(name)) != as_bytes(after.read(name))
         ]
     if different:
-        raise NumericMismatch(listing(f"{folder / BACK}: not what {published} holds:", different))
+        raise NumericMismatch(listing(f"{folder / BACK}: these tensors differ from {published}:", different))
     yield f"{len(names):,} of {len(names):,} tensors came back bit for bit"
 
 
 def _verified(folder: Path, shown: Shown, to_report: list[Path]) -> Iterable[str]:
     if not shown.network:
-        yield f"left out: {NETWORK.install} brings its own network"
+        yield f"skipped: the network's own package is not installed ({NETWORK.install})"
         return
     started = time.monotonic()
     images = Images(folder / PHOTOGRAPHS) if shown.photographs else Images()
     try:
         found = verify(folder / CANONICAL, shown.weights, images=images)
     except Unavailable as error:
-        yield f"left out: {error}"
+        yield f"skipped: {error}"
         return
     if not found.same:
         raise NumericMismatch(f"{folder / CANONICAL}: {found.verdict.sentence}")

@@ -1,7 +1,7 @@
-/* Weighted sums of 8-bit pixels in Pillow's integers: along each row, rounded to 8 bits, and of these along each column.
+/* Weighted sums of 8-bit pixels in Pillow's integers: along each row, rounded to 8 bits, then along each column.
 
-   Both are sums of whole lines, of which a compiler makes vectors: for the first, the image is turned and turned back.
-   effconvert/preprocessing/antialiasing.py computes the weights, and does without this module where no compiler was at hand. */
+   Both passes sum whole lines, so that a compiler can vectorise them; for the first, the image is transposed and back.
+   effconvert/preprocessing/antialiasing.py computes the weights, and works without this module where it was not built. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -22,7 +22,7 @@ typedef struct {
     Py_ssize_t count, stride;
 } Taps;
 
-/* Make `taps.count` lines of the source's; a line has `width` bytes, and `sums` room for as many numbers. */
+/* Make `taps.count` lines from the source's; a line has `width` bytes, and `sums` has room for `width` numbers. */
 VECTORS static void add_lines(const uint8_t *source, Py_ssize_t width, Taps taps, int32_t *sums, uint8_t *target) {
     for (Py_ssize_t line = 0; line < taps.count; line++, target += width) {
         const int32_t *numbers = taps.numbers + line * taps.stride;
@@ -39,7 +39,7 @@ VECTORS static void add_lines(const uint8_t *source, Py_ssize_t width, Taps taps
     }
 }
 
-/* Exchange rows and columns of pixels that lie `down` and `across` bytes apart. */
+/* Transpose pixels; rows are `down` bytes apart, columns `across` bytes. */
 static void turn(const uint8_t *source, Py_ssize_t height, Py_ssize_t width, Py_ssize_t down, Py_ssize_t across,
                  uint8_t *target) {
     for (Py_ssize_t x = 0; x < width; x++)
@@ -51,7 +51,7 @@ static int is_image(const Py_buffer *view) {
     return view->ndim == 3 && view->itemsize == 1 && view->shape[2] == CHANNELS;
 }
 
-/* Take taps out of an array [count, 2 + most]; return 0 where a line points outside of `length` source lines. */
+/* Read taps from an array [count, 2 + most]; return 0 if a line points outside of `length` source lines. */
 static int read_taps(const Py_buffer *view, Py_ssize_t length, Taps *taps) {
     if (view->ndim != 2 || view->itemsize != sizeof(int32_t) || view->shape[1] < 2)
         return 0;
@@ -64,7 +64,7 @@ static int read_taps(const Py_buffer *view, Py_ssize_t length, Taps *taps) {
     return 1;
 }
 
-/* Fill the target; return what Python gets, or NULL with an exception. */
+/* Fill the target; return None, or NULL with an exception. */
 static PyObject *resampled(const Py_buffer *source, const Py_buffer *across, const Py_buffer *down,
                            const Py_buffer *target) {
     Taps columns, rows;

@@ -1,7 +1,7 @@
-"""Pillow's antialiased resize, of a window only: the pixels that Pillow's own resize and a crop would give, sooner.
+"""Antialiased resize of only a window, with the same pixels as Pillow's resize and a crop, in less time.
 
-Pillow computes the whole image, and half of it is cropped away. The extension module `_antialiasing` computes what is
-left, in Pillow's integers; where it could not be built, Pillow itself does the work.
+Pillow computes the whole image, and half of it is cropped away. The extension module `_antialiasing` computes only the
+window, in Pillow's integers. If it could not be built, Pillow itself is used.
 """
 
 import functools
@@ -43,7 +43,7 @@ _FILTERS: dict[str, tuple[Callable[..., Any], int]] = {"BILINEAR": (_triangle, 1
 
 
 def antialiased(image: Pixels, height: int, width: int, window: Window, out: Pixels, filter_name: str) -> None:
-    """Resize uint8 [h, w, 3] to `height` x `width`, and write the window of that into `out`, contiguous.
+    """Resize uint8 [h, w, 3] to `height` x `width`, and write the window of the result into `out`, contiguous.
 
     filter_name: BILINEAR or BICUBIC, as Pillow calls them.
 
@@ -57,7 +57,7 @@ def antialiased(image: Pixels, height: int, width: int, window: Window, out: Pix
     top, bottom, rows = _taps(image.shape[0], height, window.top, window.height, filter_name)
     left, right, columns = _taps(image.shape[1], width, window.left, window.width, filter_name)
     source = image[top:bottom, left:right]
-    if source.strides[2] != 1:  # decoded with its channels in the other order
+    if source.strides[2] != 1:  # decoded with reversed channels
         source = np.ascontiguousarray(source)
     if _columns_first(image.shape[0] - height, image.shape[1] - width):
         turned = np.empty((window.width, window.height, 3), np.uint8)
@@ -68,7 +68,7 @@ def antialiased(image: Pixels, height: int, width: int, window: Window, out: Pix
 
 
 def _columns_first(rows_fewer: int, columns_fewer: int) -> bool:
-    """Return whether Pillow sums along the columns first: since 13, of an image that loses far more of its height."""
+    """Return whether Pillow sums along columns first: since version 13, if the height shrinks much more."""
     return rows_fewer > max(0, 2 * columns_fewer) and _pillow_version() >= 13
 
 
@@ -79,10 +79,10 @@ def _pillow_version() -> int:
 
 @functools.lru_cache(_SIZES_KEPT)
 def _taps(length: int, target: int, start: int, count: int, filter_name: str) -> tuple[int, int, NDArray[np.int32]]:
-    """Return where the source of `count` outputs from `start` begins and ends, and their taps, int32 [count, 2 + most].
+    """Return begin and end of the source of `count` outputs from `start`, and their taps, int32 [count, 2 + most].
 
-    A line of the taps: the first source position, from that beginning; the number of weights; the weights, in units of
-    2**-22. Source: precompute_coeffs and normalize_coeffs_8bpc in Resample.c of Pillow, in float64 as there.
+    A line of the taps: the first source position, counted from that begin; the number of weights; the weights, in units
+    of 2**-22. Source: precompute_coeffs and normalize_coeffs_8bpc in Pillow's Resample.c, in float64 as there.
     """
     weigh, reach = _FILTERS[filter_name]
     scale = length / target
@@ -93,7 +93,7 @@ def _taps(length: int, target: int, start: int, count: int, filter_name: str) ->
     number = (end - first)[:, None]
     k = np.arange(int(number.max()))
     weights = np.where(k < number, weigh(np.abs((k + first[:, None] - center[:, None] + 0.5) * (1 / spread))), 0)
-    weights /= np.cumsum(weights, axis=1)[:, -1:]  # added in their order, which sum() does not promise
+    weights /= np.cumsum(weights, axis=1)[:, -1:]  # in this order of addition; sum() may use another
     weights = np.trunc(weights * (1 << _FRACTION_BITS) + np.where(weights < 0, -0.5, 0.5))
     begin, stop = int(first.min()), int(end.max())
     return begin, stop, np.column_stack([first - begin, number, weights]).astype(np.int32)

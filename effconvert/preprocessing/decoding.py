@@ -1,7 +1,7 @@
-"""Images decoded as each library does: from the bytes of a file to the pixels of a window, RGB, uint8.
+"""Decoders of images as in each library: from the bytes of a file to the pixels of a window, RGB, uint8.
 
-JPEG leaves the decoder some freedom, and the libraries use it differently. What is said here was compared with the real
-ones: TensorFlow 1.15 and 2.21, Pillow 13, OpenCV 4.11 and 5.0, MindSpore 2.10.
+The JPEG standard leaves decoders some freedom, and libraries use it differently. These decoders were compared with the
+real libraries: TensorFlow 1.15 and 2.21, Pillow 13, OpenCV 4.11 and 5.0, MindSpore 2.10.
 """
 
 import importlib
@@ -19,10 +19,10 @@ Pixels = NDArray[Any]  # [height, width, 3]
 
 _JPEG = b"\xff\xd8"
 _PNG = b"\x89PNG\r\n\x1a\n"
-MOST_PIXELS = 178_956_970  # Pillow refuses more; nobody else does, but an image so large is an attack
-# Pillow reads more, also what it starts other programs for: EPS is given to Ghostscript.
+MOST_PIXELS = 178_956_970  # Pillow's limit; the others have none, but a larger image is an attack
+# Pillow reads more formats, and starts other programs for some: Ghostscript for EPS.
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "WEBP", "TIFF", "JPEG2000")
-_APPLICATION_DATA = (0xE0, 0xEE)  # JFIF and Adobe: either says what the components are
+_APPLICATION_DATA = (0xE0, 0xEE)  # JFIF and Adobe; both define the components
 _START_OF_SCAN = 0xDA
 _ADOBE = b"\xff\xee\x00\x0eAdobe"
 _ADOBE_RGB = _ADOBE + b"\x00\x64\x00\x00\x00\x00\x00"
@@ -38,19 +38,19 @@ class Window(NamedTuple):
     width: int
 
     def of(self, image: Pixels) -> Pixels:
-        """Return the part of `image` that the window shows."""
+        """Return the part of `image` in the window."""
         return image[self.top : self.top + self.height, self.left : self.left + self.width]
 
 
-WindowOf = Callable[[int, int], Window]  # of an image's height and width
+WindowOf = Callable[[int, int], Window]  # from an image's height and width
 
 
 def decode(data: bytes, decoder: str, window_of: WindowOf) -> Pixels:
-    """Return the window of the image in `data` that `window_of` its height and width names: uint8 [height, width, 3].
+    """Decode the image in `data` and return the window that `window_of` gives for its size: uint8 [height, width, 3].
 
     decoder: one of DECODERS, as reference/recipes.toml describes them.
 
-    Raises DatasetProblem for what cannot be decoded; Unavailable when a package is missing.
+    Raises DatasetProblem for an image that cannot be decoded; Unavailable when a package is missing.
     """
     if not data:
         raise DatasetProblem("cannot be read as an image: it is empty")
@@ -58,10 +58,10 @@ def decode(data: bytes, decoder: str, window_of: WindowOf) -> Pixels:
         return DECODERS[decoder](data, window_of)
     except (DatasetProblem, Unavailable):
         raise
-    except Exception as error:  # decoders raise nearly anything on damaged bytes
+    except Exception as error:  # decoders raise many kinds for damaged bytes
         words = str(error) or type(error).__name__
-        if words.startswith("cannot identify image file"):  # Pillow goes on with an address in memory
-            words = f"of no kind that is read here; these are {', '.join(_FORMATS)}"
+        if words.startswith("cannot identify image file"):  # Pillow adds an address in memory
+            words = f"not a supported format ({', '.join(_FORMATS)})"
         raise DatasetProblem(f"cannot be read as an image: {words}") from error
 
 
@@ -78,9 +78,9 @@ def image_package(module: str) -> Any:
 
 
 def _pillow(data: bytes, window_of: WindowOf) -> Pixels:
-    """Decode as Pillow does: libjpeg's accurate transform, orientation ignored.
+    """Decode as Pillow does: libjpeg's accurate transform, EXIF orientation ignored.
 
-    simplejpeg gives the same bytes of a flawless JPEG in less time; whatever else, Pillow reads itself.
+    simplejpeg gives the same pixels for an undamaged JPEG in less time; Pillow reads everything else.
     """
     image = _flawless_jpeg(data)
     if image is None:
@@ -90,9 +90,9 @@ def _pillow(data: bytes, window_of: WindowOf) -> Pixels:
 
 
 def _pillow_gray(data: bytes, window_of: WindowOf) -> Pixels:
-    """Decode as Pillow's convert("L") does, ITU-R 601-2 luma, into three equal channels.
+    """Decode as Pillow's convert("L") does, to ITU-R 601-2 luma, in three equal channels.
 
-    Every step after it treats each channel alike.
+    The later steps treat all channels alike.
     """
     with image_package("PIL.Image").open(io.BytesIO(data), formats=_FORMATS) as opened:
         luma = np.asarray(opened.convert("L"))
@@ -114,13 +114,13 @@ def _flawless_jpeg(data: bytes) -> Pixels | None:
 
 
 def _opencv(data: bytes, window_of: WindowOf) -> Pixels:
-    """Decode as OpenCV does: libjpeg's accurate transform, turned as the EXIF orientation says."""
+    """Decode as OpenCV does: libjpeg's accurate transform, rotated by the EXIF orientation."""
     cv2 = image_package("cv2")
     return _opencv_window(data, window_of, cv2.IMREAD_COLOR)
 
 
 def _mindspore(data: bytes, window_of: WindowOf) -> Pixels:
-    """Decode as MindSpore does: a JPEG as Pillow, anything else as OpenCV, orientation ignored."""
+    """Decode as MindSpore does: a JPEG as Pillow, other formats as OpenCV, EXIF orientation ignored."""
     if data[:2] == _JPEG:
         return _pillow(data, window_of)
     cv2 = image_package("cv2")
@@ -136,14 +136,14 @@ def _opencv_window(data: bytes, window_of: WindowOf, flags: int) -> Pixels:
 
 
 def _size(data: bytes) -> tuple[int, int]:
-    """Return height and width as the file's header says them. Raises whatever Pillow raises where it knows none."""
+    """Return height and width from the file's header. Raises Pillow's errors if it cannot read them."""
     if data[:2] == _JPEG:
         try:
             height, width, _, _ = image_package("simplejpeg").decode_jpeg_header(data)
             return height, width
-        except ValueError:  # Pillow may know it all the same
+        except ValueError:  # Pillow may still read it
             pass
-    if data[:8] == _PNG and len(data) >= 24:  # Pillow also refuses one with a damaged comment, which OpenCV reads
+    if data[:8] == _PNG and len(data) >= 24:  # Pillow refuses a PNG with a damaged comment, OpenCV does not
         width, height = struct.unpack_from(">II", data, 16)
         return height, width
     with image_package("PIL.Image").open(io.BytesIO(data), formats=_FORMATS) as opened:
@@ -152,13 +152,13 @@ def _size(data: bytes) -> tuple[int, int]:
 
 def _require_sane(height: int, width: int) -> None:
     if height * width > MOST_PIXELS:
-        raise DatasetProblem(f"too large: {height} x {width} pixels")
+        raise DatasetProblem(f"too large: {height} x {width} pixels; at most {MOST_PIXELS:,} are read")
 
 
 def _tensorflow(data: bytes, window_of: WindowOf) -> Pixels:
-    """Decode as TensorFlow's decode_and_crop_jpeg does: libjpeg's fast transform, smooth chroma, orientation ignored.
+    """Decode as TensorFlow's decode_and_crop_jpeg: libjpeg's fast transform, smooth chroma, EXIF orientation ignored.
 
-    Anything but a JPEG becomes one of quality 100 first, as the scripts that made the official TFRecords do.
+    Other formats are first encoded as a JPEG of quality 100, as the scripts for the official TFRecords do.
     """
     simplejpeg = image_package("simplejpeg")
     if data[:2] != _JPEG:
@@ -176,7 +176,7 @@ def _tensorflow(data: bytes, window_of: WindowOf) -> Pixels:
 
 
 def _fast_jpeg(data: bytes, **options: Any) -> Pixels:
-    """Decode as TensorFlow, which takes damage inside the data, but not data that end early."""
+    """Decode as TensorFlow, which accepts damage inside the data but not a premature end."""
     simplejpeg = image_package("simplejpeg")
     try:
         decoded: Pixels = simplejpeg.decode_jpeg(data, fastdct=True, **options)
@@ -189,18 +189,18 @@ def _fast_jpeg(data: bytes, **options: Any) -> Pixels:
 
 
 def _rgb_of_inks(inks: Pixels, inverted: bool) -> Pixels:
-    """Return RGB of cyan, magenta, yellow and black [height, width, 4]; Adobe's files hold them inverted."""
+    """Return RGB for cyan, magenta, yellow and black [height, width, 4]; Adobe's files store them inverted."""
     inks = inks.astype(np.int32) if inverted else 255 - inks.astype(np.int32)
     colors: Pixels = (inks[..., :3] * inks[..., 3:] // 255).astype(np.uint8)
     return colors
 
 
 def _correct_edges(image: Pixels, data: bytes, window: Window, width: int, subsampling: str) -> None:
-    """Make the first and last column of the window what they are where the image ends there.
+    """Correct the first and last column of the window to what TensorFlow's cropped decode gives.
 
-    TensorFlow decodes only the blocks that the window touches. Where chroma has half the width, each sample is mixed
-    with the neighbour's, and at the edges of those blocks there is none: left of a window that begins with a block of
-    16 pixels, right of one that ends at an even column. Source: jpeg_crop_scanline of libjpeg-turbo.
+    TensorFlow decodes only the blocks that the window touches. Chroma with half the width is interpolated between
+    neighbours, and at the edges of these blocks a neighbour is missing: on the left if the window begins with a block
+    of 16 pixels, on the right if it ends at an even column. Source: jpeg_crop_scanline of libjpeg-turbo.
     """
     right = window.left + window.width
     columns = []
@@ -220,7 +220,7 @@ def _correct_edges(image: Pixels, data: bytes, window: Window, width: int, subsa
 
 
 def _upsampled(chroma: Pixels, rows: Pixels, rounding: int) -> Pixels:
-    """Return chroma [rows, 2] of samples that stand for two rows each, three parts of the nearer and one of the other.
+    """Return chroma [rows, 2] from samples for two rows each: three parts of the nearer sample, one of the other.
 
     Source: h2v2_fancy_upsample of libjpeg-turbo, first and last column.
     """
@@ -231,7 +231,7 @@ def _upsampled(chroma: Pixels, rows: Pixels, rounding: int) -> Pixels:
 
 
 def _rgb_of_luma(luma: Pixels, chroma: Pixels) -> Pixels:
-    """Return RGB [rows, 3] in libjpeg's integers of 16 binary places (jdcolor.c)."""
+    """Return RGB [rows, 3] in libjpeg's fixed point with 16 fraction bits (jdcolor.c)."""
     blue, red = chroma[:, 0] - 128, chroma[:, 1] - 128
     half = 1 << 15
     columns = [
@@ -244,14 +244,14 @@ def _rgb_of_luma(luma: Pixels, chroma: Pixels) -> Pixels:
 
 
 def _marked_as_rgb(data: bytes) -> bytes:
-    """Return the JPEG with a mark that it holds RGB, so that its components are decoded to what they are."""
+    """Return the JPEG marked as RGB, so that its components are decoded without conversion."""
     kept, position = [data[:2], _ADOBE_RGB], 2
     while True:
         position = data.index(b"\xff", position)
         marker = data[position + 1]
         if marker == _START_OF_SCAN:
             return b"".join([*kept, data[position:]])
-        if marker in (0x00, 0xFF):  # filling
+        if marker in (0x00, 0xFF):  # padding
             position += 1
             continue
         end = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")

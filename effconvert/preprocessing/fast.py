@@ -1,7 +1,7 @@
-"""An image prepared for speed: a recipe's own steps, of a JPEG that is decoded at a smaller size where that is enough.
+"""Fast pipeline: a recipe's own steps on a JPEG that is decoded at a smaller size where that is enough.
 
-What shrinks to less than half is decoded at a half, a quarter or an eighth of its size. The edges of TensorFlow's
-cropped decode, which cost as much as the image itself, are left as they are.
+An image that shrinks to less than half is decoded at a half, a quarter or an eighth of its size. The edges of
+TensorFlow's cropped decode are not corrected, since that costs as much as the image itself.
 """
 
 from effconvert.preprocessing.decoding import MOST_PIXELS, Pixels, Window, image_package
@@ -15,9 +15,10 @@ _EXIF = b"Exif\0\0"
 
 
 def fast_pixels(data: bytes, recipe: Recipe, out: Pixels) -> Pixels:
-    """Write the image in `data` to `out`, about as `recipe` prepares it, and return that; arguments as in `pixels`.
+    """Write the image in `data` to `out`, approximately as `recipe` prepares it, and return `out`.
 
-    What is no JPEG of the usual colours is prepared exactly. Raises what `pixels` does.
+    The arguments are those of `pixels`. Anything but a JPEG in the usual colours is prepared exactly. Raises the errors
+    of `pixels`.
     """
     if not is_plain_jpeg(data, recipe):
         return pixels(data, recipe, out)
@@ -29,7 +30,7 @@ def fast_pixels(data: bytes, recipe: Recipe, out: Pixels) -> Pixels:
         scale = next(scale for scale in _SCALES if shrinks >= scale or scale == 1)
         least = {"min_height": -(-height // scale), "min_width": -(-width // scale)} if scale > 1 else {}
         image = simplejpeg.decode_jpeg(data, fastdct=recipe.decode == "tf-integer-fast", **least)
-    except ValueError:  # damaged: the exact way says what is wrong, or reads it all the same
+    except ValueError:  # damaged: the exact way reports the problem, or can still read it
         return pixels(data, recipe, out)
     crop = _scaled(place.crop, image.shape[0] / height, image.shape[1] / width)
     RESIZES[recipe.resize](crop.of(image), place.height, place.width, place.window, out)
@@ -37,11 +38,11 @@ def fast_pixels(data: bytes, recipe: Recipe, out: Pixels) -> Pixels:
 
 
 def is_plain_jpeg(data: bytes, recipe: Recipe) -> bool:
-    """Return whether any decoder gives about the same: a JPEG in color or gray that `recipe` does not turn or convert.
+    """Return whether all decoders give about the same: a colour or gray JPEG that `recipe` does not rotate or convert.
 
-    One that is too large is not: the exact way refuses it.
+    A JPEG that is too large is not plain, so the exact way refuses it.
     """
-    turned = recipe.decode == "cv2" and _EXIF in data[:65536]  # OpenCV turns what EXIF says is turned
+    turned = recipe.decode == "cv2" and _EXIF in data[:65536]  # OpenCV rotates by EXIF
     if data[:2] != _JPEG or recipe.decode == "pil-gray" or turned:
         return False
     try:

@@ -1,4 +1,4 @@
-"""An image through a recipe: the steps in their order, each as the library that the recipe comes from computes it."""
+"""Pipeline of a recipe: its steps in order, each computed as in the recipe's library."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,9 +14,9 @@ from effconvert.preprocessing.resizing import RESIZES, UNROUNDED
 
 
 def preprocess(image: str | Path | bytes, recipe: Recipe) -> NDArray[np.float32]:
-    """Return what the network gets of `image`, a path or a file's bytes: float32 [channels, size, size], normalised.
+    """Return the network's input for `image`, a path or a file's bytes: float32 [channels, size, size], normalised.
 
-    Channels stand in the recipe's order. Raises what `pixels` does.
+    Channels are in the recipe's order. Raises the errors of `pixels`.
     """
     values = pixels(image, recipe)
     if recipe.channels == "bgr":
@@ -33,15 +33,15 @@ def preprocess(image: str | Path | bytes, recipe: Recipe) -> NDArray[np.float32]
 def pixels(image: str | Path | bytes, recipe: Recipe, out: Pixels | None = None) -> Pixels:
     """Return the image, a path or a file's bytes, decoded, cropped and resized: [size, size, 3], RGB, 0 to 255.
 
-    Where the recipe is of gray images, the three are equal.
+    For a recipe of gray images the three channels are equal.
 
-    uint8, or float32 where the library does not round (TensorFlow: neither rounded nor clipped): `pixel_type`.
+    The dtype is that of `pixel_type`: uint8, or float32 where the library does not round (TensorFlow neither rounds nor
+    clips).
 
-    out: where the pixels are written instead of in a new array; of that shape and type, and contiguous. A failure may
-    leave anything in it.
+    out: an array to write into, of that shape and dtype, and contiguous. After a failure its contents are undefined.
 
-    Raises DatasetProblem for an image that cannot be read or is too small; LayoutMismatch for a recipe with steps that
-    are unknown; Unavailable when a package is missing; ValueError for an `out` of another kind.
+    Raises DatasetProblem for an image that cannot be read or is too small; LayoutMismatch for a recipe with unknown
+    steps; Unavailable when a package is missing; ValueError for an unsuitable `out`.
     """
     check(recipe)
     shape, dtype = (recipe.size, recipe.size, 3), pixel_type(recipe)
@@ -61,12 +61,12 @@ def pixels(image: str | Path | bytes, recipe: Recipe, out: Pixels | None = None)
 
 
 def pixel_type(recipe: Recipe) -> np.dtype[Any]:
-    """Return the type of the pixels that `recipe` gives: float32 where its library does not round, or else uint8."""
+    """Return the dtype of the pixels of `recipe`: float32 where its library does not round, else uint8."""
     return np.dtype(np.float32 if recipe.resize in UNROUNDED else np.uint8)
 
 
 def check(recipe: Recipe) -> None:
-    """Raise LayoutMismatch with everything in `recipe` that no step here computes."""
+    """Raise LayoutMismatch with every value in `recipe` that no step here implements."""
     steps = (("decode", DECODERS), ("crop", [*_CROPS, "none"]), ("resize", RESIZES))
     problems = [
         f"{step}={getattr(recipe, step)!r} is unknown; known are {', '.join(known)}"
@@ -74,7 +74,7 @@ def check(recipe: Recipe) -> None:
         if getattr(recipe, step) not in known
     ]
     if 0 < recipe.shorter_side < recipe.size and recipe.crop != "none":
-        problems.append(f"a crop of {recipe.size} pixels from a shorter side of {recipe.shorter_side}")
+        problems.append(f"the crop of {recipe.size} pixels is larger than the shorter side of {recipe.shorter_side}")
     if recipe.channels == UNKNOWN:
         raise LayoutMismatch(_unknown(recipe.in_channels))
     if problems:
@@ -83,15 +83,15 @@ def check(recipe: Recipe) -> None:
 
 def _unknown(channels: int) -> str:
     if channels == 1:
-        return "how an image becomes its one channel is not known; --recipe timm makes it gray, as timm does"
+        return "the preprocessing for its one channel is not known; --recipe timm converts images to gray, as timm does"
     if channels == 3:
-        return "how an image becomes its 3 channels is not known; --recipe names a way, as timm or tf-official"
+        return "the preprocessing for its 3 channels is not known; choose one with --recipe, e.g. timm or tf-official"
     takes = f"`effconvert.load_model` in Python takes tensors [N, {channels}, height, width]"
-    return f"how an image becomes its {channels} channels is not known, and no image file has them; {takes}"
+    return f"the preprocessing for its {channels} channels is not known, and no image file has that many; {takes}"
 
 
 class Geometry(NamedTuple):
-    """What a recipe does with an image of one size: `crop` it, resize that to height and width, keep `window` of it."""
+    """Geometry of a recipe for one image size: cut out `crop`, resize it to height and width, keep `window`."""
 
     crop: Window
     height: int
@@ -100,7 +100,7 @@ class Geometry(NamedTuple):
 
 
 def geometry(recipe: Recipe, height: int, width: int) -> Geometry:
-    """Return what `recipe` does with an image of `height` x `width` pixels. Raises DatasetProblem for one too small."""
+    """Return the geometry for an image of `height` x `width` pixels. Raises DatasetProblem if it is too small."""
     if recipe.shorter_side and recipe.crop != "none":
         scaled = _scaled(recipe, height, width)
         return Geometry(_whole(height, width), *scaled, _window(recipe, *scaled))
@@ -124,9 +124,9 @@ def _whole(height: int, width: int) -> Window:
 
 
 def _scaled(recipe: Recipe, height: int, width: int) -> tuple[int, int]:
-    """Return the height and width whose shorter one is the recipe's."""
+    """Return height and width after scaling the shorter one to the recipe's."""
     shorter, longer = sorted((height, width))
-    if recipe.resize.startswith("mindspore"):  # float32, and so one pixel less here and there
+    if recipe.resize.startswith("mindspore"):  # in float32, so sometimes one pixel less
         scaled = int(np.float32(longer) / np.float32(shorter) * np.float32(recipe.shorter_side))
     else:
         scaled = int(recipe.shorter_side * longer / shorter)

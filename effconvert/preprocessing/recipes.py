@@ -1,4 +1,4 @@
-"""A recipe says how an image becomes the input of a network, exactly as one library does it."""
+"""Recipes: preprocessing of an image for a network, exactly as one library does it."""
 
 import dataclasses
 import math
@@ -14,7 +14,7 @@ from effconvert.reference_tables.weights import weights_table
 
 _OFFICIAL, _TIMM = "tf-official", "timm"
 UNKNOWN = "unknown"
-# {what the channels are: how many}; of unknown ones there may be any number.
+# {kind of channels: their number}; 0 is any number.
 _CHANNELS = {"rgb": 3, "bgr": 3, "gray": 1, UNKNOWN: 0}
 _NOT_IN_A_RECIPE = ("layouts", "variants", "weights", "sizes", "source")
 
@@ -23,11 +23,11 @@ _NOT_IN_A_RECIPE = ("layouts", "variants", "weights", "sizes", "source")
 class Recipe:
     """A preprocessing, exactly as one library does it.
 
-    decode, crop, resize: names of the steps; reference/recipes.toml says what each computes. crop_padding: pixels by
-    which the crop is smaller than the image, at the scale of `size`. size: height and width in pixels. mean, std:
-    (pixel - mean) / std, a number for each channel, in units of pixels, 0 to 255. channels: what they are: `rgb` or
-    `bgr`; `gray`; or `unknown`, of any number, which no image file has: mean 0 and std 1 are then not known either.
-    shorter_side: pixels that the image's shorter side is resized to before the crop; 0 where the crop comes first, or
+    decode, crop, resize: names of the steps; reference/recipes.toml defines each. crop_padding: pixels by which the
+    crop is smaller than the image, at the scale of `size`. size: height and width in pixels. mean, std: for (pixel -
+    mean) / std, a number for each channel, in units of pixels, 0 to 255. channels: `rgb`, `bgr`, `gray`, or `unknown`:
+    any number of channels that no image file has; then mean 0 and std 1 mean that these are unknown too. shorter_side:
+    the length in pixels to which the image's shorter side is resized before the crop; 0 where the crop comes first, or
     there is none.
 
     Raises LayoutMismatch with every value that a recipe cannot have.
@@ -42,11 +42,11 @@ class Recipe:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     channels: str
-    shorter_side: int = 0  # younger than files that hold a recipe
+    shorter_side: int = 0  # missing in recipes of old files
 
     def __post_init__(self) -> None:
         problems = [
-            f"{name}={getattr(self, name)!r}: must be a text"
+            f"{name}={getattr(self, name)!r}: must be a string"
             for name in ("name", "decode", "crop", "resize", "channels")
             if not isinstance(getattr(self, name), str) or not getattr(self, name)
         ]
@@ -71,27 +71,27 @@ class Recipe:
         return dataclasses.asdict(self) | {"mean": list(self.mean), "std": list(self.std)}
 
     def at(self, size: int) -> "Recipe":
-        """Return the recipe for networks that take images of `size` pixels; a shorter side keeps its proportion."""
+        """Return the recipe for images of `size` pixels; a shorter side is scaled in proportion."""
         return dataclasses.replace(self, size=size, shorter_side=self.shorter_side * size // self.size)
 
     @property
     def in_channels(self) -> int:
-        """How many channels an image becomes."""
+        """The number of channels of the network's input."""
         return len(self.mean)
 
     @property
     def is_normalised(self) -> bool:
-        """Whether mean and std are known: only of unknown channels they may not be."""
+        """Whether mean and std are known; they may be unknown only for unknown channels."""
         return self.channels != UNKNOWN or set(self.mean) != {0.0} or set(self.std) != {1.0}
 
     @property
     def pixel_steps(self) -> tuple[str | int, ...]:
-        """What decides the pixels: two recipes that agree in it can share them and normalise each in its own way."""
+        """The steps that decide the pixels; recipes with equal steps can share pixels before normalisation."""
         return self.decode, self.crop, self.crop_padding, self.resize, self.shorter_side, self.size
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Recipe":
-        """Return the recipe that `to_dict` gave; every key must be there but `shorter_side`, and no other.
+        """Return the recipe from the result of `to_dict`; only `shorter_side` may be missing, other keys are errors.
 
         Raises LayoutMismatch.
         """
@@ -105,16 +105,16 @@ class Recipe:
 
 
 def recipe_for(layout: str, variant_name: str, weights: str | None = None, in_channels: int = 3) -> Recipe:
-    """Return the preprocessing that the library of `layout` evaluates weights with; `weights` None are its usual ones.
+    """Return the preprocessing with which the library of `layout` evaluates weights; None is its usual weights.
 
-    Of other than three channels only timm says how they come about, and only of one.
+    For another number of channels than three only timm defines a preprocessing, and only for one channel.
 
-    layout: as the maps call it; `canonical` is taken for TensorFlow's. weights: as the library's publications are
-    called, `imagenet1k_v2` or timm's `ra_in1k`; of timm also a network, `efficientnet_b0`. But for timm's they need not
-    have been published for this variant: anybody may train B0 as `ra`. The size is that of the published weights, or
-    else the library's for the variant.
+    layout: the name of a map; `canonical` counts as TensorFlow's. weights: a name in the library's publications,
+    `imagenet1k_v2` or timm's `ra_in1k`, with timm also a network, `efficientnet_b0`. Except for timm, they need not be
+    published for this variant: a user may train B0 as `ra`. The size is that of the published weights, else the
+    library's size for the variant.
 
-    Raises LayoutMismatch for a layout, variant or weights whose preprocessing is not known.
+    Raises LayoutMismatch for a layout, variant or weights without a known preprocessing.
     """
     usual = _published(layout, find_variant(variant_name), weights)
     if in_channels == 3:
@@ -123,12 +123,12 @@ def recipe_for(layout: str, variant_name: str, weights: str | None = None, in_ch
 
 
 def layouts_with_recipes() -> frozenset[str]:
-    """Return the layouts whose preprocessing reference/recipes.toml knows."""
+    """Return the layouts with a preprocessing in reference/recipes.toml."""
     return frozenset({_TIMM}).union(*(table["layouts"] for table in recipe_tables().values()))
 
 
 def gray(recipe: Recipe) -> Recipe:
-    """Return `recipe` for networks of one channel: as Pillow converts to `L`, normalised by the average mean and std.
+    """Return `recipe` for networks with one channel: Pillow's conversion to `L`, with the average mean and std.
 
     timm does so: validate.py (`input_img_mode`) and timm/data/model_config.py of pytorch-image-models 1.0.31.
     """
@@ -137,7 +137,7 @@ def gray(recipe: Recipe) -> Recipe:
 
 
 def unknown(recipe: Recipe, in_channels: int) -> Recipe:
-    """Return `recipe` for networks of which nobody says what the channels are, nor how they are normalised."""
+    """Return `recipe` for networks with unknown channels and unknown normalisation."""
     mean, std = (0.0,) * in_channels, (1.0,) * in_channels
     return dataclasses.replace(recipe, channels=UNKNOWN, mean=mean, std=std)
 
@@ -161,7 +161,7 @@ def _published(layout: str, variant: Variant, weights: str | None) -> Recipe:
 
 
 def official_recipe(variant_name: str, weights: str | None = None) -> Recipe:
-    """Return the preprocessing that tensorflow/tpu evaluates a training with; `weights` None is the usual one.
+    """Return the preprocessing with which tensorflow/tpu evaluates a training; None is the usual training.
 
     Raises LayoutMismatch for a variant or weights that are unknown.
     """
@@ -169,23 +169,23 @@ def official_recipe(variant_name: str, weights: str | None = None) -> Recipe:
 
 
 def recipe_named(name: str, variant_name: str, in_channels: int = 3) -> Recipe:
-    """Return the preprocessing that reference/recipes.toml calls `name`, as `timm-half`, at the size of a variant.
+    """Return the preprocessing `name` of reference/recipes.toml, e.g. `timm-half`, at the size of a variant.
 
-    timm's are also for one channel. Raises LayoutMismatch for a name that it does not have, a variant that the
-    preprocessing has no size for, or another number of channels.
+    timm's exist also for one channel. Raises LayoutMismatch for an unknown name, a variant for which the preprocessing
+    has no size, or another number of channels.
     """
     named = _named(name, find_variant(variant_name))
     if in_channels == 3:
         return named
     if in_channels == 1 and _TIMM in recipe_tables()[name]["layouts"]:
         return gray(named)
-    raise LayoutMismatch(f"the preprocessing {name} gives images of 3 channels, the network takes {in_channels}")
+    raise LayoutMismatch(f"the preprocessing {name} gives images with 3 channels; the network takes {in_channels}")
 
 
 def _named(name: str, variant: Variant) -> Recipe:
     tables = recipe_tables()
     if name not in tables:
-        raise LayoutMismatch(f"no preprocessing is called {name!r}; known are {', '.join(tables)}")
+        raise LayoutMismatch(f"the preprocessing {name!r} is unknown; known are {', '.join(tables)}")
     table = tables[name]
     if _TIMM in table["layouts"]:
         usual = _timm_recipe(variant, None)

@@ -1,7 +1,7 @@
-"""Images resized as each library does: from [height, width, 3] to a window of the image at another height and width.
+"""Resizes of images as in each library: from [height, width, 3] to a window of the image at another size.
 
-Only what the window needs is computed. TensorFlow's resizes, MindSpore's bicubic and the choice of a nearest pixel are
-written out here; the antialiased ones are Pillow's (antialiasing.py), the rest is OpenCV itself.
+Only the window is computed. TensorFlow's resizes, MindSpore's bicubic and the nearest-pixel ones are implemented here;
+the antialiased ones are Pillow's (antialiasing.py); the others call OpenCV.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ from effconvert.preprocessing.antialiasing import antialiased
 from effconvert.preprocessing.decoding import Pixels, Window, image_package
 
 Array = NDArray[Any]
-# Of an image, to a height and width; the window of the result is written into the last, contiguous.
+# resize(image, height, width, window, out): writes the window of the resized image into `out`, contiguous.
 Resize = Callable[[Pixels, int, int, Window, Pixels], None]
 
 _TF_STEPS = 1024
@@ -25,7 +25,7 @@ _STRIP = 32  # rows
 
 
 class Taps(NamedTuple):
-    """What is added up for each output: source positions [taps, target] and weights, of that shape if not said."""
+    """Source positions [taps, target] and weights of each output; weights have that shape unless stated otherwise."""
 
     positions: Array
     weights: Array
@@ -44,7 +44,7 @@ def _tf_bicubic(image: Pixels, height: int, width: int, window: Window, out: Pix
 
 @lru_cache(_SIZES_KEPT)
 def _tf_cubic_taps(length: int, target: int) -> Taps:
-    """Return taps of four."""
+    """Return four taps per output."""
     source = np.arange(target, dtype=np.float32) * (np.float32(length) / np.float32(target))
     first = source.astype(np.int64)
     step = np.rint((source - first.astype(np.float32)) * np.float32(_TF_STEPS)).astype(np.int64)
@@ -55,7 +55,7 @@ def _tf_cubic_taps(length: int, target: int) -> Taps:
 
 def _tf_cubic_table() -> tuple[Array, Array]:
     """Return the weights of a sample at distance 0 to 1 and at 1 to 2, each float32 [1025]."""
-    a = -0.75  # and so in float64, as there
+    a = -0.75  # in float64, as in TensorFlow
     x = np.arange(_TF_STEPS + 1) / _TF_STEPS
     near = ((a + 2) * x - (a + 3)) * x * x + 1
     x = x + 1
@@ -76,14 +76,14 @@ def _tf_bilinear(image: Pixels, height: int, width: int, window: Window, out: Pi
 
 
 def _tf_linear_taps(length: int, target: int) -> Taps:
-    """Return taps of two; the weight [target] is the share of the second."""
+    """Return two taps per output; the weight [target] is the share of the second."""
     source = np.arange(target, dtype=np.float32) * (np.float32(length) / np.float32(target))
     first = source.astype(np.int64)
     return Taps(np.stack([first, np.minimum(first + 1, length - 1)]), source - first.astype(np.float32))
 
 
 def _between(first: Array, second: Array, share: Array) -> Array:
-    """Return first + (second - first) * share; the second is overwritten."""
+    """Return first + (second - first) * share, overwriting `second`."""
     second -= first
     second *= share
     second += first
@@ -91,11 +91,11 @@ def _between(first: Array, second: Array, share: Array) -> Array:
 
 
 def _mindspore_bicubic(image: Pixels, height: int, width: int, window: Window, out: Pixels) -> None:
-    """Write uint8: OpenCV's INTER_CUBIC as MindSpore has it, compiled for vectors of 128 bits without fused products.
+    """Write uint8: OpenCV's INTER_CUBIC as in MindSpore's build, with 128-bit vectors and without fused multiply-add.
 
-    Columns are integers, which float32 holds exactly. Rows are float32, eight values at a time, and integers for what
-    is left at a row's end; OpenCV itself takes longer vectors where the processor has them, and then rounds here and
-    there to the other side. Source: resize.cpp of OpenCV (VResizeCubicVec_32s8u, FixedPtCast).
+    Columns use integers, which float32 holds exactly. Rows use float32, eight values at a time, and integers for the
+    rest of a row. OpenCV itself uses longer vectors if the CPU has them, and then some values are rounded differently.
+    Source: resize.cpp of OpenCV (VResizeCubicVec_32s8u, FixedPtCast).
     """
     rows, columns = _opencv_cubic_taps(image.shape[0], height), _opencv_cubic_taps(image.shape[1], width)
     positions, weights = _part(columns, window.left, window.width)
@@ -114,7 +114,7 @@ def _mindspore_bicubic(image: Pixels, height: int, width: int, window: Window, o
 
 @lru_cache(_SIZES_KEPT)
 def _opencv_cubic_taps(length: int, target: int) -> Taps:
-    """Return taps of four, whole weights as float32."""
+    """Return four taps per output, with integer weights as float32."""
     source = ((np.arange(target) + 0.5) * (1 / (target / length)) - 0.5).astype(np.float32)
     first = np.floor(source)
     x = source - first
@@ -137,16 +137,16 @@ def _part(taps: Taps, start: int, count: int) -> Taps:
 
 
 def _of_channels(columns: Taps) -> Taps:
-    """Return the taps of the values in a line of pixels, three for each column."""
+    """Return the taps for the values in a line of pixels, three values per column."""
     channels = columns.positions[..., None] * 3 + np.arange(3)
     return Taps(channels.reshape(*columns.positions.shape[:-1], -1), np.repeat(columns.weights, 3, axis=-1))
 
 
 def _strips(image: Pixels, rows: Taps, out: Pixels) -> Iterator[tuple[Array, Taps, Array]]:
-    """Yield a few rows of `out` at a time, so that all that is computed on the way stays in the processor's cache.
+    """Yield a few rows of `out` at a time, so that intermediate values stay in the CPU's cache.
 
-    Yields the lines of the image that they need, float32 [lines, width * 3]; the taps of the rows, in those lines; and
-    the rows themselves, to be filled, [rows, width * 3].
+    Each item: the lines of the image that they need, float32 [lines, width * 3]; the taps of the rows, in those lines;
+    and the rows themselves, to be filled, [rows, width * 3].
     """
     for start in range(0, len(out), _STRIP):
         target = out[start : start + _STRIP]
@@ -157,12 +157,12 @@ def _strips(image: Pixels, rows: Taps, out: Pixels) -> Iterator[tuple[Array, Tap
 
 
 def _down(lines: Array, rows: Taps) -> Array:
-    """Return [target, values]: each line the weighted sum of four, added in their order."""
+    """Return [target, values]: each line is the weighted sum of four, in order."""
     return _weighted_sum(lines, rows.positions, rows.weights[:, :, None], 0)
 
 
 def _across(lines: Array, columns: Taps, out: Array | None = None) -> Array:
-    """Return [lines, target], or fill `out`: each value the weighted sum of four of its line, added in their order."""
+    """Return [lines, target], or fill `out`: each value is the weighted sum of four of its line, in order."""
     return _weighted_sum(lines, *columns, 1, out)
 
 
@@ -178,7 +178,7 @@ def _weighted_sum(lines: Array, positions: Array, weights: Array, axis: int, out
 
 
 def _pillow_nearest(length: int, target: int) -> Array:
-    """Return source positions [target]. Source: ImagingScaleAffine in Geometry.c of Pillow, which adds up the steps."""
+    """Return source positions [target]. Source: ImagingScaleAffine in Geometry.c of Pillow, which sums the steps."""
     steps = np.full(target, length / target)
     steps[0] *= 0.5
     positions: Array = np.cumsum(steps).astype(np.int64)
@@ -186,7 +186,7 @@ def _pillow_nearest(length: int, target: int) -> Array:
 
 
 def _torch_nearest(length: int, target: int) -> Array:
-    """Return source positions [target], as torch's nearest-exact has them, in float32: Pillow's, but for some ties."""
+    """Return source positions [target] of torch's nearest-exact, in float32: Pillow's except for some ties."""
     steps = np.arange(target, dtype=np.float32) + np.float32(0.5)
     positions: Array = np.minimum(steps * (np.float32(length) / np.float32(target)), length - 1).astype(np.int64)
     return positions
@@ -202,7 +202,7 @@ def _nearest(
 
 def _opencv(image: Pixels, height: int, width: int, window: Window, out: Pixels, name: str) -> None:
     cv2 = image_package("cv2")
-    # Its rounding depends on where a value stands in the row, and its users hold BGR.
+    # Its rounding depends on a value's position in the row, and its users have BGR.
     bgr = image[..., ::-1] if image.strides[2] < 0 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     resized = cv2.resize(bgr, (width, height), interpolation=getattr(cv2, name))
     cv2.cvtColor(window.of(resized), cv2.COLOR_BGR2RGB, dst=out)

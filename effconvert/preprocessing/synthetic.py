@@ -1,4 +1,4 @@
-"""Images drawn from a seed, and the measure of how much a network's logits depend on them."""
+"""Synthetic images made from a seed, and the sensitivity of a network's logits to its images."""
 
 from typing import Any
 
@@ -7,21 +7,21 @@ from numpy.typing import NDArray
 
 
 def synthetic_images(count: int, height: int, width: int, seed: int = 0, channels: int = 3) -> NDArray[np.float32]:
-    """Return `count` images float32 [N, channels, height, width] of zero mean and unit standard deviation each.
+    """Return `count` images float32 [N, channels, height, width], each with zero mean and unit standard deviation.
 
-    A gradient, stripes and discs in random colours: edges at all angles, and no symmetry, so that swapped axes,
-    channels or borders show. The values depend on the arguments only.
+    They have a gradient, stripes and discs in random colours: edges at all angles and no symmetry, so that exchanged
+    axes, channels or borders change the result. The values depend only on the arguments.
     """
     images = [_image(np.random.RandomState([seed, number]), (channels, height, width)) for number in range(count)]
     return np.stack(images) if images else np.empty((0, channels, height, width), np.float32)
 
 
 def sensitivity(logits: NDArray[Any]) -> float:
-    """Return how much `logits` [N, classes] depend on the image: 0 not at all, 1 as much as they can.
+    """Return how much `logits` [N, classes] depend on the image: 0 is not at all, 1 is the maximum.
 
-    It is the largest difference between two images in one class, divided by the range of all logits:
-    max over c of (max over i of l[i, c] - min over i of l[i, c]) / (max l - min l). Constant logits give 0, and
-    logits that are not finite give NaN, which exceeds no threshold. Raises ValueError for fewer than two images.
+    This is the largest difference between two images in one class, divided by the range of all logits:
+    max over c of (max over i of l[i, c] - min over i of l[i, c]) / (max l - min l). Constant logits give 0; logits that
+    are not finite give NaN, which is above no threshold. Raises ValueError for fewer than two images.
     """
     if logits.ndim != 2 or logits.shape[0] < 2 or logits.shape[1] < 1:
         raise ValueError(f"sensitivity needs logits [2 or more images, classes], not {list(logits.shape)}")

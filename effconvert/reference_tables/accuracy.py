@@ -1,4 +1,4 @@
-"""Published accuracies: one number a row, and ImageNet's in pairs as a measurement is judged by them."""
+"""Published accuracies: one number per row, and ImageNet's top-1 and top-5 in pairs for the verdict on a run."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -14,11 +14,10 @@ TOP1, TOP5 = "top1", "top5"
 class Accuracy:
     """ImageNet accuracy in percent of (variant, weights) at `size` pixels.
 
-    kind: who says so: `readme` (tensorflow/tpu as it stands), `readme-before-<date>`, `readme-text`, `paper`; `timm`
-    (measured again on ported weights, which have their short names, and on its own), `mmpretrain`, `mindspore`,
-    `torchvision`. top5 is None where it was not published. layout: the library whose preprocessing of these weights it
-    was measured with. decides: whether a measured accuracy can be judged by it: `yes`, `no`, or `top1` where its top5
-    is not to be trusted; the note says why not.
+    kind: the source: `readme` (tensorflow/tpu today), `readme-before-<date>`, `readme-text`, `paper`; `timm` (its own
+    weights, and ported weights measured again under their short names), `mmpretrain`, `mindspore`, `torchvision`. top5
+    is None where it was not published. layout: the library with whose preprocessing it was measured. decides: whether a
+    measured accuracy can be judged by it: `yes`, `no`, or `top1` where only its top5 is unreliable; the note says why.
     """
 
     variant: str
@@ -35,7 +34,7 @@ class Accuracy:
 
 @cache
 def accuracy_rows() -> tuple[Row, ...]:
-    """Return the rows of accuracy.csv. Raises ValueError with all that is wrong with them."""
+    """Return the rows of accuracy.csv. Raises ValueError with all wrong cells."""
     rules = {
         "source": one_of(*read_sources()),
         "model": is_name,
@@ -57,7 +56,7 @@ def accuracy_rows() -> tuple[Row, ...]:
 def accuracy_table() -> tuple[Accuracy, ...]:
     """Return ImageNet's accuracies of float networks, tensorflow/tpu's own first.
 
-    Those that no known preprocessing belongs to are left out: at a second size, quoted, or of weights that nobody has.
+    Accuracies without a known preprocessing are left out: at a second size, quoted, or of unpublished weights.
     """
     pairs: dict[tuple[str, ...], dict[str, Row]] = {}
     for row in accuracy_rows():

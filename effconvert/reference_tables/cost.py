@@ -1,4 +1,4 @@
-"""Published parameters and operations: one number a row, and in pairs as counts are held against them."""
+"""Published parameters and operations: one number per row, and in pairs for the comparison with our counts."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -14,14 +14,14 @@ TRAINABLE, WITH_STATISTICS, KERAS = "trainable", "with-statistics", "keras"
 class Cost:
     """A published cost of a variant at `size` pixels.
 
-    kind: who says so: `graph` (counted in the official graph), `readme` and `readme-text` (tensorflow/tpu), `paper`,
-    `mmpretrain`, `torchvision`, `timm-documents` (its model index), `timm` (its results). counted_size: the size that
-    the operations are those of, another than `size` where the table is wrong. classes: of the network that was counted.
-    parameters: trainable values, None where they were not published, as `operations`. convention: how those are added
-    up, one of `effconvert.costs.conventions`, "" without operations. The steps are the units that the numbers
-    were rounded to. decides: whether a count can be judged by it: `yes`, `parameters` or `operations` where only these
-    are explained; the note says what is not. fused_stride: where the counted network had the stride of its fused
-    blocks, None where it has none or that is not known.
+    kind: the source: `graph` (counted in the official graph), `readme` and `readme-text` (tensorflow/tpu), `paper`,
+    `mmpretrain`, `torchvision`, `timm-documents` (its model index), `timm` (its results). counted_size: the size to
+    which the operations belong; it differs from `size` where the table is wrong. classes: of the counted network.
+    parameters: trainable values; parameters and operations are None where not published. convention: how operations are
+    counted, one of `effconvert.costs.conventions`, "" without operations. The steps are the units to which the numbers
+    were rounded. decides: whether a count can be judged by it: `yes`, `no`, or `parameters` or `operations` where only
+    these are explained; the note says what is not. fused_stride: the convolution of fused blocks that had the stride in
+    the counted network, None without such blocks or where unknown.
     """
 
     variant: str
@@ -40,13 +40,13 @@ class Cost:
     source: str
 
     def decides_on(self, quantity: str) -> bool:
-        """Return whether its `parameters` or `operations` can be held against a count."""
+        """Return whether its `parameters` or `operations` can judge a count."""
         return self.decides in ("yes", quantity)
 
 
 @cache
 def cost_rows() -> tuple[Row, ...]:
-    """Return the rows of cost.csv. Raises ValueError with all that is wrong with them."""
+    """Return the rows of cost.csv. Raises ValueError with all wrong cells."""
     rules = {
         "source": one_of(*read_sources()),
         "model": is_name,
@@ -67,9 +67,9 @@ def cost_rows() -> tuple[Row, ...]:
 
 @cache
 def cost_table() -> tuple[Cost, ...]:
-    """Return every published or counted cost, those of the official graphs first.
+    """Return every published or counted cost, the official graphs first.
 
-    Of parameters only the trainable ones: other conventions are the same number and what each adds to it.
+    Only trainable parameters are included; other conventions add a known number to these.
     """
     pairs: dict[tuple[str, ...], dict[str, Row]] = {}
     for row in cost_rows():

@@ -1,4 +1,4 @@
-"""Where sources contradict each other, and whether one of the numbers says why."""
+"""Disagreements between sources, with the reasons that the numbers' notes give."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -9,8 +9,8 @@ from effconvert.architecture.variants import VARIANTS
 from effconvert.reference_tables.cost import OPERATIONS
 from effconvert.reference_tables.numbers import Number, read_numbers
 
-# Points that another preprocessing moves an accuracy by at most: of the 28 networks that gen-efficientnet-pytorch
-# measured with TensorFlow's preprocessing and with its own, the furthest moved by 0.346.
+# The largest change of an accuracy by another preprocessing, in points. For the 28 networks that
+# gen-efficientnet-pytorch measured with TensorFlow's preprocessing and with its own, it is 0.346.
 PREPROCESSING = 0.40
 
 Key = tuple[str, str, str, str, str, int, str]
@@ -18,9 +18,10 @@ Key = tuple[str, str, str, str, str, int, str]
 
 @dataclass(frozen=True)
 class Disagreement:
-    """Numbers of the same thing that differ by more than their rounding, or accuracies than preprocessing explains.
+    """Published numbers for the same quantity that differ by more than rounding (or, for accuracies, preprocessing).
 
-    low, high: the ends of the values. reasons: what numbers say of why; marked: those that say nothing agree.
+    low, high: the smallest and largest value. reasons: from the notes of the numbers; marked: the numbers without a
+    reason agree.
     """
 
     variant: str
@@ -56,7 +57,7 @@ def find_disagreements() -> tuple[Disagreement, ...]:
 
 
 def _keys(number: Number) -> Iterator[Key]:
-    """Yield what the number is of. Where its size is not the one that was counted, it speaks of both."""
+    """Yield the quantities that the number belongs to: two if its counted size is not its size."""
     what = (number.variant, number.weights, number.quantity, number.dataset, number.precision)
     if number.dataset:
         yield *what, number.size, ""
@@ -68,7 +69,7 @@ def _keys(number: Number) -> Iterator[Key]:
 
 
 def differ(group: list[Number]) -> bool:
-    """Return whether no value is within the rounding of them all, and what preprocessing moves an accuracy by."""
+    """Return whether the numbers differ by more than rounding, or for accuracies by more than preprocessing."""
     if len(group) < 2:
         return False
     highest_low = max(float(number.value) - number.step / 2 for number in group)
@@ -96,6 +97,6 @@ def _disagreement(key: Key, group: list[Number]) -> Disagreement:
 
 
 def _says_why(number: Number) -> bool:
-    """Return whether the note is of what is wrong or unexplained; others only say how the number was made."""
+    """Return whether the note says what is wrong or unexplained; other notes only say how the number was made."""
     misplaced = number.counted_size != number.size
     return bool(number.note) and (not number.decides or misplaced or "not explained" in number.note)

@@ -1,4 +1,4 @@
-"""What a published file's name says of its SHA-256, and which names say another file's."""
+"""Hashes in the names of published files, and files that were published under another file's hash."""
 
 import re
 from collections.abc import Callable
@@ -16,7 +16,7 @@ _LIKE_A_DATE = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])([0-2]\d|3[01])")
 
 
 def name_sha8(name: str) -> str | None:
-    """Return the first 8 hexadecimal digits of the SHA-256 that a file's name promises, None where it has none."""
+    """Return the first 8 hexadecimal digits of the SHA-256 in a file's name, None where it has none."""
     match = _NAMED_BY_SHA256.fullmatch(name)
     return match[1] if match else None
 
@@ -34,9 +34,9 @@ _RULES: dict[str, Callable[[str], object]] = {
 
 @dataclass(frozen=True)
 class MisnamedFile:
-    """A file that was published under a name with a hash that is not its own.
+    """A file that was published under a name with another file's hash.
 
-    sha256: of its bytes, perhaps only the beginning. releases: those of the framework that called it so.
+    sha256: of its bytes, perhaps only the beginning. releases: the framework's releases that used this name.
     """
 
     name: str
@@ -48,24 +48,24 @@ class MisnamedFile:
     source: str
 
     def is_of(self, row: Published) -> bool:
-        """Return whether this is the file that weights.csv has under its later name in `row`."""
+        """Return whether `row` of weights.csv is this file under its later name."""
         return (self.framework, self.variant, self.weights) == (row.framework, row.variant, row.weights)
 
 
 @cache
 def misnamed_files() -> dict[str, MisnamedFile]:
-    """Return {name: file} of every file that is known to have been published under another file's hash.
+    """Return {name: file} for every file known to have been published under another file's hash.
 
-    Raises ValueError with all that is wrong with misnamed_files.csv.
+    Raises ValueError with all wrong cells of misnamed_files.csv.
     """
     return {row["name"]: MisnamedFile(**row) for row in read_rows("misnamed_files.csv", _RULES)}
 
 
 def check_name_sha8(path: Path, sha256: str) -> str | None:
-    """Return a sentence that says whether the file's name agrees with its SHA-256; None where the name says nothing.
+    """Return a sentence on whether the file's name agrees with its SHA-256, None for a name without a hash.
 
-    A name that ends in a date (`-20220119.pth`) and does not agree says nothing either. A file that was published under
-    another file's hash is known by that name too.
+    A name that ends in a date (`-20220119.pth`) and does not agree has no hash either. A file that was published under
+    another file's hash is also recognised by that name.
     """
     promised = name_sha8(path.name)
     if promised is None:
@@ -78,5 +78,5 @@ def check_name_sha8(path: Path, sha256: str) -> str | None:
         return f"{begins}: {misnamed.releases} published it under this name, although {promised} is not its hash"
     if _LIKE_A_DATE.fullmatch(promised):
         return None
-    own = f" (the file that {misnamed.releases} published so has {misnamed.sha256[:8]})" if misnamed else ""
-    return f"{begins}, its name says {promised}{own}: it was changed, damaged or renamed"
+    own = f" ({misnamed.releases} published a file with {misnamed.sha256[:8]} under this name)" if misnamed else ""
+    return f"{begins}, but its name says {promised}{own}: it was changed, damaged or renamed"

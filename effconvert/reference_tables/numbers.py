@@ -1,4 +1,4 @@
-"""Every published number, one by one: accuracies, costs, and what is published of each file of weights."""
+"""Published numbers, one by one: accuracies, costs, and the facts of each file of weights."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ _PIXELS, _BYTES = "pixels", "bytes"
 class Number:
     """One published number.
 
-    source, title, date: a publication of sources.toml. model: what it calls the network. weights: which training, ""
-    where the number is of every one. quantity: `top1`, `top5`; `parameters`, `operations`; of a file `resolution`,
-    `crop`, `shorter side`, `interpolation`, `mean`, `std`, `file bytes`, `sha256` (perhaps only its beginning), `md5`,
-    `url`. dataset, precision: of accuracies, "" elsewhere. unit: `%`, `pixels`, `bytes` or "". step: what the value was
-    rounded to, 0 for a text. size: height and width in pixels; counted_size: those that operations are of. convention:
-    how a cost was counted. recipe: the preprocessing, a table of recipes.toml, "" where none is known. layout: the
-    library that it is of. decides: whether a measurement can be judged by it; the note says why not.
+    source, title, date: a publication of sources.toml. model: the network's name there. weights: the training, "" for
+    all. quantity: `top1`, `top5`; `parameters`, `operations`; for a file `resolution`, `crop`, `shorter side`,
+    `interpolation`, `mean`, `std`, `file bytes`, `sha256` (perhaps only its beginning), `md5`, `url`. dataset,
+    precision: of accuracies, "" otherwise. unit: `%`, `pixels`, `bytes` or "". step: the unit of rounding, 0 for a
+    string. size: height and width in pixels; counted_size: the size to which operations belong. convention: how a cost
+    was counted. recipe: the preprocessing, a table of recipes.toml, "" where unknown. layout: the library. decides:
+    whether a measurement can be judged by it; the note says why not.
     """
 
     source: str
@@ -56,9 +56,9 @@ class Number:
 
 @cache
 def read_numbers() -> tuple[Number, ...]:
-    """Return every published number: accuracies, then costs, then what is published of files.
+    """Return every published number: accuracies, then costs, then facts of files.
 
-    Raises ValueError with all that is wrong with a table.
+    Raises ValueError with all wrong cells of a table.
     """
     accuracies = (_accuracy(row) for row in accuracy_rows())
     costs = (_cost(row) for row in cost_rows())
@@ -94,7 +94,7 @@ def _accuracy(row: Row) -> Number:
 
 
 def _recipe(row: Row) -> str:
-    """Return the name of the preprocessing that an accuracy was measured with, "" where it is not known."""
+    """Return the name of the preprocessing of an accuracy, "" where unknown."""
     if row["layout"] == "timm":
         known = [file for file in weights_table() if (file.framework, file.variant) == ("timm", row["variant"])]
         return next((file.recipe for file in known if row["weights"] in (file.training, file.weights)), "")

@@ -1,17 +1,17 @@
-"""Which weights are published where."""
+"""Published weights of a variant, and the choice among them."""
 
 from effconvert.architecture.variants import find_variant
 from effconvert.errors import LayoutMismatch, nearest_first
 from effconvert.reference_tables.weights import FRAMEWORKS, Published, weights_table
 
-# What papers call the trainings.
+# Names of trainings in papers.
 _LONG_NAMES = {"noisystudent": "ns", "autoaugment": "aa", "randaugment": "ra", "adversarialpropagation": "advprop"}
 
 
 def published(variant: str, framework: str = "tensorflow") -> list[Published]:
-    """Return every published file of `variant`, the oldest first; of one release the one for smaller images first.
+    """Return every published file of `variant`, the oldest first; within a release, smaller images first.
 
-    timm's own trainings stand before its ports of TensorFlow's, MindCV's before mindvision's. The list is empty where
+    timm's own trainings come before its ports of TensorFlow's, and MindCV's before mindvision's. The list is empty if
     the framework published none.
 
     Raises LayoutMismatch for an unknown variant or framework.
@@ -22,19 +22,19 @@ def published(variant: str, framework: str = "tensorflow") -> list[Published]:
 
 
 def choose(variant: str, weights: str | None = None, framework: str = "tensorflow") -> Published:
-    """Return the file of `variant` with `weights`; by default `aa`, else the last that `published` lists.
+    """Return the file of `variant` with `weights`; the default is `aa`, else the last file in `published`.
 
-    So the default is the newest of TensorFlow, mmpretrain and torchvision, mindvision's of MindSpore, and of timm the
-    ported network (`tf_efficientnet_*`). weights: as the framework names them (timm's tag `ns_jft_in1k`), or short
-    (`ns`). timm's networks, `efficientnet_b0` (of its own default) and `efficientnet_b0.ra_in1k`, are taken as well.
+    So the default is the newest file of TensorFlow, mmpretrain or torchvision, mindvision's for MindSpore, and the
+    ported network (`tf_efficientnet_*`) for timm. weights: the framework's name (timm's tag `ns_jft_in1k`) or the short
+    one (`ns`). timm's networks, `efficientnet_b0` (with its default tag) and `efficientnet_b0.ra_in1k`, also work.
 
-    Raises LayoutMismatch that lists what exists when `variant` has no such weights.
+    Raises LayoutMismatch with the existing weights if `variant` has no such weights.
     """
     rows = published(variant, framework)
     name = find_variant(variant).name
     if not rows:
         others = ", ".join(nearest_first(name, dict.fromkeys(row.variant for row in _of(framework))))
-        raise LayoutMismatch(f"{framework} published no weights of {name}; it has them of {others}")
+        raise LayoutMismatch(f"{framework} published no weights of {name}; it published weights of {others}")
     if weights is None:
         return _usual(rows)
     if named := _called(weights, rows):

@@ -1,4 +1,4 @@
-"""Who published weights and numbers."""
+"""Publishers of weights and numbers."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -8,10 +8,10 @@ from effconvert.reference_tables.reading import read_toml
 
 @dataclass(frozen=True)
 class Publisher:
-    """Who published weights or numbers.
+    """A publisher of weights or numbers.
 
-    title: what people call it. names: what else users call it. files: it published files of weights. licence: of these,
-    by its SPDX name. source: the publication of sources.toml that says what is published of its files.
+    title: its name for people. names: other names that users type. files: it published files of weights. licence: of
+    these files, as an SPDX name. source: the publication in sources.toml with the facts of its files.
     """
 
     title: str
@@ -29,6 +29,6 @@ def read_publishers() -> dict[str, Publisher]:
 
 
 def publisher_title(name: str) -> str:
-    """Return what people call a publisher, and an unknown one by its own name."""
+    """Return a publisher's name for people; an unknown publisher keeps its own name."""
     known = read_publishers().get(name)
     return known.title if known else name

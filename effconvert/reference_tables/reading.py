@@ -1,4 +1,4 @@
-"""Reads the tables of `reference/`, and says all that is wrong with one at once."""
+"""Reader of the tables of `reference/`; all wrong cells of a table are in one error."""
 
 import csv
 import math
@@ -22,9 +22,9 @@ def read_toml(name: str) -> dict[str, Any]:
 
 
 def read_rows(name: str, rules: Mapping[str, Callable[[str], object]]) -> list[Row]:
-    """Return the rows of a CSV file whose columns are `rules`; each says whether a cell of its column is right.
+    """Return the rows of a CSV file. rules: {column: whether a cell is valid}.
 
-    Raises ValueError with every cell that is not, and the line that it stands in.
+    Raises ValueError with every invalid cell and its line.
     """
     reader = csv.DictReader(read_text(name).splitlines())
     if list(reader.fieldnames or ()) != list(rules):
@@ -33,7 +33,7 @@ def read_rows(name: str, rules: Mapping[str, Callable[[str], object]]) -> list[R
     for row in reader:
         rows.append(row)
         if None in row or None in row.values():
-            problems.append(f"line {reader.line_num}: not {len(rules)} cells")
+            problems.append(f"line {reader.line_num}: does not have {len(rules)} cells")
             continue
         problems += [
             f"line {reader.line_num}: {column}={row[column]!r}"
@@ -59,12 +59,12 @@ def is_count(text: str) -> bool:
 
 
 def is_name(text: str) -> bool:
-    """Return whether a cell says something."""
+    """Return whether a cell is not empty."""
     return bool(text.strip())
 
 
 def anything(text: str) -> bool:
-    """Return True: a cell may say this, or nothing."""
+    """Return True: every cell is valid."""
     return True
 
 
@@ -80,5 +80,5 @@ def optional(rule: Callable[[str], object]) -> Callable[[str], object]:
 
 @cache
 def recipe_tables() -> dict[str, dict[str, Any]]:
-    """Return {name: table} of the preprocessings, as `recipes.toml` has them."""
+    """Return {name: table} of the preprocessings in `recipes.toml`."""
     return {name: table for name, table in read_toml("recipes.toml").items() if name != "schema"}

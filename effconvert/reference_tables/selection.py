@@ -1,4 +1,4 @@
-"""Finds published numbers: those of a variant, a training, a source, a kind, a data set."""
+"""Selection of published numbers by variant, training, source, kind and data set."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ KINDS = (ACCURACY, COST, FILES)
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is asked for; "" is everything.
+    """The criteria of a selection; "" is everything.
 
-    source: an id of sources.toml, or a publisher, who has several. kind: `accuracy`, `cost` or `files`. A number that
-    is of every training is given with any; only accuracies are of a data set.
+    source: an id of sources.toml, or a publisher with several of them. kind: `accuracy`, `cost` or `files`. A number
+    for all trainings is selected with any; only accuracies have a data set.
     """
 
     variant: str = ""
@@ -28,7 +28,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Selection:
-    """The numbers that were asked for, where they contradict each other, and who published them."""
+    """The selected numbers, the disagreements between them, and their sources."""
 
     numbers: tuple[Number, ...]
     disagreements: tuple[Disagreement, ...]
@@ -40,9 +40,9 @@ class Selection:
 
 
 def select(wanted: Wanted) -> Selection:
-    """Return the published numbers that are asked for.
+    """Return the published numbers that match `wanted`.
 
-    Raises LookupError for what no number has, with what there is.
+    Raises LookupError for an unknown criterion, with the known ones.
     """
     known = read_numbers()
     _check("weights", wanted.weights, (number.weights for number in known))

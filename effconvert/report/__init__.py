@@ -1,1 +1,1 @@
-"""The comparison report: one document of runs and verifications, and what is rendered of it."""
+"""Comparison report: one document of runs and verifications, and its renderings."""

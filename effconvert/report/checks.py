@@ -1,6 +1,6 @@
-"""The checks of one network, one row each: what was measured, what was allowed, and the verdict.
+"""Checks of one network, a row for each: the measurement, the limit and the verdict.
 
-A check that passed with something in its way, a looser tolerance or a sample of the images, is `near`.
+A check that passed under weaker conditions (a looser tolerance, a sample of the images) is `near`.
 """
 
 import math
@@ -18,14 +18,14 @@ _WORST_FIRST = (FAILED, NOT_JUDGED, NEAR, PASSED)
 _OF_ACCURACY = {"same": PASSED, "near": NEAR, "away": FAILED, "not judged": NOT_JUDGED}
 _LOGITS = "logits"
 _UNVERIFIED = "no verification of this file was given (`effconvert verify --json`)"
-_ALLOWED_OF_TENSORS = 1e-6  # what `effconvert verify` lets a value differ by, in shares of its tensor's largest
+_ALLOWED_OF_TENSORS = 1e-6  # the tolerance of `effconvert verify` for values, as a share of the tensor's largest
 
 Row = dict[str, str]
 Plain = Mapping[str, Any]
 
 
 def verdicts(network: Plain) -> list[Row]:
-    """Return a row for each of CHECKS; `network` has all the rest of what the report says of it."""
+    """Return a row for each of CHECKS; `network` is complete except for these rows."""
     verifications = network["verifications"]
     return [
         _coverage(network["conversion"]),
@@ -44,16 +44,16 @@ def _row(check: str, verdict: str, measured: str = "", allowed: str = "", reason
 
 def _coverage(conversion: Plain | None) -> Row:
     if conversion is None:
-        return _row("coverage", NOT_MEASURED, reason="the file does not say that effconvert converted it")
+        return _row("coverage", NOT_MEASURED, reason="the file has no record of a conversion by effconvert")
     if conversion["moved"] is None:
-        return _row("coverage", NOT_MEASURED, reason="the file is older than the record of what was moved")
+        return _row("coverage", NOT_MEASURED, reason="the file is older than the record of moved tensors")
     left = sum(conversion["left_behind"].values())
     measured = f"{count(conversion['moved'])} tensors moved, {count(left)} left behind"
     return _row("coverage", PASSED, measured, "every tensor is moved, or left behind with a reason")
 
 
 def _worst(check: str, verifications: Sequence[Plain], row_of: Callable[[Plain], Row]) -> Row:
-    """Return the worst of the verifications' rows; the first where several are as bad."""
+    """Return the worst of the verifications' rows, the first of equally bad ones."""
     rows = [row for row in map(row_of, verifications) if row["verdict"] != NOT_MEASURED]
     if not rows:
         known = [row_of(each) for each in verifications]
@@ -65,12 +65,12 @@ def _tensors(verification: Plain, conversion: Plain | None) -> Row:
     unlike, rounded = verification["unlike_tensors"], verification["tolerance"]["rounded"]
     of = f" of {count(conversion['moved'])}" if conversion and conversion["moved"] else ""
     allowed = f"{error(_ALLOWED_OF_TENSORS)} of a tensor's largest value"
-    measured = f"the values of {count(len(unlike))}{of} tensors differ from the source's"
+    measured = f"{count(len(unlike))}{of} tensors have other values than the source's"
     if unlike:
         name, value = max(unlike.items(), key=lambda pair: math.inf if pair[1] is None else pair[1])
         return _row("tensors", FAILED, measured, allowed, f"{name} differs by {error(value)}")
     if rounded:
-        return _row("tensors", NEAR, measured, allowed, f"the source's values were rounded to {rounded} for it")
+        return _row("tensors", NEAR, measured, allowed, f"the source's values were rounded to {rounded} first")
     return _row("tensors", PASSED, measured, allowed)
 
 
@@ -95,10 +95,10 @@ def _logits(verification: Plain) -> Row:
 
 def _compared(check: str, verification: Plain, rows: Sequence[Plain]) -> Row:
     if not rows:
-        return _row(check, NOT_MEASURED, reason="the network has none")
+        return _row(check, NOT_MEASURED, reason=f"the network has no {check}")
     worst = max(rows, key=_share)
     where = "" if check == _LOGITS else f"{worst['layer']}: "
-    value = "not finite, or of another shape" if worst["relative"] is None else error(worst["relative"])
+    value = "not finite, or another shape" if worst["relative"] is None else error(worst["relative"])
     measured, allowed = f"{where}{value}", f"{error(worst['allowed'])} of the largest value"
     if verification["verdict"] == "not verifiable":
         return _row(check, NOT_JUDGED, measured, allowed, verification["sentence"])
@@ -109,19 +109,19 @@ def _compared(check: str, verification: Plain, rows: Sequence[Plain]) -> Row:
 
 
 def _share(row: Plain) -> float:
-    """Return how much of its tolerance a layer takes."""
+    """Return a layer's difference as a share of its tolerance."""
     if row["relative"] is None:
         return math.inf
     return float(row["relative"] / row["allowed"]) if row["allowed"] else math.inf if row["relative"] else 0.0
 
 
 def weaknesses(verification: Plain) -> Iterable[str]:
-    """Yield what lets more pass in a verification than float32 weights of known facts at their own tolerance would."""
+    """Yield why a verification is weaker than one of float32 weights with known facts and the usual tolerance."""
     tolerance = verification["tolerance"]
     if tolerance["relaxed"]:
-        yield f"a looser tolerance was given: {error(tolerance['accumulated'])} of the largest value"
+        yield f"a looser tolerance was set: {error(tolerance['accumulated'])} of the largest value"
     if tolerance["rounded"]:
-        yield f"weights are rounded to {tolerance['rounded']}, so that more is allowed"
+        yield f"the weights are rounded to {tolerance['rounded']}, so the tolerance is looser"
     if assumed := verification["source"]["assumed"]:
         yield f"{only_assumed(assumed, 'the source')} (--facts tells)"
 
@@ -144,14 +144,16 @@ def _accuracy(network: Plain) -> Row:
         return row | {"reason": accuracy["sentence"].partition(": ")[2] + doubt}
     weakened = []
     if top1["images"] < IMAGENET_IMAGES:
-        weakened.append(f"of {count(top1['images'])} of {count(IMAGENET_IMAGES)} images, more is allowed")
+        weakened.append(
+            f"only {count(top1['images'])} of {count(IMAGENET_IMAGES)} images were used, so the limit is wider"
+        )
     if network["throughput"] and network["throughput"]["pipeline"] == FAST:
-        weakened.append("the fast pipeline is nobody's own preprocessing, so that more is allowed")
+        weakened.append("the fast pipeline is not a library's exact preprocessing, so the limit is wider")
     return row | ({"verdict": NEAR, "reason": "; ".join(weakened)} if weakened else {})
 
 
 def _accuracy_allowed(sources: Sequence[Plain]) -> str:
-    """Return what the source allows that is furthest away of those that decide."""
+    """Return the limit of the deciding source with the largest difference."""
     deciding = [source for source in sources if source["decides"] and source["top1"]["limit"] is not None]
     words = ("same", "near", "away")
     worst = max(deciding, key=lambda each: (words.index(each["top1"]["word"]), abs(each["top1"]["difference"])))
@@ -166,11 +168,11 @@ def _cost(quantity: str, cost: Plain) -> Row:
     equal, failed = sum(each["equal"] for each in figures), [each for each in figures if each["failed"]]
     ours = cost["parameters"] if quantity == "parameters" else cost["operations"]["multiply-adds"]
     words = "" if quantity == "parameters" else " multiply-adds"
-    measured = f"{count(ours)}{words}; {count(equal)} of {count(len(figures))} published figures are ours"
-    allowed = "every figure that can be relied on is ours"
+    measured = f"{count(ours)}{words}; {count(equal)} of {count(len(figures))} published figures are equal"
+    allowed = "every reliable published figure is equal"
     if failed:
         reason = "; ".join(f"{each['source']}: {each['verdict']}" for each in failed)
         return _row(quantity, FAILED, measured, allowed, reason)
     if not equal:
-        return _row(quantity, NOT_JUDGED, measured, allowed, "no published figure can be relied on")
+        return _row(quantity, NOT_JUDGED, measured, allowed, "there is no reliable published figure")
     return _row(quantity, PASSED, measured, allowed)

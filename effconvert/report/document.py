@@ -1,4 +1,4 @@
-"""The document of a report: all that its renderings show, once, in plain values."""
+"""Document of a report: everything that its renderings show, once, in plain values."""
 
 import json
 import platform
@@ -26,19 +26,19 @@ _Known = tuple[str, ...]
 
 
 def build_report(runs: Sequence[str | Path], verifications: Sequence[str | Path] = ()) -> dict[str, Any]:
-    """Return the report of `runs`, files of `validate`, and `verifications`, what `verify --json` wrote.
+    """Return the report on `runs`, files of `validate`, and `verifications`, files of `verify --json`.
 
-    Each file is taken for what it holds, whichever list it stands in. A run is a network, with every verification of
-    its file, which is known by its hash; a file that was only verified is one, too. The same inputs give the same
-    document, in any order, but for `run`.
+    A file's content decides what it is, whichever list it is in. Each run is a network, with every verification of the
+    same file, found by its hash; a file that was only verified is a network too. The same inputs in any order give the
+    same document except for `run`.
 
-    Raises MissingPath, also where there is no input, or UnreadableCheckpoint with the problems of all inputs.
+    Raises MissingPath, also without any input, or UnreadableCheckpoint with the problems of all inputs.
 
     Example: `build_report(["effconvert-runs/b0.npz"], ["report.json"])["sentence"]`
     """
     paths = [*runs, *verifications]
     if not paths:
-        raise MissingPath("a report needs a run or a verification")
+        raise MissingPath("a report needs a run of `validate` or a verification (`verify --json`)")
     inputs = read_inputs(paths)
     subjects = _subjects(inputs)
     ids = list(unique_ids(subject.path for subject in subjects))
@@ -60,8 +60,8 @@ def _listed(kind: str, group: Sequence[RunInput | VerificationInput]) -> list[di
 
 
 def published_report() -> dict[str, Any]:
-    """Return the report of what others published, without any network of the user's."""
-    title = "EfficientNet: what was published"
+    """Return the report on published numbers, without a network of the user."""
+    title = "EfficientNet: published numbers"
     return _document(PUBLISHED, title, published_sentence(), networks=[], agreement=None, inputs=[])
 
 
@@ -80,19 +80,19 @@ def _document(kind: str, title: str, sentence: str, **parts: Any) -> dict[str, A
 
 @dataclass(frozen=True)
 class _Subject:
-    """What one network of the report is made of: a run, or none, and the verifications of its file."""
+    """The inputs for one network of the report: a run or None, and the verifications of its file."""
 
     run: RunInput | None
     verifications: tuple[VerificationInput, ...]
 
     @property
     def path(self) -> str:
-        """What the network is called by: the run, or else the file that was verified."""
+        """The path that names the network: the run's, or else the verified file's."""
         return self.run.path if self.run else str(self.verifications[0].document["converted"]["path"])
 
     @property
     def order(self) -> tuple[Any, ...]:
-        """Variants in their usual order, then trainings, preprocessing and files."""
+        """The sort key: variants in their usual order, then trainings, preprocessing and files."""
         if self.run is None:
             said = self.verifications[0].document["converted"]
             return list(VARIANTS).index(said["variant"]), said.get("weights") or "", "", 0, self.path, ""
@@ -117,7 +117,7 @@ def _subjects(inputs: Inputs) -> list[_Subject]:
 
 
 def _known_by(file: Mapping[str, Any]) -> _Known:
-    """Return what a network is known by, wherever its file lies, which may hold raw weights and their averages."""
+    """Return the identity of a network, independent of paths; one file may hold raw weights and averages."""
     facts = json.dumps(complete(file["facts"]).to_dict(), sort_keys=True)
     return (str(file["variant"]), str(file["taken"]), facts, *sorted(file["sha256"].values()))
 
@@ -125,7 +125,7 @@ def _known_by(file: Mapping[str, Any]) -> _Known:
 def _verifications_of(
     model: Mapping[str, Any], of_network: Mapping[_Known, Sequence[VerificationInput]]
 ) -> Iterator[VerificationInput]:
-    """Yield those of the model of a run: of a file with several networks, those of the same tensors, where both say."""
+    """Yield the verifications of a run's model; if both record their tensors, these must be the same."""
     for each in of_network.get(_known_by(model), ()):
         tensors = each.document["converted"].get("tensors"), model.get("tensors")
         if None in tensors or tensors[0] == tensors[1]:
@@ -145,7 +145,7 @@ def _networks(subjects: Sequence[_Subject], ids: Sequence[str]) -> list[dict[str
 
 
 def _with_ids(network: str, group: Sequence[VerificationInput], named: dict[str, str]) -> Verifications:
-    """Return the verifications of a file with their ids, which are those that the first network gave them."""
+    """Return the verifications of a file with their ids; an id comes from the first network with the verification."""
     for each in (each for each in group if each.sha256 not in named):
         numbered = (network if number == 1 else f"{network}.{number}" for number in count(1))
         named[each.sha256] = next(name for name in numbered if name not in named.values())
@@ -153,7 +153,7 @@ def _with_ids(network: str, group: Sequence[VerificationInput], named: dict[str,
 
 
 def _told_apart(networks: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the networks, and after names that several have their id."""
+    """Return the networks, with the id added to names that several networks have."""
     counts = Counter(network["name"] for network in networks)
     for network in networks:
         name = network["name"]
@@ -164,7 +164,7 @@ def _told_apart(networks: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _in_unicode(value: Any) -> Any:
-    """Return `value` with a mark in place of what is no character: half of one, as in a name that is not UTF-8."""
+    """Return `value` with invalid characters replaced by a mark, as in a file name that is not UTF-8."""
     if isinstance(value, str):
         return value if value.isascii() else value.encode("utf-8", "replace").decode()
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The files that a report is made of, each checked against its schema before anything in it is believed."""
+"""Input files of a report, each checked against its schema before anything in it is used."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,7 +18,7 @@ from effconvert.validate.predictions import Predictions, is_predictions, read_pr
 _VERIFICATION_SCHEMA = "effconvert/verification/1"
 _LARGEST_JSON = 1 << 26
 _SAME = ("same", "same within the given tolerance")
-_WANTED = "a report is made of runs of `effconvert validate` and of what `effconvert verify --json` writes"
+_WANTED = "a report needs runs of `effconvert validate` and files of `effconvert verify --json`"
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class RunInput:
 
     @property
     def record(self) -> Mapping[str, Any]:
-        """What the run says of itself."""
+        """The run's own record."""
         return self.predictions.record
 
 
 @dataclass(frozen=True)
 class VerificationInput:
-    """What `effconvert verify --json` wrote."""
+    """A file of `effconvert verify --json`."""
 
     path: str
     sha256: str
@@ -46,16 +46,16 @@ class VerificationInput:
 
 @dataclass(frozen=True)
 class Inputs:
-    """Every input once, in the order of their contents, which is the same however they were named."""
+    """Every input once, in an order that depends only on the contents."""
 
     runs: tuple[RunInput, ...]
     verifications: tuple[VerificationInput, ...]
 
 
 def read_inputs(paths: Iterable[str | Path]) -> Inputs:
-    """Return what the files at `paths` hold, of either kind.
+    """Return the runs and verifications in the files at `paths`.
 
-    Raises MissingPath or UnreadableCheckpoint with the problems of all of them.
+    Raises MissingPath or UnreadableCheckpoint with the problems of all files.
     """
     read: dict[str, RunInput | VerificationInput] = {}
     failures: list[EffconvertError] = []
@@ -75,18 +75,18 @@ def read_inputs(paths: Iterable[str | Path]) -> Inputs:
 
 
 def _together(failures: list[EffconvertError]) -> EffconvertError:
-    """Return one error with every line of all; a file that is damaged says more than one that is not there."""
+    """Return one error with the lines of all; MissingPath only if all files are missing."""
     kind = MissingPath if all(isinstance(error, MissingPath) for error in failures) else UnreadableCheckpoint
     lines = [line.strip() for error in failures for line in str(error).splitlines()]
-    return kind(lines[0] if len(lines) == 1 else listing("these cannot be reported:", lines))
+    return kind(lines[0] if len(lines) == 1 else listing("these files cannot be reported:", lines))
 
 
 def _read(path: Path) -> RunInput | VerificationInput:
     require_path(path)
     if not path.is_file():
-        raise UnreadableCheckpoint(f"{path}: is not a file; name the runs in it, as {path}/*.npz")
+        raise UnreadableCheckpoint(f"{path}: is not a file; give the runs in it, e.g. {path}/*.npz")
     if path.suffix.startswith(".part-"):
-        raise UnreadableCheckpoint(f"{path}: a run of `validate` that is not finished; --resume finishes it")
+        raise UnreadableCheckpoint(f"{path}: is an unfinished run of `validate`; finish it with --resume")
     try:
         return _read_run(path) if is_predictions(path) else _read_verification(path)
     except OSError as error:
@@ -105,7 +105,7 @@ def _run_problems(record: Mapping[str, Any], images: int) -> Iterator[str]:
     if not found:
         said = record["dataset"].get("evaluated", images)
         if said != images:
-            yield f"$.dataset.evaluated: {said:,}, but there are answers to {images:,} images"
+            yield f"$.dataset.evaluated: is {said:,}, but there are predictions for {images:,} images"
         yield from _refusal("$.model.facts", complete, record["model"]["facts"])
         yield from _refusal("$.recipe", Recipe.from_dict, record["recipe"])
 
@@ -122,7 +122,7 @@ def _read_verification(path: Path) -> VerificationInput:
 
 
 def _contradictions(document: Mapping[str, Any]) -> Iterator[str]:
-    """Yield where a verification that calls its file the same as the source has layers that say otherwise."""
+    """Yield contradictions: a verdict "same" with layers that differ."""
     if document["verdict"] in _SAME:
         for number, comparison in enumerate(document["comparisons"]):
             failed = sum(not row["passed"] for row in comparison["rows"])
@@ -133,15 +133,15 @@ def _contradictions(document: Mapping[str, Any]) -> Iterator[str]:
 
 def _parsed(path: Path) -> dict[str, Any]:
     if path.stat().st_size > _LARGEST_JSON:
-        raise UnreadableCheckpoint(f"{path}: more than {_LARGEST_JSON:,} bytes, which no verification has; {_WANTED}")
+        raise UnreadableCheckpoint(f"{path}: more than {_LARGEST_JSON:,} bytes, too many for a verification; {_WANTED}")
     content = path.read_bytes()
     if content.startswith(b"PK"):
-        raise UnreadableCheckpoint(f"{path}: holds no predictions (what `effconvert run` writes has none); {_WANTED}")
+        raise UnreadableCheckpoint(f"{path}: has no predictions (files of `effconvert run` do not); {_WANTED}")
     try:
         document = json.loads(content)
     except (ValueError, RecursionError) as error:
-        words = "its nesting has no end" if isinstance(error, RecursionError) else str(error)
-        raise UnreadableCheckpoint(f"{path}: neither a run nor JSON ({words}); {_WANTED}") from error
+        words = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
+        raise UnreadableCheckpoint(f"{path}: is neither a run nor JSON ({words}); {_WANTED}") from error
     if not isinstance(document, dict):
         raise UnreadableCheckpoint(f"{path}: $: must be an object, is {type(document).__name__}; {_WANTED}")
     return document

@@ -1,4 +1,4 @@
-"""How runs agree, image by image: matrices over all of them, of images that are matched by name."""
+"""Agreement of runs, image by image: matrices over all runs, with images matched by name."""
 
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -12,7 +12,7 @@ from effconvert.validate.accuracy.matching import class_difference, paths, pictu
 from effconvert.validate.accuracy.statistics import mcnemar
 from effconvert.validate.predictions import NO_LABEL, Predictions
 
-MOST_COMPARED = 100  # as many pairs as a reader, and a second, are enough for
+MOST_COMPARED = 100  # runs: more pairs are too many for a reader, and take longer than a second
 
 _MATRICES = ("images", "same", "only_first", "only_second", "p")
 _Places = NDArray[np.intp] | slice
@@ -21,11 +21,11 @@ _p = cache(mcnemar)
 
 
 def compare_answers(runs: Sequence[tuple[str, Predictions]]) -> dict[str, Any] | None:
-    """Return the matrices of `runs`, (id, predictions) each; None where no two of them have an image of one name.
+    """Return the matrices of `runs`, (id, predictions) each; None if no two runs have an image of the same name.
 
-    Images are judged by the labels of the row's run. Runs of other classes, or of other pictures under the same names,
-    have no image in common and are `refused` with the reason; `by_name` are runs that have no hashes of their pictures.
-    Runs whose names do not tell images apart have no image in common either.
+    Labels are those of the row's run. Pairs of runs with different classes, or with different pictures under the same
+    names, are `refused` with the reason. `by_name` lists runs without hashes of their images. Runs with ambiguous names
+    have no image in common.
     """
     compared = runs[:MOST_COMPARED]
     found = _Images([predictions for _, predictions in compared])
@@ -47,7 +47,7 @@ def compare_answers(runs: Sequence[tuple[str, Predictions]]) -> dict[str, Any] |
 
 
 class _Images:
-    """Where runs have the same images. Those whose names are equal, as most are, need no search."""
+    """The images that runs have in common; runs with equal lists of names need no search."""
 
     def __init__(self, runs: Sequence[Predictions]) -> None:
         self.runs = runs
@@ -63,13 +63,13 @@ class _Images:
         self.difference = cache(self._difference)
 
     def places(self, first: int, second: int) -> tuple[_Places, _Places]:
-        """Return the places of the images that two runs have in common, in each of them."""
+        """Return the positions, in each of two runs, of the images that they have in common."""
         if first != second and self.difference(*sorted((first, second))):
             return slice(0), slice(0)
         return self._named_alike(first, second)
 
     def _difference(self, first: int, second: int) -> str:
-        """Return why images of the same names are not compared, "" where they are, and where there are none."""
+        """Return why images of the same names cannot be compared, "" if they can or if there are none."""
         here, there = self._named_alike(first, second)
         one, other = self.runs[first], self.runs[second]
         if not len(one.names[here]):
@@ -82,7 +82,7 @@ class _Images:
         return picture_difference(one.names[here].tolist(), *hashes)
 
     def _named_alike(self, first: int, second: int) -> tuple[_Places, _Places]:
-        """Return the places of the images that two runs call the same, in each of them."""
+        """Return the positions, in each of two runs, of the images with the same names."""
         one, other = self._kinds[first], self._kinds[second]
         if first == second or (one == other and self._are_apart(one)):
             return slice(None), slice(None)
@@ -91,11 +91,11 @@ class _Images:
         return self._common(one, other) if one < other else self._common(other, one)[::-1]
 
     def _are_apart(self, kind: int) -> bool:
-        """Return whether the names tell the images apart."""
+        """Return whether the names are unambiguous."""
         return any(self._keys(kind, read) is not None for read in (stems, paths))
 
     def _matched(self, first: int, second: int) -> tuple[_Places, _Places]:
-        """Return the same of two kinds of names, as `match` of two runs finds them."""
+        """Return the positions for two lists of names, matched as `match` does for two runs."""
         for read in (stems, paths):
             one, other = self._keys(first, read), self._keys(second, read)
             if one is not None and other is not None:
@@ -104,7 +104,7 @@ class _Images:
         return slice(0), slice(0)
 
     def _keys_of(self, kind: int, read: Callable[[Sequence[str]], list[str]]) -> NDArray[np.int64] | None:
-        """Return a number for what tells each image apart, None where that does not."""
+        """Return a number for each image's key, None if the keys are ambiguous."""
         keys = read(self._names[kind].tolist())
         if len(set(keys)) < len(keys):
             return None
@@ -112,7 +112,7 @@ class _Images:
 
 
 def _cell(found: _Images, first: int, second: int) -> tuple[int, int, int, int, float | None]:
-    """Return what each matrix has of a pair."""
+    """Return the value of each matrix for a pair."""
     here, there = found.places(first, second)
     one, other = found.runs[first], found.runs[second]
     best, others, labels = one.top5[here, 0], other.top5[there, 0], one.labels[here]

@@ -1,4 +1,4 @@
-"""What networks are called in a report: a name for people, and an id that is safe in file names and HTML."""
+"""Names of networks in a report: a name for people, and an id that is safe in file names and HTML."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,7 +13,7 @@ _LONGEST_ID = 60
 
 
 def network_name(model: Mapping[str, Any]) -> str:
-    """Return what a network is called: efficientnet-b7 (AutoAugment, raw weights)."""
+    """Return the name of a network: efficientnet-b7 (AutoAugment, raw weights)."""
     said = [_TRAININGS.get(model["weights"], model["weights"])] if model["weights"] else []
     origin = model.get("origin") or {}
     raw = ["raw weights"] if RAW in (model["taken"], origin.get("taken")) else []
@@ -22,19 +22,19 @@ def network_name(model: Mapping[str, Any]) -> str:
 
 
 def library_name(layout: str) -> str:
-    """Return what the library of a layout is called; an unknown layout, as of a user's map, by its own name."""
+    """Return the title of a layout's library; an unknown layout, e.g. of a user's map, keeps its own name."""
     library = known_library(layout)
     return library.title if library else layout
 
 
 def library_url(layout: str) -> str:
-    """Return where the source of a layout's library is, "" where that is not known."""
+    """Return the address of a layout's library, "" if unknown."""
     library = known_library(layout)
     return library.url if library else ""
 
 
 def unique_ids(paths: Iterable[str]) -> Iterator[str]:
-    """Yield an id for each file: its name without suffix, with a number where it is taken."""
+    """Yield an id for each file: its name without suffix, with a number if it is already used."""
     taken: set[str] = set()
     for path in paths:
         plain = _plain_id(PurePath(path).stem)

@@ -1,4 +1,4 @@
-"""One network of a report: what a run and the verifications of its file say, in plain values."""
+"""One network of a report, from a run and the verifications of its file, in plain values."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,7 +12,7 @@ from effconvert.report.checks import verdicts
 from effconvert.report.given_files import RunInput, VerificationInput
 from effconvert.report.naming import network_name
 from effconvert.report.origins import conversion
-from effconvert.report.sentences import cautions, network_sentence
+from effconvert.report.sentences import network_sentence, warnings_of
 from effconvert.validate.accuracy.judgement import judge
 from effconvert.validate.accuracy.summary import summarise
 from effconvert.validate.cost_report import report_cost
@@ -28,7 +28,7 @@ _STAGES = ("reading", "preparing", "copying", "waiting")
 
 
 def network_of_run(name: str, run: RunInput, verifications: Verifications) -> dict[str, Any]:
-    """Return the network that a run is of. name: its id. verifications: those of its file, with an id each."""
+    """Return the network of a run. name: its id. verifications: of its file, with an id each."""
     record = run.record
     model, size = record["model"], record["recipe"]["size"]
     return _completed(
@@ -52,7 +52,7 @@ def network_of_run(name: str, run: RunInput, verifications: Verifications) -> di
 
 
 def network_of_verification(name: str, verifications: Verifications) -> dict[str, Any]:
-    """Return the network that only verifications are of; the first says what it is."""
+    """Return the network of verifications without a run; the first one describes it."""
     document = verifications[0][1].document
     said = document["converted"]
     cost = _cost(said["variant"], said["facts"], None)
@@ -82,9 +82,9 @@ def network_of_verification(name: str, verifications: Verifications) -> dict[str
 
 
 def _completed(network: dict[str, Any], record: Plain) -> dict[str, Any]:
-    """Return the network with all that follows from the rest."""
+    """Return the network with its verdicts, warnings and sentence."""
     network["verdicts"] = verdicts(network)
-    network["cautions"] = list(cautions(network, record))
+    network["cautions"] = list(warnings_of(network, record))
     network["sentence"] = network_sentence(network)
     return network
 
@@ -124,7 +124,7 @@ def _accuracy(run: RunInput) -> dict[str, Any] | None:
         summary, judgement = summarise(run.predictions), judge(run.predictions)
     except DatasetProblem:  # no image has a label
         return None
-    said = replace(summary, classes=()).to_dict()  # a thousand rows, of which nobody asks
+    said = replace(summary, classes=()).to_dict()  # without a thousand rows that no rendering shows
     judged = judgement.to_dict()
     kept = ("source", "kind", "size", "own_preprocessing", "top1", "top5", "decides", "reason", "note")
     sources = [{key: source[key] for key in kept} for source in judged["sources"]]

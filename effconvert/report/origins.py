@@ -1,4 +1,4 @@
-"""Where the weights of a network came from, and what was done to them, as its file says."""
+"""Origin of a network's weights and their conversions, as its file records them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,10 +7,10 @@ _Origin = Mapping[str, Any] | None
 
 
 def conversion(origin: _Origin) -> dict[str, Any] | None:
-    """Return the conversion of a file; None where it says of none.
+    """Return the conversion of a file, None without a record of one.
 
-    Of several conversions in a row it has the first one's source, and what any of them left behind. How many tensors
-    those were is known only where each of them has recorded it.
+    After several conversions in a row, it has the first one's source, and the tensors that any of them left behind.
+    Their number is known only if each conversion has recorded it.
     """
     if origin is None:
         return None
@@ -30,12 +30,12 @@ def conversion(origin: _Origin) -> dict[str, Any] | None:
 
 
 def history(origin: _Origin) -> list[Mapping[str, Any]]:
-    """Return the options of every conversion that a file has behind it, the latest first."""
+    """Return the options of every conversion of a file, the latest first."""
     return _chain(origin["options"]) if origin else []
 
 
 def _chain(said: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
-    """Return what a file says of its last conversion and of those before it."""
+    """Return a file's records of its last conversion and of the earlier ones."""
     if said is None:
         return []
     latest = {name: value for name, value in said.items() if name != "earlier"}

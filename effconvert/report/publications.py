@@ -1,4 +1,4 @@
-"""What others published, as a report has it: every number with its source, and where sources disagree."""
+"""Published numbers for a report: every number with its source, and the disagreements between sources."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ _OF_FILES = ("framework", "variant", "weights", "network", "url", "sha256", "byt
 
 
 def published_block() -> dict[str, Any]:
-    """Return all of reference/ that a report shows, in the order of its tables."""
+    """Return the tables of reference/ for a report, in their order."""
     return {
         "sources": [source.to_dict() for source in read_sources().values()],
         "accuracy": [number.to_dict() for number in read_numbers() if number.quantity in _ACCURACY],
@@ -34,13 +34,13 @@ def published_block() -> dict[str, Any]:
 
 
 def published_sentence() -> str:
-    """Return one sentence on what is known."""
+    """Return one sentence on all published numbers."""
     accuracies = sum(number.quantity in _ACCURACY for number in read_numbers())
     costs = sum(number.quantity in _COST for number in read_numbers())
     return (
         f"{len(VARIANTS)} variants of EfficientNet: {accuracies:,} accuracies, {costs:,} figures of cost and "
-        f"{len(weights_table()):,} files of weights that {len(read_sources()):,} sources published; in "
-        f"{len(find_disagreements()):,} places they disagree"
+        f"{len(weights_table()):,} files of weights from {len(read_sources()):,} sources, with "
+        f"{len(find_disagreements()):,} disagreements between them"
     )
 
 

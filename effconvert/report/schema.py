@@ -1,4 +1,4 @@
-"""Checks documents against the JSON Schemas of this package, which say what is in each of them."""
+"""Validation of documents against the JSON Schemas of this package."""
 
 import json
 import math
@@ -12,11 +12,11 @@ from jsonschema.validators import extend
 
 REPORT, VALIDATION, VERIFICATION = "report-1", "validation-1", "verification-1"
 SCHEMAS = (REPORT, VALIDATION, VERIFICATION)
-_SHOWN = 80  # characters of a value that is wrong
+_SHOWN = 80  # characters of a wrong value in a message
 _DEEPEST = 40
 _LARGEST = 1 << 63
 
-# 1.0 is an integer to JSON Schema, and none to what counts with it.
+# JSON Schema accepts 1.0 as an integer; Python code that counts with it does not.
 _Validator = extend(  # type: ignore[no-untyped-call]
     Draft202012Validator,
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int),
@@ -24,14 +24,14 @@ _Validator = extend(  # type: ignore[no-untyped-call]
 
 
 def schema_text(name: str) -> str:
-    """Return the JSON Schema called `name`, one of SCHEMAS, as it stands in the package."""
+    """Return the text of the JSON Schema `name`, one of SCHEMAS."""
     return files("effconvert.report").joinpath("schemas", f"{name}.schema.json").read_text(encoding="utf-8")
 
 
 def problems(document: Any, name: str) -> list[str]:
-    """Return what is wrong with `document`, each with its place: "$.a[0]: 5 is not of type 'string'".
+    """Return the problems of `document`, each with its place: "$.a[0]: 5 is not of type 'string'".
 
-    It must be as the schema `name` says. Besides, numbers must be finite and of 64 bits, and nesting must have an end.
+    It must conform to the schema `name`. Also, numbers must be finite and fit 64 bits, and nesting must be limited.
     """
     found = list(_absurdities(document))
     return found or sorted(set(_described(_validator(name).iter_errors(document))))
@@ -49,7 +49,7 @@ def _absurdities(document: Any) -> Iterator[str]:
         if isinstance(value, float) and not math.isfinite(value):
             yield f"{place}: {value} is not a finite number"
         elif isinstance(value, int) and abs(value) >= _LARGEST:
-            yield f"{place}: has {len(str(value))} digits, more than any number that is counted here"
+            yield f"{place}: has {len(str(value))} digits; at most 64 bits are read"
         elif isinstance(value, dict | list) and depth == _DEEPEST:
             yield f"{place}: is nested more than {_DEEPEST} deep"
         elif isinstance(value, dict):
@@ -60,7 +60,7 @@ def _absurdities(document: Any) -> Iterator[str]:
 
 def _described(errors: Iterable[ValidationError]) -> Iterator[str]:
     for error in errors:
-        # Of what may also be null, the problems are those of what it is when it is not.
+        # For a value that may also be null, report only the problems of the other alternative.
         within = [cause for cause in error.context or () if cause.schema != {"type": "null"}]
         if error.validator == "anyOf" and len(within) < len(error.context or ()):
             yield from _described(within)

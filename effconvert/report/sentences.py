@@ -1,4 +1,4 @@
-"""What a report says in sentences: of each network, of all of them, and what a reader must know besides."""
+"""Sentences of a report: on each network, on all of them, and the warnings for a reader."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,12 +15,12 @@ _VERIFIED = {
     "same": "the same network as its source",
     "same within the given tolerance": "the same network as its source within a looser tolerance",
     "different": "not the same network as its source",
-    "not verifiable": "not to be compared with its source",
+    "not verifiable": "could not be compared with its source",
 }
 
 
 def network_sentence(network: Plain) -> str:
-    """Return one sentence: where the network came from, whether it still is the same, and how accurate it is."""
+    """Return one sentence with the network's origin, its verification and its accuracy."""
     conversion, accuracy = network["conversion"], network["accuracy"]
     converted = f" converted from {library_name(conversion['layout'])}" if conversion else ""
     parts = [*_moved(conversion), *_verified(network["verifications"])]
@@ -64,8 +64,8 @@ def report_sentence(networks: Sequence[Plain]) -> str:
         f"{words[verdict]:,} {text}"
         for verdict, text in (
             (FAILED, "failed a check"),
-            (NEAR, "passed with something in the way"),
-            (PASSED, "passed every check that was made"),
+            (NEAR, "passed under weaker conditions"),
+            (PASSED, "passed every check that was run"),
             (NOT_JUDGED, "could not be judged"),
         )
         if words[verdict]
@@ -77,15 +77,15 @@ def report_sentence(networks: Sequence[Plain]) -> str:
 
 
 def overall(network: Plain) -> str:
-    """Return the verdict on a network as a whole: the worst of its checks, of which an accuracy may stay unjudged."""
+    """Return the verdict on a whole network: the worst of its checks; an unjudged accuracy or cost does not count."""
     found = {row["verdict"] for row in network["verdicts"]}
     unseen = any(row["verdict"] == NOT_JUDGED and row["check"] in ("layers", "logits") for row in network["verdicts"])
     order = (FAILED, NOT_JUDGED) if unseen else (FAILED, NEAR, PASSED)
     return next((verdict for verdict in order if verdict in found), NOT_JUDGED)
 
 
-def cautions(network: Plain, record: Plain) -> Iterator[str]:
-    """Yield every sentence once: what weakens a check, and what a reader must know. record: what the run says."""
+def warnings_of(network: Plain, record: Plain) -> Iterator[str]:
+    """Yield each warning once: on weakened checks, and on what a reader must know. record: the run's own."""
     accuracy = network["accuracy"] or {}
     found = [
         *record.get("cautions", ()),
@@ -101,13 +101,13 @@ def cautions(network: Plain, record: Plain) -> Iterator[str]:
 def _of_weights(model: Plain) -> Iterator[str]:
     origin = model.get("origin")
     if RAW in (model["taken"], (origin or {}).get("taken")):
-        yield "the weights are raw, not their averages"
+        yield "the weights are raw, not averages"
     options = history(origin)
     if any("inexact" in each for each in options):
-        yield "the file was converted inexactly: its network does not compute what the published one does"
+        yield "the file was converted inexactly: its network does not compute the same as the published one"
     said = [model.get("dtype"), *(each.get("dtype") for each in options)]
     for dtype in dict.fromkeys(dtype for dtype in said if dtype in ("float16", "bfloat16")):
-        yield f"the file's weights are rounded to {dtype}, the published ones are not"
+        yield f"the file's weights are rounded to {dtype}; the published ones are not"
 
 
 def _of_data(dataset: Plain) -> Iterator[str]:
@@ -122,6 +122,6 @@ def _of_data(dataset: Plain) -> Iterator[str]:
 
 def _of_computing(computing: Plain) -> Iterator[str]:
     if computing.get("pipeline") == "fast":
-        yield "images went through the fast pipeline, which rounds otherwise than the library's own"
+        yield "the images were prepared by the fast pipeline, which rounds differently than the library's own"
     if computing.get("dtype", "float32") != "float32":
         yield f"computed in {computing['dtype']}"

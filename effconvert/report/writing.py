@@ -1,4 +1,4 @@
-"""Writes a report as a folder that appears whole or not at all: every rendering, and the SHA-256 of each."""
+"""Writer of a report's folder, whole or not at all: every rendering, and the SHA-256 of each file."""
 
 import hashlib
 import json
@@ -27,16 +27,15 @@ _LINE = re.compile(r"([0-9a-f]{64})  ([^/\n]+)")
 def write_report(document: Mapping[str, Any], folder: Path, force: bool = False) -> list[Path]:
     """Write every rendering of `document` (`effconvert/report/1`) into `folder`, and return their paths.
 
-    The same document gives the same bytes. With `force` an earlier report is replaced, whatever files it had, and
-    nothing else: a file that is not of it, or was changed since, is left alone.
+    The same document gives the same bytes. With `force` an earlier report is replaced, with all its files; other files,
+    and files that were changed since, are kept.
 
-    Raises OutputProblem where `folder` cannot be written, EffconvertError where the document is not what its schema
-    says.
+    Raises OutputProblem if `folder` cannot be written, EffconvertError if the document does not conform to its schema.
     """
     check_output(folder, force)
     found = problems(document, REPORT)
     if found:
-        raise EffconvertError(listing("nothing was written, for this is no report:", found))
+        raise EffconvertError(listing("nothing was written, because this document is not a report:", found))
     contents = {name: text.encode() for name, text in _contents(document)}
     contents[_HASHES] = _hashes(contents).encode()
     with new_folder(folder, force, _earlier(folder)) as part:
@@ -46,7 +45,7 @@ def write_report(document: Mapping[str, Any], folder: Path, force: bool = False)
 
 
 def _contents(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the name and the text of every file."""
+    """Yield the name and the contents of every file."""
     from effconvert.report.pictures import pictures
     from effconvert.report.pictures.svg import standalone
     from effconvert.report.renderings.page import render_page
@@ -68,12 +67,12 @@ def _contents(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _hashes(contents: Mapping[str, bytes]) -> str:
-    """Return the SHA-256 of every file, as `sha256sum --check` reads it."""
+    """Return the SHA-256 of every file, in the format of `sha256sum --check`."""
     return "".join(f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in sorted(contents.items()))
 
 
 def _earlier(folder: Path) -> set[str]:
-    """Return the names of files in `folder` that an earlier report wrote there, unchanged since."""
+    """Return the names of the files in `folder` that an earlier report wrote and that have not changed since."""
     path = folder / _HASHES
     if not path.is_file() or path.stat().st_size > _LARGEST_LIST:
         return set()

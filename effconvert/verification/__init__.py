@@ -1,1 +1,1 @@
-"""Proves that two files are the same network: runs both on the same images, and compares layer by layer."""
+"""Verification that two files are the same network: both run on the same images and are compared layer by layer."""

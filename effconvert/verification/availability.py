@@ -1,4 +1,4 @@
-"""Which frameworks are usable here, and how the others are installed."""
+"""Availability of frameworks on this machine, and how to install the missing ones."""
 
 import os
 import subprocess
@@ -25,10 +25,10 @@ print(json.dumps(found))
 
 @dataclass(frozen=True)
 class Availability:
-    """One framework.
+    """The availability of one framework.
 
-    state: `usable`, `missing` or `broken`; `installed` where it was not imported. versions: of its packages. python:
-    its interpreter. remedy: what to do, "" where nothing is missing.
+    state: `usable`, `missing` or `broken`; `installed` if it was not imported. versions: of its packages. python: its
+    interpreter. remedy: what to do, "" if nothing is missing.
     """
 
     name: str
@@ -43,12 +43,12 @@ class Availability:
 
 
 def frameworks_here(pythons: Mapping[str, str], quick: bool = False) -> list[Availability]:
-    """Return for each framework whether it can run its files; `quick` only looks whether it is installed.
+    """Return the availability of each framework; `quick` only checks whether it is installed.
 
     pythons: {framework: interpreter}. Raises MissingPath for an interpreter that does not exist.
     """
     programs = {name: interpreter(name, pythons) for name in FRAMEWORKS}
-    with ThreadPoolExecutor(os.cpu_count()) as executor:  # each waits for a process
+    with ThreadPoolExecutor(os.cpu_count()) as executor:  # each thread waits for a process
         look = _installed if quick else _imported
         return list(executor.map(lambda name: look(FRAMEWORKS[name], programs[name]), FRAMEWORKS))
 
@@ -79,4 +79,4 @@ def _installed(framework: Framework, python: str) -> Availability:
 
 
 def _remedy(framework: Framework) -> str:
-    return f"{framework.install}; or in another environment, with {framework.variable}=PATH of its Python"
+    return f"{framework.install}; or install it in another environment and set {framework.variable}=PATH of its Python"

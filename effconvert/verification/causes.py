@@ -1,7 +1,7 @@
-"""The known causes of a difference, and what it takes to put each right in the canonical network.
+"""Known causes of a difference, and the changes of the canonical network that correct each.
 
-Each is a mistake that a published converter makes or that a file's user can make; every one leaves all names and shapes
-as they are, or all but the number of classes.
+Each is a mistake of a published converter or a possible mistake of a user. All names and shapes stay the same, except
+perhaps the number of classes.
 """
 
 import math
@@ -24,14 +24,14 @@ from effconvert.model.layers import ACTIVATIONS
 from effconvert.verification.mismatch import WITH_AND_WITHOUT_BACKGROUND, Change, Mismatch
 
 _CLASSIFIER = ("head.fc.weight", "head.fc.bias")
-# An exchange belongs to a layer where it leaves at most this share of the layer's difference: where there are two
-# causes, the right one does not mend the layer, but a wrong one hardly ever halves what is wrong with it.
+# An exchange is accepted for a layer if at most this share of the layer's difference remains. With two causes the right
+# one does not correct the layer completely, but a wrong one hardly ever halves its difference.
 _HELPS = 0.5
 _NAMED = 3
 
 
 def _epsilons(mismatch: Mismatch) -> Iterator[Change]:
-    """Every epsilon of a layout, and those ten times larger and smaller."""
+    """Yield every epsilon of the layouts, also ten times larger and smaller."""
     facts = {
         layout.facts_of(name, default_facts(VARIANTS[name])) for layout in known_layouts() for name in layout.variants
     }
@@ -62,7 +62,7 @@ def _fact(mismatch: Mismatch, name: str, values: Iterable[str | float]) -> Itera
 
 
 def _weight_sets(mismatch: Mismatch) -> Iterator[Change]:
-    """The source's other set, where every tensor of the file is of one of its sets."""
+    """Yield the source's other set of weights, if every tensor of the file is in one of its sets."""
     sets = {
         chosen: {name: _classes_of(mismatch, name, array) for name, array in tensors.items()}
         for chosen, tensors in mismatch.sets.items()
@@ -82,7 +82,7 @@ def _weight_sets(mismatch: Mismatch) -> Iterator[Change]:
 
 
 def _classes_of(mismatch: Mismatch, name: str, array: Array) -> NDArray[np.float32]:
-    """Return the source's tensor, without the background where the file has none."""
+    """Return the source's tensor, without the background class if the file has none."""
     dropped = name in _CLASSIFIER and len(array) == len(mismatch.tensors[name]) + 1
     return (
         np.array(array[1:] if dropped else array, np.float32) if name in mismatch.tensors else np.empty(0, np.float32)
@@ -90,7 +90,7 @@ def _classes_of(mismatch: Mismatch, name: str, array: Array) -> NDArray[np.float
 
 
 def _equal(tensor: NDArray[np.float32], source: NDArray[np.float32]) -> bool:
-    """Return whether `tensor` is `source`, perhaps rounded to half precision."""
+    """Return whether `tensor` equals `source`, perhaps rounded to half precision."""
     with np.errstate(over="ignore"):
         rounded = (source.astype(dtype).astype(np.float32) for dtype in (np.float32, np.float16, BFLOAT16))
         return any(np.array_equal(tensor, each) for each in rounded)
@@ -105,7 +105,7 @@ def _channels(mismatch: Mismatch) -> Iterator[Change]:
 
 
 def _backgrounds(mismatch: Mismatch) -> Iterator[Change]:
-    """Which end was dropped of classes with a background, or all classes shifted by one."""
+    """Yield the other end at which a background class was dropped, and all classes shifted by one."""
     if "logits" not in mismatch.reference or "logits" not in mismatch.layers:
         return
     there, here = mismatch.reference["logits"].shape[1], mismatch.facts.classes
@@ -156,11 +156,11 @@ def _swapped_statistics(mismatch: Mismatch) -> Iterator[Change]:
 def _mending(
     mismatch: Mismatch, exchanges: Callable[[str], dict[str, dict[str, Tensor]]], words: str
 ) -> Iterator[Change]:
-    """Yield the change that makes, in every guilty layer, those of its `exchanges` that help it most."""
+    """Yield one change with the best of `exchanges` for every diverging layer."""
     tensors: dict[str, Tensor] = {}
     layers: list[str] = []
     names: list[str] = []
-    for layer in mismatch.guilty:
+    for layer in mismatch.diverging_layers:
         possible = exchanges(layer)
         subsets = [some for count in range(1, len(possible) + 1) for some in combinations(possible, count)]
         replaced = [{name: tensor for each in some for name, tensor in possible[each].items()} for some in subsets]
@@ -179,12 +179,12 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:_NAMED]) + more
 
 
-# {cause: (what it is, the changes that put it right)}
+# {cause: (description, the changes that correct it)}
 CAUSES: dict[str, tuple[str, Callable[[Mismatch], Iterator[Change]]]] = {
     "bn_eps": ("another epsilon in BatchNorm", _epsilons),
-    "padding": ("another padding where a stride meets an even size", _paddings),
-    "weights": ("raw weights in place of their averages, or averages in place of raw weights", _weight_sets),
-    "channels": ("RGB in place of BGR, or BGR in place of RGB", _channels),
+    "padding": ("another padding in convolutions with a stride", _paddings),
+    "weights": ("raw weights instead of their averages, or averages instead of raw weights", _weight_sets),
+    "channels": ("RGB instead of BGR, or BGR instead of RGB", _channels),
     "background": ("the background class", _backgrounds),
     "fused_stride": ("the stride of fused blocks on another convolution", _fused_strides),
     "activation": ("another activation", _activations),

@@ -1,4 +1,4 @@
-"""Compares what two networks gave of the same images, layer by layer, and says where they first differ."""
+"""Comparison of two networks' outputs for the same images, layer by layer, and the first diverging layer."""
 
 import math
 from collections.abc import Mapping
@@ -9,48 +9,52 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-ACCUMULATED, FED = "accumulated", "fed"
+END_TO_END, ISOLATED = "accumulated", "fed"  # the values are stored in files, under these older names
 REFERENCE, CONVERTED = "reference", "converted"
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """The largest relative difference of a layer that rounding explains.
+    """The largest relative difference of a layer that rounding can explain.
 
-    accumulated: where each network went its own way up to the layer. fed: where the layer got the reference's input.
+    end_to_end: of a layer after the network's own earlier layers. isolated: of a layer with the reference's input.
     """
 
-    accumulated: float
-    fed: float
+    end_to_end: float
+    isolated: float
 
     def of(self, mode: str) -> float:
         """Return the tolerance of `mode`."""
-        return self.fed if mode == FED else self.accumulated
+        return self.isolated if mode == ISOLATED else self.end_to_end
+
+    def to_dict(self) -> dict[str, float]:
+        """Return the tolerance as plain values, for JSON."""
+        return {END_TO_END: self.end_to_end, ISOLATED: self.isolated}
 
 
 # By the dtype of the converted weights; both networks compute in float32. Measured on B, Lite, EdgeTPU and CondConv:
-#   float32: frameworks add the same products in another order. That moves a layer that gets the same input by 1.6e-6 of
-#       its largest value at most, and adds up to 1e-5 over a network (1.9e-5 in MindCV's B5, whose sigmoid is less
-#       exact). A kernel, a gamma or a variance scaled by 1.001 moves its layer by more than 9e-5; only a gate's kernel
-#       moves it by less than rounding does, which is why tensors are compared as well.
-#   float16, bfloat16: each weight is rounded by up to 2^-11 and 2^-8 of itself, the reference's are not. That moves a
-#       layer by 1.0e-3 and 8.8e-3, a network by 1.4e-2 and 1.1e-1 (Lite0, whose ReLU6 caps the largest value). What
-#       the rounding costs is said; faults that are smaller cannot be seen.
+#   float32: frameworks add the same products in another order. With the same input, this changes a layer by at most
+#       1.6e-6 of its largest value; over a network it sums to 1e-5 (1.9e-5 in MindCV's B5, with a less exact sigmoid).
+#       A kernel, a gamma or a variance scaled by 1.001 changes its layer by more than 9e-5. Only a gate's kernel
+#       changes it by less than rounding; therefore tensors are compared too.
+#   float16, bfloat16: each weight is rounded by up to 2^-11 and 2^-8 of itself; the reference's are not. This changes
+#       a layer by 1.0e-3 and 8.8e-3, a network by 1.4e-2 and 1.1e-1 (Lite0, where ReLU6 limits the largest value). The
+#       cost of rounding is reported; smaller faults cannot be seen.
 TOLERANCES = {
-    "float32": Tolerance(accumulated=2e-5, fed=5e-6),
-    "float16": Tolerance(accumulated=3e-2, fed=2e-3),
-    "bfloat16": Tolerance(accumulated=2e-1, fed=2e-2),
+    "float32": Tolerance(end_to_end=2e-5, isolated=5e-6),
+    "float16": Tolerance(end_to_end=3e-2, isolated=2e-3),
+    "bfloat16": Tolerance(end_to_end=2e-1, isolated=2e-2),
 }
 
 
 @dataclass(frozen=True)
 class LayerDifference:
-    """How far one layer's outputs are apart.
+    """The difference between one layer's outputs in two networks.
 
-    largest, mean: of |Δ|, in the layer's own units. relative: the largest in shares of `scale`, the layer's largest
-    absolute value in the reference; NaN where one of them is not finite. cosine: of both outputs as vectors. at: index
-    of the largest. not_finite: how many values are NaN or infinite, in the reference and in the other. shapes: of both,
-    where they differ and nothing could be compared.
+    largest, mean: of |Δ|, in the layer's own units. relative: `largest` as a share of `scale`, the layer's largest
+    absolute value in the reference; NaN if a value is not finite. cosine: similarity of both outputs as vectors. at:
+    index of the largest. not_finite: number of NaN or infinite values in the reference and in the other network.
+    shapes: of both, if they differ and nothing could be compared.
     """
 
     layer: str
@@ -67,11 +71,11 @@ class LayerDifference:
 
     @property
     def passed(self) -> bool:
-        """Whether the layer is within its tolerance; what is not finite never is."""
+        """Whether the layer is within its tolerance; values that are not finite never are."""
         return self.relative <= self.allowed
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the row as plain values, numbers to four digits, None for those that are not finite."""
+        """Return the row as plain values: numbers with four digits, None for numbers that are not finite."""
         return {name: plain(value) for name, value in asdict(self).items()} | {"passed": self.passed}
 
 
@@ -79,8 +83,8 @@ class LayerDifference:
 class Comparison:
     """Two networks on the same images.
 
-    rows: in the order of the layers; of each mode where there is one. only: {layer: the side that has it}. top1, top5:
-    the share of images whose class, or set of five, agrees; None without a classifier.
+    rows: in the order of the layers, for each measured mode. only: {layer: the only side that has it}. top1, top5: the
+    share of images with the same class, or the same set of five; None without a classifier.
     """
 
     rows: tuple[LayerDifference, ...]
@@ -90,22 +94,22 @@ class Comparison:
 
     @property
     def same(self) -> bool:
-        """Whether every layer of the reference is within its tolerance, and the network ends where it does.
+        """Whether every layer of the reference is within its tolerance and both networks end at the same layer.
 
-        Some libraries end in a map that others average as well.
+        Only "pooled" may be missing: some libraries end before the average.
         """
         one_sided = {layer for layer, side in self.only.items() if side == REFERENCE or layer != "pooled"}
         return bool(self.rows) and not one_sided and all(row.passed for row in self.rows)
 
     @property
     def first(self) -> LayerDifference | None:
-        """The first layer that differs: one that does so from the same input is guilty, others may only suffer."""
+        """The first diverging layer: isolated differences come first, since other layers may only propagate one."""
         failing = [row for row in self.rows if not row.passed]
-        return next((row for row in failing if row.mode == FED), failing[0] if failing else None)
+        return next((row for row in failing if row.mode == ISOLATED), failing[0] if failing else None)
 
     @property
     def worst(self) -> LayerDifference:
-        """The row that comes nearest to its tolerance, or exceeds it most."""
+        """The row with the largest difference compared with its tolerance."""
         return max(self.rows, key=lambda row: math.inf if math.isnan(row.relative) else row.relative / row.allowed)
 
     def of(self, mode: str) -> list[LayerDifference]:
@@ -126,11 +130,11 @@ class Comparison:
 
 def relative_difference(found: NDArray[Any], reference: NDArray[Any]) -> float:
     """Return max |found - reference| / max |reference|, NaN where one is not finite."""
-    return difference("", ACCUMULATED, reference, found, 0.0).relative
+    return difference("", END_TO_END, reference, found, 0.0).relative
 
 
 def difference(layer: str, mode: str, reference: NDArray[Any], found: NDArray[Any], allowed: float) -> LayerDifference:
-    """Return how far `found` is from `reference`; another shape is a difference that has no size."""
+    """Return the difference of `found` from `reference`; for different shapes its size is NaN."""
     if reference.shape != found.shape:
         return _unmeasured(layer, mode, (), (0, 0), allowed, (reference.shape, found.shape))
     expected, given = np.asarray(reference, np.float64), np.asarray(found, np.float64)
@@ -148,13 +152,13 @@ def difference(layer: str, mode: str, reference: NDArray[Any], found: NDArray[An
 
 
 def agreement(reference: NDArray[Any], found: NDArray[Any], count: int) -> float:
-    """Return the share of images whose `count` largest logits, arrays [N, classes], are of the same classes."""
+    """Return the share of images whose `count` largest logits, in arrays [N, classes], have the same classes."""
     best = [np.argsort(-logits, axis=1, kind="stable")[:, :count] for logits in (reference, found)]
     return float(np.mean([set(one) == set(other) for one, other in zip(*best, strict=True)]))
 
 
 def would_pass(value: float) -> float:
-    """Return the least tolerance of two digits that `value` is within."""
+    """Return the smallest tolerance with two digits that `value` would pass."""
     nearest = float(f"{value:.1e}")
     return nearest if not nearest < value else float(Context(2, ROUND_CEILING).create_decimal(value))
 
@@ -173,7 +177,7 @@ def _unmeasured(
 
 
 def plain(value: Any) -> Any:
-    """Return `value` for JSON: numbers to four digits, None for those that are not finite."""
+    """Return `value` for JSON: numbers with four digits, None for numbers that are not finite."""
     if isinstance(value, float):
         return float(f"{value:.4g}") if math.isfinite(value) else None
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Runs the network of a file, by its framework or as the canonical one: here, or with a prepared folder elsewhere."""
+"""Execution of a file's network, by its framework or as the canonical one, here or elsewhere from a prepared folder."""
 
 import json
 import shlex
@@ -25,7 +25,7 @@ from effconvert.verification.runner_archive import write_runner
 from effconvert.verification.runners.base import save_arrays
 from effconvert.verification.runs import open_run
 
-# The options that say how a file is read.
+# The options on how to read a file.
 _READING = ("variant", "raw", "root", "backbone", "classifier", "leave")
 
 
@@ -37,11 +37,11 @@ def run_file(
     out: Path,
     follow: Path | None = None,
 ) -> None:
-    """Run the network of `file` by `framework`, or as the canonical one, in a process of its own, and write `out`.
+    """Run the network of `file` by `framework`, or as the canonical one, in a separate process, and write `out`.
 
-    The framework's own loader reads the file where it can; else, and where values are rounded, it gets the tensors.
-    follow: a run whose outputs each layer is fed as well. Raises what `run_network` does, and LayoutMismatch for a file
-    of another framework.
+    The framework's own loader reads the file if it can; otherwise, and for rounded values, it gets the tensors. follow:
+    a run whose outputs are also given to each layer in isolation. Raises the errors of `run_network`, and
+    LayoutMismatch for a file of another framework.
     """
     settings, arrays = settings_of(file, framework, inputs, follow), _arrays_for(file, inputs)
     path = file.path.absolute()
@@ -55,7 +55,7 @@ def run_file(
 
 @dataclass(frozen=True)
 class SavedRun:
-    """What was run. images: in words. sensitivity: None of one image. layers: how many. nbytes: of the file."""
+    """A saved run. images: in words. sensitivity: None for one image. layers: their number. nbytes: of the file."""
 
     framework: str
     network: str
@@ -79,15 +79,15 @@ def save_run(
     pythons: Mapping[str, str],
     force: bool,
 ) -> SavedRun:
-    """Run the network of `file` by `framework` and write the run to `out`; the arguments are those of `verify`.
+    """Run the network of `file` by `framework`, and write the run to `out`; the arguments are those of `verify`.
 
-    follow: a run whose images are taken, and whose outputs each layer is fed as well. Raises what `run_file` does, and
-    OutputProblem.
+    follow: a run whose images are used, and whose outputs are also given to each layer in isolation. Raises the errors
+    of `run_file`, and OutputProblem.
     """
     check_output(out, force)
     for given in (Path(file), follow):
         if given and out.exists() and given.exists() and out.samefile(given):
-            raise OutputProblem(f"{out}: is what is read; give another name with --out")
+            raise OutputProblem(f"{out}: is an input of this command; give another name with --out")
     examined, name, inputs = _chosen(file, framework, reading, key, images, follow)
     program = interpreter(name, pythons)
     with new_file(out, force) as (_, part):
@@ -117,15 +117,15 @@ def prepare_run(
     follow: Path | None,
     force: bool,
 ) -> str:
-    """Write to `folder` what runs the network of `file` elsewhere, and return the command for it.
+    """Write to `folder` everything to run the network of `file` elsewhere, and return the command.
 
-    The folder gets the runner, its settings and the images, with `follow` that run, and the tensors of a file that the
-    library's own loader does not take: the framework and numpy are all that is needed beside them. Raises
-    LayoutMismatch, OutputProblem.
+    The folder gets the runner, its settings and the images, with `follow` also that run, and the tensors of a file that
+    the library's own loader cannot read. Only the framework and numpy are needed beside them. Raises LayoutMismatch,
+    OutputProblem.
     """
     examined, name, inputs = _chosen(file, framework, reading, key, images, follow)
     if name == CANONICAL:
-        raise LayoutMismatch(f"{file}: the canonical network is run by effconvert itself: give --out")
+        raise LayoutMismatch(f"{file}: effconvert itself runs the canonical network; use --out instead of --prepare")
     carried = name_elsewhere(file)
     file_argument = f"./{carried}" if carried.startswith("-") else carried
     with new_folder(folder, force) as part:
@@ -134,7 +134,7 @@ def prepare_run(
         settings = settings_of(examined, name, inputs, follow)
         (part / "settings.json").write_text(json.dumps(settings, indent=1, sort_keys=True))
         save_arrays(part / "inputs.npz", _arrays_for(examined, inputs))
-        if key or examined.is_nested:  # which the library's own loader does not take
+        if key or examined.is_nested:  # the library's own loader cannot read it
             save_arrays(part / "tensors.npz", examined.library_tensors())
             command += ["--tensors", "tensors.npz"]
         if follow:
@@ -144,7 +144,7 @@ def prepare_run(
 
 
 def name_elsewhere(file: str | Path) -> str:
-    """Return what the file is called, also one that was named by dots."""
+    """Return the file's name, also for a path that is only dots."""
     path = Path(file)
     return path.resolve().name if path.name in ("", "..") else path.name
 
@@ -159,27 +159,27 @@ def _chosen(
     with open_run(follow) as other:
         variant = other.record["settings"].get("variant")
         if variant != examined.identity.variant.name:
-            raise LayoutMismatch(f"{file}: is {examined.identity.variant.name}, and {follow} a run of {variant}")
+            raise LayoutMismatch(f"{file}: is {examined.identity.variant.name}, but {follow} is a run of {variant}")
         channels = other.images.shape[1]
         if channels != examined.facts.in_channels:
-            words = f"takes images of {examined.facts.in_channels} channels, and those of {follow} have {channels}"
+            words = f"takes images with {examined.facts.in_channels} channels, but those of {follow} have {channels}"
             raise LayoutMismatch(f"{file}: {words}")
         return examined, name, Inputs(np.array(other.images), other.record["settings"]["inputs"])
 
 
 def _arrays_for(file: NetworkFile, inputs: Inputs) -> Tensors:
-    """Return the images, and the mean and std by which a network normalises that does it itself, as Keras's do."""
+    """Return the images, and the mean and std for networks that normalise images themselves, as Keras's do."""
     return {"images": inputs.images, "mean": np.array(file.recipe.mean), "std": np.array(file.recipe.std)}
 
 
 def settings_of(file: NetworkFile, framework: str, inputs: Inputs, follow: Path | None) -> dict[str, Any]:
-    """Return what the runner of `framework` is told of the network, and what is kept in the run for later."""
+    """Return the settings of the runner of `framework`, which are also kept in the run."""
     identity = file.identity
     layout = identity.layout
     facts = file.facts if framework == CANONICAL else file.network_facts
     if framework != CANONICAL and identity.layout_name not in FRAMEWORKS[framework].layouts:
         raise LayoutMismatch(
-            f"{file.path}: is in the layout {identity.layout_name}, which {framework} does not load; "
+            f"{file.path}: has the layout {identity.layout_name}, which {framework} cannot load; "
             f"{framework} loads {' and '.join(FRAMEWORKS[framework].layouts)}"
         )
     return {
@@ -205,9 +205,9 @@ def settings_of(file: NetworkFile, framework: str, inputs: Inputs, follow: Path 
 
 
 def _has_usual_facts(file: NetworkFile) -> bool:
-    """Return whether the facts are the library's own as the map knows them, said by neither the user nor the file.
+    """Return whether the facts are only the library's own from the map, not set by the user or the file.
 
-    The library's network is then built without being told them, so that a mistake in the map shows.
+    The library's network is then built without setting them, so that a mistake in the map becomes visible.
     """
     identity = file.identity
     said = {*(file.options.facts or {}), *identity.companion.facts}

@@ -1,4 +1,4 @@
-"""Why a converted file differs from its source: the known causes, tried one by one."""
+"""Explanation of a difference between a converted file and its source: the known causes, tried one by one."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -24,11 +24,11 @@ def explain(
     sets: Mapping[str, Tensors] = MappingProxyType({}),
     tolerance: Tolerance = TOLERANCES["float32"],
 ) -> tuple[Trial, ...]:
-    """Return a trial for each known cause, the most successful first; none where there is no difference.
+    """Return a trial for each known cause, the most successful first; () without a difference.
 
-    reference: what each layer of the source's network gave of `images` [N, C, H, W]. tensors: of the converted file, by
-    their canonical names; variant, facts: of its network. sets: {"raw" or "averages": the source's canonical tensors}.
-    Several trials vanish where several changes amount to the same.
+    reference: the output of each layer of the source's network for `images` [N, C, H, W]. tensors: of the converted
+    file, by canonical name; variant, facts: of its network. sets: {"raw" or "averages": the source's canonical
+    tensors}. Several trials may succeed if their changes are equivalent.
     """
     mismatch = Mismatch(reference, images, tensors, variant, facts, sets, tolerance)
     if mismatch.passes(mismatch.layers):
@@ -37,7 +37,7 @@ def explain(
 
 
 def _best_trial(mismatch: Mismatch, cause: str) -> Trial:
-    """Return the most successful of the changes that would put `cause` right."""
+    """Return the most successful trial among the changes for `cause`."""
     words, changes = CAUSES[cause]
     before = mismatch.largest(mismatch.layers)
     trials = []
@@ -49,5 +49,5 @@ def _best_trial(mismatch: Mismatch, cause: str) -> Trial:
 
 
 def _rank(trial: Trial) -> tuple[bool, float]:
-    """Return by what trials are sorted, the most successful first."""
+    """Return the sort key of a trial; the most successful one comes first."""
     return not trial.vanishes, trial.difference

@@ -1,4 +1,4 @@
-"""The images that networks are compared on: drawn by a seed, or a user's own through a recipe."""
+"""Input images of a comparison: synthetic ones from a seed, or a user's own through a recipe."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,23 +15,23 @@ from effconvert.verification.runners.base import pixels_sha256
 
 @dataclass(frozen=True)
 class Inputs:
-    """Images float32 [N, C, H, W], normalised, and in plain values what they are."""
+    """Images float32 [N, C, H, W], normalised, with a description in plain values."""
 
     images: NDArray[np.float32] = field(repr=False)
     words: Mapping[str, Any]
 
     @property
     def sha256(self) -> str:
-        """The SHA-256 of the pixels, by which runs on the same images are known."""
+        """The SHA-256 of the pixels, which identifies runs on the same images."""
         return pixels_sha256(self.images)
 
 
 @dataclass(frozen=True)
 class Images:
-    """Which images the networks are shown.
+    """The user's choice of images.
 
-    folder: of images, of which the first `count` go through `recipe`, as reference/recipes.toml calls it; None: `count`
-    synthetic ones, drawn from `seed`. size: in pixels, where it is not the recipe's.
+    folder: of images; the first `count` are preprocessed by `recipe`, a name in reference/recipes.toml. None: `count`
+    synthetic images from `seed`. size: in pixels, instead of the recipe's.
     """
 
     folder: Path | None = None
@@ -41,9 +41,9 @@ class Images:
     recipe: str | None = None
 
     def prepared(self, usual: Recipe, variant: str) -> Inputs:
-        """Return the images for a network of `variant`; what is not said is as in `usual`.
+        """Return the images for a network of `variant`; anything not chosen is as in `usual`.
 
-        Raises what `inputs_of_images` does, and LayoutMismatch for a recipe that is not known.
+        Raises the errors of `inputs_of_images`, and LayoutMismatch for an unknown recipe.
         """
         recipe = recipe_named(self.recipe, variant, usual.in_channels) if self.recipe else usual
         if self.size:
@@ -54,16 +54,16 @@ class Images:
 
 
 def synthetic_inputs(count: int, size: int, seed: int, channels: int = 3) -> Inputs:
-    """Return `count` structured images of `size` pixels square, the same for the same arguments."""
+    """Return `count` synthetic images of `size` x `size` pixels, the same for the same arguments."""
     images = synthetic_images(count, size, size, seed, channels)
     return Inputs(images, {"kind": "synthetic", "count": count, "size": size, "seed": seed})
 
 
 def inputs_of_images(folder: Path, recipe: Recipe, count: int) -> Inputs:
-    """Return the first `count` images of `folder`, by name, as `recipe` prepares them.
+    """Return the first `count` images of `folder`, by name, preprocessed by `recipe`.
 
-    Raises DatasetProblem for a folder without images or an image that cannot be read, Unavailable where the libraries
-    that read images are missing, LayoutMismatch for a recipe that no image goes through.
+    Raises DatasetProblem for a folder without images or an unreadable image, Unavailable when a package for reading
+    images is missing, LayoutMismatch for a recipe that cannot work.
     """
     from effconvert.preprocessing.image_files import images_in
     from effconvert.preprocessing.pipeline import check, preprocess

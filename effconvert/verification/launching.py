@@ -1,4 +1,4 @@
-"""Starts a framework's runner in the framework's own interpreter, and gives it what it needs as files."""
+"""Launching of a framework's runner in the framework's own interpreter, with its inputs as files."""
 
 import errno
 import json
@@ -31,12 +31,12 @@ from effconvert.maps.map_names import runner_names
 from effconvert.verification.runner_archive import write_runner
 from effconvert.verification.runners.base import CannotImport, CannotLoad, save_arrays
 
-KEY_VARIABLE = "EFFCONVERT_KEY_OF_THE_FILE"  # a key must not stand among a process's arguments
+KEY_VARIABLE = "EFFCONVERT_KEY_OF_THE_FILE"  # a key must not be in a process's arguments
 _OF_PYTHON = ("PYTHONPATH", "PYTHONHOME")
 _FULL = f"[Errno {errno.ENOSPC}]"
 _MORE = "; EFFCONVERT_DEBUG=1 shows more"
 _NO_PYTHON = "is it a Python interpreter?"
-# A runner says itself that its framework is missing, but begins with numpy, without which no framework can be there.
+# A runner reports a missing framework itself, but it imports numpy first, and no framework works without numpy.
 _NO_NUMPY = "ModuleNotFoundError: No module named 'numpy'"
 
 
@@ -44,7 +44,7 @@ _NO_NUMPY = "ModuleNotFoundError: No module named 'numpy'"
 class Framework:
     """A framework with a runner.
 
-    packages: what pip calls it. install: how it comes into an environment.
+    packages: their names for pip. install: the command that installs it.
     """
 
     name: str
@@ -53,19 +53,19 @@ class Framework:
 
     @property
     def variable(self) -> str:
-        """The environment variable that names its interpreter."""
+        """The environment variable for its interpreter."""
         return f"EFFCONVERT_PYTHON_{self.name.upper()}"
 
     @property
     def layouts(self) -> tuple[str, ...]:
-        """The layouts whose files it takes."""
+        """The layouts that it can run."""
         return tuple(layout.name for layout in known_layouts() if layout.library.runner == self.name)
 
 
 def _described() -> Iterator[Framework]:
-    """Yield the frameworks that the maps of the package name."""
+    """Yield the frameworks that the package's maps name."""
     for name in runner_names():
-        # Those of the package stand last: a user's map may name a runner, and does not change it.
+        # The package's maps come first here: a user's map may name a runner but does not change it.
         found = [layout.library for layout in reversed(known_layouts()) if layout.library.runner == name]
         library = next(library for library in found if library.packages)
         yield Framework(name, library.packages, library.install or f'pip install "effconvert[{name}]"')
@@ -75,23 +75,23 @@ FRAMEWORKS = {framework.name: framework for framework in _described()}
 
 
 class LoaderRefused(EffconvertError):
-    """The library's own loader does not take the file."""
+    """The library's own loader cannot read the file."""
 
 
 def framework_of(layout: str) -> str:
-    """Return the framework that runs files of `layout`. Raises Unavailable where there is none."""
+    """Return the framework that runs files of `layout`. Raises Unavailable without one."""
     for framework in FRAMEWORKS.values():
         if layout in framework.layouts:
             return framework.name
     if layout == CANONICAL:
         return CANONICAL
     raise Unavailable(
-        f"no framework here runs files of the layout {layout}; those that are run: {', '.join(FRAMEWORKS)}"
+        f"no framework here can run files of the layout {layout}; the frameworks are {', '.join(FRAMEWORKS)}"
     )
 
 
 def interpreter(name: str, pythons: Mapping[str, str]) -> str:
-    """Return the Python that runs the framework: of `pythons`, of its environment variable, or else this one.
+    """Return the Python of the framework: from `pythons`, from its environment variable, or this one.
 
     Raises MissingPath for one that does not exist.
     """
@@ -100,7 +100,7 @@ def interpreter(name: str, pythons: Mapping[str, str]) -> str:
     variable = FRAMEWORKS[name].variable
     for where, path in ((f"--python {name}", pythons.get(name)), (variable, os.environ.get(variable))):
         if path and not (Path(path).is_file() and os.access(path, os.X_OK)):
-            raise MissingPath(f"{where}={path}: no such program")
+            raise MissingPath(f"{where}={path}: is not an executable file; give the path of a Python interpreter")
         if path:
             return path
     return sys.executable
@@ -117,14 +117,13 @@ def run_network(
     tensors: Mapping[str, NDArray[Any]] | None = None,
     key: bytes | None = None,
 ) -> None:
-    """Run the network of `settings` with the weights in `file` on `inputs`, in a process of its own, and write `out`.
+    """Run the network of `settings` with the weights in `file` on `inputs`, in a separate process, and write `out`.
 
-    inputs: `images`, `mean` and `std`. feed: a run whose outputs each layer is fed as well. tensors: what is loaded in
-    place of the file, {the library's name: array}. key: of an encrypted file, for the canonical network.
+    inputs: `images`, `mean` and `std`. feed: a run whose outputs are also given to each layer in isolation. tensors: to
+    load instead of the file, {the library's name: array}. key: of an encrypted file, for the canonical network.
 
-    Raises Unavailable where the framework cannot be imported, LayoutMismatch where it has no such network,
-    LoaderRefused where its own loader does not take the file, OutputProblem where the disk is full, EffconvertError
-    when it fails otherwise.
+    Raises Unavailable if the framework cannot be imported, LayoutMismatch if it has no such network, LoaderRefused if
+    its own loader cannot read the file, OutputProblem if the disk is full, EffconvertError for other failures.
     """
     with _private_folder() as folder:
         beside = {kind: folder / kind for kind in ("settings", "inputs", "tensors")}
@@ -141,35 +140,35 @@ def run_network(
             arguments += ["--feed", str(feed)]
         _start(name, python, folder, arguments, {KEY_VARIABLE: key.decode()} if key and name == CANONICAL else {})
     if not out.exists() or not out.stat().st_size:
-        raise EffconvertError(f"{name}: {python} wrote no run and no error: {_NO_PYTHON}")
+        raise EffconvertError(f"{name}: {python} wrote neither a run nor an error: {_NO_PYTHON}")
 
 
 def check_framework(name: str, python: str) -> dict[str, str]:
-    """Import the framework in its interpreter and return {package: version}.
+    """Import the framework in its interpreter, and return {package: version}.
 
-    Raises Unavailable, and EffconvertError where it fails otherwise.
+    Raises Unavailable, and EffconvertError for other failures.
     """
     with _private_folder() as folder:
         return versions_in(_start(name, python, folder, ["--check"]), python)
 
 
 def versions_in(said: str, python: str) -> dict[str, str]:
-    """Return {package: version}, the last line that the interpreter said. Raises EffconvertError where it is not."""
+    """Return {package: version} from the last line of an interpreter's output. Raises EffconvertError without it."""
     try:
         return dict(json.loads(said.splitlines()[-1]))
     except (IndexError, ValueError, TypeError) as error:
-        raise EffconvertError(f"{python}: said no versions: {_NO_PYTHON}") from error
+        raise EffconvertError(f"{python}: did not print any versions: {_NO_PYTHON}") from error
 
 
 @contextmanager
 def _private_folder() -> Iterator[Path]:
-    """Give a temporary folder, into which only its owner can look."""
+    """Give a temporary folder that only its owner can read."""
     with tempfile.TemporaryDirectory(prefix="effconvert-") as folder:
         yield Path(folder)
 
 
 def _command(name: str, python: str, folder: Path) -> list[str]:
-    """Return the command that starts the runner, without its arguments; one of a framework is written to `folder`."""
+    """Return the command that starts the runner, without arguments; a framework's runner is written to `folder`."""
     if name == CANONICAL:
         return [python, "-P", "-m", "effconvert.verification.runners.run_canonical"]
     with reported(folder):
@@ -180,7 +179,7 @@ def _start(
     name: str, python: str, folder: Path, arguments: list[str], variables: Mapping[str, str] = MappingProxyType({})
 ) -> str:
     command = [*_command(name, python, folder), *arguments]
-    # What is meant for this interpreter would mislead another one.
+    # These variables are for this interpreter, and would mislead another one.
     kept = os.environ if python == sys.executable else {n: v for n, v in os.environ.items() if n not in _OF_PYTHON}
     try:
         done = subprocess.run(
@@ -194,14 +193,14 @@ def _start(
 
 
 def _failure(name: str, python: str, done: subprocess.CompletedProcess[str]) -> EffconvertError:
-    """Return what the exit code and the last line of a runner mean."""
+    """Return the error that a runner's exit code and last line mean."""
     lines = [line for line in done.stderr.splitlines() if line.strip()]
-    said = lines[-1] if lines else f"its process ended with {done.returncode} and said nothing"
+    said = lines[-1] if lines else f"its process ended with exit code {done.returncode} and without a message"
     if (done.returncode == CannotImport.exit_code or said == _NO_NUMPY) and name != CANONICAL:
         framework = FRAMEWORKS[name]
         return Unavailable(
             f"{said}\n  in {python}; install it there: {framework.install}\n"
-            f"  or name another interpreter: --python {name}=PATH, or {framework.variable}=PATH"
+            f"  or give another interpreter: --python {name}=PATH, or {framework.variable}=PATH"
         )
     if done.returncode == CannotLoad.exit_code:
         return LoaderRefused(said)
@@ -210,7 +209,7 @@ def _failure(name: str, python: str, done: subprocess.CompletedProcess[str]) -> 
             return kind(said)
     if _FULL in said:
         return OutputProblem(
-            f"{said}: TMPDIR names the folder for runs, which need some 20 bytes for each value of a layer"
+            f"{said}: runs need about 20 bytes for each value of a layer; set TMPDIR to a folder with more space"
         )
     if done.returncode < 0:
         said = f"{name}: its process was ended by signal {-done.returncode}"

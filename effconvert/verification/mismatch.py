@@ -1,6 +1,7 @@
-"""The converted network beside the reference's outputs, run as it is and with changes.
+"""Mismatch between the converted network and the reference's outputs, as it is and with changes.
 
-It finds the layers that differ from the same input, and tells what a change of weights or facts leaves of a difference.
+It finds the layers that diverge for the same input, and measures how much of a difference remains after a change of
+weights or facts.
 """
 
 import math
@@ -23,15 +24,15 @@ from effconvert.model.network import EfficientNet
 from effconvert.verification.comparison import Tolerance, relative_difference
 
 Tensors = Mapping[str, NDArray[Any]]
-# ImageNet's classes in EdgeTPU's weights, where class 0 is the background, and in a file that properly lacks it.
+# ImageNet's classes in EdgeTPU's weights, where class 0 is the background, and in a file without that class.
 WITH_AND_WITHOUT_BACKGROUND = (1001, 1000)
 
 
 @dataclass(frozen=True)
 class Change:
-    """A change of the converted network. words: what a user has to do; where: the layers that it touches.
+    """A change of the converted network. words: what a user has to do; where: the changed layers.
 
-    facts, tensors: what is replaced. logits: those of the reference that are meant, where it is not all or the usual.
+    facts, tensors: the replacements. logits: the part of the reference's logits to compare with, if not the usual one.
     """
 
     words: str
@@ -42,9 +43,9 @@ class Change:
 
 
 class Mismatch:
-    """The reference's layers beside the network that should give the same.
+    """The reference's layers, and the network that should give the same.
 
-    layers: what the network gives, unchanged. Arguments as of `explain`.
+    layers: the network's outputs without a change. The arguments are those of `explain`.
     """
 
     def __init__(
@@ -65,35 +66,35 @@ class Mismatch:
         self.layers = capture(self._network(), self.images)
 
     @cached_property
-    def fed(self) -> dict[str, Array]:
-        """What each layer gives for the input that it had in the reference."""
-        return capture(self._network(), self.images, self._entering)
+    def isolated(self) -> dict[str, Array]:
+        """The output of each layer for its input in the reference."""
+        return capture(self._network(), self.images, self._inputs)
 
     @property
-    def guilty(self) -> list[str]:
-        """The layers that differ though they get the reference's input, pooling and the classifier left out."""
+    def diverging_layers(self) -> list[str]:
+        """The layers that differ with the reference's input, without pooling and classifier."""
         return [
             layer
             for layer in layer_modules(self._network())
-            if layer in self.reference and self._apart(layer, self.fed[layer]) > self.tolerance.fed
+            if layer in self.reference and self._apart(layer, self.isolated[layer]) > self.tolerance.isolated
         ]
 
     def largest(self, layers: Tensors, logits: slice | None = None) -> float:
-        """Return the largest relative difference of `layers` from the reference, infinite where one has no number."""
+        """Return the largest relative difference of `layers` from the reference, infinity instead of NaN."""
         return max(
             (self._apart(layer, layers[layer], logits) for layer in layers if layer in self.reference), default=0
         )
 
     def passes(self, layers: Tensors, change: Change | None = None) -> bool:
-        """Return whether all is within its tolerance; `layers` is what the network gives, with `change` if any."""
+        """Return whether everything is within its tolerance; `layers` are the network's outputs, with any `change`."""
         logits = change.logits if change else None
-        if self.largest(layers, logits) > self.tolerance.accumulated:
+        if self.largest(layers, logits) > self.tolerance.end_to_end:
             return False
-        fed = capture(self._network(change), self.images, self._entering) if change else self.fed
-        return self.largest(fed, logits) <= self.tolerance.fed
+        isolated = capture(self._network(change), self.images, self._inputs) if change else self.isolated
+        return self.largest(isolated, logits) <= self.tolerance.isolated
 
     def tried(self, change: Change) -> tuple[float, bool, bool]:
-        """Return the difference that `change` leaves, whether it vanishes, and whether the change had any effect."""
+        """Return the difference that remains after `change`, whether it vanishes, and whether anything changed."""
         layers = capture(self._network(change), self.images)
         effect = change.logits is not None or any(
             not np.array_equal(layers[name], array, equal_nan=True) for name, array in self.layers.items()
@@ -101,24 +102,24 @@ class Mismatch:
         return self.largest(layers, change.logits), effect and self.passes(layers, change), effect
 
     def left_in(self, layer: str, tensors: Mapping[str, Tensor]) -> float:
-        """Return how far `layer` is from the reference, from the same input, with `tensors` replaced."""
+        """Return the difference of `layer` from the reference, for the same input, with `tensors` replaced."""
         own = {
             name.removeprefix(f"{layer}."): tensor
             for name, tensor in (self.tensors | dict(tensors)).items()
             if name.startswith(f"{layer}.")
         }
-        arriving = torch.as_tensor(self._entering[layer]) if layer in self._entering else self.images
+        inputs = torch.as_tensor(self._inputs[layer]) if layer in self._inputs else self.images
         module = layer_modules(self._built[self.facts])[layer]
         with torch.no_grad():
-            leaving = torch.func.functional_call(module, own, (arriving,))
-        return self._apart(layer, leaving.numpy())
+            outputs = torch.func.functional_call(module, own, (inputs,))
+        return self._apart(layer, outputs.numpy())
 
     @cached_property
-    def _entering(self) -> dict[str, Array]:
+    def _inputs(self) -> dict[str, Array]:
         return {name: self.reference[before] for before, name in pairwise(self.layers) if before in self.reference}
 
     def _network(self, change: Change | None = None) -> EfficientNet:
-        """Return the network with `change`, until the next call: networks of the same facts are one."""
+        """Return the network with `change`, valid until the next call: networks with the same facts are one object."""
         facts = (change and change.facts) or self.facts
         if facts not in self._built:
             with torch.device("meta"):

@@ -1,4 +1,4 @@
-"""A file of weights with the network that it is for."""
+"""File of weights with its network."""
 
 import hashlib
 import json
@@ -40,10 +40,10 @@ _HALVES = ("float16", "bfloat16")
 class NetworkFile:
     """A file of weights.
 
-    options: how it is read. identity: what it is. coverage: its tensors' ways to canonical, of the set that is taken.
-    other: {canonical name: name in the file} of its other set, empty where it has one. recipe: the preprocessing of
-    its network. dtypes: {canonical name: dtype}. key: decrypts it. sha256: {name of each of its files: hash}. rounded:
-    {canonical name: half precision that its values are rounded to when they are read}.
+    options: how it is read. identity: layout, variant and facts. coverage: the moves of the used set of weights to
+    canonical. other: {canonical name: name in the file} of the other set, {} if there is only one. recipe: its
+    preprocessing. dtypes: {canonical name: dtype}. key: for decryption. sha256: {name of each of its files: hash}.
+    rounded: {canonical name: half precision to which its values are rounded when they are read}.
     """
 
     path: Path
@@ -65,38 +65,38 @@ class NetworkFile:
 
     @property
     def facts(self) -> Facts:
-        """What the weights assume of their network."""
+        """The facts that the weights need."""
         return self.identity.facts
 
     @property
     def framework(self) -> str:
-        """The framework that the file is for. Raises Unavailable where it has no runner."""
+        """The framework of the file. Raises Unavailable without a runner."""
         return framework_of(self.identity.layout_name)
 
     @property
     def is_nested(self) -> bool:
-        """Whether the weights stand under a scope that the library itself would not write."""
+        """Whether the weights are in a scope that the library itself would not write."""
         layout, root = self.identity.layout, self.identity.sets.roots[self.coverage.taken]
         return layout is not None and root not in ("", own_root(layout, self.identity.variant))
 
     @property
     def network_facts(self) -> Facts:
-        """What the network is that the file is for: not the weights' own, where it was converted inexactly."""
+        """The facts of the library's network; after an inexact conversion they differ from those of the weights."""
         description = self.identity.description
         inexact = description.options.get("inexact") if description else None
         return complete(inexact["network"]) if inexact else self.facts
 
     @property
     def tensors_sha256(self) -> str:
-        """The SHA-256 of which tensor of the file each weight is, and how it lies there: another root is another."""
+        """The SHA-256 of the names and axes of the used tensors, so that another root gives another hash."""
         return hashlib.sha256(json.dumps(sorted(map(astuple, self.coverage.moves))).encode()).hexdigest()
 
     def tensors_of(self, layer: str) -> dict[str, str]:
-        """Return {canonical tensor: its name in the file} of a layer as runs name them."""
+        """Return {canonical tensor: its name in the file} of a layer, named as in runs."""
         return tensors_of_layer({move.target: move.source for move in self.coverage.moves}, layer)
 
     def canonical_tensors(self, only: Container[str] | None = None, other: bool = False) -> Tensors:
-        """Return {canonical name: float32 array}: all, or `only` some; of the set that is not taken if `other`."""
+        """Return {canonical name: float32 array} of all tensors or `only` some, with `other` of the unused set."""
         with self.opened(other) as read:
             return {
                 move.target: read(move.target) for move in self.coverage.moves if only is None or move.target in only
@@ -104,7 +104,7 @@ class NetworkFile:
 
     @contextmanager
     def opened(self, other: bool = False) -> Iterator[Callable[[str], NDArray[np.float32]]]:
-        """Give a function from a canonical name to its float32 array; of the set that is not taken if `other`."""
+        """Give a function from a canonical name to its float32 array, with `other` of the unused set."""
         moves = {move.target: move for move in self.coverage.moves}
         with open_checkpoint(self.path, self.key) as checkpoint:
 
@@ -115,10 +115,10 @@ class NetworkFile:
             yield read
 
     def library_tensors(self) -> Tensors:
-        """Return {name as the library itself has it: float32 array in the library's axes}."""
+        """Return {the library's own name: float32 array in the library's axes}."""
         layout = self.identity.layout
         assert layout
-        if layout.library.names_of:  # the same tensors, whose file does not name them
+        if layout.library.names_of:  # the file has no names; this layout names the same tensors
             layout = find_layout(layout.library.names_of)
         bare = layout.bare and not self.facts.classes
         moves = compile_layout(layout, self.identity.variant, self.facts, bare=bare).moves
@@ -130,7 +130,7 @@ class NetworkFile:
             }
 
     def rounded_like(self, other: "NetworkFile") -> "NetworkFile":
-        """Return the file read with every value rounded as `other` holds it, where that is a half precision."""
+        """Return the file read with every value rounded to the half precision that it has in `other`."""
         rounded = {
             name: dtype
             for name, dtype in other.dtypes.items()
@@ -146,7 +146,7 @@ class NetworkFile:
 
 
 def examine(path: str | Path, options: Options = _PLAIN, key: bytes | None = None) -> NetworkFile:
-    """Return what the file at `path` is; of `options` those count that say how to read it.
+    """Identify the file at `path`; of `options`, those on how to read a file are used.
 
     Raises MissingPath, UnreadableCheckpoint, or LayoutMismatch with every problem.
     """
@@ -157,14 +157,14 @@ def examine(path: str | Path, options: Options = _PLAIN, key: bytes | None = Non
         dtypes = {move.target: checkpoint.tensors[move.source].dtype.name for move in coverage.moves}
         sha256 = {file.name: file_sha256(file) for file in checkpoint.files}
         other = dict(_other_set(identity, coverage, checkpoint.tensors))
-        if checkpoint.files == (checkpoint.path,):  # of a folder the one file, which a framework's loader takes
+        if checkpoint.files == (checkpoint.path,):  # a folder with one file: frameworks load that file
             path = checkpoint.path
     recipe = recipe_of(identity, options.weights)
     return NetworkFile(path, options, identity, coverage, other, recipe, dtypes, key, sha256)
 
 
 def _other_set(identity: Identity, coverage: Coverage, held: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield (canonical name, name in the file) of the set that is not taken, where the file has all of it."""
+    """Yield (canonical name, name in the file) of the unused set, if the file has all of it."""
     other = RAW if coverage.taken == AVERAGES else AVERAGES
     found = [(move.target, move.source) for move in identity.sets.taking(other, identity.moves)]
     if other in identity.sets.names and all(name in held for _, name in found):
@@ -172,7 +172,7 @@ def _other_set(identity: Identity, coverage: Coverage, held: Mapping[str, Any]) 
 
 
 def network_of(file: NetworkFile) -> "EfficientNet":
-    """Return the network of a file that was examined, read as its options say: float32, in eval mode, on the CPU."""
+    """Return the network of an examined file: float32, in eval mode, on the CPU."""
     import torch
 
     from effconvert.model import EfficientNet

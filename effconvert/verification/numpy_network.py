@@ -1,6 +1,6 @@
-"""The canonical computation in plain numpy and float64: slow, small, and the judge where two float32 networks disagree.
+"""The canonical network in plain numpy and float64: slow and small, it decides which of two float32 networks is wrong.
 
-It shares no code with the PyTorch network, so that a mistake in the one is not also in the other. Sources:
+It shares no code with the PyTorch network, so that a mistake in one is not in the other too. Sources:
 tensorflow/tpu, models/official/efficientnet (efficientnet_model.py, condconv/condconv_layers.py).
 """
 
@@ -18,7 +18,7 @@ from effconvert.architecture.variants import Block, Variant, blocks
 Map = NDArray[np.float64]
 Tensors = Mapping[str, np.ndarray[Any, np.dtype[Any]]]
 
-_AT_ONCE = 2**18  # values of a depthwise convolution, 2 MB: what a core keeps near while it sums over the taps
+_AT_ONCE = 2**18  # values of a depthwise convolution, 2 MB, which stay in a core's cache during the sum over taps
 
 
 def compute(
@@ -28,10 +28,10 @@ def compute(
     images: ArrayLike,
     feed: Mapping[str, ArrayLike] = MappingProxyType({}),
 ) -> dict[str, Map]:
-    """Return what every layer gives: {"stem", "blocks.0", …, "head": [N, C, H, W]; "pooled", "logits": [N, C]}.
+    """Return every layer's output: {"stem", "blocks.0", …, "head": [N, C, H, W]; "pooled", "logits": [N, C]}.
 
-    tensors: by their canonical names. images: [N, C, H, W], normalised. feed: {layer: its input in place of what
-    arrives}. The last three layers are missing where the facts know no head, the last where they know no classifier.
+    tensors: by canonical name. images: [N, C, H, W], normalised. feed: {layer: its input, instead of the previous
+    layer's output}. The last three layers are missing without a head, the last one without a classifier.
     """
     result: dict[str, Map] = {}
     x = np.asarray(images, np.float64)
@@ -69,7 +69,7 @@ def _block(x: Map, tensors: Tensors, block: Block, facts: Facts) -> Map:
         routing = _sigmoid(x.mean((2, 3)) @ weight.T + bias)
 
     def kernel(layer: str) -> Map:
-        """Return the kernels [N, O, I, k, k] of the images, N being 1 where they share them."""
+        """Return the kernels [N, O, I, k, k] of the images; N is 1 if all images share them."""
         values = _values(tensors, f"{name}.{layer}.conv.weight")
         return values[None] if routing is None else np.tensordot(routing, values, 1)
 
@@ -93,7 +93,7 @@ def _block(x: Map, tensors: Tensors, block: Block, facts: Facts) -> Map:
 
 
 def _gates(x: Map, tensors: Tensors, layer: str, facts: Facts) -> Map:
-    """Return what each channel [N, C] of `x` [N, C, H, W] is multiplied by."""
+    """Return the factor [N, C] of each channel of `x` [N, C, H, W]."""
     reduce, expand = (_values(tensors, f"{layer}.{name}.weight")[:, :, 0, 0] for name in ("reduce", "expand"))
     reduced = x.mean((2, 3)) @ reduce.T + _values(tensors, f"{layer}.reduce.bias")
     return _sigmoid(_activated(reduced, facts) @ expand.T + _values(tensors, f"{layer}.expand.bias"))
@@ -109,7 +109,7 @@ def _convolved(x: Map, kernel: Map, stride: int, facts: Facts) -> Map:
 
 
 def _convolved_depthwise(x: Map, kernel: Map, stride: int, facts: Facts) -> Map:
-    """Return `x` [N, C, H, W], each channel convolved with its own of `kernel` [N or 1, C, 1, k, k]."""
+    """Return `x` [N, C, H, W] with each channel convolved with its own kernel of `kernel` [N or 1, C, 1, k, k]."""
     height, width = (-(-size // stride) for size in x.shape[2:])
     result = np.zeros((*x.shape[:2], height, width))
     step = max(1, _AT_ONCE // (len(x) * x.shape[2] * x.shape[3]))
@@ -121,7 +121,7 @@ def _convolved_depthwise(x: Map, kernel: Map, stride: int, facts: Facts) -> Map:
 
 
 def _taps(x: Map, size: int, stride: int, facts: Facts) -> Iterator[tuple[int, int, Map]]:
-    """Yield (row, column) of every tap of a kernel, and the pixels that it meets [N, C, H', W']."""
+    """Yield (row, column) of every tap of a kernel, and the pixels that it multiplies [N, C, H', W']."""
     height, width = x.shape[2:]
     rows, columns = (_border(pixels, size, stride, facts.padding) for pixels in (height, width))
     padded = np.pad(x, ((0, 0), (0, 0), rows, columns)) if size > 1 else x
@@ -132,7 +132,7 @@ def _taps(x: Map, size: int, stride: int, facts: Facts) -> Iterator[tuple[int, i
 
 
 def _border(pixels: int, size: int, stride: int, padding: str) -> tuple[int, int]:
-    """Return the zeros before and after an axis, so that ceil(pixels / stride) windows fit."""
+    """Return the number of zeros before and after an axis, so that ceil(pixels / stride) windows fit."""
     if padding == "symmetric":
         return size // 2, size // 2
     last_window_ends = (-(-pixels // stride) - 1) * stride + size

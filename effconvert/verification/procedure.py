@@ -1,4 +1,4 @@
-"""Says whether a converted file is the same network as its source, which the real framework runs on the same images."""
+"""Procedure of a verification: the real framework runs the source, and the converted file runs on the same images."""
 
 import os
 import tempfile
@@ -15,7 +15,6 @@ from effconvert.errors import LayoutMismatch, OutputProblem
 from effconvert.identify.library_builds import differing_facts
 from effconvert.identify.weight_sets import AVERAGES, RAW
 from effconvert.options import Options
-from effconvert.verification.doubts import cautions, inexactness
 from effconvert.verification.execution import run_file
 from effconvert.verification.inputs import Images, Inputs
 from effconvert.verification.launching import interpreter
@@ -31,18 +30,19 @@ from effconvert.verification.runs import Run, open_run
 from effconvert.verification.tensor_differences import unlike_tensors
 from effconvert.verification.trials import Trial
 from effconvert.verification.verdict import DIFFERENT, RELAXED, SAME, Verdict, reach_verdict
+from effconvert.verification.verdict_warnings import inexactness, warnings_for
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What was found.
+    """The result of a verification.
 
     reference: {framework, network, loader} of the source's run. roundings: of the reference and of each run of the
-    converted file, the canonical network's first; empty where they were not measured. judgement: which side is wrong.
-    unlike: {canonical name: largest relative difference} of tensors whose values differ between the files.
-    tensors: {canonical name: (name in the source, whether the files' values differ)} of the first layer that differs.
-    trials: the causes that were tried. rounding_cost: how far float64 says that the outputs move, in shares of the
-    largest, when the source's weights are rounded as the converted file's; None where that was not measured.
+    converted file, the canonical network's first; () if not measured. judgement: which side is wrong. unlike:
+    {canonical name: largest relative difference} of tensors with different values in the files. tensors: {canonical
+    name: (name in the source, whether the files' values differ)} of the first diverging layer. trials: the tried
+    causes. rounding_cost: the change of the outputs in float64, as a share of the largest, when the source's weights
+    are rounded like the converted file's; None if not measured.
     """
 
     verdict: Verdict
@@ -65,7 +65,7 @@ class Verification:
 
     @property
     def library_alone(self) -> bool:
-        """Whether the canonical network is the source's, and only that of the library that the file is for differs."""
+        """Whether only the network of the converted file's library differs, and the canonical network does not."""
         return self.verdict.failing is not None and self.verdict.failing != self.verdict.pairs[0]
 
 
@@ -83,16 +83,17 @@ def verify(
     causes: bool = False,
     keep: str | Path | None = None,
 ) -> Verification:
-    """Return whether the file `converted` is the same network as `source`.
+    """Verify that the file `converted` is the same network as `source`, and return the result.
 
-    The source's own framework runs `source`; the canonical network, and where `converted` is in a library's layout
-    that library too, runs `converted`, each in a process of its own. framework: of the source, `auto` by its layout.
-    images: two synthetic ones by default. reading: how `source` is read, as `convert` does it; facts for what the file
-    leaves open. key: of an encrypted source. pythons: {framework: interpreter}. tolerance: instead of the dtype's.
-    in_float64: measure each side's rounding. causes: on a mismatch, try the known ones. keep: a folder for the runs.
+    The source's own framework runs `source`. The canonical network runs `converted`; if that has a library's layout,
+    the library runs it too. Each runs in its own process. framework: of the source; `auto` follows from its layout.
+    images: two synthetic ones by default. reading: how to read `source`, as in `convert`, with facts that the file does
+    not record. key: of an encrypted source. pythons: {framework: interpreter}. tolerance: instead of the dtype's.
+    in_float64: measure each side's rounding. causes: after a mismatch, try the known causes. keep: a folder for the
+    runs.
 
-    Raises MissingPath, UnreadableCheckpoint, LayoutMismatch, Unavailable for a framework that is missing,
-    NumericMismatch where nothing can be compared, OutputProblem for `keep`.
+    Raises MissingPath, UnreadableCheckpoint, LayoutMismatch, Unavailable for a missing framework, NumericMismatch if
+    nothing can be compared, OutputProblem for `keep`.
 
     Example: `effconvert.verify("b0.safetensors", "efficientnet-b0/").same`
     """
@@ -126,7 +127,7 @@ def _found(
         converted,
         inputs,
         said,
-        cautions=tuple(cautions(source, converted, reference)),
+        cautions=tuple(warnings_for(source, converted, reference)),
     )
 
 
@@ -134,20 +135,20 @@ def _check_variants(source: NetworkFile, converted: NetworkFile) -> None:
     if source.identity.variant != converted.identity.variant:
         raise LayoutMismatch(
             f"{converted.path}: is {converted.identity.variant.name}, "
-            f"and {source.path} is {source.identity.variant.name}: another network"
+            f"but {source.path} is {source.identity.variant.name}; give two files of the same network"
         )
     channels = [file.facts.in_channels for file in (converted, source)]
     if channels[0] != channels[1]:
         raise LayoutMismatch(
-            f"{converted.path}: takes images of {channels[0]} channels, and {source.path} of {channels[1]}: another "
-            "network"
+            f"{converted.path}: takes images with {channels[0]} channels, but {source.path} takes {channels[1]}; "
+            "give two files of the same network"
         )
 
 
 def _with_tensors(found: Verification) -> Verification:
-    """Compare the files' tensors, and name those of the first layer that differs.
+    """Compare the files' tensors, and name those of the first diverging layer.
 
-    A kernel of a gate may be wrong by a thousandth and move its layer by less than rounding does: it is found here.
+    A gate's kernel that is wrong by a thousandth changes its layer by less than rounding; it is found only here.
     """
     unlike = unlike_tensors(found.source, found.converted)
     if found.verdict.word == SAME and unlike:
@@ -161,12 +162,12 @@ def _with_tensors(found: Verification) -> Verification:
 
 
 def _with_roundings(found: Verification, unrounded: NetworkFile, runs: Sequence[Run]) -> Verification:
-    """Measure each run against float64, and where they differ say which side is not what its own file says."""
+    """Measure each run against float64, and after a mismatch find the side that does not compute its own file."""
     source, converted = found.source, found.converted
     changes = [f"the values of {len(found.unlike):,} of {len(source.coverage.moves):,} tensors"] if found.unlike else []
     facts = differing_facts(source.facts, converted.facts)
     changes += [f"{name} {getattr(source.facts, name)} and {getattr(converted.facts, name)}" for name in facts]
-    # A run says for which facts its network was built: an inexact file's library computes with others.
+    # A run records the facts of its network: after an inexact conversion the library's network has other facts.
     built = [complete(run.record["settings"]["facts"]) for run in runs]
     of_source = in_double(source, runs[0], built[0])
     alike = not found.unlike
@@ -182,11 +183,11 @@ def _with_roundings(found: Verification, unrounded: NetworkFile, runs: Sequence[
 
 
 def _explained(found: Verification, runs: Sequence[Run]) -> tuple[Trial, ...]:
-    """Try the known causes on the canonical network, until it gives what the run gives that it should equal.
+    """Try the known causes on the canonical network, and compare it with the run that it should equal.
 
-    Where it differs from the source, that is the source's run. Where only the library's network does, it is the
-    library's: what must be changed in the canonical network to get there is what that library does otherwise. A file
-    that says itself what its library does otherwise needs no search.
+    If the canonical network differs from the source, that is the source's run. If only the library's network differs,
+    it is the library's run: the change of the canonical network is then what the library does differently. A file that
+    records an inexact conversion needs no search.
     """
     source, converted, sets = found.source, found.converted, {}
     if found.verdict.word != DIFFERENT or (found.library_alone and inexactness(converted)):
@@ -195,7 +196,7 @@ def _explained(found: Verification, runs: Sequence[Run]) -> tuple[Trial, ...]:
     if source.other and not found.library_alone:
         other = AVERAGES if source.coverage.taken == RAW else RAW
         sets = {source.coverage.taken: source.canonical_tensors(), other: source.canonical_tensors(other=True)}
-    from effconvert.verification.explanation import explain  # imports torch, which comparing can do without
+    from effconvert.verification.explanation import explain  # imports torch, which a comparison does not need
 
     return explain(
         {name: wanted.layer(name) for name in wanted.layers},
@@ -211,7 +212,7 @@ def _explained(found: Verification, runs: Sequence[Run]) -> tuple[Trial, ...]:
 def _check_new(paths: Sequence[Path]) -> None:
     for path in paths:
         if os.path.lexists(path):
-            raise OutputProblem(f"{path}: exists; name another folder with --keep")
+            raise OutputProblem(f"{path}: exists; choose another folder with --keep")
 
 
 @contextmanager

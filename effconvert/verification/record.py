@@ -1,4 +1,4 @@
-"""A verification as plain values, for JSON and for what renders it."""
+"""Record of a verification in plain values, for JSON and for reports."""
 
 import datetime
 import platform
@@ -14,7 +14,7 @@ SCHEMA = "effconvert/verification/1"
 
 
 def describe_verification(found: Verification, seconds: float) -> dict[str, Any]:
-    """Return the verification as plain values; all but `run` is the same whenever the same files are verified."""
+    """Return the verification as plain values; only `run` changes when the same files are verified again."""
     return {
         **found.verdict.to_dict(),
         "schema": SCHEMA,
@@ -36,7 +36,7 @@ def describe_verification(found: Verification, seconds: float) -> dict[str, Any]
 
 
 def _run_block(seconds: float) -> dict[str, Any]:
-    """Return what is different in every run."""
+    """Return the values that are different each time."""
     return {
         "effconvert": VERSION,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

@@ -1,7 +1,7 @@
-"""Packs a framework's runner into one file that any interpreter with numpy and the framework can start.
+"""Archive of a framework's runner: one file that any interpreter with numpy and the framework can start.
 
-It is a zip archive, as those of Python's zipapp. Python puts an archive that it is given in place of a script first on
-its path, also under -I and PYTHONSAFEPATH, where it would not find modules that stand beside a script.
+It is a zip archive like those of Python's zipapp. Python puts an archive that it runs first on its path, also with -I
+and PYTHONSAFEPATH, where it would not find modules beside a script.
 """
 
 import re
@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 
 _RUNNERS = "effconvert.verification.runners"
-_PACKAGE = "effconvert_runner"  # what they are in the archive, where relative imports need a package
+_PACKAGE = "effconvert_runner"  # their package in the archive, for relative imports
 _SIBLING = re.compile(rb"^\s*from \.(\w+) import ", re.MULTILINE)
 _MAIN = """import sys
 
@@ -22,20 +22,20 @@ sys.exit(main(RUNNER))
 
 
 def write_runner(name: str, folder: Path) -> Path:
-    """Write the runner of the framework to `folder`, and return its path: the same bytes each time."""
+    """Write the runner of the framework to `folder`, with the same bytes each time, and return its path."""
     path, runner = folder / f"run_{name}.pyz", f"run_{name}"
     members = {f"{_PACKAGE}/{module}.py": source for module, source in _sources(runner).items()}
     members |= {"__main__.py": _MAIN.format(_PACKAGE, runner).encode(), f"{_PACKAGE}/__init__.py": b""}
     with zipfile.ZipFile(path, "w") as archive:
         for member, content in sorted(members.items()):
-            entry = zipfile.ZipInfo(member)  # of 1980, whenever it is written
+            entry = zipfile.ZipInfo(member)  # always dated 1980
             entry.create_system, entry.external_attr = 3, 0o644 << 16
             archive.writestr(entry, content)
     return path
 
 
 def _sources(runner: str) -> dict[str, bytes]:
-    """Return {module: source} of the runner and of every module beside it that it imports, or that those import."""
+    """Return {module: source} of the runner and of all modules beside it that it imports, also indirectly."""
     found: dict[str, bytes] = {}
     missing = {runner}
     while missing:
@@ -48,6 +48,6 @@ def _sources(runner: str) -> dict[str, bytes]:
 def _siblings(source: bytes) -> set[str]:
     """Return the modules beside it that a runner imports.
 
-    By a pattern, since `ast.parse` fails at times in several threads of CPython 3.11 (gh-106905).
+    A pattern is used because `ast.parse` sometimes fails in threads of CPython 3.11 (gh-106905).
     """
     return {name.decode() for name in _SIBLING.findall(source)}

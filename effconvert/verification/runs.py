@@ -1,4 +1,4 @@
-"""A saved run: what every layer of one network gave of some images, and which network, file and images those were."""
+"""Saved runs: the outputs of every layer of a network for some images, and a record of network, file and images."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,9 +15,9 @@ from effconvert.errors import NumericMismatch, UnreadableCheckpoint
 from effconvert.hashing import file_sha256
 from effconvert.paths import require_path
 from effconvert.verification.comparison import (
-    ACCUMULATED,
     CONVERTED,
-    FED,
+    END_TO_END,
+    ISOLATED,
     REFERENCE,
     Comparison,
     Tolerance,
@@ -39,15 +39,15 @@ _NEEDED = {
     "computing": dict,
     "versions": dict,
 }
-# Of its settings what comparing and following go by.
+# The settings that a comparison or `--follow` needs.
 _NEEDED_SETTINGS = {"dtype": str, "tensors": dict, "inputs": dict}
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run in a file; arrays are read when they are asked for.
+    """A run in a file; arrays are read when needed.
 
-    record: what the runner says of itself. layers: their names in order.
+    record: the runner's own record. layers: their names in order.
     """
 
     path: Path
@@ -74,37 +74,39 @@ class Run:
 
     @property
     def outputs(self) -> NDArray[np.float32]:
-        """The logits, or what the network ends in, as [N, C]."""
+        """The output of the last layer, usually the logits, as [N, C]."""
         last = self.layer(self.layers[-1])
         return last.reshape(len(last), -1)
 
-    def layer(self, name: str, mode: str = ACCUMULATED) -> NDArray[np.float32]:
+    def layer(self, name: str, mode: str = END_TO_END) -> NDArray[np.float32]:
         """Return the output of a layer, [N, C, H, W] or [N, C]."""
-        return self._read(f"{'fed' if mode == FED else 'layer'}/{name}")
+        return self._read(f"{'fed' if mode == ISOLATED else 'layer'}/{name}")
 
     def has(self, name: str, mode: str) -> bool:
         """Return whether the run has that output."""
-        return f"{'fed' if mode == FED else 'layer'}/{name}" in self.arrays.files
+        return f"{'fed' if mode == ISOLATED else 'layer'}/{name}" in self.arrays.files
 
     def tensors_of(self, layer: str) -> dict[str, str]:
-        """Return {canonical tensor: its name in the run's file} of a layer, empty where the run does not say."""
+        """Return {canonical tensor: its name in the run's file} of a layer, {} if the run does not record them."""
         return tensors_of_layer(self.record["settings"].get("tensors", {}), layer)
 
     def _read(self, name: str) -> NDArray[np.float32]:
         array = _array(self.path, self.arrays, name)
         if array.dtype != np.float32 or array.ndim not in (2, 4) or not array.size:
-            raise UnreadableCheckpoint(f"{self.path}: {name!r} is {array.dtype} {list(array.shape)}, no layer's output")
+            raise UnreadableCheckpoint(
+                f"{self.path}: {name!r} is {array.dtype} {list(array.shape)}, which is not the output of a layer"
+            )
         return np.asarray(array)
 
 
 def tensors_of_layer(sources: Mapping[str, str], layer: str) -> dict[str, str]:
-    """Return those of {canonical tensor: name in a file} that belong to a layer as runs name them."""
+    """Return the part of {canonical tensor: name in a file} that belongs to a layer, named as in runs."""
     scopes = {"head": ("head.conv.", "head.bn."), "logits": ("head.fc.",)}.get(layer, (f"{layer}.",))
     return {name: source for name, source in sources.items() if name.startswith(scopes)}
 
 
 def layer_of_tensor(name: str) -> str:
-    """Return the layer, as runs name it, that a canonical tensor belongs to."""
+    """Return the layer of a canonical tensor, named as in runs."""
     first, second, *_ = name.split(".")
     return f"blocks.{second}" if first == "blocks" else "logits" if second == "fc" else first
 
@@ -113,42 +115,42 @@ def layer_of_tensor(name: str) -> str:
 def open_run(path: str | Path) -> Iterator[Run]:
     """Give the run in the file at `path`.
 
-    Raises MissingPath, and UnreadableCheckpoint for what is no run, is damaged, or is of a later schema.
+    Raises MissingPath, and UnreadableCheckpoint for a file that is not a run, is damaged, or has a later schema.
     """
     path = require_path(path)
     with ExitStack() as stack:
         try:
-            file = stack.enter_context(path.open("rb"))  # np.load leaves open what it cannot read
+            file = stack.enter_context(path.open("rb"))  # np.load does not close files that it cannot read
             arrays = np.load(file, allow_pickle=False)
             if not isinstance(arrays, NpzFile):
                 raise ValueError("one array")
             run = Run(path, _record(path, arrays), stack.enter_context(arrays))
         except UnreadableCheckpoint:
             raise
-        except Exception as error:  # numpy, zipfile and each way to compress raise kinds of their own
-            words = "it holds Python objects" if "allow_pickle" in str(error) else error
+        except Exception as error:  # numpy, zipfile and its compressions raise many kinds
+            words = "it contains Python objects" if "allow_pickle" in str(error) else error
             raise UnreadableCheckpoint(f"{path}: not a saved run, as `effconvert run` writes it ({words})") from error
         yield run
 
 
 def compare_runs(reference: Run, found: Run, tolerance: Tolerance, background: bool = False) -> Comparison:
-    """Return how far `found` is from `reference`, layer by layer.
+    """Compare `found` with `reference`, layer by layer.
 
-    Each layer is compared as it came out, and as it came out of the reference's own input, where `found` was run so.
-    background: `found` lacks the first of the reference's classes. Raises NumericMismatch where they saw different
-    images, or where no layer can be compared.
+    Each layer is compared end to end and, if `found` followed `reference`, also isolated, with the reference's input.
+    background: `found` lacks the first of the reference's classes. Raises NumericMismatch if the images differ, or if
+    no layer can be compared.
     """
     if reference.record["inputs_sha256"] != found.record["inputs_sha256"]:
         differing = ", ".join(_told_apart(reference, found))
         raise NumericMismatch(
             f"{found.path}: its images are not those of {reference.path} ({differing}); "
-            f"`effconvert run FILE --follow {reference.path}` takes the same"
+            f"`effconvert run FILE --follow {reference.path}` uses the same images"
         )
     common = [name for name in reference.layers if name in found.layers]
     only = {name: REFERENCE for name in reference.layers if name not in common}
     only |= {name: CONVERTED for name in found.layers if name not in common}
     follows = found.record["settings"].get("follows") == file_sha256(reference.path)
-    modes = (ACCUMULATED, FED) if follows else (ACCUMULATED,)
+    modes = (END_TO_END, ISOLATED) if follows else (END_TO_END,)
 
     rows = []
     for name in common:
@@ -159,7 +161,7 @@ def compare_runs(reference: Run, found: Run, tolerance: Tolerance, background: b
             if found.has(name, mode)
         ]
     if not rows:
-        raise NumericMismatch(f"{found.path} and {reference.path} have no layer in common: nothing was compared")
+        raise NumericMismatch(f"{found.path} and {reference.path} have no layer in common, so nothing was compared")
     if "logits" not in common:
         return Comparison(tuple(rows), only, None, None)
     logits, others = reference.layer("logits")[:, int(background) :], found.layer("logits")
@@ -168,12 +170,12 @@ def compare_runs(reference: Run, found: Run, tolerance: Tolerance, background: b
 
 
 def _told_apart(reference: Run, found: Run) -> Iterator[str]:
-    """Yield in what the images of two runs differ, as far as the runs say it."""
+    """Yield the differences between the images of two runs, as far as the runs record them."""
     said = [run.record["settings"]["inputs"] for run in (reference, found)]
     names = [name for name in said[0] if name in said[1] and said[0][name] != said[1][name]]
     for name in names:
         one, other = (inputs[name] for inputs in said)
-        if isinstance(one, dict) and isinstance(other, dict):  # a recipe: the steps that differ
+        if isinstance(one, dict) and isinstance(other, dict):  # a recipe
             for step in (step for step in one if one[step] != other.get(step)):
                 yield f"{name}'s {step} {one[step]} and {other.get(step)}"
         else:
@@ -195,7 +197,7 @@ def _record(path: Path, arrays: NpzFile) -> Mapping[str, Any]:
     record = json.loads(str(_array(path, arrays, "run")))
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         found = record.get("schema") if isinstance(record, dict) else None
-        raise UnreadableCheckpoint(f"{path}: a run of schema {found!r}, this version reads {SCHEMA!r}")
+        raise UnreadableCheckpoint(f"{path}: has the schema {found!r}; this version of effconvert reads {SCHEMA!r}")
     wrong = [name for name, kind in _NEEDED.items() if not isinstance(record.get(name), kind)]
     settings = {} if "settings" in wrong else record["settings"]
     wrong += [f"settings.{name}" for name, kind in _NEEDED_SETTINGS.items() if not isinstance(settings.get(name), kind)]

@@ -1,4 +1,4 @@
-"""Compares the tensors of two files, of which one was made from the other, one at a time."""
+"""Differences between the tensors of a source and of a file converted from it, compared one at a time."""
 
 from typing import Any
 
@@ -7,15 +7,15 @@ from numpy.typing import NDArray
 
 from effconvert.verification.network_files import NetworkFile
 
-# What folding one epsilon into a variance and taking it out again loses in float32, and no kernel loses.
+# The float32 loss from adding an epsilon to a variance and subtracting it again.
 _ROUNDING = 1e-6
 
 
 def unlike_tensors(source: NetworkFile, converted: NetworkFile) -> dict[str, float]:
-    """Return {canonical name: largest difference in shares of the tensor's largest value} of tensors that differ.
+    """Return {canonical name: largest difference, as a share of the tensor's largest value} of tensors that differ.
 
-    A variance is also compared with its epsilon added: a folded one is the same. A background class that was left
-    out is no difference, and neither is what only one file has: the classifier of the other's backbone.
+    A variance is also compared with its epsilon added, since an epsilon may be folded into it. A dropped background
+    class is not a difference, and neither is a tensor that only one file has, as the classifier beside a backbone.
     """
     names = {move.target for move in converted.coverage.moves}
     with source.opened() as ours, converted.opened() as theirs:
@@ -34,7 +34,7 @@ def _difference(
         ours = ours[1:]
     if ours.shape != theirs.shape:
         return np.inf
-    with np.errstate(invalid="ignore"):  # infinity less infinity
+    with np.errstate(invalid="ignore"):  # infinity minus infinity
         return _furthest(name, ours.astype(np.float64), theirs.astype(np.float64), source, converted)
 
 

@@ -1,19 +1,19 @@
-"""What came of putting one known cause of a difference right, and what all trials together tell."""
+"""Trials: the result of correcting one known cause of a difference, and a sentence on all trials."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_HELPS = 0.5  # a change that leaves more than this share of the difference is no hint
+_HELPS = 0.5  # a change after which more than this share of the difference remains is not a hint
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One known cause, put right in the converted network.
+    """One known cause, corrected in the converted network.
 
-    cause: a key of `causes.CAUSES`; words: what it is. before, difference: the largest relative difference of any layer
-    without and with the change, infinite where a value is not finite. vanishes: every layer is then within its
-    tolerance, whichever input it gets. effect: False where there was nothing to change, or no output changed. where:
-    the layers that are changed, "" for a fact of the whole network. change: what a user has to do.
+    cause: a key of `causes.CAUSES`; words: its description. before, difference: the largest relative difference of any
+    layer without and with the change, infinite if a value is not finite. vanishes: with the change every layer is
+    within its tolerance, end to end and isolated. effect: False if there was nothing to change or no output changed.
+    where: the changed layers, "" for a fact of the whole network. change: what a user has to do.
     """
 
     cause: str
@@ -27,7 +27,7 @@ class Trial:
 
 
 def in_words(trials: Sequence[Trial]) -> str:
-    """Return in one sentence what `trials`, as `explain` gives them, tell."""
+    """Return a sentence on `trials`, the result of `explain`."""
     if not trials:
         return "there is no difference to explain"
     causes = [trial for trial in trials if trial.vanishes]
@@ -35,8 +35,8 @@ def in_words(trials: Sequence[Trial]) -> str:
         return "the cause is " + ", or ".join(_sentence(trial) for trial in causes)
     best = trials[0]
     if not best.difference < _HELPS * best.before:
-        return "no known cause alone makes the difference vanish, or much smaller"
-    return f"no known cause alone makes the difference vanish; nearest comes {_sentence(best)}"
+        return "no known cause alone explains the difference"
+    return f"no known cause alone explains the whole difference; the best one is {_sentence(best)}"
 
 
 def _sentence(trial: Trial) -> str:

@@ -1,4 +1,4 @@
-"""The verdict on runs of the same images: are they the same function, where do they first differ, and by how much."""
+"""Verdict on runs of the same images: same or different, the first diverging layer, and the size of the difference."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from effconvert.architecture.facts import only_assumed
 from effconvert.preprocessing.synthetic import sensitivity
 from effconvert.verification.comparison import (
-    ACCUMULATED,
-    FED,
+    END_TO_END,
+    ISOLATED,
     TOLERANCES,
     Comparison,
     LayerDifference,
@@ -23,14 +23,13 @@ from effconvert.verification.runs import Run, compare_runs, layer_of_tensor
 
 SAME, DIFFERENT, NOT_VERIFIABLE = "same", "different", "not verifiable"
 RELAXED = "same within the given tolerance"
-# Two images whose outputs differ by less than this share of their range show nothing: a network that is wrong almost
-# everywhere would give them too.
+# Below this sensitivity outputs hardly depend on the image, so a network with many faults could give the same outputs.
 LEAST_SENSITIVITY = 0.1
 
 
 @dataclass(frozen=True)
 class Pair:
-    """The reference compared with one run; framework, network and loader are that run's, as its runner says."""
+    """The comparison of the reference with one run; framework, network and loader are those of that run."""
 
     framework: str
     network: str
@@ -40,13 +39,13 @@ class Pair:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found.
+    """The verdict with its evidence.
 
-    word: `same`, `different`, `not verifiable`, or `same within the given tolerance` where that is a looser one.
-    reason: why it is not verifiable. pairs: of the reference with each run. sensitivity: of the reference's outputs to
-    the image. rounded: the dtype that the source's weights were rounded to, "" where they were not. unlike: {tensor:
-    largest relative difference} of tensors that differ between the files, though every layer is within its tolerance.
-    assumed: the facts that the networks were built with and that nothing tells.
+    word: `same`, `different`, `not verifiable`, or `same within the given tolerance` for a looser tolerance. reason:
+    why it is not verifiable. pairs: of the reference with each run. sensitivity: of the reference's outputs to the
+    image. rounded: the dtype to which the source's weights were rounded, "" if they were not. unlike: {tensor: largest
+    relative difference} of tensors that differ between the files although every layer is within its tolerance. assumed:
+    facts of the networks that no file records.
     """
 
     word: str
@@ -65,12 +64,12 @@ class Verdict:
 
     @property
     def first(self) -> LayerDifference | None:
-        """The first layer that differs."""
+        """The first diverging layer."""
         return self.failing.comparison.first if self.failing else None
 
     @property
     def first_layer(self) -> str:
-        """The name of the first layer that differs, by its outputs or else by its tensors; "" where none does."""
+        """The name of the first diverging layer, by its outputs or else by its tensors; "" without one."""
         if self.first:
             return self.first.layer
         layers = [layer_of_tensor(name) for name in self.unlike]
@@ -78,7 +77,7 @@ class Verdict:
 
     @property
     def sentence(self) -> str:
-        """The verdict in one line: what was measured, what is allowed, where, and what it rests on."""
+        """The verdict in one line, with the measurement, the tolerance, the layer and the assumptions."""
         if not self.assumed:
             return self._measurement
         return f"{self._measurement}; but {only_assumed(self.assumed)} (--facts tells)"
@@ -88,23 +87,24 @@ class Verdict:
         if self.word == NOT_VERIFIABLE:
             return f"{self.word}: {self.reason}"
         if self.failing:
-            whose = f"only {self.failing.framework} is, and not the canonical network of the same file; "
+            whose = f"only {self.failing.framework} differs, not the canonical network of the same file; "
             return f"{self.word}: {whose if self.failing != self.pairs[0] else ''}{_first_difference(self.failing)}"
         if self.unlike:
             name, value = next(iter(self.unlike.items()))
             return (
-                f"{self.word}: every layer is within its tolerance, but the values of {len(self.unlike):,} of its "
-                f"tensors are not the source's; {name} is {value:.1e} of its largest value off (allowed 1.0e-06)"
+                f"{self.word}: every layer is within its tolerance, but {len(self.unlike):,} of the file's tensors "
+                f"have other values than the source's; {name} differs by {value:.1e} of its largest value "
+                "(allowed 1.0e-06)"
             )
-        word = f"{self.word} of {self.tolerance.accumulated:.1e}" if self.word == RELAXED else self.word
-        word += f" but for the rounding to {self.rounded}" if self.rounded else ""
+        word = f"{self.word} of {self.tolerance.end_to_end:.1e}" if self.word == RELAXED else self.word
+        word += f" except for the rounding to {self.rounded}" if self.rounded else ""
         rows = [row for pair in self.pairs for row in pair.comparison.rows]
         if not any(row.largest for row in rows):
             return f"{word}: every layer is equal bit for bit"
-        last = max((pair.comparison.of(ACCUMULATED)[-1] for pair in self.pairs), key=lambda row: row.relative)
+        last = max((pair.comparison.of(END_TO_END)[-1] for pair in self.pairs), key=lambda row: row.relative)
         worst = max((pair.comparison.worst for pair in self.pairs), key=lambda row: row.relative / row.allowed)
         return (
-            f"{word}: {last.layer} are {last.relative:.1e} of the largest apart; "
+            f"{word}: {last.layer} differ by {last.relative:.1e} of the largest value; "
             f"nearest to its tolerance is {worst.layer}: {_measured(worst)}"
         )
 
@@ -115,7 +115,7 @@ class Verdict:
             "sentence": self.sentence,
             "assumed": list(self.assumed),
             "sensitivity": plain(self.sensitivity),
-            "tolerance": {**vars(self.tolerance), "relaxed": self.word == RELAXED, "rounded": self.rounded},
+            "tolerance": {**self.tolerance.to_dict(), "relaxed": self.word == RELAXED, "rounded": self.rounded},
             "comparisons": [
                 {
                     "framework": pair.framework,
@@ -131,8 +131,8 @@ class Verdict:
 def reach_verdict(reference: Run, runs: Sequence[Run], tolerance: float | None = None) -> Verdict:
     """Return the verdict on `runs` against `reference`; tolerance: instead of that of the weights' dtype.
 
-    Raises NumericMismatch where the runs saw different images or have no layer in common, UnreadableCheckpoint where
-    one is damaged.
+    Raises NumericMismatch if the runs have different images or no layer in common, UnreadableCheckpoint for a damaged
+    run.
     """
     settings = reference.record["settings"]
     rounded = rounded_to(settings, runs[0].record["settings"])
@@ -149,7 +149,7 @@ def reach_verdict(reference: Run, runs: Sequence[Run], tolerance: float | None =
     )
     seen = _sensitivity(reference)
     reason = _not_verifiable(seen, reference.images)
-    same = RELAXED if allowed.fed > usual.fed else SAME
+    same = RELAXED if allowed.isolated > usual.isolated else SAME
     word = NOT_VERIFIABLE if reason else same if all(pair.comparison.same for pair in pairs) else DIFFERENT
     assumed = {name for run in (reference, *runs) for name in run.record["settings"].get("assumed", ())}
     return Verdict(
@@ -164,7 +164,7 @@ def reach_verdict(reference: Run, runs: Sequence[Run], tolerance: float | None =
 
 
 def _sensitivity(run: Run) -> float:
-    """Return the sensitivity of the outputs; of a single class, whose range is its own, that of what it is made of."""
+    """Return the sensitivity of the outputs, or of the pooled features if there is only one class."""
     outputs = run.outputs
     if outputs.shape[1] == 1 and "pooled" in run.layers:
         outputs = run.layer("pooled")
@@ -172,33 +172,33 @@ def _sensitivity(run: Run) -> float:
 
 
 def _coarsest(rounded: object) -> str:
-    """Return the half precision that the reference's own tensors were rounded to for the comparison."""
+    """Return the half precision to which the reference's tensors were rounded for the comparison, or ""."""
     held = rounded.values() if isinstance(rounded, dict) else ()
     return next((name for name in ("bfloat16", "float16") if name in held), "")
 
 
 def lacks_background(reference: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
-    """Return whether a run has the reference's classes but the first, EdgeTPU's background; both by their settings."""
+    """Return whether a run lacks only the reference's first class, EdgeTPU's background, by the runs' settings."""
     return (reference.get("classes"), found.get("classes")) == (1001, 1000)
 
 
 def rounded_to(reference: Mapping[str, Any], found: Mapping[str, Any]) -> str:
-    """Return the dtype that a run's weights were rounded to, "" where the reference's were too, or none were."""
+    """Return the dtype to which only the run's weights were rounded, "" if none or also the reference's were."""
     dtype = found.get("dtype", "float32")
     return dtype if dtype in TOLERANCES and dtype not in ("float32", reference.get("dtype")) else ""
 
 
 def _not_verifiable(seen: float, images: NDArray[np.float32]) -> str:
     if len(images) < 2:
-        return "one image does not show whether the network reacts to its input; two or more do"
+        return "one image cannot show whether the network reacts to its input; use two or more"
     if not (images != images[0]).any():
-        return "the images are all the same, and do not show whether the network reacts to its input"
+        return "the images are all the same, so they cannot show whether the network reacts to its input"
     if np.isnan(seen):
         return "the reference's own outputs are NaN or infinite"
     if seen < LEAST_SENSITIVITY:
         return (
-            f"the reference hardly reacts to its input (sensitivity {seen:.2g}, needed {LEAST_SENSITIVITY}): "
-            "a comparison would notice next to nothing"
+            f"the reference hardly reacts to its input (sensitivity {seen:.2g}, needed {LEAST_SENSITIVITY}), so a "
+            "comparison could miss faults; use other images (--images), or check that its weights are trained"
         )
     return ""
 
@@ -209,20 +209,20 @@ def _first_difference(pair: Pair) -> str:
         only = pair.comparison.only
         sides = {side: ", ".join(layer for layer in only if only[layer] == side) for side in only.values()}
         alone = " and ".join(f"only the {side} has {layers}" for side, layers in sides.items())
-        return f"every layer that both have is the same, and {alone}"
+        return f"every common layer is the same, but {alone}"
     words = f"{row.layer} is the first layer that differs: "
     if row.shapes:
-        return f"{words}its output is {list(row.shapes[1])}, the reference's {list(row.shapes[0])}"
+        return f"{words}its output has the shape {list(row.shapes[1])}, the reference's has {list(row.shapes[0])}"
     if any(row.not_finite):
         reference, other = row.not_finite
-        return f"{words}{other:,} of its values are NaN or infinite, and {reference:,} of the reference's"
-    if row.mode != FED and pair.comparison.of(FED):
-        words = f"no layer differs by itself; rounding adds up, and {row.layer} is the first beyond its tolerance: "
+        return f"{words}it has {other:,} NaN or infinite values, the reference's has {reference:,}"
+    if row.mode != ISOLATED and pair.comparison.of(ISOLATED):
+        words = f"no layer differs in isolation; rounding adds up, and {row.layer} is the first beyond its tolerance: "
     return f"{words}{_measured(row)}"
 
 
 def _measured(row: LayerDifference) -> str:
-    given = " when given the reference's input" if row.mode == FED else ""
+    given = " with the reference's input" if row.mode == ISOLATED else ""
     return (
         f"max |Δ| is {row.relative:.1e} of its largest value at {list(row.at)}{given} "
         f"(allowed {row.allowed:.1e}; {would_pass(row.relative):.1e} would have passed)"

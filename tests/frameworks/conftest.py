@@ -1,4 +1,4 @@
-"""What the tests against the real frameworks share. One that is missing is an error where it is tested, never a skip."""
+"""Shared fixtures of the tests against the real frameworks. A missing framework is an error, never a skip."""
 
 import os
 

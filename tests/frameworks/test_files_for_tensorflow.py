@@ -1,4 +1,4 @@
-"""What effconvert writes, TensorFlow reads: the official names, and the bytes that TensorFlow would have written."""
+"""Files that effconvert wrote are read by TensorFlow: the official names, and the bytes TensorFlow would write."""
 
 import ml_dtypes
 import numpy as np

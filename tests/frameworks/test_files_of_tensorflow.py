@@ -1,4 +1,4 @@
-"""What TensorFlow writes, effconvert reads: every tensor, bit for bit."""
+"""Files that TensorFlow wrote are read by effconvert: every tensor, bit for bit."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What MindSpore writes, effconvert reads bit for bit; what effconvert writes, MindSpore reads bit for bit."""
+"""Files of MindSpore are read by effconvert bit for bit, and files of effconvert by MindSpore."""
 
 import mindspore
 import ml_dtypes

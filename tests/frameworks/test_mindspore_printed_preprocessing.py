@@ -1,4 +1,4 @@
-"""What is printed for MindCV and mindvision prepares images by the file's recipe in MindSpore, or says what it does."""
+"""Code printed for MindCV and mindvision prepares images by the file's recipe, or says what it does instead."""
 
 from helpers.frameworks import mindspore_libraries  # noqa: F401
 

@@ -201,7 +201,7 @@ UNLOADABLE = [
     (of_another_name, "model.bin"),
     (of_half_precision, "should have the same type"),
     (incomplete, "2 parameters do not fit: "),
-    (of_a_deeper_network, "6.9.gamma has no place in the network"),
+    (of_a_deeper_network, "6.9.gamma is not in the network"),
     (with_averages, "311 parameters do not fit: ema."),
 ]
 
@@ -229,7 +229,7 @@ def test_given_tensors_that_do_not_fit_are_refused_all_at_once(tmp_path, b0):
     assert failed_b0(b0, tmp_path, b0.file, {}, tensors=tensors) == (
         4,
         f"{b0.library}: 3 parameters do not fit: {removed} is missing; {reshaped} is [3], and [1000, 1280] in "
-        "the network; unknown.gamma has no place in the network",
+        "the network; unknown.gamma is not in the network",
     )
 
 
@@ -238,7 +238,7 @@ def test_facts_that_the_library_cannot_build_are_refused_all_at_once(tmp_path, b
     wrong |= OTHER_PADDING[b0.library]
     exit_code, said = failed_b0(b0, tmp_path, b0.file, wrong)
     assert exit_code == 4
-    assert said.startswith(f"{b0.library}: {b0.library} builds no EfficientNet with ")
+    assert said.startswith(f"{b0.library}: {b0.library} cannot build an EfficientNet with ")
     assert [f"{fact}={value} (it has " in said for fact, value in wrong.items()] == [True] * 6
 
 
@@ -247,7 +247,7 @@ def test_mindcv_builds_its_wide_networks_with_one_eps_only(tmp_path):
     ran = ran_runner("mindcv", tmp_path, tmp_path / "absent.ckpt", settings, images_of(EVEN))
     assert (ran.exit_code, ran.err.splitlines()[-1]) == (
         4,
-        "mindcv: mindcv builds no EfficientNet with bn_eps=1e-05 (it has 0.001)",
+        "mindcv: mindcv cannot build an EfficientNet with bn_eps=1e-05 (it has 0.001)",
     )
 
 

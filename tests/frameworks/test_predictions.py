@@ -1,4 +1,4 @@
-"""What predict and features say of a library's own file is what the library itself says, from the images' bytes on."""
+"""Outputs of predict and features for a library's file equal the library's own, from the images' bytes on."""
 
 import json
 from types import SimpleNamespace

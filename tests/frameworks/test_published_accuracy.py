@@ -1,4 +1,4 @@
-"""What the tables say of torchvision, Keras and EfficientNet-PyTorch is what the libraries themselves have."""
+"""The tables of torchvision, Keras and EfficientNet-PyTorch hold the numbers of the libraries themselves."""
 
 from collections.abc import Iterator
 from importlib import metadata

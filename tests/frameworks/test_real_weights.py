@@ -17,7 +17,7 @@ import effconvert
 from effconvert.architecture.facts import changed
 from effconvert.errors import LayoutMismatch
 from effconvert.formats import open_checkpoint
-from effconvert.validate.asking.classification import classify
+from effconvert.validate.inference.classification import classify
 from effconvert.verification.explanation import explain
 from helpers.frameworks.figures import distance, record
 from helpers.frameworks.torch_libraries import built

@@ -1,4 +1,4 @@
-"""What a report writes for model hubs is read by the hubs' own libraries: huggingface_hub, and OpenMMLab's model index."""
+"""A report's files for model hubs are read by huggingface_hub and by OpenMMLab's model index."""
 
 from pathlib import Path
 

@@ -168,7 +168,7 @@ def test_weights_under_another_scope_are_found(tmp_path, scope):
 def test_two_networks_in_one_file_are_refused_unless_one_has_the_official_scope(tmp_path):
     others = {f"{scope}/{name}": array + 1 for scope in ("teacher", "student") for name, array in TENSORS.items()}
     save(tmp_path / "two", others)
-    with pytest.raises(CannotLoad, match="2 scopes, not under efficientnet-b0/"):
+    with pytest.raises(CannotLoad, match="2 scopes, and not in efficientnet-b0/"):
         load_file(tmp_path / "two", "b0", EXPECTED, raw=False)
     save(tmp_path / "three", {**others, **own_scope(TENSORS)})
     assert_loads(tmp_path / "three", TENSORS)
@@ -214,7 +214,7 @@ def test_tensors_that_do_not_fit_are_named_wherever_they_come_from(tmp_path, fau
         ({"bn_eps": 1e-5}, "bn_eps 1e-05"),
         ({"padding": "symmetric"}, "padding symmetric"),
         ({"activation": "relu"}, "activation relu"),
-        ({"name": "b9"}, "no official network is called efficientnet-b9"),
+        ({"name": "b9"}, "there is no official network efficientnet-b9"),
     ],
 )
 def test_facts_that_the_official_network_cannot_have_are_refused(facts, said):

@@ -157,7 +157,7 @@ CANNOT = [
     ("lukemelas", "edgetpu-s", "es", EDGE, "has no efficientnet-es"),
     ("mmpretrain", "b0", "b0", SYMMETRIC, "padding tf-same, not symmetric"),
     ("mmpretrain", "edgetpu-s", "es", {}, "fused_stride expand, not project"),
-    ("mmpretrain", "edgetpu-l", "el", EDGE, "120 channels in the first block where EdgeTPU-L has 128"),
+    ("mmpretrain", "edgetpu-l", "el", EDGE, "120 channels in the first block; EdgeTPU-L has 128"),
     ("mmpretrain", "lite0", "lite0", {}, "mmpretrain has no EfficientNet lite0"),
     ("huggingface", "b0", "b0", SYMMETRIC, "padding tf-same, not symmetric"),
     ("huggingface", "b8", "b8", {}, "transformers has no EfficientNet b8"),
@@ -180,8 +180,8 @@ def test_a_network_that_the_library_does_not_have_is_not_replaced_by_another(
         ("b0", 96, {"bn_eps": 1e-5}, {}, "bn_eps 0.001, not 1e-05"),
         ("b0", 96, {}, {"hidden_act": "relu"}, "activation relu, not silu"),
         ("b1", 96, {}, {}, "width, depth (1.0, 1.0), not (1.0, 1.1)"),
-        ("b0", 97, {}, {}, "paddings for images of 224 pixels, which are others than for 97"),
-        ("b0", 240, {}, {}, "paddings for images of 224 pixels, which are others than for 240"),
+        ("b0", 97, {}, {}, "paddings for images of 224 pixels, which differ from those for 97"),
+        ("b0", 240, {}, {}, "paddings for images of 224 pixels, which differ from those for 240"),
     ],
 )
 def test_a_configuration_that_says_otherwise_is_not_run(tmp_path, networks, variant, side, facts, said, words):
@@ -199,7 +199,7 @@ def test_a_file_that_transformers_would_pass_over_is_refused(tmp_path, networks)
     torch.save({}, tmp_path / "folder" / "pytorch_model.bin")
     settings = settings_of(network)
     ran = ran_runner("huggingface", tmp_path, tmp_path / "folder" / "pytorch_model.bin", settings, images)
-    words = "huggingface: from_pretrained takes model.safetensors and not pytorch_model.bin"
+    words = "huggingface: from_pretrained loads model.safetensors and not pytorch_model.bin"
     assert (ran.exit_code, ran.err.splitlines()[-1]) == (10, words)
     assert not (tmp_path / "run.npz").exists()
     run("huggingface", tmp_path, tmp_path / "folder" / "model.safetensors", settings, images)

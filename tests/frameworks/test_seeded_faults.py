@@ -17,7 +17,7 @@ import torch
 import effconvert
 from effconvert.architecture.canonical import CANONICAL
 from effconvert.verification import execution
-from effconvert.verification.comparison import FED
+from effconvert.verification.comparison import ISOLATED
 from effconvert.verification.inputs import Images
 from effconvert.verification.procedure import Verification, verify
 from effconvert.verification.runners.base import main
@@ -141,7 +141,7 @@ def test_the_smallest_fault_is_well_above_the_rounding_of_one_layer(results, fau
     )  # one kernel of a gate moves its layer by less than rounding does: its values tell
     smallest = min(row.relative / row.allowed for row in firsts if row.relative == row.relative)
     right = [results.right(fault.variant, fault.network).verdict for fault in tried]
-    rounding = max(row.relative / row.allowed for verdict in right for row in verdict.pairs[0].comparison.of(FED))
+    rounding = max(row.relative / row.allowed for verdict in right for row in verdict.pairs[0].comparison.of(ISOLATED))
     record("faults: smallest, when fed", "of the tolerance", smallest, "> 1")
     record("faults: right ones, when fed", "of the tolerance", rounding, "< 1")
     assert smallest > 2 * rounding

@@ -139,7 +139,7 @@ def test_rounding_to_half_precision_is_said_and_has_its_own_tolerance(tmp_path, 
     effconvert.convert(source, tmp_path / "half.safetensors", dtype=dtype)
     ran, document = verified(tmp_path / "half.safetensors", source, "--size", 96)
     assert ran.exit_code == 0, ran.out
-    assert document["sentence"].startswith(f"same but for the rounding to {dtype}")
+    assert document["sentence"].startswith(f"same except for the rounding to {dtype}")
 
 
 def test_a_fault_is_not_hidden_by_half_precision(tmp_path):

@@ -38,7 +38,9 @@ def test_the_published_bytes_are_no_damaged_file(file: MisnamedFile) -> None:
 def test_other_bytes_under_such_a_name_are_told_the_hash_of_the_published_ones(tmp_path: Path) -> None:
     source = save(tmp_path / OLD, library_tensors("torchvision", classes=1000))
     said = convert(source, tmp_path / "b0.safetensors").named_hash
-    assert "its name says 3dd342df (the file that torchvision 0.12.0 to 0.16.0 published so has 7f5810bc)" in said
+    assert (
+        "its name says 3dd342df (torchvision 0.12.0 to 0.16.0 published a file with 7f5810bc under this name)" in said
+    )
     assert "changed, damaged or renamed" in said
 
 

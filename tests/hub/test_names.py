@@ -85,7 +85,7 @@ def test_a_name_is_taken_as_users_write_it(name: str, meant: str) -> None:
             "tf/lite5",
             "variant 'lite5' is unknown; tensorflow published lite[0-4], lite[0-4], lite[0-4], lite[0-4], lite[0-4], b0",
         ),
-        ("torchvision/b8", "torchvision published no weights of b8; it has them of b0, b1"),
+        ("torchvision/b8", "torchvision published no weights of b8; it published weights of b0, b1"),
         ("torchvision/b1/imagenet", "which has imagenet1k_v1, imagenet1k_v2; no variant"),
         ("timm/b0/ra4", "'ra4' were not published for b0 .* which has ra4_e3600_r224_in1k, ra_in1k"),
         ("timm/efficientnet_b0/ns", "'efficientnet_b0.ns' were not published for b0"),

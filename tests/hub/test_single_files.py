@@ -203,8 +203,13 @@ def test_a_short_name_means_one_training_of_a_variant() -> None:
 @pytest.mark.parametrize(
     ("variant", "weights", "framework", "words"),
     [
-        ("edgetpu-s", None, "mmpretrain", "mmpretrain published no weights of edgetpu-s; it has them of b0, b1"),
-        ("b8", None, "mindspore", "mindspore published no weights of b8; it has them of b0"),
+        (
+            "edgetpu-s",
+            None,
+            "mmpretrain",
+            "mmpretrain published no weights of edgetpu-s; it published weights of b0, b1",
+        ),
+        ("b8", None, "mindspore", "mindspore published no weights of b8; it published weights of b0"),
         ("b2", "mindcv", "mindspore", "b2 (mindspore), which has mindvision; only b0, b1 have them"),
         (
             "b6",

@@ -100,7 +100,7 @@ def test_validate_asks_for_a_preprocessing_and_takes_one(run: Run, tmp_path: Pat
     (tmp_path / "classes.txt").write_text("".join(f"{path.name},{path.name}\n" for path in sorted(data.iterdir())))
     refused = run(*asked)
     assert refused.exit_code == 4
-    assert "--recipe names a way" in refused.err
+    assert "choose one with --recipe" in refused.err
     taken = run(*asked, "--recipe", "timm", "--runs", tmp_path / "runs")
     assert taken.exit_code == 0, taken.err
     assert run("report", tmp_path / "runs" / "bare.npz", "--map", mine, "--out", tmp_path / "report").exit_code == 0

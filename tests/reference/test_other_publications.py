@@ -1,4 +1,4 @@
-"""What the other frameworks published is listed as they publish it, with the facts that their files leave out."""
+"""Publications of the other frameworks are listed as published, with the facts that their files leave out."""
 
 import json
 from pathlib import Path

@@ -47,7 +47,7 @@ def test_no_licence_is_claimed_for_weights_that_nobody_published() -> None:
     document["networks"][0]["conversion"]["url"] = None
     matter, text = card(document)
     assert matter["license"] == "unknown"
-    assert "under which licence, is not known here" in text
+    assert "The publisher and the licence of the weights are unknown" in text
 
 
 def test_torchvisions_weights_keep_torchvisions_licence() -> None:
@@ -72,7 +72,7 @@ def test_a_card_says_where_it_comes_from_and_what_was_checked() -> None:
     )
     assert f"Measured on ImageNet-1k, fingerprint `{network['dataset']['fingerprint']}`, with dtype float32" in text
     assert "| logits | ✅ passed | 1.2e-6 | 2.0e-5 |" in text
-    assert "- the file's weights are rounded to float16, the published ones are not" in text
+    assert "- the file's weights are rounded to float16; the published ones are not" in text
 
 
 def test_a_card_says_how_to_load_the_file_and_what_to_type_to_do_it_again() -> None:
@@ -105,7 +105,7 @@ def test_what_to_type_again_names_the_images_that_were_measured() -> None:
 def test_what_was_not_done_is_said_and_no_result_is_written() -> None:
     matter, text = card(made_document(1, verification=False, accuracy=False))
     assert not {"model-index", "metrics"} & set(matter)
-    assert "It was not compared with its source's own framework." in text
+    assert "It was not verified against its source in the source's own framework." in text
     assert "Its accuracy was not measured" in text
     assert "## Layers" not in text
 
@@ -129,7 +129,7 @@ def test_a_hostile_name_is_text_in_every_part(name: str) -> None:
     tokens = PARSER.parse(text)
     html = {token.content for token in tokens if token.type == "html_block"}
     assert {line for block in html for line in block.split("\n")} <= {
-        "<details>", "<summary>Published figures that are others</summary>", "</details>", "",
+        "<details>", "<summary>Published figures that differ</summary>", "</details>", "",
     }  # fmt: skip
     children = [child for token in tokens for child in token.children or ()]
     inline = {child.content for child in children if child.type == "html_inline"}

@@ -71,7 +71,7 @@ def test_layers_of_a_network_are_chosen_by_its_name(run: Callable[..., Ran], tmp
 def test_what_a_picture_lacks_is_said(run: Callable[..., Ran], tmp_path: Path) -> None:
     ran = run("chart", "agreement", "--published", "--out", tmp_path / "agreement.svg")
     assert ran.exit_code == 2
-    assert "agreement: nothing to draw; it needs two runs of `validate` of the same images" in ran.err
+    assert "agreement: nothing to draw; it needs two runs of `validate` on the same images" in ran.err
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_what_makes_no_picture_is_a_usage_error(
 def test_an_output_that_cannot_be_is_refused_before_the_work(run: Callable[..., Ran], tmp_path: Path) -> None:
     ran = run("chart", "cost", "nothing.npz", "--out", tmp_path / "cost.pdf")
     assert ran.exit_code == 8
-    assert "cost.pdf: a picture ends in .svg or .png, its numbers in .csv" in ran.err
+    assert "cost.pdf: the suffix must be .svg or .png, or .csv for the numbers" in ran.err
     (tmp_path / "cost.svg").touch()
     assert run("chart", "cost", "--published", "--out", tmp_path / "cost.svg").exit_code == 8
     assert run("chart", "cost", "--published", "--out", tmp_path / "cost.svg", "--force").exit_code == 0

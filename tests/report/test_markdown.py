@@ -155,7 +155,7 @@ def test_the_first_layer_that_differs_and_what_was_left_behind_are_said() -> Non
 
 def test_cautions_are_said_once_with_their_networks() -> None:
     text = render_markdown(made_document(7))
-    line = "- the file's weights are rounded to float16, the published ones are not: "
+    line = "- the file's weights are rounded to float16; the published ones are not: "
     assert text.count(line) == 1
     assert f"{line}efficientnet-b0 (aa), efficientnet-b3 (aa), efficientnet-b6 (aa)\n" in text
 

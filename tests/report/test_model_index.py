@@ -1,4 +1,4 @@
-"""What model hubs read: the model-index block, and YAML that holds any name."""
+"""Files for model hubs: the model-index block, and YAML that holds any name."""
 
 from typing import Any
 

@@ -204,7 +204,7 @@ def test_sections_stand_in_the_order_in_which_they_are_asked_for(runs: str) -> N
 
 def test_cautions_are_counted_at_the_top(runs: str) -> None:
     links = [(attributes["href"], text) for _, attributes, text in Parsed(runs).all("a")]
-    assert ("#cautions", "1 caution") in links
+    assert ("#warnings", "1 caution") in links
 
 
 def test_a_verdict_is_a_word_and_a_difference_is_in_points_with_its_sign() -> None:

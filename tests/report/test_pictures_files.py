@@ -58,17 +58,20 @@ def test_a_csv_has_the_whole_table_and_no_formula(tmp_path: Path) -> None:
 
 def test_nothing_to_draw_is_said_with_what_it_needs(tmp_path: Path) -> None:
     with pytest.raises(
-        NothingToDraw, match=r"agreement: nothing to draw; it needs two runs of `validate` of the same images"
+        NothingToDraw, match=r"agreement: nothing to draw; it needs two runs of `validate` on the same images"
     ):
         write_picture(made_document(1), "agreement", tmp_path / "agreement.svg")
-    with pytest.raises(NothingToDraw, match="layers: nothing to draw; it needs compared layers: give --verify"):
+    with pytest.raises(
+        NothingToDraw,
+        match="layers: nothing to draw; it needs compared layers: give a file of `verify --json` with --verify",
+    ):
         write_picture(made_document(1, verification=False), "layers", tmp_path / "layers.svg")
     assert NothingToDraw.exit_code == 2
     assert not list(tmp_path.iterdir())
 
 
 def test_another_suffix_and_a_file_that_exists_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(OutputProblem, match=r"cost\.jpg: a picture ends in \.svg or \.png, its numbers in \.csv"):
+    with pytest.raises(OutputProblem, match=r"cost\.jpg: the suffix must be \.svg or \.png, or \.csv for the numbers"):
         write_picture(made_document(0), "cost", tmp_path / "cost.jpg")
     (tmp_path / "cost.svg").write_text("mine")
     with pytest.raises(OutputProblem, match="exists; give --force"):

@@ -1,4 +1,4 @@
-"""What is drawn is what the tables say, and what is left out is said."""
+"""Pictures draw the numbers of the tables, and name what they leave out."""
 
 import math
 from typing import Any
@@ -67,7 +67,7 @@ def test_of_many_networks_of_a_variant_a_few_are_drawn_and_the_others_are_said_t
     one = drawn(made_document(80), "accuracy")
     assert len(columns(one, kind="measured", metric="top1")) == 80
     assert len(markers(one.svg, "measured top1")) == 8 * 4
-    assert "at most 4 are drawn; 48 are in the table only" in one.text
+    assert "At most 4 networks of a variant are drawn; 48 more are only in the table" in one.text
 
 
 def test_networks_of_one_name_stand_side_by_side() -> None:
@@ -92,7 +92,7 @@ def test_accuracies_of_other_images_or_labels_do_not_stand_beside_published_ones
     for name, shows in (("accuracy", "measured top1"), ("cost", "measured parameters")):
         one = drawn(document, name)
         assert len(markers(one.svg, shows)) == 1
-        assert "not of ImageNet's validation images: 1 measured here" in one.text
+        assert "not on ImageNet's validation images: 1 measured here" in one.text
         (row,) = set(columns(one, "drawn", kind="measured", variant="b1"))
         assert row == (False,)
 
@@ -136,7 +136,7 @@ def test_multiply_adds_at_another_size_are_scaled_by_its_pixels_and_marked() -> 
         one, "multiply_adds", "size", variant="b0", weights="ra4_e3600_r224_in1k", multiply_adds_scaled=True
     )
     assert scaled == [(round(386e6 * (256 / 224) ** 2), 256)]
-    assert "in proportion to its pixels" in one.text
+    assert "scaled by the number of pixels" in one.text
 
 
 def _broken() -> dict[str, Any]:
@@ -179,8 +179,8 @@ def test_exact_zeros_stand_on_a_line_that_says_0() -> None:
 
 def test_the_first_layer_that_differs_is_marked_in_both_panels() -> None:
     one = drawn(_broken(), "layers")
-    assert [text.text for text in parts(one.svg, "first")] == ["first that differs: blocks.3"] * 2
-    assert "blocks.3 is the first that differs" in one.text
+    assert [text.text for text in parts(one.svg, "first")] == ["first divergence: blocks.3"] * 2
+    assert "blocks.3 diverges first" in one.text
     assert not parts(drawn(_broken(), "layers-b0-aa").svg, "first")
 
 
@@ -273,7 +273,7 @@ def test_the_furthest_apart_are_drawn_of_many_and_one_beyond_the_axis_is_an_arro
     one = drawn(document, "differences")
     assert len(markers(one.svg, "measured")) == len(columns(one, drawn=True)) == 40
     assert len(columns(one, metric="top1")) == 90
-    assert "Of 90 pairs of network and source 40 are drawn: those that decide, then the furthest apart." in one.text
+    assert "40 of 90 pairs of network and source are drawn: deciding ones, then the furthest apart." in one.text
     assert "1 is beyond the limits" in one.text
     assert min(row[0] for row in columns(one, "difference", drawn=True)) == -20
     xs = [float(marker.attrib["x"]) for marker in markers(one.svg, "measured")]
@@ -311,7 +311,7 @@ def test_the_slowest_runs_are_drawn_of_many_and_runs_that_were_not_timed_are_lef
     one = drawn(document, "throughput")
     assert len(parts(one.svg, "rate")) == 20
     assert len(one.rows) == 28
-    assert "Of 28 runs the 20 slowest are drawn" in one.text
+    assert "The 20 slowest of 28 runs are drawn" in one.text
 
 
 def test_runs_that_know_little_of_their_time_are_drawn_all_the_same() -> None:

@@ -1,4 +1,4 @@
-"""How often networks agree is what a comparison of any two of them says, found for all of them at once."""
+"""The agreement of all networks, found at once, equals the comparison of any two of them."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -115,7 +115,7 @@ def test_runs_of_other_pictures_are_refused_with_the_reason(tmp_path: Path) -> N
     assert found["images"] == [[IMAGES, IMAGES, 0], [IMAGES, IMAGES, 0], [0, 0, IMAGES]]
     assert [(pair["first"], pair["second"]) for pair in found["refused"]] == [("a", "c"), ("b", "c")]
     assert (
-        "1 of 60 images of the same names are other pictures (ILSVRC2012_val_00000008.JPEG)"
+        "1 of 60 images have the same name but are different pictures (ILSVRC2012_val_00000008.JPEG)"
         in (found["refused"][0]["reason"])
     )
     assert found["by_name"] == []

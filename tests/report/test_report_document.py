@@ -63,7 +63,7 @@ def test_the_document_is_as_its_schema_says(tmp_path: Path) -> None:
 
 
 def test_nothing_is_no_report() -> None:
-    with pytest.raises(MissingPath, match="needs a run or a verification"):
+    with pytest.raises(MissingPath, match="needs a run of `validate` or a verification"):
         build_report([])
 
 
@@ -214,7 +214,7 @@ def test_what_weakens_an_accuracy_is_said_and_changes_its_verdict(
 
 
 TOLERANCES = [
-    ({"tolerance": {"relaxed": True, "accumulated": 0.1}}, "a looser tolerance was given: 1.0e-1", {"layers": "near", "logits": "near", "tensors": "passed"}),
+    ({"tolerance": {"relaxed": True, "accumulated": 0.1}}, "a looser tolerance was set: 1.0e-1", {"layers": "near", "logits": "near", "tensors": "passed"}),
     ({"tolerance": {"rounded": "float16"}}, "weights are rounded to float16", {"layers": "near", "logits": "near", "tensors": "near"}),
     ({"verdict": "not verifiable", "sentence": "not verifiable: one image"}, "", {"layers": "not judged", "logits": "not judged"}),
     ({"verdict": "different", "unlike_tensors": {"stem.conv.weight": 0.25}}, "", {"tensors": "failed", "layers": "passed"}),
@@ -245,7 +245,7 @@ def test_a_layer_that_only_one_network_has_is_a_failure(tmp_path: Path) -> None:
 
 def test_a_backbone_has_no_logits(tmp_path: Path) -> None:
     found = check(of_verification(tmp_path, with_rows(verification(), layer("stem"), verdict="same")), "logits")
-    assert (found["verdict"], found["reason"]) == ("not measured", "the network has none")
+    assert (found["verdict"], found["reason"]) == ("not measured", "the network has no logits")
 
 
 def test_of_conversions_in_a_row_the_first_source_and_all_that_was_left_behind_are_told(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Whatever a report is made of is checked first: what is not as its schema says ends in words, with its place."""
+"""Inputs of a report are checked first: one that breaks its schema is refused with the place of the error."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -155,7 +155,7 @@ WRONG_RECORDS = [
     ({"dataset": {"skipped": []}}, "$.dataset.skipped: [] is not of type 'object'"),
     ({"cautions": "none"}, "$.cautions: 'none' is not of type 'array'"),
     ({"complete": False}, "$.complete: True was expected"),
-    ({"dataset": {"evaluated": 7}}, "$.dataset.evaluated: 7, but there are answers to 10 images"),
+    ({"dataset": {"evaluated": 7}}, "$.dataset.evaluated: is 7, but there are predictions for 10 images"),
 ]  # fmt: skip
 
 
@@ -215,7 +215,7 @@ OTHER_FILES = [
     ("a.json", b'{"schema": "effconvert/validations/1"}', "is 'effconvert/validations/1', not"),
     ("a.json", b'{"schema": "effconvert/verification/1", "x": %s}' % (b"[" * 60 + b"]" * 60), "is nested more than 40 deep"),
     ("a.json", b'{"schema": "effconvert/verification/1", "x": 1%s}' % (b"0" * 5000), "neither a run nor JSON"),
-    ("a.npz", b"PK\x03\x04", "holds no predictions"),
+    ("a.npz", b"PK\x03\x04", "has no predictions"),
     ("a.npz", b"", "neither a run nor JSON"),
     ("b0.npz.part-0", b"", "not finished; --resume finishes it"),
 ]  # fmt: skip
@@ -234,7 +234,7 @@ def test_a_file_that_is_something_else_is_refused_in_words(
 
 
 def test_a_folder_is_no_run(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableCheckpoint, match="is not a file; name the runs in it"):
+    with pytest.raises(UnreadableCheckpoint, match="is not a file; give the runs in it"):
         build_report([tmp_path])
 
 

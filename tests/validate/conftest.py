@@ -1,4 +1,4 @@
-"""What the tests of evaluations share: a small network of six classes, and images of six classes."""
+"""Shared fixtures of the tests of evaluations: a small network of six classes, and images of six classes."""
 
 from pathlib import Path
 

@@ -120,7 +120,9 @@ def test_a_network_whose_channels_no_image_has_is_shown_none(
     monkeypatch.chdir(folder)
     ran = run(*[{"FILE": "4.safetensors", "OUT": tmp_path / "out"}.get(word, word) for word in command])
     assert (ran.exit_code, ran.out) == (4, "")
-    assert "4.safetensors: how an image becomes its 4 channels is not known, and no image file has them" in ran.err
+    assert (
+        "4.safetensors: the preprocessing for its 4 channels is not known, and no image file has that many" in ran.err
+    )
     assert "takes tensors [N, 4, height, width]" in ran.err
     assert not (tmp_path / "out").exists()
 
@@ -129,7 +131,10 @@ def test_one_channel_that_nobody_explains_can_be_taken_for_gray(run: Callable[..
     file, image = folder / "1-canonical.safetensors", folder / "images" / "first" / "0.jpg"
     ran = run("predict", file, image, "--size", SIZE)
     assert ran.exit_code == 4
-    assert "how an image becomes its one channel is not known; --recipe timm makes it gray, as timm does" in ran.err
+    assert (
+        "the preprocessing for its one channel is not known; --recipe timm converts images to gray, as timm does"
+        in ran.err
+    )
     document = json.loads(run("predict", file, image, "--size", SIZE, "--recipe", "timm", "--json").out)
     assert document["recipe"]["channels"] == "gray"
     logit = {seen["index"]: seen["logit"] for seen in document["images"][0]["classes"]}
@@ -145,7 +150,7 @@ def test_a_preprocessing_of_another_number_of_channels_is_refused(
 ) -> None:
     ran = run("predict", folder / f"{channels}.safetensors", folder / "images" / "first" / "0.jpg", "--recipe", recipe)
     assert ran.exit_code == 4
-    assert f"gives images of 3 channels, the network takes {channels}" in ran.err or "has no size for" in ran.err
+    assert f"gives images with 3 channels; the network takes {channels}" in ran.err or "has no size for" in ran.err
 
 
 def test_gray_images_are_validated(run: Callable[..., Ran], folder: Path, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def saved(tmp_path: Path) -> Callable[..., Path]:
 def test_the_same_top1_of_every_image_is_0(run: Callable[..., Ran], saved: Callable[..., Path]) -> None:
     ran = run("compare", saved("a", [281, 282, 1]), saved("b", [281, 282, 1], margin=[2, 2, 2]))
     assert ran.exit_code == 0, ran.err
-    assert "same: top-1 is the same of all 3 images" in ran.out
+    assert "same: top-1 is the same for all 3 images" in ran.out
     assert "margin 1 (ILSVRC2012_val_00000001)" in ran.out
 
 
@@ -42,7 +42,7 @@ def test_another_top1_is_5_with_the_image_and_both_classes(run: Callable[..., Ra
     (row,) = (line for line in ran.out.splitlines() if line.startswith("ILSVRC2012_val_00000002"))
     assert "282 tiger cat" in row
     assert "281 tabby" in row
-    assert "right only in A 1, only in B 0" in ran.out
+    assert "correct only in A 1, only in B 0" in ran.out
     assert "00000001" not in ran.out.split("McNemar")[1]
 
 

@@ -1,4 +1,4 @@
-"""What costs are made of: the running network, in every layer and of any image, has what its blocks say."""
+"""The costs computed from the blocks equal those counted in the running network, for every layer and image size."""
 
 import dataclasses
 

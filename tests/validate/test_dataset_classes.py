@@ -55,14 +55,14 @@ def test_the_folders_of_imagenet_v2_are_places_in_a_tar_as_well(tmp_path: Path) 
 def test_a_part_of_imagenet_v2_that_begins_with_0_keeps_its_places(tmp_path: Path) -> None:
     dataset = open_dataset(folders(tmp_path, ["0", "10", "2", "999"]))
     assert by_folder(dataset) == {"0": 0, "10": 10, "2": 2, "999": 999}
-    assert any("places in ImageNet's classes, from 0" in finding for finding in dataset.findings)
+    assert any("ImageNet's class indices, from 0" in finding for finding in dataset.findings)
 
 
 @pytest.mark.parametrize(
     ("names", "words"),
     [
-        (range(1, 1001), "1 to 1000, 1,000 of them; from 1 to 1,000 they can be ILSVRC's ids or places from 1"),
-        (range(1, 10), "the class folders are numbers, 1 to 9, 9 of them; only those that begin with 0 say which"),
+        (range(1, 1001), "1 to 1000, 1,000 of them; numbers from 1 to 1,000 may be ILSVRC ids or indices from 1"),
+        (range(1, 10), "the class folders are numbers, 1 to 9, 9 of them; only numbers from 0 are unambiguous"),
         (range(5, 1100), "the class folders are numbers, 5 to 1099"),
     ],
 )
@@ -99,7 +99,7 @@ def test_without_a_list_own_folders_are_sorted_and_that_is_said(tmp_path: Path) 
     dataset = open_dataset(folders(tmp_path, ["rose", "daisy", "tulip", "aster"], 2))
     assert dataset.classes.identifiers == ("aster", "daisy", "rose", "tulip")
     assert by_folder(dataset) == {"aster": 0, "daisy": 1, "rose": 2, "tulip": 3}
-    said = "4 classes of its own, not ImageNet's, in this order: aster, daisy, rose, …; where the network has another order"
+    said = "4 classes that are not ImageNet's, in this order: aster, daisy, rose, …; if the network has another order"
     assert any(said in finding for finding in dataset.findings)
     assert "8 images of 4 classes, 2 of each" in dataset.findings
 
@@ -109,7 +109,7 @@ def test_a_class_folder_without_an_image_is_said_and_keeps_its_place(tmp_path: P
     (tmp_path / "daisy").mkdir()
     dataset = open_dataset(tmp_path)
     assert by_folder(dataset) == {"aster": 0, "rose": 2}
-    assert "1 of 3 classes without an image: daisy" in dataset.findings
+    assert "1 of 3 classes have no image: daisy" in dataset.findings
 
 
 def test_names_that_two_folders_share_keep_their_folder(tmp_path: Path) -> None:
@@ -120,7 +120,9 @@ def test_names_that_two_folders_share_keep_their_folder(tmp_path: Path) -> None:
 
 def test_a_number_beyond_the_classes_is_refused(tmp_path: Path) -> None:
     path = image_sets.tar(tmp_path / "val.tar", [("a.jpg", b""), ("a.cls", b"1000")])
-    with pytest.raises(DatasetProblem, match="label 1000 .* is no place in the 1,000 classes .*; labels count from 0"):
+    with pytest.raises(
+        DatasetProblem, match="label 1000 .* is not an index of the 1,000 classes .*; labels count from 0"
+    ):
         open_dataset(path)
 
 
@@ -147,7 +149,7 @@ def test_images_with_other_names_among_imagenets_are_said(tmp_path: Path) -> Non
     assert not dataset.imagenet_validation
 
 
-@pytest.mark.parametrize("cause", ["the labels count from 1", "the labels are the ids of the development kit"])
+@pytest.mark.parametrize("cause", ["the labels count from 1", "the labels are ids of the development kit"])
 def test_the_cause_of_wrong_labels_is_named(cause: str, tmp_path: Path) -> None:
     from effconvert.validate.data.classes import imagenet_rows
 
@@ -196,9 +198,9 @@ def test_a_list_of_classes_is_read_from(name: str, content: str, tmp_path: Path)
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("", "no class in it"),
-        ("rose\ndaisy\nrose\n", "'rose' stands 2 times"),
-        ('["rose", 2]', "expected names of classes"),
+        ("", "it contains no classes"),
+        ("rose\ndaisy\nrose\n", "'rose' occurs 2 times"),
+        ('["rose", 2]', "expected class names"),
         ('{"1": "rose", "2": "daisy"}', "every index from 0 to 1"),
         ('["rose"', "not JSON"),
         ("\udcff", "cannot be read as a list of classes"),

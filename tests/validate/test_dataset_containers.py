@@ -134,7 +134,7 @@ def test_class_names_of_a_parquet_file_that_are_not_imagenets_are_its_class_list
     dataset = open_dataset(image_sets.write_parquet(tmp_path, images, ["rose", "daisy", "tulip"]))
     assert dataset.classes.identifiers == ("rose", "daisy", "tulip")
     assert np.bincount(dataset.labels[:, 0]).tolist() == [8, 8, 8]
-    assert any("3 classes of its own" in finding for finding in dataset.findings)
+    assert any("3 classes that are not ImageNet's" in finding for finding in dataset.findings)
 
 
 def test_a_parquet_file_is_read_by_the_order_of_a_class_list(tmp_path: Path) -> None:

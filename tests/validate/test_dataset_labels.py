@@ -72,7 +72,7 @@ def test_a_text_that_holds_no_labels_is_no_image(flat: Path) -> None:
     (flat / "val.txt").write_text(lines("{place:02}.jpg {index}"))
     (flat / "._00.jpg").write_bytes(b"")
     findings = open_dataset(flat).findings
-    assert "left out: files that are no images (1)" in findings
+    assert "left out: files that are not images (1)" in findings
     assert "left out: hidden files (1)" in findings
 
 
@@ -113,7 +113,7 @@ def test_labels_of_images_that_are_not_there_are_a_finding_of_a_part(flat: Path,
 def test_two_labels_of_an_image_are_refused_with_the_line(flat: Path, tmp_path: Path) -> None:
     labels = tmp_path / "labels.txt"
     labels.write_text(lines("{place:02}.jpg {index}") + "03.jpg 5\n")
-    with pytest.raises(DatasetProblem, match=r"images with two labels:\n  line 25: 03.jpg has a label already"):
+    with pytest.raises(DatasetProblem, match=r"images with two labels:\n  line 25: 03.jpg already has a label"):
         open_dataset(flat, labels=labels)
 
 
@@ -122,12 +122,12 @@ def test_two_labels_of_an_image_are_refused_with_the_line(flat: Path, tmp_path: 
     [
         ("", "it is empty"),
         ("a.jpg 1\nb.jpg\n", "line 2: 'b.jpg' has no label"),
-        ("1\n2\n3\n", "3 labels without names, and 24 images: which belongs to which is unknown"),
+        ("1\n2\n3\n", "3 labels without names, and 24 images: the numbers differ, so labels cannot be matched"),
         ("0\n" * 24, "found 0; the development kit's ids are 1 to 1000"),
         ("[[1], [2]]", "found a list of 2; expected 50,000 lists of classes"),
         ('{"a": 1}', "found dict; expected 50,000 lists of classes"),
         ("[[1], [2]", "not JSON"),
-        ("[" + "[1], " * 49_999 + "[1000]]", "an entry is no list of classes"),
+        ("[" + "[1], " * 49_999 + "[1000]]", "an entry is not a list of classes"),
     ],
 )
 def test_a_file_that_holds_no_labels_of_these_images_is_refused(
@@ -174,7 +174,7 @@ def test_imagenets_own_names_are_labels_enough(tmp_path: Path) -> None:
         image_sets.write(tmp_path / image.name, image.data)
     dataset = open_dataset(tmp_path, partial=True)
     assert dataset.labels[:, 0].tolist() == INDICES
-    assert "labels are ImageNet's own, by the names of the images" in dataset.findings
+    assert "labels are ImageNet's own, found by the images' names" in dataset.findings
 
 
 def test_synsets_in_the_names_are_labels(tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_real_labels_belong_to_the_names_in_every_container(container: str, real
     expected = {image.name: [image.index, image.index + 1] for place, image in enumerate(IMAGES_OF_TEST) if place % 3}
     assert found == expected
     assert len(dataset.locations) == 16
-    assert "labels of ImageNet-ReaL, up to 2 an image; left out: 8 images without one" in dataset.findings
+    assert "labels of ImageNet-ReaL, up to 2 for each image; left out: 8 images without a label" in dataset.findings
     assert dataset.imagenet_validation
 
 

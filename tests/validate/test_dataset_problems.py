@@ -1,4 +1,4 @@
-"""What is wrong with a data set is said before the first image: all of it, with names and the remedy, exit 7."""
+"""All problems of a data set are reported before the first image, with names and the remedy, exit code 7."""
 
 import re
 from pathlib import Path
@@ -42,10 +42,10 @@ def test_all_problems_stand_in_one_message(tmp_path: Path) -> None:
     for name in ("n99999999/one.JPEG", "n88888888/two.JPEG", "beside.JPEG"):
         image_sets.write(path / name, b"")
     (path / "n01443537" / "gone.JPEG").symlink_to(tmp_path / "nowhere")
-    unknown = "(a synset, but none of ImageNet's 1,000) (1 image) is not in the class list imagenet-1k"
+    unknown = "(a synset, but not one of ImageNet's 1,000) (1 image) is not in the class list imagenet-1k"
     refused(
         path,
-        "1 image beside the class folders, without a class: beside.JPEG",
+        "1 image beside the class folders, so without a class: beside.JPEG",
         "n01443537/gone.JPEG: a broken link",
         f"class folder 'n99999999' {unknown}",
         f"class folder 'n88888888' {unknown}",
@@ -58,26 +58,30 @@ def test_an_image_that_stands_twice_is_named_with_both_places(tmp_path: Path) ->
     name = images[0].name.replace(".JPEG", ".png")
     image_sets.write(path / images[1].synset / name, b"")
     refused(
-        path, f"{images[0].name} stands 2 times", f"{images[0].synset}/{images[0].name}", f"{images[1].synset}/{name}"
+        path, f"{images[0].name} occurs 2 times", f"{images[0].synset}/{images[0].name}", f"{images[1].synset}/{name}"
     )
 
 
 def test_an_image_that_stands_twice_in_a_tar_is_refused(tmp_path: Path) -> None:
     image = image_sets.samples()[0]
     path = image_sets.tar(tmp_path / "val.tar", [(image.name, image.data)] * 2)
-    refused(path, f"{image.name} stands 2 times")
+    refused(path, f"{image.name} occurs 2 times")
 
 
 def test_an_empty_folder_holds_no_image(tmp_path: Path) -> None:
-    refused(tmp_path, "no image and no shard in it")
+    refused(tmp_path, "contains neither images nor shards")
     (tmp_path / "more").mkdir()
-    refused(tmp_path, "in it are more")
+    refused(tmp_path, "it contains more")
 
 
 def test_a_folder_of_parts_is_refused_with_the_part_to_give(tmp_path: Path) -> None:
     for part in ("train", "val"):
         image_sets.write_class_folders(tmp_path / part, image_sets.samples())
-    refused(tmp_path, "holds train/, val/, parts of a data set and no classes", f"give one of them: {tmp_path / 'val'}")
+    refused(
+        tmp_path,
+        "holds train/, val/, which are parts of a data set and not classes",
+        f"give one of them: {tmp_path / 'val'}",
+    )
 
 
 def test_a_flat_folder_without_labels_is_refused(tmp_path: Path) -> None:
@@ -93,8 +97,8 @@ def test_a_compressed_tar_is_refused_with_the_remedy(mode: str, name: str, tmp_p
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
-    refused(image_sets.write(tmp_path / "val.tar", b"no tar"), "neither a tar file, Parquet nor TFRecord")
-    refused(image_sets.write(tmp_path / "empty", b""), "neither a tar file, Parquet nor TFRecord")
+    refused(image_sets.write(tmp_path / "val.tar", b"no tar"), "not a tar, Parquet or TFRecord file")
+    refused(image_sets.write(tmp_path / "empty", b""), "not a tar, Parquet or TFRecord file")
 
 
 @pytest.mark.parametrize("container", ["tar", "webdataset", "parquet", "tfrecord"])
@@ -120,7 +124,7 @@ def test_a_file_with_damaged_headers_is_refused(container: str, tmp_path: Path) 
 
 def test_a_tar_of_tars_holds_no_image(tmp_path: Path) -> None:
     path = image_sets.tar(tmp_path / "ILSVRC2012_img_train.tar", [("n01440764.tar", b""), ("n01443537.tar", b"")])
-    refused(path, "a tar file without an image; left out: files of another kind, .tar (2)")
+    refused(path, "a tar file without images; left out: files of another kind, .tar (2)")
 
 
 def test_a_tar_with_links_is_refused(tmp_path: Path) -> None:
@@ -151,13 +155,13 @@ def test_json_of_a_webdataset_that_is_none_is_refused(tmp_path: Path) -> None:
 def test_a_record_without_an_image_is_refused_with_what_it_has(tmp_path: Path) -> None:
     content = image_sets.record(image_sets.example({"image/class/label": 5, "height": 3}))
     path = image_sets.write(tmp_path / "validation", content)
-    refused(path, "validation:0: no image in the record; its features are height, image/class/label")
+    refused(path, "validation:0: has no image; its features are height, image/class/label")
 
 
 def test_a_record_whose_image_is_numbers_is_refused_with_its_features(tmp_path: Path) -> None:
     content = image_sets.record(image_sets.example({"image": 5, "label": 3}))
     path = image_sets.write(tmp_path / "validation", content)
-    refused(path, "validation:0: no image in the record; its features are image, label")
+    refused(path, "validation:0: has no image; its features are image, label")
 
 
 def test_an_image_of_many_numbers_is_found_when_it_is_read(tmp_path: Path) -> None:
@@ -188,7 +192,7 @@ def test_a_damaged_record_is_found_when_its_image_is_read(tmp_path: Path) -> Non
     content = bytearray(path.read_bytes())
     content[location.start + location.length // 2] ^= 1
     path.write_bytes(content)
-    with pytest.raises(DatasetProblem, match=r"the record at byte [0-9,]+ is damaged: its checksum does not fit"):
+    with pytest.raises(DatasetProblem, match=r"the record at byte [0-9,]+ is damaged: its checksum is wrong"):
         read_image(location)
 
 
@@ -201,7 +205,7 @@ def test_a_file_that_is_gone_is_named_when_its_image_is_read(reader: str, tmp_pa
 def test_a_row_without_an_image_is_named(tmp_path: Path) -> None:
     images = [image._replace(data=None) for image in image_sets.samples()]  # type: ignore[arg-type]
     dataset = open_dataset(image_sets.write_parquet(tmp_path, images), partial=True)
-    with pytest.raises(DatasetProblem, match="row 3 of row group 1 has no image in it, only a path"):
+    with pytest.raises(DatasetProblem, match="row 3 of row group 1 has no image, only a path"):
         read_image(dataset.locations[8])
 
 
@@ -231,7 +235,7 @@ def test_missing_shards_are_named(tmp_path: Path) -> None:
 def test_shards_of_two_parts_are_refused_with_the_pattern_to_give(tmp_path: Path) -> None:
     path = image_sets.write_parquet(tmp_path, image_sets.samples())
     (path / "train-00000-of-00001.parquet").write_bytes((path / "validation-00000-of-00002.parquet").read_bytes())
-    refused(path, "shards of train, validation", f"name one: '{path}/validation-*.parquet'")
+    refused(path, "shards of train, validation", f"give one: '{path}/validation-*.parquet'")
 
 
 def test_shards_of_two_kinds_are_refused(tmp_path: Path) -> None:
@@ -244,7 +248,7 @@ def test_a_link_to_a_folder_that_it_lies_in_is_named(tmp_path: Path) -> None:
     path = image_sets.write_class_folders(tmp_path, image_sets.samples())
     folder = next(entry for entry in path.iterdir() if entry.is_dir())
     (folder / "again").symlink_to(path)
-    refused(path, f"{folder.name}/again: a link to a folder that it lies in")
+    refused(path, f"{folder.name}/again: a link to a folder that contains it")
 
 
 @pytest.mark.parametrize("partial", [False, True])
@@ -256,7 +260,7 @@ def test_all_of_imagenets_images_with_a_label_that_is_not_its_own_are_refused(pa
     path = image_sets.tar(tmp_path / "val.tar", members)
     with pytest.raises(DatasetProblem) as failure:
         open_dataset(path, partial=partial)
-    assert "ImageNet's validation images, but not its labels; --labels FILE says" in str(failure.value)
+    assert "ImageNet's validation images without its labels; if other labels are intended" in str(failure.value)
     assert "1 of 50,000 images have another label than ImageNet gave them: ILSVRC2012_val_00000001" in str(
         failure.value
     )

@@ -15,7 +15,7 @@ from effconvert.hashing import file_sha256
 from effconvert.model import EfficientNet
 from effconvert.preprocessing.pipeline import preprocess
 from effconvert.preprocessing.recipes import official_recipe
-from effconvert.validate.asking import batches
+from effconvert.validate.inference import batches
 from helpers.running import Ran
 from helpers.validate.asked_files import SIZE, pictures, seeing, written
 
@@ -133,7 +133,7 @@ def test_the_order_is_that_of_the_arguments_in_however_many_batches(
 PILES = """
 import sys, tracemalloc
 from pathlib import Path
-from effconvert.validate.asking import batches, feature_maps
+from effconvert.validate.inference import batches, feature_maps
 
 held, compute = [], feature_maps.extract_features
 
@@ -176,7 +176,7 @@ def test_what_does_not_fit_float16_is_refused(run: Callable[..., Ran], tmp_path:
     arguments = ("features", path, *pictures(tmp_path / "images"), "--size", SIZE, "--out", tmp_path / "f.npz")
     ran = run(*arguments, "--dtype", "float16")
     assert ran.exit_code == 5
-    assert "does not fit float16; leave --dtype out" in ran.err
+    assert "is too large for float16; omit --dtype" in ran.err
     assert not (tmp_path / "f.npz").exists()
     assert run(*arguments).exit_code == 0
 
@@ -213,7 +213,7 @@ def test_what_is_read_is_not_replaced_even_with_force(run: Callable[..., Ran], t
     for out in before:
         ran = run("features", file, image, "--size", SIZE, "--out", out, "--force")
         assert ran.exit_code == 8
-        assert f"{out}: is what is read; give another name with --out" in ran.err
+        assert f"{out}: is an input of this command; give another name with --out" in ran.err
     assert {path: path.read_bytes() for path in before} == before
 
 
@@ -230,7 +230,7 @@ def test_a_network_that_gives_nan_is_5_and_writes_nothing(run: Callable[..., Ran
     first, second = pictures(tmp_path / "images")
     ran = run("features", tmp_path / "bad.pth", first, second, "--size", SIZE, "--out", tmp_path / "f.npz")
     assert ran.exit_code == 5
-    assert f"{tmp_path / 'bad.pth'}: its network gives NaN or infinity of {first}, {second}" in ran.err
+    assert f"{tmp_path / 'bad.pth'}: the network gives NaN or infinity for {first}, {second}" in ran.err
     assert names_in(tmp_path) == ["bad.pth", "images"]
 
 
@@ -239,7 +239,7 @@ def test_a_backbone_without_a_head_has_its_last_level_pooled(run: Callable[..., 
     arguments = ("features", file, *pictures(tmp_path / "images"), "--size", SIZE, "--out", tmp_path / "f.npz")
     ran = run(*arguments, "--level", "head")
     assert ran.exit_code == 4
-    assert "a backbone without a head; its last map is that of level 5" in ran.err
+    assert "is a backbone without a head; its last feature map is level 5" in ran.err
     assert run(*arguments, "--level", "5", "--level", "pooled").exit_code == 0
     with np.load(tmp_path / "f.npz") as arrays:
         assert np.allclose(arrays["pooled"], arrays["level_5"].mean((2, 3)), atol=1e-5)

@@ -138,7 +138,7 @@ def test_another_preprocessings_figure_does_not_decide_beside_the_own_one() -> N
     assert words(found)["readme"] == AWAY
     assert found.word == SAME
     (readme,) = (row for row in found.rows if row.published.kind == "readme")
-    assert "whose figure decides" in readme.reason
+    assert "so its figure decides" in readme.reason
 
 
 @pytest.mark.parametrize(("percent", "word"), [("77.1", NEAR), ("77", SAME), ("76.82", AWAY), ("77.55", AWAY)])
@@ -202,7 +202,7 @@ def test_superseded_figures_and_inferred_weights_decide_nothing() -> None:
 def test_figures_of_another_size_decide_nothing() -> None:
     found = judge(scored(0, 50_000, variant="b0", weights="ns", recipe=OWN.at(200).to_dict()))
     assert found.word == NOT_JUDGED
-    assert "published at 224 pixels, this is at 200" in found.sentence
+    assert "published at 224 pixels; this run is at 200" in found.sentence
 
 
 def test_top5_is_judged_where_it_is_trusted_and_does_not_decide() -> None:
@@ -235,7 +235,7 @@ def test_top5_is_judged_where_it_is_trusted_and_does_not_decide() -> None:
         ({"model": {"options": {"earlier": [{"raw": True}, {"inexact": {}}]}}}, "converted inexactly"),
         ({"model": {"weights": None}}, "does not say which training"),
         ({"model": {"weights": "base", "layout": "mindspore-zoo-b0"}}, "model zoo"),
-        ({"model": {"weights": "my-own"}}, "nothing is published of b0 my-own"),
+        ({"model": {"weights": "my-own"}}, "no accuracy is published for b0 my-own"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -328,7 +328,7 @@ def test_images_of_a_folder_are_found_in_order(tmp_path: Path) -> None:
 
 def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
     (tmp_path / "labels.txt").touch()
-    with pytest.raises(DatasetProblem, match=r"no image in it; looked for \.jpg, \.jpeg, \.png, \.webp, \.bmp"):
+    with pytest.raises(DatasetProblem, match=r"contains no images; looked for \.jpg, \.jpeg, \.png, \.webp, \.bmp"):
         images_in(tmp_path)
     with pytest.raises(DatasetProblem, match="not a folder"):
         images_in(tmp_path / "labels.txt")

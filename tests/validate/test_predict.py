@@ -17,8 +17,8 @@ from effconvert.hashing import file_sha256
 from effconvert.model import EfficientNet
 from effconvert.preprocessing.pipeline import preprocess
 from effconvert.preprocessing.recipes import official_recipe, recipe_named
-from effconvert.validate.asking import batches, classification
 from effconvert.validate.data.classes import imagenet_classes
+from effconvert.validate.inference import batches, classification
 from helpers.running import Ran
 from helpers.validate.asked_files import SIZE, encrypted, pictures, seeing, written
 
@@ -125,7 +125,7 @@ def test_another_recipe_is_taken_when_it_is_named(predictions: Callable[..., dic
 def test_a_recipe_that_is_unknown_is_4(run: Callable[..., Ran], file: Path, tmp_path: Path) -> None:
     ran = run("predict", file, *pictures(tmp_path / "images"), "--recipe", "caffe")
     assert ran.exit_code == 4
-    assert "no preprocessing is called 'caffe'; known are tf-official, " in ran.err
+    assert "the preprocessing 'caffe' is unknown; known are tf-official, " in ran.err
 
 
 def test_top_says_how_many_and_one_needs_one_line(
@@ -169,7 +169,7 @@ def test_of_1001_classes_the_first_is_the_background(
 ) -> None:
     file = written(seeing("edgetpu-s", classes=1001, fused_stride="project"), tmp_path / "edge.safetensors")
     document = predictions(*pictures(tmp_path / "images"), "--top", 1001, of=file)
-    assert document["names"] == "ImageNet's, after a background, which is 0"
+    assert document["names"] == "ImageNet's, after the background class 0"
     seen = {seen["index"]: (seen["name"], seen["synset"]) for seen in document["images"][0]["classes"]}
     assert seen[0] == ("background", None)
     assert [seen[index + 1] for index in range(1000)] == list(
@@ -181,7 +181,7 @@ def test_classes_without_names_are_numbers_and_it_says_so(run: Callable[..., Ran
     file = written(seeing(classes=7), tmp_path / "seven.safetensors")
     ran = run("predict", file, *pictures(tmp_path / "images"), "--size", SIZE)
     assert ran.exit_code == 0
-    assert "none: the file has none for its 7 classes; --classes names a file of them" in ran.out
+    assert "none: the file does not name its 7 classes; give a file of names with --classes" in ran.out
     likeliest = run("predict", file, tmp_path / "images" / "0.jpg", "--size", SIZE, "--top", 1).out.splitlines()[-1]
     assert likeliest.startswith(f"{tmp_path / 'images' / '0.jpg'}: {{")
     assert likeliest.split("{")[1].split("}")[0] in "0123456"
@@ -261,8 +261,8 @@ def test_folders_without_an_image_are_7(run: Callable[..., Ran], file: Path, tmp
         (tmp_path / name).mkdir()
     ran = run("predict", file, tmp_path / "one", tmp_path / "other")
     assert ran.exit_code == 7
-    assert f"{tmp_path / 'one'}: no image in it" in ran.err
-    assert f"{tmp_path / 'other'}: no image in it" in ran.err
+    assert f"{tmp_path / 'one'}: contains no images" in ran.err
+    assert f"{tmp_path / 'other'}: contains no images" in ran.err
 
 
 def test_a_device_is_no_image(run: Callable[..., Ran], file: Path) -> None:
@@ -283,7 +283,7 @@ def test_a_network_without_a_classifier_is_4_with_the_remedy(
     for arguments in ((bare,), (file, "--backbone")):
         ran = run("predict", *arguments, *images)
         assert ran.exit_code == 4
-        assert "has no classifier, and so tells no classes; `effconvert features`" in ran.err
+        assert "has no classifier, so it cannot predict classes; `effconvert features`" in ran.err
 
 
 def test_a_network_that_gives_nan_is_5(run: Callable[..., Ran], tmp_path: Path) -> None:
@@ -293,7 +293,7 @@ def test_a_network_that_gives_nan_is_5(run: Callable[..., Ran], tmp_path: Path) 
     first, second = pictures(tmp_path / "images")
     ran = run("predict", tmp_path / "bad.pth", first, second, "--size", SIZE)
     assert (ran.exit_code, ran.out) == (5, "")
-    assert f"{tmp_path / 'bad.pth'}: its network gives NaN or infinity of {first}, {second}" in ran.err
+    assert f"{tmp_path / 'bad.pth'}: the network gives NaN or infinity for {first}, {second}" in ran.err
 
 
 def test_an_encrypted_file_is_read_with_its_key(

@@ -53,7 +53,7 @@ def test_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("members", "words"),
     [
-        ({"ids": filled("<i8", 2_000_001)}, "ids is of 2,000,001 images; at most 2,000,000 are read"),
+        ({"ids": filled("<i8", 2_000_001)}, "ids is for 2,000,001 images; at most 2,000,000 are read"),
         ({"validation": filled("<U9000000")}, "at most 33,554,432 are read"),
         ({"names": header("<U400", 3)}, "names has 0 bytes and should have 4,800"),
         ({"names": header("<U400000000", 1)}, "names has 0 bytes and should have 1,600,000,000"),

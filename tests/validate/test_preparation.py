@@ -8,7 +8,7 @@ import torch
 import effconvert
 from effconvert.options import Options
 from effconvert.preprocessing.recipes import recipe_for
-from effconvert.validate.subjects import subject
+from effconvert.validate.subjects import load_subject
 from effconvert.verification.network_files import examine
 from helpers.validate.asked_files import seeing, written
 
@@ -55,7 +55,7 @@ def test_which_training_it_is_the_file_knows_better_than_the_user(tmp_path: Path
     torch.save(seeing().state_dict(), tmp_path / "state.pth")
     effconvert.convert(tmp_path / "state.pth", tmp_path / "aa.safetensors", variant="b0", weights="aa")
     for name, said in (("aa.safetensors", "aa"), ("state.pth", "advprop")):
-        one = subject(tmp_path / name, Options(weights="advprop"), None, None, None)
+        one = load_subject(tmp_path / name, Options(weights="advprop"), None, None, None)
         assert (one.weights, one.recipe) == (said, recipe_for("canonical", "b0", said))
 
 
@@ -64,7 +64,7 @@ def test_a_published_name_says_which_training_it_is(name: str, training: str, tm
     facts = {} if name.startswith("tf_") else OWN
     path = written(seeing("b0", **facts), tmp_path / "written.pth", "timm")
     torch.save({key: tensor for key, tensor in torch.load(path).items() if torch.is_tensor(tensor)}, tmp_path / name)
-    one = subject(tmp_path / name, Options(), None, None, None)
+    one = load_subject(tmp_path / name, Options(), None, None, None)
     assert (one.weights, one.recipe) == (training, recipe_for("timm", "b0", training))
-    assert any(f"its name says that it is {training}" in caution for caution in one.cautions)
+    assert any(f"its name says that its training is {training}" in caution for caution in one.cautions)
     assert effconvert.convert(tmp_path / name, tmp_path / "own.safetensors").weights == training

@@ -185,7 +185,7 @@ def test_files_of_one_name_get_runs_of_their_own(validate: Validate, tmp_path: P
 def test_one_file_twice_is_refused(validate: Validate, zoo_network: Path) -> None:
     ran = validate(zoo_network, zoo_network)
     assert ran.exit_code == 8
-    assert "two files would have the same run" in ran.err
+    assert "two files would have a run of the same name" in ran.err
 
 
 def test_without_a_file_everything_here_that_effconvert_made_is_measured(
@@ -216,7 +216,7 @@ def test_variant_takes_the_file_that_was_converted_before(
     other(tmp_path / "lite0.safetensors")
     ran = validate("--variant", "lite0")
     assert ran.exit_code == 4
-    assert "lite0.safetensors: is there, but was not made of https://" in ran.err
+    assert "lite0.safetensors: exists, but was not converted from https://" in ran.err
 
 
 def test_data_that_are_not_there_are_2(validate: Validate, zoo_network: Path, tmp_path: Path) -> None:
@@ -238,15 +238,15 @@ def test_a_file_that_is_no_checkpoint_is_3(validate: Validate, tmp_path: Path) -
 def test_a_network_of_other_classes_is_4_with_the_remedy(validate: Validate, tmp_path: Path) -> None:
     ran = validate(written(seeing("lite0", classes=10), tmp_path / "ten.safetensors"))
     assert ran.exit_code == 4
-    assert "ten.safetensors: its network has 10 classes, the data set 6" in ran.err
-    assert "--classes names a file with the network's own" in ran.err
+    assert "ten.safetensors: the network has 10 classes, the data set has 6" in ran.err
+    assert "give a file of the network's classes with --classes" in ran.err
     assert not list((tmp_path / "runs").iterdir())
 
 
 def test_a_network_without_a_classifier_is_4(validate: Validate, tmp_path: Path) -> None:
     ran = validate(written(seeing("lite0", classes=0), tmp_path / "backbone.safetensors"))
     assert ran.exit_code == 4
-    assert "backbone.safetensors: has no classifier, so that there is no accuracy to measure" in ran.err
+    assert "backbone.safetensors: has no classifier, so there is no accuracy to measure" in ran.err
 
 
 def test_a_network_that_gives_nan_is_5_and_names_the_images(validate: Validate, tmp_path: Path) -> None:
@@ -256,7 +256,7 @@ def test_a_network_that_gives_nan_is_5_and_names_the_images(validate: Validate, 
     network.head.fc.weight.data.fill_(3e38)
     ran = validate(written(network, tmp_path / "nan.safetensors"))
     assert ran.exit_code == 5
-    assert "its network gives NaN or infinity" in ran.err
+    assert "the network gives NaN or infinity" in ran.err
     assert "000.jpg" in ran.err
 
 
@@ -264,7 +264,7 @@ def test_a_folder_of_runs_that_cannot_be_made_is_8(validate: Validate, zoo_netwo
     (tmp_path / "runs").write_text("a file")
     ran = validate(zoo_network)
     assert ran.exit_code == 8
-    assert "--runs names another folder" in ran.err
+    assert "choose a folder with --runs" in ran.err
 
 
 def test_other_settings_make_a_run_of_their_own(validate: Validate, zoo_network: Path, tmp_path: Path) -> None:
@@ -308,7 +308,7 @@ def test_only_classes_that_are_there_compete_where_asked(run: Callable[..., Ran]
     assert read_predictions(tmp_path / "net.npz").top5[0].tolist() == [64, 65, 66, 67, 68]
     found = read_predictions(tmp_path / "net-2.npz")
     assert found.top5[0].tolist() == [65, 151, 1, -3, -3]
-    assert "only the 3 classes that the data has competed (--only-present)" in remarks(found.record)
+    assert "only the 3 classes that occur in the data could be predicted (--only-present)" in remarks(found.record)
 
 
 @pytest.mark.parametrize(("option", "value"), [("--dtype", "int8"), ("--limit", 0), ("--device", "tpu"), ("--size", 8)])
@@ -320,7 +320,7 @@ def test_values_that_make_no_sense_are_2(validate: Validate, zoo_network: Path, 
 def test_a_gpu_that_is_not_there_is_9(validate: Validate, zoo_network: Path) -> None:
     ran = validate(zoo_network, "--device", "cuda")
     assert ran.exit_code == 9
-    assert "leave it out to take the CPU" in ran.err
+    assert "omit --device to use the CPU" in ran.err
 
 
 def test_what_is_wrong_with_the_data_is_found_without_torch(zoo_network: Path, tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ import torch
 from PIL import Image, ImageFilter
 
 from effconvert.options import Options
-from effconvert.validate.asking.classification import classify
 from effconvert.validate.data.image_hashes import image_hash
+from effconvert.validate.inference.classification import classify
 from effconvert.validate.predictions import read_predictions, write_predictions
 from effconvert.verification.network_files import examine
 from helpers import image_sets
@@ -94,7 +94,7 @@ def test_blurred_copies_have_their_own_accuracy_and_run(
     second = validate(zoo_network, copies, "--classes", order, *options)
     assert accuracy(first) == 100
     assert accuracy(second) < 100
-    assert "zoo-net.npz is another run: other images, " in second.out
+    assert "zoo-net.npz is another run: other images (" in second.out
     assert "zoo-net-2.npz" in second.out
     assert "are from an earlier run" not in second.out
     assert (tmp_path / "runs" / "zoo-net.npz").read_bytes() == before
@@ -140,7 +140,7 @@ def test_a_byte_that_has_changed_is_another_run_in_every_container(
     assert f"{len(images)} of {len(images)} results are from an earlier run" in same.out
     shutil.rmtree(tmp_path / "set")
     changed = validate(imagenet_network, write(tmp_path / "set", other_picture(images)), *options, "--resume")
-    assert f"net.npz is another run: other images, {images[5].name} has other bytes" in changed.out
+    assert f"net.npz is another run: other images ({images[5].name} has other bytes)" in changed.out
     fewer = validate(imagenet_network, write(tmp_path / "fewer", images[1:]), *options, "--resume")
     assert "net.npz is another run: other names of images" in fewer.out
     assert names(tmp_path / "runs") == ["net-2.npz", "net-3.npz", "net.npz"]
@@ -157,7 +157,7 @@ def test_a_broken_image_that_was_left_out_and_is_mended_makes_another_run(
     assert "are from an earlier run" in validate(zoo_network, data, "--skip-broken", "--resume").out
     broken.write_bytes(whole)
     ran = validate(zoo_network, data, "--skip-broken", "--resume")
-    assert f"has other bytes; this one is {tmp_path / 'runs' / 'zoo-net-2.npz'}" in ran.out
+    assert f"has other bytes); this run will be {tmp_path / 'runs' / 'zoo-net-2.npz'}" in ran.out
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -186,7 +186,7 @@ def two_runs(validate: Validate, zoo_network: Path, seen: Path, order: Path, tmp
     return tmp_path / "runs" / "zoo-net.npz", tmp_path / "runs" / "zoo-net-2.npz"
 
 
-REASON = f"{IMAGES - 1} of {IMAGES} images of the same names are other pictures ("
+REASON = f"{IMAGES - 1} of {IMAGES} images have the same name but are different pictures ("
 
 
 def test_other_pictures_are_not_compared(run: Callable[..., Ran], two_runs: tuple[Path, Path], tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_other_pictures_are_not_compared(run: Callable[..., Ran], two_runs: tupl
     (pair,) = document["agreement"]["refused"]
     assert {pair["first"], pair["second"]} == set(document["agreement"]["ids"])
     for name in ("report.md", "report.html", "agreement.csv"):
-        assert f"{IMAGES - 1} of {IMAGES} images of the same names are other pictures" in (
+        assert f"{IMAGES - 1} of {IMAGES} images have the same name but are different pictures" in (
             tmp_path / "report" / name
         ).read_text().replace("\\", "")
 
@@ -219,7 +219,7 @@ def test_another_order_of_classes_is_not_compared(
         validate(zoo_network, seen, "--classes", classes)
     ran = run("compare", *sorted((tmp_path / "runs").iterdir()))
     assert ran.exit_code == 5
-    assert "their order is another: class 0 is " in ran.err
+    assert "in another order: class 0 is " in ran.err
 
 
 def test_the_same_classes_in_two_files_are_compared(
@@ -237,12 +237,12 @@ def test_runs_that_are_older_than_hashes_are_compared_with_a_word(
     old = tmp_path / "old.npz"
     write_predictions(old, replace(read_predictions(two_runs[0]), hashes=None))
     ran = run("compare", old, two_runs[1])
-    assert "A is older than the hashes of images: images are matched by name alone, and may be other" in ran.out
+    assert "A has no hashes of its images: images are matched by name only and may be different" in ran.out
     assert json.loads(run("compare", old, two_runs[1], "--json").out)["doubt"]
     assert not json.loads(run("compare", two_runs[0], two_runs[0], "--json").out)["doubt"]
     report = run("report", old, two_runs[1], "--out", tmp_path / "report")
-    assert "matched by the names of images alone" in report.out
-    assert "older than the hashes of images" in (tmp_path / "report" / "report.md").read_text()
+    assert "images were matched only by name" in report.out
+    assert "have no hashes of their images" in (tmp_path / "report" / "report.md").read_text()
 
 
 def test_the_fingerprint_of_a_run_is_that_of_its_images(

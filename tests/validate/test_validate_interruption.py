@@ -1,4 +1,4 @@
-"""Whatever ends `effconvert validate`, --resume goes on and comes to the numbers of an undisturbed run."""
+"""After any interruption, `effconvert validate --resume` gives the numbers of an uninterrupted run."""
 
 import os
 import random
@@ -153,7 +153,7 @@ def test_what_was_answered_is_not_computed_again(
     had = read_journal(tmp_path / f"{RUN}.part-0")[1]
     refused = run("validate", *arguments(data, zoo_network, tmp_path))
     assert refused.exit_code == 8
-    assert "this run lies here unfinished; --resume continues it, --force begins anew" in refused.err
+    assert "this run is unfinished; --resume continues it, --force starts it again" in refused.err
     assert answered(tmp_path) == len(had)
     ran = run("validate", *arguments(data, zoo_network, tmp_path), "--resume")
     assert ran.exit_code == 0
@@ -176,7 +176,7 @@ def test_a_journal_of_images_that_have_changed_is_not_gone_on_with(
     changed.write_bytes(changed.read_bytes() + b"!")
     ran = run("validate", *arguments(own, zoo_network, tmp_path), "--resume")
     assert ran.exit_code == 0, ran.err
-    assert f"{RUN} is another run: other images, {changed.name} has other bytes" in ran.out
+    assert f"{RUN} is another run: other images ({changed.name} has other bytes)" in ran.out
     assert "results are from an earlier run" not in ran.out
     assert journal.read_bytes() == had
     assert not (tmp_path / RUN).exists()

@@ -110,7 +110,7 @@ def test_an_error_on_one_rank_ends_all_with_one_message(
     assert code != 0
     said, _, after = err.partition("Traceback")  # torchrun's own, of a process that failed
     assert said.count("effconvert: ") == 1
-    assert f"{own}: images that cannot be read (--resume --skip-broken goes on without them" in said
+    assert f"{own}: images that cannot be read (--resume --skip-broken continues without them" in said
     assert f"{Path(broken.path).name}: " in said
     assert "Traceback" not in after
     assert "ChildFailedError" in after

@@ -1,4 +1,4 @@
-"""Which images `effconvert validate` evaluates, which it leaves out, and which classes it takes them for."""
+"""`effconvert validate` evaluates the right images, leaves out the right ones, and gives each its class."""
 
 import shutil
 from collections.abc import Callable
@@ -99,14 +99,14 @@ def test_a_limit_of_a_subset_is_of_its_images(zoo: Path, tmp_path: Path) -> None
 def test_every_line_that_names_nothing_is_named(command: Callable[..., Ran], zoo: Path, tmp_path: Path) -> None:
     ran = command(zoo, "--subset", listed(tmp_path / "some.txt", "ant", "gnu", "", "3.jpg"))
     assert ran.exit_code == 7
-    assert f"{tmp_path / 'some.txt'}: neither images nor classes of {zoo}:" in ran.err
+    assert f"{tmp_path / 'some.txt'}: these lines are neither images nor classes of {zoo}:" in ran.err
     assert "line 2: gnu" in ran.err
     assert "line 4: 3.jpg" in ran.err
 
 
 def test_a_list_that_is_empty_missing_or_no_text_is_refused(zoo: Path, tmp_path: Path) -> None:
     dataset = open_dataset(zoo)
-    with pytest.raises(DatasetProblem, match="names no image"):
+    with pytest.raises(DatasetProblem, match="does not name any image"):
         choose_images(dataset, subset=listed(tmp_path / "empty.txt", "", " "))
     with pytest.raises(MissingPath, match=r"gone\.txt"):
         choose_images(dataset, subset=tmp_path / "gone.txt")
@@ -121,7 +121,7 @@ def test_a_broken_image_is_7_with_its_name_and_the_remedy(
     (data / "cat" / "020.jpg").write_bytes(b"no image")
     ran = command(data)
     assert ran.exit_code == 7
-    assert "images that cannot be read (--resume --skip-broken goes on without them):" in ran.err
+    assert "images that cannot be read (--resume --skip-broken continues without them):" in ran.err
     assert f"\n  {data / 'cat' / '020.jpg'}: cannot be read as an image" in ran.err
     assert not (tmp_path / "runs" / "zoo-net.npz").exists()
 

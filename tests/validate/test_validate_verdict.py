@@ -66,7 +66,7 @@ def test_an_accuracy_that_is_away_is_said_in_words(run: Callable[..., Ran], data
     )  # fmt: skip
     assert ran.exit_code == 6
     assert ran.out.splitlines()[-1].startswith("away: top-1 is 11.111 %, ")
-    assert "9 of 50,000 images: the limits are widened" in ran.out
+    assert "9 of 50,000 images: the limits are wider" in ran.out
 
 
 def test_the_network_that_is_away_decides_among_several(run: Callable[..., Ran], data: Path, tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_weights_of_an_unknown_training_are_not_judged(verdict: Verdict) -> None
 def test_another_size_than_the_published_is_not_judged(verdict: Verdict) -> None:
     code, found = verdict(OTHERS[0], "--weights", "base", size=SIZE)
     assert (code, found["verdict"]) == (0, "not judged")
-    assert f"published at 224 pixels, this is at {SIZE}" in found["sentence"]
+    assert f"published at 224 pixels; this run is at {SIZE}" in found["sentence"]
 
 
 def test_a_training_of_which_nothing_is_published_is_not_judged(
@@ -99,7 +99,7 @@ def test_a_training_of_which_nothing_is_published_is_not_judged(
         "--runs", tmp_path / "runs",
     )  # fmt: skip
     assert ran.exit_code == 0
-    assert ran.out.splitlines()[-1] == "not judged: nothing is published of b0 ns-475"
+    assert ran.out.splitlines()[-1] == "not judged: no accuracy is published for b0 ns-475"
 
 
 def test_sources_that_are_known_to_be_wrong_do_not_decide(run: Callable[..., Ran], data: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Which frameworks are usable here is found by importing each in its own interpreter, or by looking for its package."""
+"""Usable frameworks are found by importing each in its own interpreter, or by looking for its package."""
 
 import sys
 from pathlib import Path
@@ -34,7 +34,7 @@ def test_one_that_cannot_be_imported_is_missing_and_says_why_and_how_to_get_it(t
     assert found(python).state == "missing"
     assert found(python).remedy == (
         'timm cannot be imported: numpy is too new; pip install "effconvert[timm]"; '
-        "or in another environment, with EFFCONVERT_PYTHON_TIMM=PATH of its Python"
+        "or install it in another environment and set EFFCONVERT_PYTHON_TIMM=PATH of its Python"
     )
 
 
@@ -65,7 +65,7 @@ def test_a_program_that_is_no_interpreter_is_told_so(tmp_path: Path, says: str, 
     here = found(shell(tmp_path / "python", says), quick=quick)
     assert (here.state, here.remedy) == (
         "broken",
-        f"{tmp_path / 'python'}: said no versions: is it a Python interpreter?",
+        f"{tmp_path / 'python'}: did not print any versions: is it a Python interpreter?",
     )
 
 

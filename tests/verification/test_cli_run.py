@@ -114,7 +114,7 @@ def test_what_is_read_is_not_replaced_even_with_force(
     for out in (file, saved, tmp_path / "link.npz"):
         ran = run("run", file, "--follow", saved, "--out", out, "--force")
         assert ran.exit_code == 8
-        assert f"{out}: is what is read; give another name with --out" in ran.err
+        assert f"{out}: is an input of this command; give another name with --out" in ran.err
     assert {path: path.read_bytes() for path in before} == before
 
 
@@ -266,7 +266,7 @@ def test_a_prepared_folder_that_exists_is_replaced_only_with_force(
 def test_the_canonical_network_is_not_run_elsewhere(run: Callable[..., Ran], converted: Path, tmp_path: Path) -> None:
     ran = run("run", converted, "--prepare", tmp_path / "there")
     assert ran.exit_code == 4
-    assert "the canonical network is run by effconvert itself: give --out" in ran.err
+    assert "effconvert itself runs the canonical network; use --out instead of --prepare" in ran.err
     assert not (tmp_path / "there").exists()
 
 

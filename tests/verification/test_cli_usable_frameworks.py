@@ -101,7 +101,7 @@ def test_a_quick_look_imports_nothing(run: Callable[..., Ran], tmp_path: Path, m
         ("timm", "must read FRAMEWORK=PATH"),
         ("=x", "must read FRAMEWORK=PATH"),
         ("caffe=/bin/sh", "of huggingface, keras"),
-        ("timm=/no/such/python", "--python timm=/no/such/python: no such program"),
+        ("timm=/no/such/python", "--python timm=/no/such/python: is not an executable file"),
     ],
 )
 def test_usage_errors_are_2(run: Callable[..., Ran], value: str, said: str) -> None:

@@ -83,10 +83,10 @@ def test_another_network_is_5_with_the_first_layer_and_its_tensors(
     ran = verify(other, source)
     assert ran.exit_code == 5
     assert "different: blocks.3 is the first layer that differs: max |Δ| is" in ran.out
-    assert "when given the reference's input (allowed 5.0e-06; " in ran.out
+    assert "with the reference's input (allowed 5.0e-06; " in ran.out
     marked = [line.strip() for line in ran.out.splitlines() if "values differ" in line]
     assert marked == ["blocks.3.depthwise.conv.weight <- blocks.3.depthwise.conv.weight: values differ"]
-    assert "float64: each side computes what its own file says, and the files differ: the values of 1 of " in ran.out
+    assert "float64: each side agrees with its own file, and the files differ: the values of 1 of " in ran.out
 
 
 def test_a_blind_network_is_not_verifiable_which_is_5(verify: Callable[..., Ran], changed: Callable[..., Path]) -> None:
@@ -99,7 +99,7 @@ def test_a_blind_network_is_not_verifiable_which_is_5(verify: Callable[..., Ran]
 def test_another_variant_is_4(verify: Callable[..., Ran], source: Path, b0: Path) -> None:
     ran = verify(b0, source)
     assert ran.exit_code == 4
-    assert f"{b0}: is b0, and {source} is lite0: another network" in ran.err
+    assert f"{b0}: is b0, but {source} is lite0; give two files of the same network" in ran.err
 
 
 def test_a_layout_that_the_framework_does_not_load_is_4(verify: Callable[..., Ran], source: Path) -> None:
@@ -134,7 +134,10 @@ def test_a_path_that_is_not_there_is_2(verify: Callable[..., Ran], source: Path,
         (["--python", "timm="], "must read FRAMEWORK=PATH"),
         (["--python", "caffe=/usr/bin/python"], "must read FRAMEWORK=PATH, with one of huggingface, keras"),
         (["--framework", "caffe"], "'caffe' is not one of 'auto', 'huggingface'"),
-        (["--framework", "timm", "--python", "timm=/no/such/python"], "--python timm=/no/such/python: no such program"),
+        (
+            ["--framework", "timm", "--python", "timm=/no/such/python"],
+            "--python timm=/no/such/python: is not an executable file",
+        ),
         (["--size", "16"], "32<=x<=4096"),
         (["--tolerance", "0"], "0<x<=1"),
         (["--facts", "eps=1"], "eps unknown"),
@@ -172,7 +175,7 @@ def test_the_interpreter_of_a_framework_is_that_of_its_variable(
     monkeypatch.setenv("EFFCONVERT_PYTHON_TENSORFLOW", "/no/such/python")
     ran = verify(source, lite0)
     assert ran.exit_code == 2
-    assert "EFFCONVERT_PYTHON_TENSORFLOW=/no/such/python: no such program" in ran.err
+    assert "EFFCONVERT_PYTHON_TENSORFLOW=/no/such/python: is not an executable file" in ran.err
 
 
 def test_an_output_that_cannot_be_written_is_8_before_any_network_is_run(
@@ -229,7 +232,7 @@ def test_kept_runs_are_compared_later_and_never_replaced(
     assert "blocks.3 is the first layer that differs" in ran.out
     again = verify(source, source, "--keep", tmp_path / "runs")
     assert again.exit_code == 8
-    assert f"{tmp_path / 'runs' / 'source.npz'}: exists; name another folder with --keep" in again.err
+    assert f"{tmp_path / 'runs' / 'source.npz'}: exists; choose another folder with --keep" in again.err
     assert {file.name: file.read_bytes() for file in (tmp_path / "runs").iterdir()} == kept
 
 
@@ -254,7 +257,7 @@ def test_explain_tries_the_nine_causes(verify: Callable[..., Ran], source: Path,
     assert [line.split("  ")[0] for line in ran.out.splitlines() if line.endswith("vanishes")] == [
         CAUSES["channels"][0]
     ]
-    assert "the cause is RGB in place of BGR, or BGR in place of RGB in stem" in ran.out
+    assert "the cause is RGB instead of BGR, or BGR instead of RGB in stem" in ran.out
 
 
 def test_explain_says_nothing_where_there_is_no_difference(verify: Callable[..., Ran], source: Path) -> None:
@@ -338,7 +341,7 @@ def test_half_precision_says_what_it_costs(verify: Callable[..., Ran], source: P
     effconvert.convert(source, tmp_path / "half.safetensors", dtype="float16")
     ran = verify(tmp_path / "half.safetensors", source, "--json", tmp_path / "report.json")
     assert ran.exit_code == 0
-    assert "same but for the rounding to float16: every layer is equal bit for bit" in ran.out
+    assert "same except for the rounding to float16: every layer is equal bit for bit" in ran.out
     (line,) = [line for line in ran.out.splitlines() if line.startswith("rounding the weights to float16 moves the ")]
     document = the_document(tmp_path)
     assert f"by {document['rounding_cost']:.1e} of the largest" in line
@@ -346,7 +349,7 @@ def test_half_precision_says_what_it_costs(verify: Callable[..., Ran], source: P
 
 
 def test_what_no_other_library_has_run_is_told(verify: Callable[..., Ran], source: Path) -> None:
-    assert f"warning: {source} is canonical, so that no other library took part" in verify(source, source).out
+    assert f"warning: {source} is already canonical, so no other framework took part" in verify(source, source).out
 
 
 def test_real_images_are_said_with_their_number(verify: Callable[..., Ran], source: Path, tmp_path: Path) -> None:

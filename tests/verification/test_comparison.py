@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from effconvert.verification.comparison import (
-    ACCUMULATED,
-    FED,
+    END_TO_END,
+    ISOLATED,
     TOLERANCES,
     Comparison,
     LayerDifference,
@@ -24,7 +24,7 @@ REFERENCE = np.array([[1.0, -4.0], [2.0, 3.0]], np.float32)
 
 
 def compared(reference: np.ndarray, found: np.ndarray, allowed: float = 1e-5) -> LayerDifference:
-    return difference("stem", ACCUMULATED, reference, found, allowed)
+    return difference("stem", END_TO_END, reference, found, allowed)
 
 
 def with_value(value: float, *at: int) -> np.ndarray:
@@ -128,24 +128,26 @@ def row(layer: str, mode: str, relative: float, allowed: float = 1e-5) -> LayerD
 def rows(*found: tuple[str, float, float]) -> Comparison:
     """Layers with their accumulated and their fed difference."""
     table = [
-        row(name, mode, number) for name, *both in found for mode, number in zip((ACCUMULATED, FED), both, strict=True)
+        row(name, mode, number)
+        for name, *both in found
+        for mode, number in zip((END_TO_END, ISOLATED), both, strict=True)
     ]
     return Comparison(tuple(table), {}, None, None)
 
 
-def test_a_layer_guilty_by_itself_comes_before_an_earlier_one_that_only_suffers() -> None:
+def test_a_layer_that_diverges_in_isolation_comes_before_an_earlier_one_that_only_propagates() -> None:
     first = rows(("stem", 0, 0), ("blocks.0", 3e-5, 5e-6), ("blocks.1", 9e-3, 8e-3), ("logits", 9e-3, 0)).first
     assert first is not None
-    assert (first.layer, first.mode) == ("blocks.1", FED)
+    assert (first.layer, first.mode) == ("blocks.1", ISOLATED)
 
 
-def test_where_no_layer_is_guilty_the_first_beyond_its_tolerance_is_named() -> None:
+def test_where_no_layer_diverges_in_isolation_the_first_beyond_its_tolerance_is_named() -> None:
     first = rows(("stem", 0, 0), ("blocks.0", 3e-5, 5e-6), ("blocks.1", 9e-5, 5e-6), ("logits", 9e-5, 0)).first
     assert first is not None
-    assert (first.layer, first.mode) == ("blocks.0", ACCUMULATED)
+    assert (first.layer, first.mode) == ("blocks.0", END_TO_END)
 
 
-def test_of_several_guilty_layers_the_first_is_named() -> None:
+def test_of_several_diverging_layers_the_first_is_named() -> None:
     first = rows(("stem", 0, 0), ("blocks.0", 1, 1), ("blocks.1", 1, 1), ("logits", 1, 1)).first
     assert first is not None
     assert first.layer == "blocks.0"
@@ -164,22 +166,22 @@ def test_where_all_pass_there_is_no_first() -> None:
 
 @pytest.mark.parametrize("failing", range(4))
 def test_one_row_that_fails_in_either_mode_is_a_difference(failing: int) -> None:
-    table = [row(name, mode, 0) for name in ("stem", "logits") for mode in (ACCUMULATED, FED)]
+    table = [row(name, mode, 0) for name in ("stem", "logits") for mode in (END_TO_END, ISOLATED)]
     table[failing] = row(table[failing].layer, table[failing].mode, 1.1e-5)
     assert not Comparison(tuple(table), {}, 1.0, 1.0).same
 
 
 def test_the_worst_row_is_the_nearest_to_its_own_tolerance() -> None:
     table = (
-        row("stem", ACCUMULATED, 1e-5, 2e-5),
-        row("stem", FED, 9e-6, 1e-5),
-        row("logits", ACCUMULATED, 1.5e-5, 2e-5),
+        row("stem", END_TO_END, 1e-5, 2e-5),
+        row("stem", ISOLATED, 9e-6, 1e-5),
+        row("logits", END_TO_END, 1.5e-5, 2e-5),
     )
     assert Comparison(table, {}, None, None).worst == table[1]
 
 
 def test_the_worst_row_is_that_without_a_number() -> None:
-    table = (row("stem", ACCUMULATED, 1e3), row("blocks.0", ACCUMULATED, math.nan), row("logits", ACCUMULATED, 1e4))
+    table = (row("stem", END_TO_END, 1e3), row("blocks.0", END_TO_END, math.nan), row("logits", END_TO_END, 1e4))
     assert Comparison(table, {}, None, None).worst.layer == "blocks.0"
 
 
@@ -190,12 +192,12 @@ def test_nothing_compared_is_no_pass() -> None:
 @pytest.mark.parametrize("layer", ["stem", "blocks.3", "head", "pooled", "logits"])
 @pytest.mark.parametrize("side", ["reference", "converted"])
 def test_only_pooled_features_may_be_had_by_one_side_and_that_is_the_converted(layer: str, side: str) -> None:
-    table = (row("blocks.0", ACCUMULATED, 0), row("blocks.1", ACCUMULATED, 0))
+    table = (row("blocks.0", END_TO_END, 0), row("blocks.1", END_TO_END, 0))
     assert Comparison(table, {layer: side}, None, None).same is ((layer, side) == ("pooled", "converted"))
 
 
 def test_backbones_that_end_in_their_last_block_are_compared_to_their_end() -> None:
-    assert Comparison((row("stem", ACCUMULATED, 0), row("blocks.15", ACCUMULATED, 0)), {}, None, None).same
+    assert Comparison((row("stem", END_TO_END, 0), row("blocks.15", END_TO_END, 0)), {}, None, None).same
 
 
 def test_agreement_is_the_share_of_images_with_the_same_classes() -> None:
@@ -210,7 +212,7 @@ def test_agreement_is_the_share_of_images_with_the_same_classes() -> None:
 
 def test_the_tolerance_of_a_mode_is_its_own() -> None:
     tolerance = Tolerance(2e-5, 1e-5)
-    assert (tolerance.of(ACCUMULATED), tolerance.of(FED)) == (2e-5, 1e-5)
+    assert (tolerance.of(END_TO_END), tolerance.of(ISOLATED)) == (2e-5, 1e-5)
 
 
 def test_float32_is_held_to_two_in_a_hundred_thousand_and_each_layer_to_five_in_a_million() -> None:

@@ -1,4 +1,4 @@
-"""What is no saved run, or no longer one, is refused by its path; other images and other references are never mixed up."""
+"""A damaged run, or a file that is not a run, is refused with its path; images and references are never mixed up."""
 
 import json
 import random
@@ -11,7 +11,7 @@ import pytest
 import safetensors.numpy
 
 from effconvert.errors import MissingPath, NumericMismatch, UnreadableCheckpoint
-from effconvert.verification.comparison import ACCUMULATED, FED, TOLERANCES, Comparison
+from effconvert.verification.comparison import END_TO_END, ISOLATED, TOLERANCES, Comparison
 from effconvert.verification.runs import compare_runs, open_run
 from helpers.verification.small_runs import changed, record_of, values, write_arrays, write_run
 
@@ -60,7 +60,7 @@ def test_what_is_no_run_is_called_so(tmp_path: Path, kind: str) -> None:
 def test_python_objects_are_called_so_and_not_by_an_option_of_numpy(tmp_path: Path) -> None:
     with open(tmp_path / "run.npz", "wb") as file:
         NO_RUNS["objects"](file)
-    assert refused(tmp_path / "run.npz").endswith("(it holds Python objects)")
+    assert refused(tmp_path / "run.npz").endswith("(it contains Python objects)")
 
 
 def test_a_folder_is_no_run(tmp_path: Path) -> None:
@@ -103,14 +103,14 @@ def with_record(path: Path, record: object) -> Path:
 
 @pytest.mark.parametrize("record", [[], "run", 7, None, {}])
 def test_a_record_that_is_no_table_of_this_schema_is_refused(tmp_path: Path, record: object) -> None:
-    assert "a run of schema None, this version reads 'effconvert/run/1'" in refused(
+    assert "has the schema None; this version of effconvert reads 'effconvert/run/1'" in refused(
         with_record(tmp_path / "r.npz", record)
     )
 
 
 def test_a_record_of_a_later_schema_is_refused(tmp_path: Path) -> None:
     record = record_of(IMAGES, values()) | {"schema": "effconvert/run/2"}
-    assert "a run of schema 'effconvert/run/2'" in refused(with_record(tmp_path / "run.npz", record))
+    assert "has the schema 'effconvert/run/2'" in refused(with_record(tmp_path / "run.npz", record))
 
 
 @pytest.mark.parametrize("text", ["{", "", "[" * 100_000])
@@ -163,7 +163,7 @@ def test_a_layer_that_is_recorded_and_missing_is_named(tmp_path: Path) -> None:
 )
 def test_an_array_that_no_layer_gives_is_named_with_what_it_is(tmp_path: Path, array: np.ndarray) -> None:
     said = refused(write_run(tmp_path / "run.npz", values() | {"logits": array}))
-    assert f"'layer/logits' is {array.dtype} {list(array.shape)}, no layer's output" in said
+    assert f"'layer/logits' is {array.dtype} {list(array.shape)}, which is not the output of a layer" in said
 
 
 def test_an_array_of_objects_is_not_unpickled(tmp_path: Path) -> None:
@@ -191,14 +191,14 @@ def test_other_images_are_refused_with_the_option_that_helps(tmp_path: Path) -> 
 
 def test_runs_without_a_common_layer_are_refused(tmp_path: Path) -> None:
     one, other = write_run(tmp_path / "one.npz", {"stem": values()["stem"]}), {"blocks.0": values()["blocks.0"]}
-    with pytest.raises(NumericMismatch, match="no layer in common: nothing was compared"):
+    with pytest.raises(NumericMismatch, match="no layer in common, so nothing was compared"):
         compared(one, write_run(tmp_path / "other.npz", other))
 
 
 def test_equal_runs_are_the_same_in_every_layer(tmp_path: Path) -> None:
     found = compared(write_run(tmp_path / "one.npz"), write_run(tmp_path / "other.npz"))
     assert [row.layer for row in found.rows] == list(values())
-    assert {(row.mode, row.largest, row.passed) for row in found.rows} == {(ACCUMULATED, 0.0, True)}
+    assert {(row.mode, row.largest, row.passed) for row in found.rows} == {(END_TO_END, 0.0, True)}
 
 
 def test_layers_of_one_run_alone_are_told_with_their_side(tmp_path: Path) -> None:
@@ -215,9 +215,9 @@ def test_layers_are_compared_from_the_references_input_where_the_run_followed_it
     one = write_run(tmp_path / "one.npz")
     other = write_run(tmp_path / "other.npz", fed=changed(values(), "head", 1e-3), follows=one)
     found = compared(one, other)
-    assert [row.layer for row in found.of(FED)] == list(values())
+    assert [row.layer for row in found.of(ISOLATED)] == list(values())
     assert found.first is not None
-    assert (found.first.layer, found.first.mode) == ("head", FED)
+    assert (found.first.layer, found.first.mode) == ("head", ISOLATED)
 
 
 @pytest.mark.parametrize("followed", ["another", "nothing"])
@@ -225,7 +225,7 @@ def test_what_was_fed_by_another_reference_is_not_compared(tmp_path: Path, follo
     one, another = write_run(tmp_path / "one.npz"), write_run(tmp_path / "another.npz", values(seed=1))
     follows = another if followed == "another" else None
     other = write_run(tmp_path / "other.npz", fed=values(seed=2), follows=follows)
-    assert compared(one, other).of(FED) == []
+    assert compared(one, other).of(ISOLATED) == []
 
 
 @pytest.mark.parametrize(("by", "same"), [(1e-6, True), (1e-3, False)])

@@ -78,7 +78,7 @@ def test_another_recipe_brings_its_size() -> None:
 
 
 def test_a_recipe_that_is_not_known_is_refused() -> None:
-    with pytest.raises(LayoutMismatch, match="no preprocessing is called 'imagenet'"):
+    with pytest.raises(LayoutMismatch, match="the preprocessing 'imagenet' is unknown"):
         Images(recipe="imagenet").prepared(USUAL, "b0")
 
 

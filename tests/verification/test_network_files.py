@@ -300,7 +300,7 @@ def canonical_run(file: NetworkFile, out: Path) -> None:
 def test_the_canonical_network_refuses_a_file_that_was_changed_since_it_was_looked_at(tmp_path: Path) -> None:
     file = examine(save(tmp_path / "b0.pth", library_tensors("timm")))
     save(file.path, library_tensors("timm", seed=1))
-    with pytest.raises(LayoutMismatch, match=r"b0\.pth: was changed since it was looked at"):
+    with pytest.raises(LayoutMismatch, match=r"b0\.pth: has changed since it was examined"):
         canonical_run(file, tmp_path / "run.npz")
     assert not (tmp_path / "run.npz").exists()
 

@@ -19,7 +19,7 @@ from effconvert.hashing import file_sha256
 from effconvert.model import create_model
 from effconvert.model.calibration import calibrate, random_weights, synthetic_images
 from effconvert.options import Options
-from effconvert.verification.comparison import FED, TOLERANCES
+from effconvert.verification.comparison import ISOLATED, TOLERANCES
 from effconvert.verification.execution import run_file
 from effconvert.verification.inputs import Images
 from effconvert.verification.network_files import examine
@@ -122,15 +122,13 @@ def test_every_layer_is_compared_in_both_modes(same: Verification) -> None:
     (pair,) = same.verdict.pairs
     layers = ["stem", *(f"blocks.{index}" for index in range(16)), "head", "pooled", "logits"]
     assert [(row.layer, row.mode) for row in pair.comparison.rows] == [
-        (name, mode) for name in layers for mode in ("accumulated", FED)
+        (name, mode) for name in layers for mode in ("accumulated", ISOLATED)
     ]
 
 
 def test_each_sides_rounding_is_measured_against_float64(same: Verification) -> None:
     assert [rounding.framework.split()[0] for rounding in same.roundings] == ["canonical", "canonical"]
-    assert all(
-        0 < rounding.outputs <= rounding.worst < TOLERANCES["float32"].accumulated for rounding in same.roundings
-    )
+    assert all(0 < rounding.outputs <= rounding.worst < TOLERANCES["float32"].end_to_end for rounding in same.roundings)
 
 
 def test_the_runs_are_kept_for_comparing_later(same: Verification, kept: Path, source: Path) -> None:
@@ -138,38 +136,40 @@ def test_the_runs_are_kept_for_comparing_later(same: Verification, kept: Path, s
     with open_run(kept / "source.npz") as one, open_run(kept / "converted-canonical.npz") as other:
         assert one.record["file"] == str(source)
         assert other.record["settings"]["follows"] == file_sha256(kept / "source.npz")
-        assert compare_runs(one, other, TOLERANCES["float32"]).of(FED) == same.verdict.pairs[0].comparison.of(FED)
+        assert compare_runs(one, other, TOLERANCES["float32"]).of(ISOLATED) == same.verdict.pairs[0].comparison.of(
+            ISOLATED
+        )
 
 
 def test_the_first_layer_that_differs_is_named_with_its_tensors(different: Verification) -> None:
     assert different.verdict.word == DIFFERENT
     assert different.verdict.sentence.startswith("different: blocks.3 is the first layer that differs: max |Δ| is ")
-    assert "when given the reference's input (allowed 5.0e-06; " in different.verdict.sentence
+    assert "with the reference's input (allowed 5.0e-06; " in different.verdict.sentence
     assert {name for name, (_, differs) in different.tensors.items() if differs} == {WRONG}
     assert {name for name in different.tensors if not name.startswith("blocks.3.")} == set()
     assert all(source == name for name, (source, _) in different.tensors.items())
 
 
-def test_layers_before_and_after_the_guilty_one_do_not_differ_by_themselves(different: Verification) -> None:
-    rows = different.verdict.pairs[0].comparison.of(FED)
+def test_layers_before_and_after_the_diverging_one_do_not_differ_in_isolation(different: Verification) -> None:
+    rows = different.verdict.pairs[0].comparison.of(ISOLATED)
     assert [row.layer for row in rows if not row.passed] == ["blocks.3"]
 
 
 def test_where_each_side_computes_its_own_file_the_weights_were_changed(different: Verification) -> None:
     assert different.judgement == (
-        "float64: each side computes what its own file says, and the files differ: the values of 1 of 311 tensors"
+        "float64: each side agrees with its own file, and the files differ: the values of 1 of 311 tensors"
     )
-    assert all(rounding.worst < TOLERANCES["float32"].accumulated for rounding in different.roundings)
+    assert all(rounding.worst < TOLERANCES["float32"].end_to_end for rounding in different.roundings)
 
 
-def test_a_run_that_is_not_what_its_file_says_is_the_guilty_side(
+def test_a_run_that_does_not_agree_with_its_file_is_the_wrong_side(
     source: Path, converted: Path, state: State, tmp_path: Path, player: Callable[..., Path]
 ) -> None:
     wrong = saved(tmp_path / "wrong.pth", state | {WRONG: state[WRONG] * 1.1})
     effconvert.convert(source, tmp_path / "timm.pth", to="timm")
     found = verify(converted, tmp_path / "timm.pth", images=IMAGES, pythons={"timm": str(player(wrong, "timm"))})
     assert found.verdict.word == DIFFERENT
-    assert "timm does not compute what the source's tensors and facts say, as they are read here" in found.judgement
+    assert "timm does not agree with the source's tensors and facts as effconvert reads them" in found.judgement
 
 
 WELL, BADLY = Rounding("timm (timm 1.0.31)", 1e-7, 1e-6, "stem"), Rounding("keras (keras 3.15)", 1e-3, 2e-3, "blocks.4")
@@ -180,10 +180,10 @@ WELL_ENOUGH = Rounding("mindcv (mindcv 0.3.0)", 1e-6, 3e-5, "blocks.9")
 @pytest.mark.parametrize(
     ("roundings", "words"),
     [
-        ((BADLY, WELL), "keras (keras 3.15) does not compute what the source's tensors and facts say, as they are read here (0.002 off at blocks.4)"),
-        ((BADLY, BADLY), "keras (keras 3.15) does not compute what the source's tensors"),
-        ((WELL, BADLY), "keras (keras 3.15) does not compute what the converted file's tensors and facts say (0.002 off at blocks.4)"),
-        ((WELL, WELL, BADLY), "does not compute what the converted file's tensors"),
+        ((BADLY, WELL), "keras (keras 3.15) does not agree with the source's tensors and facts as effconvert reads them (0.002 off at blocks.4)"),
+        ((BADLY, BADLY), "keras (keras 3.15) does not agree with the source's tensors"),
+        ((WELL, BADLY), "keras (keras 3.15) does not agree with the converted file's tensors and facts (0.002 off at blocks.4)"),
+        ((WELL, WELL, BADLY), "does not agree with the converted file's tensors"),
     ],
 )  # fmt: skip
 def test_float64_says_which_side_is_wrong(roundings: tuple[Rounding, ...], words: str, changes: list[str]) -> None:
@@ -192,15 +192,15 @@ def test_float64_says_which_side_is_wrong(roundings: tuple[Rounding, ...], words
 
 def test_where_neither_side_is_wrong_the_files_differ_and_it_is_said_in_what() -> None:
     assert judge((WELL, WELL), ["the values of 2 of 311 tensors", "bn_eps 0.001 and 1e-05"]) == (
-        "float64: each side computes what its own file says, and the files differ: the values of 2 of 311 tensors, "
+        "float64: each side agrees with its own file, and the files differ: the values of 2 of 311 tensors, "
         "bn_eps 0.001 and 1e-05"
     )
 
 
 def test_where_the_files_do_not_differ_either_rounding_is_what_is_left() -> None:
     assert judge((WELL, WELL_ENOUGH, WELL), []) == (
-        "float64: the files hold the same weights and facts, and each side computes them but for rounding; furthest "
-        "off is mindcv (mindcv 0.3.0), 3.0e-05 at blocks.9"
+        "float64: the files have the same weights and facts, and each side agrees with them within rounding; the "
+        "largest difference is 3.0e-05 at blocks.9 in mindcv (mindcv 0.3.0)"
     )
 
 
@@ -223,8 +223,8 @@ def test_tensors_that_differ_by_less_than_a_layer_shows_are_a_difference(unseen:
     assert (unseen.verdict.word, unseen.same, unseen.verdict.first) == (DIFFERENT, False, None)
     assert list(unseen.unlike) == ["blocks.3.se.expand.weight", "blocks.9.se.reduce.weight"]
     assert unseen.verdict.sentence == (
-        "different: every layer is within its tolerance, but the values of 2 of its tensors are not the source's; "
-        f"blocks.3.se.expand.weight is 1.0e-05 of its largest value off (allowed 1.0e-06){ASSUMED}"
+        "different: every layer is within its tolerance, but 2 of the file's tensors have other values than the source's; "
+        f"blocks.3.se.expand.weight differs by 1.0e-05 of its largest value (allowed 1.0e-06){ASSUMED}"
     )
 
 
@@ -262,10 +262,10 @@ def test_a_file_in_a_librarys_layout_is_run_by_that_library_too(alone: Verificat
     )
 
 
-def test_where_only_the_library_differs_no_tensors_are_blamed_and_it_is_the_guilty_side(alone: Verification) -> None:
+def test_where_only_the_library_differs_no_tensors_are_named_and_it_is_the_wrong_side(alone: Verification) -> None:
     assert alone.library_alone
     assert alone.tensors == {}
-    assert alone.judgement.startswith("float64: timm does not compute what the converted file's tensors and facts say ")
+    assert alone.judgement.startswith("float64: timm does not agree with the converted file's tensors and facts ")
 
 
 def test_where_the_canonical_network_differs_too_the_library_is_not_alone(
@@ -307,7 +307,7 @@ def test_each_run_of_an_inexact_file_is_measured_against_the_network_that_it_is_
     python = str(player(inexact, "torchvision", padding="symmetric", bn_eps=1e-5))
     found = verify(inexact, source, images=IMAGES, pythons={"torchvision": python})
     assert [rounding.framework.split()[0] for rounding in found.roundings] == ["canonical", "canonical", "torchvision"]
-    assert all(rounding.worst < TOLERANCES["float32"].accumulated for rounding in found.roundings)
+    assert all(rounding.worst < TOLERANCES["float32"].end_to_end for rounding in found.roundings)
 
 
 def test_float64_may_be_left_out(source: Path, converted: Path) -> None:
@@ -322,13 +322,13 @@ def test_one_image_is_not_verifiable(source: Path, converted: Path) -> None:
 def test_another_variant_is_refused_before_anything_is_run(converted: Path, lite0: Path, kept: Path) -> None:
     with pytest.raises(LayoutMismatch) as caught:
         verify(converted, lite0, keep=kept / "refused")
-    assert str(caught.value) == f"{converted}: is b0, and {lite0} is lite0: another network"
+    assert str(caught.value) == f"{converted}: is b0, but {lite0} is lite0; give two files of the same network"
     assert not (kept / "refused").exists()
 
 
 def test_networks_of_other_channels_are_refused_before_anything_is_run(source: Path, tmp_path: Path) -> None:
     depth = saved(tmp_path / "depth.pth", effconvert.create_model("b0", classes=10, in_channels=4).state_dict())
-    with pytest.raises(LayoutMismatch, match="depth.pth: takes images of 4 channels, and .* of 3: another network"):
+    with pytest.raises(LayoutMismatch, match="depth.pth: takes images with 4 channels, but .* takes 3; give two files"):
         verify(depth, source, keep=tmp_path / "kept")
     assert not (tmp_path / "kept").exists()
 
@@ -347,7 +347,7 @@ def test_a_network_of_other_channels_is_shown_images_that_have_them(tmp_path: Pa
 
 
 def test_an_interpreter_that_is_missing_is_told_before_anything_is_run(converted: Path, b0: Path, kept: Path) -> None:
-    with pytest.raises(MissingPath, match="--python tensorflow=/none: no such program"):
+    with pytest.raises(MissingPath, match="--python tensorflow=/none: is not an executable file"):
         verify(converted, b0, pythons={"tensorflow": "/none"}, keep=kept / "refused")
     assert not (kept / "refused").exists()
 
@@ -361,7 +361,7 @@ def test_raw_weights_against_averages_are_told_and_the_cause_is_named(
     found = verify(tmp_path / "raw.safetensors", b0, images=IMAGES, pythons={"tensorflow": python}, causes=True)
     assert found.verdict.word == DIFFERENT
     assert found.cautions == (
-        "the converted file holds the raw weights, and the source's averages were run; --raw runs its raw weights",
+        "the converted file has the raw weights, but the source ran with its averages; --raw runs its raw weights",
     )
     assert [trial.cause for trial in found.trials if trial.vanishes] == ["weights"]
     assert found.tensors["stem.conv.weight"] == ("efficientnet-b0/stem/conv2d/kernel/ExponentialMovingAverage", True)
@@ -373,10 +373,10 @@ def test_a_background_that_was_left_out_is_told_and_each_side_is_measured_with_i
     found = verify(tmp_path / "converted.safetensors", source, images=IMAGES)
     assert found.same
     assert (
-        "the source's class 0, the background, is not among the converted file's classes and is not compared"
+        "the converted file does not have the source's class 0, the background class; it is not compared"
         in found.cautions
     )
-    assert all(0 < rounding.worst < TOLERANCES["float32"].accumulated for rounding in found.roundings)
+    assert all(0 < rounding.worst < TOLERANCES["float32"].end_to_end for rounding in found.roundings)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
@@ -387,8 +387,10 @@ def test_half_precision_is_held_to_the_tolerance_of_float32_against_the_rounded_
     found = verify(tmp_path / "half.safetensors", source, images=IMAGES)
     assert (found.verdict.word, found.verdict.rounded) == (SAME, dtype)
     assert found.verdict.tolerance == TOLERANCES["float32"]
-    assert found.verdict.sentence == f"same but for the rounding to {dtype}: every layer is equal bit for bit{ASSUMED}"
-    assert all(0 < rounding.worst < TOLERANCES["float32"].accumulated for rounding in found.roundings)
+    assert (
+        found.verdict.sentence == f"same except for the rounding to {dtype}: every layer is equal bit for bit{ASSUMED}"
+    )
+    assert all(0 < rounding.worst < TOLERANCES["float32"].end_to_end for rounding in found.roundings)
 
 
 def test_what_the_rounding_of_the_weights_costs_is_measured(source: Path, tmp_path: Path) -> None:
@@ -417,7 +419,9 @@ def test_only_tensors_that_were_rounded_are_rounded_in_the_source(source: Path, 
     mixed = saved(tmp_path / "mixed.pth", state | {WRONG: state[WRONG].bfloat16()})
     found = verify(mixed, source, images=IMAGES, in_float64=False)
     assert found.source.rounded == {WRONG: "bfloat16"}
-    assert found.verdict.sentence == f"same but for the rounding to bfloat16: every layer is equal bit for bit{ASSUMED}"
+    assert (
+        found.verdict.sentence == f"same except for the rounding to bfloat16: every layer is equal bit for bit{ASSUMED}"
+    )
 
 
 def test_a_library_runs_the_rounded_tensors_and_not_its_own_file(
@@ -430,7 +434,7 @@ def test_a_library_runs_the_rounded_tensors_and_not_its_own_file(
     assert found.verdict.word == SAME
     assert "--tensors" in told(python)[0]["options"]
     assert found.reference["loader"] == "load_state_dict of given tensors"
-    assert not any("own loader does not take" in caution for caution in found.cautions)
+    assert not any("own loader cannot read" in caution for caution in found.cautions)
 
 
 def test_a_backbone_is_compared_to_its_end(tmp_path: Path) -> None:
@@ -473,7 +477,7 @@ def test_weights_that_give_no_number_differ_from_the_source_and_break_nothing(
     found = verify(broken, source, images=IMAGES, causes=True)
     assert found.verdict.word == DIFFERENT
     assert found.verdict.sentence.startswith("different: head is the first layer that differs: ")
-    assert "of its values are NaN or infinite, and 0 of the reference's" in found.verdict.sentence
+    assert "NaN or infinite values, the reference's has 0" in found.verdict.sentence
     json.dumps(describe_verification(found, 1.0), allow_nan=False)
 
 

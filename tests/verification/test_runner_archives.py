@@ -148,7 +148,7 @@ def test_an_interpreter_that_looks_for_no_modules_beside_the_script_starts_it(
 def test_its_help_says_what_it_needs_and_how_it_is_called(archives: Path, foreign: Path, name: str) -> None:
     ran = started(foreign, archives / f"run_{name}.pyz", "--help")
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert "Needs numpy and " in ran.stdout
+    assert "It needs only numpy and " in ran.stdout
     assert f"    python run_{name}.pyz FILE --settings settings.json --inputs inputs.npz --out run.npz\n" in ran.stdout
     assert f"`effconvert run FILE --framework {name} --prepare FOLDER` writes settings and inputs." in ran.stdout
 

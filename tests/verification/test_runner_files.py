@@ -49,7 +49,7 @@ def test_a_file_that_is_not_the_settings_is_refused(attempt: Attempt, tmp_path: 
     file.write_text("other weights")
     assert attempt(file, **{"b0.pth": sha256("weights")}) == (
         REFUSED,
-        f"ours: {file} is not the file that the settings were made for: its SHA-256 is another",
+        f"ours: {file} is not the file of the settings: its SHA-256 differs; run --prepare again",
     )
 
 

@@ -10,7 +10,7 @@ import torch
 
 import effconvert
 from effconvert.preprocessing.synthetic import sensitivity
-from effconvert.verification.comparison import ACCUMULATED, FED
+from effconvert.verification.comparison import END_TO_END, ISOLATED
 from effconvert.verification.explanation import explain
 from effconvert.verification.network_files import examine
 from effconvert.verification.runs import open_run
@@ -91,7 +91,7 @@ def test_the_right_conversion_is_what_tensorflow_ran(sources: dict[str, Path], t
     assert verdict.word == SAME, verdict.sentence
     rows = verdict.pairs[0].comparison.rows
     with open_run(saved(run)) as opened:
-        modes = [(layer, mode) for layer in opened.layers for mode in (ACCUMULATED, FED)]
+        modes = [(layer, mode) for layer in opened.layers for mode in (END_TO_END, ISOLATED)]
     assert [(row.layer, row.mode) for row in rows] == modes
 
 

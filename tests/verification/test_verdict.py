@@ -46,14 +46,14 @@ def test_the_same_within_its_tolerance_says_what_was_measured_and_what_comes_nea
     found = verdict(tmp_path, changed(changed(values(), "head", 2**-17), "logits", 2**-18))
     assert found.word == SAME
     assert found.sentence == (
-        "same: logits are 3.8e-06 of the largest apart; nearest to its tolerance is head: "
+        "same: logits differ by 3.8e-06 of the largest value; nearest to its tolerance is head: "
         "max |Δ| is 7.6e-06 of its largest value at [0, 0, 1, 1] (allowed 2.0e-05; 7.7e-06 would have passed)"
     )
 
 
 def test_the_last_layers_difference_is_that_of_the_whole_network(tmp_path: Path) -> None:
     found = verdict(tmp_path, changed(values(), "logits", 2**-17), fed=values())
-    assert found.sentence.startswith("same: logits are 7.6e-06 of the largest apart")
+    assert found.sentence.startswith("same: logits differ by 7.6e-06 of the largest value")
 
 
 def test_a_difference_says_where_how_much_what_is_allowed_and_what_would_have_passed(tmp_path: Path) -> None:
@@ -69,21 +69,21 @@ def test_a_layer_that_differs_by_itself_says_so(tmp_path: Path) -> None:
     wrong = changed(changed(values(), "head", 1e-3), "logits", 1e-3)
     found = verdict(tmp_path, wrong, fed=changed(values(), "head", 1e-3))
     assert found.sentence.startswith("different: head is the first layer that differs: max |Δ| is 1.0e-03")
-    assert "when given the reference's input (allowed 5.0e-06; " in found.sentence
+    assert "with the reference's input (allowed 5.0e-06; " in found.sentence
 
 
-def test_rounding_that_adds_up_is_not_called_a_guilty_layer(tmp_path: Path) -> None:
+def test_rounding_that_adds_up_is_not_called_a_diverging_layer(tmp_path: Path) -> None:
     found = verdict(tmp_path, changed(values(), "logits", 3e-5), fed=values())
     assert found.word == DIFFERENT
     assert found.sentence.startswith(
-        "different: no layer differs by itself; rounding adds up, and logits is the first beyond its tolerance: "
+        "different: no layer differs in isolation; rounding adds up, and logits is the first beyond its tolerance: "
     )
 
 
 def test_another_shape_is_told_with_both(tmp_path: Path) -> None:
     found = verdict(tmp_path, values() | {"head": values()["head"][:, :, :1]})
     assert found.sentence == (
-        "different: head is the first layer that differs: its output is [2, 6, 1, 2], the reference's [2, 6, 2, 2]"
+        "different: head is the first layer that differs: its output has the shape [2, 6, 1, 2], the reference's has [2, 6, 2, 2]"
     )
 
 
@@ -92,7 +92,7 @@ def test_what_is_not_finite_is_counted_on_both_sides(tmp_path: Path) -> None:
     head[:, 0] = math.nan
     found = verdict(tmp_path, values() | {"head": head})
     assert found.sentence == (
-        "different: head is the first layer that differs: 8 of its values are NaN or infinite, and 0 of the reference's"
+        "different: head is the first layer that differs: it has 8 NaN or infinite values, the reference's has 0"
     )
 
 
@@ -115,7 +115,7 @@ def test_an_end_or_a_layer_that_only_one_side_has_is_a_difference(
 ) -> None:
     verdict_ = verdict(tmp_path, without(*found), without(*reference))
     assert (verdict_.word, verdict_.first) == (DIFFERENT, None)
-    assert verdict_.sentence == f"different: every layer that both have is the same, and {alone}"
+    assert verdict_.sentence == f"different: every common layer is the same, but {alone}"
 
 
 def test_the_pooled_features_of_a_map_may_be_the_converted_networks_alone(tmp_path: Path) -> None:
@@ -186,15 +186,15 @@ def test_a_given_tolerance_that_is_exceeded_is_printed_with_two_digits(tmp_path:
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_weights_that_were_rounded_have_their_own_tolerance_and_show(tmp_path: Path, dtype: str) -> None:
-    by = 0.9 * TOLERANCES[dtype].accumulated
+    by = 0.9 * TOLERANCES[dtype].end_to_end
     found = verdict(tmp_path, changed(values(), "logits", by), dtype=dtype)
     assert (found.word, found.rounded, found.tolerance) == (SAME, dtype, TOLERANCES[dtype])
-    assert found.sentence.startswith(f"same but for the rounding to {dtype}: ")
+    assert found.sentence.startswith(f"same except for the rounding to {dtype}: ")
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_what_rounding_does_not_explain_is_a_difference(tmp_path: Path, dtype: str) -> None:
-    found = verdict(tmp_path, changed(values(), "logits", 1.2 * TOLERANCES[dtype].accumulated), dtype=dtype)
+    found = verdict(tmp_path, changed(values(), "logits", 1.2 * TOLERANCES[dtype].end_to_end), dtype=dtype)
     assert found.word == DIFFERENT
 
 
@@ -216,7 +216,7 @@ def test_of_two_dtypes_that_a_source_was_rounded_to_the_coarser_is_told(tmp_path
     other = write_run(tmp_path / "other.npz", dtype="bfloat16")
     with open_run(one) as reference, open_run(other) as run:
         found = reach_verdict(reference, [run])
-    assert found.sentence == "same but for the rounding to bfloat16: every layer is equal bit for bit"
+    assert found.sentence == "same except for the rounding to bfloat16: every layer is equal bit for bit"
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_one_image_shows_nothing(tmp_path: Path) -> None:
     found = verdict(tmp_path, reference=values(images=1))
     assert (found.word, found.sensitivity) == (NOT_VERIFIABLE, 0.0)
     assert found.sentence == (
-        "not verifiable: one image does not show whether the network reacts to its input; two or more do"
+        "not verifiable: one image cannot show whether the network reacts to its input; use two or more"
     )
 
 
@@ -259,7 +259,7 @@ def test_images_that_are_all_the_same_show_nothing(tmp_path: Path) -> None:
         found = reach_verdict(one, [other])
     assert found.sensitivity > 0.1
     assert found.sentence == (
-        "not verifiable: the images are all the same, and do not show whether the network reacts to its input"
+        "not verifiable: the images are all the same, so they cannot show whether the network reacts to its input"
     )
 
 
@@ -326,7 +326,7 @@ def test_another_number_of_classes_is_a_difference(tmp_path: Path, classes: int)
     logits = np.resize(values()["logits"], (2, classes))
     found = verdict(tmp_path, values() | {"logits": logits}, classes=classes)
     assert (
-        f"logits is the first layer that differs: its output is [2, {classes}], the reference's [2, 10]"
+        f"logits is the first layer that differs: its output has the shape [2, {classes}], the reference's has [2, 10]"
         in found.sentence
     )
 

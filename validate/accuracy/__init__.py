@@ -1,1 +1,1 @@
-"""What answers amount to: accuracies with intervals, comparisons, the verdict beside what was published."""
+"""Accuracies with intervals, comparisons of runs, and the verdict against published accuracies."""

@@ -1,4 +1,4 @@
-"""The verdict on a measured accuracy: is it what was published of these weights, source by source, and as a whole."""
+"""Verdict on a measured accuracy: whether it is what was published of these weights, by source and as a whole."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,8 +18,8 @@ SAME, NEAR, AWAY, NOT_JUDGED = "same", "near", "away", "not judged"
 COLOURS = {SAME: "green", NEAR: "amber", AWAY: "red", NOT_JUDGED: ""}
 IMAGENET_IMAGES = 50_000
 
-# In points of a percentage, as they are printed: binary fractions must not decide at the edge. A source's own
-# preprocessing gives its own figure but for rounding; another one moves an accuracy by some tenths.
+# In percentage points, as exact fractions: binary rounding must not decide at the edge. With the source's own
+# preprocessing only rounding can differ; another preprocessing changes an accuracy by some tenths.
 OWN_LIMIT, GREEN_LIMIT, AMBER_LIMIT = Fraction("0.05"), Fraction("0.15"), Fraction("0.40")
 
 
@@ -27,7 +27,7 @@ OWN_LIMIT, GREEN_LIMIT, AMBER_LIMIT = Fraction("0.05"), Fraction("0.15"), Fracti
 class Judged:
     """One accuracy, measured and published, in percent.
 
-    difference: measured minus published, in points. limit: what the word was given by; None where it is not judged.
+    difference: measured minus published, in points. limit: the largest difference for this word; None if not judged.
     """
 
     word: str
@@ -39,10 +39,10 @@ class Judged:
 
 @dataclass(frozen=True)
 class SourceVerdict:
-    """A published accuracy and what it says of the measured one.
+    """The verdict of one published accuracy on the measured one.
 
-    own: the run has the source's own preprocessing. top5: None where it was not published. decides: it counts for the
-    whole verdict; reason: why it does not.
+    own: the run has the source's own preprocessing. top5: None where none was published. decides: this row counts for
+    the whole verdict; reason: why it does not.
     """
 
     published: Accuracy
@@ -70,10 +70,10 @@ class SourceVerdict:
 
 @dataclass(frozen=True)
 class Judgement:
-    """The verdict as a whole.
+    """The whole verdict.
 
     word: `same`, `near`, `away`, or `not judged`. sentence: why. rows: every published accuracy of the same variant and
-    weights. remarks: what a reader should know of the run besides.
+    weights. remarks: what a reader should also know about the run.
     """
 
     word: str
@@ -98,13 +98,13 @@ class Judgement:
 
 
 def judge(predictions: Predictions) -> Judgement:
-    """Return the verdict on the accuracy of a run against every published value of its variant and weights.
+    """Compare the accuracy of a run with every published value of its variant and weights, and return the verdict.
 
-    Top-1 decides. A source whose own preprocessing the run has allows ±0.05 points, any other ±0.15 for `same` and
-    ±0.40 for `near`; of a sample of the images both are widened by half the width of its interval. Where a
-    source's own preprocessing was used, the others do not decide: their preprocessing explains what remains.
+    Top-1 decides. With a source's own preprocessing the limit is ±0.05 points; with another one it is ±0.15 for `same`
+    and ±0.40 for `near`. For a sample of the images, half the width of its interval is added to each limit. Where one
+    source's own preprocessing was used, the others do not decide: their preprocessing explains the difference.
 
-    Raises LayoutMismatch for a recipe that is none, DatasetProblem when no image has a label.
+    Raises LayoutMismatch for an invalid recipe, DatasetProblem when no image has a label.
     """
     model = predictions.record["model"]
     top1, top5 = (measured_accuracy(predictions, count) for count in (1, 5))
@@ -119,17 +119,17 @@ def judge(predictions: Predictions) -> Judgement:
 
 
 def difference_allowed(own: bool, measured: Proportion) -> tuple[Fraction, Fraction]:
-    """Return the limits of `same` and of `near` in points; a source's own preprocessing has no `near`."""
+    """Return the limits of `same` and of `near` in points; they are equal for a source's own preprocessing."""
     widened = Fraction(_sampling_error(measured))
     green, amber = (OWN_LIMIT, OWN_LIMIT) if own else (GREEN_LIMIT, AMBER_LIMIT)
     return green + widened, amber + widened
 
 
 def _sampling_error(measured: Proportion) -> float:
-    """Return half the width of the interval, in points, of images that are some of the published figure's own.
+    """Return half the width of the interval, in points, for a sample of the images of the published figure.
 
-    What is left out of 50,000 images can only move the figure by its share: Wilson's interval is narrowed by the
-    correction for a finite population, sqrt((N - n) / (N - 1)). Source: W. G. Cochran, Sampling Techniques (1977), 2.6.
+    The sample is drawn from only 50,000 images, so Wilson's interval is multiplied by the finite population
+    correction, sqrt((N - n) / (N - 1)). Source: W. G. Cochran, Sampling Techniques (1977), 2.6.
     """
     low, high = measured.interval
     left_out = max(0, IMAGENET_IMAGES - measured.images) / (IMAGENET_IMAGES - 1)
@@ -137,7 +137,7 @@ def _sampling_error(measured: Proportion) -> float:
 
 
 def judge_value(measured: Proportion, published: float, own: bool) -> Judged:
-    """Return the word on one measured accuracy; `published` is in percent, and taken as it is printed."""
+    """Judge one measured accuracy; `published` is in percent and taken as printed."""
     difference = Fraction(100 * measured.hits, measured.images) - Fraction(str(published))
     green, amber = difference_allowed(own, measured)
     word, limit = (
@@ -166,11 +166,11 @@ def _is_own(recipe: Recipe, exact: bool, row: Accuracy) -> bool:
 
 
 def _not_by_this(row: Accuracy, recipe: Recipe) -> str:
-    """Say why the run cannot be judged by a source, "" where it can."""
+    """Return why a source cannot judge the run, "" where it can."""
     if row.decides == "no":
         return f"the source does not decide: {row.note}"
     if row.size != recipe.size:
-        return f"published at {row.size} pixels, this is at {recipe.size}"
+        return f"published at {row.size} pixels; this run is at {recipe.size}"
     return ""
 
 
@@ -182,16 +182,16 @@ def _only_own_decide(rows: Sequence[SourceVerdict]) -> list[SourceVerdict]:
     own = [row.published.layout for row in rows if row.decides and row.own]
     if not own:
         return list(rows)
-    reason = f"the preprocessing is that of {own[0]}, whose figure decides"
+    reason = f"the run has the preprocessing of {own[0]}, so its figure decides"
     return [replace(row, decides=False, reason=reason) if row.decides and not row.own else row for row in rows]
 
 
 def _overall(rows: Sequence[SourceVerdict], against: str, name: str) -> tuple[str, str]:
-    """Return the word and the sentence of the whole verdict: those of the source that is furthest away."""
+    """Return the word and the sentence of the whole verdict, taken from the source with the largest difference."""
     if against:
         return NOT_JUDGED, f"{NOT_JUDGED}: {against}"
     if not rows:
-        return NOT_JUDGED, f"{NOT_JUDGED}: nothing is published of {name}"
+        return NOT_JUDGED, f"{NOT_JUDGED}: no accuracy is published for {name}"
     deciding = [row for row in rows if row.decides]
     if not deciding:
         return NOT_JUDGED, f"{NOT_JUDGED}: {'; '.join(dict.fromkeys(row.reason for row in rows))}"
@@ -212,8 +212,8 @@ def _sentence(row: SourceVerdict) -> str:
 def _about_samples(measured: Proportion) -> Iterator[str]:
     if measured.images < IMAGENET_IMAGES:
         yield (
-            f"{measured.images:,} of {IMAGENET_IMAGES:,} images: the limits are widened by "
-            f"{_sampling_error(measured):.3f} points, half the width of the interval of such a sample"
+            f"{measured.images:,} of {IMAGENET_IMAGES:,} images: the limits are wider by "
+            f"{_sampling_error(measured):.3f} points, half the confidence interval of such a sample"
         )
 
 

@@ -1,6 +1,6 @@
-"""Finds the same images in two runs by their names, and says whether they are the same pictures of the same classes.
+"""Matching of images between two runs by name, with checks that pictures and classes are the same.
 
-Names may come from a folder, an archive or a table. Only runs of the same pictures and classes are set side by side.
+Names may come from a folder, an archive or a table. Only runs with the same pictures and classes are compared.
 """
 
 from collections import Counter
@@ -18,7 +18,7 @@ from effconvert.validate.predictions import Predictions
 
 @dataclass(frozen=True)
 class Matched:
-    """Images that are in both: their names, in the first run's order, and their places in each run."""
+    """Images that are in both runs: names in the first run's order, and positions in each run."""
 
     names: tuple[str, ...]
     first: tuple[int, ...]
@@ -28,19 +28,19 @@ class Matched:
 def match(first: Sequence[str], second: Sequence[str]) -> Matched:
     """Return the images that two runs have in common.
 
-    A name's last part without its suffix tells images apart, so `n01440764/x.JPEG` in one run is `x` in the other;
-    where that is not enough in one of the runs, as in `cat/1.png` and `dog/1.png`, the whole name without its suffix
-    does, below the folders that all images lie in where the whole names have nothing in common.
+    Images are matched by the last part of their name, without its suffix: `n01440764/x.JPEG` in one run is `x` in the
+    other. If that is not unique in one of the runs (`cat/1.png` and `dog/1.png`), the whole name without its suffix is
+    used. If no whole name is in both, the folders that all images of a run share are left out.
 
-    Raises NumericMismatch with the names that still stand for several images.
+    Raises NumericMismatch with the names that still belong to several images.
     """
     keys = [stems(names) for names in (first, second)]
     if any(len(set(side)) < len(side) for side in keys):
         keys = [paths(names) for names in (first, second)]
     twice = sorted({key for side in keys for key, count in Counter(side).items() if count > 1})
     if twice:
-        raise NumericMismatch(listing("these names stand for several images each, so none can be matched:", twice))
-    if not set(keys[0]) & set(keys[1]):  # one may lie in folders that the other has not: val/cat/1 and cat/1
+        raise NumericMismatch(listing("each of these names belongs to several images, so none can be matched:", twice))
+    if not set(keys[0]) & set(keys[1]):  # one may have folders that the other lacks: val/cat/1 and cat/1
         keys = [_below_common_folders(side) for side in keys]
     places = [{key: place for place, key in enumerate(side)} for side in keys]
     common = [key for key in keys[0] if key in places[1]]
@@ -60,7 +60,7 @@ def paths(names: Sequence[str]) -> list[str]:
 
 
 def _below_common_folders(keys: Sequence[str]) -> list[str]:
-    """Return each path below the folders that all of them lie in."""
+    """Return each path without the folders that all paths begin with."""
     common = len(common_folders([key.split("/")[:-1] for key in keys]))
     return ["/".join(key.split("/")[common:]) for key in keys]
 
@@ -75,20 +75,20 @@ _SOME = 3
 
 
 def class_difference(one: Predictions, other: Predictions) -> str:
-    """Return how the classes of two runs, or their order, differ, "" where they do not; whoever called them what."""
+    """Return how the classes of two runs differ, also in their order; "" where they do not."""
     said = [run.record["dataset"] for run in (one, other)]
     key = "class_identifiers" if all("class_identifiers" in each for each in said) else "class_names"
     lists = [each.get(key) for each in said]
     if lists[0] == lists[1]:
         return ""
     called = " and of ".join(str(each.get("classes")) for each in said)
-    return f"the classes are those of {called}, which are not the same{_detail(*lists)}"
+    return f"the runs have different classes, those of {called}{_detail(*lists)}"
 
 
 def picture_difference(names: Sequence[str], one: Hashes | None, other: Hashes | None) -> str:
-    """Return which of the images that two runs call the same are other pictures, "" where none is known to be.
+    """Return which images have the same name but other bytes in the two runs, "" where none is known.
 
-    names: [N], what both call them. one, other [N, 16]: of their bytes; None in a run that is older than these.
+    names [N]: in both runs. one, other [N, 16]: hashes of the images' bytes; None in an old run without hashes.
     """
     if one is None or other is None:
         return ""
@@ -96,7 +96,7 @@ def picture_difference(names: Sequence[str], one: Hashes | None, other: Hashes |
     if not others:
         return ""
     shown = some([str(names[place]) for place in others[: _SOME + 1]], _SOME)
-    return f"{len(others):,} of {len(names):,} images of the same names are other pictures ({shown})"
+    return f"{len(others):,} of {len(names):,} images have the same name but are different pictures ({shown})"
 
 
 def _detail(one: Any, other: Any) -> str:
@@ -105,5 +105,5 @@ def _detail(one: Any, other: Any) -> str:
     if len(one) != len(other):
         return f" ({len(one):,} and {len(other):,})"
     place = next(place for place, pair in enumerate(zip(one, other, strict=True)) if pair[0] != pair[1])
-    order = "their order is another: " if sorted(map(str, one)) == sorted(map(str, other)) else ""
+    order = "in another order: " if sorted(map(str, one)) == sorted(map(str, other)) else ""
     return f" ({order}class {place} is {one[place]!r} and {other[place]!r})"

@@ -1,4 +1,4 @@
-"""Compares what two networks, or one network run twice, answered to the same images."""
+"""Comparison of the predictions of two networks, or of two runs of one network, on the same images."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -19,10 +19,10 @@ _OF_IMAGES = ("ids", "names", "labels", "top5", "label_logit", "margin", "confid
 
 @dataclass(frozen=True)
 class Paired:
-    """Right answers of both to the same labelled images.
+    """Correct predictions of both networks on the same labelled images.
 
-    only_a, only_b: discordant pairs, which one alone got right. p: McNemar's, exact. difference: B's share minus A's in
-    points of a percentage, with its interval.
+    only_a, only_b: images that only A or only B got right (discordant pairs). p: McNemar's exact test. difference: B's
+    share minus A's in percentage points, with its interval.
     """
 
     a: Proportion
@@ -48,7 +48,7 @@ class Paired:
 
 @dataclass(frozen=True)
 class Changed:
-    """An image whose first class is not the same: its labels, both classes, both margins between the largest logits."""
+    """An image with two different first classes: its labels, both classes, both margins between the largest logits."""
 
     name: str
     labels: tuple[int, ...]
@@ -59,13 +59,13 @@ class Changed:
 
     @property
     def margin(self) -> float:
-        """The larger of both: how sure one of them was."""
+        """The larger of both margins."""
         return max(self.margin_a, self.margin_b)
 
 
 @dataclass(frozen=True)
 class Largest:
-    """The largest |Δ| of a number between both, and of which image; None where no image has it on both sides."""
+    """The largest |Δ| of a number, and its image; None where no image has the number in both runs."""
 
     value: float | None
     name: str
@@ -73,12 +73,12 @@ class Largest:
 
 @dataclass(frozen=True)
 class PredictionComparison:
-    """What was found. A is the reference, and its labels are those that both are judged by.
+    """The comparison of two runs. A is the reference, and A's labels are used for both.
 
-    images: of both files. only_a, only_b: how many images the other lacks. other_labels: names of images that B has
-    other labels of. same: of how many images both have the same first class. paired: {1: top-1, 5: top-5} of labelled
-    images, empty where none has a label. changed: the surest first. doubt: why it is not known that both saw the same
-    pictures, "" where that is known.
+    images: number in both runs. only_a, only_b: number of images that only one run has. other_labels: names of images
+    with other labels in B. same: images with the same first class. paired: {1: top-1, 5: top-5} of labelled images,
+    empty where there are none. changed: the largest margin first. doubt: why the pictures may not be the same, "" where
+    they are known to be.
     """
 
     images: int
@@ -96,15 +96,18 @@ class PredictionComparison:
     def sentence(self) -> str:
         """The verdict in one line."""
         if not self.changed:
-            return f"same: top-1 is the same of all {self.images:,} images"
-        words = f"different: top-1 of {len(self.changed):,} of {self.images:,} images ({100 - self.same.percent:.3g} %)"
+            return f"same: top-1 is the same for all {self.images:,} images"
+        words = (
+            f"different: top-1 differs for {len(self.changed):,} of {self.images:,} images "
+            f"({100 - self.same.percent:.3g} %)"
+        )
         if top1 := self.paired.get(1):
             others = len(self.changed) - top1.only_a - top1.only_b
-            words += f"; right only in A {top1.only_a:,}, only in B {top1.only_b:,}, in neither or both {others:,}"
+            words += f"; correct only in A {top1.only_a:,}, only in B {top1.only_b:,}, in neither or both {others:,}"
         return words
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the comparison as plain values, for JSON; every changed image is in it."""
+        """Return the comparison as plain values, for JSON, with every changed image."""
         return {
             "schema": SCHEMA,
             "verdict": "different" if self.changed else "same",
@@ -123,16 +126,16 @@ class PredictionComparison:
 
 
 def compare_predictions(a: Predictions, b: Predictions) -> PredictionComparison:
-    """Return how the answers of `b` differ from those of `a`, image by image; images are matched by name.
+    """Compare the predictions of `b` with those of `a`, image by image; images are matched by name.
 
-    Raises NumericMismatch when they have no image in common, when names do not tell images apart, when images of the
-    same names are other pictures, or when the classes are not the same.
+    Raises NumericMismatch when the runs have no image in common, when names are not unique, when images of the same
+    name are different pictures, or when the classes are not the same.
     """
-    _check_same("no answer can be compared; run both with the same classes", class_difference(a, b))
+    _check_same("nothing was compared; run both with the same classes", class_difference(a, b))
     matched = match(a.names.tolist(), b.names.tolist())
     if not matched.names:
         shown = " and ".join(repr(str(side.names[0])) for side in (a, b))
-        raise NumericMismatch(f"no image is in both ({shown} are the first of each): nothing was compared")
+        raise NumericMismatch(f"the runs have no image in common (the first of each are {shown}): nothing was compared")
     one, other = _taken(a, matched.first), _taken(b, matched.second)
     names = matched.names
     others = picture_difference(names, one.hashes, other.hashes)
@@ -163,8 +166,8 @@ def _check_same(remedy: str, difference: str) -> None:
 
 def _doubt(a: Predictions, b: Predictions) -> str:
     old = " and ".join(name for name, side in (("A", a), ("B", b)) if side.hashes is None)
-    remedy = "images are matched by name alone, and may be other pictures; measure again to know"
-    return f"{old} is older than the hashes of images: {remedy}" if old else ""
+    remedy = "images are matched by name only and may be different pictures; measure again to be sure"
+    return f"{old} has no hashes of its images: {remedy}" if old else ""
 
 
 def _taken(predictions: Predictions, places: Sequence[int]) -> Predictions:

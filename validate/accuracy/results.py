@@ -1,4 +1,4 @@
-"""What a run comes to: accuracies, the verdict on them, and the cost of the network with its verdict."""
+"""Result of one evaluation run: accuracy, verdict, cost."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,14 +8,14 @@ from effconvert.architecture.variants import VARIANTS
 from effconvert.validate.accuracy.judgement import AWAY, Judgement, judge
 from effconvert.validate.accuracy.summary import Summary, summarise
 from effconvert.validate.cost_report import CostReport, report_cost
-from effconvert.validate.evaluation.jobs import Measured
+from effconvert.validate.evaluation.jobs import EvaluationRun
 
 
 @dataclass(frozen=True)
 class Result:
-    """A finished run with all that is said of it."""
+    """A finished run with its accuracy, verdict and cost."""
 
-    measured: Measured
+    measured: EvaluationRun
     summary: Summary
     judgement: Judgement
     cost: CostReport
@@ -36,8 +36,8 @@ class Result:
         }
 
 
-def result_of(measured: Measured) -> Result:
-    """Return what the run comes to. Raises DatasetProblem when no image has a label."""
+def result_of(measured: EvaluationRun) -> Result:
+    """Return the result of a finished run. Raises DatasetProblem when no image has a label."""
     predictions = measured.predictions
     model = predictions.record["model"]
     facts, size = complete(model["facts"]), predictions.record["recipe"]["size"]

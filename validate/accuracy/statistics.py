@@ -1,4 +1,4 @@
-"""Statistics of right answers: intervals, a paired test, calibration; plain formulas, each with its source."""
+"""Statistics of correct predictions: intervals, a paired test, calibration; plain formulas, each with its source."""
 
 import math
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-# Of intervals that hold the true value in 95 of 100 samples.
+# For 95 % intervals.
 Z = NormalDist().inv_cdf(0.975)
 BINS = 15
-_DIGITS = 256  # binary, of sums that must not show that they end
+_DIGITS = 256  # binary digits of precision; more than any float keeps
 
 
 class Interval(NamedTuple):
-    """A confidence interval of 95 %, in the units of what it is of."""
+    """A 95 % confidence interval, in the units of its value."""
 
     low: float
     high: float
@@ -23,7 +23,7 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True)
 class Proportion:
-    """How many of how many images."""
+    """A number of images out of all images."""
 
     hits: int
     images: int
@@ -47,9 +47,9 @@ class Proportion:
 
 @dataclass(frozen=True)
 class Bin:
-    """The images whose confidence lies above `low` and not above `high`.
+    """The images with a confidence in (low, high].
 
-    confidence, accuracy: their means, shares; 0 where there is no image.
+    confidence, accuracy: means, as shares; 0 where there is no image.
     """
 
     low: float
@@ -61,17 +61,17 @@ class Bin:
 
 @dataclass(frozen=True)
 class Calibration:
-    """The expected calibration error, a share, with the bins that it was summed over."""
+    """The expected calibration error, as a share, with its bins."""
 
     error: float
     bins: tuple[Bin, ...]
 
 
 def wilson_interval(hits: int, images: int) -> Interval:
-    """Return the score interval of the share `hits / images`; of no images nothing is known: 0 to 1.
+    """Return the score interval of the share `hits / images`; without images it is 0 to 1.
 
     Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference, JASA 22 (1927) 209-212.
-    Raises ValueError for hits that are no part of the images.
+    Raises ValueError unless 0 <= hits <= images.
     """
     if not 0 <= hits <= images:
         raise ValueError(f"{hits} of {images} images")
@@ -80,16 +80,16 @@ def wilson_interval(hits: int, images: int) -> Interval:
     share, square = hits / images, Z * Z / images
     centre = (share + square / 2) / (1 + square)
     half = math.sqrt(share * (1 - share) * square + square * square / 4) / (1 + square)
-    # Rounding must not take the certain ends away.
+    # Exact ends: rounding must not change 0 and 1.
     return Interval(centre - half if hits else 0.0, centre + half if hits < images else 1.0)
 
 
 def mcnemar(only_one: int, only_other: int) -> float:
-    """Return the exact two-sided p-value of discordant pairs: images that only one, or only the other, got right.
+    """Return the exact two-sided p-value of discordant pairs: images that only one of two networks got right.
 
-    Were both equally good, each pair would be a toss of a coin: p is twice the smaller tail of the binomial, 1 at most.
-    Computed in whole numbers and rounded once; 0 below the smallest float. Of the tail's terms the last is the largest:
-    the others are added up in shares of it, until one has no digit left.
+    If both are equally good, each pair is a toss of a coin: p is twice the smaller tail of the binomial, 1 at most.
+    Computed in integers and rounded once; 0 below the smallest float. The last term of the tail is the largest: the
+    others are summed as shares of it, until one is too small to count.
 
     Source: Q. McNemar, Psychometrika 12 (1947) 153-157; exact as in A. Agresti, Categorical Data Analysis, 10.1.
     Raises ValueError for a negative count.
@@ -107,10 +107,10 @@ def mcnemar(only_one: int, only_other: int) -> float:
 
 
 def paired_interval(only_one: int, only_other: int, images: int) -> Interval:
-    """Return the interval of the difference of two shares of right answers to the same images, one minus the other.
+    """Return the interval of the difference of two accuracies on the same images, one minus the other.
 
-    Half an image is added to each of the four cells, then the usual normal interval is taken; it has a width even where
-    no pair is discordant. Of no images nothing is known: -1 to 1.
+    Half an image is added to each of the four cells, then the usual normal interval is computed, so the interval has a
+    width even without discordant pairs. Without images it is -1 to 1.
 
     Source: A. Agresti and Y. Min, Statistics in Medicine 24 (2005) 729-740.
     """
@@ -123,9 +123,9 @@ def paired_interval(only_one: int, only_other: int, images: int) -> Interval:
 
 
 def calibration(confidence: NDArray[Any], right: NDArray[np.bool_]) -> Calibration:
-    """Return the expected calibration error of images [N]: how far confidence is from accuracy, averaged over images.
+    """Return the expected calibration error of images [N]: the mean distance between confidence and accuracy.
 
-    The confidences are sorted into 15 bins of equal width, each without its lower and with its upper end.
+    The confidences are sorted into 15 bins of equal width, each open below and closed above.
 
     Source: C. Guo et al., On calibration of modern neural networks, ICML 2017, section 2.
     """
@@ -133,7 +133,7 @@ def calibration(confidence: NDArray[Any], right: NDArray[np.bool_]) -> Calibrati
         raise ValueError("no image")
     ends = np.arange(BINS + 1) / BINS
     values = confidence.astype(np.float64)
-    places = np.clip(np.searchsorted(ends, values) - 1, 0, BINS - 1)  # NaN has a place as well, and shows in the error
+    places = np.clip(np.searchsorted(ends, values) - 1, 0, BINS - 1)  # NaN gets a bin too, and makes the error NaN
     images = np.bincount(places, minlength=BINS)
     filled = np.maximum(images, 1)
     confidences = np.bincount(places, values, BINS) / filled
@@ -145,12 +145,12 @@ def calibration(confidence: NDArray[Any], right: NDArray[np.bool_]) -> Calibrati
 
 
 def hits_by(keys: NDArray[np.integer[Any]], right: NDArray[np.bool_], count: int) -> list[Proportion]:
-    """Return for each key from 0 to `count` - 1 how many of its images [N] were right."""
+    """Return the correct images of each key from 0 to `count` - 1, of images [N]."""
     images = np.bincount(keys, minlength=count).tolist()
     hits = np.bincount(keys[right], minlength=count).tolist()
     return [Proportion(part, whole) for part, whole in zip(hits, images, strict=True)]
 
 
 def agreement(one: NDArray[np.integer[Any]], other: NDArray[np.integer[Any]]) -> Proportion:
-    """Return of how many images [N] two networks gave the same class."""
+    """Return the images, of [N], that two networks gave the same class."""
     return Proportion(int((one == other).sum()), len(one))

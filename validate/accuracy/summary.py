@@ -1,4 +1,4 @@
-"""What a run on a data set amounts to: accuracies with intervals, calibration, tables of classes and groups."""
+"""Accuracy summary: top-1 and top-5 with intervals, calibration, tables of classes and groups."""
 
 import math
 from collections.abc import Sequence
@@ -16,9 +16,9 @@ from effconvert.validate.predictions import NO_LABEL, Predictions
 
 @dataclass(frozen=True)
 class ClassRow:
-    """The images of one class, which are those that it is the first label of.
+    """The images of one class, that is, with this class as their first label.
 
-    identifier: what folders call it, n01440764. name: what people do. group: "" where the list of classes has none.
+    identifier: in folder names, n01440764. name: for people. group: "" where the class list has no groups.
     """
 
     index: int
@@ -31,7 +31,7 @@ class ClassRow:
 
 @dataclass(frozen=True)
 class GroupRow:
-    """The images of a group of classes; classes: how many of them have images."""
+    """The images of a group of classes; classes: the number of classes with images."""
 
     name: str
     classes: int
@@ -41,10 +41,10 @@ class GroupRow:
 
 @dataclass(frozen=True)
 class Summary:
-    """What the answers of one network amount to; images without a label count nowhere but in `unlabelled`.
+    """The accuracy of one network; images without a label count only in `unlabelled`.
 
-    calibration: of the largest probability. mean_margin: between the two largest logits. classes: in their order, those
-    that have images. groups: the least accurate first; empty where the list of classes has none.
+    calibration: of the largest probability. mean_margin: between the two largest logits. classes: those with images, in
+    their order. groups: the least accurate first; empty where the class list has no groups.
     """
 
     top1: Proportion
@@ -57,7 +57,7 @@ class Summary:
 
     @property
     def images(self) -> int:
-        """How many images have a label."""
+        """The number of images with a label."""
         return self.top1.images
 
     def to_dict(self) -> dict[str, Any]:
@@ -81,7 +81,7 @@ class Summary:
 
 
 def summarise(predictions: Predictions) -> Summary:
-    """Return what the predictions amount to. Raises DatasetProblem when no image has a label."""
+    """Return the accuracy summary of predictions. Raises DatasetProblem when no image has a label."""
     labelled = _labelled(predictions)
     first = predictions.labels[labelled, 0]
     right1, right5 = (predictions.hits(count)[labelled] for count in (1, 5))
@@ -98,7 +98,7 @@ def summarise(predictions: Predictions) -> Summary:
 
 
 def measured_accuracy(predictions: Predictions, count: int) -> Proportion:
-    """Return of how many labelled images a right class is among the first `count`.
+    """Return the labelled images with a correct class among the first `count`.
 
     Raises DatasetProblem when no image has a label.
     """
@@ -107,7 +107,7 @@ def measured_accuracy(predictions: Predictions, count: int) -> Proportion:
 
 
 def class_list(predictions: Predictions) -> ClassList:
-    """Return the classes that the predictions are of: ImageNet's, or those that their record names."""
+    """Return the class list of the predictions: ImageNet's, or the one in their record."""
     dataset = predictions.record["dataset"]
     names = tuple(dataset.get("class_names") or ())
     return ClassList(str(dataset.get("classes")), names, names) if names else imagenet_classes()
@@ -116,7 +116,7 @@ def class_list(predictions: Predictions) -> ClassList:
 def _labelled(predictions: Predictions) -> NDArray[np.bool_]:
     labelled: NDArray[np.bool_] = (predictions.labels != NO_LABEL).any(1)
     if not labelled.any():
-        raise DatasetProblem("no image has a label, so there is no accuracy")
+        raise DatasetProblem("no image has a label, so there is no accuracy to measure")
     return labelled
 
 
@@ -155,5 +155,5 @@ def _accuracies(row: Summary | ClassRow | GroupRow) -> dict[str, Any]:
 
 
 def _number(value: float) -> float | None:
-    """Return a number for JSON, which has none that is not finite."""
+    """Return a number for JSON, None if it is not finite."""
     return value if math.isfinite(value) else None

@@ -1,1 +1,1 @@
-"""Data sets: what containers hold, which class each image is of, what is missing."""
+"""Data sets: containers of images, the class of each image, missing images."""

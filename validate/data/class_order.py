@@ -1,7 +1,7 @@
-"""Which place in the class list each label means. The order comes from synsets or a list, never from folder numbers.
+"""Class index of each label. The order comes from synsets or from a class list, not from folder numbers.
 
-Folders sorted as text put `10` before `2`, and networks trained elsewhere know another order; so numbers are taken as
-places only where they begin with 0 and end below 1,000, as the folders of ImageNet-V2.
+Folders sorted as strings put `10` before `2`, and other trainings use other orders. So folder numbers are indices only
+if they begin with 0 and end below 1,000, as in ImageNet-V2.
 """
 
 from collections import Counter
@@ -22,7 +22,7 @@ _LIST = "say which class each is with --classes, a file with a line `identifier,
 
 @dataclass(frozen=True)
 class Order:
-    """labels [N]: the class of each image. classes: what they are places in. All that is to be said, and is wrong."""
+    """labels [N]: the class index of each image, in `classes`. findings: sentences for the user. problems: errors."""
 
     labels: NDArray[np.int32]
     classes: ClassList
@@ -31,7 +31,7 @@ class Order:
 
 
 def order_classes(contents: Contents, classes: ClassList | None) -> Order:
-    """Return the class of each image in `contents`, by `classes` or, without them, by what the labels are."""
+    """Return the class of each image in `contents`, by `classes` or, without them, by the kind of the labels."""
     labels = [image.label for image in contents.images]
     counts = Counter(label for label in labels if label is not None)
     findings, problems = [], []
@@ -39,7 +39,7 @@ def order_classes(contents: Contents, classes: ClassList | None) -> Order:
     if unlabelled:
         some = ", ".join(unlabelled[:3])
         problems.append(f"{counted(len(unlabelled), 'image')} without a label: {some}; give their labels with --labels")
-    # Without a list, folders that are all numbers are ImageNet-V2's or a problem.
+    # Without a list, numeric folders are those of ImageNet-V2, or a problem.
     numbered = classes is None and all(map(is_number, contents.folders))
     wrong: list[str] = []
     if classes is None:
@@ -55,7 +55,7 @@ def order_classes(contents: Contents, classes: ClassList | None) -> Order:
 
 
 def _class_list(contents: Contents, counts: Counter[str | int]) -> tuple[ClassList, list[str], list[str]]:
-    """Return the class list that labels are from, what is to be said of it, and what is wrong."""
+    """Return the class list of the labels, findings for the user, and problems."""
     imagenet = imagenet_classes()
     words = sorted({label for label in counts if isinstance(label, str)} | set(contents.folders))
     if contents.class_names and not words:
@@ -67,7 +67,7 @@ def _class_list(contents: Contents, counts: Counter[str | int]) -> tuple[ClassLi
         return imagenet, _numbers(counts), []
     if all(map(is_number, words)):
         return imagenet, *_numeric_folders(words)
-    # A few folders with names of ImageNet's (lemon, orange, …) are rather somebody's own classes.
+    # A few folders with ImageNet names (lemon, orange, …) are probably the user's own classes.
     named = set(words) == set(imagenet.names) if contents.folders else set(words) <= imagenet.places().keys()
     if named or set(words) & set(imagenet.identifiers):
         return imagenet, [], []
@@ -75,13 +75,13 @@ def _class_list(contents: Contents, counts: Counter[str | int]) -> tuple[ClassLi
 
 
 def _own(name: str, words: tuple[str, ...]) -> tuple[ClassList, list[str], list[str]]:
-    said = f"{len(words):,} classes of its own, not ImageNet's, in this order: {some(words, 3)}"
-    remedy = "where the network has another order, give it with --classes"
+    said = f"{len(words):,} classes that are not ImageNet's, in this order: {some(words, 3)}"
+    remedy = "if the network has another order, give it with --classes"
     return ClassList(name, words, words), [f"{said}; {remedy}"], []
 
 
 def _is_imagenet_name(name: str, row: Mapping[str, str]) -> bool:
-    """Return whether `name` is what somebody calls the class in `row`: the hub's names are lists of lemmas."""
+    """Return whether `name` is one of the names of the class in `row`; Hugging Face's names are lists of lemmas."""
     words = {word.strip() for word in name.split(",")}
     return bool(words & {row["synset"], row["name"], *(lemma.strip() for lemma in row["lemmas"].split(","))})
 
@@ -89,25 +89,25 @@ def _is_imagenet_name(name: str, row: Mapping[str, str]) -> bool:
 def _numbers(counts: Counter[str | int]) -> list[str]:
     if not counts:
         return []
-    return ["labels are numbers, taken as places in ImageNet's classes in the order of their synsets, from 0"]
+    return ["labels are numbers; they are read as ImageNet's class indices, from 0, in the order of the synsets"]
 
 
 def _numeric_folders(words: list[str]) -> tuple[list[str], list[str]]:
     numbers = sorted(map(int, words))
     if numbers[0] == 0 and numbers[-1] < len(imagenet_classes()):
-        return ["the folders' numbers are taken as places in ImageNet's classes, from 0, as ImageNet-V2 has them"], []
+        return ["the folder numbers are read as ImageNet's class indices, from 0, as in ImageNet-V2"], []
     what = f"the class folders are numbers, {numbers[0]} to {numbers[-1]}, {len(numbers):,} of them"
     if numbers[0] == 1 and numbers[-1] == 1000:
-        what += "; from 1 to 1,000 they can be ILSVRC's ids or places from 1, which are different classes"
-    return [], [f"{what}; only those that begin with 0 say which class is which; {_LIST}"]
+        what += "; numbers from 1 to 1,000 may be ILSVRC ids or indices from 1, which are different classes"
+    return [], [f"{what}; only numbers from 0 are unambiguous; {_LIST}"]
 
 
 def _places(
     class_names: tuple[str, ...], classes: ClassList, labels: Iterable[str | int], numbered: bool
 ) -> dict[str | int, int]:
-    """Return {label: place in the class list} of the labels that have one.
+    """Return {label: class index} of the labels in the class list.
 
-    class_names: what the container calls the labels that are numbers. numbered: folders are places.
+    class_names: the container's names for numeric labels. numbered: folder numbers are indices.
     """
     by_word = classes.places()
     named = bool(class_names) and all(name in by_word for name in class_names)
@@ -130,6 +130,6 @@ def _unknown(label: str | int, count: int, classes: ClassList, is_folder: bool) 
     images = counted(count, "image")
     if isinstance(label, int):
         remedy = "labels count from 0" if label == len(classes) else _LIST
-        return f"{what} {label} ({images}) is no place in the {len(classes):,} classes of {classes.name}; {remedy}"
-    similar = " (a synset, but none of ImageNet's 1,000)" if SYNSET.fullmatch(label) else ""
+        return f"{what} {label} ({images}) is not an index of the {len(classes):,} classes of {classes.name}; {remedy}"
+    similar = " (a synset, but not one of ImageNet's 1,000)" if SYNSET.fullmatch(label) else ""
     return f"{what} {label!r}{similar} ({images}) is not in the class list {classes.name}; {_LIST}"

@@ -1,7 +1,7 @@
-"""What the classes of a data set are called, and their order: ImageNet's thousand, or a list of the user's.
+"""Class lists: names and order of the classes of a data set, ImageNet's 1,000 or the user's own.
 
-ImageNet's are in `reference/imagenet_classes.csv`: in the order of their synsets, as the logits of every network.
-`ilsvrc_id` is the number that the ILSVRC2012 development kit gives them, another order. The names are
+ImageNet's are in `reference/imagenet_classes.csv`, in the order of their synsets, as the logits of every network.
+`ilsvrc_id` is the number in the ILSVRC2012 development kit, which has another order. The names are
 torchvision's; the lemmas are WordNet 3.0's; the group is the nearest of 44 chosen hypernyms in WordNet 3.0.
 """
 
@@ -24,8 +24,8 @@ IMAGENET = "imagenet-1k"
 class ClassList:
     """The classes of a data set, index = class.
 
-    name: "imagenet-1k", or where a list of the user's own came from. identifiers: what folders and labels call them
-    (synsets). names: for people. groups: of each class, () where unknown.
+    name: "imagenet-1k", or the source of the user's own list. identifiers: in folder names and labels (synsets).
+    names: for people. groups: the group of each class, () where unknown.
     """
 
     name: str
@@ -37,12 +37,12 @@ class ClassList:
         return len(self.identifiers)
 
     def described(self, index: int) -> str:
-        """Return what a message calls the class: its identifier, and its name where that says more."""
+        """Return the class for a message: its identifier, and its name where that is different."""
         identifier, name = self.identifiers[index], self.names[index]
         return identifier if identifier == name else f"{identifier} ({name})"
 
     def places(self) -> dict[str, int]:
-        """Return {identifier or name: index}; names that two classes share are not in it."""
+        """Return {identifier or name: index}, without names that two classes share."""
         counts = Counter(self.names)
         found = {name: index for index, name in enumerate(self.names) if counts[name] == 1}
         return found | {identifier: index for index, identifier in enumerate(self.identifiers)}
@@ -64,11 +64,11 @@ def imagenet_rows() -> tuple[dict[str, str], ...]:
 
 
 def read_classes(path: str | Path) -> ClassList:
-    """Return the class list in a file: a line `identifier` or `identifier,name` a class, or JSON.
+    """Return the class list in a file: a line `identifier` or `identifier,name` for each class, or JSON.
 
     JSON is a list of names, or {index: name} as Hugging Face's `id2label`, from 0 and without gaps.
 
-    Raises MissingPath; DatasetProblem for a file that is neither, has no class, or has one twice.
+    Raises MissingPath; DatasetProblem for a file that is neither, has no classes, or has one twice.
     """
     path = require_path(path)
     try:
@@ -77,9 +77,9 @@ def read_classes(path: str | Path) -> ClassList:
         raise DatasetProblem(f"{path}: cannot be read as a list of classes: {error}") from error
     rows = _from_json(path, text) if text.lstrip().startswith(("[", "{")) else _from_lines(text)
     identifiers = [row[0] for row in rows]
-    problems = [f"{name!r} stands {count} times" for name, count in Counter(identifiers).items() if count > 1]
+    problems = [f"{name!r} occurs {count} times" for name, count in Counter(identifiers).items() if count > 1]
     if not rows:
-        problems.append("no class in it")
+        problems.append("it contains no classes")
     if problems:
         raise DatasetProblem(listing(f"{path}: not a list of classes:", problems))
     if tuple(identifiers) == imagenet_classes().identifiers:
@@ -104,5 +104,5 @@ def _from_json(path: Path, text: str) -> list[list[str]]:
             raise DatasetProblem(f"{path}: expected {{index: name}} with every index from 0 to {len(content) - 1}")
         content = [content[index] for index in expected]
     if not all(isinstance(name, str) for name in content):
-        raise DatasetProblem(f"{path}: expected names of classes, a list or {{index: name}}")
+        raise DatasetProblem(f"{path}: expected class names as a list or as {{index: name}}")
     return [[name] for name in content]

@@ -1,4 +1,4 @@
-"""What a data set holds against what it should: how many images of each class, and which of ImageNet's are missing."""
+"""Completeness of a data set: the number of images of each class, and the images missing from ImageNet's."""
 
 from collections.abc import Iterator, Sequence
 
@@ -15,9 +15,9 @@ _SOME = 10
 
 
 def is_imagenet_validation(order: Order, numbers: Sequence[int | None]) -> tuple[bool, list[str]]:
-    """Return whether these are ImageNet's validation images with ImageNet's labels, and what speaks against it.
+    """Return whether these are ImageNet's validation images with ImageNet's labels, and findings against it.
 
-    numbers [N]: which of its images each is called. Without such names, 50 of each class must be there.
+    numbers [N]: the number of each image by its name. Without such names, there must be 50 images of each class.
     """
     if order.classes.name != IMAGENET:
         return False, []
@@ -45,16 +45,14 @@ def _cause(labels: NDArray[np.int32], own: NDArray[np.int32]) -> str:
     for number, index in imagenet.classes_of_ids().items():
         ids[number] = index
     if (ids[labels] == own).mean() > 0.9:
-        return (
-            "; the labels are the ids of the development kit, which number the classes in another order; give synsets"
-        )
+        return "; the labels are ids of the development kit, which has another class order; give synsets instead"
     if (labels - 1 == own).mean() > 0.9:
-        return "; the labels count from 1; give synsets, or numbers from 0"
+        return "; the labels count from 1; give synsets, or class indices from 0"
     return "; the classes are probably in another order" if (labels == own).mean() < 0.1 else ""
 
 
 def missing_problems(order: Order, numbers: Sequence[int | None]) -> list[str]:
-    """Return which classes of ImageNet's validation set have too few images, and the first that are missing."""
+    """Return the classes of ImageNet's validation set with too few images, and the first missing images."""
     counts = np.bincount(order.labels, minlength=len(order.classes))
     few = np.flatnonzero(counts < imagenet.PER_CLASS)
     said = some([f"{order.classes.described(index)} has {counts[index]}" for index in few.tolist()], _SOME)
@@ -67,7 +65,7 @@ def missing_problems(order: Order, numbers: Sequence[int | None]) -> list[str]:
 
 
 def described(order: Order, own: bool, missing: int) -> Iterator[str]:
-    """Yield how many images of how many classes there are, and which classes have none."""
+    """Yield the numbers of images and classes, and the classes without images."""
     counts = np.bincount(order.labels, minlength=len(order.classes))
     present = counts[counts > 0]
     each = (
@@ -77,9 +75,9 @@ def described(order: Order, own: bool, missing: int) -> Iterator[str]:
     if own and not missing:
         what += ": ImageNet's validation set, complete"
     elif own:
-        what += f": a part of ImageNet's validation set, {missing:,} are missing"
+        what += f": a part of ImageNet's validation set, {missing:,} images are missing"
     yield what
     empty = np.flatnonzero(counts == 0)
     if len(empty) and not (own and missing):
         words = some([order.classes.described(index) for index in empty.tolist()], _SOME)
-        yield f"{len(empty):,} of {len(counts):,} classes without an image: {words}"
+        yield f"{len(empty):,} of {len(counts):,} classes have no image: {words}"

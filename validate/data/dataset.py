@@ -1,7 +1,7 @@
-"""A data set as the evaluation sees it: each image once, with a name, its right classes, and where to read it.
+"""Data set for the evaluation: each image once, with its name, its correct classes and its location.
 
-Opening one lists everything and reads no image. What is missing, doubled or without a label is an error before any is
-computed; whatever a person should know otherwise is a finding.
+Opening a data set lists the images without reading them. Missing, duplicate or unlabelled images are errors before
+anything is computed; everything else that a user should know is a finding.
 """
 
 from collections import Counter
@@ -34,13 +34,13 @@ Numbers = Sequence[int | None]
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images and their right classes, N of them, in the container's order.
+    """N images and their correct classes, in the container's order.
 
-    kind: the container, for people. names [N]: unique; ImageNet's own where the container has them. labels [N, L]: the
-    right classes, ended by NO_LABEL. findings: sentences for the user. imagenet_validation: these are ImageNet's own
-    validation images, with its class order. missing: how many of them are not there. label_source: "own", or the file
-    that labels came from. identity_names [N]: of the images, the same in any container. listing: what is known of the
-    data set's identity before an image is read, as `listing_hashes` gives it. hashes: of the images' bytes.
+    kind: the container, for people. names [N]: unique; ImageNet's own where the container has them. labels [N, L]:
+    correct classes, ended by NO_LABEL. findings: sentences for the user. imagenet_validation: these are ImageNet's own
+    validation images, in its class order. missing: how many of them are not there. label_source: "own", or the name of
+    the file of labels. identity_names [N]: names that are the same in any container. listing: the part of the identity
+    that is known before an image is read, from `listing_hashes`. hashes: of the images' bytes.
     """
 
     path: str
@@ -62,26 +62,26 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """What the data set is known by, the same in any container: of the classes, and every image's name, labels
-        and bytes, which are all read for it.
+        """The data set's identity, the same in any container: a hash of the classes and of every image's name,
+        labels and bytes. It reads all images.
         """
         ids = np.arange(len(self), dtype=np.int64)
         return self.fingerprint_of(ids, self.hashes.of(ids))
 
     def fingerprint_of(self, ids: NDArray[np.int64], hashes: Hashes) -> str:
-        """Return the fingerprint of the images `ids` [N] alone, whose bytes have the `hashes` [N, 16]."""
+        """Return the fingerprint of only the images `ids` [N]; `hashes` [N, 16] are those of their bytes."""
         return fingerprint([self.identity_names[number] for number in ids], self.labels[ids], self.classes, hashes)
 
 
 def open_dataset(
     path: str | Path, classes: ClassList | None = None, labels: str | Path | None = None, partial: bool = False
 ) -> Dataset:
-    """Return the data set at `path`, a folder, a file, or a pattern of shards; the container follows from the content.
+    """Return the data set at `path`: a folder, a file, or a pattern of shards, recognised by its content.
 
-    classes: what the labels mean, where they are not ImageNet's. labels: a file of labels, which replace those of the
-    container. partial: what is missing of ImageNet's validation set is a finding.
+    classes: the class list, if it is not ImageNet's. labels: a file of labels, instead of those in the container.
+    partial: missing images of ImageNet's validation set are a finding and not an error.
 
-    Raises MissingPath; DatasetProblem with everything that is wrong; Unavailable when a package is missing.
+    Raises MissingPath; DatasetProblem with all problems; Unavailable when a package is missing.
     """
     labels = require_path(labels) if labels is not None else None
     real = read_real(labels) if labels and is_json(labels) else None
@@ -95,11 +95,11 @@ def open_dataset(
     _refuse(path, [*contents.problems, *_doubled(contents, names), *order.problems])
     own, doubts = is_imagenet_validation(order, numbers)
     if doubts and labels is None and len(numbers) == imagenet.IMAGES and None not in numbers:
-        insist = "--labels FILE says that other labels are meant"
-        raise DatasetProblem(listing(f"{path}: ImageNet's validation images, but not its labels; {insist}:", doubts))
+        insist = "if other labels are intended, give them with --labels FILE"
+        raise DatasetProblem(listing(f"{path}: ImageNet's validation images without its labels; {insist}:", doubts))
     missing = imagenet.IMAGES - len(names) if own else 0
     if missing and not partial:
-        remedy = "evaluate what is there with --partial"
+        remedy = "use --partial to evaluate the others"
         heading = f"{path}: {missing:,} of ImageNet's {imagenet.IMAGES:,} validation images are missing; {remedy}:"
         raise DatasetProblem(listing(heading, missing_problems(order, numbers)))
     findings = [*described(order, own, missing), *doubts, *order.findings, *findings, *contents.findings()]
@@ -133,13 +133,13 @@ def _refuse(path: str | Path, problems: Sequence[str]) -> None:
 
 
 def _no_image(contents: Contents) -> str:
-    return "; ".join((f"{contents.kind} without an image", *contents.findings()))
+    return "; ".join((f"{contents.kind} without images", *contents.findings()))
 
 
 def _names(contents: Contents, order: Order) -> list[str]:
-    """Return ImageNet's own names where there are, else file names without folders where those are unique.
+    """Return ImageNet's own names where known, else file names, without folders where those are unique.
 
-    A table has no folders: its equal names of several classes are told apart by their class.
+    A table has no folders: equal names in several classes get their class as a prefix.
     """
     whole = [image.name for image in contents.images]
     short = [name.rpartition("/")[2] for name in whole]
@@ -161,18 +161,16 @@ def _doubled(contents: Contents, names: list[str]) -> list[str]:
     for image, name in zip(contents.images, names, strict=True):
         if counts[name] > 1:
             places.setdefault(name, []).append(f"{image.name} in {image.location.path}")
-    return [f"{name} stands {counts[name]} times: {', '.join(found[:3])}" for name, found in places.items()]
+    return [f"{name} occurs {counts[name]} times: {', '.join(found[:3])}" for name, found in places.items()]
 
 
 def _real_labels(
     path: str | Path, real: list[list[int]], numbers: Numbers, order: Order
 ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Return which images have a label in ImageNet-ReaL [M], and these labels [M, L]."""
+    """Return the images with a label in ImageNet-ReaL [M], and these labels [M, L]."""
     if None in numbers or order.classes.name != IMAGENET:
-        words = (
-            "ImageNet-ReaL's labels belong to ImageNet's validation images, by their names (ILSVRC2012_val_00000001)"
-        )
-        raise DatasetProblem(f"{path}: {words}; {counted(numbers.count(None), 'image')} with other names")
+        words = "ImageNet-ReaL's labels need the names of ImageNet's validation images (ILSVRC2012_val_00000001)"
+        raise DatasetProblem(f"{path}: {words}; found {counted(numbers.count(None), 'image')} with other names")
     rows = [real[number - 1] for number in numbers if number]
     kept = np.array([place for place, row in enumerate(rows) if row], np.int64)
     if not len(kept):
@@ -184,5 +182,5 @@ def _real_labels(
 
 
 def _said_of_real(right: NDArray[np.int32], images: int) -> str:
-    left = f"left out: {counted(images - len(right), 'image')} without one"
-    return f"labels of ImageNet-ReaL, up to {right.shape[1]} an image; {left}"
+    left = f"left out: {counted(images - len(right), 'image')} without a label"
+    return f"labels of ImageNet-ReaL, up to {right.shape[1]} for each image; {left}"

@@ -1,6 +1,6 @@
-"""What makes two data sets the same: their classes, and each image's name, right classes and bytes.
+"""Identity of a data set: its classes, and each image's name, correct classes and bytes.
 
-Where they lie does not, nor in what kind of container: a name is that within its class, or ImageNet's own.
+Path and kind of container do not count: an image's name is the one within its class, or ImageNet's own.
 """
 
 import hashlib
@@ -18,17 +18,17 @@ from effconvert.validate.data.containers.contents import common_folders
 from effconvert.validate.data.image_hashes import Hashes
 from effconvert.validate.predictions import NO_LABEL
 
-_SUFFIXES = {"jpeg": "jpg"}  # which a WebDataset calls either
+_SUFFIXES = {"jpeg": "jpg"}  # a WebDataset uses both
 
 
 def identity_names(
     names: Sequence[str], numbers: Sequence[int | None], labels: NDArray[np.int32], classes: ClassList
 ) -> list[str]:
-    """Return what the identity of a data set calls its images.
+    """Return the names of images for the identity of a data set.
 
-    names, labels [N]: whole names, and classes. numbers: which of ImageNet's validation images each is, by its name:
-    they have ImageNet's names. Of others the folders that all lie in do not count, nor the folder that only says the
-    class, which not every container has; all other folders do.
+    names, labels [N]: whole names, and classes. numbers [N]: the number of each image in ImageNet's validation set, if
+    its name has one; these get ImageNet's names. For other images, folders that all images share are left out, and also
+    the folder that only says the class, since not every container has it; all other folders count.
     """
     places = [name.rpartition("/") for name in names]
     folders = {folder: folder.split("/") if folder else [] for folder, _, _ in places}
@@ -49,8 +49,8 @@ def identity_names(
 def listing_hashes(names: Sequence[str], labels: NDArray[np.int32], classes: ClassList) -> dict[str, str]:
     """Return the SHA-256 of each part of a data set's identity that is known before an image is read.
 
-    names: as `identity_names` gives them. labels [N, L]: ended by NO_LABEL. classes: of their identifiers, in order.
-    names, labels: of what all images are called, and of the right classes of each, in whatever order they lie.
+    names: from `identity_names`. labels [N, L]: ended by NO_LABEL. In the result, "classes" depends on the identifiers
+    in order; "names" and "labels" do not depend on the order of the images.
     """
     return {
         "classes": _sha256(classes.identifiers),
@@ -60,20 +60,20 @@ def listing_hashes(names: Sequence[str], labels: NDArray[np.int32], classes: Cla
 
 
 def fingerprint(names: Sequence[str], labels: NDArray[np.int32], classes: ClassList, hashes: Hashes) -> str:
-    """Return the SHA-256 of all that `listing_hashes` tells apart, and of the images' bytes (`hashes` [N, 16])."""
+    """Return one SHA-256 of everything in `listing_hashes` and of the images' bytes (`hashes` [N, 16])."""
     images = zip((row.tobytes().hex() for row in hashes), _rows(labels), names, strict=True)
     return _sha256([classes.identifiers, sorted(map(" ".join, images))])
 
 
 def _with_one_spelling(name: str) -> str:
-    """Return a name whose suffix is spelled in one way."""
+    """Return a name with its suffix in one spelling."""
     stem, dot, suffix = name.rpartition(".")
     suffix = suffix.lower()
     return f"{stem}.{_SUFFIXES.get(suffix, suffix)}" if dot else name
 
 
 def _rows(labels: NDArray[np.int32]) -> Iterator[str]:
-    """Yield the labels of each image; a name behind them cannot be taken for one, for a slash ends them."""
+    """Yield the labels of each image, ended by a slash, so that the name after them is not read as a label."""
     return ("".join(f"{label} " for label in row if label != NO_LABEL) + "/" for row in labels.tolist())
 
 

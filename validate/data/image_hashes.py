@@ -1,6 +1,6 @@
-"""Which bytes an image is: a hash of all of them, of an image that is read anyway or only to be compared.
+"""Hashes of images' bytes, taken while images are evaluated, or later to compare.
 
-A changed byte anywhere can change an answer, so nothing less than every byte tells whether an image is still the same.
+Any changed byte can change a prediction, so the hash covers every byte.
 """
 
 import hashlib
@@ -16,14 +16,14 @@ from effconvert.errors import DatasetProblem
 from effconvert.validate.data.locations import Location, read_image
 
 Ids = NDArray[np.int64]
-# uint8 [N, HASH_BYTES], a row an image.
+# uint8 [N, HASH_BYTES], a row for each image.
 Hashes = NDArray[np.uint8]
 
 HASH_BYTES = 16
-# In place of the hash of an image that cannot be read.
+# The hash of an image that cannot be read.
 UNREADABLE = bytes(HASH_BYTES)
 
-_THREADS = 8  # hashlib and the system work while other threads run
+_THREADS = 8  # hashing and reading release the GIL
 _AT_ONCE = 64
 
 
@@ -33,7 +33,7 @@ def image_hash(data: bytes) -> bytes:
 
 
 class ImageHashes:
-    """The hashes of the images at `locations`, each read once, when it is first asked for."""
+    """The hashes of the images at `locations`; each image is read once, when first needed."""
 
     def __init__(self, locations: Sequence[Location]) -> None:
         self._locations = locations
@@ -41,15 +41,15 @@ class ImageHashes:
         self._known = np.zeros(len(locations), bool)
 
     def of(self, ids: Ids) -> Hashes:
-        """Return [N, 16] of the images at these places. Raises Unavailable when a package for them is missing."""
+        """Return the hashes [N, 16] of the images `ids`. Raises Unavailable when a package for them is missing."""
         for _ in self._reading(ids[~self._known[ids]]):
             pass
         return self._hashes[ids]
 
     def first_other(self, ids: Ids, hashes: Hashes) -> int | None:
-        """Return one of `ids` [N] whose image has another hash than `hashes` [N, 16] says; None where none has.
+        """Return one of `ids` [N] with another hash than in `hashes` [N, 16], None if all are equal.
 
-        No more is read than that takes. A place that the data set does not have is another image.
+        Reading stops at the first difference. An id that is not in the data set counts as a difference.
         """
         strange = ids[(ids < 0) | (ids >= len(self._locations))]
         if len(strange):
@@ -64,7 +64,7 @@ class ImageHashes:
         return None
 
     def _reading(self, ids: Ids) -> Iterator[Ids]:
-        """Read the images `ids`, some ahead, and yield the places of those whose hashes are known now."""
+        """Read the images `ids`, some of them ahead, and yield the ids with a known hash as they come."""
         parts = self._parts(ids)
         coming: deque[tuple[Ids, Future[Hashes]]] = deque()
         with ThreadPoolExecutor(_THREADS) as pool:
@@ -78,7 +78,7 @@ class ImageHashes:
                 yield part
 
     def _parts(self, ids: Ids) -> Iterator[Ids]:
-        """Yield some of `ids` after others: a row group of a table, which is read whole, is never divided."""
+        """Yield `ids` in parts that never divide a row group of a table, since it is read whole."""
         start, before = 0, None
         for place, number in enumerate(ids.tolist()):
             location = self._locations[number]

@@ -1,7 +1,7 @@
 """ImageNet's validation set as it was published: 50,000 numbered images, 50 of each class, and their labels.
 
-`reference/imagenet_validation_labels.txt` holds the class of each image, a line an image, in the order of their
-numbers. It is the list of synsets that TensorFlow Datasets ships, which agrees with the development kit's ground truth.
+`reference/imagenet_validation_labels.txt` holds the class of each image, a line for each, in the order of the numbers.
+It is TensorFlow Datasets' list of synsets, which agrees with the development kit's ground truth.
 """
 
 import re
@@ -21,7 +21,7 @@ _NAME = re.compile(r"ILSVRC2012_val_(\d{8})(?!\d)")
 
 
 def image_number(name: str) -> int | None:
-    """Return which of ImageNet's validation images `name` says, 1 to 50,000, wherever in a longer name it stands."""
+    """Return the number, 1 to 50,000, of the ImageNet validation image in `name`, at any position; else None."""
     found = _NAME.search(name)
     number = int(found[1]) if found else 0
     return number if 1 <= number <= IMAGES else None
@@ -41,5 +41,5 @@ def validation_labels() -> NDArray[np.int32]:
 
 @cache
 def classes_of_ids() -> dict[int, int]:
-    """Return {ILSVRC2012_ID: class}: the development kit numbers the classes 1 to 1,000 in an order of its own."""
+    """Return {ILSVRC2012_ID: class}; the development kit numbers the classes 1 to 1,000 in another order."""
     return {int(row["ilsvrc_id"]): int(row["index"]) for row in imagenet_rows()}

@@ -1,4 +1,4 @@
-"""Where the labels of a data set come from: a file, the container, or the names of ImageNet's images.
+"""Labels of a data set, from a file, the container, or the names of ImageNet's images.
 
 A file has `name label` lines, the development kit's ground truth, or ImageNet-ReaL's JSON.
 """
@@ -23,7 +23,7 @@ _SYNSET = re.compile(r"(?<![0-9A-Za-z])n\d{8}(?![0-9])")
 
 @dataclass(frozen=True)
 class LabelFile:
-    """pairs: (line, name of an image, label); or ids: the development kit's, one an image in the order of the names."""
+    """pairs: (line, name of an image, label); or ids: the development kit's, in the order of the images' names."""
 
     path: Path
     pairs: tuple[tuple[int, str, str | int], ...] = ()
@@ -31,7 +31,7 @@ class LabelFile:
 
 
 def is_json(path: Path) -> bool:
-    """Return whether a file of labels is JSON, which only ImageNet-ReaL's are. Raises DatasetProblem."""
+    """Return whether a file of labels is JSON, as only ImageNet-ReaL's is. Raises DatasetProblem."""
     try:
         with path.open("rb") as file:
             return file.read(64).lstrip().startswith((b"[", b"{"))
@@ -40,7 +40,7 @@ def is_json(path: Path) -> bool:
 
 
 def read_real(path: Path) -> list[list[int]]:
-    """Return the right classes of each of ImageNet's validation images, image 1 first; some have none.
+    """Return the correct classes of each ImageNet validation image, image 1 first; some have none.
 
     Source: Beyer et al., "Are we done with ImageNet?", https://arxiv.org/abs/2006.07159, real.json.
 
@@ -58,7 +58,7 @@ def read_real(path: Path) -> list[list[int]]:
         isinstance(row, list) and all(type(label) is int and 0 <= label < 1000 for label in row) for row in content
     )
     if not good:
-        raise DatasetProblem(f"{path}: an entry is no list of classes; {expected}")
+        raise DatasetProblem(f"{path}: an entry is not a list of classes; {expected}")
     return [list(map(int, row)) for row in content]
 
 
@@ -73,15 +73,15 @@ def read_label_file(path: Path) -> LabelFile:
         return LabelFile(path, ids=tuple(int(row[0]) for _, row in rows))
     short = [f"line {number}: {row[0]!r} has no label" for number, row in rows if len(row) < 2]
     if short or not rows:
-        what = "`name label` lines, or the ids of the development kit, one a line"
+        what = "`name label` lines, or ids of the development kit, one per line"
         raise DatasetProblem(listing(f"{path}: not a file of labels; expected {what}:", short or ["it is empty"]))
     return LabelFile(path, tuple((number, row[0], _as_label(row[1])) for number, row in rows))
 
 
 def labelled(contents: Contents, file: LabelFile) -> tuple[Contents, list[str]]:
-    """Return `contents` with the labels of `file`, and which of its labels have no image.
+    """Return `contents` with the labels of `file`, and the labels that have no image.
 
-    Raises DatasetProblem for two labels of one image, and for ids that are not as many as the images.
+    Raises DatasetProblem for two labels of one image, and if the number of ids is not the number of images.
     """
     found: Labels = dict(_by_id(contents, file)) if file.ids else _by_name(contents, file)
     images, used = [], set()
@@ -103,7 +103,7 @@ def _by_name(contents: Contents, file: LabelFile) -> Labels:
         if place == 0 and key not in names and _is_header(label):
             continue
         if key in found:
-            twice.append(f"line {number}: {name} has a label already")
+            twice.append(f"line {number}: {name} already has a label")
         found[key] = label
     if twice:
         raise DatasetProblem(listing(f"{file.path}: images with two labels:", twice))
@@ -115,11 +115,11 @@ def _is_header(label: str | int) -> bool:
 
 
 def _by_id(contents: Contents, file: LabelFile) -> Iterator[tuple[str, str]]:
-    """Yield (name, synset): line n is image n where ImageNet's names say n, else the nth of the sorted names."""
+    """Yield (name, synset): line n belongs to ImageNet's image n, or else to the nth of the sorted names."""
     wrong = sorted({number for number in file.ids if number not in imagenet.classes_of_ids()})
     if wrong:
         words = f"found {', '.join(map(str, wrong[:5]))}; the development kit's ids are 1 to 1000"
-        raise DatasetProblem(f"{file.path}: {words}; other labels need the name of their image before them")
+        raise DatasetProblem(f"{file.path}: {words}; write other labels as `name label` lines")
     names = sorted(image.name for image in contents.images)
     numbers = [imagenet.image_number(name) for name in names]
     if len(file.ids) == imagenet.IMAGES and None not in numbers:
@@ -128,14 +128,14 @@ def _by_id(contents: Contents, file: LabelFile) -> Iterator[tuple[str, str]]:
         lines = list(range(len(names)))
     else:
         counts = f"{counted(len(file.ids), 'label')} without names, and {counted(len(names), 'image')}"
-        words = f"{counts}: which belongs to which is unknown"
+        words = f"{counts}: the numbers differ, so labels cannot be matched to images"
         raise DatasetProblem(f"{file.path}: {words}")
     synsets, places = imagenet_classes().identifiers, imagenet.classes_of_ids()
     yield from ((name, synsets[places[file.ids[line]]]) for name, line in zip(names, lines, strict=True))
 
 
 def _keys(name: str) -> Iterator[str]:
-    """Yield what a file of labels may call an image: the whole name, without folders, without suffix, its number."""
+    """Yield the forms of a name that a file of labels may use: whole, without folders, without suffix, its number."""
     yield name
     yield name.rpartition("/")[2]
     yield stem(name)
@@ -154,7 +154,7 @@ def _split(line: str) -> list[str]:
 
 
 def _as_label(text: str) -> str | int:
-    """Return a label as what it is; Kaggle's solution file has boxes behind the synset."""
+    """Return a label as a synset, a number or a string; Kaggle's solution file has boxes after the synset."""
     first = text.split()[0]
     if imagenet.SYNSET.fullmatch(first):
         return first
@@ -162,9 +162,9 @@ def _as_label(text: str) -> str | int:
 
 
 def label(contents: Contents, labels: Path | None, partial: bool) -> tuple[Contents, list[str]]:
-    """Return `contents` with labels, from the file `labels` or as found, and sentences that say from where.
+    """Return `contents` with labels, from the file `labels` or as found, and sentences on their source.
 
-    A label without an image is a problem, where partial a finding. Raises DatasetProblem for a file of no labels.
+    A label without an image is a problem, or a finding if partial. Raises DatasetProblem for a file without labels.
     """
     if labels:
         return _from_file(contents, read_label_file(labels), partial)
@@ -178,7 +178,7 @@ def label(contents: Contents, labels: Path | None, partial: bool) -> tuple[Conte
         return contents, []
     others = len(contents.label_files) - len(preferred)
     if others:
-        contents.left_out["files that are no images"] += others
+        contents.left_out["files that are not images"] += others
     if preferred:
         return _from_file(contents, preferred[0], partial)
     return _from_names(contents)
@@ -194,7 +194,7 @@ def _from_file(contents: Contents, file: LabelFile, partial: bool) -> tuple[Cont
 
 
 def _fitting(contents: Contents, path: Path) -> LabelFile | None:
-    """Return the labels in a file that lies beside the images, if it holds labels of these images."""
+    """Return the labels in a file beside the images, if they are labels of these images."""
     try:
         file = read_label_file(path)
         found, _ = labelled(contents, file)
@@ -206,15 +206,15 @@ def _fitting(contents: Contents, path: Path) -> LabelFile | None:
 
 
 def _from_names(contents: Contents) -> tuple[Contents, list[str]]:
-    """Return `contents` with the labels that ImageNet gave its images, or with the synsets in the names."""
+    """Return `contents` with ImageNet's own labels, or with the synsets in the names."""
     found = [_SYNSET.search(image.name) for image in contents.images]
     synsets = [match[0] for match in found if match]
-    said = "labels from the synsets in the names of the images"
+    said = "labels are the synsets in the images' names"
     if len(synsets) < len(contents.images):
         numbers = [imagenet.image_number(image.name) for image in contents.images]
         own, identifiers = imagenet.validation_labels(), imagenet_classes().identifiers
         synsets = [identifiers[own[number - 1]] for number in numbers if number]
-        said = "labels are ImageNet's own, by the names of the images"
+        said = "labels are ImageNet's own, found by the images' names"
     if len(synsets) < len(contents.images):
         return contents, []
     images = [image._replace(label=synset) for image, synset in zip(contents.images, synsets, strict=True)]

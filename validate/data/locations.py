@@ -1,7 +1,7 @@
-"""Read one image's bytes from where it lies: a file of its own, a place in an archive, a record, a row of a table.
+"""Locations of images, and reading from them: a file, a byte range in an archive, a record, a row of a table.
 
-This runs in the processes and threads that decode images. It imports neither torch nor pandas, and keeps the files that
-it reads from open, each thread its own: what one thread closes, another may be reading.
+This runs in the processes and threads that decode images, so it imports neither torch nor pandas. Files stay open; each
+thread has its own, since one thread must not close a file that another reads.
 """
 
 import threading
@@ -13,15 +13,15 @@ from typing import Any, NamedTuple
 from effconvert.errors import DatasetProblem, UnreadableCheckpoint
 from effconvert.formats.checkpoint import DataFile
 
-# Of a process's main thread, and of each other thread, of which some sixteen read at once.
+# For the main thread of a process, and for each other thread; about sixteen read at once.
 _OPEN_FILES, _OPEN_FILES_OF_THREAD = 64, 4
 
 
 class Location(NamedTuple):
-    """Where an image lies, small and picklable.
+    """Location of an image, small and picklable.
 
-    reader: `file`, `bytes`, `record` or `row`. path: of the file, or of the shard. start, length: the range in bytes
-    (of the image, or of the record's content); for a row, its row group and its place in it; for a file, 0.
+    reader: `file`, `bytes`, `record` or `row`. path: of the file or the shard. start, length: the byte range of the
+    image, or of the record's content; for a row, its row group and its index in that; for a file, 0.
     """
 
     reader: str
@@ -33,7 +33,7 @@ class Location(NamedTuple):
 def read_image(location: Location) -> bytes:
     """Return the encoded image at `location`.
 
-    Raises DatasetProblem, naming the file, when it cannot be read, ends too early, or a checksum does not fit;
+    Raises DatasetProblem with the path when it cannot be read, ends too early, or has a wrong checksum;
     Unavailable when the package for it is missing.
     """
     try:
@@ -45,7 +45,7 @@ def read_image(location: Location) -> bytes:
 
 
 def opened(path: str, opener: Callable[[str], Any]) -> Any:
-    """Return what `opener` made of `path`, this time or before in this thread; of too many, the oldest is closed."""
+    """Return `opener(path)`, reused within this thread; of too many open files, the oldest is closed."""
     files = _of_thread.files
     if path not in files:
         while len(files) >= _of_thread.most:
@@ -55,11 +55,11 @@ def opened(path: str, opener: Callable[[str], Any]) -> Any:
 
 
 class _Mark:
-    """Lives as long as its thread."""
+    """An object that lives as long as its thread."""
 
 
 class _OfThread(threading.local):
-    """files: {path: open file}, closed when their thread ends. most: how many may be open."""
+    """files: {path: open file}, closed when the thread ends. most: the limit of open files."""
 
     def __init__(self) -> None:
         self.files: dict[str, Any] = {}

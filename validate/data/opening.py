@@ -1,4 +1,4 @@
-"""Tells by its content what sort of container a path is, and lists the images in it."""
+"""Recognition of containers by their content, and listing of their images."""
 
 import glob
 import re
@@ -20,23 +20,23 @@ _PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x
 
 
 def open_contents(path: str | Path) -> Contents:
-    """Return what lies at `path`: a folder, a file, or a pattern of shards (`val-{000000..000049}.tar`, `val-*`).
+    """Return the contents of `path`: a folder, a file, or a pattern of shards (`val-{000000..000049}.tar`, `val-*`).
 
-    Raises MissingPath; DatasetProblem for what holds no images or is damaged; Unavailable when a package is missing.
+    Raises MissingPath; DatasetProblem for a path without images or a damaged file; Unavailable without a package.
     """
     try:
         folder = Path(path)
         if folder.is_dir():
             return _open_folder(folder)
         return _open_files([folder]) if folder.exists() else _open_files(_matching(str(path)), whole=True)
-    except UnreadableCheckpoint as error:  # of a file that is read as checkpoints are
+    except UnreadableCheckpoint as error:  # raised by the readers that checkpoints share
         raise DatasetProblem(str(error)) from error
     except OSError as error:
         raise DatasetProblem(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def _matching(pattern: str) -> list[Path]:
-    """Return the files that a pattern means, sorted; of a range in braces each must exist."""
+    """Return the files that match a pattern, sorted; each file of a range in braces must exist."""
     found = _RANGE.search(pattern)
     if found:
         first, last = int(found[1]), int(found[2])
@@ -63,7 +63,7 @@ def _open_folder(path: Path) -> Contents:
         if beside:
             some = ", ".join(sorted(beside)[:3])
             classed.problems.append(
-                f"{counted(len(beside), 'image')} beside the class folders, without a class: {some}"
+                f"{counted(len(beside), 'image')} beside the class folders, so without a class: {some}"
             )
         classed.left_out["files beside the class folders"] += len(entries) - len(folders) - len(beside)
         classed.left_out = +classed.left_out
@@ -76,10 +76,10 @@ def _open_folder(path: Path) -> Contents:
     shards = sorted(entry for entry in entries if entry.is_file() and _kind(entry) in ("tar", "parquet", "tfrecord"))
     if shards:
         return _open_files(shards, whole=True)
-    if "data" in folders:  # as repositories of the hub have it
+    if "data" in folders:  # as in repositories of Hugging Face
         return _open_folder(path / "data")
-    within = f"; in it are {', '.join(sorted(folders)[:5])}" if folders else ""
-    raise DatasetProblem(f"{path}: no image and no shard in it{within}")
+    within = f"; it contains {', '.join(sorted(folders)[:5])}" if folders else ""
+    raise DatasetProblem(f"{path}: contains neither images nor shards{within}")
 
 
 def _open_files(paths: list[Path], whole: bool = False) -> Contents:
@@ -89,7 +89,7 @@ def _open_files(paths: list[Path], whole: bool = False) -> Contents:
         raise DatasetProblem(listing("not a data set:", unknown) if len(unknown) > 1 else unknown[0])
     if len(set(kinds.values())) > 1:
         raise DatasetProblem(
-            f"{paths[0].parent}: shards of several kinds, {', '.join(sorted(set(kinds.values())))}; name one"
+            f"{paths[0].parent}: has shards of several kinds, {', '.join(sorted(set(kinds.values())))}; give one kind"
         )
     if whole:
         _check_whole(paths)
@@ -103,29 +103,29 @@ def _open_files(paths: list[Path], whole: bool = False) -> Contents:
 
 
 def _kind(path: Path) -> str:
-    """Return which container the file begins, or why it is none."""
+    """Return the kind of container by the file's first bytes, or why it is not one."""
     with path.open("rb") as file:
         first = file.read(512)
     packed = next((name for magic, name in _PACKED.items() if first.startswith(magic)), "")
     if packed:
         remedy = "unpack it" if packed == "zip" else "decompress it to a plain tar file, which is read in place"
-        return f"compressed with {packed}, in which no image can be found without unpacking all before it; {remedy}"
+        return f"compressed with {packed}, so an image can be reached only by unpacking all before it; {remedy}"
     if first.startswith(b"PAR1"):
         return "parquet"
     if is_tfrecord(first):
         return "tfrecord"
     if looks_like_archive(first):
         return "tar"
-    return "neither a tar file, Parquet nor TFRecord; a data set is one of these, shards of them, or a folder of images"
+    return "not a tar, Parquet or TFRecord file; a data set is one of these, shards of them, or a folder of images"
 
 
 def _check_whole(paths: list[Path]) -> None:
-    """Raise DatasetProblem for shards of several parts of a data set, and for sets with gaps (`-00003-of-00014`)."""
+    """Raise DatasetProblem for shards of several splits, and for missing shards (`-00003-of-00014`)."""
     splits = {found[1].lower(): path for path in paths if (found := _SPLIT.match(path.name))}
     if len(splits) > 1:
         example = splits.get("validation") or splits.get("val") or paths[-1]
         pattern = example.parent / _SHARD.sub("*", example.name)
-        raise DatasetProblem(f"{example.parent}: shards of {', '.join(sorted(splits))}; name one: '{pattern}'")
+        raise DatasetProblem(f"{example.parent}: has shards of {', '.join(sorted(splits))}; give one: '{pattern}'")
     numbered = [(int(found[1]), int(found[2])) for path in paths if (found := _SHARD.search(path.name))]
     if len(numbered) == len(paths):
         total = numbered[0][1]

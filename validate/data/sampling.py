@@ -1,4 +1,4 @@
-"""Which images of a data set are evaluated: all, some that stand for all, or those that a user lists."""
+"""Choice of the images to evaluate: all, an even sample, or those that a user lists."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,13 +13,12 @@ from effconvert.validate.data.dataset import Dataset
 
 
 def choose_images(dataset: Dataset, limit: int | None = None, subset: Path | None = None) -> NDArray[np.int64]:
-    """Return the places of the images to evaluate, in the data set's order.
+    """Return the ids of the images to evaluate, in the data set's order.
 
-    limit: so many, spread evenly over the classes and in each over the names, whatever order the container has: the
-    first would be of a few classes only. subset: a file with the name of an image, or the identifier of a
-    class, on each line.
+    limit: the number of images, spread evenly over the classes and within each class over the names, whatever the
+    order in the container. subset: a file with the name of an image, or the identifier of a class, on each line.
 
-    Raises MissingPath; DatasetProblem with every line that names nothing, or when no image is left.
+    Raises MissingPath; DatasetProblem with every line without a match, or when no image is left.
     """
     ids = np.arange(len(dataset.names)) if subset is None else _listed(dataset, require_path(subset))
     if limit is not None and limit < len(ids):
@@ -45,9 +44,9 @@ def _listed(dataset: Dataset, path: Path) -> NDArray[np.int64]:
         else:
             unknown.append(f"line {number}: {line}")
     if unknown:
-        raise DatasetProblem(listing(f"{path}: neither images nor classes of {dataset.path}:", unknown))
+        raise DatasetProblem(listing(f"{path}: these lines are neither images nor classes of {dataset.path}:", unknown))
     if not chosen:
-        raise DatasetProblem(f"{path}: names no image of {dataset.path}")
+        raise DatasetProblem(f"{path}: does not name any image of {dataset.path}")
     return np.array(sorted(chosen))
 
 

@@ -1,4 +1,4 @@
-"""From logits to what is kept of each image: the five first classes, the label's logit, margin and confidence."""
+"""Answers: what is kept of each image's logits, namely the top five classes, the label's logit, margin, confidence."""
 
 import numpy as np
 import torch
@@ -16,9 +16,9 @@ _TOP = 5
 def answer(logits: Tensor, labels: Tensor, first_class: int = 0, only: Tensor | None = None) -> Tensor:
     """Return float32 [N, 8] on the device of `logits` [N, outputs]: five classes, label's logit, margin, confidence.
 
-    labels: int64 [N, L], classes ended by NO_LABEL. first_class: the output that is class 0. only: bool [outputs],
-    those that compete. Of equal logits the lower output stands first. Where a logit that competes is not finite, margin
-    or confidence are not either.
+    labels: int64 [N, L], classes ended by NO_LABEL. first_class: the output that is class 0. only: bool [outputs], the
+    outputs that may be predicted. Of equal logits the lower output comes first. If a used logit is not finite, margin
+    or confidence is not finite either.
     """
     outputs = logits.shape[1]
     first = labels[:, :1]
@@ -31,23 +31,23 @@ def answer(logits: Tensor, labels: Tensor, first_class: int = 0, only: Tensor | 
     top = (order[:, :_TOP] - first_class).masked_fill(largest[:, :_TOP] == -torch.inf, NO_CLASS)
     top = F.pad(top, (0, _TOP - top.shape[1]), value=NO_CLASS)
     second = largest[:, min(1, outputs - 1)]
-    margin = largest[:, 0] - torch.where(second == -torch.inf, largest[:, 0], second)  # 0 where nothing competes
+    margin = largest[:, 0] - torch.where(second == -torch.inf, largest[:, 0], second)  # 0 with a single class
     confidence = (largest[:, 0] - torch.logsumexp(logits, 1)).exp()
     numbers = torch.stack([own, margin.masked_fill(broken, torch.nan), confidence], 1)
     return torch.cat([top.to(torch.float32), numbers], 1)
 
 
 def count_hits(answers: Tensor, labels: Tensor, good: Tensor) -> Tensor:
-    """Return int64 [2]: of how many images, of those that are `good` [N], the first and the first five have a label."""
+    """Return int64 [2]: the top-1 and top-5 hits among the images that are `good` [N]."""
     right = answers[:, :_TOP, None] == labels[:, None, :]
     hits = torch.stack([right[:, :1].any(2).any(1), right.any(2).any(1)])
     return (hits & good).sum(1)
 
 
 def unpack(ids: NDArray[np.int64], packed: NDArray[np.float32], hashes: Hashes) -> Answers:
-    """Return records of ANSWER for the images `ids` [N], whose bytes have `hashes` [N, 16].
+    """Return records of ANSWER for the images `ids` [N] with `hashes` [N, 16].
 
-    packed [N, 8]: what `answer` gave of them.
+    packed [N, 8]: the result of `answer`.
     """
     records: Answers = np.zeros(len(ids), ANSWER)
     records["id"] = ids

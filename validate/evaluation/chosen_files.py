@@ -1,4 +1,4 @@
-"""Which files are measured: those named, a published one that is converted first, or all that lie in a folder."""
+"""Files to measure: those that are named, a published one that is converted first, or all in the current folder."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,11 +21,11 @@ def files_to_measure(
     weights: str | None = None,
     first: bool = True,
 ) -> list[Path]:
-    """Return the files to measure: `files`, and what a framework published of `variant`; without either, all here.
+    """Return the files to measure: `files` and the published weights of `variant`; without both, all files here.
 
-    What was published is converted into this folder, unless it lies there. Of several processes only the `first` one
-    converts. Raises LayoutMismatch where no such weights were published, MissingPath when there is nothing to measure,
-    and what the conversion raises.
+    Published weights are converted into the current folder, unless the file exists. Of several processes only the
+    `first` converts. Raises LayoutMismatch where no such weights were published, MissingPath when there is nothing to
+    measure, and the errors of the conversion.
     """
     chosen = list(files)
     if variant:
@@ -33,7 +33,7 @@ def files_to_measure(
     if not chosen:
         chosen = _made_here(Path())
     if not chosen:
-        raise MissingPath("no file is named, and none in this folder was made by effconvert; give FILE or --variant")
+        raise MissingPath("no FILE was given, and effconvert wrote no file in this folder; give FILE or --variant")
     return chosen
 
 
@@ -54,12 +54,12 @@ def _check_made_of(path: Path, url: str, mirrored: str) -> None:
         source = checkpoint.metadata.get("source", "")
     if url not in source and mirrored not in source:
         raise LayoutMismatch(
-            f"{path}: is there, but was not made of {url}; name it as a FILE to measure it, or move it away"
+            f"{path}: exists, but was not converted from {url}; to measure it, give it as FILE; otherwise move it away"
         )
 
 
 def _made_here(folder: Path) -> list[Path]:
-    """Return the files in `folder` that effconvert wrote, sorted; what cannot be read as one is none."""
+    """Return the files in `folder` that effconvert wrote, sorted; unreadable files are left out."""
     found = []
     for path in sorted(folder.iterdir()):
         if path.name.endswith(SUFFIXES) and path.is_file():

@@ -1,4 +1,4 @@
-"""Where and how networks are computed: device, dtype, how many images at once."""
+"""Choice of device and dtype, and of the number of images at once."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,19 +13,19 @@ from effconvert.errors import Unavailable
 from effconvert.version import VERSION
 
 AUTO = "auto"
-# Pixels at a time on a CPU, 16 images of B0: its caches hold little more.
+# Pixels at once on a CPU, 16 images of B0: the caches hold little more.
 _CPU_PIXELS = 16 * 224**2
 _MOST_AT_ONCE = 512
-_SHARE = 0.5  # of a GPU's free memory that maps may take
+_SHARE = 0.5  # of a GPU's free memory for feature maps
 _MOST_VALUES = (1 << 31) - 1
-_MOST_BYTES = 256 << 20  # of pixels, which wait in the processor's memory too
+_MOST_BYTES = 256 << 20  # of pixels, which are also in the CPU's memory
 
 
 @dataclass(frozen=True)
 class Computing:
-    """device: torch's name of it, as `cuda:0`. dtype: of kernels and maps. compiled: by torch.compile.
+    """device: torch's name, as `cuda:0`. dtype: of weights and feature maps. compiled: by torch.compile.
 
-    The classifier is computed in float32 in any case: bfloat16 has too few digits to tell the largest logits apart.
+    The classifier is always computed in float32: bfloat16 has too few digits to separate the largest logits.
     """
 
     device: str
@@ -34,11 +34,11 @@ class Computing:
 
     @property
     def on_gpu(self) -> bool:
-        """Whether it is computed on a GPU."""
+        """Whether the device is a GPU."""
         return self.device.startswith("cuda")
 
     def record(self) -> dict[str, Any]:
-        """Return how it is computed and on what, in plain values."""
+        """Return the device, the dtype and the versions as plain values."""
         name = torch.cuda.get_device_name(self.device) if self.on_gpu else "cpu"
         return {
             "device": self.device.partition(":")[0],
@@ -51,7 +51,7 @@ class Computing:
 
 
 def _versions() -> dict[str, str]:
-    """Return those of the packages that prepare images, of which a newer one may round otherwise."""
+    """Return the versions of the packages that prepare images, since another version may round differently."""
     found = {}
     for package in ("numpy", "pillow", "simplejpeg", "opencv-python-headless", "opencv-python"):
         try:
@@ -62,16 +62,16 @@ def _versions() -> dict[str, str]:
 
 
 def choose_computing(device: str | None, dtype: str, compiled: bool = False, local_rank: int = 0) -> Computing:
-    """Return where and how to compute; `device` None is a GPU where there is one, `dtype` auto bfloat16 there.
+    """Return device and dtype: with `device` None a GPU if there is one, with `dtype` auto bfloat16 on a GPU.
 
-    A GPU without bfloat16, and a CPU, get float32. Raises Unavailable for a device that is not there.
+    A CPU, or a GPU without bfloat16, gets float32. Raises Unavailable for a missing device.
     """
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda":
         if not torch.cuda.is_available():
             raise Unavailable(
-                f"--device cuda: torch {torch.__version__} finds no GPU here; leave it out to take the CPU"
+                f"--device cuda: torch {torch.__version__} finds no GPU here; omit --device to use the CPU"
             )
         device = f"cuda:{local_rank % torch.cuda.device_count()}"
     if dtype == AUTO:
@@ -82,9 +82,9 @@ def choose_computing(device: str | None, dtype: str, compiled: bool = False, loc
 
 
 def images_at_once(variant: Variant, size: int, computing: Computing, networks: int = 1) -> int:
-    """Return how many images of `size` pixels each of `networks` computes at once: by a CPU's caches, a GPU's memory.
+    """Return how many images of `size` pixels each of `networks` computes at once, by CPU caches or GPU memory.
 
-    On a GPU it is a power of two. No map gets 2**31 values, beyond which kernels are slower, or fewer.
+    On a GPU it is a power of two. Feature maps stay below 2**31 values; above, kernels are slower or missing.
     """
     if not computing.on_gpu:
         return max(1, _CPU_PIXELS // size**2)
@@ -96,19 +96,19 @@ def images_at_once(variant: Variant, size: int, computing: Computing, networks: 
 
 
 def _largest_maps(variant: Variant, size: int) -> int:
-    """Return the most values that one image has at a time: what enters a convolution, what leaves it, and a copy."""
+    """Return the most values that one image needs at a time: a convolution's input and output, and a copy."""
     side = -(-size // 2)
     largest = 3 * size**2 + stem_channels(variant) * side**2
     for block in blocks(variant):
-        leaving = -(-side // block.stride)
-        largest = max(largest, block.expanded_channels * (side**2 + leaving**2) + block.in_channels * side**2)
-        side = leaving
+        out_side = -(-side // block.stride)
+        largest = max(largest, block.expanded_channels * (side**2 + out_side**2) + block.in_channels * side**2)
+        side = out_side
     return 2 * largest
 
 
 @contextmanager
 def exact_arithmetic() -> Iterator[None]:
-    """Compute float32 in float32 within the block: TF32, which has ten digits of mantissa fewer, is off."""
+    """Switch TF32 off within the block, so that float32 keeps all digits of its mantissa."""
     before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     try:

@@ -1,4 +1,4 @@
-"""Whether a run that lies there is the one that is asked for: its header, and the bytes of the images it answered."""
+"""Comparison of an earlier run with the requested one: by header, and by the bytes of its images."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,11 +12,11 @@ from effconvert.validate.data.image_hashes import HASH_BYTES, Hashes
 from effconvert.validate.evaluation.journal import read_journal
 from effconvert.validate.predictions import Predictions, read_predictions
 
-# From places in the data set and the hashes that a run has of them, to the name of an image that is another now, or "".
+# From ids in the data set and a run's hashes of them to the name of an image that has changed since, or "".
 OtherImage = Callable[[NDArray[np.int64], Hashes], str]
 
 SCHEMA = "effconvert/journal/2"
-# What each entry of a header decides, in the order in which it is told; what follows from one before is not.
+# The entries of a header in words, in the order of messages. _FOLLOWS: entries that differ only because another does.
 _WORDS = {
     "weights": "weights",
     "taken": "weights (averages or raw)",
@@ -41,16 +41,16 @@ _FOLLOWS = {"classes": {"labels"}, "names": {"labels", "order", "images"}, "orde
 
 
 def same_header(found: Mapping[str, Any], header: Mapping[str, Any]) -> bool:
-    """Return whether the run with the header `found` is that with `header`, but for the images' bytes."""
+    """Return whether a run with the header `found` is the one with `header`, apart from the images' bytes."""
     return all(found.get(name) == header[name] for name in header)
 
 
 def difference_of_journals(
     journals: Sequence[Path], header: Mapping[str, Any], force: bool, other_image: OtherImage
 ) -> str:
-    """Return why the unfinished run in `journals` is not the one with `header`, "" where it is.
+    """Return why the unfinished run in `journals` is not the one with `header`, "" if it is.
 
-    Where `force` replaces it, a damaged one is. Raises OutputProblem for a damaged one else.
+    With `force` a damaged journal counts as the same run, to be replaced; without, it raises OutputProblem.
     """
     try:
         read = [read_journal(path) for path in journals]
@@ -66,11 +66,11 @@ def difference_of_journals(
 
 
 def difference_of_run(out: Path, header: Mapping[str, Any], other_image: OtherImage) -> str:
-    """Return why what lies at `out` is not the finished run with `header`, "" where it is."""
+    """Return why the file at `out` is not the finished run with `header`, "" if it is."""
     try:
         run = read_predictions(out)
     except UnreadableCheckpoint:
-        return "it cannot be read as one"
+        return "it cannot be read as a run"
     if words := _difference(run.record.get("settings", {}), header):
         return words
     if run.hashes is None:
@@ -82,7 +82,7 @@ def _difference(found: Mapping[str, Any], header: Mapping[str, Any]) -> str:
     if same_header(found, header):
         return ""
     if found.get("schema") != header.get("schema"):
-        return "it is older than the hashes of images, so that nobody knows whether it is of these"
+        return "it has no hashes of its images, so it is unknown whether it is of these images"
     other = [name for name in header if found.get(name) != header[name]]
     implied = {name for each in other for name in _FOLLOWS.get(each, ())}
     told = [_WORDS.get(name, name) for name in (*_WORDS, *(set(other) - set(_WORDS))) if name in other]
@@ -91,11 +91,11 @@ def _difference(found: Mapping[str, Any], header: Mapping[str, Any]) -> str:
 
 
 def _other(name: str) -> str:
-    return f"other images, {name} has other bytes" if name else ""
+    return f"other images ({name} has other bytes)" if name else ""
 
 
 def _hashes_of(run: Predictions, hashes: Hashes) -> tuple[NDArray[np.int64], Hashes]:
-    """Return the places and hashes of all images that the run has read, also of those that it left out as broken."""
+    """Return the ids and hashes of all images that the run has read, also of the broken ones that it skipped."""
     skipped: Mapping[str, str] = run.record["dataset"].get("skipped_hashes", {})
     others = np.frombuffer(bytes.fromhex("".join(skipped.values())), np.uint8).reshape(-1, HASH_BYTES)
     ids = np.array(list(map(int, skipped)), np.int64)

@@ -1,4 +1,4 @@
-"""Runs networks over prepared images, all on the same pixels, and hands on what they answer as it comes."""
+"""Evaluation of several networks on the same prepared images, batch by batch."""
 
 import time
 from collections import deque
@@ -22,12 +22,12 @@ _MOST_PENDING = 8
 
 
 @dataclass
-class Contestant:
-    """A network in an evaluation.
+class EvaluatedModel:
+    """A network under evaluation.
 
-    keep: is given the answers to each batch, in order. first_class, only: as in `answer`. hits: of how many images the
-    first and the first five classes hold a label, counted on the device; kept: the same of what was handed on. images,
-    seconds: that the network took for how many, without the first batch, with which it is made ready.
+    keep: called with the answers to each batch, in order. first_class, only: as in `answer`. hits: top-1 and top-5 hits
+    counted on the device; kept: the same, counted from the answers given to `keep`. images, seconds: time spent by the
+    network, without the first batch, which warms it up.
     """
 
     execution: Execution
@@ -41,7 +41,7 @@ class Contestant:
     _events: list[tuple[Any, Any]] = field(default_factory=list, repr=False)
 
     def compute(self, pixels: Tensor, labels: Tensor, good: Tensor) -> Tensor:
-        """Return what the network answers, on the device, and count its hits there."""
+        """Return the network's answers, on the device, and count the hits there."""
         begin, started = time.perf_counter(), self._mark()
         logits = self.execution.logits(pixels)
         if self.hits is not None:
@@ -57,62 +57,62 @@ class Contestant:
         return mark(self.execution.computing.on_gpu, timed=True)
 
     def hand_on(self, answers: Answers, labels: NDArray[np.int32]) -> None:
-        """Give `keep` the answers, and count their hits again."""
+        """Call `keep` with the answers, and count their hits again."""
         right = answers["top5"][:, :, None] == labels[answers["id"]][:, None, :]
         first, five = self.kept
         self.kept = first + int(right[:, :1].any((1, 2)).sum()), five + int(right.any((1, 2)).sum())
         self.keep(answers)
 
     def finish(self) -> None:
-        """Compare both counts; the one time that the processor waits for the device's. Raises EffconvertError."""
+        """Compare both counts; only here the CPU waits for the device. Raises EffconvertError if they differ."""
         if self._events:
             torch.cuda.synchronize()
             self.seconds += sum(started.elapsed_time(ended) for started, ended in self._events) / 1000
         counted = (0, 0) if self.hits is None else tuple(self.hits.tolist())
         if counted != self.kept:
             raise EffconvertError(
-                f"a fault of effconvert: the device counted {counted} right answers, kept were {self.kept}"
+                f"internal error (please report): the device counted {counted} hits, the kept answers have {self.kept}"
             )
 
 
 def evaluate(
-    contestants: Sequence[Contestant],
+    models: Sequence[EvaluatedModel],
     batches: Iterable[Batch],
     labels: NDArray[np.int32],
     broken: Callable[[dict[int, str]], None],
     progress: Callable[[int], None],
 ) -> None:
-    """Run every contestant on every batch.
+    """Run every model on every batch.
 
-    labels: [images of the data set, L]. broken: is told {id: what is wrong} of images that cannot be read, which are
-    not answered; it may raise. progress: is told how many images were done. Raises EffconvertError where what was
-    handed on is not what was counted on the device.
+    labels: [images of the data set, L]. broken: called with {id: problem} for images that cannot be read; they are not
+    answered, and it may raise. progress: called with the number of finished images. Raises EffconvertError if the kept
+    answers have other hits than the device counted.
     """
-    computing = contestants[0].execution.computing
+    computing = models[0].execution.computing
     right = torch.from_numpy(labels.astype(np.int64)).to(computing.device)
     pending: deque[_Pending] = deque()
     with torch.inference_mode():
         for batch in batches:
             good = np.array([number not in batch.failures for number in batch.ids], bool)
             ids, mask = (_to_device(array, computing.device) for array in (batch.ids, good))
-            answers = [contestant.compute(batch.pixels, right[ids], mask) for contestant in contestants]
-            packed = [_to_processor(each) for each in answers]
+            answers = [model.compute(batch.pixels, right[ids], mask) for model in models]
+            packed = [_to_cpu(each) for each in answers]
             pending.append(_Pending(batch.ids, good, batch.hashes, packed, mark(computing.on_gpu)))
             while pending and (len(pending) > _MOST_PENDING or pending[0].arrived):
-                progress(_hand_on(pending.popleft(), contestants, labels))
+                progress(_hand_on(pending.popleft(), models, labels))
             if batch.failures:
                 while pending:
-                    progress(_hand_on(pending.popleft(), contestants, labels))
+                    progress(_hand_on(pending.popleft(), models, labels))
                 broken(batch.failures)
         while pending:
-            progress(_hand_on(pending.popleft(), contestants, labels))
-    for contestant in contestants:
-        contestant.finish()
+            progress(_hand_on(pending.popleft(), models, labels))
+    for model in models:
+        model.finish()
 
 
 @dataclass(frozen=True)
 class _Pending:
-    """Answers on their way from the device."""
+    """Answers that are being copied from the device."""
 
     ids: NDArray[np.int64]
     good: NDArray[np.bool_]
@@ -126,12 +126,12 @@ class _Pending:
 
 
 def _to_device(array: NDArray[Any], device: str) -> Tensor:
-    """Return the array on the device; a GPU is not waited for, or the next batch would be late."""
+    """Return the array on the device, without waiting for a GPU."""
     tensor = torch.from_numpy(array)
     return tensor if device == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
 
 
-def _to_processor(packed: Tensor) -> Tensor:
+def _to_cpu(packed: Tensor) -> Tensor:
     if packed.device.type == "cpu":
         return packed
     host = torch.empty(packed.shape, dtype=packed.dtype, pin_memory=True)
@@ -139,7 +139,7 @@ def _to_processor(packed: Tensor) -> Tensor:
 
 
 def mark(on_gpu: bool, timed: bool = False) -> Any:
-    """Return an event of the GPU's after everything that it was told to do so far, None on a CPU."""
+    """Return an event after all work given to the GPU so far, None on a CPU."""
     if not on_gpu:
         return None
     event = torch.cuda.Event(enable_timing=timed)  # type: ignore[no-untyped-call]
@@ -147,11 +147,11 @@ def mark(on_gpu: bool, timed: bool = False) -> Any:
     return event
 
 
-def _hand_on(done: _Pending, contestants: Sequence[Contestant], labels: NDArray[np.int32]) -> int:
-    """Give the answers to those who keep them, and return how many images these were."""
+def _hand_on(done: _Pending, models: Sequence[EvaluatedModel], labels: NDArray[np.int32]) -> int:
+    """Hand each model its answers, and return the number of images."""
     if done.event is not None:
         done.event.synchronize()
-    for contestant, packed in zip(contestants, done.packed, strict=True):
+    for model, packed in zip(models, done.packed, strict=True):
         answers = unpack(done.ids[done.good], packed.numpy()[done.good], done.hashes[done.good])
-        contestant.hand_on(answers, labels)
+        model.hand_on(answers, labels)
     return len(done.ids)

@@ -1,4 +1,4 @@
-"""A network on a device: from pixels as they were prepared to logits."""
+"""Execution of a network on a device: from prepared pixels to logits."""
 
 import warnings
 from collections.abc import Callable
@@ -17,46 +17,46 @@ Logits = Callable[[Tensor], Tensor]
 
 
 class Execution:
-    """A network that gives logits; how many images go through it together falls when memory does not suffice.
+    """A network on a device; it halves the number of images at once when memory is too small.
 
     Raises LayoutMismatch for a network without a classifier.
     """
 
     def __init__(self, network: EfficientNet, recipe: Recipe, computing: Computing, at_once: int) -> None:
         if network.head is None or network.head.fc is None:
-            raise LayoutMismatch("the network has no classifier: there is no accuracy to measure")
+            raise LayoutMismatch("the network has no classifier, so there is no accuracy to measure")
         self.computing, self.at_once, self.classes = computing, at_once, network.head.fc.out_features
         self.how = "eager"
         self._network = _prepared(network, recipe.size, computing)
         self._channels = recipe.channels
-        self._mean, self._std = (  # in the network's order, as `preprocess` takes them
+        self._mean, self._std = (  # in the network's channel order, as in `preprocess`
             torch.tensor(numbers, dtype=torch.float32, device=computing.device)[:, None, None]
             for numbers in (recipe.mean, recipe.std)
         )
-        self._fixed: Logits | None = None  # what only takes `at_once` images
+        self._fixed: Logits | None = None  # takes exactly `at_once` images
         self._begun = False
 
     def logits(self, pixels: Tensor) -> Tensor:
         """Return float32 [N, classes] for `pixels` [N, size, size, 3] on the device.
 
-        A batch that is larger than the first is computed in parts. When memory does not suffice, half as many images
-        are tried at once, from then on. Raises Unavailable when not even one fits.
+        A batch that is larger than the first is computed in parts. When memory is too small, the parts are halved from
+        then on. Raises Unavailable when memory is too small for one image.
         """
-        if not self._begun:  # more than ever come would only be filled up
+        if not self._begun:  # the first batch is the largest; more would only be padding
             self.at_once, self._begun = min(self.at_once, len(pixels)), True
         while True:
             try:
                 return torch.cat([self._run(part) for part in torch.split(pixels, self.at_once)])
             except torch.OutOfMemoryError as error:
                 if self.at_once == 1:
-                    raise Unavailable(f"{self.computing.device}: not even one image fits into its memory") from error
+                    raise Unavailable(f"{self.computing.device}: memory is too small for even one image") from error
             self.at_once //= 2
             self._fixed = None
             if self.computing.on_gpu:
                 torch.cuda.empty_cache()
 
     def _run(self, pixels: Tensor) -> Tensor:
-        """Compute the images, filled up to a full batch where only that is fast, without what filled it."""
+        """Return the logits; on a GPU or compiled, images are padded to a full batch."""
         if not (self.computing.compiled or self.computing.on_gpu):
             return self._compute(pixels)
         count = len(pixels)
@@ -66,7 +66,7 @@ class Execution:
         return self._fixed(filled)[:count]
 
     def _compute(self, pixels: Tensor) -> Tensor:
-        values = pixels.permute(0, 3, 1, 2)  # in memory, the channels stay last
+        values = pixels.permute(0, 3, 1, 2)  # channels-last in memory
         if self._channels == "bgr":
             values = values.flip(1)
         elif self._channels == "gray":
@@ -83,14 +83,14 @@ class Execution:
             compiled(pixels)
         except torch.OutOfMemoryError:
             raise
-        except Exception as error:  # torch's compiler raises kinds of its own, as for want of a C++ compiler
+        except Exception as error:  # torch's compiler raises many kinds, e.g. without a C++ compiler
             words = str(error).partition("\n")[0]
-            raise Unavailable(f"--compile: torch cannot compile here, leave it out: {words}") from error
+            raise Unavailable(f"--compile: torch cannot compile here; omit it: {words}") from error
         self.how = "compiled"
         return (lambda batch: compiled(batch).clone()) if self.computing.on_gpu else compiled
 
     def _captured(self, pixels: Tensor) -> Logits:
-        """Return the network as a CUDA graph, which starts its thousand kernels at once; eager where that fails."""
+        """Return the network as a CUDA graph, which launches all kernels at once; eager if that fails."""
         try:
             given = pixels.clone()
             stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
@@ -105,7 +105,7 @@ class Execution:
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
-            warnings.warn(f"no CUDA graph, computed eagerly: {error}", stacklevel=2)
+            warnings.warn(f"CUDA graph failed, so the network runs eagerly: {error}", stacklevel=2)
             return self._compute
         self.how = "CUDA graph"
 
@@ -118,8 +118,8 @@ class Execution:
 
 
 def _prepared(network: EfficientNet, size: int, computing: Computing) -> EfficientNet:
-    """Return the network on the device, folded; its classifier stays in float32."""
-    # cuDNN has kernels of its own for 3x3 and 5x5, which are faster than not copying to pad.
+    """Return the network on the device, with folded BatchNorm; its classifier stays in float32."""
+    # On a GPU padding stays separate: cuDNN's kernels for 3x3 and 5x5 gain more than the padding copy costs.
     fast = in_channels_last(for_inference(network, None if computing.on_gpu else size))
     fast = fast.to(computing.device, getattr(torch, computing.dtype))
     assert fast.head is not None

@@ -1,4 +1,4 @@
-"""Prepared images brought to the device in batches: on a CPU each chunk as it lies, on a GPU ahead of the network."""
+"""Batches of prepared images on the device: chunks as they are on a CPU, copied ahead of the network on a GPU."""
 
 import warnings
 from collections.abc import Iterable, Iterator
@@ -18,7 +18,7 @@ from effconvert.validate.evaluation.image_loader import Chunk, Clock
 class Batch:
     """Images on the device.
 
-    ids [N]. pixels [N, size, size, 3]: until the next batch is asked for. failures, hashes: as in Chunk.
+    ids [N]. pixels [N, size, size, 3]: valid until the next batch is taken. failures, hashes: as in Chunk.
     """
 
     ids: NDArray[np.int64]
@@ -31,14 +31,14 @@ def on_cpu(chunks: Iterable[Chunk]) -> Iterator[Batch]:
     """Yield each chunk as a batch, without a copy."""
     for chunk in chunks:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # it may not be written to, and is not
+            warnings.simplefilter("ignore", UserWarning)  # the array is read-only, and nothing writes to it
             yield Batch(chunk.ids, torch.from_numpy(chunk.pixels), chunk.failures, chunk.hashes)
 
 
 def on_gpu(chunks: Iterable[Chunk], images: int, device: str, clock: Clock) -> Iterator[Batch]:
-    """Yield batches of `images`, the last one shorter, copied on a stream of its own while the network computes.
+    """Yield batches of `images`, the last one shorter, copied on a separate stream while the network computes.
 
-    Chunks are gathered in memory that CUDA copies from by itself. clock: is told how long copies took, at the end.
+    Chunks are gathered in pinned memory. clock: gets the time of all copies at the end.
     """
     copying = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     buffers = [_Buffer(), _Buffer()]  # one is filled while the network reads the other
@@ -47,7 +47,7 @@ def on_gpu(chunks: Iterable[Chunk], images: int, device: str, clock: Clock) -> I
         buffer = buffers[number % len(buffers)]
         is_new = buffer.copied is None
         ids, failures, hashes = buffer.gather(group, images, device)
-        if is_new:  # its memory may be what the network has just given back, and still reads
+        if is_new:  # its memory may have just been freed by the network, which may still read it
             copying.wait_stream(torch.cuda.current_stream(device))
         with torch.cuda.stream(copying):
             begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
@@ -65,7 +65,7 @@ def on_gpu(chunks: Iterable[Chunk], images: int, device: str, clock: Clock) -> I
 
 
 class _Buffer:
-    """Room for a batch in the processor's memory and in the GPU's. read, copied: when either may be filled again."""
+    """A batch in the CPU's memory and in the GPU's. read, copied: events after which each may be filled again."""
 
     gathered: Tensor
     pixels: Tensor
@@ -100,7 +100,7 @@ class _Buffer:
 
 
 def _grouped(chunks: Iterable[Chunk], images: int) -> Iterator[Iterator[Chunk]]:
-    """Yield iterators over chunks that hold `images` together, or what is left; each must be used up."""
+    """Yield iterators over chunks with `images` in total, the last with the rest; each must be exhausted."""
     chunks = iter(chunks)
     for first in chunks:
         yield _until(first, chunks, images)

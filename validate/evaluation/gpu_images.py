@@ -1,4 +1,4 @@
-"""Images decoded and resized on a GPU: the fast pipeline where nvJPEG is at hand, by torchvision or DALI."""
+"""Fast pipeline on a GPU: images decoded by nvJPEG (through torchvision or DALI) and resized there."""
 
 import importlib
 import time
@@ -23,18 +23,18 @@ from effconvert.validate.data.locations import Location, read_image
 from effconvert.validate.evaluation.feeding import Batch
 from effconvert.validate.evaluation.image_loader import Clock
 
-# From files' bytes to uint8 [3, H, W] on the GPU.
+# From bytes of files to uint8 [3, H, W] on the GPU.
 Decode = Callable[[Sequence[bytes]], Sequence[Tensor]]
 
 _BATCHES_AHEAD = 3
 
 
 def gpu_decoder(device: str, images: int = 1) -> tuple[str, Decode] | None:
-    """Return what decodes up to `images` JPEGs at once on `device`, with its name; None where nothing here does."""
+    """Return name and function of a decoder of up to `images` JPEGs at once on `device`; None without one."""
     for name, make in (("torchvision", _torchvision), ("DALI", _dali)):
         try:
             return name, make(device, images)
-        except (ImportError, RuntimeError, OSError, AttributeError):  # each library says in its own way that it cannot
+        except (ImportError, RuntimeError, OSError, AttributeError):  # each library fails in its own way
             continue
     return None
 
@@ -51,14 +51,14 @@ def images_on_gpu(
     threads: int,
     clock: Clock,
 ) -> Iterator[Iterator[Batch]]:
-    """Give the images `ids`, about as `recipe` prepares them, in batches of `images`; `threads` read files ahead."""
+    """Give the images `ids`, approximately as `recipe` prepares them, in batches; `threads` read files ahead."""
     parts = [np.array(ids[start : start + images], np.int64) for start in range(0, len(ids), images)]
     with ThreadPoolExecutor(max(1, threads)) as pool:
         yield _batches(parts, locations, recipe, pool, decode, device, clock)
 
 
 def resized(image: Tensor, recipe: Recipe) -> Tensor:
-    """Return what `recipe` shows of `image` uint8 [3, H, W]: uint8 [size, size, 3]. Only Pillow's resizes antialias.
+    """Resize and crop `image` uint8 [3, H, W] by `recipe` to uint8 [size, size, 3]; only Pillow's resizes antialias.
 
     Raises DatasetProblem for an image that is too small.
     """
@@ -71,7 +71,7 @@ def resized(image: Tensor, recipe: Recipe) -> Tensor:
 
 
 def _interpolated(image: Tensor, height: int, width: int, resize: str) -> Tensor:
-    """Return `image` [1, 3, H, W] resized to [3, height, width], about as the recipe's `resize` does it."""
+    """Return `image` [1, 3, H, W] resized to [3, height, width], approximately as the recipe's `resize` does."""
     library, _, mode = resize.partition("-")
     if library == "tf1":
         return _from_corners(image, height, width, mode)
@@ -81,7 +81,7 @@ def _interpolated(image: Tensor, height: int, width: int, resize: str) -> Tensor
 
 
 def _from_corners(image: Tensor, height: int, width: int, mode: str) -> Tensor:
-    """Resize as TensorFlow 1, whose pixel x lies at x * in / out of the source: it knows no half pixels."""
+    """Resize as TensorFlow 1, where pixel x is at x * in / out of the source (no half-pixel centers)."""
     rows, columns = (
         torch.arange(new, device=image.device) * (old / new) * (2 / max(1, old - 1)) - 1
         for new, old in ((height, image.shape[2]), (width, image.shape[3]))
@@ -133,13 +133,13 @@ def _read(location: Location) -> tuple[bytes, bytes]:
 def _prepared(
     files: dict[int, bytes], recipe: Recipe, decode: Decode, device: str, failures: dict[int, str]
 ) -> dict[int, Tensor]:
-    """Return {id: pixels}, and add to `failures` what cannot be read."""
+    """Return {id: pixels}, and add unreadable images to `failures`."""
     plain = [number for number, data in files.items() if is_plain_jpeg(data, recipe)]
     found: dict[int, Tensor] = {}
     try:
         decoded = decode([files[number] for number in plain]) if plain else []
         found = {number: resized(image, recipe) for number, image in zip(plain, decoded, strict=True)}
-    except (RuntimeError, DatasetProblem):  # one that is broken ends the whole batch, and is found below
+    except (RuntimeError, DatasetProblem):  # one broken image fails the whole batch; it is found below
         found = {}
     for number in files.keys() - found.keys():
         out: Pixels = np.empty((recipe.size, recipe.size, 3), pixel_type(recipe))
@@ -168,12 +168,12 @@ def _dali(device: str, images: int) -> Decode:
     fn, types = dali.fn, dali.types
     on_cpu = device == "cpu"
     place = None if on_cpu else torch.device(device).index or 0
-    # Nothing is fed ahead, so nothing must be asked for ahead.
+    # No prefetch: each run is fed its own batch.
     pipeline = dali.Pipeline(images, 2, place, prefetch_queue_depth=1, exec_async=False, exec_pipelined=False)
     with pipeline:
         encoded = fn.external_source(name="files", dtype=types.UINT8, ndim=1)
         where = "cpu" if on_cpu else "mixed"
-        options = {"output_type": types.RGB, "adjust_orientation": False}  # which the recipes leave as it is
+        options = {"output_type": types.RGB, "adjust_orientation": False}  # as in the recipes
         pipeline.set_outputs(fn.decoders.image(encoded, device=where, **options))
     pipeline.build()
 
@@ -187,6 +187,6 @@ def _dali(device: str, images: int) -> Decode:
 
 
 def _probe() -> bytes:
-    """Return a small JPEG: a library may be there without what decodes one on a GPU."""
+    """Return a small JPEG, to try whether an installed library can really decode on the GPU."""
     encoded: bytes = image_package("simplejpeg").encode_jpeg(np.full((16, 16, 3), 127, np.uint8), 90)
     return encoded

@@ -1,4 +1,4 @@
-"""Measures networks that want the same pixels: goes on with what there is, shows the rest to all, writes the runs."""
+"""Evaluation of a group of networks that need the same pixels: resume, one pass over the other images, write."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,9 +14,9 @@ from effconvert.validate.evaluation.computing import choose_computing
 from effconvert.validate.evaluation.earlier_runs import OtherImage
 from effconvert.validate.evaluation.gpu_images import gpu_decoder
 from effconvert.validate.evaluation.image_loader import usual_workers
-from effconvert.validate.evaluation.jobs import EXACT, FAST, Entry, Measured, Settings
+from effconvert.validate.evaluation.jobs import EXACT, FAST, EvaluationJob, EvaluationRun, Settings
 from effconvert.validate.evaluation.journal import Answers
-from effconvert.validate.evaluation.passes import Course, Pass, Task, run_pass
+from effconvert.validate.evaluation.passes import Pass, PassStats, Task, run_pass
 from effconvert.validate.evaluation.ranks import Ranks
 from effconvert.validate.evaluation.run_file import (
     Chosen,
@@ -31,16 +31,16 @@ from effconvert.validate.evaluation.run_file import (
 )
 from effconvert.validate.predictions import read_predictions, write_predictions
 
-# How many images show what the fast pipeline changes.
+# Images on which the effect of the fast pipeline is measured.
 _SAMPLE = 512
-# From how many images on reading them again takes long enough to be said.
+# From this number on, reading images again takes long enough for a note.
 _MANY = 1000
 
 Progress = Callable[[int, int], None]
 
 
 def measure_group(
-    group: Sequence[Entry],
+    group: Sequence[EvaluationJob],
     dataset: Dataset,
     ids: NDArray[np.int64],
     folder: Path,
@@ -49,19 +49,19 @@ def measure_group(
     *,
     progress: Progress,
     note: Callable[[str], None],
-) -> dict[str, Measured]:
-    """Return {name: the run} of every network in `group`, in one pass over what any of them has not answered.
+) -> dict[str, EvaluationRun]:
+    """Return {name: run} for every network in `group`, in one pass over the images that any of them lacks.
 
-    ids: the images to evaluate, of which each rank takes its share. folder: of the run files. note: is told in
-    sentences which earlier runs are others, and why. Raises what `run_pass` does, OutputProblem for a run that cannot
-    be begun or written, EffconvertError where an image was not answered just once.
+    ids: the images to evaluate; each rank takes its share. folder: of the run files. note: called with a sentence for
+    each earlier run that is another one, and why. Raises the errors of `run_pass`, OutputProblem for a run that cannot
+    be started or written, EffconvertError if an image was not answered exactly once.
     """
     computing = choose_computing(settings.device, settings.dtype, settings.compiled, ranks.local_rank)
     workers = usual_workers(ranks.local_count) if settings.workers is None else settings.workers
     task = Task(dataset, settings, computing, workers)
     found = gpu_decoder(computing.device) if settings.pipeline == FAST and computing.on_gpu else None
     decoder = found[0] if found else None
-    headers = {entry.name: header_of(entry.subject, dataset, ids, settings, computing, decoder) for entry in group}
+    headers = {job.name: header_of(job.subject, dataset, ids, settings, computing, decoder) for job in group}
     other_image = _other_image(dataset, note)
 
     def choose(name: str) -> Chosen:
@@ -70,59 +70,63 @@ def measure_group(
         )
 
     outs, finished = _begun(group, task, choose, ranks, note)
-    entries = [entry for entry in group if entry.name not in finished]
-    if not entries:
+    jobs = [job for job in group if job.name not in finished]
+    if not jobs:
         return finished
-    earlier = [take_up(outs[entry.name], headers[entry.name], settings.resume, ranks) for entry in entries]
+    earlier = [take_up(outs[job.name], headers[job.name], settings.resume, ranks) for job in jobs]
     passes = [
-        Pass(entry.subject, entry.first_class, journal_path(outs[entry.name], ranks.rank), known["id"])
-        for entry, known in zip(entries, earlier, strict=True)
+        Pass(job.subject, job.first_class, journal_path(outs[job.name], ranks.rank), known["id"])
+        for job, known in zip(jobs, earlier, strict=True)
     ]
-    exact = _exact_sample(entries, task, ids, ranks)
+    exact = _exact_sample(jobs, task, ids, ranks)
     done = set.intersection(*(set(one.have.tolist()) for one in passes))
     mine = ranks.share([number for number in ids.tolist() if number not in done])
-    course = ranks.agree(lambda: run_pass(passes, task, mine, settings.pipeline, _counting(progress, len(mine))))
-    course = Course.together(ranks.gather(course))
-    run = course.rates(passes, workers) | {"ranks": ranks.count}
-    for entry, known, one in zip(entries, earlier, passes, strict=True):
+    stats = ranks.agree(lambda: run_pass(passes, task, mine, settings.pipeline, _counting(progress, len(mine))))
+    stats = PassStats.together(ranks.gather(stats))
+    run = stats.rates(passes, workers) | {"ranks": ranks.count}
+    for job, known, one in zip(jobs, earlier, passes, strict=True):
         answers = gathered(np.concatenate([known, one.answered]), ranks)
-        _check_once(answers, ids, course.skipped)
+        _check_once(answers, ids, stats.skipped)
         how = {"decoder": decoder, "execution": one.how, "at_once": one.at_once}
-        how |= computing.record() | _effect(answers, exact.get(entry.name), dataset)
-        record = {"settings": headers[entry.name], "computing": how, "run": run}
-        predictions = predictions_of(entry.subject, dataset, answers, course.skipped, settings, record)
-        finished[entry.name] = Measured(outs[entry.name], len(known), predictions)
-    ranks.agree(lambda: _write([finished[entry.name] for entry in entries]) if ranks.first else None)
-    for entry in entries:
-        remove_journals(outs[entry.name])
+        how |= computing.record() | _effect(answers, exact.get(job.name), dataset)
+        record = {"settings": headers[job.name], "computing": how, "run": run}
+        predictions = predictions_of(job.subject, dataset, answers, stats.skipped, settings, record)
+        finished[job.name] = EvaluationRun(outs[job.name], len(known), predictions)
+    ranks.agree(lambda: _write([finished[job.name] for job in jobs]) if ranks.first else None)
+    for job in jobs:
+        remove_journals(outs[job.name])
     return finished
 
 
 def _begun(
-    group: Sequence[Entry], task: Task, choose: Callable[[str], Chosen], ranks: Ranks, note: Callable[[str], None]
-) -> tuple[dict[str, Path], dict[str, Measured]]:
-    """Return where each run lies, as the first rank sees it, and those that --resume finds finished."""
+    group: Sequence[EvaluationJob],
+    task: Task,
+    choose: Callable[[str], Chosen],
+    ranks: Ranks,
+    note: Callable[[str], None],
+) -> tuple[dict[str, Path], dict[str, EvaluationRun]]:
+    """Return the file of each run, as the first rank sees it, and the runs that --resume finds finished."""
 
-    def look() -> tuple[dict[str, Path], dict[str, Measured]]:
-        chosen = {entry.name: choose(entry.name) for entry in group}
+    def look() -> tuple[dict[str, Path], dict[str, EvaluationRun]]:
+        chosen = {job.name: choose(job.name) for job in group}
         for each in chosen.values():
             for words in each.passed:
-                note(f"{words}; this one is {each.out}")
+                note(f"{words}; this run will be {each.out}")
         outs = {name: each.out for name, each in chosen.items()}
         if not task.settings.resume or task.settings.force:
             return outs, {}
         runs = {name: read_predictions(out) for name, out in outs.items() if out.exists() and not journals_of(out)}
-        return outs, {name: Measured(outs[name], len(run), run) for name, run in runs.items()}
+        return outs, {name: EvaluationRun(outs[name], len(run), run) for name, run in runs.items()}
 
     return ranks.gather(ranks.agree(lambda: look() if ranks.first else ({}, {})))[0]
 
 
 def _other_image(dataset: Dataset, note: Callable[[str], None]) -> OtherImage:
-    """Return a function that reads images again, and gives the name of one that has changed since it was answered."""
+    """Return a function that reads images again and returns the name of one that has changed, else ""."""
 
     def other_image(ids: NDArray[np.int64], hashes: Hashes) -> str:
         if len(ids) >= _MANY:
-            note(f"reads {len(ids):,} images that were answered before, to see whether they have changed")
+            note(f"reading {len(ids):,} images of the earlier run, to check that they have not changed")
         number = dataset.hashes.first_other(ids, hashes)
         return "" if number is None else dict(enumerate(dataset.names)).get(number, f"image {number:,}")
 
@@ -140,24 +144,26 @@ def _counting(progress: Progress, total: int) -> Callable[[int], None]:
     return count
 
 
-def _write(runs: Sequence[Measured]) -> None:
+def _write(runs: Sequence[EvaluationRun]) -> None:
     for run in runs:
         write_predictions(run.out, run.predictions, force=True)
 
 
-def _exact_sample(entries: Sequence[Entry], task: Task, ids: NDArray[np.int64], ranks: Ranks) -> dict[str, Answers]:
-    """Return what each network answers to a sample of the images, exactly prepared, where they will not be."""
+def _exact_sample(
+    jobs: Sequence[EvaluationJob], task: Task, ids: NDArray[np.int64], ranks: Ranks
+) -> dict[str, Answers]:
+    """Return each network's answers to an exactly prepared sample of the images; {} unless the pipeline is fast."""
     if task.settings.pipeline != FAST:
         return {}
     count = min(_SAMPLE, len(ids))
     sample = ranks.share(ids[np.arange(count) * len(ids) // count].tolist())
-    passes = [Pass(entry.subject, entry.first_class) for entry in entries]
+    passes = [Pass(job.subject, job.first_class) for job in jobs]
     ranks.agree(lambda: run_pass(passes, task, sample, EXACT, lambda images: None))
-    return {entry.name: gathered(one.answered, ranks) for entry, one in zip(entries, passes, strict=True)}
+    return {job.name: gathered(one.answered, ranks) for job, one in zip(jobs, passes, strict=True)}
 
 
 def _effect(answers: Answers, exact: Answers | None, dataset: Dataset) -> dict[str, Any]:
-    """Return how images were prepared, and of the fast pipeline what it changed on the sample."""
+    """Return the pipeline and, if it was fast, its effect on the sample."""
     if exact is None:
         return {"pipeline": EXACT}
     _, fast_places, exact_places = np.intersect1d(answers["id"], exact["id"], return_indices=True)
@@ -174,10 +180,11 @@ def _effect(answers: Answers, exact: Answers | None, dataset: Dataset) -> dict[s
 
 
 def _check_once(answers: Answers, ids: NDArray[np.int64], skipped: Mapping[int, str]) -> None:
-    """Raise EffconvertError unless every image was answered once, or could not be read."""
+    """Raise EffconvertError unless every image was answered exactly once or skipped."""
     wanted = np.setdiff1d(ids, np.fromiter(skipped, np.int64, len(skipped)))
     if not np.array_equal(answers["id"], wanted):
         missing, strange = np.setdiff1d(wanted, answers["id"]), np.setdiff1d(answers["id"], wanted)
         raise EffconvertError(
-            f"a fault of effconvert: {len(missing):,} images were not answered, {len(strange):,} not asked for"
+            f"internal error (please report): {len(missing):,} images were not answered, "
+            f"{len(strange):,} unexpected ones were"
         )

@@ -1,4 +1,4 @@
-"""Images prepared by worker processes, in the order asked for, a few slots ahead of the network."""
+"""Loader of images: worker processes prepare them in the given order, a few slots ahead of the network."""
 
 import os
 import subprocess
@@ -21,11 +21,11 @@ from effconvert.validate.data.locations import Location
 from effconvert.validate.evaluation.jobs import EXACT
 from effconvert.validate.evaluation.workers import COMMAND, Prepared, Ring, Setup, image_bytes, prepare, shared_memory
 
-_AHEAD = 2  # slots that a worker has at a time, so that it need not wait for the next
+_AHEAD = 2  # slots per worker, so that it need not wait for the next
 _MOST_BYTES = 384 << 20
 _MOST_IMAGES = 16
-# Libraries start as many threads as there are cores, each with a buffer of its own; and glibc would give an image's
-# pages back to the system, to ask for them again with the next.
+# One thread per library: otherwise each starts one per core, with its own buffer. glibc keeps freed pages for the next
+# image.
 _ENVIRONMENT = {
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
     "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
@@ -35,7 +35,7 @@ _ENVIRONMENT = {
 
 @dataclass
 class Clock:
-    """What `images` took in seconds: reading and preparing by all workers, waiting for them, copying to a GPU."""
+    """Seconds for `images`: reading and preparing by all workers, waiting for them, copying to a GPU."""
 
     images: int = 0
     reading: float = 0.0
@@ -44,7 +44,7 @@ class Clock:
     copying: float = 0.0
 
     def add(self, images: int, prepared: Prepared) -> None:
-        """Count what a worker spent."""
+        """Add the time that a worker spent."""
         self.images += images
         self.reading += prepared.reading
         self.preparing += prepared.preparing
@@ -52,9 +52,9 @@ class Clock:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some images. ids: their places in the data set. pixels [N, size, size, 3]: until the next chunk is asked for.
+    """Some images. ids: in the data set. pixels [N, size, size, 3]: valid until the next chunk is taken.
 
-    failures: {id: what is wrong} of those that cannot be read, whose pixels are zeros. hashes [N, 16]: of their bytes.
+    failures: {id: problem} of unreadable images; their pixels are zeros. hashes [N, 16]: of the images' bytes.
     """
 
     ids: NDArray[np.int64]
@@ -64,7 +64,7 @@ class Chunk:
 
 
 def usual_workers(shares: int = 1) -> int:
-    """Return how many workers each of `shares` processes of this machine starts: one a core together, 16 at most."""
+    """Return the number of workers for each of `shares` processes on this machine: a core each, 16 at most."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(16, available // shares))
 
@@ -79,11 +79,11 @@ def prepared_images(
     workers: int = 1,
     clock: Clock | None = None,
 ) -> Iterator[Iterator[Chunk]]:
-    """Give the images `ids` of `locations`, each prepared once, in that order.
+    """Give the images `ids` of `locations` in that order, each prepared once.
 
-    pipeline: `exact`, the recipe bit for bit, or `fast`. workers: processes; 0 prepares in this one. They are started
-    at once and ended with the block. The iterator raises EffconvertError when a worker dies, LayoutMismatch and
-    Unavailable as `pixels` does.
+    pipeline: `exact` (the recipe bit for bit) or `fast`. workers: number of processes; 0 prepares in this process. They
+    are started at once and ended with the block. The iterator raises EffconvertError when a worker dies, LayoutMismatch
+    and Unavailable as `pixels` does.
     """
     clock = clock or Clock()
     ring = _ring(recipe, workers)
@@ -103,7 +103,7 @@ def _ring(recipe: Recipe, workers: int) -> Ring:
     dtype = str(pixel_type(recipe))
     slots = max(1, workers * _AHEAD + 2)
     fitting = max(1, min(_MOST_IMAGES, _MOST_BYTES // (slots * image_bytes(recipe.size, dtype))))
-    images = 1 << (fitting.bit_length() - 1)  # a power of two, as batches are, which are made of whole slots
+    images = 1 << (fitting.bit_length() - 1)  # a power of two, since batches are too and consist of whole slots
     return Ring(slots, images, recipe.size, dtype)
 
 
@@ -126,14 +126,14 @@ def _worker(memory: int, setup: Setup) -> Iterator[tuple[subprocess.Popen[bytes]
         pass_fds=(there.fileno(), memory),
         stdin=subprocess.DEVNULL,
         env={**os.environ, **_ENVIRONMENT},
-        process_group=0,  # Ctrl-C is for the parent, which ends its workers
+        process_group=0,  # Ctrl-C goes to the parent, which ends its workers
     )
     there.close()
     try:
         here.send(setup)
         yield process, here
     finally:
-        here.close()  # which a worker takes as its end, after the image that it is at
+        here.close()  # tells the worker to exit after its current image
         try:
             process.wait(timeout=10)
         except subprocess.TimeoutExpired:
@@ -148,7 +148,7 @@ def _prepared_by(
     ring: NDArray[np.generic],
     clock: Clock,
 ) -> Iterator[Chunk]:
-    """Hand out the parts, collect what comes back in any order, and yield it in theirs."""
+    """Hand out the parts, collect them in any order, and yield them in the given order."""
     processes = {connection: process for process, connection in pool}
     at_work: dict[Connection, deque[tuple[int, int]]] = {connection: deque() for _, connection in pool}
     free, waiting = list(range(len(ring))), deque(range(len(parts)))
@@ -156,7 +156,7 @@ def _prepared_by(
     for number, ids in enumerate(parts):
         while number not in done:
             for connection, tasks in at_work.items():
-                # The last free slot is for the part that is waited for, or nobody could go on.
+                # The last free slot is for the part that is needed next; otherwise the loop would stall.
                 while waiting and free and len(tasks) < _AHEAD and (len(free) > 1 or waiting[0] == number):
                     part, slot = waiting.popleft(), free.pop()
                     tasks.append((part, slot))
@@ -165,7 +165,7 @@ def _prepared_by(
             ready = set(wait(list(at_work)))
             clock.waiting += time.perf_counter() - begin
             for connection in at_work.keys() & ready:
-                if not at_work[connection]:  # it has nothing to say, and so has ended
+                if not at_work[connection]:  # ready without a task: the worker has died
                     raise _died(processes[connection], ids)
                 part, slot = at_work[connection].popleft()
                 done[part] = slot, _answer(connection, processes[connection], parts[part])
@@ -199,7 +199,7 @@ def _died(process: subprocess.Popen[bytes], ids: NDArray[np.int64]) -> Effconver
     except subprocess.TimeoutExpired:
         code = 0
     how = f"was ended by signal {-code}" if code < 0 else f"ended with {code}"
-    return EffconvertError(f"a decode worker {how}, at the images {ids[0]} to {ids[-1]} of the data set")
+    return EffconvertError(f"a decode worker {how} at images {ids[0]} to {ids[-1]} of the data set")
 
 
 def _chunk(ids: NDArray[np.int64], slot: NDArray[np.generic], prepared: Prepared) -> Chunk:

@@ -1,4 +1,4 @@
-"""What is evaluated and how: a user's decisions, a network before its evaluation, and a finished run."""
+"""Evaluation jobs: the user's settings, a network before its evaluation, and a finished run."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,19 +9,19 @@ if TYPE_CHECKING:
     from effconvert.validate.subjects import Subject
 
 EXACT, FAST = "exact", "fast"
-# How the images were chosen: every one, some that stand for all, those that a user lists.
+# The choice of images: every one, an even sample, those that a user lists.
 ALL, LIMIT, SUBSET = "all", "limit", "subset"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How networks are evaluated.
+    """Settings of an evaluation.
 
-    device: `cpu` or `cuda`, None a GPU where there is one. dtype: `auto` or a torch dtype. compiled: by torch.compile.
-    batch: images at once, None as many as fit. workers: processes that prepare images, None one a core, 0 none.
-    pipeline: `exact` or `fast`. skip_broken: images that cannot be read are counted and listed. only_present: only
-    classes that the data set has compete. chosen: how the images were chosen. resume: go on where the same run ended
-    before. force: begin it anew.
+    device: `cpu` or `cuda`; None is a GPU if there is one. dtype: `auto` or a torch dtype. compiled: by torch.compile.
+    batch: images at once; None is as many as fit. workers: processes that prepare images; None is one per core, 0 is
+    none. pipeline: `exact` or `fast`. skip_broken: count and list unreadable images instead of failing. only_present:
+    predict only classes that occur in the data set. chosen: how the images were chosen. resume: continue the same
+    unfinished run. force: start it again.
     """
 
     device: str | None = None
@@ -38,8 +38,8 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A network to be measured. name: of its run. first_class: which of its outputs is the first class."""
+class EvaluationJob:
+    """A network to evaluate. name: of its run. first_class: the output of the first class."""
 
     subject: "Subject"
     name: str
@@ -47,8 +47,8 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """A finished run, and the file that it is kept in. resumed: how many of its answers were there before."""
+class EvaluationRun:
+    """A finished run. out: its file. resumed: the number of answers from earlier, resumed runs."""
 
     out: Path
     resumed: int

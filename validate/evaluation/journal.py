@@ -1,7 +1,7 @@
-"""What a network has answered so far, in a file that grows with every batch and survives whatever ends the run.
+"""Journal of a network's answers: a file that grows with every batch and survives a crash.
 
-The first line is JSON: what was evaluated and how. Records of a fixed size follow, each with a checksum, so that one
-that was cut or damaged is known and computed again.
+The first line is JSON: what is evaluated and how. Records of a fixed size follow, each with a checksum, so that a cut
+or damaged record is recognised and computed again.
 """
 
 import json
@@ -20,7 +20,7 @@ from effconvert.validate.data.image_hashes import HASH_BYTES
 
 Answers = NDArray[np.void]
 
-# The image, by its place and its bytes; the fields of `Predictions` that are computed; a CRC-32 of the bytes before it.
+# The image's id and hash; the computed fields of `Predictions`; a CRC-32 of the bytes before it.
 ANSWER = np.dtype(
     [
         ("id", "<i8"),
@@ -36,29 +36,29 @@ _LONGEST_HEADER = 1 << 20
 
 
 def begin_journal(path: Path, header: Mapping[str, Any], answers: Answers) -> None:
-    """Put a journal with `answers` at `path`, in one step in place of what is there. Raises OutputProblem."""
+    """Write a journal with `answers` to `path`, atomically, replacing an old one. Raises OutputProblem."""
     with new_file(path, force=True) as (file, _):
         file.write(json.dumps(header, sort_keys=True).encode() + b"\n" + _with_checksums(answers).tobytes())
 
 
 @contextmanager
 def continued_journal(path: Path) -> Iterator[Callable[[Answers], None]]:
-    """Give a function that adds answers [N] to the journal at `path`, which must be whole.
+    """Give a function that appends answers [N] to the journal at `path`, which must not be damaged.
 
-    It raises OutputProblem where they cannot be written; what was there before is still good then.
+    It raises OutputProblem if they cannot be written; earlier answers stay valid.
     """
     with reported(path):
         file = path.open("ab", buffering=0)
         with suppress(OSError):  # some file systems have no locks
-            lock(file.fileno(), wait=True, shared=True)  # as long as it is open; see is_being_written
+            lock(file.fileno(), wait=True, shared=True)  # held while open; see is_being_written
 
     def add(answers: Answers) -> None:
         try:
             left = memoryview(_with_checksums(answers).tobytes())
-            while left:  # a disk that is nearly full takes a part, and complains the next time
+            while left:  # an almost full disk writes a part first, and fails at the next write
                 left = left[file.write(left) :]
         except OSError as error:
-            words = "what was answered before is kept, and --resume goes on from there"
+            words = "earlier answers are kept; --resume continues from there"
             raise OutputProblem(f"{path}: cannot be written: {error.strerror}; {words}") from error
 
     with file:
@@ -73,9 +73,9 @@ def is_being_written(path: Path) -> bool:
 
 
 def read_journal(path: Path) -> tuple[dict[str, Any], Answers]:
-    """Return the header and the whole answers of the journal at `path`; what was cut or damaged is left out.
+    """Return the header and the valid answers of the journal at `path`; cut or damaged records are left out.
 
-    Raises OutputProblem for a file that is no journal.
+    Raises OutputProblem for a file that is not a journal.
     """
     try:
         with path.open("rb") as file:
@@ -85,7 +85,7 @@ def read_journal(path: Path) -> tuple[dict[str, Any], Answers]:
         if not line.endswith(b"\n") or not isinstance(header, dict):
             raise ValueError("no header")
     except (OSError, ValueError) as error:
-        raise OutputProblem(f"{path}: not what an unfinished run leaves: {error}; --force begins anew") from error
+        raise OutputProblem(f"{path}: not the journal of an unfinished run: {error}; --force starts again") from error
     whole = np.frombuffer(data[: len(data) // ANSWER.itemsize * ANSWER.itemsize], ANSWER)
     good = np.array([answer["checksum"] == _checksum(answer) for answer in whole], bool)
     return header, whole[good]

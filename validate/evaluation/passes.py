@@ -1,4 +1,4 @@
-"""One pass over the images of a data set, in which every network answers that wants the same pixels."""
+"""One pass over the images of a data set, for all networks that need the same pixels."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +15,7 @@ from effconvert.errors import DatasetProblem, NumericMismatch, listing
 from effconvert.preprocessing.recipes import Recipe
 from effconvert.validate.data.dataset import Dataset
 from effconvert.validate.evaluation.computing import Computing, exact_arithmetic, images_at_once
-from effconvert.validate.evaluation.evaluation import Contestant, evaluate
+from effconvert.validate.evaluation.evaluation import EvaluatedModel, evaluate
 from effconvert.validate.evaluation.execution import Execution
 from effconvert.validate.evaluation.feeding import Batch, on_cpu, on_gpu
 from effconvert.validate.evaluation.gpu_images import gpu_decoder, images_on_gpu
@@ -28,7 +28,7 @@ from effconvert.validate.subjects import Subject
 
 @dataclass(frozen=True)
 class Task:
-    """What is evaluated and how; workers: how many processes prepare images."""
+    """Data set and settings of a pass; workers: the number of processes that prepare images."""
 
     dataset: Dataset
     settings: Settings
@@ -40,9 +40,8 @@ class Task:
 class Pass:
     """A network in a pass.
 
-    journal: where its answers are written down at once, None nowhere. have: the ids that it has answered before, which
-    it does not answer again. answers: what came of it. images, seconds, at_once, how: how long the network took for how
-    many, and how it was computed.
+    journal: the file for its answers, None for no file. have: ids with an earlier answer; they are not answered again.
+    answers: the result. images, seconds, at_once, how: the time that the network took, and how it was computed.
     """
 
     subject: Subject
@@ -57,15 +56,15 @@ class Pass:
 
     @property
     def answered(self) -> Answers:
-        """What was answered in this pass."""
+        """The answers of this pass."""
         return np.concatenate([np.zeros(0, ANSWER), *self.answers])
 
 
 @dataclass(frozen=True)
-class Course:
-    """How a pass went.
+class PassStats:
+    """Statistics of a pass.
 
-    skipped: {id: what is wrong}. images, seconds: without the first batch, which waits for the workers and warms up.
+    skipped: {id: problem}. images, seconds: without the first batch, which waits for the workers and warms up.
     """
 
     skipped: dict[int, str]
@@ -74,17 +73,17 @@ class Course:
     clock: Clock
 
     @classmethod
-    def together(cls, courses: Sequence["Course"]) -> "Course":
-        """Return how a pass went that several processes shared."""
+    def together(cls, stats: Sequence["PassStats"]) -> "PassStats":
+        """Return the statistics of a pass that several processes shared."""
         return cls(
-            skipped={number: words for course in courses for number, words in course.skipped.items()},
-            images=sum(course.images for course in courses),
-            seconds=max(course.seconds for course in courses),
-            clock=Clock(*(sum(column) for column in zip(*(astuple(course.clock) for course in courses), strict=True))),
+            skipped={number: words for one in stats for number, words in one.skipped.items()},
+            images=sum(one.images for one in stats),
+            seconds=max(one.seconds for one in stats),
+            clock=Clock(*(sum(column) for column in zip(*(astuple(one.clock) for one in stats), strict=True))),
         )
 
     def rates(self, passes: Sequence[Pass], workers: int) -> dict[str, Any]:
-        """Return images a second in plain values; those of a model are its alone, in this process."""
+        """Return images per second as plain values; a model's rate is its own, in this process."""
         return {
             "images_per_second": _rate(self.images, self.seconds),
             "prepared_per_core_second": _rate(self.clock.images, self.clock.preparing),
@@ -100,18 +99,18 @@ class Course:
 
 def run_pass(
     passes: Sequence[Pass], task: Task, ids: Sequence[int], pipeline: str, progress: Callable[[int], None]
-) -> Course:
-    """Show the images `ids` to every network in `passes`, and keep what each answers.
+) -> PassStats:
+    """Run every network in `passes` on the images `ids`, and keep the answers.
 
-    progress: is told how many images were done. Raises DatasetProblem for images that cannot be read, unless they are
-    to be skipped; NumericMismatch where a network gives NaN or infinity; LayoutMismatch for one without a classifier.
+    progress: called with the number of finished images. Raises DatasetProblem for unreadable images unless they are
+    skipped, NumericMismatch where a network gives NaN or infinity, LayoutMismatch for one without a classifier.
     """
     clock, skipped, times = Clock(), dict[int, str](), list[tuple[float, int]]()
 
     def broken(failures: dict[int, str]) -> None:
         if not task.settings.skip_broken:
             words = [f"{_place(task.dataset, number)}: {problem}" for number, problem in failures.items()]
-            remedy = "--resume --skip-broken goes on without them"
+            remedy = "--resume --skip-broken continues without them"
             raise DatasetProblem(listing(f"{task.dataset.path}: images that cannot be read ({remedy}):", words))
         skipped.update(failures)
 
@@ -122,21 +121,21 @@ def run_pass(
     at_once = min(_at_once(one, task, len(passes)) for one in passes)
     with ExitStack() as stack:
         stack.enter_context(exact_arithmetic())
-        if task.computing.on_gpu:  # streams, graphs and pinned memory are the current GPU's
+        if task.computing.on_gpu:  # streams, graphs and pinned memory belong to the current GPU
             stack.enter_context(torch.cuda.device(task.computing.device))
         batches = _batches(passes[0].subject.recipe, task, ids, pipeline, at_once, clock, stack)
-        contestants = [_contestant(one, task, at_once, stack) for one in passes]
+        models = [_evaluated_model(one, task, at_once, stack) for one in passes]
         if len(ids):
-            evaluate(contestants, batches, task.dataset.labels, broken, count)
-    for one, contestant in zip(passes, contestants, strict=True):
-        one.images, one.seconds = contestant.images, contestant.seconds
-        one.at_once, one.how = contestant.execution.at_once, contestant.execution.how
+            evaluate(models, batches, task.dataset.labels, broken, count)
+    for one, model in zip(passes, models, strict=True):
+        one.images, one.seconds = model.images, model.seconds
+        one.at_once, one.how = model.execution.at_once, model.execution.how
     after_first = sum(images for _, images in times[1:])
-    return Course(skipped, after_first, times[-1][0] - times[0][0] if times else 0.0, clock)
+    return PassStats(skipped, after_first, times[-1][0] - times[0][0] if times else 0.0, clock)
 
 
 def _place(dataset: Dataset, number: int) -> str:
-    """Return where a person finds the image."""
+    """Return the place of the image, for a message."""
     location = dataset.locations[number]
     return location.path if location.reader == "file" else f"{dataset.names[number]} in {location.path}"
 
@@ -145,13 +144,13 @@ def _at_once(one: Pass, task: Task, networks: int) -> int:
     usual = images_at_once(one.subject.file.identity.variant, one.subject.recipe.size, task.computing, networks)
     if task.computing.on_gpu:
         return task.settings.batch or usual
-    return min(task.settings.batch or usual, usual)  # more at once would take memory, and not be faster
+    return min(task.settings.batch or usual, usual)  # more would need memory without being faster
 
 
 def _batches(
     recipe: Recipe, task: Task, ids: Sequence[int], pipeline: str, at_once: int, clock: Clock, stack: ExitStack
 ) -> Iterator[Batch]:
-    """Return the images on the device; what prepares them is started, and ended with `stack`."""
+    """Start the preparation of images, which ends with `stack`, and return the batches on the device."""
     locations, device, on_a_gpu = task.dataset.locations, task.computing.device, task.computing.on_gpu
     if pipeline == FAST and on_a_gpu and (found := gpu_decoder(device, at_once)):
         _, decode = found
@@ -167,7 +166,7 @@ def _batches(
     return on_gpu(chunks, at_once, device, clock) if on_a_gpu else on_cpu(chunks)
 
 
-def _contestant(one: Pass, task: Task, at_once: int, stack: ExitStack) -> Contestant:
+def _evaluated_model(one: Pass, task: Task, at_once: int, stack: ExitStack) -> EvaluatedModel:
     execution = Execution(one.subject.network(), one.subject.recipe, task.computing, at_once)
     write = stack.enter_context(continued_journal(one.journal)) if one.journal else None
 
@@ -179,7 +178,7 @@ def _contestant(one: Pass, task: Task, at_once: int, stack: ExitStack) -> Contes
             write(answers)
 
     only = _present(task, execution.classes, one.first_class) if task.settings.only_present else None
-    return Contestant(execution, keep, one.first_class, only)
+    return EvaluatedModel(execution, keep, one.first_class, only)
 
 
 def _present(task: Task, outputs: int, first_class: int) -> torch.Tensor:
@@ -193,8 +192,8 @@ def _check_finite(answers: Answers, dataset: Dataset, path: Path) -> None:
     bad = answers["id"][~np.isfinite(answers["margin"] + answers["confidence"])]
     if len(bad):
         names = [dataset.names[number] for number in bad]
-        remedy = "weights or facts that are not its own, or numbers too large for the dtype: --dtype float32"
-        raise NumericMismatch(listing(f"{path}: its network gives NaN or infinity ({remedy}):", names))
+        remedy = "wrong weights or facts, or values too large for the dtype: try --dtype float32"
+        raise NumericMismatch(listing(f"{path}: the network gives NaN or infinity ({remedy}):", names))
 
 
 def _rate(images: int, seconds: float) -> float | None:

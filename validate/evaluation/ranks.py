@@ -1,4 +1,4 @@
-"""The processes that share an evaluation, as torchrun starts them: each takes every n-th image, all get all answers."""
+"""Ranks: the processes of torchrun that share an evaluation; each takes every n-th image, all get all answers."""
 
 import os
 import sys
@@ -12,12 +12,12 @@ from effconvert.errors import EffconvertError
 
 T = TypeVar("T")
 
-# What one rank is slower than another, at most: it waits for the last image of all.
+# The longest wait of one rank for another.
 _PATIENCE = timedelta(hours=12)
 
 
 class FailedElsewhere(EffconvertError):
-    """Another of the processes failed, and says why."""
+    """Another process failed, and reports the error."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class Ranks:
         return self.rank == 0
 
     def share(self, ids: Sequence[int]) -> Sequence[int]:
-        """Return this rank's part of `ids`."""
+        """Return this rank's share of `ids`."""
         return ids[self.rank :: self.count]
 
     def gather(self, value: T) -> list[T]:
-        """Return the values of all ranks, in their order, on every rank."""
+        """Return the values of all ranks, in rank order, on every rank."""
         if self.count == 1:
             return [value]
         import torch.distributed as distributed
@@ -49,10 +49,10 @@ class Ranks:
         return values
 
     def agree(self, work: Callable[[], T]) -> T:
-        """Do `work` on every rank and return what it gives here.
+        """Do `work` on every rank and return its result here.
 
-        Where it fails on any rank, every rank fails, so that none waits for one that has gone: the first that did with
-        its own error, the others with FailedElsewhere.
+        If it fails on any rank, every rank fails, so that none waits forever: the first failed rank with its own error,
+        the others with FailedElsewhere.
         """
         try:
             result, failure = work(), None
@@ -71,16 +71,16 @@ class Ranks:
 
 @contextmanager
 def joined() -> Iterator[Ranks]:
-    """Join the processes that torchrun started, for the block; alone where it started none.
+    """Join the processes of torchrun for the block; without torchrun this process is the only rank.
 
-    Where another of them fails, which says why, this one exits without a word.
+    If another process fails, that one reports the error, and this one exits silently.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield Ranks()
         return
     import torch.distributed as distributed
 
-    # What is gathered lies in the processors' memory, so gloo serves GPUs as well.
+    # Gathered values are in the CPU's memory, so gloo works with GPUs too.
     distributed.init_process_group("gloo", timeout=_PATIENCE)
     try:
         names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")

@@ -1,7 +1,7 @@
-"""A run on its way to its file: its header, the journals of its answers while it lasts, and the predictions at its end.
+"""Files of a run: its header, the journals during the run, and the predictions at its end.
 
-Two runs whose headers agree may be joined, but for the images' bytes: each answer has a hash of these, which must be
-what the image still has.
+A run may be continued if its header is equal and the images have not changed: each answer has a hash of its image's
+bytes.
 """
 
 import hashlib
@@ -41,7 +41,7 @@ _NONE: Answers = np.zeros(0, ANSWER)
 
 @dataclass(frozen=True)
 class Chosen:
-    """The file of a run. passed: sentences on the runs that lie where it would else."""
+    """The file of a run. passed: sentences on other runs that already have the preferred names."""
 
     out: Path
     passed: tuple[str, ...]
@@ -55,9 +55,9 @@ def header_of(
     computing: "Computing",
     decoder: str | None = None,
 ) -> dict[str, Any]:
-    """Return what decides the answers of a run, in plain values: two runs that agree in it may be joined.
+    """Return everything that decides the answers of a run, as plain values; runs with equal headers may be joined.
 
-    decoder: what decodes on the GPU, None where the processor does.
+    decoder: the decoder on the GPU, None for the CPU.
     """
     record = one.record()
     header = {
@@ -79,28 +79,28 @@ def header_of(
         "compiled": computing.compiled,
         "only_present": settings.only_present,
     }
-    plain: dict[str, Any] = json.loads(json.dumps(header))  # as it comes back from a file
+    plain: dict[str, Any] = json.loads(json.dumps(header))  # as a file returns it
     return plain
 
 
 def journal_path(out: Path, rank: int) -> Path:
-    """Return where the rank's journal of the run `out` lies."""
+    """Return the path of a rank's journal for the run `out`."""
     return out.with_name(f"{out.name}.part-{rank}")
 
 
 def journals_of(out: Path) -> list[Path]:
-    """Return the journals that an unfinished run has left."""
+    """Return the journals of an unfinished run."""
     return sorted(out.parent.glob(f"{_escaped(out.name)}.part-[0-9]*"))
 
 
 def choose_run(
     folder: Path, name: str, header: Mapping[str, Any], resume: bool, force: bool, other_image: OtherImage
 ) -> Chosen:
-    """Return the file for a run with that header: `name`.npz, or the first of `name`-2.npz, … where no other run lies.
+    """Return the file for a run with that header: `name`.npz, or `name`-2.npz, …, the first without another run.
 
-    The same run, measured once more, replaces itself; it is not the same where `other_image` finds an image that has
-    changed since. Raises OutputProblem where it is being written at this moment, or lies unfinished with answers in it,
-    and neither `resume` (go on) nor `force` (begin anew) says what is to become of them.
+    A repeated run replaces itself; it is not the same run if `other_image` finds a changed image. Raises OutputProblem
+    if another process is writing it, or if it is unfinished and neither `resume` (continue) nor `force` (start again)
+    is given.
     """
     passed: list[str] = []
     for number in count(1):
@@ -113,24 +113,24 @@ def choose_run(
             passed.append(f"{out} is another run: {words}")
             continue
         if any(map(is_being_written, journals)):
-            raise OutputProblem(f"{out}: another process is writing this run at this moment")
+            raise OutputProblem(f"{out}: another process is writing this run now; wait for it to end")
         if not (resume or force) and any(len(read_journal(path)[1]) for path in journals):
-            raise OutputProblem(f"{out}: this run lies here unfinished; --resume continues it, --force begins anew")
+            raise OutputProblem(f"{out}: this run is unfinished; --resume continues it, --force starts it again")
         return Chosen(out, tuple(passed))
     raise AssertionError
 
 
 def take_up(out: Path, header: Mapping[str, Any], resume: bool, ranks: Ranks) -> Answers:
-    """Return what an earlier run to `out` has answered, each image once, and begin this rank's journal.
+    """Return the answers of an earlier run to `out`, each image once, and begin this rank's journal.
 
-    The first rank's journal then holds all of it, and the earlier ones are removed. Without `resume` nothing is taken,
-    nor from a journal of another run.
+    The first rank's journal then holds all of them, and the old journals are removed. Without `resume`, or from a
+    journal of another run, nothing is taken.
     """
     found = journals_of(out)
     earlier = ranks.agree(lambda: _read(found, header) if resume else _NONE)
     answers = _once(np.concatenate(ranks.gather(earlier)))
     mine, stale = journal_path(out, ranks.rank), [path for path in found if path != journal_path(out, 0)]
-    # Step by step on all ranks: nothing is removed that is not yet kept, and nothing that another rank has begun.
+    # In steps on all ranks: no journal is removed before its answers are kept, or after another rank has begun it.
     ranks.agree(lambda: begin_journal(mine, header, answers) if ranks.first else None)
     ranks.agree(lambda: _remove(stale))
     ranks.agree(lambda: None if ranks.first else begin_journal(mine, header, _NONE))
@@ -143,7 +143,7 @@ def gathered(answers: Answers, ranks: Ranks) -> Answers:
 
 
 def remove_journals(out: Path) -> None:
-    """Remove what was only needed to continue."""
+    """Remove the journals of a finished run."""
     _remove(journals_of(out))
 
 
@@ -155,9 +155,9 @@ def predictions_of(
     settings: Settings,
     more: Mapping[str, Any],
 ) -> Predictions:
-    """Return the predictions that `answers`, each image once, amount to. more: what else the record says.
+    """Return predictions made of `answers`, each image once. more: further entries of the record.
 
-    Raises DatasetProblem when there is no answer.
+    Raises DatasetProblem without answers.
     """
     if not len(answers):
         broken = [f"{dataset.names[number]}: {words}" for number, words in sorted(skipped.items())]

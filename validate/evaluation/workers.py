@@ -1,7 +1,7 @@
-"""A process that prepares images in memory that it shares with its parent; torch is never imported.
+"""Worker process that prepares images in memory shared with its parent, without importing torch.
 
-It is started by a command of its own and not by multiprocessing's ways: a fork would carry torch and its threads along,
-and a spawned process would run the user's script once more.
+It is started by its own command and not by multiprocessing: a fork would copy torch and its threads, and a spawned
+process would run the user's script again.
 """
 
 import mmap
@@ -25,13 +25,13 @@ from effconvert.validate.data.image_hashes import UNREADABLE, image_hash
 from effconvert.validate.data.locations import Location, read_image
 from effconvert.validate.evaluation.jobs import FAST
 
-# Not `-m`: what a module that is run as __main__ pickles, its parent cannot find.
+# Not `-m`: the parent cannot unpickle classes of a module that runs as __main__.
 COMMAND = (sys.executable, "-P", "-c", "from effconvert.validate.evaluation.workers import main; main()")
 
 
 @dataclass(frozen=True)
 class Ring:
-    """How the memory is divided: `slots` times `images`, each [size, size, 3] of `dtype` (a numpy name)."""
+    """Division of the shared memory: `slots` times `images`, each [size, size, 3] of `dtype` (a numpy name)."""
 
     slots: int
     images: int
@@ -40,7 +40,7 @@ class Ring:
 
     @property
     def nbytes(self) -> int:
-        """Of all slots."""
+        """The bytes of all slots."""
         return self.slots * self.images * image_bytes(self.size, self.dtype)
 
     def array(self, descriptor: int) -> NDArray[np.generic]:
@@ -53,14 +53,14 @@ class Ring:
 
 
 def image_bytes(size: int, dtype: str) -> int:
-    """Return what one image takes."""
+    """Return the bytes of one image."""
     return size * size * 3 * np.dtype(dtype).itemsize
 
 
 def shared_memory(nbytes: int) -> int:
-    """Return a descriptor of `nbytes` of memory that is freed when nobody has it open any more.
+    """Return a descriptor of `nbytes` of memory that is freed when its last user closes it.
 
-    /dev/shm is no place for it: containers give it 64 MB.
+    /dev/shm is not used: in containers it has only 64 MB.
     """
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("effconvert-images")
@@ -76,11 +76,11 @@ def shared_memory(nbytes: int) -> int:
 
 
 def _no_memory(nbytes: int, error: OSError) -> EffconvertError:
-    return EffconvertError(f"{nbytes:,} bytes to share images in cannot be had: {error.strerror}")
+    return EffconvertError(f"cannot allocate {nbytes:,} bytes of shared memory for images: {error.strerror}")
 
 
 class Setup(NamedTuple):
-    """What a worker is told first. pipeline: `exact` or `fast`."""
+    """The first message to a worker. pipeline: `exact` or `fast`."""
 
     recipe: Recipe
     pipeline: str
@@ -88,10 +88,10 @@ class Setup(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """What became of the images of one slot.
+    """The result for the images of one slot.
 
-    failures: [(place in the slot, what is wrong)]. hashes: of their bytes, one after the other. reading: seconds.
-    preparing: seconds of processor time.
+    failures: [(index in the slot, problem)]. hashes: of the images' bytes, one after the other. reading: seconds.
+    preparing: seconds of CPU time.
     """
 
     failures: list[tuple[int, str]]
@@ -101,9 +101,9 @@ class Prepared(NamedTuple):
 
 
 def prepare(locations: Sequence[Location], recipe: Recipe, pipeline: str, slot: NDArray[Any]) -> Prepared:
-    """Write the images at `locations` into `slot` [images, size, size, 3]; one that cannot be read becomes zeros.
+    """Write the images at `locations` into `slot` [images, size, size, 3]; an unreadable one becomes zeros.
 
-    Raises what `pixels` does but DatasetProblem, which is reported.
+    Raises the errors of `pixels` except DatasetProblem, which is in the result.
     """
     failures, hashes, reading, preparing = [], list[bytes](), 0.0, 0.0
     for place, location in enumerate(locations):
@@ -124,7 +124,7 @@ def prepare(locations: Sequence[Location], recipe: Recipe, pipeline: str, slot: 
 
 
 def main() -> None:
-    """Serve the parent until it closes the connection, or is no more."""
+    """Serve the parent until it closes the connection or exits."""
     descriptor, memory = (int(argument) for argument in sys.argv[1:])
     with Connection(descriptor) as connection:
         try:
@@ -143,6 +143,6 @@ def _serve(connection: Connection, memory: int) -> None:
             answer: Prepared | EffconvertError = prepare(locations, setup.recipe, setup.pipeline, ring[slot])
         except EffconvertError as error:
             answer = error
-        if "cv2" in sys.modules:  # as many threads as cores in each worker would be in each other's way
+        if "cv2" in sys.modules:  # otherwise each worker starts a thread per core
             sys.modules["cv2"].setNumThreads(1)
         connection.send(answer)

@@ -58,7 +58,7 @@ def command(
 
     Example: effconvert features own.safetensors cat.jpg --out features.npz
     """
-    from effconvert.validate.asking.feature_maps import save_features
+    from effconvert.validate.inference.feature_maps import save_features
 
     saved = save_features(file, images, out, levels=levels, dtype=dtype, force=force, **given_question(options))
     if quiet:

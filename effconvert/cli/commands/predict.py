@@ -11,7 +11,7 @@ from effconvert.cli.options.asking import asking_options, given_question, images
 from effconvert.cli.options.shared import PATH, json_option, path_argument, quiet_option
 
 if TYPE_CHECKING:
-    from effconvert.validate.asking.classification import Classification, SeenClass
+    from effconvert.validate.inference.classification import Classification, SeenClass
 
 
 @click.command("predict")
@@ -41,7 +41,7 @@ def command(
 
     Example: effconvert predict own.safetensors cat.jpg
     """
-    from effconvert.validate.asking.classification import classify
+    from effconvert.validate.inference.classification import classify
 
     found = classify(file, images, top=top, classes=classes, **given_question(options))
     if as_json:

@@ -1,4 +1,4 @@
-"""The pictures of a report, each a function of the document: drawn by matplotlib, which is imported only to draw."""
+"""Pictures of a report, each a function of the document, drawn by matplotlib, which is imported only for drawing."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,17 +12,17 @@ SUFFIXES = (".svg", ".png", ".csv")
 
 
 class NothingToDraw(EffconvertError):
-    """A document has nothing that a picture could show: a usage error."""
+    """A document has nothing for a picture to show: a usage error."""
 
     exit_code = 2
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture as an `svg` element, what it shows in words, and its numbers as a table.
+    """A picture as an `svg` element, with a description and its numbers as a table.
 
-    name: one of PICTURES, or `layers-<id>` of a verification. text: read in place of the picture. headers, rows: all
-    numbers, those that the picture leaves out too. svg: has no background and takes the page's colour of text.
+    name: one of PICTURES, or `layers-<id>` of a verification. text: the description. headers, rows: all numbers, also
+    those that the picture leaves out. svg: without background, in the page's text colour.
     """
 
     name: str
@@ -34,9 +34,9 @@ class Picture:
 
 
 def pictures(document: dict[str, Any]) -> list[Picture]:
-    """Return the pictures that a document (`effconvert/report/1`) has something to show for, as PICTURES has them.
+    """Return all pictures that a document (`effconvert/report/1`) has data for, in the order of PICTURES.
 
-    `layers` are several: of the six verifications that are furthest from their tolerance.
+    `layers` are up to six: of the verifications with the largest differences compared with their tolerance.
     """
     from effconvert.report.pictures.drawn import draw_all, finished
 
@@ -44,9 +44,9 @@ def pictures(document: dict[str, Any]) -> list[Picture]:
 
 
 def picture(document: dict[str, Any], name: str) -> Picture | None:
-    """Return the picture called `name`, None where the document has nothing to show for it.
+    """Return the picture `name`, None if the document has no data for it.
 
-    name: one of PICTURES, of which `layers` is that furthest from its tolerance, or `layers-<id>` of a verification.
+    name: one of PICTURES, or `layers-<id>` of a verification; `layers` alone is the one with the largest difference.
     """
     from effconvert.report.pictures.drawn import draw_all, finished
 
@@ -54,20 +54,20 @@ def picture(document: dict[str, Any], name: str) -> Picture | None:
 
 
 def check_picture(path: Path, force: bool = False) -> None:
-    """Raise OutputProblem where `path` cannot become a picture: another suffix, or an output that exists."""
+    """Raise OutputProblem for another suffix than a picture's, or an existing output."""
     if path.suffix.lower() not in SUFFIXES:
         raise OutputProblem(
-            f"{path}: a picture ends in .svg or .png, its numbers in .csv; give another name with --out"
+            f"{path}: the suffix must be .svg or .png, or .csv for the numbers; give another name with --out"
         )
     check_output(path, force)
 
 
 def write_picture(document: dict[str, Any], name: str, path: Path, force: bool = False) -> str:
-    """Write the picture called `name` to `path`, as its suffix says: .svg, .png for print, or .csv with its numbers.
+    """Write the picture `name` to `path`; the suffix decides: .svg, .png for print, or .csv with its numbers.
 
-    Returns what it shows and leaves out, in words.
+    Returns the description of what it shows and leaves out.
 
-    Raises OutputProblem as `check_picture` does, and NothingToDraw that says what the document would need.
+    Raises OutputProblem as `check_picture` does, and NothingToDraw with the data that the document lacks.
     """
     check_picture(path, force)
     from effconvert.report.pictures.drawn import write

@@ -1,4 +1,4 @@
-"""The comparison chart: top-1 and top-5 of every variant, as each framework publishes them and as measured here."""
+"""Chart of top-1 and top-5 of every variant, as each framework published them and as measured here."""
 
 import re
 from collections import Counter, defaultdict
@@ -40,7 +40,7 @@ _WIDTH, _LEFT, _PANEL, _GAP = 760, 40, 230, 7
 class Point:
     """One accuracy in percent. low, high: of its interval, None where it was published.
 
-    decides: it can be relied on; of a measured one, it is of ImageNet's images. id: of a measured network.
+    decides: it is reliable; for a measured one, it is on ImageNet's images. id: of a measured network.
     """
 
     variant: str
@@ -68,7 +68,7 @@ class Point:
 
 
 def draw(document: dict[str, Any]) -> Drawing | None:
-    """Draw what was published of the usual training of each variant hollow, and what was measured solid."""
+    """Draw the published accuracies of each variant's usual training hollow, and the measured ones solid."""
     publishers = Publishers(document)
     published, measured = _published(document, publishers), _measured(document, publishers)
     shown = [*_usual(published), *_first(measured)]
@@ -118,9 +118,9 @@ def _measured(document: dict[str, Any], publishers: Publishers) -> list[Point]:
 
 
 def _usual(points: Sequence[Point]) -> list[Point]:
-    """Return the figures that can be relied on, of one training a variant, so that only publishers differ.
+    """Return the reliable figures of one training per variant, so that only the publishers differ.
 
-    It is the one that most publishers have. Who has other names than it, has trained its own, which is then drawn.
+    It is the training that most publishers have. For a publisher with only its own trainings, its first is drawn.
     """
     groups: dict[str, dict[Series, list[Point]]] = defaultdict(lambda: defaultdict(list))
     for point in points:
@@ -136,7 +136,7 @@ def _usual(points: Sequence[Point]) -> list[Point]:
 
 
 def _most_published(of_variant: Mapping[Series, Sequence[Point]]) -> str:
-    """Return the training that most publishers have figures of, of several the most usual; "" where none is shared."""
+    """Return the training with figures from most publishers, the most usual of several; "" if none is shared."""
     counts = Counter(
         weights
         for group in of_variant.values()
@@ -146,12 +146,12 @@ def _most_published(of_variant: Mapping[Series, Sequence[Point]]) -> str:
 
 
 def _best(group: Sequence[Point]) -> str:
-    """Return the first training of a publisher that has only its own."""
+    """Return the first training of a publisher with only its own trainings."""
     return next((point.weights for point in group if point.decides), "")
 
 
 def _first(points: Iterable[Point]) -> list[Point]:
-    """Return the measured networks of each variant that are shown, those of its usual training first."""
+    """Return the measured networks to show for each variant, the usual training first."""
     groups: dict[tuple[str, str], list[Point]] = defaultdict(list)
     for point in points:
         if point.decides:
@@ -169,8 +169,8 @@ def _text(shown: Sequence[Point], measured: Sequence[Point]) -> str:
         labels = listed([shortened(label, 60) for label in dict.fromkeys(point.series.label for point in published)])
         sentences.append(
             f"ImageNet top-1 of each variant's usual training, as published by {labels}: from {low.percent:g} % "
-            f"({shortened(low.variant, 60)}) to {high.percent:g} % ({shortened(high.variant, 60)}); what is "
-            "superseded, quoted or doubted is in the table only."
+            f"({shortened(low.variant, 60)}) to {high.percent:g} % ({shortened(high.variant, 60)}); superseded, "
+            "quoted and doubtful numbers are only in the table."
         )
     if solid:
         said = listed([f"{shortened(point.source, 60)} {point.percent:.3f} %" for point in solid[:4]])
@@ -178,9 +178,9 @@ def _text(shown: Sequence[Point], measured: Sequence[Point]) -> str:
         sentences.append(f"Measured here: {said}{more}.")
     few = sum(point.decides for point in measured) // len(METRICS) - len(solid)
     if few:
-        sentences.append(f"Of each variant at most {_SHOWN} are drawn; {few:,} are in the table only.")
+        sentences.append(f"At most {_SHOWN} networks of a variant are drawn; {few:,} more are only in the table.")
     if other := sum(not point.decides for point in measured) // len(METRICS):
-        sentences.append(f"Not drawn, for they are not of ImageNet's validation images: {other:,} measured here.")
+        sentences.append(f"Not drawn, because not on ImageNet's validation images: {other:,} measured here.")
     return " ".join(sentences)
 
 
@@ -217,7 +217,7 @@ def _entries(shown: Sequence[Point]) -> list[Entry]:
 def _places(
     shown: Sequence[Point], width: float
 ) -> tuple[dict[tuple[str, Any], float], dict[str, tuple[float, float]]]:
-    """Return where each point stands, in pixels, side by side within its variant, and where each variant ends."""
+    """Return the position of each point in pixels, side by side within its variant, and the range of each variant."""
     slots: dict[str, list[Any]] = {}
     for point in shown:
         slots.setdefault(point.variant, []).append(_slot(point))
@@ -240,7 +240,7 @@ def _places(
 
 
 def _split(variant: str) -> tuple[str, str]:
-    """Return what a variant's name shares with others of its kind, and what is its own: edgetpu- and s."""
+    """Return the shared and the own part of a variant's name: edgetpu- and s."""
     family = re.match("[a-z]{2,}-?(?=.)", variant)
     shared = family[0] if family else ""
     return shared, fitted(variant[len(shared) :], 60, SMALL)
@@ -251,7 +251,7 @@ def _slot(point: Point) -> Any:
 
 
 def _name_variants(panel: Panel, ends: Mapping[str, tuple[float, float]]) -> None:
-    """Shade every other variant, and write below what each is called, with what a kind shares on a line of its own."""
+    """Shade every other variant, and write the names below, with the shared part of each kind on a separate line."""
     for begin, end in list(ends.values())[1::2]:
         panel.shade(panel.left + begin, panel.top, panel.left + end, panel.bottom)
     names = [((begin + end) / 2, _split(variant)[1]) for variant, (begin, end) in ends.items()]
@@ -292,7 +292,7 @@ def _name_trainings(
     places: Mapping[tuple[str, Any], float],
     obstacles: NDArray[np.float64],
 ) -> None:
-    """Write which training a measured network is of where that is not the usual one."""
+    """Write the training beside a measured network if it is not the usual one."""
     named = [point for point in points if point.measured and usual_rank(point.weights) > 1 and point.weights]
     names = [fitted(point.weights, 60, SMALL) for point in named]
     anchors = panel.place((places[point.variant, _slot(point)], point.percent) for point in named)

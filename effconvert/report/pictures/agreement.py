@@ -1,4 +1,4 @@
-"""The agreement matrix: the share of images for which two networks have the same first class."""
+"""Agreement matrix: the share of images with the same first class in two networks."""
 
 from collections.abc import Sequence
 from math import floor
@@ -22,7 +22,7 @@ _NAMES, _CELL, _TOP, _BAR = 190, 31, 26, 12
 
 
 def draw(document: dict[str, Any]) -> Drawing | None:
-    """Draw the share of equal top-1 of every two networks; of more than 20 those that agree least with the others."""
+    """Draw the share of equal top-1 for every two networks; of more than 20, those that agree least with the others."""
     found = document["agreement"]
     if found is None or len(found["ids"]) < 2:
         return None
@@ -47,7 +47,7 @@ def draw(document: dict[str, Any]) -> Drawing | None:
 
 
 def _least_agreeing(share: NDArray[np.float64]) -> list[int]:
-    """Return the networks that are drawn, in their own order."""
+    """Return the networks to draw, in their own order."""
     if len(share) <= _SHOWN:
         return list(range(len(share)))
     others = np.where(np.eye(len(share), dtype=bool), np.nan, share)
@@ -76,30 +76,30 @@ def _number(value: float) -> float | None:
 def _text(names: Sequence[str], share: NDArray[np.float64], networks: int) -> str:
     pairs = np.where(np.triu(np.ones(share.shape, dtype=bool), 1), share, np.nan)
     low, high = (divmod(int(choose(pairs)), len(names)) for choose in (np.nanargmin, np.nanargmax))
-    whole = "" if networks == len(names) else f" Of {networks:,} networks the {len(names)} that agree least are drawn."
+    whole = "" if networks == len(names) else f" The {len(names)} of {networks:,} networks that agree least are drawn."
 
     def said(pair: tuple[int, int]) -> str:
         one, other = (shortened(names[number], 60) for number in pair)
         return f"{one} and {other} ({_percent(pairs[pair])} %)"
 
     if low == high:
-        return f"The same top-1 for {_percent(pairs[low])} % of the images: {said(low).partition(' (')[0]}.{whole}"
-    return f"The same top-1 least often: {said(low)}; most often: {said(high)}.{whole}"
+        return f"{said(low).partition(' (')[0]} have the same top-1 for {_percent(pairs[low])} % of the images.{whole}"
+    return f"Top-1 agrees least for {said(low)}, most for {said(high)}.{whole}"
 
 
 def _refused(pairs: int) -> str:
     if not pairs:
         return ""
-    return f" {pairs:,} pair{'s' * (pairs != 1)} of networks answered other pictures or other classes: not compared."
+    return f" Not compared: {pairs:,} pair{'s' * (pairs != 1)} of networks with different pictures or classes."
 
 
 def _percent(share: float) -> str:
-    """Return a share in percent with a digit, rounded down: 100 is said only of all images."""
+    """Return a share in percent with one digit, rounded down, so that 100 means all images."""
     return "100" if share >= 100 else f"{floor(share * 10 + 1e-6) / 10:.1f}"
 
 
 def _figure(names: Sequence[str], share: NDArray[np.float64]) -> Figure:
-    """Draw the lower triangle: the other half says the same."""
+    """Draw the lower triangle, since the matrix is symmetric."""
     count = len(names)
     shown = [fitted(f"{number + 1}  {visible(name)}", _NAMES) for number, name in enumerate(names)]
     left = max(map(text_width, shown[1:])) + 10
@@ -122,7 +122,7 @@ def _figure(names: Sequence[str], share: NDArray[np.float64]) -> Figure:
 def _draw_cell(sheet: Sheet, x: float, y: float, share: float, low: float) -> None:
     middle = (x + _CELL / 2, y + _CELL / 2)
     centred: dict[str, Any] = {"ha": "center", "va": "center_baseline", "gid": f"{SHOWS}cell"}
-    if np.isnan(share):  # they have no image in common
+    if np.isnan(share):  # no common image
         sheet.text(*middle, "-", **centred)
         return
     colour = _colour((share - low) / (100 - low))
@@ -131,7 +131,7 @@ def _draw_cell(sheet: Sheet, x: float, y: float, share: float, low: float) -> No
 
 
 def _colour(share: float) -> tuple[float, ...]:
-    """Return a colour of cividis, which is as light in grey print and for colour-blind readers as for all others."""
+    """Return a colour of cividis, whose lightness is the same in grey print and for colour-blind readers."""
     return tuple(colormaps["cividis"](share)[:3])
 
 
@@ -142,7 +142,7 @@ def _readable(colour: Sequence[float]) -> str:
 
 
 def _draw_scale(sheet: Sheet, right: float, low: float) -> None:
-    """Draw what the colours mean, where the other half of the matrix would be."""
+    """Draw the legend of the colours in the empty half of the matrix."""
     sheet.text(right, 11, "share of equal top-1", ha="right", va="baseline", fontsize=SMALL)
     height, steps = 84 / 28, 28
     for step in range(steps):

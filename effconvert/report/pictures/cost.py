@@ -1,4 +1,4 @@
-"""Accuracy against what it costs: multiply-adds and parameters of every variant and training."""
+"""Chart of accuracy against cost: multiply-adds and parameters of every variant and training."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ _AXES = {
     "multiply_adds": ("multiply-adds of one image, G (log scale)", 1e9),
     "parameters": ("parameters, M (log scale)", 1e6),
 }
-# One series a training; those of other kinds of variants, which have one training each, by their kind.
+# A series for each training; other kinds of variants have one training each, and a series for each kind.
 _TRAININGS = {
     "ns": "NoisyStudent",
     "ns-475": "NoisyStudent",
@@ -47,10 +47,10 @@ _ORDER = (*dict.fromkeys(_TRAININGS.values()), *_KINDS.values())
 
 @dataclass(frozen=True)
 class Point:
-    """A network: accuracy in percent with the interval if it was measured, operations and parameters.
+    """A network: accuracy in percent (with an interval if measured), operations and parameters.
 
-    scaled: the multiply-adds are those of the variant's own size, in proportion to the pixels of `size`. id: of a
-    measured network. decides: of one, whether it was measured on ImageNet's images.
+    scaled: the multiply-adds are those at the variant's own size, scaled by the number of pixels. id: of a measured
+    network. decides: for a measured network, whether it was measured on ImageNet's images.
     """
 
     variant: str
@@ -96,7 +96,7 @@ def draw(document: dict[str, Any]) -> Drawing | None:
 
 
 def _published(document: dict[str, Any]) -> list[Point]:
-    """Return the first figure that decides of each variant and training, which is its publisher's own."""
+    """Return the first reliable figure of each variant and training, which is its publisher's own."""
     variants = {one["name"]: one for one in document["published"]["variants"] if all(one.values())}
     publishers = Publishers(document)
     found: dict[tuple[str, str], Point] = {}
@@ -158,10 +158,10 @@ def _text(shown: Sequence[Point], measured: int, other: int) -> str:
         which = f"the first {_SHOWN} of {measured:,}" if measured > _SHOWN else f"{measured}"
         sentences.append(f"Solid: {which} measured here; hollow: {len(shown) - min(measured, _SHOWN)} published.")
     if other:
-        sentences.append(f"Not drawn, for they are not of ImageNet's validation images: {other:,} measured here.")
+        sentences.append(f"Not drawn, because not on ImageNet's validation images: {other:,} measured here.")
     if any(point.scaled for point in shown):
         sentences.append(
-            "Multiply-adds of accuracies at another size than the variant's own are in proportion to its pixels."
+            "For accuracies at another size than the variant's own, multiply-adds are scaled by the number of pixels."
         )
     return " ".join(sentences)
 
@@ -205,7 +205,7 @@ def _entries(looks: Mapping[str, Look], measured: bool) -> list[Entry]:
 def _draw_points(
     panel: Panel, across: Mapping[Point, float], looks: Mapping[str, Look], quantity: str
 ) -> NDArray[np.float64]:
-    """Draw every series and return places [N, 2] that its lines go through."""
+    """Draw every series, and return points [N, 2] on its lines."""
     lines = np.zeros((0, 2))
     for series, style in looks.items():
         own = [point for point in across if point.series == series]
@@ -225,14 +225,14 @@ def _draw_points(
 def _name_variants(
     panel: Panel, across: Mapping[Point, float], order: Sequence[str], lines: NDArray[np.float64]
 ) -> None:
-    """Write each variant's name once, at its highest point; a known training at another size has a label of its own."""
+    """Write each variant's name once, at its highest point; a known training at another size has its own label."""
     tops: dict[tuple[int, float], Point] = {}
     for point in sorted(across, key=lambda point: -point.percent):
         if point.weights in _TRAININGS or not point.scaled:
             tops.setdefault((order.index(point.variant), across[point]), point)
     own = {point.variant: across[point] for point in across if not point.scaled}
     labels = []
-    for _, point in sorted(tops.items(), reverse=True):  # small variants, which stand in a crowd, choose first
+    for _, point in sorted(tops.items(), reverse=True):  # in an order that places crowded labels first
         size = f" {point.size} px" if point.scaled and across[point] != own.get(point.variant) else ""
         labels.append((fitted(point.variant, 80, SMALL) + size, point))
     anchors = panel.place((across[point], point.percent) for _, point in labels)

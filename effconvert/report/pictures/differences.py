@@ -1,4 +1,4 @@
-"""Measured beside published: how far each accuracy is from what each source says, with intervals and limits."""
+"""Chart of the differences between measured and published accuracy, source by source, with intervals and limits."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ _COLOURS = {"same": BLUE, "near": BLUE, "away": VERMILLION}
 
 @dataclass(frozen=True)
 class Row:
-    """One network beside one source, in percent and points. interval: of what was measured."""
+    """One network beside one source, in percent and points. interval: of the measured accuracy."""
 
     network: str
     source: str
@@ -48,14 +48,14 @@ class Row:
 
     @property
     def look(self) -> Look:
-        """Return how it is drawn: a square where the run has the source's own preprocessing."""
+        """The look of the row: a square if the run has the source's own preprocessing."""
         return Look(_COLOURS.get(self.word, GREY), "s" if self.own else "o")
 
 
 def draw(document: dict[str, Any]) -> Drawing | None:
-    """Draw the top-1 of every network and source, sorted by their difference.
+    """Draw the top-1 of every network and source, sorted by difference.
 
-    Of more than 40, those that a verdict was given by come first, then the furthest apart.
+    Of more than 40, the deciding sources are drawn first, then the largest differences.
     """
     found = [
         (network, source)
@@ -72,7 +72,7 @@ def draw(document: dict[str, Any]) -> Drawing | None:
 
 
 def _rank(source: Mapping[str, Any]) -> tuple[bool, float]:
-    """Return what sources are chosen by: whether they decide, and how far they are."""
+    """Return the sort key of sources: deciding ones first, then by difference."""
     return not source["decides"], -abs(source["top1"]["difference"])
 
 
@@ -93,7 +93,7 @@ def _row(network: Mapping[str, Any], source: Mapping[str, Any]) -> Row:
 
 
 def _lines(network: Mapping[str, Any], source: Mapping[str, Any], drawn: bool) -> list[tuple[Any, ...]]:
-    """Return the lines of the table: top-1 and, where it was published, top-5."""
+    """Return the lines of the table: top-1, and top-5 if it was published."""
     return [
         (
             network["name"], network["variant"], network["weights"], source["source"], source["kind"], metric,
@@ -110,14 +110,14 @@ def _text(drawn: Sequence[Row], found: int) -> str:
     furthest = max(drawn, key=lambda row: abs(row.difference))
     away = sum(row.word == "away" for row in drawn)
     whole = (
-        f" Of {found:,} pairs of network and source {len(drawn)} are drawn: those that decide, then the furthest apart."
+        f" {len(drawn)} of {found:,} pairs of network and source are drawn: deciding ones, then the furthest apart."
         if found > len(drawn)
         else ""
     )
     return (
-        f"Top-1 measured here is furthest from published for {shortened(furthest.network, 60)} beside "
+        f"The largest difference between measured and published top-1 is that of {shortened(furthest.network, 60)} and "
         f"{shortened(furthest.source, 60)}: {furthest.measured:.3f} % against {furthest.published:g} %, "
-        f"{signed(furthest.difference)} points. Of the {len(drawn)} differences drawn, {away} "
+        f"{signed(furthest.difference)} points. Of the {len(drawn)} drawn differences, {away} "
         f"{'is' if away == 1 else 'are'} beyond the limits.{whole}"
     )
 
@@ -149,7 +149,7 @@ def _figure(rows: Sequence[Row]) -> Figure:
 
 
 def _reach(rows: Sequence[Row]) -> float:
-    """Return how far the axis goes to both sides: what is much further out than most is cut off at its end."""
+    """Return the half-length of the axis; values far beyond most others are cut off at its ends."""
     halves = [min((row.interval[1] - row.interval[0]) / 2, 1.0) for row in rows]
     sizes = sorted(max(abs(row.difference) + half, row.limit or 0.0) for row, half in zip(rows, halves, strict=True))
     usual = sizes[(len(sizes) - 1) * 3 // 4]

@@ -1,4 +1,4 @@
-"""Draws the pictures by their names, and writes one to a file of its own, or its numbers as a table."""
+"""Drawing of pictures by name, and writing of one picture or its numbers to a file."""
 
 import io
 from collections.abc import Callable
@@ -33,7 +33,7 @@ _DRAW = {
 
 
 def draw_all(document: dict[str, Any], name: str, most: int = layers.SHOWN) -> list[Drawing]:
-    """Return the drawings called `name`: none where there is nothing to show, and of `layers` up to `most`."""
+    """Return the drawings called `name`: none without data, and up to `most` of `layers`."""
     with drawing():
         if name in _DRAW:
             one = _DRAW[name](document)
@@ -52,15 +52,15 @@ def finished(one: Drawing) -> Picture:
 _NEEDED = {
     "accuracy": "accuracies: a run of `validate` on ImageNet's validation images",
     "cost": "accuracies: a run of `validate` on ImageNet's validation images",
-    "layers": "compared layers: give --verify a file that `verify --json` wrote",
-    "agreement": "two runs of `validate` of the same images",
-    "differences": "a run of `validate` of weights whose accuracy was published",
-    "throughput": "runs of `validate` that say how long they took",
+    "layers": "compared layers: give a file of `verify --json` with --verify",
+    "agreement": "two runs of `validate` on the same images",
+    "differences": "a run of `validate` with weights that have a published accuracy",
+    "throughput": "runs of `validate` with recorded times",
 }
 
 
 def write(document: dict[str, Any], name: str, path: Path, force: bool) -> str:
-    """Write the picture called `name` as the suffix of `path` says, return its text. Raises NothingToDraw."""
+    """Write the picture `name` in the format of the suffix of `path`, and return its text. Raises NothingToDraw."""
     found = draw_all(document, name, most=1)
     if not found:
         words = f"{name}: nothing to draw; it needs {_NEEDED[name.partition('-')[0]]}"

@@ -1,4 +1,4 @@
-"""Error by depth: how far each layer of a converted network is from the source's, with the tolerance as a band."""
+"""Chart of the error by depth: the difference of each layer from the source's, with the tolerance as a band."""
 
 import math
 import re
@@ -20,7 +20,7 @@ from effconvert.report.pictures.style import (
     look,
     text_width,
 )
-from effconvert.report.renderings.numbers_text import error
+from effconvert.report.renderings.numbers_text import MODE_WORDS, error
 from effconvert.report.renderings.text import shortened
 
 NAME, TITLE = "layers", "Error by depth"
@@ -31,11 +31,11 @@ HEADERS = (
 SHOWN = 6  # networks of a report
 _WIDTH, _LEFT, _PANEL = 760, 52, 180
 _MODES = {
-    "accumulated": "Accumulated: each network went its own way up to the layer",
-    "fed": "Fed: the layer got the reference's own input",
+    "accumulated": "End to end: after the network's own earlier layers",
+    "fed": "Isolated: with the reference's input for each layer",
 }
 _COMPARISONS = 3  # of one network
-_LEAST = 1e-30  # what is smaller is drawn as 0
+_LEAST = 1e-30  # smaller values are drawn as 0
 _Row = Mapping[str, Any]
 
 
@@ -48,12 +48,12 @@ class Verified:
     comparisons: tuple[dict[str, Any], ...]
 
     def excess(self) -> float:
-        """Return the largest difference in shares of what is allowed."""
+        """Return the largest difference as a share of its tolerance."""
         return max(_excess(row) for comparison in self.comparisons for row in comparison["rows"])
 
 
 def verified(document: dict[str, Any]) -> list[Verified]:
-    """Return what was verified, once where several runs are of one file: what is furthest from its tolerance first."""
+    """Return each verification once, those with the largest difference compared with their tolerance first."""
     found: dict[str, Verified] = {}
     for network in document["networks"]:
         for verification in network["verifications"]:
@@ -64,7 +64,7 @@ def verified(document: dict[str, Any]) -> list[Verified]:
 
 
 def draw(found: Verified) -> Drawing:
-    """Draw the largest and the mean difference of each layer of one network that was verified."""
+    """Draw the largest and the mean difference of each layer of one verified network."""
     rows = tuple(
         (
             found.network, found.id, one["framework"], row["layer"], row["mode"], row["largest"], row["mean"],
@@ -79,7 +79,7 @@ def draw(found: Verified) -> Drawing:
 
 
 def _share(value: float | None, row: _Row) -> float | None:
-    """Return a difference in shares of the layer's largest value; None for one that is not finite."""
+    """Return a difference as a share of the layer's largest value, None if it is not finite."""
     if value is None or row["scale"] is None:
         return None
     return value / row["scale"] if row["scale"] else (0.0 if value == 0 else None)
@@ -97,11 +97,11 @@ def _text(comparisons: Sequence[Mapping[str, Any]]) -> str:
         worst = max(comparison["rows"], key=_excess)
         value = "not finite" if worst["relative"] is None else f"{error(worst['relative'])} of its largest value"
         layers = len({row["layer"] for row in comparison["rows"]})
-        first = f"{shortened(comparison['first'], 60)} is the first that" if comparison["first"] else "none"
+        first = f"{shortened(comparison['first'], 60)} diverges first" if comparison["first"] else "none diverges"
         sentences += [
-            f"Of {layers} layers compared with {shortened(comparison['framework'], 60)}'s {first} differs.",
-            f"Nearest to its tolerance, or furthest beyond, is {shortened(worst['layer'], 60)} ({worst['mode']}) with "
-            f"{value}, allowed {error(worst['allowed'])}.",
+            f"Of {layers} layers compared with those of {shortened(comparison['framework'], 60)}, {first}.",
+            f"The largest difference for its tolerance is that of {shortened(worst['layer'], 60)} "
+            f"({MODE_WORDS.get(worst['mode'], worst['mode'])}): {value}, allowed {error(worst['allowed'])}.",
         ]
     return " ".join(sentences)
 
@@ -132,7 +132,7 @@ def _entries(comparisons: Sequence[Mapping[str, Any]]) -> list[Entry]:
         whose = f", {fitted(comparison['framework'], 120)}" if len(comparisons) > 1 else ""
         entries.append(
             (
-                f"largest |Δ|{whose}, in shares of the layer's largest value",
+                f"largest |Δ|{whose}, as a share of the layer's largest value",
                 style.points(solid=True, size=5) | style.line(),
             )
         )
@@ -141,7 +141,7 @@ def _entries(comparisons: Sequence[Mapping[str, Any]]) -> list[Entry]:
 
 
 def _panel(sheet: Sheet, top: float, groups: Sequence[Sequence[_Row]], layers: int) -> tuple[Panel, float]:
-    """Return a panel with its tolerance and numbers, and where it has 0: a decade below everything else."""
+    """Return a panel with tolerance and ticks, and its position of 0: a decade below everything else."""
     rows = [row for group in groups for row in group]
     values = [value for row in rows for value in (row["relative"], _share(row["mean"], row), row["allowed"]) if value]
     low, high = (min(max(end(values, default=1e-6), _LEAST), 1 / _LEAST) for end in (min, max))
@@ -178,7 +178,7 @@ def _draw_series(panel: Panel, rows: Sequence[_Row], layers: Sequence[str], styl
 
 
 def _some(layers: Sequence[str]) -> list[tuple[float, str]]:
-    """Return the layers that are named on the axis, with their numbers: first and last, and between what has room."""
+    """Return the layers to name on the axis, with their numbers: first, last, and others that have room."""
     names = [fitted(re.sub(r"^blocks\.(?=\d+$)", "", layer), 90, SMALL) for layer in layers]
     middles = [(_WIDTH - _LEFT - 8) / len(layers) * number for number in range(len(layers))]
     halves = [text_width(name, SMALL) / 2 + 4 for name in names]
@@ -194,7 +194,7 @@ def _mark_first(panel: Panel, comparisons: Iterable[Mapping[str, Any]], layers: 
         x = panel.x(layers.index(first))
         panel.sheet.line([x, x], [panel.top, panel.bottom], color=VERMILLION, linewidth=1.2, linestyle=(0, (4, 2)))
         left = x > panel.left + panel.width * 0.7
-        words = f"first that differs: {fitted(first, 200, SMALL)}"
+        words = f"first divergence: {fitted(first, 200, SMALL)}"
         panel.sheet.text(
             x + (-5 if left else 5), panel.top + 9, words, ha="right" if left else "left", va="baseline",
             fontsize=SMALL, gid=f"{SHOWS}first",

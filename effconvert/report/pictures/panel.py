@@ -1,7 +1,7 @@
-"""What a picture is drawn on: a sheet whose coordinates are pixels from the upper left corner, and panels with axes.
+"""Sheets with coordinates in pixels from the upper left corner, and panels with axes on them.
 
-matplotlib's own axes and ticks take most of the time of a small picture; without them what stands where is also known
-while it is drawn, so that labels can keep clear of points.
+matplotlib's own axes and ticks take most of the time of a small picture. Without them, all positions are known during
+drawing, so that labels can avoid points.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,11 +20,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from effconvert.report.pictures.style import INK, PIXELS, SHOWS, SIZE, SMALL, Look, text_width
 
-_MARGIN = 4  # pixels that stay free on every side
+_MARGIN = 4  # free pixels on every side
 
 
 class Sheet:
-    """A figure of `width` and `height` pixels besides its margin, without background."""
+    """A figure of `width` x `height` pixels plus a margin, without background."""
 
     def __init__(self, width: float, height: float) -> None:
         across, down = (length + 2 * _MARGIN for length in (width, height))
@@ -38,7 +38,7 @@ class Sheet:
         self._add(Line2D(x, y, **style))
 
     def text(self, x: float, y: float, text: str, fontsize: float = SIZE, **style: Any) -> None:
-        """Write at a pixel. style: as of Text; the left end of the baseline is at (x, y) without any."""
+        """Write at a pixel; by default (x, y) is the left end of the baseline. style: as of Text."""
         self._add(Text(x, y, text, fontsize=fontsize, **style))
 
     def box(self, left: float, top: float, width: float, height: float, **style: Any) -> None:
@@ -54,7 +54,7 @@ _ROW = 18.0  # a line of a legend
 _GAP = 4.5  # from the middle of a marker to its line
 _GRID: dict[str, Any] = {"color": INK, "alpha": 0.14, "linewidth": 0.7}
 _EDGE: dict[str, Any] = {"color": INK, "linewidth": 0.8}
-Entry = tuple[str, dict[str, Any]]  # of a legend: the label, and what `Sheet.line` takes
+Entry = tuple[str, dict[str, Any]]  # of a legend: the label, and the arguments of `Sheet.line`
 
 MEASURED: Entry = (
     "solid: measured here, with its 95 % interval",
@@ -71,7 +71,7 @@ class Scale:
     log: bool = False
 
     def share(self, values: ArrayLike) -> NDArray[np.float64]:
-        """Return where values lie: 0 at the low end, 1 at the high one."""
+        """Return the positions of values: 0 at the low end, 1 at the high end."""
         low, high, values = np.asarray(self.low), np.asarray(self.high), np.asarray(values, np.float64)
         if self.log:
             low, high, values = np.log10(low), np.log10(high), np.log10(values)
@@ -79,7 +79,7 @@ class Scale:
         return share
 
     def ticks(self, most: int = 8) -> list[float]:
-        """Return round values between the ends, about `most`; of a log scale 1, 2 and 5 of each power of ten."""
+        """Return about `most` round values between the ends; on a log scale 1, 2 and 5 times each power of ten."""
         if self.log:
             powers = range(int(np.floor(np.log10(self.low))), int(np.ceil(np.log10(self.high))) + 1)
             found = [digit * 10.0**power for power in powers for digit in (1, 2, 5)]
@@ -105,39 +105,39 @@ class Panel:
 
     @property
     def bottom(self) -> float:
-        """The pixel at which it ends."""
+        """The pixel of the lower edge."""
         return self.top + self.height
 
     @property
     def right(self) -> float:
-        """The pixel at which it ends."""
+        """The pixel of the right edge."""
         return self.left + self.width
 
     def place(self, points: Iterable[tuple[float, float]]) -> NDArray[np.float64]:
-        """Return where points (x, y) lie, in pixels [N, 2]."""
+        """Return the positions of points (x, y), in pixels [N, 2]."""
         x, y = np.asarray(list(points), np.float64).reshape(-1, 2).T
         return np.stack([self.x(x), self.y(y)], 1)
 
     def x(self, value: ArrayLike) -> Any:
-        """Return the pixels of values on the axis that runs across."""
+        """Return the pixels of values on the horizontal axis."""
         return self.left + self.width * self.across.share(value)
 
     def y(self, value: ArrayLike) -> Any:
-        """Return the pixels of values on the axis that runs up."""
+        """Return the pixels of values on the vertical axis."""
         return self.bottom - self.height * self.up.share(value)
 
     def draw_axes(self) -> None:
-        """Draw the two edges that carry numbers."""
+        """Draw the left and the lower edge."""
         self.sheet.line([self.left, self.left, self.right], [self.top, self.bottom, self.bottom], **_EDGE)
 
     def draw_ticks_up(self, ticks: Sequence[tuple[float, str]]) -> None:
-        """Write (value, label) left of the panel, with a faint line across it for each."""
+        """Write each (value, label) left of the panel, with a faint horizontal line."""
         self._lines([((self.left, self.y(value)), (self.right, self.y(value))) for value, _ in ticks])
         for value, label in ticks:
             self.sheet.text(self.left - 6, self.y(value), label, ha="right", va="center_baseline", fontsize=SMALL)
 
     def draw_ticks_across(self, ticks: Sequence[tuple[float, str]], title: str, lines: bool = True) -> None:
-        """Write (value, label) below the panel, with a faint line up it for each, and what the axis shows."""
+        """Write each (value, label) below the panel, with a faint vertical line, and the axis title."""
         if lines:
             self._lines([((self.x(value), self.top), (self.x(value), self.bottom)) for value, _ in ticks])
         for value, label in ticks:
@@ -145,19 +145,19 @@ class Panel:
         self.sheet.text(self.left + self.width / 2, self.bottom + 33, title, ha="center", va="baseline")
 
     def draw_points(self, points: Sequence[tuple[float, float]], style: dict[str, Any], shows: str) -> None:
-        """Draw markers. shows: names them in the SVG."""
+        """Draw markers. shows: their name in the SVG."""
         if points:
             self.sheet.line(*self.place(points).T, **style, gid=SHOWS + shows)
 
     def draw_interval(self, x: float, low: float, high: float, style: Look) -> None:
-        """Draw the interval of a value that runs up."""
+        """Draw the vertical interval of a value."""
         ends = np.clip(self.y([low, high]), self.top, self.bottom)
         self.sheet.line([self.x(x)] * 2, ends, color=style.colour, linewidth=1.2)
 
     def link(self, points: Sequence[tuple[float, float]], style: Look, width: float = 0.9) -> NDArray[np.float64]:
-        """Join points by a line that ends before each marker, which it would strike out.
+        """Join points by a line with gaps at the markers.
 
-        Returns places [N, 2] that the line goes through, 6 pixels apart at most.
+        Returns points [N, 2] on the line, at most 6 pixels apart.
         """
         places = self.place(points)
         ends = [end for one, other in pairwise(places) for end in _between(one, other)]
@@ -184,12 +184,12 @@ def _between(one: NDArray[np.float64], other: NDArray[np.float64]) -> list[Any]:
 
 
 def heading(sheet: Sheet, left: float, bottom: float, text: str) -> None:
-    """Write what a panel shows, above it."""
+    """Write the heading above a panel."""
     sheet.text(left, bottom, text, ha="left", va="baseline", fontweight="bold")
 
 
 def legend(sheet: Sheet, left: float, top: float, width: float, entries: Sequence[Entry]) -> None:
-    """Draw a marker, with its line if it has one, and a label for each entry, in rows that `width` has room for."""
+    """Draw a marker, its line if it has one, and a label for each entry, in rows of at most `width`."""
     for (x, y), (label, style) in zip(_flow(entries, width), entries, strict=True):
         x, y = left + x, top + y
         reach = [x + 10] if style["linestyle"] == "none" else [x, x + 10, x + 20]
@@ -198,12 +198,12 @@ def legend(sheet: Sheet, left: float, top: float, width: float, entries: Sequenc
 
 
 def legend_height(entries: Sequence[Entry], width: float) -> float:
-    """Return how high the legend of `entries` is."""
+    """Return the height of the legend of `entries`."""
     return _flow(entries, width)[-1][1] + _ROW / 2 if entries else 0.0
 
 
 def _flow(entries: Sequence[Entry], width: float) -> list[tuple[float, float]]:
-    """Return where each entry begins, in rows that are as wide as `width` at most."""
+    """Return the position of each entry, in rows of at most `width`."""
     places, x, y = [], 0.0, _ROW / 2
     for label, _ in entries:
         needed = 26 + text_width(label)

@@ -1,4 +1,4 @@
-"""What several pictures read of a document: published accuracies, the order of variants, and who published what."""
+"""Published accuracies, publishers and the order of variants in a document, for several pictures."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -9,20 +9,20 @@ from effconvert.reference_tables.publishers import read_publishers
 from effconvert.report.naming import library_name
 
 METRICS = {"top1": "Top-1", "top5": "Top-5"}
-# The training of the paper's own table first: it is what most frameworks mean by the variant's name.
+# The training of the paper's own table is first: most frameworks mean it by the variant's name.
 _USUAL = ("aa", "base", "ra", "advprop", "ns")
 
 
 @dataclass(frozen=True, order=True)
 class Series:
-    """Everything that one framework published, or that one paper says. number: decides how it is drawn."""
+    """All numbers of one framework or paper. number: decides its look."""
 
     number: int
     label: str
 
 
 class Publishers:
-    """The series of a document, in the order of its sources. A publisher of two libraries has a series for each."""
+    """The series of a document, in the order of its sources; a publisher with two libraries has a series for each."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         numbers = document["published"]["accuracy"]
@@ -35,7 +35,7 @@ class Publishers:
             if number["layout"] and number["layout"] not in layouts:
                 layouts.append(number["layout"])
         self._series: dict[str, Series] = {}
-        for number in sorted(numbers, key=lambda number: not number["decides"]):  # those that are drawn come first
+        for number in sorted(numbers, key=lambda number: not number["decides"]):  # drawn numbers first
             self.of(number)
 
     def of(self, number: Mapping[str, Any]) -> Series:
@@ -45,7 +45,7 @@ class Publishers:
         return self._named((number["layout"] or number["source"]) if several else publisher)
 
     def of_network(self, network: Mapping[str, Any]) -> Series:
-        """Return the series of those who trained a measured network, as far as its layout tells."""
+        """Return the series of a measured network's publisher, as far as the layout shows it."""
         layout = (network["conversion"] or network["model"])["layout"]
         publishers = [name for name, layouts in self._layouts.items() if layout in layouts and name != "paper"]
         return self._named(layout if not publishers or len(self._layouts[publishers[0]]) > 1 else publishers[0])
@@ -58,12 +58,12 @@ class Publishers:
 
 
 def _label(name: str) -> str:
-    """Return what a publisher, or the library of a layout, is called."""
+    """Return the title of a publisher, or of a layout's library."""
     return read_publishers()[name].title if name in read_publishers() else library_name(name)
 
 
 def published_accuracy(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the numbers of ImageNet's validation images, top-1 and top-5, of networks that are not quantised."""
+    """Return top-1 and top-5 on ImageNet's validation images, without quantised networks."""
     return [
         number
         for number in document["published"]["accuracy"]
@@ -74,7 +74,7 @@ def published_accuracy(document: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def measured_networks(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the networks that answered images with labels."""
+    """Return the networks with a measured accuracy."""
     return [
         network
         for network in document["networks"]
@@ -83,26 +83,26 @@ def measured_networks(document: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def of_imagenet(network: Mapping[str, Any]) -> bool:
-    """Return whether a measured accuracy can stand beside published ones: of ImageNet's images and its own labels."""
+    """Return whether a measured accuracy is comparable with published ones: ImageNet's images and labels."""
     dataset = network["dataset"]
     if not dataset or not dataset["imagenet_validation"] or dataset["chosen"] == "subset":
         return False
-    judged = network["accuracy"]["verdict"] != "not judged"  # a file of labels may hold ImageNet's own
+    judged = network["accuracy"]["verdict"] != "not judged"  # a file of labels may contain ImageNet's own
     return bool(judged or dataset["labels"] == "own")
 
 
 def variant_order(document: Mapping[str, Any], variants: Iterable[str]) -> list[str]:
-    """Return `variants` once each, in the order of the document's own table, the unknown last."""
+    """Return `variants` once each, in the order of the document's table, unknown ones last."""
     known = [variant["name"] for variant in document["published"]["variants"]]
     place = {name: number for number, name in enumerate(known)}
     return sorted(dict.fromkeys(variants), key=lambda name: (place.get(name, len(known)), name))
 
 
 def usual_rank(weights: str | None) -> int:
-    """Return how usual a training is: 0 is what a variant's name alone means."""
+    """Return the rank of a training: 0 is the one that a variant's name alone means."""
     return _USUAL.index(weights) if weights in _USUAL else len(_USUAL)
 
 
 def is_shared(weights: str | None) -> bool:
-    """Return whether a training is one that several libraries have under the same name."""
+    """Return whether several libraries have this training under the same name."""
     return weights in _USUAL

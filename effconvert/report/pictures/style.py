@@ -1,7 +1,7 @@
-"""What all pictures share: colours, markers, fonts, sizes in pixels, and how names are written.
+"""Style of all pictures: colours, markers, fonts, sizes in pixels, and widths of text.
 
-The colours are those of M. Okabe and K. Ito, "Color Universal Design" (2008), that have a contrast of 3:1 on white and
-on #121212, and a grey. They look alike in grey print: each series has a marker and a line of its own as well.
+The colours are a grey and those of M. Okabe and K. Ito, "Color Universal Design" (2008), that have a contrast of 3:1 on
+white and on #121212. In grey print they look alike, so each series also has its own marker and line.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,12 +18,12 @@ from matplotlib.textpath import text_to_path
 
 from effconvert.report.renderings.text import visible
 
-INK = "#010203"  # stands for the colour of the page's text until the SVG is written
+INK = "#010203"  # placeholder for the page's text colour until the SVG is written
 BLUE, VERMILLION, GREEN, PURPLE, GREY = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#808080"
 COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, GREY)
-SHOWS = "shows:"  # begins the `gid` of what shows data: the SVG has the rest of it as `data-shows`
-MUTED = 0.68  # opacity of ink that stands back
-PIXELS = 72  # an inch: one unit of the SVG is one pixel and one point of text
+SHOWS = "shows:"  # prefix of the `gid` of artists that show data; the SVG has the rest as `data-shows`
+MUTED = 0.68  # opacity of secondary ink
+PIXELS = 72  # per inch: one unit of the SVG is one pixel and one point of text
 SIZE, SMALL = 11.0, 10.5
 
 _MARKERS = ("o", "s", "^", "D", "v", "P", ">", "p", "<", "h", "d", "*")
@@ -36,13 +36,13 @@ _DEFAULTS = {
     "svg.fonttype": "none",
     "svg.hashsalt": "effconvert",
     "text.color": INK,
-    "text.parse_math": False,  # a name with $ or _ is no formula
+    "text.parse_math": False,  # a name with $ or _ is not a formula
 }
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A picture that is drawn and not yet written; the fields are those of `Picture`."""
+    """A picture that is drawn but not yet written; the fields are those of `Picture`."""
 
     name: str
     title: str
@@ -54,14 +54,14 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Look:
-    """How a series is drawn."""
+    """The look of a series."""
 
     colour: str
     marker: str
     dashes: Any = "-"
 
     def points(self, solid: bool, size: float = 6) -> dict[str, Any]:
-        """Return what `Sheet.line` takes: a solid marker for what was measured, a hollow one for what was published."""
+        """Return arguments of `Sheet.line` for markers: solid for measured values, hollow for published ones."""
         inside = self.colour if solid else "none"
         return {
             "marker": self.marker,
@@ -73,35 +73,35 @@ class Look:
         }
 
     def line(self) -> dict[str, Any]:
-        """Return what `Sheet.line` takes for a thin line."""
+        """Return arguments of `Sheet.line` for a thin line."""
         return {"color": self.colour, "linewidth": 0.9, "linestyle": self.dashes}
 
 
 def look(number: int) -> Look:
-    """Return the look of a series: 60 differ, neighbours in both colour and marker."""
+    """Return the look of a series: 60 looks are different, neighbours in both colour and marker."""
     around, place = divmod(number, len(COLOURS))
     return Look(COLOURS[place], _MARKERS[number % len(_MARKERS)], _DASHES[(place + around) % len(_DASHES)])
 
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Let the block draw by these rules, whatever matplotlibrc says, and leave matplotlib as it was."""
+    """Use this style within the block, independent of matplotlibrc, and restore matplotlib afterwards."""
     with context(["default", _DEFAULTS]), catch_warnings():
-        filterwarnings("ignore", message="Glyph .* missing")  # a browser has the letters that our measure lacks
+        filterwarnings("ignore", message="Glyph .* missing")  # browsers have glyphs that this font lacks
         yield
 
 
 @lru_cache(8192)
 def text_width(text: str, size: float = SIZE) -> float:
-    """Return the width of a line of text in pixels, of a font that is as wide as any that browsers take."""
+    """Return the width of a line of text in pixels, in a font at least as wide as those of browsers."""
     font = FontProperties(family="DejaVu Sans", size=size)
     return float(text_to_path.get_text_width_height_descent(text, font, ismath=False)[0])
 
 
 def fitted(text: object, width: float, size: float = SIZE) -> str:
-    """Return `text` as `visible` does, shortened in its middle to `width` pixels."""
+    """Return `text` made visible, shortened in its middle to `width` pixels."""
     text = visible(text)
-    if len(text) > 400:  # measured only as far as it could fit
+    if len(text) > 400:  # more cannot fit, so it need not be measured
         text = f"{text[:200]}…{text[-200:]}"
     if text_width(text, size) <= width:
         return text
@@ -117,5 +117,5 @@ def _shortened(text: str, kept: int) -> str:
 
 
 def listed(words: Sequence[str]) -> str:
-    """Return words as a sentence has them: a, b and c."""
+    """Return words as a list in a sentence: a, b and c."""
     return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))

@@ -1,7 +1,7 @@
-"""Writes a figure as SVG that can stand in a page: small, in the page's own ink, without ids that others have.
+"""SVG of a figure for a page: small, in the page's text colour, with unique ids.
 
-matplotlib's output is read back as XML and simplified: presentation attributes in place of style, which a page may
-forbid; text as text; numbers to two digits; no groups or ids that nothing needs.
+matplotlib's output is parsed as XML and simplified: presentation attributes instead of style (a page may forbid that),
+text as text, numbers with two digits, no unused groups or ids.
 """
 
 import io
@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from effconvert.report.pictures.style import INK, SHOWS
 
-# For a file of its own: the browser's dark mode turns the ink white, which no attribute can say.
+# For a standalone file: white ink in a browser's dark mode, which needs CSS.
 _PROLOG = '<?xml version="1.0" encoding="utf-8"?>\n'
 _INK = "<style>svg{color:#000}@media(prefers-color-scheme:dark){svg{color:#fff}}</style>"
 _NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
@@ -24,7 +24,7 @@ _NEEDLESS = {"stroke-linejoin", "font-family", "type", "version"}
 
 
 def svg_text(figure: Figure, name: str, title: str, text: str) -> str:
-    """Return the figure as an `svg` element. name: prefixes its ids. title, text: what it shows, to be read aloud."""
+    """Return the figure as an `svg` element. name: prefix of its ids. title, text: for screen readers."""
     written = io.StringIO()
     FigureCanvasSVG(figure).print_svg(written, metadata=_NO_METADATA)  # type: ignore[no-untyped-call]
     root = ElementTree.fromstring(written.getvalue())
@@ -47,13 +47,13 @@ def svg_text(figure: Figure, name: str, title: str, text: str) -> str:
 
 
 def standalone(svg: str) -> str:
-    """Return a file that holds the element `svg` alone, in black ink, or white where the reader's mode is dark."""
+    """Return a file with only the element `svg`, in black ink, or in white ink in dark mode."""
     begin = svg.index(">") + 1
     return f"{_PROLOG}{svg[:begin]}{_INK}{svg[begin:]}\n"
 
 
 def _referenced(root: Element, name: str) -> dict[str, str]:
-    """Return {id: its short new name} of the elements that others refer to."""
+    """Return {id: its short new name} for the elements that others refer to."""
     used = re.compile(r"#([\w.-]+)")
     values = (value for element in root.iter() for key, value in element.attrib.items() if _refers(key, value))
     found = dict.fromkeys(used.search(value).group(1) for value in values)  # type: ignore[union-attr]
@@ -80,7 +80,7 @@ def _simplify(element: Element, ids: dict[str, str]) -> None:
 
 
 def _declarations(style: str) -> dict[str, str]:
-    """Return the declarations of a `style` attribute as attributes, whether it has `font` or its parts."""
+    """Return the declarations of a `style` attribute as attributes, also from the shorthand `font`."""
     font = _FONT.search(style)
     pairs = (part.partition(":") for part in style.split(";") if part.strip() and not part.strip().startswith("font:"))
     found = {key.strip(): value.strip() for key, _, value in pairs}
@@ -91,7 +91,7 @@ def _declarations(style: str) -> dict[str, str]:
 
 
 def _rewritten(key: str, value: str, ids: dict[str, str]) -> str:
-    """Return an attribute's value, "" for one that says nothing."""
+    """Return an attribute's value, "" for one without effect."""
     if key == "id":
         return ids.get(value, "")
     if value == INK:
@@ -114,7 +114,7 @@ def _digits(number: re.Match[str]) -> str:
 
 
 def _flatten(element: Element) -> None:
-    """Take out groups that say nothing, and those with nothing in them."""
+    """Remove groups without attributes, and empty groups."""
     children: list[Element] = []
     for child in element:
         _flatten(child)

@@ -1,4 +1,4 @@
-"""Where the time of a validation goes: what the workers and the network's process spend on 1,000 images."""
+"""Chart of the time of a validation by stage: seconds of the workers and of the main process for 1,000 images."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ HEADERS = (
 )  # fmt: skip
 _SHOWN = 20
 _WIDTH, _NAMES, _RATE, _ROW, _BAR = 760, 220, 96, 42, 12
-# Of each stage colour and opacity: those side by side differ in grey print as well.
+# Colour and opacity of each stage; adjacent ones also differ in grey print.
 _LOOKS = {
     "reading": (GREY, 1.0),
     "preparing": (BLUE, 0.45),
@@ -52,7 +52,7 @@ _UPPER, _LOWER = ("reading", "preparing"), ("waiting", "copying", "computing")
 
 @dataclass(frozen=True)
 class Run:
-    """One run. stages: seconds for 1,000 images, of workers and processes that all are at work at once."""
+    """One run. stages: seconds for 1,000 images, divided by the number of parallel workers or processes."""
 
     name: str
     how: str
@@ -61,7 +61,7 @@ class Run:
 
 
 def draw(document: dict[str, Any]) -> Drawing | None:
-    """Draw the stages of each run, the slowest first; of many the 20 slowest."""
+    """Draw the stages of each run, the slowest first, at most 20."""
     networks = [one for one in document["networks"] if one["throughput"] and one["throughput"]["images_per_second"]]
     if not networks:
         return None
@@ -81,13 +81,13 @@ def _line(network: Mapping[str, Any], drawn: bool) -> tuple[Any, ...]:
 
 
 def _run(network: Mapping[str, Any]) -> Run:
-    """Return the stages: what workers spent is shared by all of them, what processes spent by all processes.
+    """Return the stages: the time of workers divided by their number, that of processes by theirs.
 
-    On a GPU the processes wait, copy and compute side by side, so that these need not add up to the time that passed.
+    On a GPU a process waits, copies and computes at the same time, so these need not add up to the elapsed time.
     """
     found = network["throughput"]
     spent = {stage: seconds or 0.0 for stage, seconds in found["stages"].items()}
-    # Those of the stages; the rates leave out the first batch.
+    # The images of the stages; the rates leave out the first batch.
     prepared = (found["prepared_per_core_second"] or 0) * spent["preparing"]
     thousands = (prepared or found["images_per_second"] * (found["seconds"] or 0) or 1) / 1000
     processes = found["ranks"] or 1
@@ -115,8 +115,8 @@ def _text(runs: Sequence[Run], found: int) -> str:
     rates = [f"{rate(run.per_second)} images/s ({shortened(run.name, 60)})" for run in (slowest, fastest)]
     sentences = [
         f"From {rates[0]} to {rates[1]}." if len(runs) > 1 else f"{rates[0]}.",
-        f"The slowest spends most on {_WORDS[longest]}: {slowest.stages[longest]:.3g} s for 1,000 images.",
-        f"Of {found:,} runs the {len(runs)} slowest are drawn." if found > len(runs) else "",
+        f"The slowest run spends most time on {_WORDS[longest]}: {slowest.stages[longest]:.3g} s for 1,000 images.",
+        f"The {len(runs)} slowest of {found:,} runs are drawn." if found > len(runs) else "",
     ]
     return " ".join(filter(None, sentences))
 
@@ -124,7 +124,7 @@ def _text(runs: Sequence[Run], found: int) -> str:
 def _figure(runs: Sequence[Run]) -> Figure:
     entries: list[Entry] = [(words, _square(stage)) for stage, words in _WORDS.items()]
     passed = {"marker": "|", "markersize": 13, "markeredgewidth": 1.6, "color": INK, "linestyle": "none"}
-    entries.append(("time that passed", passed))
+    entries.append(("elapsed time", passed))
     top = legend_height(entries, _WIDTH) + 14
     left = min(_NAMES, max(text_width(text) for run in runs for text in _labels(run))) + 12
     sheet = Sheet(_WIDTH, top + len(runs) * _ROW + 44)
@@ -136,7 +136,7 @@ def _figure(runs: Sequence[Run]) -> Figure:
     )
     panel.draw_ticks_across(
         [(tick, f"{tick:g}") for tick in panel.across.ticks()],
-        "seconds for 1,000 images; of workers shared by their number; on a GPU stages overlap",
+        "seconds for 1,000 images; workers' time divided by their number; on a GPU stages overlap",
     )
     for number, run in enumerate(runs):
         _draw_run(panel, run, top + number * _ROW)

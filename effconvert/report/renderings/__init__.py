@@ -1,1 +1,1 @@
-"""What a report looks like to whom: each a small function of its document."""
+"""Renderings of a report: each is a function of its document."""

@@ -1,6 +1,6 @@
-"""A model card for each network: where its weights come from, what was checked, how to use it and to do it again.
+"""Model card of each network: origin of its weights, checks, how to use it, how to reproduce the results.
 
-The front matter is what Hugging Face's hub reads (modelcard.md in huggingface/hub-docs).
+The front matter is for the Hugging Face hub (modelcard.md in huggingface/hub-docs).
 """
 
 import shlex
@@ -36,7 +36,7 @@ def card_names(document: Mapping[str, Any]) -> dict[str, str]:
 
 
 def cards(document: Mapping[str, Any]) -> dict[str, str]:
-    """Return {file name: card} of every network."""
+    """Return {file name: card} for every network."""
     names = card_names(document)
     files = {file["url"]: file for file in document["published"]["files"]}
     return {names[network["id"]]: _card(network, files) for network in document["networks"]}
@@ -55,7 +55,7 @@ def _card(network: Network, files: Mapping[str, Published]) -> str:
 
 
 def _front_matter(network: Network, origin: Published | None) -> dict[str, Any]:
-    """Return what hubs read. origin: the published file that the weights come from."""
+    """Return the metadata for hubs. origin: the published file of the weights."""
     dataset = network["dataset"] or {}
     trained = origin is not None and origin["classes"] in (1000, 1001)
     measured = build_model_index([network])
@@ -73,19 +73,19 @@ def _front_matter(network: Network, origin: Published | None) -> dict[str, Any]:
 
 
 def _own_code(network: Network, file: str) -> PrintedCode:
-    """Return the code of the library whose layout the file has; this project's own where it has none to give."""
+    """Return the loading code of the file's library, or empty code if there is none."""
     model, size = network["model"], (network["cost"] or {"size": 0})["size"]
     try:
         variant = find_variant(network["variant"])
         target = choose_target(model["layout"], variant, complete(model["facts"]), Options(), file)
-    except LayoutMismatch:  # a layout that is only read, or a network that its library does not have
+    except LayoutMismatch:  # a layout that effconvert only reads, or a network that the library does not have
         return PrintedCode("")
     recipe = Recipe.from_dict(network["recipe"]) if network["recipe"] else None
     return printed_code(target, file, recipe, size)
 
 
 def _data(dataset: Mapping[str, Any] | None) -> list[str]:
-    """Return the options that name the images; ImageNet's are wherever the reader has them."""
+    """Return the options for the images; for ImageNet's with a placeholder path."""
     if not dataset:
         return ["--data", "imagenet/val"]
     words = ["--data", "imagenet/val" if dataset["imagenet_validation"] else dataset["path"]]
@@ -97,7 +97,7 @@ def _data(dataset: Mapping[str, Any] | None) -> list[str]:
 
 
 def _command(network: Network, origin: Published | None) -> str:
-    """Return the command that converts what was published and measures it, or measures the file."""
+    """Return the command that converts and measures the published weights, or measures the file."""
     recipe, source = network["recipe"], network["conversion"] or {}
     words = ["effconvert", "validate", *_data(network["dataset"])]
     if origin and not source["options"] and network["model"]["layout"] == "canonical":

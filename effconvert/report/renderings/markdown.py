@@ -1,6 +1,6 @@
-"""The report for a pull request, report.md, and parts of it for model cards: Markdown made with the `*.md.jinja`.
+"""Markdown of a report: report.md for a pull request, and parts for model cards, made with the `*.md.jinja`.
 
-Words that come from files are made harmless by the filters `text`, `name`, `code` and `link`, which templates apply.
+Strings from files are escaped by the filters `text`, `name`, `code` and `link`, which the templates apply.
 """
 
 import json
@@ -33,12 +33,12 @@ def render_markdown(document: Document) -> str:
 
 
 def render_template(name: str, **values: Any) -> str:
-    """Return what a template of Markdown makes of `values`."""
+    """Render a Markdown template with `values`."""
     return _environment().get_template(name).render(values).rstrip("\n") + "\n"
 
 
 def _left_behind(tensors: Mapping[str, int]) -> str:
-    """Return how many tensors were left behind for each reason: 213 (raw weights), 2 (of the optimiser)."""
+    """Return the number of tensors left behind for each reason: 213 (raw weights), 2 (of the optimiser)."""
     said = (f"{numbers_text.count(number)} ({markdown_text.escape(reason)})" for reason, number in tensors.items())
     return ", ".join(said)
 
@@ -55,8 +55,8 @@ def _environment() -> jinja2.Environment:
     modules = {
         markdown_text: "code code_block link name table_head",
         network_views: """
-            agreeing_pairs caution_groups command facts_text guilty_row p_value pair_count provenance settings share
-            some uncompared
+            agreeing_pairs command diverging_row facts_text p_value pair_count provenance settings share some
+            uncompared warning_groups
         """,
         numbers_text: "count decimals error giga interval percent published signed",
         published_views: "by_data_set by_publisher circumstances costs_by_convention",
@@ -85,7 +85,7 @@ def _environment() -> jinja2.Environment:
 
 
 def _each(networks: Iterable[Network], *parts: str) -> list[Row]:
-    """Return (network, part, part of that, …) of every network: a part may be missing, be one, or be several."""
+    """Return (network, part, part of that, …) for every network; a part may be missing, one, or a list."""
     rows: list[Row] = [(network,) for network in networks]
     for part in parts:
         rows = [(*row, found) for row in rows for found in _as_list(row[-1][part])]
@@ -97,12 +97,12 @@ def _as_list(value: Any) -> Sequence[Any]:
 
 
 def _sign(word: str) -> str:
-    """Return a verdict with its sign; the word says it too."""
+    """Return a verdict with its sign."""
     return f"{_SIGNS[word]} {word}" if word in _SIGNS else numbers_text.NONE if word == "not measured" else word
 
 
 def _worst_first(networks: Iterable[Network]) -> list[Network]:
-    """Return the networks, those first of which a check failed."""
+    """Return the networks, those with failed checks first."""
 
     def rank(network: Network) -> int:
         words = [row["verdict"] for row in network["verdicts"]]
@@ -112,24 +112,24 @@ def _worst_first(networks: Iterable[Network]) -> list[Network]:
 
 
 def _not_passed(networks: Sequence[Network]) -> list[Row]:
-    """Return (network, check) of every check that was not passed, the worst first."""
+    """Return (network, check) for every check that was not passed, the worst first."""
     rows = _each(networks, "verdicts")
     return [row for word in _WORST_FIRST for row in rows if row[1]["verdict"] == word]
 
 
 def _note(source: Mapping[str, Any]) -> str:
-    """Return what is said of a source's figure; a reason may hold the note."""
+    """Return reason and note of a source's figure; the reason may already contain the note."""
     reason, note = source["reason"], source["note"]
     return str(reason) if note in reason else "; ".join(filter(None, (reason, note)))
 
 
 def _recipe_steps(recipe: Mapping[str, Any]) -> str:
-    """Return what a recipe does, but for its name and for what it leaves out."""
+    """Return the steps of a recipe, without its name and without empty steps."""
     return network_views.settings({key: value for key, value in recipe.items() if key != "name" and value})
 
 
 def _reported_disagreements(document: Document) -> list[Mapping[str, Any]]:
-    """Return where sources disagree on the accuracy of weights that are reported."""
+    """Return the disagreements between sources on the accuracy of the reported weights."""
     reported = {(network["variant"], network["weights"]) for network in document["networks"]}
     return [
         found

@@ -1,7 +1,7 @@
-"""Markdown as GitHub renders it: texts from files are shown as they are, whatever signs of Markdown and HTML they have.
+"""Escaping for GitHub's Markdown: strings from files are shown as they are, whatever markup they contain.
 
-GitHub also makes links of @names, #numbers, addresses and :smileys: in plain text. A comment inside them, which is not
-shown, keeps them texts.
+GitHub also turns @names, #numbers, addresses and :smileys: in plain text into links and images. An invisible comment
+inside them prevents this.
 """
 
 import re
@@ -12,24 +12,24 @@ from effconvert.report.renderings.text import address, shortened, visible
 
 _LONGEST_TEXT, _LONGEST_NAME, _LONGEST_CODE = 1000, 120, 300
 _SIGNS = re.compile(
-    r"""(?P<sign>[\\`*\[\]<>&~]|(?<![^\W_])_|_(?![^\W_])|^[-+=\#])  # a backslash takes their meaning
-    |(?P<bar>\|)         # of a table; parsers do not agree on one after a backslash
+    r"""(?P<sign>[\\`*\[\]<>&~]|(?<![^\W_])_|_(?![^\W_])|^[-+=\#])  # escaped by a backslash
+    |(?P<bar>\|)         # of a table; parsers disagree on a bar after a backslash
     |(?P<dollar>\$)      # of a formula
     |(?P<linked>@|\#(?=\w)|(?<=\bGH)-(?=\d)|(?<=:)(?=//)|(?<=www)(?=\.)|:(?!\d\d:)(?=[\w+-]+:))""",
     re.VERBOSE | re.IGNORECASE,
 )
 _NUMBERED = re.compile(r"^(\d{1,9})([.)])(?=\s|$)")  # of a list
-_PLAIN = re.compile(r"[^`|\\]+")  # what a code span may hold, in a table too
+_PLAIN = re.compile(r"[^`|\\]+")  # allowed in a code span, also in a table
 
 
 def escape(text: Any, longest: int = _LONGEST_TEXT) -> str:
-    """Return `text` in one line that shows it, in a table too."""
+    """Return `text` escaped in one line, also for a table."""
     shown = shortened(text, longest).strip()
     return _NUMBERED.sub(r"\1\\\2", _SIGNS.sub(_harmless, shown))
 
 
 def name(text: Any) -> str:
-    """Return `text` as `escape` does, with its middle left out where it is long."""
+    """Return `text` escaped, with its middle left out if it is long."""
     return escape(text, _LONGEST_NAME)
 
 
@@ -42,7 +42,7 @@ def code(text: Any) -> str:
 
 
 def link(url: Any, text: str = "") -> str:
-    """Return a link to an address of the web, anything else as code. text: Markdown that is shown in its place."""
+    """Return a link to a web address, anything else as code. text: Markdown to show instead of the address."""
     found = address(url)
     if found is None:
         return code(url)
@@ -51,13 +51,13 @@ def link(url: Any, text: str = "") -> str:
 
 
 def table_head(heads: Sequence[str], numbers: Collection[int] = ()) -> str:
-    """Return the first two lines of a table. numbers: which columns are set to the right, from 0."""
+    """Return the first two lines of a table. numbers: the right-aligned columns, from 0."""
     rules = ["---:" if column in numbers else "---" for column in range(len(heads))]
     return "\n".join(f"| {' | '.join(line)} |" for line in (heads, rules))
 
 
 def code_block(text: str, language: str = "") -> str:
-    """Return lines of code as a block, its fence longer than any in it."""
+    """Return lines of code as a block with a fence that is longer than any fence in the code."""
     lines = [visible(line) for line in text.splitlines()]
     longest = max((len(run) for line in lines for run in re.findall("`+", line)), default=0)
     fence = "`" * max(3, longest + 1)

@@ -1,6 +1,6 @@
-"""The networks as OpenMMLab's projects list theirs: metafile.yml, which mmengine, mim and mmpretrain read.
+"""OpenMMLab's list of the networks: metafile.yml, for mmengine, mim and mmpretrain.
 
-Its fields are those of configs/efficientnet/metafile.yml of mmpretrain 1.2.0. Results are what was measured here.
+Its fields are those of configs/efficientnet/metafile.yml in mmpretrain 1.2.0. The results are our measurements.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from effconvert.report.naming import library_url
 from effconvert.report.renderings.model_index import dataset_name
 from effconvert.report.renderings.text import yaml_text
 
-# As mmpretrain's own table counts; of variants that it does not have, multiply-adds.
+# The convention of mmpretrain's own table; multiply-adds for variants that it does not have.
 _CONVENTIONS = ("mmpretrain-table", "multiply-adds")
 _COLLECTION = "EfficientNet"
 _PAPER = {
@@ -22,7 +22,7 @@ _PAPER = {
 
 
 def render_metafile(document: Mapping[str, Any], readmes: Mapping[str, str]) -> str | None:
-    """Return metafile.yml; None where there is no network. readmes: {id of a network: its card's file name}."""
+    """Return metafile.yml, None without networks. readmes: {id of a network: its card's file name}."""
     networks = document["networks"]
     if not networks:
         return None
@@ -32,7 +32,7 @@ def render_metafile(document: Mapping[str, Any], readmes: Mapping[str, str]) -> 
 
 
 def _model(network: Mapping[str, Any], readmes: Mapping[str, str]) -> dict[str, Any]:
-    """Return the entry of a network. What is not known is left out, as OpenMMLab's own check wants it."""
+    """Return the entry of a network; unknown values are left out, as OpenMMLab's own check requires."""
     entries = {
         "Name": network["id"],
         "Alias": network["name"],
@@ -66,7 +66,7 @@ def _results(network: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _config(network: Mapping[str, Any]) -> str | None:
-    """Return the library's own config of a file in its layout: that with the size and the mean of the recipe."""
+    """Return the library's own config for a file in its layout, with the size and the mean of the recipe."""
     variant, recipe = network["variant"], network["recipe"]
     library = known_library(network["model"]["layout"])
     if not library or not library.configs or not recipe:
@@ -85,7 +85,7 @@ def _config(network: Mapping[str, Any]) -> str | None:
 
 
 def _origin(conversion: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return where the weights were converted from: the address, or else the files that were read."""
+    """Return the origin of the weights: the address, or else the source files."""
     if conversion is None:
         return {}
     weights = conversion["url"] or ", ".join(conversion["source_sha256"])

@@ -1,7 +1,7 @@
-"""Accuracies for model hubs: the `model-index` block of Hugging Face's model cards.
+"""The `model-index` block of Hugging Face's model cards, with measured accuracies for model hubs.
 
-Its fields are those of huggingface_hub's EvalResult and of modelcard.md in huggingface/hub-docs. It has what was
-measured here, and nothing that others published.
+Its fields are those of huggingface_hub's EvalResult and of modelcard.md in huggingface/hub-docs. It has only our
+measurements, no published numbers.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ _METRICS = {"Top 1 Accuracy": ("top1", 1), "Top 5 Accuracy": ("top5", 5)}
 
 
 def build_model_index(networks: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the block: an entry for each network that was measured. Accuracies are shares of one, as in `evaluate`."""
+    """Return the block: an entry for each measured network. Accuracies are fractions, as in `evaluate`."""
     return [
         {"name": network["name"], "results": [_result(network)]}
         for network in networks
@@ -26,13 +26,13 @@ def build_model_index(networks: Iterable[Mapping[str, Any]]) -> list[dict[str, A
 
 
 def model_index_file(document: Mapping[str, Any]) -> str | None:
-    """Return model-index.yml, to be put into a card's front matter; None where nothing was measured."""
+    """Return model-index.yml for a card's front matter, None without measurements."""
     found = build_model_index(document["networks"])
     return yaml_text({"model-index": found}) if found else None
 
 
 def dataset_name(network: Mapping[str, Any]) -> str:
-    """Return what a measured network was measured on: ImageNet-1k, and how much of it, or the data's own name."""
+    """Return the name of a network's data set (ImageNet-1k or the data's own), with the part that was used."""
     dataset, images = network["dataset"], network["accuracy"]["images"]
     name = "ImageNet-1k" if of_imagenet(network) else PurePath(dataset["path"]).name or dataset["path"]
     parts = [f"{count(images)} of {count(dataset['images'])} images"] if images < dataset["images"] else []

@@ -1,4 +1,4 @@
-"""What a page says of networks beyond the document's own fields: counts, groups, selections and lines of a table."""
+"""Views of networks for the renderings: counts, groups, selections and lines of tables."""
 
 import heapq
 import json
@@ -10,7 +10,7 @@ from itertools import combinations
 from typing import Any
 
 from effconvert.report.checks import FAILED, NEAR, NOT_JUDGED, PASSED
-from effconvert.report.renderings.numbers_text import NONE, count
+from effconvert.report.renderings.numbers_text import MODE_WORDS, NONE, count
 from effconvert.report.sentences import overall
 
 _LISTED_LAYERS = 1000
@@ -24,7 +24,7 @@ Network = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Figure:
-    """A number that says how large a report is. section: where it comes from."""
+    """A key number of a report. section: the section with the details."""
 
     label: str
     number: int
@@ -32,7 +32,7 @@ class Figure:
 
 
 def key_figures(document: Document) -> list[Figure]:
-    """Return the numbers that stand at the top."""
+    """Return the numbers for the top of the page."""
     published = document["published"]
     if document["kind"] == "published":
         return [
@@ -50,28 +50,28 @@ def key_figures(document: Document) -> list[Figure]:
 
 
 def detailed(networks: Sequence[Network]) -> list[Network]:
-    """Return the networks that a page says everything of: all where they are few, else the worst."""
+    """Return the networks with all details on the page: all if they are few, else the worst."""
     if len(networks) <= _DETAILED:
         return list(networks)
     return sorted(networks, key=lambda network: _WORST_FIRST.index(overall(network)))[:_DETAILED]
 
 
 def listed(things: Sequence[Any]) -> Sequence[Any]:
-    """Return the first of many, as many as a table of a light page has lines."""
+    """Return the first items, up to the limit of lines in a table of a light page."""
     return things[:_LISTED]
 
 
-def caution_groups(document: Document) -> list[tuple[str, list[str]]]:
-    """Return each caution with the names of the networks that it is of."""
+def warning_groups(document: Document) -> list[tuple[str, list[str]]]:
+    """Return each warning with the names of its networks."""
     groups: dict[str, list[str]] = {}
     for network in document["networks"]:
-        for caution in dict.fromkeys(network["cautions"]):
-            groups.setdefault(caution, []).append(network["name"])
+        for warning in dict.fromkeys(network["cautions"]):
+            groups.setdefault(warning, []).append(network["name"])
     return list(groups.items())
 
 
 def disagreements_of(network: Network, document: Document) -> list[Mapping[str, Any]]:
-    """Return where the sources disagree on the ImageNet accuracy of these weights."""
+    """Return the disagreements between sources on the ImageNet accuracy of these weights."""
     return [
         found
         for found in document["published"]["disagreements"]
@@ -80,8 +80,8 @@ def disagreements_of(network: Network, document: Document) -> list[Mapping[str, 
     ]
 
 
-def guilty_row(comparison: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return the first layer that differs, or else the one that comes nearest to what is allowed."""
+def diverging_row(comparison: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the first diverging layer, or else the layer that is nearest to its tolerance."""
     rows = comparison["rows"]
     named = [row for row in rows if row["layer"] == comparison["first"] and not row["passed"]]
     finite = [row for row in rows if row["relative"] is not None and row["allowed"]]
@@ -93,7 +93,7 @@ Verified = tuple[Network, Mapping[str, Any]]
 
 
 def verified_networks(networks: Iterable[Network]) -> list[Verified]:
-    """Return every verification once, with the first network that it is of."""
+    """Return every verification once, with its first network."""
     found: dict[str, Verified] = {}
     for network in networks:
         for verification in network["verifications"]:
@@ -102,7 +102,7 @@ def verified_networks(networks: Iterable[Network]) -> list[Verified]:
 
 
 def with_layers(verified: Iterable[Verified]) -> list[Verified]:
-    """Return the verifications whose layers are all listed: the first, as far as the page stays light."""
+    """Return the verifications with all layers on the page: the first ones, as long as the page stays light."""
     chosen, rows = [], 0
     for network, verification in verified:
         rows += sum(len(pair["rows"]) for pair in verification["comparisons"])
@@ -113,13 +113,13 @@ def with_layers(verified: Iterable[Verified]) -> list[Verified]:
 
 
 def operation_conventions(networks: Iterable[Network]) -> list[str]:
-    """Return every convention that the operations of the networks were counted by."""
+    """Return every convention of the networks' operations."""
     return list(dict.fromkeys(name for network in networks for name in network["cost"]["operations"]))
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two networks and what they answered to the same images. percent: of the same first class."""
+    """Two networks and their predictions for the same images. percent: of images with the same first class."""
 
     first: str
     second: str
@@ -132,7 +132,7 @@ class Pair:
 
 
 def agreeing_pairs(document: Document) -> list[Pair]:
-    """Return the pairs of networks that agree least, all where they are few."""
+    """Return the pairs of networks that agree least, or all if they are few."""
     found = document["agreement"]
     names = {network["id"]: network["name"] for network in document["networks"]}
     places = combinations(range(len(found["ids"])), 2)
@@ -153,13 +153,13 @@ def agreeing_pairs(document: Document) -> list[Pair]:
 
 
 def pair_count(document: Document) -> int:
-    """Return how many pairs the networks of the agreement make."""
+    """Return the number of pairs of networks in the agreement."""
     networks = len(document["agreement"]["ids"])
     return networks * (networks - 1) // 2
 
 
 def uncompared(document: Document) -> list[str]:
-    """Return sentences on the networks that are not compared image by image, or only by the names of images."""
+    """Return sentences on networks that were not compared image by image, or only by the names of images."""
     found = document["agreement"] or {"refused": (), "by_name": ()}
     names = {network["id"]: network["name"] for network in document["networks"]}
     pairs = found["refused"]
@@ -168,16 +168,16 @@ def uncompared(document: Document) -> list[str]:
         for pair in pairs[:_TOLD_PAIRS]
     ]
     if len(pairs) > _TOLD_PAIRS:
-        sentences.append(f"{len(pairs) - _TOLD_PAIRS:,} pairs more are not compared")
+        sentences.append(f"{len(pairs) - _TOLD_PAIRS:,} more pairs are not compared")
     if found["by_name"]:
         networks = some([names[one] for one in found["by_name"]])
-        why = "these runs are older than the hashes of images, which may be other pictures"
-        sentences.append(f"matched by the names of images alone: {networks}; {why}")
+        why = "these runs have no hashes of their images, so images of one name may be different pictures"
+        sentences.append(f"images were matched only by name for {networks}; {why}")
     return sentences
 
 
 def command(document: Document) -> str:
-    """Return the command that makes the report again."""
+    """Return the command that reproduces the report."""
     runs = [file["path"] for file in document["inputs"] if file["kind"] == "run"]
     verifications = [file["path"] for file in document["inputs"] if file["kind"] == "verification"]
     words = [*runs, *(word for path in verifications for word in ("--verify", path)), "--out", "report"]
@@ -185,7 +185,7 @@ def command(document: Document) -> str:
 
 
 def provenance(network: Network) -> list[tuple[str, str]]:
-    """Return what is known of where a network's numbers come from, as (label, text)."""
+    """Return the origin of a network's numbers, as (label, text)."""
     return [(label, text) for label, text in _provenance(network) if text]
 
 
@@ -215,7 +215,8 @@ def _measuring(network: Network) -> Iterator[tuple[str, str]]:
         yield "Verification", f"{verified['file']}: {verified['sentence']}"
         yield from _verified_against(verified["source"])
         yield "Verified with", settings(verified["inputs"])
-        yield "Tolerance", settings(verified["tolerance"])
+        tolerance = {MODE_WORDS.get(name, name): value for name, value in verified["tolerance"].items()}
+        yield "Tolerance", settings(tolerance)
     yield "Run", ", ".join(filter(None, (run["run_file"], run["finished"])))
     yield "Device", run["device"] or ""
     yield "Computing", settings(run["computing"] or {})
@@ -245,7 +246,7 @@ def settings(values: Mapping[str, Any]) -> str:
 
 
 def facts_text(facts: Mapping[str, Any]) -> str:
-    """Return facts in one line; three channels, which photographs have, are not said."""
+    """Return facts in one line, without the usual three channels."""
     return settings({name: value for name, value in facts.items() if (name, value) != ("in_channels", 3)})
 
 
@@ -258,21 +259,21 @@ def _plain(value: Any) -> str:
 
 
 def some(names: Sequence[str], shown: int = 8) -> str:
-    """Return the first names, and how many more there are."""
+    """Return the first names and the number of the others."""
     more = f", and {len(names) - shown:,} more" if len(names) > shown else ""
     return ", ".join(names[:shown]) + more
 
 
 def sentences(texts: Iterable[str | None]) -> str:
-    """Return those of the texts that say something, in one line."""
+    """Return the strings that are not empty in one line."""
     return "; ".join(filter(None, texts))
 
 
 def share(value: float | None) -> str:
-    """Return a share of one in percent: 99.98."""
+    """Return a fraction in percent: 99.98."""
     return NONE if value is None else f"{100 * value:.2f}"
 
 
 def p_value(value: float | None) -> str:
-    """Return a probability in two digits; 0 stands for less than any float can be."""
+    """Return a probability with two digits; 0 means less than the smallest float."""
     return NONE if value is None else f"{value:.2g}" if value else "< 1e-300"

@@ -1,6 +1,6 @@
-"""How numbers are written in a report: the same number in the same digits, with its unit, in every rendering.
+"""Numbers as text: the same number with the same digits and unit in every rendering of a report.
 
-What is None was not finite or not known, and is written as NONE.
+None was not finite or not known, and is written as NONE.
 """
 
 from collections.abc import Mapping
@@ -9,15 +9,16 @@ from typing import Any
 NONE = "\N{EN DASH}"
 _MINUS = "\N{MINUS SIGN}"  # as wide as the plus sign
 _UNITS = ("bytes", "kB", "MB", "GB")
+MODE_WORDS = {"accumulated": "end to end", "fed": "isolated"}  # the stored modes of a comparison, for people
 
 
 def percent(value: float | None) -> str:
-    """Return an accuracy that is given in percent: 84.424 %."""
+    """Return an accuracy, given in percent: 84.424 %."""
     return NONE if value is None else f"{value:.3f} %"
 
 
 def decimals(value: float | None, places: int = 3) -> str:
-    """Return a number without unit, for a column that has it in its head: 84.424."""
+    """Return a number without unit, for a column with the unit in its head: 84.424."""
     return NONE if value is None else f"{value:,.{places}f}".replace("-", _MINUS)
 
 
@@ -32,7 +33,7 @@ def proportion(measured: Mapping[str, Any]) -> str:
 
 
 def published(value: float | str | None, step: float = 0) -> str:
-    """Return a published number in the digits that its source has: 84.40 where `step` is 0.01."""
+    """Return a published number with the digits of its source: 84.40 if `step` is 0.01."""
     if value is None or isinstance(value, str):
         return value or NONE
     places = len(f"{step:.10f}".rstrip("0").partition(".")[2])
@@ -42,7 +43,7 @@ def published(value: float | str | None, step: float = 0) -> str:
 
 
 def signed(difference: float | None, decimals: int = 3) -> str:
-    """Return a difference with its sign: +0.024. What rounds to nothing has none."""
+    """Return a difference with its sign: +0.024; without a sign if it rounds to 0."""
     if difference is None:
         return NONE
     text = f"{difference:+,.{decimals}f}"
@@ -50,7 +51,7 @@ def signed(difference: float | None, decimals: int = 3) -> str:
 
 
 def count(number: int | None) -> str:
-    """Return a number of things: 5,288,548."""
+    """Return a count: 5,288,548."""
     return NONE if number is None else f"{number:,}".replace("-", _MINUS)
 
 
@@ -73,7 +74,7 @@ def billions(operations: float | None) -> str:
 
 
 def seconds(duration: float | None) -> str:
-    """Return a duration to three digits, from a minute on in whole seconds: 0.0215 s, 12.3 s, 2 min 5 s."""
+    """Return a duration with three digits, or in whole seconds from a minute on: 0.0215 s, 12.3 s, 2 min 5 s."""
     if duration is None:
         return NONE
     if duration < 59.95:
@@ -83,12 +84,12 @@ def seconds(duration: float | None) -> str:
 
 
 def rate(per_second: float | None) -> str:
-    """Return how many images pass in a second: 1,234 or 12.3."""
+    """Return images per second: 1,234 or 12.3."""
     return NONE if per_second is None else f"{per_second:,.1f}" if per_second < 100 else f"{per_second:,.0f}"
 
 
 def size(nbytes: float | None) -> str:
-    """Return a size of a file: 21.3 MB."""
+    """Return a file size: 21.3 MB."""
     if nbytes is None:
         return NONE
     for unit in _UNITS:
@@ -99,7 +100,7 @@ def size(nbytes: float | None) -> str:
 
 
 def plain(value: Any) -> str:
-    """Return any value of a table whose columns are not known: 0.000123457, 5,288,548, yes."""
+    """Return any value of a table with unknown columns: 0.000123457, 5,288,548, yes."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float):

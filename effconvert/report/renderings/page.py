@@ -1,7 +1,7 @@
-"""The report as one HTML page that needs nothing else: no network, no other file, no script to be read.
+"""HTML page of a report: one self-contained file that works offline and can be read without scripts.
 
-Words that come from files are made visible and escaped by the environment, wherever they stand; what escaping might
-miss can still load and run nothing, by the page's own policy.
+The template environment makes strings from files visible and escapes them everywhere. The page's own
+Content-Security-Policy also prevents anything that escaping might miss from loading or running.
 """
 
 import base64
@@ -23,7 +23,7 @@ from effconvert.report.sentences import overall
 if TYPE_CHECKING:
     from effconvert.report.pictures import Picture
 
-_HANDFUL = 6  # networks that are shown unfolded
+_HANDFUL = 6  # networks that are shown expanded
 _ROWS_BESIDE_PICTURE = 120
 _WORDS = ("passed", "near", "failed", "not judged", "not measured", "same", "away")
 
@@ -32,7 +32,7 @@ Networks = list[Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page. needs: says by the page's values whether there is something to show."""
+    """A section of the page. needs: returns from the page's values whether there is something to show."""
 
     name: str
     title: str
@@ -40,7 +40,7 @@ class Section:
 
     @property
     def template(self) -> str:
-        """The file that it is made with."""
+        """The template's file name."""
         return f"page_{self.name}.html.jinja"
 
 
@@ -50,7 +50,7 @@ _SECTIONS = {
         Section("accuracy", "Accuracy", lambda values: values["measured"]),
         Section("tensors", "Tensors", lambda values: values["converted"]),
         Section("layers", "Layers", lambda values: values["verified"]),
-        Section("cautions", "Cautions", lambda values: values["cautions"]),
+        Section("warnings", "Warnings", lambda values: values["warnings"]),
         Section("cost", "Cost", lambda values: values["counted"]),
         Section("throughput", "Throughput", lambda values: values["timed"]),
         Section("agreement", "Agreement", lambda values: values["document"]["agreement"]),
@@ -58,7 +58,7 @@ _SECTIONS = {
         Section("provenance", "Provenance"),
     ),
     "published": (
-        Section("words", "What is what"),
+        Section("words", "Definitions"),
         Section("networks", "Networks"),
         Section("publishers", "Accuracy by publisher"),
         Section("data-sets", "Other data sets"),
@@ -72,7 +72,7 @@ _SECTIONS = {
 
 
 def render_page(document: Mapping[str, Any], pictures: Sequence["Picture"]) -> str:
-    """Return the report as HTML. pictures: those of the document, drawn already."""
+    """Return the report as HTML. pictures: the document's, already drawn."""
     style, script = template_text("page.css"), template_text("sort.js")
     values = _values(document) | {
         "layer_pictures": [picture.name for picture in pictures if picture.name.startswith("layers")],
@@ -106,12 +106,12 @@ def _values(document: Mapping[str, Any]) -> dict[str, Any]:
         "document": document,
         "verified": verified,
         "disagreements": disagreements,
-        "cautions": network_views.caution_groups(document),
+        "warnings": network_views.warning_groups(document),
     }
 
 
 def _policy(style: str, script: str) -> str:
-    """Return the Content-Security-Policy: only this style, this script and pictures in the page itself."""
+    """Return the Content-Security-Policy, which allows only this style, this script and images in the page itself."""
     hashes = [
         f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in (style, script)
     ]
@@ -144,8 +144,8 @@ def _environment() -> jinja2.Environment:
 def _filters() -> dict[str, Callable[..., Any]]:
     modules = {
         network_views: """
-            agreeing_pairs command detailed disagreements_of guilty_row listed operation_conventions p_value pair_count
-            provenance sentences settings share some uncompared with_layers
+            agreeing_pairs command detailed disagreements_of diverging_row listed operation_conventions p_value
+            pair_count provenance sentences settings share some uncompared with_layers
         """,
         numbers_text: "billions count decimals error plain proportion published rate signed",
         published_views: """
@@ -160,11 +160,12 @@ def _filters() -> dict[str, Callable[..., Any]]:
         "shortened": shortened,
         "verdict_class": _verdict_class,
         "drawn": Markup,
+        "mode_words": numbers_text.MODE_WORDS.get,
     }
 
 
 def _finished(value: Any) -> Any:
-    """Return what is printed for a value of a template: every character visible, and a dash for what is not known."""
+    """Return the output for a value in a template: every character visible, and a dash for None."""
     if value is None:
         return numbers_text.NONE
     return value if hasattr(value, "__html__") else visible(value)
@@ -176,5 +177,5 @@ def _verdict_class(word: str) -> str:
 
 @cache
 def template_text(name: str) -> str:
-    """Return a file of `templates/`."""
+    """Return the text of a file in `templates/`."""
     return files("effconvert.report.renderings").joinpath("templates", name).read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What a page says of published numbers: the long lists of a document turned into tables that can be compared."""
+"""Views of published numbers for the renderings: the long lists of a document as tables for comparison."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ Number = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Cell:
-    """A number of a table. flagged: it cannot be relied on, or another that can be differs from it."""
+    """A number in a table. flagged: it is unreliable, or a reliable number differs from it."""
 
     number: Number
     flagged: bool
@@ -31,7 +31,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a table: what it is of, and a cell for each column, None where nothing is published."""
+    """A line of a table: its head, and a cell for each column, None if nothing is published."""
 
     head: tuple[Any, ...]
     cells: tuple[Cell | None, ...]
@@ -47,7 +47,7 @@ class Table:
 
 @dataclass(frozen=True)
 class AccuracyRow:
-    """Top-1 and top-5 of the same source, weights and images, as they are printed. number: either of them."""
+    """Top-1 and top-5 for the same source, weights and images, as printed. number: one of the two."""
 
     number: Number
     top1: str
@@ -69,19 +69,19 @@ def by_publisher(published: Published) -> Table:
 
 
 def shared_rows(table: Table) -> list[Row]:
-    """Return the rows of `table` that have several numbers."""
+    """Return the rows of `table` with several numbers."""
     return [row for row in table.rows if len([cell for cell in row.cells if cell]) > 1]
 
 
 def single_numbers(table: Table) -> list[tuple[tuple[Any, ...], str, Cell]]:
-    """Return (head, column, cell) of the rows of `table` that have one number."""
+    """Return (head, column, cell) for the rows of `table` with one number."""
     found = [(row, [place for place, cell in enumerate(row.cells) if cell]) for row in table.rows]
     places = [(row, places[0]) for row, places in found if len(places) == 1]
     return [(row.head, table.columns[place], cell) for row, place in places if (cell := row.cells[place])]
 
 
 def by_data_set(published: Published) -> Table:
-    """Return top-1 on several data sets: a row for each training and source that was measured on more than ImageNet."""
+    """Return top-1 on several data sets: a row for each training and source with more data sets than ImageNet."""
     numbers = _top1(published)
     more = {_measured_thing(number) for number in numbers if number["dataset"] != "imagenet"}
     numbers = [number for number in numbers if _measured_thing(number) in more]
@@ -93,7 +93,7 @@ def by_data_set(published: Published) -> Table:
 def costs_by_convention(published: Published) -> list[tuple[str, Table, bool]]:
     """Return (caption, table, whether in G): a row for each variant and size, a column for each convention.
 
-    Parameters are the same at every size, and stand with the variant's own.
+    Parameters are the same at every size, and are listed at the variant's own.
     """
     known = {variant["name"]: place for place, variant in enumerate(published["variants"])}
     sizes = {variant["name"]: variant["size"] for variant in published["variants"]}
@@ -112,7 +112,7 @@ def costs_by_convention(published: Published) -> list[tuple[str, Table, bool]]:
 
 
 def best_accuracy(published: Published, variant: str) -> Number | None:
-    """Return the highest ImageNet top-1 of a variant that can be relied on."""
+    """Return the highest reliable ImageNet top-1 of a variant."""
     numbers = [
         number
         for number in _top1(published)
@@ -122,7 +122,7 @@ def best_accuracy(published: Published, variant: str) -> Number | None:
 
 
 def accuracy_rows(published: Published) -> list[AccuracyRow]:
-    """Return every published accuracy, top-1 and top-5 of the same thing in one row."""
+    """Return every published accuracy, with top-1 and top-5 in one row."""
     same = ("source", "model", "variant", "weights", "dataset", "precision", "size", "layout", "recipe")
     groups: dict[tuple[Any, ...], dict[str, Number]] = {}
     for number in published["accuracy"]:
@@ -134,31 +134,31 @@ def accuracy_rows(published: Published) -> list[AccuracyRow]:
 
 
 def disagreement_words(found: Mapping[str, Any]) -> str:
-    """Return a disagreement in a sentence: who says what, and why they differ."""
+    """Return a sentence on a disagreement: each source's number, and the reasons."""
     said = ", ".join(f"{number['source']} {amount(number)}" for number in found["numbers"])
     reasons = "; ".join(found["reasons"])
     return f"{quantity_words(found['quantity'])}: {said}" + (f" ({reasons})" if reasons else "")
 
 
 def quantity_words(quantity: str) -> str:
-    """Return what a quantity is called."""
+    """Return the name of a quantity."""
     return {"top1": "top-1", "top5": "top-5"}.get(quantity, quantity)
 
 
 def amount(number: Number) -> str:
-    """Return a number in the digits that its source has, operations in G."""
+    """Return a number with the digits of its source, operations in G."""
     return amount_of(number["quantity"], number["value"], number["step"])
 
 
 def amount_of(quantity: str, value: float | str, step: float = 0) -> str:
-    """Return a value of a quantity, operations in G with three decimals at most."""
+    """Return a value of a quantity, operations in G with at most three decimals."""
     if quantity != "operations" or isinstance(value, str):
         return published_text(value, step)
     return f"{published_text(value / 1e9, max(step, 1e6) / 1e9)} G"
 
 
 def circumstances(found: Mapping[str, Any]) -> str:
-    """Return what a disagreement is about besides its quantity."""
+    """Return the data set, precision and size of a disagreement."""
     precision = "" if found["precision"] == "float32" else found["precision"]
     size = f"{found['size']} px" if found["size"] else ""
     return ", ".join(filter(None, (_data_set(found), precision, size)))
@@ -198,7 +198,7 @@ def _pivot(
 
 
 def _cell(numbers: Sequence[Number]) -> Cell:
-    """Return the number that can be relied on, the first of several."""
+    """Return the first reliable number."""
     best = min(numbers, key=lambda number: not number["decides"])
     differ = any(
         other["decides"] and abs(other["value"] - best["value"]) > max(other["step"], best["step"]) for other in numbers

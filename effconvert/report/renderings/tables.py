@@ -1,4 +1,4 @@
-"""The report as tables for analysis: a file for each kind of thing, a line for each thing, its unit in the header."""
+"""CSV tables of a report for analysis: a file for each kind of item, a line for each item, units in the header."""
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import combinations
@@ -20,9 +20,9 @@ _STAGES = ("reading", "preparing", "copying", "waiting")
 
 
 def render_tables(document: Plain) -> dict[str, str]:
-    """Return {file name: CSV} of every table that has a line.
+    """Return {file name: CSV} for every table that is not empty.
 
-    The column `network` has the network's id, which is the same in all of them.
+    The column `network` has the network's id, which is the same in all tables.
     """
     found = {f"{name}.csv": list(rows(document)) for name, rows in _TABLES.items()}
     return {name: csv_text(rows[0], (row.values() for row in rows)) for name, rows in found.items() if rows}
@@ -197,7 +197,7 @@ def _published_sources(document: Plain) -> Rows:
 
 
 def _disagreements(document: Plain) -> Rows:
-    """Yield a line for each number of each disagreement, which have the same `disagreement`."""
+    """Yield a line for each number of each disagreement; lines of one have the same `disagreement`."""
     for index, found in enumerate(document["published"]["disagreements"], 1):
         what = {key: found[key] for key in ("variant", "weights", "quantity", "dataset", "precision")}
         span = {"size_pixels": found["size"], "low": found["low"], "high": found["high"], "marked": found["marked"]}
@@ -231,7 +231,7 @@ def _of(network: Plain) -> dict[str, Any]:
 
 
 def _verified(document: Plain) -> Iterator[tuple[Plain, Plain]]:
-    """Yield every verification once, with the first network that it is of."""
+    """Yield every verification once, with its first network."""
     seen = set()
     for network in document["networks"]:
         for found in network["verifications"]:

@@ -1,1 +1,1 @@
-"""Runs the real frameworks, each in a process of its own; a runner needs its framework and numpy, and no effconvert."""
+"""Runners of the real frameworks, each in its own process; a runner needs its framework and numpy, not effconvert."""

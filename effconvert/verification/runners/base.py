@@ -1,4 +1,4 @@
-"""Shared by all runners: the command line, the check of the file, the saved run, and exit codes."""
+"""Base of all runners: the command line, the check of the file, the saved run, and exit codes."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ To run it elsewhere, copy this file:
 """
 
 Arrays = dict[str, Any]  # {name: numpy array}
-Settings = dict[str, Any]  # the variant and the facts of the network, and how its file was read
+Settings = dict[str, Any]  # variant and facts of the network, and how to read its file
 
 
 class Refusal(Exception):
-    """What a runner says in one line, with the exit code by which effconvert knows it."""
+    """A runner's error message in one line, with the exit code that identifies it."""
 
     exit_code: int
 
 
 class CannotRead(Refusal):
-    """A file of arrays that the runner was given is missing or damaged."""
+    """A given file of arrays is missing or damaged."""
 
     exit_code = 3
 
 
 class CannotBuild(Refusal):
-    """The library has no network with the facts or the shapes that are asked for."""
+    """The library has no network with the requested facts or shapes."""
 
     exit_code = 4
 
@@ -54,7 +54,7 @@ class CannotImport(Refusal):
 
 
 class CannotLoad(Refusal):
-    """The library's own loader does not take the file; effconvert then reads it and gives the tensors."""
+    """The library's own loader cannot read the file; effconvert then reads it and gives the tensors."""
 
     exit_code = 10
 
@@ -63,9 +63,9 @@ class CannotLoad(Refusal):
 class Network:
     """A network with its weights.
 
-    call: the Python that builds it. loader: what loaded the weights. forward: runs the images and returns {layer: its
-    output}; a layer in its argument {layer: array} is given that in place of what arrives. versions: {package: version}
-    of what made it, where that is not every package of the runner.
+    call: the Python code that builds it. loader: the function that loaded the weights. forward: runs the images and
+    returns {layer: its output}; its argument is {layer: an array to use as the layer's input}. versions: {package:
+    version} of the packages used, if not all of the runner's.
     """
 
     call: str
@@ -76,11 +76,11 @@ class Network:
 
 @dataclass(frozen=True)
 class Runner:
-    """What is different in each framework.
+    """The parts of a runner that differ between frameworks.
 
-    packages: those whose versions are recorded. description: for --help. start: imports the framework, and makes it
-    compute in plain float32. make_network(file, tensors, settings, inputs): builds the library's own network and loads
-    the file by the library's own loader, or `tensors` where they are given.
+    packages: whose versions are recorded. description: for --help. start: imports the framework and selects plain
+    float32. make_network(file, tensors, settings, inputs): builds the library's own network and loads the file with the
+    library's own loader, or loads `tensors` if they are given.
     """
 
     framework: str
@@ -91,7 +91,7 @@ class Runner:
 
 
 def main(runner: Runner, command: Sequence[str] | None = None) -> int:
-    """Run the network on the inputs, write what every layer gave, and return the exit code."""
+    """Run the network on the inputs, write the output of every layer, and return the exit code."""
     arguments = parse_arguments(runner.description.rstrip() + "\n" + _COPY.format(runner.framework), command)
     try:
         runner.start()
@@ -113,7 +113,7 @@ def main(runner: Runner, command: Sequence[str] | None = None) -> int:
 
 
 def _failed(runner: Runner, message: object, code: int) -> int:
-    """Print what went wrong as the last line, and return the exit code."""
+    """Print the error as the last line, and return the exit code."""
     print(f"{runner.framework}: {' '.join(str(message).split())}", file=sys.stderr)
     return code
 
@@ -124,12 +124,12 @@ def parse_arguments(description: str, command: Sequence[str] | None = None) -> a
     parser.add_argument("file", nargs="?", help="the weights")
     parser.add_argument("--settings", metavar="JSON", help="variant and facts of the network")
     parser.add_argument(
-        "--inputs", metavar="NPZ", help="images [N, C, H, W], normalised, and the mean and std that did it"
+        "--inputs", metavar="NPZ", help="images [N, C, H, W], normalised, with the mean and std of the normalisation"
     )
-    parser.add_argument("--tensors", metavar="NPZ", help="to load in place of the file, by the library's own names")
-    parser.add_argument("--feed", metavar="NPZ", help="another run: each layer is also given what it got there")
+    parser.add_argument("--tensors", metavar="NPZ", help="tensors to load instead of the file, by the library's names")
+    parser.add_argument("--feed", metavar="NPZ", help="another run; each layer also gets its input from that run")
     parser.add_argument("--out", metavar="NPZ", help="the run to write")
-    parser.add_argument("--check", action="store_true", help="import the framework, print versions, do nothing else")
+    parser.add_argument("--check", action="store_true", help="only import the framework and print versions")
     arguments = parser.parse_args(command)
     if not arguments.check and not all((arguments.file, arguments.settings, arguments.inputs, arguments.out)):
         parser.error("FILE, --settings, --inputs and --out are needed")
@@ -137,20 +137,20 @@ def parse_arguments(description: str, command: Sequence[str] | None = None) -> a
 
 
 def read_settings(arguments: argparse.Namespace) -> Settings:
-    """Return the settings that --settings names."""
+    """Return the settings in the file of --settings."""
     return dict(json.loads(Path(arguments.settings).read_text(encoding="utf-8")))
 
 
 def check_file(file: str, settings: Settings) -> None:
-    """Raise CannotBuild unless the file is the one that the settings were made for."""
+    """Raise CannotBuild unless the file is the one of the settings."""
     path, expected = Path(file), settings.get("sha256", {})
     for name in sorted(expected):
         places = [path, path.parent / name, path / name, path / "variables" / name]
         found = [place for place in places if place.is_file() and place.name == name]
         if not found and path.is_file() and len(expected) == 1:
-            found = [path]  # renamed on its way
+            found = [path]  # renamed after the settings were written
         if found and _file_sha256(found[0]) != expected[name]:
-            raise CannotBuild(f"{found[0]} is not the file that the settings were made for: its SHA-256 is another")
+            raise CannotBuild(f"{found[0]} is not the file of the settings: its SHA-256 differs; run --prepare again")
 
 
 def _file_sha256(path: Path) -> str:
@@ -162,15 +162,15 @@ def _file_sha256(path: Path) -> str:
 
 
 def write_run(runner: Runner, arguments: argparse.Namespace, settings: Settings) -> None:
-    """Run the network, with --feed once more so that each layer gets what it got in that run, and write --out.
+    """Run the network and write --out; with --feed run it again with each layer's input from that run.
 
-    Raises what the runner does, and CannotRead.
+    Raises the errors of the runner, and CannotRead.
     """
     inputs = _read_arrays(arguments.inputs)
     tensors = _read_arrays(arguments.tensors) if arguments.tensors else None
     network = runner.make_network(arguments.file, tensors, settings, inputs)
     layers = network.forward({})
-    fed = network.forward(_entering(arguments.feed)) if arguments.feed else {}
+    isolated = network.forward(_layer_inputs(arguments.feed)) if arguments.feed else {}
     packages = package_versions(runner.packages) if network.versions is None else network.versions
     record = {
         "schema": SCHEMA,
@@ -186,26 +186,26 @@ def write_run(runner: Runner, arguments: argparse.Namespace, settings: Settings)
     }
     arrays = {"run": np.array(json.dumps(record, sort_keys=True))}
     arrays.update(("layer/" + name, _shaped(name, array)) for name, array in layers.items())
-    arrays.update(("fed/" + name, _shaped(name, array)) for name, array in fed.items())
+    arrays.update(("fed/" + name, _shaped(name, array)) for name, array in isolated.items())
     save_arrays(arguments.out, {**arrays, **inputs})
 
 
 def pixels_sha256(images: Any) -> str:
-    """Return the SHA-256 of the pixels, by which runs on the same images are known."""
+    """Return the SHA-256 of the pixels, which identifies runs on the same images."""
     return hashlib.sha256(np.ascontiguousarray(images).tobytes()).hexdigest()
 
 
 def _read_arrays(path: str, names: Iterable[str] | None = None) -> Arrays:
-    """Return {name: array} of an .npz, all of them or those of `names`."""
+    """Return {name: array} of an .npz, of all arrays or only `names`."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in (arrays.files if names is None else names)}
-    except Exception as error:  # numpy, zipfile and each way to compress raise kinds of their own
+    except Exception as error:  # numpy, zipfile and its compressions raise many kinds
         raise CannotRead(f"{path}: missing or damaged: {error}") from error
 
 
-def _entering(run: str) -> Arrays:
-    """Return {layer: what entered it} in another run: what the layer before gave."""
+def _layer_inputs(run: str) -> Arrays:
+    """Return {layer: its input} in another run, that is, the output of the layer before."""
     names = json.loads(str(_read_arrays(run, ["run"])["run"]))["layers"]
     outputs = _read_arrays(run, ["layer/" + name for name in names[:-1]])
     return dict(zip(names[1:], outputs.values()))
@@ -218,7 +218,7 @@ def save_arrays(path: str | Path, arrays: Mapping[str, Any]) -> None:
 
 
 def _shaped(name: str, array: Any) -> Any:
-    """Return the output of a layer as float32 [N, C, H, W], and of the last two as [N, C]."""
+    """Return the output of a layer as float32 [N, C, H, W], or [N, C] for the last two layers."""
     array = np.asarray(array, np.float32)
     return array.reshape(len(array), -1) if name in ("pooled", "logits") else array
 
@@ -228,7 +228,7 @@ def _own_versions() -> dict[str, str]:
 
 
 def package_versions(packages: Iterable[str]) -> dict[str, str]:
-    """Return {package: version} of those that are installed."""
+    """Return {package: version} of the installed packages."""
     found = {}
     for package in packages:
         try:
@@ -238,17 +238,17 @@ def package_versions(packages: Iterable[str]) -> dict[str, str]:
     return found
 
 
-# ---- What several frameworks need of the same form -----------------------------------------------------------------
+# ---- Helpers for several frameworks --------------------------------------------------------------------------------
 
 
 def call_text(function: str, *arguments: object, **keywords: object) -> str:
-    """Return the Python of a call."""
+    """Return the Python code of a call."""
     given = [repr(argument) for argument in arguments]
     given += [f"{name}={value!r}" for name, value in keywords.items()]
     return f"{function}({', '.join(given)})"
 
 
 def name_layers(stem: Any, blocks: Iterable[Any], **ends: Any) -> list[tuple[str, Any]]:
-    """Return [(layer, its part of the network)] in order; an end that is None is not there."""
+    """Return [(layer, its part of the network)] in order; ends that are None are left out."""
     numbered = [(f"blocks.{index}", block) for index, block in enumerate(blocks)]
     return [("stem", stem), *numbered, *((name, part) for name, part in ends.items() if part is not None)]

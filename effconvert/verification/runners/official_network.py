@@ -1,6 +1,6 @@
-"""The official EfficientNet of TensorFlow's own operations, in evaluation, with given weights.
+"""Official EfficientNet in TensorFlow's own operations, for evaluation with given weights.
 
-The code of the official graph is on no package index. It is written here once more: tensorflow/tpu,
+The code of the official graph is not on a package index, so the network is reimplemented here. Source: tensorflow/tpu,
 models/official/efficientnet, revision 7dc921f.
 """
 
@@ -11,10 +11,10 @@ EPSILON = 1e-3
 
 
 class OfficialNetwork:
-    """The network with given weights; computes in their dtype.
+    """The network with given weights, computed in their dtype.
 
-    values: {variable: array}, the names without the scope. fused_stride: `project` as the official code was until
-    2020-12-27, `expand` as it is since.
+    values: {variable: array}, with names without the scope. fused_stride: `project` as in the official code until
+    2020-12-27, `expand` as in the code since then.
     """
 
     def __init__(self, name, values, fused_stride="project"):
@@ -25,9 +25,9 @@ class OfficialNetwork:
         self.activation = getattr(tf.nn, activation_of(name))
 
     def __call__(self, images, feed=None):
-        """Return {layer: array} for images [N, C, H, W]; a layer in `feed` is given that in place of what arrives.
+        """Return {layer: array} for images [N, C, H, W]; a layer in `feed` gets that array as its input.
 
-        Maps are [N, C, H, W] here, [N, H, W, C] inside.
+        Feature maps are [N, C, H, W] outside, [N, H, W, C] inside.
         """
         import tensorflow as tf
 
@@ -41,7 +41,7 @@ class OfficialNetwork:
         return outputs
 
     def steps(self):
-        """Return [(layer, function from what enters it to what leaves it)]."""
+        """Return [(layer, function from its input to its output)]."""
         import tensorflow as tf
 
         layers = end_layers(self.name, "head/dense/kernel" in self.values)
@@ -55,16 +55,16 @@ class OfficialNetwork:
             steps.append(("logits", lambda x: self.dense(x, layers["classifier"])))
         return steps
 
-    def block(self, entering, block):
-        """Return what the block gives."""
+    def block(self, inputs, block):
+        """Return the output of the block."""
         import tensorflow as tf
 
         layers = block_layers(block)
         on_expand = block.fused and self.fused_stride == "expand"
         routing = None
         if block.experts:
-            routing = tf.sigmoid(self.dense(tf.reduce_mean(entering, axis=(1, 2)), layers["routing"]))
-        x = entering
+            routing = tf.sigmoid(self.dense(tf.reduce_mean(inputs, axis=(1, 2)), layers["routing"]))
+        x = inputs
         if block.expands:
             x = self.convolved(x, layers["expand"], block.stride if on_expand else 1, routing)
             x = self.activated(x, layers["expand_norm"])
@@ -74,7 +74,8 @@ class OfficialNetwork:
             x = x * self.gates(x, layers)
         x = self.convolved(x, layers["project"], block.stride if block.fused and not on_expand else 1, routing)
         x = self.normalised(x, layers["project_norm"])
-        return x + entering if block.skip and block.stride == 1 and block.entering == block.leaving else x
+        residual = block.skip and block.stride == 1 and block.in_channels == block.out_channels
+        return x + inputs if residual else x
 
     def gates(self, x, layers):
         """Return the gates of squeeze-and-excite [N, 1, 1, C]."""
@@ -84,7 +85,7 @@ class OfficialNetwork:
         return tf.sigmoid(self.biased(self.activation(reduced), layers["se_expand"]))
 
     def convolved(self, x, layer, stride=1, routing=None):
-        """Return the convolution; `routing` [N, experts] mixes the experts to a kernel for each image."""
+        """Return the convolution; `routing` [N, experts] mixes the experts into a kernel for each image."""
         import tensorflow as tf
 
         kernel = self.variables(layer)[0]
@@ -93,7 +94,7 @@ class OfficialNetwork:
         strides = [1, stride, stride, 1]
         if routing is None:
             return convolve(x, kernel, strides, "SAME")
-        shape = (layer.kernel, layer.kernel, layer.entering, 1 if depthwise else layer.leaving)
+        shape = (layer.kernel, layer.kernel, layer.in_channels, 1 if depthwise else layer.out_channels)
         each = zip(tf.split(x, len(x)), tf.split(routing, len(x)))
         return tf.concat([convolve(i, tf.reshape(tf.matmul(r, kernel), shape), strides, "SAME") for i, r in each], 0)
 
@@ -102,18 +103,18 @@ class OfficialNetwork:
         return self.convolved(x, layer) + self.variables(layer)[1]
 
     def activated(self, x, norm):
-        """Return what the activation makes of the normalised map."""
+        """Return BatchNorm and activation of `x`."""
         return self.activation(self.normalised(x, norm))
 
     def normalised(self, x, norm):
-        """Return what BatchNorm gives with the moving statistics."""
+        """Return BatchNorm of `x` with the moving statistics."""
         import tensorflow as tf
 
         gamma, beta, mean, variance = self.variables(norm)
         return tf.nn.batch_normalization(x, mean, variance, beta, gamma, EPSILON)
 
     def dense(self, x, layer):
-        """Return the dense layer of [N, C]."""
+        """Return the dense layer applied to [N, C]."""
         import tensorflow as tf
 
         kernel, bias = self.variables(layer)

@@ -1,6 +1,6 @@
-"""The blocks of the official EfficientNets, and the names and shapes of their variables: TensorFlow is not imported.
+"""Blocks of the official EfficientNets, with names and shapes of their variables; TensorFlow is not imported.
 
-After tensorflow/tpu, models/official/efficientnet, revision 7dc921f.
+Source: tensorflow/tpu, models/official/efficientnet, revision 7dc921f.
 """
 
 import math
@@ -11,8 +11,8 @@ from itertools import count
 AVERAGE = "/ExponentialMovingAverage"
 STEM, HEAD = 32, 1280
 
-# The builder's own notation: repeats, kernel, stride, expansion, filters in and out; c1 is a fused block. In CondConv's
-# networks the last three stages are routed.
+# The official builder's notation: repeats, kernel, stride, expansion, filters in and out; c1 is a fused block. In
+# CondConv's networks the last three stages have experts.
 MOBILE = (
     "r1_k3_s1_e1_i32_o16 r2_k3_s2_e6_i16_o24 r2_k5_s2_e6_i24_o40 r3_k3_s2_e6_i40_o80 "
     "r3_k5_s1_e6_i80_o112 r4_k5_s2_e6_i112_o192 r1_k3_s1_e6_i192_o320"
@@ -40,8 +40,8 @@ def activation_of(name):
 class Block:
     """One block.
 
-    entering, expanded, leaving: channels. reduced: of squeeze-and-excite, 0 without. experts: of CondConv, 0 without;
-    routed: how many CondConv blocks come before.
+    expanded, reduced: channels after the expansion and in squeeze-and-excite, 0 without. experts: of CondConv, 0
+    without; routed: the number of CondConv blocks before this one.
     """
 
     index: int
@@ -50,9 +50,9 @@ class Block:
     expands: bool
     fused: bool
     skip: bool
-    entering: int
+    in_channels: int
     expanded: int
-    leaving: int
+    out_channels: int
     reduced: int
     experts: int
     routed: int
@@ -60,18 +60,18 @@ class Block:
 
 @dataclass(frozen=True)
 class Layer:
-    """The variables of one call: their scope, their kind, the side of the kernel, channels in and out, experts."""
+    """The variables of one call: scope, kind, kernel size, input and output channels, experts."""
 
     scope: str
     kind: str
-    entering: int
-    leaving: int
+    in_channels: int
+    out_channels: int
     kernel: int = 1
     experts: int = 0
 
 
 def round_filters(filters, width):
-    """Return `filters` times `width`, to a multiple of eight that is not more than 10 % below."""
+    """Return `filters` times `width`, rounded to a multiple of eight that is at most 10 % lower."""
     scaled = filters * width
     rounded = max(8, int(scaled + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * scaled else rounded
@@ -82,12 +82,12 @@ def blocks(name):
     width, depth = SCALES[name]
     lite, edgetpu, experts = "lite" in name, "edgetpu" in name, re.search(r"condconv-b\d-(\d)e", name)
     stages = (EDGETPU if edgetpu else MOBILE).split()
-    entering = STEM if lite else round_filters(STEM, width)
+    in_channels = STEM if lite else round_filters(STEM, width)
     found, routed = [], count()
     for number, stage in enumerate(stages):
         value = {letter: int(digits) for letter, digits in re.findall(r"([rkseio])(\d+)", stage)}
         condconv = experts is not None and number >= len(stages) - 3
-        inputs, leaving = round_filters(value["i"], width), round_filters(value["o"], width)
+        inputs, out_channels = round_filters(value["i"], width), round_filters(value["o"], width)
         for repeat in range(value["r"] if lite and number in (0, len(stages) - 1) else math.ceil(depth * value["r"])):
             found.append(
                 Block(
@@ -97,26 +97,26 @@ def blocks(name):
                     expands=value["e"] != 1,
                     fused="_c1" in stage,
                     skip="noskip" not in stage,
-                    entering=entering,
-                    expanded=entering if value["e"] == 1 else (leaving if repeat else inputs) * value["e"],
-                    leaving=leaving,
-                    reduced=0 if lite or edgetpu else entering // 4,
+                    in_channels=in_channels,
+                    expanded=in_channels if value["e"] == 1 else (out_channels if repeat else inputs) * value["e"],
+                    out_channels=out_channels,
+                    reduced=0 if lite or edgetpu else in_channels // 4,
                     experts=int(experts[1]) if condconv else 0,
                     routed=next(routed) if condconv else 0,
                 )
             )
-            entering = leaving
+            in_channels = out_channels
     return found
 
 
 def block_layers(block):
-    """Return {layer: its variables}; calls of one kind are numbered in call order, in each block anew."""
+    """Return {layer: its variables}; calls of one kind are numbered in call order within each block."""
     scope = f"blocks_{block.index}/"
     conv, norm = numbered(scope + "conv2d"), numbered(scope + "tpu_batch_normalization")
-    entering, expanded, leaving, experts = block.entering, block.expanded, block.leaving, block.experts
+    in_channels, expanded, out_channels, experts = block.in_channels, block.expanded, block.out_channels, block.experts
     layers = {}
     if block.expands:
-        layers["expand"] = Layer(next(conv), "conv", entering, expanded, block.kernel if block.fused else 1)
+        layers["expand"] = Layer(next(conv), "conv", in_channels, expanded, block.kernel if block.fused else 1)
         layers["expand_norm"] = Layer(next(norm), "norm", expanded, expanded)
     if not block.fused:
         layers["depthwise"] = Layer(scope + "depthwise_conv2d", "depthwise", expanded, expanded, block.kernel)
@@ -124,23 +124,27 @@ def block_layers(block):
     if block.reduced:
         layers["se_reduce"] = Layer(scope + "se/conv2d", "biased", expanded, block.reduced)
         layers["se_expand"] = Layer(scope + "se/conv2d_1", "biased", block.reduced, expanded)
-    layers["project"] = Layer(next(conv), "conv", expanded, leaving)
-    layers["project_norm"] = Layer(next(norm), "norm", leaving, leaving)
+    layers["project"] = Layer(next(conv), "conv", expanded, out_channels)
+    layers["project_norm"] = Layer(next(norm), "norm", out_channels, out_channels)
     if experts:
-        # Experts stand under a scope of their own and are numbered through the whole graph; each block's first number
-        # is drawn by a fused convolution that is never called.
+        # Experts have their own scope and are numbered through the whole graph; each block's first number belongs to a
+        # fused convolution that is created but never called.
         own, number = "model/" + scope, block.routed
         depthwise = own + "depthwise_cond_conv2d" + (f"_{number}" if number else "")
-        layers["routing"] = Layer(scope + "dense", "dense", entering, experts)
-        layers["expand"] = Layer(own + "cond_conv2d_%s" % (3 * number + 1), "experts", entering, expanded, 1, experts)
+        layers["routing"] = Layer(scope + "dense", "dense", in_channels, experts)
+        layers["expand"] = Layer(
+            own + "cond_conv2d_%s" % (3 * number + 1), "experts", in_channels, expanded, 1, experts
+        )
         layers["depthwise"] = Layer(depthwise, "depthwise_experts", expanded, expanded, block.kernel, experts)
-        layers["project"] = Layer(own + "cond_conv2d_%s" % (3 * number + 2), "experts", expanded, leaving, 1, experts)
+        layers["project"] = Layer(
+            own + "cond_conv2d_%s" % (3 * number + 2), "experts", expanded, out_channels, 1, experts
+        )
     return layers
 
 
 def end_layers(name, classes, head_conv=True, channels=3):
-    """Return {layer: its variables} of the stem and the head; 0 classes are no classifier."""
-    width, last = 1.0 if "lite" in name else SCALES[name][0], blocks(name)[-1].leaving
+    """Return {layer: its variables} of stem and head; 0 classes means no classifier."""
+    width, last = 1.0 if "lite" in name else SCALES[name][0], blocks(name)[-1].out_channels
     stem, head = round_filters(STEM, width), round_filters(HEAD, width)
     layers = {"stem": Layer("stem/conv2d", "conv", channels, stem, 3)}
     layers["stem_norm"] = Layer("stem/tpu_batch_normalization", "norm", stem, stem)
@@ -154,7 +158,7 @@ def end_layers(name, classes, head_conv=True, channels=3):
 
 def variables_of(layer):
     """Return {variable: shape} of a layer."""
-    size, inputs, outputs = layer.kernel, layer.entering, layer.leaving
+    size, inputs, outputs = layer.kernel, layer.in_channels, layer.out_channels
     shapes = {
         "conv": {"kernel": (size, size, inputs, outputs)},
         "biased": {"kernel": (size, size, inputs, outputs), "bias": (outputs,)},
@@ -168,7 +172,7 @@ def variables_of(layer):
 
 
 def variables(name, classes, head_conv=True, channels=3):
-    """Return {variable: shape} of the network, the names without its scope."""
+    """Return {variable: shape} of the network, with names without its scope."""
     groups = [end_layers(name, classes, head_conv, channels)] + [block_layers(block) for block in blocks(name)]
     return {key: shape for group in groups for layer in group.values() for key, shape in variables_of(layer).items()}
 

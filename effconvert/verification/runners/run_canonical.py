@@ -1,6 +1,6 @@
-"""Runs effconvert's own network on a file of weights and saves what every layer gives.
+"""Runner of effconvert's own network: it runs a file of weights and saves the output of every layer.
 
-It runs in effconvert's own interpreter, so that alone of the runners it imports effconvert.
+It runs in effconvert's own interpreter and is the only runner that imports effconvert.
 """
 
 import os
@@ -31,15 +31,15 @@ from effconvert.version import VERSION
 
 
 def make_network(file: str, tensors: Arrays | None, settings: Settings, inputs: Arrays) -> Network:
-    """Return the canonical network with the weights of the file, read and rounded as the settings say.
+    """Return the canonical network with the weights of the file, read and rounded by the settings.
 
-    Raises LayoutMismatch for a file that was changed, and what `examine` does.
+    Raises LayoutMismatch for a changed file, and the errors of `examine`.
     """
     options = Options(facts=settings["facts"], **settings["reading"])
     key = os.environ.get(KEY_VARIABLE)
     examined = examine(file, options, key.encode() if key else None)
     if dict(examined.sha256) != settings["sha256"]:
-        raise LayoutMismatch(f"{file}: was changed since it was looked at")
+        raise LayoutMismatch(f"{file}: has changed since it was examined; run the command again")
     network, images = network_of(replace(examined, rounded=settings["rounded"])), torch.from_numpy(inputs["images"])
     return Network(
         f"effconvert.load_model({file!r})",
@@ -59,7 +59,7 @@ RUNNER = Runner(
 
 
 def main(command: Sequence[str] | None = None) -> int:
-    """Run the network, write the run, and return the exit code; what is said of a failure is effconvert's own."""
+    """Run the network, write the run, and return the exit code; errors keep effconvert's own message."""
     arguments = parse_arguments(RUNNER.description, command)
     RUNNER.start()
     try:

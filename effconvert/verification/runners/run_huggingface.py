@@ -1,6 +1,6 @@
-"""Runs the EfficientNet of Hugging Face's transformers on a folder of weights and saves what every layer gives.
+"""Runner of the EfficientNet in Hugging Face's transformers: it runs weights and saves the output of every layer.
 
-Needs numpy and transformers with torch only, on Python 3.9 or later; nothing of effconvert.
+It needs only numpy and transformers with torch, on Python 3.9 or later, and not effconvert.
 """
 
 import json
@@ -13,7 +13,7 @@ from .torch_base import hooked, load_tensors, repair_torchvision, require_epsilo
 
 PACKAGES = ("transformers", "torch")
 
-# Width, depth and channels of the head: EfficientNetConfig() is b7's.
+# Width, depth and channels of the head: the defaults of EfficientNetConfig() are b7's.
 SCALES = {
     "b0": (1.0, 1.0, 1280),
     "b1": (1.0, 1.1, 1280),
@@ -24,15 +24,15 @@ SCALES = {
     "b6": (1.8, 2.6, 2304),
     "b7": (2.0, 3.1, 2560),
 }
-# What from_pretrained takes from a folder, the first that is there.
+# The files that from_pretrained loads from a folder; it takes the first that exists.
 TAKEN = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
-# What makes the network of a configuration.
+# The entries of a configuration that define the network.
 RECORDED = ("width_coefficient", "depth_coefficient", "image_size", "depthwise_padding", "batch_norm_eps", "hidden_act")
 RECORDED += ("num_channels",)
 
 
 def start():
-    """Import the framework, and make it compute in plain float32."""
+    """Import the framework, and select plain float32."""
     start_torch()
     repair_torchvision()
     from transformers import EfficientNetForImageClassification  # noqa: F401
@@ -47,7 +47,7 @@ def make_network(file, tensors, settings, inputs):
     architecture, sizes = getattr(transformers, name), inputs["images"].shape[2:]
     config = config_beside(file)
     if config is None and tensors is None:
-        raise CannotLoad(f"no config.json of an EfficientNet is with {file}")
+        raise CannotLoad(f"there is no config.json of an EfficientNet beside {file}")
     config = config or config_of(settings, sizes[0])
     check_config(config, settings, sizes)
     if tensors is None:
@@ -63,20 +63,20 @@ def make_network(file, tensors, settings, inputs):
 
 
 def entries_of(network, settings):
-    """Return [(layer, the module where it begins)]."""
+    """Return [(layer, its first module)]."""
     bare, logits = (network.efficientnet, network.classifier) if settings["classes"] else (network, None)
     encoder = bare.encoder
     return name_layers(bare.embeddings, encoder.blocks, head=encoder.top_conv, pooled=bare.pooler, logits=logits)
 
 
 def folder_of(file):
-    """Return the folder that is, or holds, the file."""
+    """Return the file if it is a folder, else its folder."""
     path = Path(file)
     return path if path.is_dir() else path.parent
 
 
 def config_beside(file):
-    """Return the configuration of an EfficientNet that is with the file, or None."""
+    """Return the configuration of an EfficientNet beside the file, or None."""
     from transformers import EfficientNetConfig
 
     path = folder_of(file) / "config.json"
@@ -92,13 +92,13 @@ def config_beside(file):
 
 
 def config_of(settings, size):
-    """Return a configuration with the facts, its paddings made for images of `size` pixels."""
+    """Return a configuration with the facts, with paddings for images of `size` pixels."""
     from transformers import EfficientNetConfig
 
     if settings["name"] not in SCALES:
         raise CannotBuild(f"transformers has no EfficientNet {settings['name']}")
     if size % 2:
-        raise CannotBuild(f"images of {size} pixels: transformers' stem pads odd sizes otherwise than TensorFlow")
+        raise CannotBuild(f"images of {size} pixels: transformers' stem pads odd sizes differently than TensorFlow")
     width, depth, channels = SCALES[settings["name"]]
     config = EfficientNetConfig(
         image_size=size,
@@ -116,7 +116,7 @@ def config_of(settings, size):
 
 
 def check_config(config, settings, sizes):
-    """Raise CannotBuild where the configuration is not what is asked for, or not made for images of these sizes."""
+    """Raise CannotBuild if the configuration differs from the settings, or is not for images of these sizes."""
     said = {
         "width, depth": (config.width_coefficient, config.depth_coefficient),
         "bn_eps": config.batch_norm_eps,
@@ -128,7 +128,7 @@ def check_config(config, settings, sizes):
     wrong = [f"{name} {fact}, not {asked[name]}" for name, fact in said.items() if fact != asked[name]]
     own = config.image_size if isinstance(config.image_size, int) else config.image_size[0]
     wrong += [
-        f"paddings for images of {own} pixels, which are others than for {size}"
+        f"paddings for images of {own} pixels, which differ from those for {size}"
         for size in sorted(set(sizes))
         if (size % 2, odd_blocks(config, size)) != (own % 2, odd_blocks(config, own))
     ]
@@ -137,7 +137,7 @@ def check_config(config, settings, sizes):
 
 
 def odd_blocks(config, size):
-    """Return the strided blocks that meet an odd size, and so pad both sides alike; images have `size` pixels."""
+    """Return the strided blocks with an odd input size, which pad both sides equally; images have `size` pixels."""
     index, found, side = 0, [], math.ceil(size / 2)
     for stride, repeats in zip(config.strides, config.num_block_repeats):
         for repeat in range(math.ceil(config.depth_coefficient * repeats)):
@@ -149,16 +149,16 @@ def odd_blocks(config, size):
 
 
 def load_folder(architecture, file):
-    """Return the network in the folder as transformers loads it; nothing missing, nothing left over."""
+    """Return the network in the folder, loaded by transformers without missing or unexpected tensors."""
     folder = folder_of(file)
     taken = next((name for name in TAKEN if (folder / name).exists()), None)
     if not file.is_dir() and file.name != taken:
-        raise CannotLoad(f"from_pretrained takes {taken} and not {file.name}")
+        raise CannotLoad(f"from_pretrained loads {taken} and not {file.name}")
     try:
         network, told = architecture.from_pretrained(str(folder), output_loading_info=True, local_files_only=True)
     except Exception as error:
         raise CannotLoad(f"from_pretrained: {error}") from error
-    # A file of another framework has no counters of batches, and nothing but training reads them.
+    # A file from another framework has no batch counters, and only training reads them.
     wrong = [
         f"{kind} {key}"
         for kind, keys in told.items()

@@ -1,6 +1,6 @@
-"""Runs Keras's own EfficientNet on a file of weights and saves what every layer gives.
+"""Runner of Keras's own EfficientNet: it runs a file of weights and saves the output of every layer.
 
-Needs numpy and Keras with one of its backends only, on Python 3.9 or later; nothing of effconvert.
+It needs only numpy and Keras with one of its backends, on Python 3.9 or later, and not effconvert.
 """
 
 import contextlib
@@ -17,19 +17,19 @@ from .tensorflow_base import GIVEN, channels_first, channels_last, differences, 
 
 PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "torch")
 
-# Keras's published weights hold these as the variance, so that their graph divides by the square roots once more.
+# Keras's published weights contain these as the variance, so their graph divides by the square roots again.
 IMAGENET_STD = np.array([0.229, 0.224, 0.225])
 
 
 def start():
-    """Import the framework, and make it compute in plain float32 on the CPU."""
+    """Import the framework, and select plain float32 on the CPU."""
     keep_tensorflow_quiet()
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     import keras
 
     if keras.__version__.startswith("2."):
         raise ImportError(f"Keras 3 is needed, this is {keras.__version__}")
-    keras.config.set_floatx("float32")  # a user's own configuration may say otherwise
+    keras.config.set_floatx("float32")  # a user's own configuration may be different
     keras.config.set_dtype_policy("float32")
     keras.config.set_image_data_format("channels_last")
 
@@ -51,14 +51,14 @@ def make_network(file, tensors, settings, inputs):
 
 
 def build(settings, size):
-    """Return the network of keras.applications for images of `size` (H, W), and what was called."""
+    """Return the network of keras.applications for images of `size` (H, W), and the call."""
     import keras
 
     name, classes = "EfficientNet" + settings["name"], settings["classes"]
     if not hasattr(keras.applications, name):
         raise CannotBuild(f"keras.applications has no {name}")
     if settings["padding"] != "tf-same" or not settings["head_conv"]:
-        raise CannotBuild("keras.applications pads tf-same and ends after the head's convolution")
+        raise CannotBuild("keras.applications has only the padding tf-same and networks with the head's convolution")
     top = {"classes": classes, "classifier_activation": None} if classes else {"include_top": False, "pooling": "avg"}
     shape = (*size, settings["in_channels"])
     network = getattr(keras.applications, name)(weights=None, input_shape=shape, **top)
@@ -68,9 +68,9 @@ def build(settings, size):
 
 
 def as_published(plain, name, shape, classes):
-    """Return the network with the second Rescaling, which keras.applications builds around published weights only.
+    """Return the network with the second Rescaling, which keras.applications adds only for its published weights.
 
-    With its own top it takes one size and 1000 classes, so that the top is put on here.
+    With its own top it has one size and 1000 classes, so the top is added here.
     """
     import keras
 
@@ -89,7 +89,7 @@ def as_published(plain, name, shape, classes):
 
 @contextlib.contextmanager
 def downloads_give(file):
-    """Let keras.applications find `file` where it would download the published weights."""
+    """Give keras.applications `file` instead of a download of the published weights."""
     from keras.src.applications.efficientnet import file_utils
 
     original = file_utils.get_file
@@ -101,7 +101,7 @@ def downloads_give(file):
 
 
 def load_file(file, settings, size):
-    """Return the network with the weights of the file, what was called, and what loaded it."""
+    """Return the network with the weights of the file, the call, and the loader's name."""
     import keras
 
     try:
@@ -118,12 +118,12 @@ def load_file(file, settings, size):
         return network, call, "load_weights"
     except (CannotBuild, CannotLoad):
         raise
-    except Exception as error:  # whatever it cannot read, effconvert's own reader can
+    except Exception as error:  # effconvert's own reader may still read it
         raise CannotLoad(f"{file}: {error}") from error
 
 
 def graph_in(file):
-    """Return the configuration of the model in the file, None of a file that holds weights only."""
+    """Return the configuration of the model in the file, None for a file with only weights."""
     import h5py
 
     if zipfile.is_zipfile(file):
@@ -135,7 +135,7 @@ def graph_in(file):
 
 
 def refuse_other_layers(config, settings, size):
-    """Raise CannotLoad where the model is not made of the layers of keras.applications, as with a user's own on top."""
+    """Raise CannotLoad if the model has other layers than keras.applications, e.g. a user's own on top."""
     network, _ = build({**settings, "normalization": "keras"}, size)
     expected = [(type(layer).__name__, layer.name) for layer in network.layers]
     if settings["normalization"] == "keras-imagenet":
@@ -145,18 +145,18 @@ def refuse_other_layers(config, settings, size):
     if found != expected:
         own = ["has " + name for name in found if name not in expected]
         own += ["lacks " + name for name in expected if name not in found]
-        raise CannotLoad(f"not the layers of keras.applications: {', '.join(own) or 'some stand there twice'}")
+        raise CannotLoad(f"not the layers of keras.applications: {', '.join(own) or 'some occur twice'}")
 
 
 def plain_names(layers, pooled):
-    """Return class and name of every layer in order, without the numbers of a session; avg_pool only if `pooled`."""
+    """Return class and name of every layer, sorted, without a session's numbers; avg_pool only if `pooled`."""
     unnamed = ("InputLayer", "Rescaling", "Normalization")
     names = [kind if kind in unnamed else f"{kind} {name}" for kind, name in layers]
     return sorted(name for name in names if pooled or name != "GlobalAveragePooling2D avg_pool")
 
 
 def refuse_other_count(file, network):
-    """Raise CannotLoad where a .weights.h5 holds more than the network takes, which Keras would pass over."""
+    """Raise CannotLoad if a .weights.h5 has more tensors than the network, which Keras would ignore silently."""
     import h5py
 
     names = []
@@ -165,16 +165,16 @@ def refuse_other_count(file, network):
             held.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
     count = len([name for name in names if not re.search("seed_generator|^optimizer/", name)])
     if count and count != len(network.weights):
-        raise CannotLoad(f"{file} holds {count} tensors, the network {len(network.weights)}")
+        raise CannotLoad(f"{file} has {count} tensors, the network has {len(network.weights)}")
 
 
 def load_published(file, settings, size):
-    """Return the network that keras.applications builds around the published weights, and what was called."""
+    """Return the network that keras.applications builds for its published weights, and the call."""
     import keras
 
     name, classes = "EfficientNet" + settings["name"], settings["classes"]
     if classes not in (0, 1000):
-        raise CannotLoad(f"keras.applications takes published weights for 1000 classes, not {classes}")
+        raise CannotLoad(f"keras.applications loads published weights with 1000 classes, not {classes}")
     top = {"classifier_activation": None} if classes else {"include_top": False, "pooling": "avg"}
     with downloads_give(file):
         network = getattr(keras.applications, name)(**top)
@@ -182,11 +182,11 @@ def load_published(file, settings, size):
 
 
 def resized(network, call, settings, size):
-    """Return the network for images of `size`, since Keras pads the stem for one size only, and what was called."""
+    """Return the network for images of `size`, and the call; Keras fixes the stem's padding for one size."""
     if network.input_shape[-1] != settings["in_channels"]:
         raise CannotLoad(f"its input has {network.input_shape[-1]} channels, not {settings['in_channels']}")
     if any(layer.compute_dtype != "float32" for layer in network.layers):
-        raise CannotLoad("its layers do not compute in float32")
+        raise CannotLoad("its layers do not all compute in float32")
     refuse_other_facts(network, settings)
     if network.input_shape[1:3] == tuple(size):
         return network, call
@@ -197,9 +197,9 @@ def resized(network, call, settings, size):
 
 
 def load_tensors(network, tensors):
-    """Load {path of the variable: array} strictly, and return how.
+    """Load {path of the variable: array} strictly, and return the loader's name.
 
-    A file that does not name layers has their classes, numbered.
+    In a file without names of layers, the names are numbered classes.
     """
     variables = variables_of(network, named="stem_conv/kernel" in tensors)
     problems = differences(shapes_of(tensors), shapes_of(variables))
@@ -211,7 +211,7 @@ def load_tensors(network, tensors):
 
 
 def variables_of(network, named):
-    """Return {"stem_conv/kernel": variable, ...}, or {"conv2d/kernel": variable, ...} where not `named`."""
+    """Return {"stem_conv/kernel": variable, ...}, or {"conv2d/kernel": variable, ...} if not `named`."""
     kinds = {"Conv2D": "conv2d", "DepthwiseConv2D": "depthwise_conv2d", "BatchNormalization": "batch_normalization"}
     kinds["Dense"] = "dense"
     variables, numbers = {}, dict.fromkeys(kinds, 0)
@@ -227,7 +227,7 @@ def variables_of(network, named):
 
 
 def normalise_as(network, mean, std, normalization):
-    """Let the network normalise pixels by these."""
+    """Set the mean and std by which the network normalises pixels."""
     layer, variance = normalization_of(network), (std / 255) ** 2
     if normalization == "keras-imagenet":
         variance = variance / IMAGENET_STD
@@ -242,7 +242,7 @@ def normalization_of(network):
 
 
 def refuse_other_facts(network, settings):
-    """Raise CannotBuild where the network is not what the settings say."""
+    """Raise CannotBuild if the network's facts differ from the settings."""
     kinds = [(type(layer).__name__, layer) for layer in network.layers]
     activations = {layer.activation.__name__ for kind, layer in kinds if kind == "Activation"}
     twice = len([kind for kind, _ in kinds if kind == "Rescaling"]) == 2
@@ -252,7 +252,7 @@ def refuse_other_facts(network, settings):
         "normalization": {"keras-imagenet" if twice else "keras"},
     }
     wanted = {fact: settings[fact] for fact in found}
-    if wanted["normalization"] == "outside":  # the canonical network's; here pixels are given, whatever the file's
+    if wanted["normalization"] == "outside":  # the canonical network's; this network always gets pixels
         wanted["normalization"] = "keras"
     wrong = [f"{fact} {sorted(found[fact])}, not {wanted[fact]}" for fact in found if found[fact] != {wanted[fact]}]
     if wrong:
@@ -260,7 +260,7 @@ def refuse_other_facts(network, settings):
 
 
 def parts_of(network):
-    """Return [(layer, the part of the network from the end of the one before to its own)]."""
+    """Return [(layer, the part of the network from the end of the previous layer to its own end)]."""
     import keras
 
     names = [layer.name for layer in network.layers]
@@ -275,17 +275,17 @@ def parts_of(network):
     ends += [("head", "top_activation"), ("pooled", "avg_pool"), ("logits", "predictions")]
     if "predictions" in names:
         network.get_layer("predictions").activation = keras.activations.linear
-    parts, entering = [], network.inputs[0]
+    parts, inputs = [], network.inputs[0]
     for layer, name in ends:
         if name in names:
-            leaving = network.get_layer(name).output
-            parts.append((layer, keras.Model(entering, leaving)))
-            entering = leaving
+            outputs = network.get_layer(name).output
+            parts.append((layer, keras.Model(inputs, outputs)))
+            inputs = outputs
     return parts
 
 
 def run_parts(parts, pixels, feed):
-    """Return {layer: output} of one pass; a layer in `feed` is given that in place of what arrives."""
+    """Return {layer: output} for one pass; a layer in `feed` gets that array as its input."""
     import keras
 
     layers, x = {}, pixels
@@ -296,7 +296,7 @@ def run_parts(parts, pixels, feed):
 
 
 def pixels_of(inputs):
-    """Return the images as pixels float32 [N, H, W, C], which the network normalises itself."""
+    """Return the images as pixels float32 [N, H, W, C], since the network itself normalises them."""
     images = np.moveaxis(inputs["images"].astype(np.float64), 1, -1)
     return (images * inputs["std"] + inputs["mean"]).astype(np.float32)
 

@@ -1,6 +1,6 @@
-"""Runs the EfficientNet of lukemelas (efficientnet-pytorch) on a file of weights and saves what every layer gives.
+"""Runner of lukemelas' EfficientNet (efficientnet-pytorch): it runs weights and saves the output of every layer.
 
-Needs numpy and efficientnet-pytorch only, or efficientnet-lite-pytorch for Lite, on Python 3.9 or later; nothing of
+It needs only numpy and efficientnet-pytorch, or efficientnet-lite-pytorch for Lite, on Python 3.9 or later, and not
 effconvert.
 """
 
@@ -15,7 +15,7 @@ PACKAGES = (PLAIN, LITE, "torch")
 
 
 def start():
-    """Import the framework, either of its packages, and make it compute in plain float32."""
+    """Import one of the framework's two packages, and select plain float32."""
     start_torch()
     try:
         import efficientnet_pytorch  # noqa: F401
@@ -24,9 +24,9 @@ def start():
 
 
 def make_network(file, tensors, settings, inputs):
-    """Return the network of either package with the weights.
+    """Return the network of one of the packages with the weights.
 
-    Their own loader takes a file of 1,000 classes or none, and no safetensors.
+    The packages' own loader reads only files with 1,000 or 0 classes, and not safetensors, so it is not used.
     """
     name, arguments = network_of(settings, inputs["images"].shape[2:])
     call, network = build(name, arguments, settings)
@@ -41,17 +41,17 @@ def make_network(file, tensors, settings, inputs):
 
 
 def is_lite(settings):
-    """Return whether the network is one of Lite, which has a package of its own."""
+    """Return whether the network is a Lite variant, which has its own package."""
     return settings["name"].startswith("lite")
 
 
 def package_of(settings):
-    """Return what pip calls the package that has the network."""
+    """Return pip's name of the network's package."""
     return LITE if is_lite(settings) else PLAIN
 
 
 def class_of(settings):
-    """Return EfficientNet of the package that has the network. Raises CannotImport where that is missing."""
+    """Return the class EfficientNet of the network's package. Raises CannotImport if it is missing."""
     module = package_of(settings).replace("-", "_")
     try:
         return import_module(module).EfficientNet
@@ -60,7 +60,7 @@ def class_of(settings):
 
 
 def network_of(settings, size):
-    """Return the name and the arguments of the network that has the facts, for images of `size`; raise CannotBuild."""
+    """Return name and arguments of the network with the facts, for images of `size`, or raise CannotBuild."""
     name, lite = "efficientnet-" + settings["name"], is_lite(settings)
     try:
         class_of(settings)._check_model_name_is_valid(name)
@@ -69,7 +69,7 @@ def network_of(settings, size):
     activation = "relu6" if lite else "silu"
     require_facts("lukemelas", settings, padding="tf-same", activation=activation, head_conv=True)
     height, width = size
-    # Its paddings are fixed when it is built, for one size of image.
+    # Its paddings are fixed for one image size when it is built.
     arguments = {"image_size": height if height == width else [height, width]}
     if not settings.get("usual"):
         arguments["batch_norm_epsilon"] = settings["bn_eps"]
@@ -83,14 +83,14 @@ def network_of(settings, size):
 
 
 def build(name, arguments, settings):
-    """Return the call that builds the network, and the network, with what Lite's package has no argument for."""
+    """Return the call and the network, changed where Lite's package has no argument."""
     import torch
 
     network = class_of(settings).from_name(name, **arguments)
     call, channels = call_text("EfficientNet.from_name", name, **arguments), settings["in_channels"]
     if is_lite(settings) and not settings["classes"]:
         network._fc = torch.nn.Identity()
-    if is_lite(settings) and channels != 3:  # for those its package makes the stem too wide in two
+    if is_lite(settings) and channels != 3:  # for other channels its package builds a wrong stem in two variants
         stem, size = network._conv_stem, arguments["image_size"]
         network._conv_stem = type(stem)(channels, stem.out_channels, 3, stride=2, image_size=size, bias=False)
         call += f" with a first convolution of {channels} channels"

@@ -1,6 +1,6 @@
-"""Runs MindCV's own EfficientNet on a file of weights and saves what every layer gives.
+"""Runner of MindCV's own EfficientNet: it runs a file of weights and saves the output of every layer.
 
-Needs numpy and mindcv only, on Python 3.9 or later; nothing of effconvert.
+It needs only numpy and mindcv, on Python 3.9 or later, and not effconvert.
 """
 
 from .base import Runner, call_text, name_layers
@@ -10,7 +10,7 @@ PACKAGES = ("mindcv", "mindspore")
 
 
 def start():
-    """Import the framework, and make it compute in plain float32."""
+    """Import the framework, and select plain float32."""
     start_mindspore()
     import mindcv  # noqa: F401
 
@@ -27,7 +27,7 @@ def make_network(file, tensors, settings, inputs):
 
 
 def build(settings):
-    """Return the call that builds MindCV's network with the facts, and the network; raise CannotBuild."""
+    """Return the call and MindCV's network with the facts, or raise CannotBuild."""
     import mindcv
     from mindspore import nn
 
@@ -38,7 +38,7 @@ def build(settings):
     if settings["in_channels"] != 3:
         arguments["in_channels"] = settings["in_channels"]
     call, network = call_text("mindcv.create_model", name, **arguments), mindcv.create_model(name, **arguments)
-    if not classes:  # its Dense takes no 0 classes
+    if not classes:  # its Dense does not accept 0 classes
         network.mlp_head = nn.Identity()
         call += " without mlp_head"
     return call, network

@@ -1,6 +1,6 @@
-"""Runs mindvision's own EfficientNet on a file of weights and saves what every layer gives.
+"""Runner of mindvision's own EfficientNet: it runs a file of weights and saves the output of every layer.
 
-Needs numpy and mindvision only, on Python 3.9 or later; nothing of effconvert.
+It needs only numpy and mindvision, on Python 3.9 or later, and not effconvert.
 """
 
 import importlib
@@ -11,21 +11,21 @@ from .mindspore_base import hooked, load, refuse_other_facts, start_mindspore
 
 PACKAGES = ("mindvision", "mindspore")
 
-# What its efficientnet_b5 to b7 give its EfficientNet and its DenseHead: width, depth, channels, dropout.
+# Arguments of EfficientNet and DenseHead in its efficientnet_b5 to b7: width, depth, channels, dropout.
 WIDE = {"b5": (1.6, 2.2, 2048, 0.4), "b6": (1.8, 2.6, 2304, 0.5), "b7": (2.0, 3.1, 2560, 0.5)}
 
 
 def start():
-    """Import the framework, and make it compute in plain float32."""
+    """Import the framework, and select plain float32."""
     start_mindspore()
     repair_mindspore()
     import mindvision.classification  # noqa: F401
 
 
 def repair_mindspore():
-    """Give MindSpore the modules of data sets that it dropped after 2.0, or mindvision cannot be imported.
+    """Add the data set modules that MindSpore dropped after 2.0, since mindvision imports them.
 
-    None of its networks uses them.
+    Its networks do not use them.
     """
     for name in ("mindspore.dataset.vision", "mindspore.dataset.transforms"):
         module = importlib.import_module(name)
@@ -49,7 +49,7 @@ def make_network(file, tensors, settings, inputs):
 
 
 def build(settings):
-    """Return the call that builds mindvision's network with the facts, and the network; raise CannotBuild."""
+    """Return the call and mindvision's network with the facts, or raise CannotBuild."""
     from mindspore import nn
     from mindvision.classification import models
 
@@ -63,14 +63,14 @@ def build(settings):
         function, arguments = "efficientnet_" + name, {"num_classes": classes or 1}
         network = getattr(models, function)(**arguments)
         call = call_text("mindvision.classification.models." + function, **arguments)
-    if not classes:  # its Dense takes no 0 classes
+    if not classes:  # its Dense does not accept 0 classes
         network.head = nn.Identity()
         call += " without head"
     return call, network
 
 
 def build_as_configured(name, classes):
-    """Return what a YAML config builds with mindvision 0.1.0: there a wide network has MindSpore's own eps, 1e-5."""
+    """Return the network of a YAML config in mindvision 0.1.0, where wide networks have MindSpore's own eps, 1e-5."""
     from mindspore import nn
     from mindvision.classification import models
     from mindvision.classification.models import backbones

@@ -1,6 +1,6 @@
-"""Runs OpenMMLab mmpretrain's own EfficientNet on a file of weights and saves what every layer gives.
+"""Runner of OpenMMLab mmpretrain's own EfficientNet: it runs weights and saves the output of every layer.
 
-Needs numpy and mmpretrain only, on Python 3.9 or later; nothing of effconvert.
+It needs only numpy and mmpretrain, on Python 3.9 or later, and not effconvert.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ PACKAGES = ("mmpretrain", "mmengine", "mmcv", "mmcv-lite", "torchvision", "torch
 
 
 def start():
-    """Import the framework, and make it compute in plain float32."""
+    """Import the framework, and select plain float32."""
     start_torch()
     repair_torchvision()
     import mmpretrain  # noqa: F401
@@ -39,7 +39,7 @@ def make_network(file, tensors, settings, inputs):
 
 
 def build(settings):
-    """Return the call that builds mmpretrain's network with the facts, and the network; raise CannotBuild."""
+    """Return the call and mmpretrain's network with the facts, or raise CannotBuild."""
     import mmpretrain
 
     path = configuration(settings["name"])
@@ -57,7 +57,7 @@ def configuration(name):
     import mmpretrain
 
     if name == "el":
-        raise CannotBuild("mmpretrain's own arch 'el' has 120 channels in the first block where EdgeTPU-L has 128")
+        raise CannotBuild("mmpretrain's arch 'el' has 120 channels in the first block; EdgeTPU-L has 128")
     kinds = {"es": "8xb32-01norm_in1k", "em": "8xb32-01norm_in1k", "l2": "8xb8_in1k-800px"}
     file = f"efficientnet-{name}_{kinds.get(name, '8xb32_in1k')}.py"
     path = Path(mmpretrain.__path__[0]) / ".mim" / "configs" / "efficientnet" / file
@@ -67,16 +67,16 @@ def configuration(name):
 
 
 def load_file(network, file, raw):
-    """Load the file as mmengine does, strictly, and return the loader's name; else raise CannotLoad."""
+    """Load the file strictly with mmengine, and return the loader's name; raise CannotLoad if it refuses."""
     from mmengine.runner import load_checkpoint
 
     try:
-        content = state_in(file)  # mmengine itself would, with an older PyTorch, run whatever code a file asks for
+        content = state_in(file)  # with an older PyTorch mmengine itself would run code from the file
         if file.endswith(".safetensors"):
             network.load_state_dict(content)
             return "load_state_dict"
         if raw and "ema_state_dict" in content:
-            raise CannotLoad("mmengine loads the averages, which are in state_dict where there is an ema_state_dict")
+            raise CannotLoad("mmengine loads the averages, which are in state_dict if there is an ema_state_dict")
         load_checkpoint(network, file, map_location="cpu", strict=True)
     except CannotLoad:
         raise

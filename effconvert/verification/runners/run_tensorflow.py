@@ -1,9 +1,9 @@
-"""Runs the official EfficientNet on a TensorFlow checkpoint and saves what every layer gives.
+"""Runner of the official EfficientNet: it runs a TensorFlow checkpoint and saves the output of every layer.
 
-The code of the official graph is on no package index: the network is written here once more, from TensorFlow's own
-operations and by the official names.
+The code of the official graph is not on a package index, so the network is reimplemented here with TensorFlow's own
+operations and the official names.
 
-Needs numpy and TensorFlow only, on Python 3.9 or later; nothing of effconvert.
+It needs only numpy and TensorFlow, on Python 3.9 or later, and not effconvert.
 """
 
 import re
@@ -20,7 +20,7 @@ PACKAGES = ("tensorflow", "tensorflow-cpu", "tensorflow-intel", "tensorflow-maco
 
 
 def start():
-    """Import the framework, and make it compute in plain float32 on the CPU."""
+    """Import the framework, and select plain float32 on the CPU."""
     keep_tensorflow_quiet()
     import tensorflow as tf
 
@@ -43,10 +43,10 @@ def make_network(file, tensors, settings, inputs):
 
 
 def official_name(settings):
-    """Return the official name of the network that has the facts."""
+    """Return the official name of the network with the facts, or raise CannotBuild."""
     name = settings["name"]
     if name not in SCALES:
-        raise CannotBuild(f"no official network is called efficientnet-{name}")
+        raise CannotBuild(f"there is no official network efficientnet-{name}")
     only = {"bn_eps": EPSILON, "padding": "tf-same", "activation": activation_of(name)}
     problems = [f"{fact} {settings[fact]}" for fact in only if settings[fact] != only[fact]]
     if problems:
@@ -56,7 +56,7 @@ def official_name(settings):
 
 
 def load_file(file, name, expected, raw):
-    """Return {variable: value} of a checkpoint: the averages where it has any, unless `raw`."""
+    """Return {variable: value} of a checkpoint: the averages if it has any, unless `raw`."""
     import tensorflow as tf
 
     try:
@@ -75,7 +75,7 @@ def load_file(file, name, expected, raw):
 
 
 def load_tensors(tensors, name, expected):
-    """Return {variable: value} of {name: array}, with or without the network's scope."""
+    """Return {variable: value} from {name: array}, with or without the network's scope."""
     root = f"efficientnet-{name}/"
     values = {tensor[len(root) :] if tensor.startswith(root) else tensor: array for tensor, array in tensors.items()}
     problems = differences(shapes_of(values), expected)
@@ -85,7 +85,7 @@ def load_tensors(tensors, name, expected):
 
 
 def prefix_of(file):
-    """Return the prefix of the bundle that `file` is, holds or belongs to."""
+    """Return the prefix of the bundle that `file` is, contains or belongs to."""
     path = Path(file)
     if path.is_file() and path.name in ("saved_model.pb", "checkpoint"):
         path = path.parent
@@ -93,24 +93,24 @@ def prefix_of(file):
         return re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", str(path))
     bundles = [index.with_suffix("") for place in (path, path / "variables") for index in place.glob("[!.]*.index")]
     if len(bundles) != 1:
-        raise CannotLoad(f"{file}: holds {len(bundles)} checkpoints")
+        raise CannotLoad(f"{file}: contains {len(bundles)} checkpoints, expected 1")
     return str(bundles[0])
 
 
 def root_of(names, name):
-    """Return the scope of the network: the official one, or the only one that has a stem."""
+    """Return the scope of the network: the official one, or the only one with a stem."""
     stem = "stem/conv2d/kernel"
     roots = {found[: -len(stem)] for found in names if found == stem or found.endswith("/" + stem)}
     usual = f"efficientnet-{name}/"
     if usual in roots:
         return usual
     if len(roots) != 1:
-        raise CannotLoad(f"{stem} stand under {len(roots)} scopes, not under {usual}")
+        raise CannotLoad(f"{stem} is in {len(roots)} scopes, and not in {usual}")
     return roots.pop()
 
 
 def strangers(names, root, expected):
-    """Return a line for each variable of the network's scope that is not of the network; a slot of an optimizer is."""
+    """Return a line for each unknown variable in the network's scope; optimizer slots are known."""
     own = re.compile(re.escape(root) + r"((?:stem|head|blocks_\d+|model)/.*)")
     within = sorted({match[1] for match in map(own.fullmatch, names) if match})
     parts = tuple(name + "/" for name in expected)

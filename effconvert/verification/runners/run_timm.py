@@ -1,6 +1,6 @@
-"""Runs timm's own EfficientNet on a file of weights and saves what every layer gives.
+"""Runner of timm's own EfficientNet: it runs a file of weights and saves the output of every layer.
 
-Needs numpy and timm only, on Python 3.9 or later; nothing of effconvert.
+It needs only numpy and timm, on Python 3.9 or later, and not effconvert.
 """
 
 from .base import CannotBuild, CannotLoad, Runner, call_text, name_layers
@@ -10,7 +10,7 @@ PACKAGES = ("timm", "torchvision", "torch")
 
 
 def start():
-    """Import the framework, and make it compute in plain float32."""
+    """Import the framework, and select plain float32."""
     start_torch()
     repair_torchvision()
     import timm  # noqa: F401
@@ -37,13 +37,13 @@ def make_network(file, tensors, settings, inputs):
 
 
 def network_of(settings):
-    """Return the name and the arguments of the network of timm that has the facts; raise CannotBuild."""
+    """Return name and arguments of timm's network with the facts, or raise CannotBuild."""
     if settings["variant"].startswith("edgetpu"):
         require_facts("timm", settings, activation="relu", fused_stride="expand")
     else:
         require_facts("timm", settings, activation="relu6" if settings["variant"].startswith("lite") else "silu")
     symmetric = settings["padding"] == "symmetric"
-    # A backbone for detection: a list of maps, of which the last is the last block's.
+    # A backbone for detection gives a list of feature maps; the last is the last block's.
     arguments = {"num_classes": settings["classes"]} if settings["head_conv"] else {"features_only": True}
     if settings["bn_eps"] != (1e-5 if symmetric else 1e-3) and not settings.get("usual"):
         arguments["bn_eps"] = settings["bn_eps"]
@@ -53,11 +53,11 @@ def network_of(settings):
 
 
 def load_file(network, file, raw):
-    """Load the file as timm does, strictly, and return the loader's name; else raise CannotLoad."""
+    """Load the file strictly with timm, and return the loader's name; raise CannotLoad if it refuses."""
     from timm.models import load_checkpoint
 
     try:
-        # Said, because older versions of timm would run whatever code a file asks for.
+        # weights_only is explicit because older versions of timm would run code from the file.
         load_checkpoint(network, file, use_ema=not raw, weights_only=True)
     except Exception as error:
         raise CannotLoad(f"timm.models.load_checkpoint: {type(error).__name__} {error}") from error

@@ -1,4 +1,4 @@
-"""Shared by the runners that compute with TensorFlow: on the CPU and without a word, strict loading, channels last."""
+"""Base of the runners with TensorFlow: CPU only, no log messages, strict comparison of shapes, channels last."""
 
 import os
 
@@ -8,7 +8,7 @@ GIVEN = "given tensors"
 
 
 def keep_tensorflow_quiet():
-    """Say, before TensorFlow is imported, that it computes on the CPU and says nothing on stderr."""
+    """Set, before TensorFlow is imported, that it uses the CPU and does not log to stderr."""
     for variable, value in (("TF_CPP_MIN_LOG_LEVEL", "2"), ("TF_ENABLE_ONEDNN_OPTS", "0")):
         os.environ.setdefault(variable, value)
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
@@ -30,7 +30,7 @@ def shapes_of(arrays):
 
 
 def differences(found, expected):
-    """Return a line for each name in {name: shape} that is missing, of another shape than expected, or unexpected."""
+    """Return a line for each name in {name: shape} that is missing, unexpected or has another shape."""
     problems = [f"{name}: missing" for name in expected if name not in found]
     for name in expected:
         if name in found and found[name] != expected[name]:

@@ -1,4 +1,4 @@
-"""Shared by the runners of PyTorch libraries: strict loading, and what every layer gives, by hooks."""
+"""Base of the runners of PyTorch libraries: strict loading, and hooks that record every layer's output."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _kept_alive: list[Any] = []
 
 
 def start_torch() -> None:
-    """Import torch and keep it from rounding to TF32."""
+    """Import torch and switch TF32 off."""
     import torch
 
     torch.backends.cuda.matmul.allow_tf32 = False
@@ -21,9 +21,9 @@ def start_torch() -> None:
 
 
 def repair_torchvision() -> None:
-    """Define what a torchvision built for CUDA lacks beside a PyTorch of the CPU, or it cannot be imported.
+    """Define two operators, so that a torchvision built for CUDA can be imported with a CPU build of PyTorch.
 
-    Its compiled part does not load there, and two of its operators are declared but not defined: pytorch/vision#9085.
+    Its compiled part does not load there, so two of its operators are declared but not defined: pytorch/vision#9085.
     """
     import torch
 
@@ -35,14 +35,14 @@ def repair_torchvision() -> None:
 
 
 def require_facts(framework: str, settings: Settings, **facts: object) -> None:
-    """Raise CannotBuild unless the settings are these facts, which are all that the library's network can have."""
+    """Raise CannotBuild unless the settings have these facts, the only ones that the library can build."""
     wrong = [f"{name} {fact}, not {settings[name]}" for name, fact in facts.items() if settings[name] != fact]
     if wrong:
         raise CannotBuild(f"{framework}'s EfficientNet {settings['name']} has {'; '.join(wrong)}")
 
 
 def require_epsilon(framework: str, network: Any, settings: Settings) -> None:
-    """Raise CannotBuild unless every BatchNorm has the epsilon of the settings, also where the library chose it."""
+    """Raise CannotBuild unless every BatchNorm has the epsilon of the settings, even if the library chose it."""
     import torch
 
     norms = torch.nn.modules.batchnorm._BatchNorm
@@ -53,7 +53,7 @@ def require_epsilon(framework: str, network: Any, settings: Settings) -> None:
 
 
 def state_in(file: str) -> Any:
-    """Return what a file of PyTorch or safetensors holds; nothing that a file asks for is run."""
+    """Return the contents of a file of PyTorch or safetensors, without running code from the file."""
     import torch
 
     if file.endswith(".safetensors"):
@@ -64,7 +64,7 @@ def state_in(file: str) -> Any:
 
 
 def load_state(network: Any, file: str) -> str:
-    """Load a state_dict strictly, and return the loader's name; else raise CannotLoad."""
+    """Load a state_dict strictly, and return the loader's name; raise CannotLoad if it does not fit."""
     try:
         network.load_state_dict(state_in(file))
     except Exception as error:
@@ -73,7 +73,7 @@ def load_state(network: Any, file: str) -> str:
 
 
 def load_tensors(network: Any, tensors: Arrays) -> str:
-    """Load {name: array} strictly, but for the counters of batches, which PyTorch itself adds; return how."""
+    """Load {name: array} strictly (PyTorch itself adds missing batch counters), and return the loader's name."""
     import torch
 
     state = {name: torch.from_numpy(np.array(array)) for name, array in tensors.items()}
@@ -92,10 +92,10 @@ def hooked(
     inputs: Arrays,
     result: Callable[[Any], Any] = lambda output: output,
 ) -> Network:
-    """Return the network in eval mode, its layers known by where they begin.
+    """Return the network in eval mode, with hooks at the beginnings of its layers.
 
-    entries: [(layer, the module where it begins)] in order. What arrives at one layer is what the last one gave.
-    result: takes the last layer's output out of the network's.
+    entries: [(layer, its first module)] in order. A layer's input is the output of the previous layer. result: gets the
+    last layer's output from the network's.
     """
     network.eval()
     return Network(call, loader, lambda feed: _record(network, entries, inputs["images"], feed, result))
@@ -110,11 +110,11 @@ def _record(
     names = [name for name, _ in entries]
 
     def hook_of(number: int) -> Callable[[Any, Any], Any]:
-        def hook(module: Any, arriving: Any) -> Any:
+        def hook(module: Any, inputs: Any) -> Any:
             if number:
-                layers[names[number - 1]] = _as_array(arriving[0])
+                layers[names[number - 1]] = _as_array(inputs[0])
             if names[number] in feed:
-                return (_as_given(arriving[0], feed[names[number]]), *arriving[1:])
+                return (_as_given(inputs[0], feed[names[number]]), *inputs[1:])
             return None
 
         return hook
@@ -130,16 +130,16 @@ def _record(
 
 
 def _as_array(value: Any) -> Any:
-    """Return a module's input or output as an array of its own; of several maps the last."""
+    """Return a copy of a module's input or output as an array; of several maps the last."""
     while isinstance(value, (list, tuple)):
         value = value[-1]
     return value.detach().float().numpy().copy()
 
 
-def _as_given(arriving: Any, array: Any) -> Any:
-    """Return the array in the form of what arrives."""
+def _as_given(value: Any, array: Any) -> Any:
+    """Return the array in the form of `value`, a module's input."""
     import torch
 
-    if isinstance(arriving, (list, tuple)):
-        return type(arriving)([*arriving[:-1], _as_given(arriving[-1], array)])
-    return torch.from_numpy(array).reshape(arriving.shape)
+    if isinstance(value, (list, tuple)):
+        return type(value)([*value[:-1], _as_given(value[-1], array)])
+    return torch.from_numpy(array).reshape(value.shape)

@@ -1,4 +1,4 @@
-"""What the tests with the real MindSpore share: mindvision made importable, and networks run on synthetic images.
+"""Shared helpers of the tests with the real MindSpore: mindvision made importable, and runs on synthetic images.
 
 mindvision 0.1.0 wants two modules of data sets that MindSpore dropped after 2.0; none of its networks uses them.
 """

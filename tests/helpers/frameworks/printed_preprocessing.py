@@ -1,4 +1,4 @@
-"""What the tests of printed code share: every recipe that is known, and a file for each library's network."""
+"""Shared helpers of the tests of printed code: every known recipe, and a file for each library's network."""
 
 from dataclasses import replace
 from functools import cache

@@ -1,4 +1,4 @@
-"""What the tests of the runners share: running one as it is shipped, and the canonical network to compare with."""
+"""Shared helpers of the tests of runners: a run as a user starts it, and the canonical network to compare with."""
 
 import json
 import subprocess

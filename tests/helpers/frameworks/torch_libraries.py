@@ -1,4 +1,4 @@
-"""What the tests with PyTorch's libraries share: a calibrated network, its file in a layout, and the library's network."""
+"""Shared helpers of the tests with PyTorch's libraries: a calibrated network, its file, and the library's network."""
 
 from collections.abc import Callable
 from dataclasses import asdict

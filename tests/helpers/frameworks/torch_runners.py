@@ -1,4 +1,4 @@
-"""What the tests of the runners of PyTorch's libraries share: a B0 in each library's file, and runs in this process."""
+"""Shared helpers of the tests of PyTorch's runners: a B0 in each library's file, and runs in this process."""
 
 import importlib
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What the tests of training files share: a tiny network that trains, and a comparison bit for bit."""
+"""Shared helpers of the tests of training files: a tiny network that trains, and a comparison bit for bit."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the tests of `effconvert validate` share: data sets labelled by a real library, the command, what it kept."""
+"""Shared helpers of the tests of `effconvert validate`: data sets labelled by a library, the command, its results."""
 
 import json
 from collections.abc import Sequence

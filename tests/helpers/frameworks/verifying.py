@@ -1,4 +1,4 @@
-"""What the tests of `effconvert verify` share: a library's own file, its conversion, and the command as a user types it."""
+"""Shared helpers of the tests of `effconvert verify`: a library's file, its conversion, and the command line."""
 
 import io
 import json

@@ -91,7 +91,7 @@ def _network(number: int, verification: bool, accuracy: bool) -> dict[str, Any]:
         "dataset": _dataset() if accuracy else None,
         "cost": _cost(variant),
         "throughput": _throughput(number) if accuracy else None,
-        "cautions": [] if number % 3 else ["the file's weights are rounded to float16, the published ones are not"],
+        "cautions": [] if number % 3 else ["the file's weights are rounded to float16; the published ones are not"],
         "provenance": {
             "run_file": f"effconvert-runs/{name}.npz" if accuracy else None,
             "finished": "2026-01-31T12:00:00+00:00" if accuracy else None,
@@ -124,7 +124,7 @@ def _verification(number: int, name: str, variant: str, sha256: dict[str, str]) 
         "id": name,
         "file": f"{name}.json",
         "verdict": "same",
-        "sentence": "same: logits are 1.2e-06 of the largest apart",
+        "sentence": "same: logits differ by 1.2e-06 of the largest value",
         "sensitivity": 0.43,
         "tolerance": {"accumulated": 2e-5, "fed": 5e-6, "relaxed": False, "rounded": ""},
         "source": {
@@ -220,7 +220,7 @@ def _source(kind: str, measured: float, published: float, own: bool, size: int) 
         "top1": judged,
         "top5": None,
         "decides": own,
-        "reason": "" if own else "the preprocessing is that of tf-official, whose figure decides",
+        "reason": "" if own else "the run has the preprocessing of tf-official, so its figure decides",
         "note": "",
     }
 

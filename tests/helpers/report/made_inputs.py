@@ -159,7 +159,7 @@ def verification(sha256: str = FILE, variant: str = "b0", **changes: Any) -> dic
     document: dict[str, Any] = {
         "schema": "effconvert/verification/1",
         "verdict": "same",
-        "sentence": "same: logits are 1.0e-06 of the largest apart",
+        "sentence": "same: logits differ by 1.0e-06 of the largest value",
         "sensitivity": 0.4,
         "tolerance": {"accumulated": 2e-5, "fed": 5e-6, "relaxed": False, "rounded": ""},
         "comparisons": [

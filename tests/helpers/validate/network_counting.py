@@ -1,4 +1,4 @@
-"""What one image costs in every layer of the canonical network, counted while it runs on the meta device.
+"""Counting the work of every layer of the canonical network for one image, while it runs on the meta device.
 
 It is the other way to what `effconvert.costs.quantities` computes from the blocks.
 """

@@ -1,4 +1,4 @@
-"""What is kept of an image's logits is what a plain computation, one image at a time, finds."""
+"""The figures kept from an image's logits equal a plain computation, one image at a time."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What networks answer is handed on in order, none lost and none twice, and counted a second time."""
+"""Answers of networks are handed on in order, each once, and are counted by a second method."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +11,7 @@ from effconvert.errors import DatasetProblem, EffconvertError
 from effconvert.validate.data.image_hashes import HASH_BYTES, Hashes
 from effconvert.validate.evaluation import evaluation, groups
 from effconvert.validate.evaluation.computing import Computing
-from effconvert.validate.evaluation.evaluation import Contestant, evaluate
+from effconvert.validate.evaluation.evaluation import EvaluatedModel, evaluate
 from effconvert.validate.evaluation.feeding import Batch
 from effconvert.validate.evaluation.journal import ANSWER, Answers
 from effconvert.validate.predictions import NO_LABEL
@@ -32,9 +32,9 @@ class Standing:
         return torch.nn.functional.one_hot((pixels[:, 0, 0, 0].long() + self.shift) % CLASSES, CLASSES).float()
 
 
-def contestant(shift: int = 0) -> tuple[Contestant, list[Answers]]:
+def evaluated_model(shift: int = 0) -> tuple[EvaluatedModel, list[Answers]]:
     kept: list[Answers] = []
-    return Contestant(Standing(shift), kept.append), kept  # type: ignore[arg-type]
+    return EvaluatedModel(Standing(shift), kept.append), kept  # type: ignore[arg-type]
 
 
 def batches(size: int, failures: dict[int, str] | None = None, ids: Any = range(IMAGES)) -> Iterator[Batch]:
@@ -61,7 +61,7 @@ def silent(images: int) -> None:
 
 @pytest.mark.parametrize("size", [1, 4, 23, 100])
 def test_every_image_is_answered_once_and_in_order(size: int) -> None:
-    one, kept = contestant()
+    one, kept = evaluated_model()
     evaluate([one], batches(size), LABELS, refuse, silent)
     answers = np.concatenate(kept)
     assert answers["id"].tolist() == list(range(IMAGES))
@@ -70,7 +70,7 @@ def test_every_image_is_answered_once_and_in_order(size: int) -> None:
 
 
 def test_hits_are_counted_of_images_that_have_a_label() -> None:
-    (right, _), (wrong, _) = contestant(), contestant(1)
+    (right, _), (wrong, _) = evaluated_model(), evaluated_model(1)
     evaluate([right, wrong], batches(4), LABELS, refuse, silent)
     labelled = int((LABELS != NO_LABEL).sum())
     assert right.kept[0] == int(right.hits[0]) == labelled
@@ -78,14 +78,14 @@ def test_hits_are_counted_of_images_that_have_a_label() -> None:
 
 
 def test_each_network_keeps_its_own_answers() -> None:
-    (one, kept), (other, kept_of_other) = contestant(), contestant(1)
+    (one, kept), (other, kept_of_other) = evaluated_model(), evaluated_model(1)
     evaluate([one, other], batches(4), LABELS, refuse, silent)
     first, second = (np.concatenate(answers)["top5"][:, 0] for answers in (kept, kept_of_other))
     assert ((first + 1) % CLASSES).tolist() == second.tolist()
 
 
 def test_broken_images_are_told_of_and_not_answered() -> None:
-    one, kept = contestant()
+    one, kept = evaluated_model()
     told: dict[int, str] = {}
     evaluate([one], batches(4, {3: "cut", 9: "text"}), LABELS, told.update, silent)
     assert told == {3: "cut", 9: "text"}
@@ -93,7 +93,7 @@ def test_broken_images_are_told_of_and_not_answered() -> None:
 
 
 def test_what_was_answered_before_a_broken_image_is_handed_on_first() -> None:
-    one, kept = contestant()
+    one, kept = evaluated_model()
     with pytest.raises(DatasetProblem):
         evaluate([one], batches(4, {9: "text"}), LABELS, refuse, silent)
     assert np.concatenate(kept)["id"].tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11]
@@ -101,7 +101,7 @@ def test_what_was_answered_before_a_broken_image_is_handed_on_first() -> None:
 
 def test_progress_is_told_of_every_image() -> None:
     told: list[int] = []
-    evaluate([contestant()[0]], batches(4, {3: "cut"}), LABELS, lambda failures: None, told.append)
+    evaluate([evaluated_model()[0]], batches(4, {3: "cut"}), LABELS, lambda failures: None, told.append)
     assert told == [4, 4, 4, 4, 4, 3]
 
 
@@ -114,15 +114,15 @@ def test_an_answer_that_was_changed_on_its_way_is_noticed(monkeypatch: pytest.Mo
         return records
 
     monkeypatch.setattr(evaluation, "unpack", changed)
-    with pytest.raises(EffconvertError, match="a fault of effconvert: the device counted"):
-        evaluate([contestant()[0]], batches(4), LABELS, refuse, silent)
+    with pytest.raises(EffconvertError, match="the device counted"):
+        evaluate([evaluated_model()[0]], batches(4), LABELS, refuse, silent)
 
 
 @pytest.mark.parametrize(
     ("ids", "words"),
     [
-        ([0, 1, 3], "1 images were not answered, 0 not asked for"),
-        ([0, 1, 2, 3, 9], "0 images were not answered, 1 not asked for"),
+        ([0, 1, 3], "1 images were not answered, 0 unexpected ones were"),
+        ([0, 1, 2, 3, 9], "0 images were not answered, 1 unexpected ones were"),
     ],
 )
 def test_an_image_that_is_lost_or_was_not_asked_for_is_a_fault(ids: list[int], words: str) -> None:

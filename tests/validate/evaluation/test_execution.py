@@ -140,7 +140,7 @@ def test_a_batch_that_was_asked_for_larger_than_it_came_is_halved_from_what_came
 def test_where_not_one_image_fits_it_says_so() -> None:
     execution = Execution(network(), OFFICIAL, CPU, 4)
     with_memory_for(execution, 0)
-    with pytest.raises(Unavailable, match="cpu: not even one image fits into its memory"):
+    with pytest.raises(Unavailable, match="cpu: memory is too small for even one image"):
         logits(execution)
 
 

@@ -156,7 +156,7 @@ def test_a_worker_that_dies_is_an_error_that_says_where(
     data: Dataset, monkeypatch: pytest.MonkeyPatch, how: signal.Signals
 ) -> None:
     monkeypatch.setattr(image_loader, "_MOST_IMAGES", 1)
-    words = rf"a decode worker was ended by signal {int(how)}, at the images \d+ to \d+ of the data set"
+    words = rf"a decode worker was ended by signal {int(how)} at images \d+ to \d+ of the data set"
     with (
         pytest.raises(EffconvertError, match=words),
         prepared_images(data.locations, range(30), TENSORFLOW, workers=2) as chunks,

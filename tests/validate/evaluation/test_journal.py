@@ -1,4 +1,4 @@
-"""Whatever becomes of a journal, the answers that are whole in it are read back, and no other."""
+"""Every complete answer in a journal is read back, and nothing else, in whatever state the journal was left."""
 
 import subprocess
 import sys
@@ -83,10 +83,10 @@ def test_zeros_that_a_crash_left_at_the_end_are_no_answers(journal: Path) -> Non
 def test_what_has_no_header_is_no_journal(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "run.npz.part-0"
     path.write_bytes(content)
-    with pytest.raises(OutputProblem, match="not what an unfinished run leaves") as caught:
+    with pytest.raises(OutputProblem, match="not the journal of an unfinished run") as caught:
         read_journal(path)
     assert str(path) in str(caught.value)
-    assert "--force begins anew" in str(caught.value)
+    assert "--force starts again" in str(caught.value)
 
 
 def test_beginning_anew_replaces_in_one_step(journal: Path) -> None:
@@ -103,7 +103,7 @@ def test_a_journal_that_cannot_be_opened_is_an_output_problem(tmp_path: Path) ->
 
 
 def test_a_full_disk_is_an_output_problem() -> None:
-    words = "No space left on device; what was answered before is kept, and --resume"
+    words = "No space left on device; earlier answers are kept; --resume"
     with pytest.raises(OutputProblem, match=words), continued_journal(Path("/dev/full")) as write:
         write(answers(1))
 

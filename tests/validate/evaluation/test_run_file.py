@@ -129,7 +129,7 @@ def test_the_same_run_measured_once_more_replaces_itself(out: Path) -> None:
 
 def test_the_same_run_unfinished_needs_a_word(out: Path) -> None:
     unfinished(out, [1], [2])
-    words = "b0.npz: this run lies here unfinished; --resume continues it, --force begins anew"
+    words = "b0.npz: this run is unfinished; --resume continues it, --force starts it again"
     with pytest.raises(OutputProblem, match=words):
         choose(out, False, False)
     assert choose(out, True, False) == out
@@ -154,7 +154,7 @@ def test_a_name_with_characters_of_patterns_finds_its_own_journals_alone(tmp_pat
 
 def test_a_damaged_journal_is_an_output_problem_with_the_remedy(out: Path) -> None:
     journal_path(out, 0).write_bytes(b"{")
-    with pytest.raises(OutputProblem, match="not what an unfinished run leaves.*--force begins anew"):
+    with pytest.raises(OutputProblem, match="not the journal of an unfinished run.*--force starts again"):
         choose(out, True, False)
     assert choose(out, False, True) == out
 
@@ -179,7 +179,7 @@ def test_a_run_whose_images_have_changed_is_another(out: Path) -> None:
 
     chosen = choose_run(out.parent, "b0", HEADER, True, True, changed)
     assert (chosen.out, asked) == (out.with_name("b0-2.npz"), [0, 1])
-    assert chosen.passed == (f"{out} is another run: other images, x.jpg has other bytes",)
+    assert chosen.passed == (f"{out} is another run: other images (x.jpg has other bytes)",)
     assert out.read_bytes() == before
 
 
@@ -202,7 +202,7 @@ def test_a_run_from_before_hashes_were_kept_is_never_taken_for_the_same(out: Pat
     write_predictions(out, replace(predictions([1, 2], [[1], [1]], said=record() | {"settings": old}), hashes=None))
     chosen = choose_run(out.parent, "b0", HEADER, True, False, unchanged)
     assert chosen.out == out.with_name("b0-2.npz")
-    assert "older than the hashes of images" in chosen.passed[0]
+    assert "it has no hashes of its images" in chosen.passed[0]
 
 
 def test_images_that_were_left_out_as_broken_are_compared_too(out: Path) -> None:

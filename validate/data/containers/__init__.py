@@ -1,1 +1,1 @@
-"""What ImageNet comes in: six kinds of container, a module each, which list their images without reading them."""
+"""Containers of ImageNet's images, a module for each kind; they list the images without reading them."""

@@ -1,4 +1,4 @@
-"""What a container holds, before anybody asks what the labels mean."""
+"""Contents of a container: images with labels as they are stored, not yet interpreted."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -13,9 +13,9 @@ _MOST_DIGITS = 18
 
 
 class Image(NamedTuple):
-    """One image: its name in the container, with folders; what the container says of its class; where it lies.
+    """One image: its name in the container, with folders; its label; its location.
 
-    label: an identifier or a name of a class, a place in the class list, counted from 0, or None.
+    label: an identifier or a name of a class, a class index from 0, or None.
     """
 
     name: str
@@ -25,11 +25,11 @@ class Image(NamedTuple):
 
 @dataclass
 class Contents:
-    """The images of a container, in its order, and whatever else was found.
+    """The images of a container, in its order, and other findings.
 
-    kind: of container, for people. folders: the class folders, also those without an image. class_names: of the labels
-    that are numbers, where the container says them. left_out: how many files of which sort are no images. label_files:
-    that may hold the labels. problems: all that is wrong.
+    kind: of container, for people. folders: the class folders, also those without an image. class_names: the names of
+    numeric labels, where the container has them. left_out: {sort of file: number of files that are not images}.
+    label_files: files that may hold the labels. problems: errors.
     """
 
     kind: str
@@ -51,7 +51,7 @@ class Contents:
 
 
 def sort_of(name: str) -> str:
-    """Return "image", or what sort of file `name`, without folders, is instead."""
+    """Return "image", or the other sort of file that `name` (without folders) is."""
     if name.startswith("."):
         return "hidden files"
     if name.lower().endswith(SUFFIXES):
@@ -61,7 +61,7 @@ def sort_of(name: str) -> str:
 
 
 def is_number(text: str) -> bool:
-    """Return whether `text` is a number that int() takes: Unicode has more digits, and int() refuses thousands."""
+    """Return whether `text` is a number for int(): ASCII digits only, and not too many."""
     return text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
 
 
@@ -77,6 +77,6 @@ def stem(name: str) -> str:
 
 
 def common_folders(folders: Sequence[list[str]]) -> list[str]:
-    """Return the folders that all lie in, of [N] paths of folders."""
+    """Return the folders that all [N] paths begin with."""
     first, last = min(folders, default=[]), max(folders, default=[])
     return [one for one, _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))]

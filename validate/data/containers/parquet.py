@@ -1,6 +1,6 @@
-"""Parquet files as the Hugging Face hub ships ImageNet: a column `image` of {bytes, path} and a column `label`.
+"""Parquet files as Hugging Face publishes ImageNet: a column `image` of {bytes, path} and a column `label`.
 
-The names of the classes stand in the schema's metadata under `huggingface`, where the library `datasets` puts them.
+The class names are in the schema's metadata under `huggingface`, where the library `datasets` writes them.
 """
 
 import json
@@ -30,13 +30,13 @@ def list_parquet(paths: list[Path]) -> Contents:
         finally:
             table.close()
     if len(set(names)) > 1:
-        contents.problems.append("the files name their classes differently; are they parts of one data set?")
+        contents.problems.append("the files have different class names; are they parts of one data set?")
     contents.class_names = names[0] if names else ()
     return contents
 
 
 class ParquetImages:
-    """One file, and the row group that was read last: images lie compressed in groups."""
+    """One file, with the row group that was read last: images are compressed in groups."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -53,7 +53,7 @@ class ParquetImages:
         self._file.close()
 
     def class_names(self) -> tuple[str, ...]:
-        """Return what the metadata call the classes, () where they do not."""
+        """Return the class names in the metadata, () without any."""
         text = (self._file.schema_arrow.metadata or {}).get(b"huggingface", b"{}")
         try:
             features = json.loads(text).get("info", {}).get("features", {})
@@ -62,7 +62,7 @@ class ParquetImages:
             return ()
 
     def rows(self) -> Any:
-        """Yield (row group, row in it, name or "", label) of every row."""
+        """Yield (row group, row in it, name or "", label) for every row."""
         columns = [f"{self._column}.path", *(["label"] if self._has_label else [])]
         for group in range(self._file.num_row_groups):
             table = self._read(group, columns)
@@ -73,30 +73,30 @@ class ParquetImages:
                 yield group, row, _relative(name or ""), known
 
     def image(self, group: int, row: int) -> bytes:
-        """Return the encoded image in a row of a row group. Raises DatasetProblem when there is none."""
+        """Return the encoded image in a row of a row group. Raises DatasetProblem when the row has none."""
         if group != self._group:
             self._images = _field(self._read(group, [f"{self._column}.bytes"]), self._column, "bytes", False)
             self._group = group
         found = self._images[row].as_py() if self._images is not None else None
         if not isinstance(found, bytes):
-            raise DatasetProblem(f"{self.path}: row {row} of row group {group} has no image in it, only a path")
+            raise DatasetProblem(f"{self.path}: row {row} of row group {group} has no image, only a path")
         return found
 
     def _read(self, group: int, columns: list[str]) -> Any:
         try:
             return self._file.read_row_group(group, columns=columns, use_threads=False)
-        except Exception as error:  # pyarrow raises kinds of its own
+        except Exception as error:  # pyarrow raises many kinds
             raise DatasetProblem(f"{self.path}: row group {group} cannot be read: {error}") from error
 
 
 def _relative(path: str) -> str:
-    """Return a path as names are in a data set: without a root, and "" for one without a last part."""
+    """Return a path as an image's name: without a root, and "" for one without a last part."""
     parts = PurePosixPath(path).parts
     return "/".join(part for part in parts if part not in ("/", "//", "..")) if PurePosixPath(path).name else ""
 
 
 def _field(table: Any, column: str, field: str, plain: bool = True) -> Any:
-    """Return a field of a column of structs, as a list or as it lies in memory; [None, …] where it has none."""
+    """Return a field of a column of structs, as a list or as an Arrow array; [None, …] without that field."""
     array = table[column].combine_chunks() if column in table.column_names else None
     if array is None or array.type.get_field_index(field) < 0:
         return [None] * len(table)
@@ -108,9 +108,9 @@ def _open(path: str) -> Any:
     try:
         import pyarrow.parquet
     except ImportError as error:
-        words = f"{path}: a Parquet file, which the package pyarrow reads"
+        words = f"{path}: reading Parquet files needs the package pyarrow"
         raise Unavailable(f'{words}: pip install "effconvert[parquet]"') from error
     try:
         return pyarrow.parquet.ParquetFile(path)
-    except Exception as error:  # pyarrow raises kinds of its own
+    except Exception as error:  # pyarrow raises many kinds
         raise DatasetProblem(f"{path}: a damaged Parquet file: {error}") from error

@@ -1,6 +1,6 @@
-"""A plain tar file, read in place: the original ILSVRC2012_img_val.tar, or one of a folder per class.
+"""Plain tar files, read in place: the original ILSVRC2012_img_val.tar, or a folder per class.
 
-The headers are read once, the images later, each with one positioned read.
+The headers are read once; later, each image is read with one positioned read.
 """
 
 import tarfile
@@ -12,12 +12,12 @@ from effconvert.validate.data.containers.contents import Contents, common_folder
 from effconvert.validate.data.imagenet import SYNSET
 from effconvert.validate.data.locations import Location
 
-# ValueError and the like: what tarfile lets through on headers made to break it.
+# tarfile also raises ValueError and the like for hostile headers.
 _FAILURES = (tarfile.TarError, ValueError, OverflowError, RecursionError, EOFError)
 
 
 class Member(NamedTuple):
-    """A file in a tar: its name, and the range in bytes of its content."""
+    """A file in a tar: its name, and the byte range of its content."""
 
     name: str
     start: int
@@ -38,14 +38,14 @@ def members(path: Path) -> list[Member]:
                     continue
                 if not member.isfile() or member.issparse():
                     raise DatasetProblem(
-                        f"{path}: {member.name} is a link or no plain file; pack the images themselves"
+                        f"{path}: {member.name} is a link or not a regular file; pack the images themselves"
                     )
                 if member.offset_data + member.size > size:
                     raise DatasetProblem(f"{path}: ends within {member.name}; copy or download it again")
                 found.append(Member(str(PurePosixPath(member.name)), member.offset_data, member.size))
-            file.seek(archive.offset)  # tarfile takes a damaged header for the end
+            file.seek(archive.offset)  # tarfile reads a damaged header as the end
             if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-                raise tarfile.ReadError(f"no header at byte {archive.offset:,}, and no end")
+                raise tarfile.ReadError(f"neither a header nor the end at byte {archive.offset:,}")
     except _FAILURES as error:
         after = f" after {found[-1].name}" if found else ""
         raise DatasetProblem(f"{path}: a damaged tar file{after}: {error}; copy or download it again") from error
@@ -53,7 +53,7 @@ def members(path: Path) -> list[Member]:
 
 
 def list_tar(shards: dict[Path, list[Member]]) -> Contents:
-    """Return the images in tar files, whose folders are their classes where they have different ones."""
+    """Return the images in tar files; where they are in different folders, each folder is a class."""
     contents = Contents("a tar file" if len(shards) == 1 else f"{len(shards)} tar files")
     images = []
     for path, found in shards.items():

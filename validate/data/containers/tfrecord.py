@@ -1,10 +1,10 @@
-"""TFRecord shards of tf.train.Example, as the official TensorFlow evaluation reads them, or TensorFlow Datasets.
+"""TFRecord shards of tf.train.Example, as the official TensorFlow evaluation or TensorFlow Datasets writes them.
 
-A record is its length, that length's checksum, an Example, and its checksum (tensorflow/core/lib/io/record_writer.h).
-Listing the images reads around them; an image is read with its whole record, whose checksum must fit.
-Official features, `image/encoded`, `image/class/label` from 1 (0 is the background class), `image/class/synset`,
-`image/filename`: tensorflow/tpu, models/official/efficientnet/imagenet_input.py. TensorFlow Datasets: `image`, `label`
-from 0, `file_name`.
+A record: length, checksum of the length, an Example, its checksum (tensorflow/core/lib/io/record_writer.h). Listing
+does not read the images; later, an image is read with its whole record, and the checksum is verified.
+The official features (tensorflow/tpu, models/official/efficientnet/imagenet_input.py) are `image/encoded`,
+`image/class/label` from 1 (0 is the background class), `image/class/synset` and `image/filename`. TensorFlow Datasets
+has `image`, `label` from 0 and `file_name`.
 """
 
 import struct
@@ -25,11 +25,11 @@ HEADER = 12
 _FOOTER = 4
 _IMAGES = ("image/encoded", "image")
 _FILE_NAMES = ("image/filename", "file_name")
-_SMALL = 4096  # features of this many bytes are read when images are listed
+_SMALL = 4096  # features up to this many bytes are read during listing
 
 
 def is_tfrecord(first: bytes) -> bool:
-    """Return whether bytes begin with the length of a record and that length's checksum."""
+    """Return whether bytes begin with the length of a record and its checksum."""
     return len(first) >= HEADER and masked(crc32c.crc32c(first[:8])) == int.from_bytes(first[8:HEADER], "little")
 
 
@@ -53,17 +53,17 @@ def list_tfrecords(paths: list[Path]) -> Contents:
 def image_of_record(file: DataFile, start: int, length: int) -> bytes:
     """Return the encoded image in the record at `start`.
 
-    Raises DatasetProblem when its checksum does not fit, or the image is no bytes.
+    Raises DatasetProblem for a wrong checksum, or a record without an image.
     """
     place = f"{file.path}: the record at byte {start - HEADER:,}"
     content = file.read(start, length + _FOOTER)
     data, footer = content[:length], content[length:]
     if masked(crc32c.crc32c(data)) != int.from_bytes(footer, "little"):
-        raise DatasetProblem(f"{place} is damaged: its checksum does not fit")
+        raise DatasetProblem(f"{place} is damaged: its checksum is wrong")
     try:
         features = dict(_features(data))
     except WireError as error:
-        raise DatasetProblem(f"{place} is no Example: {error}") from error
+        raise DatasetProblem(f"{place} is not a tf.train.Example: {error}") from error
     for name in _IMAGES:
         if isinstance(image := features.get(name), bytes):
             return image
@@ -72,12 +72,12 @@ def image_of_record(file: DataFile, start: int, length: int) -> bytes:
 
 
 def _records(file: DataFile) -> Iterator[Span]:
-    """Yield where the content of each record lies."""
+    """Yield the byte range of each record's content."""
     position = 0
     while position < file.size:
         header = file.read(position, HEADER)
         if not is_tfrecord(header):
-            raise DatasetProblem(f"{file.path}: damaged at byte {position:,}: the checksum of a length does not fit")
+            raise DatasetProblem(f"{file.path}: damaged at byte {position:,}: the checksum of a length is wrong")
         (length,) = struct.unpack_from("<Q", header)
         if position + HEADER + length + _FOOTER > file.size:
             raise DatasetProblem(f"{file.path}: ends within the record at byte {position:,}; copy or download it again")
@@ -88,7 +88,7 @@ def _records(file: DataFile) -> Iterator[Span]:
 def _add(contents: Contents, stored: StoredFields, path: Path, record: str, content: Span) -> None:
     features = _small_features(stored, content)
     if not any(name in features and not isinstance(features[name], int) for name in _IMAGES):
-        contents.problems.append(f"{record}: no image in the record; its features are {', '.join(sorted(features))}")
+        contents.problems.append(f"{record}: has no image; its features are {', '.join(sorted(features))}")
         return
     name = next((value for key in _FILE_NAMES if isinstance(value := features.get(key), bytes)), b"")
     label: str | int | None = None
@@ -98,7 +98,7 @@ def _add(contents: Contents, stored: StoredFields, path: Path, record: str, cont
     elif isinstance(official, int):
         label = official - 1
         if official == 0:
-            contents.problems.append(f"{record}: label 0, the background class; image/class/label counts from 1")
+            contents.problems.append(f"{record}: has label 0, the background class; image/class/label counts from 1")
     elif isinstance(plain, int) and plain >= 0:
         label = plain
     location = Location("record", path.as_posix(), content.offset, content.size)
@@ -106,7 +106,7 @@ def _add(contents: Contents, stored: StoredFields, path: Path, record: str, cont
 
 
 def _small_features(stored: StoredFields, example: Span) -> dict[str, bytes | int | None]:
-    """Return the features of the Example at that place, those that are too large to be read as None."""
+    """Return the features of the Example at that byte range; large ones as None."""
     found: dict[str, bytes | int | None] = {}
     for features in _first_fields(stored, example):
         for feature in _first_fields(stored, features):
@@ -119,7 +119,7 @@ def _small_features(stored: StoredFields, example: Span) -> dict[str, bytes | in
 
 
 def _first_fields(stored: StoredFields, message: Span) -> Iterator[Span]:
-    """Yield where each field 1 of a message lies: an Example's features, one of them, its name."""
+    """Yield the byte range of each field 1 of a message: an Example's features, one feature, its name."""
     for number, place in stored.of(message):
         if number == 1 and isinstance(place, Span):
             yield place
@@ -133,7 +133,7 @@ def _features(example: bytes) -> Iterator[tuple[str, bytes | int | None]]:
 
 
 def _feature(entry: bytes) -> tuple[str, bytes | int | None]:
-    """Return the name of a feature and its first value, None for numbers with a point and for empty lists."""
+    """Return the name of a feature and its first value, None for floats and for empty lists."""
     parts = dict(fields(entry))
     name, feature = parts.get(1, b""), parts.get(2, b"")
     if not isinstance(name, bytes) or not isinstance(feature, bytes):

@@ -1,4 +1,4 @@
-"""WebDataset shards: tar files in which files of one name and several suffixes are a sample.
+"""WebDataset shards: tar files in which files with the same name and different suffixes are one sample.
 
 Source: https://github.com/webdataset/webdataset, "The WebDataset Format": the key is the name up to the first dot of
 its last part; `.jpg`, `.jpeg`, `.png` hold the image, `.cls` the class, `.json` anything.
@@ -36,7 +36,7 @@ def list_webdataset(shards: dict[Path, list[Member]]) -> Contents:
 
 
 def _samples(contents: Contents, found: list[Member]) -> Iterator[tuple[str, dict[str, Member]]]:
-    """Yield each key and its files by suffix; as in webdataset, the files of a sample follow each other."""
+    """Yield each key with its files by suffix; as in webdataset, the files of a sample are consecutive."""
     key, sample = "", dict[str, Member]()
     for member in found:
         name = PurePosixPath(member.name).name
@@ -49,7 +49,7 @@ def _samples(contents: Contents, found: list[Member]) -> Iterator[tuple[str, dic
                 yield key, sample
             key, sample = new, {}
         if suffix in sample:
-            contents.problems.append(f"{member.name}: stands twice in its sample")
+            contents.problems.append(f"{member.name}: occurs twice in its sample")
         sample[suffix] = member
     if sample:
         yield key, sample
@@ -78,7 +78,7 @@ def _add(contents: Contents, file: DataFile, path: Path, key: str, sample: dict[
         contents.problems.append(f"{sample['json'].name}: not JSON: {error}")
         return
     label = texts["cls"].strip() if "cls" in texts else _label_in(record)
-    contents.left_out["files that are no images"] += len(sample) - 1 - len(texts)
+    contents.left_out["files that are not images"] += len(sample) - 1 - len(texts)
     contents.left_out = +contents.left_out
     location = Location("bytes", str(path), image.start, image.length)
     contents.add(_name(f"{key}.{images[0]}", record), _as_label(label), location)
@@ -94,6 +94,6 @@ def _as_label(label: Any) -> str | int | None:
 
 
 def _name(name: str, record: Any) -> str:
-    """Return the name of the file that the image was, where only the record says which of ImageNet's it is."""
+    """Return the image's original file name if only that has its ImageNet number, else `name`."""
     original = record.get("filename") if isinstance(record, dict) else None
     return original if isinstance(original, str) and image_number(original) and not image_number(name) else name

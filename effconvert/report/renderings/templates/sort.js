@@ -1,4 +1,4 @@
-// Lets readers sort and filter tables; without it they stand in their own order, whole.
+// Sorting and filtering of tables; without this script tables are complete, in their own order.
 "use strict";
 for (const table of document.querySelectorAll("table[data-sortable]")) {
   const body = table.tBodies[0];
@@ -21,7 +21,7 @@ for (const table of document.querySelectorAll("table[data-sortable]")) {
   if (rows.length > 30) addFilter(table, rows);
 }
 
-// Numbers before words, cells without a value last; rows that are equal keep their order.
+// Numbers before words, cells without a value last; equal rows keep their order.
 function sorted(rows, column, down) {
   const keyed = rows.map((row) => ({ row, key: key(row.cells[column]) }));
   keyed.sort((a, b) => {

@@ -1,4 +1,4 @@
-"""What a user should know beside a verdict: what was assumed, left out, or run otherwise than one would think."""
+"""Warnings beside a verdict: what was assumed, left out, or run in an unexpected way."""
 
 from collections.abc import Iterator
 
@@ -10,42 +10,45 @@ from effconvert.verification.runs import Run
 from effconvert.verification.verdict import lacks_background
 
 
-def cautions(source: NetworkFile, converted: NetworkFile, reference: Run) -> Iterator[str]:
-    """Yield the sentences."""
+def warnings_for(source: NetworkFile, converted: NetworkFile, reference: Run) -> Iterator[str]:
+    """Yield the warnings on a verification of `converted` against `source`."""
     if reference.record["framework"] == CANONICAL:
-        yield f"{source.path} is canonical, so that no other library took part: its own source is what proves something"
+        yield (
+            f"{source.path} is already canonical, so no other framework took part; "
+            "verify against the original checkpoint instead"
+        )
     elif "given" in reference.record["loader"] and not source.rounded:
-        yield f"the framework's own loader does not take {source.path}; effconvert read the tensors for it"
+        yield f"the framework's own loader cannot read {source.path}; effconvert read the tensors for it"
     if lacks_background(source.facts.to_dict(), converted.facts.to_dict()):
-        yield "the source's class 0, the background, is not among the converted file's classes and is not compared"
+        yield "the converted file does not have the source's class 0, the background class; it is not compared"
     if _is_of_another_source(source, converted):
-        yield f"{converted.path} says that it was converted from another file than {source.path}"
+        yield f"{converted.path} was converted from another file than {source.path}, as its own record says"
     description = converted.identity.description
     if description and description.taken == RAW and source.other and source.coverage.taken != RAW:
-        yield "the converted file holds the raw weights, and the source's averages were run; --raw runs its raw weights"
+        yield "the converted file has the raw weights, but the source ran with its averages; --raw runs its raw weights"
     if source.options.facts:
         given = ", ".join(f"{name}={value}" for name, value in source.options.facts.items())
-        yield f"{source.path}: {given} was given, and is no finding"
+        yield f"{source.path}: {given} was set by --facts, not detected"
     yield from (f"{source.path}: {words}" for words in source.identity.doubts)
     if sentence := inexactness(converted):
         yield sentence
     if description and _normalise_otherwise(source, converted):
         ours, theirs = (_normalisation(file) for file in (source, converted))
-        yield f"preprocessing: {source.path} wants {ours}, {converted.path} {theirs}"
+        yield f"preprocessing: {source.path} needs {ours}, {converted.path} needs {theirs}"
 
 
 def inexactness(converted: NetworkFile) -> str:
-    """Return what an inexactly converted file says of itself, "" for another."""
+    """Return a sentence on an inexact conversion, "" for an exactly converted file."""
     names = list(differing_facts(converted.network_facts, converted.facts))
     if not names:
         return ""
     has = ", ".join(f"{name} {getattr(converted.network_facts, name)}" for name in names)
     wants = ", ".join(str(getattr(converted.facts, name)) for name in names)
-    return f"{converted.path} was converted inexactly: its library's network has {has} where the weights want {wants}"
+    return f"{converted.path} was converted inexactly: its library's network has {has}, but the weights need {wants}"
 
 
 def _is_of_another_source(source: NetworkFile, converted: NetworkFile) -> bool:
-    """Return whether neither file says that it was made from the other, and they are not the same one."""
+    """Return whether the converted file names another source, and the two files are not related or equal."""
     files = [source, converted]
     said = [set(_texts(file.identity.description.source)) if file.identity.description else set() for file in files]
     hashes = [set(file.sha256.values()) for file in files]
@@ -64,7 +67,7 @@ def _normalisation(file: NetworkFile) -> str:
 
 
 def _texts(value: object) -> Iterator[str]:
-    """Yield every text in nested lists and dicts."""
+    """Yield every string in nested lists and dicts."""
     if isinstance(value, str):
         yield value
     for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():

@@ -1,4 +1,4 @@
-"""Which classes a network sees in images: the likeliest ones with their names."""
+"""Classification of a user's images: the most likely classes with their names."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from effconvert.errors import LayoutMismatch
 from effconvert.identify.identification import Identity
 from effconvert.options import Options
-from effconvert.validate.asking.batches import named_images, read_batches
 from effconvert.validate.data.classes import IMAGENET, ClassList, imagenet_classes, read_classes
 from effconvert.validate.evaluation.computing import Computing, choose_computing, exact_arithmetic
-from effconvert.validate.subjects import Subject, check_finite, subject
+from effconvert.validate.inference.batches import named_images, read_batches
+from effconvert.validate.subjects import Subject, check_finite, load_subject
 
 SCHEMA = "effconvert/predictions-of-images/1"
 _WITHOUT_AND_WITH_BACKGROUND = (1000, 1001)
@@ -24,9 +24,9 @@ _PLAIN = Options()
 
 @dataclass(frozen=True)
 class Names:
-    """Of a network's outputs, in their order: names, and ImageNet's synsets, either empty where there are none.
+    """Names and ImageNet synsets of a network's outputs, in order; each is empty where unknown.
 
-    words: whose they are.
+    words: where the names come from.
     """
 
     words: str
@@ -36,7 +36,7 @@ class Names:
 
 @dataclass(frozen=True)
 class SeenClass:
-    """One output of a network: which, its name and synset where known, its share of the softmax, and its logit."""
+    """One output of a network: index, name and synset where known, softmax probability, logit."""
 
     index: int
     name: str | None
@@ -47,7 +47,7 @@ class SeenClass:
 
 @dataclass(frozen=True)
 class Classification:
-    """What a network saw: of each image, in the given order, its likeliest classes, the likeliest first."""
+    """The most likely classes of each image, the most likely first; images in the given order."""
 
     subject: Subject
     computing: Computing
@@ -79,30 +79,30 @@ def classify(
     top: int = 5,
     device: str = "cpu",
 ) -> Classification:
-    """Return the `top` likeliest classes of each image, as the network in the file at `path` sees it.
+    """Return the `top` most likely classes of each image, by the network in the file at `path`.
 
-    images: files and folders. classes: a file of names, in place of the weights' own or ImageNet's. For the others see
-    `subject`. The logits are float32, the softmax of them float64. Of equal logits the lower index comes first.
+    images: files and folders. classes: a file of names, instead of the weights' own or ImageNet's. For the others see
+    `load_subject`. Logits are float32, the softmax is computed in float64. Of equal logits the lower index comes first.
 
-    Raises MissingPath, what `subject` does, LayoutMismatch for a network without a classifier or names of another
-    number of classes, DatasetProblem with every image that cannot be read, NumericMismatch where the network gives NaN.
+    Raises MissingPath, the errors of `load_subject`, LayoutMismatch for a network without a classifier or a wrong
+    number of names, DatasetProblem with every image that cannot be read, NumericMismatch where the network gives NaN.
     """
     files = named_images(images)
     computing = choose_computing(device, "float32")
-    asked = subject(path, options, key, recipe, size)
-    if not asked.file.facts.classes:
+    subject = load_subject(path, options, key, recipe, size)
+    if not subject.file.facts.classes:
         raise LayoutMismatch(
-            f"{path}: has no classifier, and so tells no classes; `effconvert features` gives what it makes of images"
+            f"{path}: has no classifier, so it cannot predict classes; `effconvert features` gives its features"
         )
-    names = names_of_outputs(asked.file.identity, classes)
-    return Classification(asked, computing, names, tuple(_seen(asked, computing, files, names, top)))
+    names = names_of_outputs(subject.file.identity, classes)
+    return Classification(subject, computing, names, tuple(_seen(subject, computing, files, names, top)))
 
 
 def names_of_outputs(identity: Identity, file: Path | None = None) -> Names:
-    """Return the names in `file`, else those that come with the weights, else ImageNet's where there are as many.
+    """Return the names in `file`, else those that come with the weights, else ImageNet's if the number fits.
 
-    Of 1001 outputs the first is taken for the background. Raises what `read_classes` does, LayoutMismatch for a file
-    of another number of names.
+    The first of 1001 outputs is taken as the background class. Raises the errors of `read_classes`, LayoutMismatch for
+    a file with a wrong number of names.
     """
     count = identity.facts.classes
     own = identity.description.labels if identity.description else identity.companion.labels
@@ -114,7 +114,7 @@ def names_of_outputs(identity: Identity, file: Path | None = None) -> Names:
     if len(own) == count:
         return Names("as the weights' file has them", own)
     if count not in _WITHOUT_AND_WITH_BACKGROUND:
-        return Names(f"none: the file has none for its {count:,} classes; --classes names a file of them")
+        return Names(f"none: the file does not name its {count:,} classes; give a file of names with --classes")
     return _from_list("ImageNet's", imagenet_classes(), count)
 
 
@@ -122,18 +122,18 @@ def _from_list(words: str, classes: ClassList, count: int) -> Names:
     synsets = classes.identifiers if classes.name == IMAGENET else ()
     if len(classes) == count:
         return Names(words, classes.names, synsets)
-    return Names(f"{words}, after a background, which is 0", ("background", *classes.names), ("", *synsets))
+    return Names(f"{words}, after the background class 0", ("background", *classes.names), ("", *synsets))
 
 
 def _seen(
-    asked: Subject, computing: Computing, files: Sequence[Path], names: Names, top: int
+    subject: Subject, computing: Computing, files: Sequence[Path], names: Names, top: int
 ) -> Iterator[tuple[Path, tuple[SeenClass, ...]]]:
     network = None
-    for paths, images, _ in read_batches(files, asked.recipe):
-        network = network or asked.network().to(computing.device)  # not before images can be read
+    for paths, images, _ in read_batches(files, subject.recipe):
+        network = network or subject.network().to(computing.device)  # only once images are readable
         with torch.inference_mode(), exact_arithmetic():
             logits = network(torch.from_numpy(images).to(computing.device)).cpu()
-        check_finite(logits, paths, asked.file.path)
+        check_finite(logits, paths, subject.file.path)
         for path, values in zip(paths, logits.numpy(), strict=True):
             yield path, tuple(_likeliest(values, names, top))
 

@@ -1,4 +1,4 @@
-"""What a verdict alone does not say is said beside it: what was assumed, left out, or run otherwise than one would think."""
+"""Warnings stand beside a verdict: assumptions, omissions, and runs that differ from what a user expects."""
 
 import json
 from collections.abc import Callable
@@ -9,10 +9,10 @@ import pytest
 import effconvert
 from effconvert.architecture.canonical import CANONICAL
 from effconvert.options import Options
-from effconvert.verification.doubts import cautions, inexactness
 from effconvert.verification.network_files import NetworkFile, examine
 from effconvert.verification.runs import open_run
 from effconvert.verification.verdict import lacks_background
+from effconvert.verification.verdict_warnings import inexactness, warnings_for
 from helpers.library_files import library_tensors, save
 from helpers.verification.small_runs import write_run
 
@@ -34,7 +34,7 @@ def told(tmp_path: Path) -> Cautions:
         said = {"framework": framework, "loader": loader}
         write_run(tmp_path / "run.npz", record=said)
         with open_run(tmp_path / "run.npz") as run:
-            return tuple(cautions(source, converted, run))
+            return tuple(warnings_for(source, converted, run))
 
     return on
 
@@ -57,7 +57,7 @@ def test_where_nothing_is_doubtful_nothing_is_said(told: Cautions, source: Path,
 
 def test_a_source_without_another_library_proves_little(told: Cautions, converted: Path) -> None:
     assert told(examine(converted), examine(converted), CANONICAL, "effconvert's own reader") == (
-        f"{converted} is canonical, so that no other library took part: its own source is what proves something",
+        f"{converted} is already canonical, so no other framework took part; verify against the original checkpoint instead",
     )
 
 
@@ -66,7 +66,7 @@ def test_a_file_that_the_librarys_own_loader_does_not_take_is_told(
     told: Cautions, source: Path, converted: Path, loader: str
 ) -> None:
     assert told(examine(source), examine(converted), loader=loader) == (
-        f"the framework's own loader does not take {source}; effconvert read the tensors for it",
+        f"the framework's own loader cannot read {source}; effconvert read the tensors for it",
     )
 
 
@@ -84,7 +84,7 @@ def test_given_facts_are_no_finding(told: Cautions, source: Path) -> None:
     symmetric = source.with_name("symmetric.safetensors")
     effconvert.convert(source, symmetric, facts=facts)
     said = told(examine(source, Options(facts=facts)), examine(symmetric))
-    assert said == (f"{source}: padding=symmetric, bn_eps=0.001 was given, and is no finding",)
+    assert said == (f"{source}: padding=symmetric, bn_eps=0.001 was set by --facts, not detected",)
 
 
 def test_facts_that_were_guessed_are_told(told: Cautions, tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_raw_weights_against_averages_are_told(told: Cautions, b0: Path, tmp_pat
     effconvert.convert(b0, tmp_path / "raw.safetensors", raw=True)
     raw = examine(tmp_path / "raw.safetensors")
     assert told(examine(b0), raw) == (
-        "the converted file holds the raw weights, and the source's averages were run; --raw runs its raw weights",
+        "the converted file has the raw weights, but the source ran with its averages; --raw runs its raw weights",
     )
     assert told(examine(b0, Options(raw=True)), raw) == ()
 
@@ -141,7 +141,7 @@ def test_a_background_class_that_was_left_out_is_told(told: Cautions, tmp_path: 
     less = examine(tmp_path / "less.safetensors")
     assert lacks_background(examine(source).facts.to_dict(), less.facts.to_dict())
     assert told(examine(source), less) == (
-        "the source's class 0, the background, is not among the converted file's classes and is not compared",
+        "the converted file does not have the source's class 0, the background class; it is not compared",
     )
 
 

@@ -1,4 +1,4 @@
-"""What a network makes of images before it classifies: feature maps and pooled features, written as they come."""
+"""Feature maps and pooled features of a user's images, written batch by batch."""
 
 import json
 import shutil
@@ -19,10 +19,10 @@ from effconvert.atomic import check_output, new_file
 from effconvert.errors import LayoutMismatch, NumericMismatch, OutputProblem
 from effconvert.model.network import EfficientNet
 from effconvert.options import Options
-from effconvert.validate.asking.batches import named_images, read_batches
 from effconvert.validate.data.image_hashes import Hashes
 from effconvert.validate.evaluation.computing import Computing, choose_computing, exact_arithmetic
-from effconvert.validate.subjects import Subject, check_finite, subject
+from effconvert.validate.inference.batches import named_images, read_batches
+from effconvert.validate.subjects import Subject, check_finite, load_subject
 
 SCHEMA = "effconvert/features/1"
 INPUT, HEAD, POOLED = "0", "head", "pooled"
@@ -32,7 +32,7 @@ _PLAIN = Options()
 
 @dataclass(frozen=True)
 class SavedFeatures:
-    """What was written: {name of an array: its shape, with the images first}, their dtype, the size of the file."""
+    """A written file of features. shapes: {array name: shape, images first}. nbytes: size of the file."""
 
     subject: Subject
     shapes: dict[str, tuple[int, ...]]
@@ -42,7 +42,7 @@ class SavedFeatures:
 
 @dataclass
 class _Spill:
-    """One array [N, …] on its way to the output: a file without a name that it is appended to."""
+    """An array [N, …] that grows in an unnamed temporary file until it is written to the output."""
 
     file: IO[bytes]
     shape: tuple[int, ...] = ()
@@ -66,32 +66,32 @@ def save_features(
     device: str = "cpu",
     force: bool = False,
 ) -> SavedFeatures:
-    """Write what the network in the file at `path` makes of images to the .npz `out`, whole or not at all.
+    """Write the features of images, by the network in the file at `path`, to the .npz `out`, whole or not at all.
 
-    images: files and folders. levels: as `features` has them; the array of one is called `features`, those of several
-    `level_3`, `head`, `pooled`. Beside them stand `names` [N] and `record`, a JSON text, with the hashes of the
-    images' bytes. dtype: float32 or float16. For
-    the others see `subject`. Memory holds one batch of images, however many there are.
+    images: files and folders. levels: as in `extract_features`. A single array is called `features`, several are called
+    `level_3`, `head`, `pooled`. The file also has `names` [N] and `record`, a JSON string with the hashes of the
+    images' bytes. dtype: float32 or float16. For the others see `load_subject`. Memory holds one batch of
+    images at a time.
 
-    Raises MissingPath, OutputProblem, what `subject` does, LayoutMismatch for a level that the network does not have,
-    DatasetProblem with every image that cannot be read, NumericMismatch for NaN and for what does not fit `dtype`.
+    Raises MissingPath, OutputProblem, the errors of `load_subject`, LayoutMismatch for a level that the network lacks,
+    DatasetProblem with every image that cannot be read, NumericMismatch for NaN or values too large for `dtype`.
     """
     check_output(out, force)
     files = named_images(images)
     _require_another_file(out, [Path(path), *files])
     computing = choose_computing(device, "float32")
-    asked = subject(path, options, key, recipe, size)
+    subject = load_subject(path, options, key, recipe, size)
     wanted = list(dict.fromkeys(levels))
-    if HEAD in wanted and not asked.file.facts.head_conv:
-        raise LayoutMismatch(f"{path}: a backbone without a head; its last map is that of level {_LAST}")
+    if HEAD in wanted and not subject.file.facts.head_conv:
+        raise LayoutMismatch(f"{path}: is a backbone without a head; its last feature map is level {_LAST}")
     names = {level: "features" if len(wanted) == 1 else _array_name(level) for level in wanted}
     with new_file(out, force) as (file, part), ExitStack() as stack:
         spills = {level: _Spill(stack.enter_context(tempfile.TemporaryFile(dir=out.parent))) for level in wanted}
-        hashes = _spill(asked, computing, files, spills, dtype)
+        hashes = _spill(subject, computing, files, spills, dtype)
         arrays = {names[level]: spill for level, spill in spills.items()}
         record = {
             "schema": SCHEMA,
-            **asked.record(),
+            **subject.record(),
             "computing": computing.record(),
             "levels": {names[level]: level for level in wanted},
             "dtype": dtype,
@@ -99,14 +99,15 @@ def save_features(
         }
         _write(file, arrays, dtype, files, record)
         file.flush()
-        return SavedFeatures(asked, {name: spill.shape for name, spill in arrays.items()}, dtype, part.stat().st_size)
+        return SavedFeatures(subject, {name: spill.shape for name, spill in arrays.items()}, dtype, part.stat().st_size)
 
 
 def extract_features(network: EfficientNet, images: Tensor, levels: Sequence[str]) -> dict[str, Tensor]:
-    """Return {level: what the network makes of `images` [N, 3, H, W]}.
+    """Return {level: features of `images` [N, 3, H, W]}.
 
-    Level `0` is the images themselves, `1` to `5` are the maps at strides 2 to 32 (`EfficientNet.extract_features`),
-    `head` is the map after the head's convolution, and `pooled` [N, C] the average of the last map there is.
+    Level `0` is the images themselves, `1` to `5` are the feature maps at strides 2 to 32
+    (`EfficientNet.extract_features`), `head` is the map after the head's convolution, and `pooled` [N, C] is the
+    average of the last map.
     """
     after = {_LAST} if {HEAD, POOLED} & set(levels) else set()
     numbers = sorted({int(level) for level in levels if level.isdigit() and level != INPUT} | after)
@@ -124,21 +125,21 @@ def _array_name(level: str) -> str:
 
 def _require_another_file(out: Path, read: Sequence[Path]) -> None:
     if out.exists() and any(path.exists() and path.samefile(out) for path in read):
-        raise OutputProblem(f"{out}: is what is read; give another name with --out")
+        raise OutputProblem(f"{out}: is an input of this command; give another name with --out")
 
 
 def _spill(
-    asked: Subject, computing: Computing, files: Sequence[Path], spills: dict[str, _Spill], dtype: str
+    subject: Subject, computing: Computing, files: Sequence[Path], spills: dict[str, _Spill], dtype: str
 ) -> Hashes:
-    """Append what the network makes of the images, and return the hashes of these."""
+    """Append the features of all images to the spills, and return the hashes of the images."""
     network, kept = None, []
-    for paths, images, hashes in read_batches(files, asked.recipe):
+    for paths, images, hashes in read_batches(files, subject.recipe):
         kept.append(hashes)
-        network = network or asked.network().to(computing.device)  # not before images can be read
+        network = network or subject.network().to(computing.device)  # only once images are readable
         with torch.inference_mode(), exact_arithmetic():
             found = extract_features(network, torch.from_numpy(images).to(computing.device), list(spills))
         for level, values in found.items():
-            check_finite(values, paths, asked.file.path)
+            check_finite(values, paths, subject.file.path)
             spills[level].append(_cast(values.cpu().numpy(), dtype, level))
     return np.concatenate(kept)
 
@@ -147,14 +148,14 @@ def _cast(values: NDArray[np.float32], dtype: str, level: str) -> NDArray[Any]:
     with np.errstate(over="ignore"):
         cast = values.astype(dtype)
     if not np.isfinite(cast).all():
-        raise NumericMismatch(f"level {level}: {np.abs(values).max():g} does not fit {dtype}; leave --dtype out")
+        raise NumericMismatch(f"level {level}: {np.abs(values).max():g} is too large for {dtype}; omit --dtype")
     return cast
 
 
 def _write(
     file: BinaryIO, arrays: dict[str, _Spill], dtype: str, files: Sequence[Path], record: dict[str, Any]
 ) -> None:
-    """Write the .npz as numpy does, uncompressed, but of arrays that are not in memory."""
+    """Write an uncompressed .npz as numpy does, from arrays that are not in memory."""
     small = {"names": np.array([str(path) for path in files]), "record": np.array(json.dumps(record, sort_keys=True))}
     with zipfile.ZipFile(file, "w") as archive:
         for name, spill in arrays.items():

@@ -1,4 +1,4 @@
-"""Images that a user names, through a recipe, in batches that memory has room for."""
+"""Batches of a user's images, preprocessed by a recipe and small enough for memory."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,14 +19,14 @@ _BYTES_AHEAD = 256 << 20
 
 
 def named_images(paths: Sequence[str | Path]) -> list[Path]:
-    """Return the images that `paths` name, in that order; of a folder all that are in it, sorted.
+    """Return the images at `paths`, in that order; a folder gives all its images, sorted.
 
     Raises MissingPath with every path that does not exist; DatasetProblem with every folder without an image.
     """
     named = [Path(path) for path in paths]
     missing = [f"{path}: no such file or directory" for path in named if not path.exists()]
     if missing:
-        raise MissingPath(_told("images that are not there:", missing))
+        raise MissingPath(_told("images that do not exist:", missing))
     found: list[Path] = []
     problems = []
     for path in named:
@@ -40,10 +40,10 @@ def named_images(paths: Sequence[str | Path]) -> list[Path]:
 
 
 def read_batches(images: Sequence[Path], recipe: Recipe) -> Iterator[Batch]:
-    """Yield the images with what the network gets of them, float32 [N, 3, size, size], and their hashes [N, 16].
+    """Yield the images with the network's input, float32 [N, 3, size, size], and their hashes [N, 16].
 
-    Up to 256 MB are prepared before the first is given, so that of few images a broken one is found before a network
-    runs. Raises DatasetProblem with every image that cannot be read, once all have been tried.
+    Up to 256 MB are prepared before the first batch, so that among few images a broken one is found before a network
+    runs. After all images have been tried, raises DatasetProblem with every image that cannot be read.
     """
     pixels = recipe.size**2
     at_once = max(1, _PIXELS_AT_ONCE // pixels)
@@ -52,7 +52,7 @@ def read_batches(images: Sequence[Path], recipe: Recipe) -> Iterator[Batch]:
     for start in range(0, len(images), ahead):
         paths = images[start : start + ahead]
         prepared = list(_prepared(paths, recipe, problems))
-        if problems:  # the others are still to be tried, and nothing comes of what can be read
+        if problems:  # try the others only to report all problems
             continue
         for first in range(0, len(paths), at_once):
             batch = slice(first, first + at_once)
@@ -66,7 +66,7 @@ def read_batches(images: Sequence[Path], recipe: Recipe) -> Iterator[Batch]:
 def _prepared(
     paths: Sequence[Path], recipe: Recipe, problems: list[str]
 ) -> Iterator[tuple[NDArray[np.float32], bytes]]:
-    """Yield what can be read, with the hash of its bytes, and add to `problems` what cannot."""
+    """Yield each readable image with the hash of its bytes, and add the others to `problems`."""
     for path in paths:
         try:
             data = path.read_bytes()

@@ -1,1 +1,0 @@
-"""Networks asked about images that a user names: classes and features."""

@@ -1,0 +1,1 @@
+"""Inference on images that a user names: classes and features."""
