@@ -70,14 +70,15 @@ class Evidence:
     """The evidence so far for every layer.
 
     roles: which of a BatchNorm's tensors is which. told_by: {layer: the witness, "shapes" if there was none}. said:
-    sentences for people. confirmed: whether a second witness agrees with the first one.
+    sentences for people. confirmed_by: the second witness that agrees with the first
+    one, `order` or `values`; "" if there is none.
     """
 
     items: Items
     roles: Roles
     told_by: dict[str, str]
     said: list[str] = field(default_factory=list)
-    confirmed: bool = False
+    confirmed_by: str = ""
 
 
 def item_of(layer: Layer, found: FileLayer) -> Item:

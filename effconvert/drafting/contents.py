@@ -1,14 +1,17 @@
 """The contents of a file: tensors that may be weights, what a training left beside them, and single values."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from effconvert.drafting.names import natural
+from effconvert.errors import LayoutMismatch, listing
 from effconvert.formats import Checkpoint
 from effconvert.formats.checkpoint import FLOATS, Shape, TensorInfo
 
@@ -75,10 +78,22 @@ class Contents:
         return self._vectors[name]
 
 
-def contents_of(checkpoint: Checkpoint) -> Contents:
-    """Sort the contents of `checkpoint`, by names, shapes and dtypes only."""
-    wrapper = _wrapper(checkpoint)
+def contents_of(checkpoint: Checkpoint, root: str = "", leave: Sequence[str] = ()) -> Contents:
+    """Sort the contents of `checkpoint`, by names, shapes and dtypes only.
+
+    root: the prefix of the network, if the file holds several. leave: patterns of names that are not looked at.
+
+    Raises LayoutMismatch if there are several networks, if `root` or `leave` fits no name, and for names that the map
+    language cannot write.
+    """
+    wrapper = root or _wrapper(checkpoint)
     held = {name.removeprefix(wrapper): info for name, info in checkpoint.tensors.items() if name.startswith(wrapper)}
+    if not held:
+        raise LayoutMismatch(f"{checkpoint.path}: no tensor's name begins with {wrapper!r}")
+    held = _without(checkpoint, held, leave)
+    if unsaid := [name for name in held if "{" in name or "}" in name]:
+        heading = f"{checkpoint.path}: names with {{ or }}, which the map language keeps for placeholders:"
+        raise LayoutMismatch(listing(heading, unsaid))
     one_output = any(len(info.shape) == 2 and min(info.shape) == 1 < max(info.shape) for info in held.values())
     floats = {
         name: info.shape
@@ -86,10 +101,11 @@ def contents_of(checkpoint: Checkpoint) -> Contents:
         if info.dtype in FLOATS and (max(info.shape, default=0) > 1 or (one_output and info.shape == (1,)))
     }
     single = {name: info for name, info in held.items() if name not in floats}
+    asked = tuple(Copies(pattern, "left out of the draft, as asked") for pattern in leave)
     if average := _common_average(floats):
         floats = {name.removesuffix(average): shape for name, shape in floats.items()}
-        return Contents(checkpoint, floats, single, "{name}" + average, wrapper=wrapper)
-    copies = []
+        return Contents(checkpoint, floats, single, "{name}" + average, copies=asked, wrapper=wrapper)
+    copies = list(asked)
     average = unsure = ""
     for affix, owners in _affixes(floats).items():
         word = affix.replace("{name}", "").strip("".join(SEPARATORS))
@@ -103,18 +119,59 @@ def contents_of(checkpoint: Checkpoint) -> Contents:
     return Contents(checkpoint, floats, single, average, unsure, tuple(copies), wrapper)
 
 
+def _without(checkpoint: Checkpoint, held: dict[str, TensorInfo], leave: Sequence[str]) -> dict[str, TensorInfo]:
+    """Return `held` without the names that a pattern of `leave` fits."""
+    for pattern in leave:
+        kept = {name: info for name, info in held.items() if not fnmatchcase(name, pattern)}
+        if len(kept) == len(held):
+            raise LayoutMismatch(f"{checkpoint.path}: --leave {pattern}: no tensor has such a name")
+        held = kept
+    return held
+
+
 def _wrapper(checkpoint: Checkpoint) -> str:
-    """Return the prefix of the network in a nested file, that of its averages if there are any, with `module.`."""
-    dicts: dict[str, dict[str, Shape]] = {}
-    for name, info in checkpoint.tensors.items():
-        head = name[: name.rfind("/") + 1] if checkpoint.nested else ""
-        dicts.setdefault(head, {})[name.removeprefix(head)] = info.shape
-    weights = {head: held for head, held in dicts.items() if not _SLOT_WORDS.search(head)} or dicts
-    largest = max(map(len, weights.values()), default=0)
-    whole = [head for head, held in weights.items() if len(held) > max(largest * 0.9, _FEWEST_TENSORS)]
-    head = next((head for head in whole if _AVERAGE_WORDS.search(head)), whole[0] if whole else "")
-    names = [name.removeprefix(head) for name in checkpoint.tensors if name.startswith(head)]
-    return head + _PARALLEL if all(name.startswith(_PARALLEL) for name in names) else head
+    """Return the prefix of the network, that of its averages if there are any, with `module.`; "" without one.
+
+    Raises LayoutMismatch if several networks are as likely.
+    """
+    names = list(checkpoint.tensors)
+    dicts = _by_prefix(names, lambda name: name[: name.rfind("/") + 1] if checkpoint.nested else "")
+    prefix = _chosen(checkpoint.path, _whole(dicts))
+    names = [name for name in names if name.startswith(prefix)]
+    parts = _whole(_by_prefix(names, lambda name: prefix + _first(name.removeprefix(prefix))))
+    if len(parts) > 1 and len({frozenset(held) for held in parts.values()}) == 1:  # else parts of one network
+        prefix = _chosen(checkpoint.path, parts)
+    return prefix + _PARALLEL if all(name.startswith(prefix + _PARALLEL) for name in names) else prefix
+
+
+def _by_prefix(names: Iterable[str], prefix_of: Callable[[str], str]) -> dict[str, list[str]]:
+    """Return {prefix: the rest of the names that begin with it}."""
+    parts: dict[str, list[str]] = {}
+    for name in names:
+        prefix = prefix_of(name)
+        parts.setdefault(prefix, []).append(name.removeprefix(prefix))
+    return parts
+
+
+def _whole(parts: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """Return those parts of a file that may each hold a whole network."""
+    weights = {prefix: names for prefix, names in parts.items() if not _SLOT_WORDS.search(prefix)} or parts
+    least = max(0.9 * max(map(len, weights.values()), default=0), _FEWEST_TENSORS)
+    return {prefix: names for prefix, names in weights.items() if len(names) > least}
+
+
+def _chosen(path: Path, parts: Mapping[str, list[str]]) -> str:
+    """Return the prefix of the one part, or of the averages. Raises LayoutMismatch if several are as likely."""
+    prefixes = [prefix for prefix in parts if _AVERAGE_WORDS.search(prefix)] or list(parts)
+    if len(prefixes) > 1:
+        shown = ", ".join(map(repr, prefixes))
+        raise LayoutMismatch(f"{path}: holds several networks, under {shown}; give one with --root")
+    return "".join(prefixes)
+
+
+def _first(name: str) -> str:
+    """Return the first component of a name with its separator; "" for a name of one component."""
+    return name[: min((name.find(separator) + 1 for separator in SEPARATORS if separator in name), default=0)]
 
 
 def _common_average(floats: Mapping[str, Shape]) -> str:

@@ -24,6 +24,12 @@ _FLATTENED = (
     ("experts", "pointwise", ("E(OIHW)", "E(HWIO)")),
     ("depthwise experts", "depthwise", ("E(CMHW)", "E(HWCM)")),
 )
+# What is left to the names alone, by the second witness. Values see convolutions, and what BatchNorms recorded.
+_UNCONFIRMED = {
+    "order": "",
+    "values": "only names told which squeeze-and-excite, scale, shift and variance is which",
+    "": "only names told which layer is which",
+}
 # The canonical order in the map language, for a question with several orders.
 _IDENTITY = {"dense": "OI -> OI", "routing": "OI -> OI", "conv": "OIHW -> OIHW", "squeeze": "OIHW -> OIHW"}
 
@@ -35,7 +41,7 @@ class Decisions:
     items: {layer: its candidates}, the likeliest first; one if it is decided. Those of a BatchNorm are read by `way`,
     {canonical tensor: key}. apart: the same by tensor, {layer: {tensor: names}}, if it is not known which tensors
     belong together. roles: what each key of a BatchNorm may be. orders: {sort of tensor: possible orders of axes}.
-    unconfirmed: only names tell which layer is which, so that false names would not be noticed.
+    unconfirmed: what only names tell, so that false names would not be noticed; "" if there is nothing.
     """
 
     measured: Measured
@@ -48,7 +54,7 @@ class Decisions:
     told_by: dict[str, str] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
     orders: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    unconfirmed: bool = False
+    unconfirmed: str = ""
 
     def first(self, layer: str) -> Item:
         """Return {tensor of a layer: its likeliest name}."""
@@ -127,12 +133,14 @@ def _read(case: Case, evidence: Evidence, names: ByNames | None) -> Decisions:
         way=way,
         told_by=evidence.told_by,
         said=evidence.said,
-        unconfirmed="names" in evidence.told_by.values() and not evidence.confirmed,
+        unconfirmed=_UNCONFIRMED[evidence.confirmed_by] if "names" in evidence.told_by.values() else "",
     )
 
 
 def _likeliest_way(case: Case, evidence: Evidence) -> dict[str, str]:
-    """Return the first way to read a BatchNorm's tensors, if possible one with the order of a framework."""
+    """Return the likeliest way to read a BatchNorm's tensors: that of the values, or else of a framework's order."""
+    if evidence.roles.told_by == "values":
+        return {roles[0]: key for key, roles in evidence.roles.possible.items()}
     ways = all_ways(evidence.roles.possible)
     keys = {tuple(item) for name in case.norms for item in evidence.items[name]}
     if len(keys) > 1:

@@ -1,9 +1,10 @@
 """A first map of an unknown file: decisions become rows, open points become questions."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from effconvert.architecture.canonical import CANONICAL
 from effconvert.architecture.variants import Variant, find_variant, has_fused_strides
 from effconvert.drafting.contents import SEPARATORS, Contents, contents_of
 from effconvert.drafting.decision import Decisions, decide
@@ -15,8 +16,10 @@ from effconvert.drafting.questions import Question, questions_of
 from effconvert.drafting.rows import Rows, Words, rows_of
 from effconvert.drafting.shapes import measure
 from effconvert.drafting.writing import Head, toml_of
+from effconvert.errors import LayoutMismatch
 from effconvert.formats import open_checkpoint
-from effconvert.maps.layouts import parse_layout
+from effconvert.maps.language import NAME
+from effconvert.maps.layouts import known_layouts, parse_layout
 from effconvert.maps.moves import Move, compile_layout
 
 _FRAMEWORKS = {"torch": "pytorch", "mindspore": "mindspore"}
@@ -45,18 +48,35 @@ class Draft:
         return not self.questions
 
 
-def draft_map(path: Path | str, variant: str, name: str = "drafted", key: bytes | None = None) -> Draft:
+def draft_map(
+    path: Path | str,
+    variant: str,
+    name: str = "drafted",
+    root: str = "",
+    leave: Sequence[str] = (),
+    key: bytes | None = None,
+) -> Draft:
     """Draft a map of the file at `path`, which holds a network of `variant`.
 
-    name: the name of the layout. key: decrypts an encrypted MindSpore checkpoint.
+    name: the name of the layout. root: the prefix of the network, if the file holds several. leave: patterns of names
+    that are not of the network. key: decrypts an encrypted MindSpore checkpoint.
 
-    Raises UnreadableCheckpoint if the file cannot be read, LayoutMismatch if its shapes are not those of the variant.
+    Raises UnreadableCheckpoint if the file cannot be read; LayoutMismatch if its shapes are not those of the variant,
+    if it holds several networks or classifiers, or if the name belongs to another layout.
     """
     found = find_variant(variant)
+    _check_name(name)
     with open_checkpoint(path, key) as checkpoint:
-        contents = contents_of(checkpoint)
+        contents = contents_of(checkpoint, root, leave)
         decisions = decide(measure(contents.tensors, found, str(path)), contents)
         return _draft(decisions, contents, found, name)
+
+
+def _check_name(name: str) -> None:
+    if not NAME.fullmatch(name):
+        raise LayoutMismatch(f"layout {name!r}: a name has letters, digits and . _ - only; give another one")
+    if name in (CANONICAL, *(layout.name for layout in known_layouts())):
+        raise LayoutMismatch(f"layout {name!r}: a layout of this name exists; give another one")
 
 
 def _draft(decisions: Decisions, contents: Contents, variant: Variant, name: str) -> Draft:
@@ -166,11 +186,11 @@ def _facts(variant: Variant, left: Leftovers) -> dict[str, tuple[str, str]]:
     return facts
 
 
-def _caution(facts: Mapping[str, tuple[str, str]], unconfirmed: bool) -> Words:
+def _caution(facts: Mapping[str, tuple[str, str]], unconfirmed: str) -> Words:
     """Return the warning of every use of the map, until a person removes it; a question if the names may be false."""
     assumed = ", ".join(f"{fact} {value.strip(chr(34))}" for fact, (value, _) in facts.items())
     plain = f"drafted: {assumed} are assumed, look them up"
-    return (f"{plain}; only names told which layer is which", plain) if unconfirmed else plain
+    return (f"{plain}; {unconfirmed}", plain) if unconfirmed else plain
 
 
 def _counts(decisions: Decisions) -> list[str]:
@@ -195,7 +215,7 @@ def _comment(contents: Contents, variant: Variant, said: tuple[str, ...], questi
         f"Drafted from {file.path.name} ({file.format}) as a network of {variant.name}.",
         "Evidence for which tensor is which:",
         *(f"  {sentence}" for sentence in said),
-        "All names follow rules: the same rows hold for other variants of the library.",
+        "All names follow rules.",
     ]
     if rows.lists:
         lines[-1] = f"No rule gives the names in the series {', '.join(rows.lists)}: they are of this variant only."

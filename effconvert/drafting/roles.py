@@ -79,7 +79,7 @@ def roles_by_signs(contents: Contents, layers: Sequence[Mapping[str, str]]) -> R
         (variance,) = never
         others = tuple(role for role in NORM if role != "running_var")
         return Roles({key: ("running_var",) if key == variance else others for key in layers[0]}, "signs")
-    possible = {key: tuple(NORM) if key in never else tuple(NORM[:3]) for key in layers[0]}
+    possible = {key: tuple(NORM) if key in never or not never else tuple(NORM[:3]) for key in layers[0]}
     return Roles(possible, "signs")
 
 

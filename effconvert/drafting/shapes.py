@@ -77,6 +77,7 @@ def measure(tensors: Mapping[str, Shape], variant: Variant, where: str) -> Measu
         others = sorted(fitting, key=lambda name: -len(tensor_shapes(VARIANTS[name])))
         remedy = f"; the shapes fit {' or '.join(others)}: give --variant {others[0]}" if others else ""
         raise LayoutMismatch(listing(f"{where}: does not hold the tensors of {variant.name}{remedy}:", problems))
+    _check_classifiers(tensors, variant, where)
     return Measured(facts, tuple(layers), orders)
 
 
@@ -116,6 +117,24 @@ def _missing(shapes: Mapping[str, Shape], order: str, held: Counter[Shape]) -> l
     return missing
 
 
+def _check_classifiers(tensors: Mapping[str, Shape], variant: Variant, where: str) -> None:
+    """Raise LayoutMismatch if layers with different numbers of classes read the features."""
+    head = head_channels(variant)
+    classes = _classes(tensors.values(), variant)
+    if len(classes) > 1:
+        shapes = [sorted((head, size)) for size in classes]
+        names = [f"{name} {shape}" for name, shape in tensors.items() if sorted(shape) in shapes]
+        heading = f"{where}: several layers may be the classifier; leave out the others with --leave PATTERN:"
+        raise LayoutMismatch(listing(heading, names))
+
+
+def _classes(held: Iterable[Shape], variant: Variant) -> list[int]:
+    """Return the numbers of classes of all dense layers that may be the classifier."""
+    held = set(held)
+    vectors = {max(shape) for shape in held if is_vector(shape)}
+    return [size for size in _sizes(held, _DENSE, {"I": head_channels(variant)}, "O") if size in vectors]
+
+
 def _facts(held: Counter[Shape], variant: Variant) -> Facts:
     """Return the facts that shapes tell: channels of the images, convolution of the head, classes."""
     facts = default_facts(variant)
@@ -124,10 +143,7 @@ def _facts(held: Counter[Shape], variant: Variant) -> Facts:
     channels = [size for size in channels if size > 1] or channels
     head, last = head_channels(variant), blocks(variant)[-1].out_channels
     has_head = any(held[shape] for order in (*_CONV, *_FLAT) if (shape := stored_shape((head, last, 1, 1), order)))
-    classes = []
-    if has_head:
-        vectors = {max(shape) for shape in held if is_vector(shape)}
-        classes = [size for size in _sizes(held, _DENSE, {"I": head}, "O") if size in vectors]
+    classes = _classes(held, variant) if has_head else []
     return changed(
         facts,
         {

@@ -35,7 +35,7 @@ def weigh_order(evidence: Evidence, order: ByOrder) -> bool:
         evidence.told_by[name] = _CONTRADICTED
     many = f"contradicts the names in {len(against)} layers" if against else "agrees with the names"
     evidence.said.append(f"the order of the file {many}")
-    evidence.confirmed = True
+    evidence.confirmed_by = "order"
     return True
 
 
@@ -109,7 +109,7 @@ def _confirm(case: Case, evidence: Evidence) -> None:
             f"the values agree: {agreeing} of {len(seen)} recorded means follow from the weights before them "
             f"(in standard errors: {sizes})"
         )
-        evidence.confirmed = True
+        evidence.confirmed_by = evidence.confirmed_by or "values"
         return
     evidence.said.append(
         "the values say nothing: recorded means do not follow from the weights, as in an untrained file"

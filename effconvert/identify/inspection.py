@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from effconvert.errors import LayoutMismatch
+from effconvert.errors import BadMap, LayoutMismatch
 from effconvert.formats import Checkpoint, TensorInfo, open_checkpoint
 from effconvert.identify.description import Description
 from effconvert.identify.identification import Identity, identify
@@ -62,10 +62,12 @@ class Inspection:
 
 
 def inspect(path: str | Path, key: bytes | None = None) -> Inspection:
-    """Inspect the checkpoint at `path`, decrypted with `key`. Raises MissingPath or UnreadableCheckpoint."""
+    """Inspect the checkpoint at `path`, decrypted with `key`. Raises MissingPath, UnreadableCheckpoint or BadMap."""
     with open_checkpoint(path, key) as checkpoint:
         try:
             identity, note = identify(checkpoint), ""
+        except BadMap:
+            raise
         except LayoutMismatch as error:
             identity, note = None, str(error).removeprefix(f"{checkpoint.path}: ")
         return Inspection(

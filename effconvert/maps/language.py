@@ -13,6 +13,7 @@ from effconvert.maps.axes import Axes
 ANY = "any"
 RECIPE_VALUES = ("mean", "variance")
 
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # of a layout; map.schema.json says the same
 PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _DRAW = re.compile(r"<([^<>]*)>")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 _NAME = "map.schema.json"
 _ROW = ("layer", "kind", "source", "flag")  # the cells of a row
-_HARMLESS = ("additionalProperties", "const", "minLength", "enum")  # errors in values of the right shape
+_HARMLESS = ("additionalProperties", "const", "minLength", "enum", "pattern")  # errors in values of the right shape
 
 
 def schema_text() -> str:
@@ -65,6 +65,8 @@ def _expected(error: Any) -> str:
         return f"must be {' or '.join(kinds.get(name, f'a {name}') for name in names)}"
     if error.validator == "enum":
         return f"must be one of {', '.join(map(str, wanted))}"
+    if error.validator == "pattern":
+        return "must have letters, digits and . _ - only"
     if error.validator == "const":
         return f"must be {wanted}"
     if error.validator == "anyOf":

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
+from effconvert.architecture.canonical import CANONICAL
 from effconvert.architecture.facts import Facts, changed
 from effconvert.architecture.variants import FLAGS, VARIANTS
 from effconvert.errors import BadMap, LayoutMismatch
@@ -32,6 +33,8 @@ class MapReader:
 
     def layout(self) -> Layout:
         """Return the layout; it is valid if there are no `problems`."""
+        if self.data["layout"] == CANONICAL:
+            self.problems.append(f"layout: {CANONICAL!r} is this project's own; give yours another name")
         strings: dict[str, Any] = {key: self.data.get(key, "") for key in _STRINGS}
         for key in ("average", "average_read"):
             if strings[key] and strings[key].count("{name}") != 1:

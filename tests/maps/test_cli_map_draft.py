@@ -63,6 +63,24 @@ def test_a_file_of_another_variant_leaves_no_map(run: Callable[..., Ran], known:
     assert not (tmp_path / "my.toml").exists()
 
 
+def test_a_checkpoint_is_never_replaced_by_a_map(run: Callable[..., Ran], known: Path) -> None:
+    before = known.read_bytes()
+    ran = run("map", "draft", known, "--variant", "b0", "--out", known, "--force")
+    assert (ran.exit_code, "a map ends in .toml" in ran.err) == (8, True)
+    assert known.read_bytes() == before
+
+
+def test_a_draft_with_questions_in_the_folder_of_maps_is_told_by_every_command(
+    run: Callable[..., Ran], known: Path, permuted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "maps").mkdir()
+    run("map", "draft", permuted, "--variant", "b0", "--out", tmp_path / "maps" / "my.toml")
+    monkeypatch.setenv("EFFCONVERT_MAPS", str(tmp_path / "maps"))
+    ran = run("inspect", known)
+    assert (ran.exit_code, ran.out) == (4, "")
+    assert "my.toml: the map cannot be used:\n  kinds.bn" in ran.err
+
+
 def test_a_missing_file_and_an_unknown_variant_are_told(run: Callable[..., Ran], known: Path, tmp_path: Path) -> None:
     assert run("map", "draft", tmp_path / "no.pth", "--variant", "b0", "--out", tmp_path / "my.toml").exit_code == 2
     assert run("map", "draft", known, "--variant", "b11", "--out", tmp_path / "my.toml").exit_code == 4

@@ -127,6 +127,69 @@ def test_layers_that_the_file_lacks_are_asked_for(tmp_path: Path, facts: dict[st
     assert [named[f"head.{layer}"] for layer in missing] == [f"my_{layer}" for layer in missing]
 
 
+def networks(tmp_path: Path, *names: str, nested: bool) -> Path:
+    weights = library_tensors("timm")
+    held = {name: dict(weights) for name in names}
+    flat = {f"{name}.{tensor}": values for name in names for tensor, values in weights.items()}
+    return save(tmp_path / "unknown.pth", held if nested else flat)
+
+
+@pytest.mark.parametrize(("nested", "sign"), [(True, "/"), (False, ".")], ids=["in dicts", "by prefixes"])
+def test_of_several_networks_none_is_taken_before_one_is_named(tmp_path: Path, nested: bool, sign: str) -> None:
+    path = networks(tmp_path, "student", "teacher", nested=nested)
+    with pytest.raises(
+        LayoutMismatch, match=f"holds several networks, under 'student{sign}', 'teacher{sign}'; give one"
+    ):
+        draft_map(path, "b0")
+    assert '"conv_stem"' in draft_map(path, "b0", root=f"teacher{sign}").text
+
+
+def test_the_averages_are_taken_beside_a_network_of_the_same_names(tmp_path: Path) -> None:
+    draft = draft_map(networks(tmp_path, "model", "ema_model", nested=False), "b0")
+    assert draft.is_complete
+
+
+def test_a_root_that_no_tensor_has_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(LayoutMismatch, match="no tensor's name begins with 'other.'"):
+        draft_map(networks(tmp_path, "student", nested=False), "b0", root="other.")
+
+
+def test_layers_that_may_all_be_the_classifier_are_named_and_one_can_be_left_out(tmp_path: Path) -> None:
+    file = library_tensors("timm", classes=37)
+    file |= {"old_fc.weight": np.ones((1000, 1280), np.float32), "old_fc.bias": np.ones(1000, np.float32)}
+    path = save(tmp_path / "unknown.pth", file)
+    with pytest.raises(LayoutMismatch, match=r"several layers may be the classifier.*--leave") as caught:
+        draft_map(path, "b0")
+    assert {"classifier.weight (37, 1280)", "old_fc.weight (1000, 1280)"} <= {
+        line.strip() for line in str(caught.value).splitlines()
+    }
+    draft = draft_map(path, "b0", leave=["old_fc.*"])
+    assert draft.is_complete
+    assert draft.moves["head.fc.weight"].source == "classifier.weight"
+    assert ignored(draft) == {"old_fc.*": "left out of the draft, as asked"}
+
+
+def test_names_that_the_language_cannot_write_are_named(tmp_path: Path) -> None:
+    file = {name.replace("blocks", "{blocks}"): tensor for name, tensor in library_tensors("timm").items()}
+    with pytest.raises(LayoutMismatch, match=r"names with \{ or \}, which the map language keeps for placeholders"):
+        draft_map(save(tmp_path / "unknown.pth", file), "b0")
+
+
+def test_a_file_in_which_no_vector_is_free_of_negative_values_is_drafted(tmp_path: Path) -> None:
+    file = library_tensors("timm")
+    one, other = "blocks.1.0.bn2.running_var", "blocks.1.0.bn2.bias"
+    file[one], file[other] = file[other] - 1, file[one]
+    names = {name: name.replace("running_var", "x").replace("bias", "y") for name in file}
+    draft = draft_map(save(tmp_path / "unknown.pth", {names[name]: tensor for name, tensor in file.items()}), "b0")
+    assert not draft.is_complete
+
+
+@pytest.mark.parametrize("name", ["timm", "canonical", "", "a b", "../x", "-x", "a\nb"])
+def test_a_name_that_no_layout_can_have_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(LayoutMismatch, match="give another one"):
+        draft_map(tmp_path / "unknown.pth", "b0", name)
+
+
 def test_another_variant_is_refused_with_the_one_that_it_is(tmp_path: Path) -> None:
     path = save(tmp_path / "unknown.pth", library_tensors("timm"))
     with pytest.raises(LayoutMismatch, match=r"does not hold the tensors of b1; .* b0 or lite0: give --variant b0"):

@@ -210,5 +210,5 @@ def test_a_filled_tensor_of_an_included_map_that_no_kind_names_is_not_written(tm
 
 def test_a_layout_that_is_only_read_is_not_written(tmp_path: Path, source: Path) -> None:
     add_maps(write_map(tmp_path, MINE.replace("schema  = 1", "schema = 1\nwrite = false")))
-    with pytest.raises(LayoutMismatch, match="layout mine is only read"):
+    with pytest.raises(LayoutMismatch, match="layout mine can only be read"):
         effconvert.convert(source, tmp_path / "own.pth", to="mine")

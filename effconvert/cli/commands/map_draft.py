@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 @click.option("--variant", required=True, metavar="NAME", help="Name the variant of the file, e.g. b0.")
 @click.option("--out", type=PATH, required=True, help="Write this map, e.g. my.toml.")
 @click.option("--name", metavar="NAME", help="Name the layout. Default: the name of the output.")
+@click.option("--root", metavar="PREFIX", help="Use the network with this prefix, if the file holds several.")
+@click.option("--leave", metavar="PATTERN", multiple=True, help="Ignore these tensors, e.g. 'aux_head.*'. Repeatable.")
 @force_option
 @key_option
 @json_option
@@ -26,6 +28,8 @@ def command(
     variant: str,
     out: Path,
     name: str | None,
+    root: str | None,
+    leave: tuple[str, ...],
     force: bool,
     key: str | None,
     as_json: bool,
@@ -41,10 +45,13 @@ def command(
     """
     from effconvert.atomic import check_output, new_file
     from effconvert.drafting.draft import draft_map
-    from effconvert.errors import LayoutMismatch, listing
+    from effconvert.errors import LayoutMismatch, OutputProblem, listing
 
+    if out.suffix != ".toml":
+        raise OutputProblem(f"{out}: a map ends in .toml; give another name with --out")
     check_output(out, force)
-    draft = draft_map(checkpoint, variant, name or out.stem, key.encode() if key else None)
+    layout = out.stem if name is None else name
+    draft = draft_map(checkpoint, variant, layout, root or "", leave, key.encode() if key else None)
     with new_file(out, force) as (file, _):
         file.write(draft.text.encode())
     if as_json:
@@ -64,6 +71,7 @@ def _print(checkpoint: Path, out: Path, draft: "Draft") -> None:
             ("file", str(checkpoint)),
             ("map", str(out)),
             ("decided", f"{len(draft.moves):,} of {len(draft.moves) + len(draft.open):,} tensors"),
+            *([("questions", f"{len(draft.questions):,}, below")] if draft.questions else []),
             *((("told" if not number else ""), sentence) for number, sentence in enumerate(draft.said)),
             ("names", lists),
             ("assumed", f"{facts}; no tensor tells them"),
