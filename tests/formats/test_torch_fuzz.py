@@ -81,7 +81,7 @@ def test_a_truncation_is_refused(training_file: Path) -> None:
 
 @examples(250)
 @given(steps=mutations)
-def test_a_mutated_file_of_the_older_form(tmp_path: Path, steps: list[Mutation]) -> None:
+def test_a_mutated_file_of_the_older_form_is_refused_or_read_within_8_mb(tmp_path: Path, steps: list[Mutation]) -> None:
     path = write_legacy(tmp_path / "x", state_dict(tensor()))
     path.write_bytes(mutated(path.read_bytes(), steps))
 

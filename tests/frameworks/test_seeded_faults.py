@@ -154,8 +154,8 @@ def test_the_fault_is_found(results, fault):
 
 def wrongly_named(results: Results, tried: list[Fault]) -> dict[str, str]:
     """Return {fault: layer named} of those faults whose first layer is another."""
-    named = {fault: results.wrong(str(fault)).verdict.first_layer for fault in tried}
-    return {str(fault): layer for fault, layer in named.items() if layer != fault.first}
+    named = [(fault, results.wrong(str(fault)).verdict.first_layer) for fault in tried]
+    return {str(fault): layer for fault, layer in named if layer != fault.first}
 
 
 def test_the_first_layer_named_is_the_right_one_in_all_but_one_of_the_few(results):

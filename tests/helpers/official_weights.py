@@ -87,7 +87,9 @@ def _scale(name: str, leaf: str, shapes: Mapping[str, tuple[int, ...]]) -> tuple
 
 def _inputs_of_expert(name: str, shapes: Mapping[str, tuple[int, ...]]) -> int:
     """How many products one output of one expert sums up."""
-    root, block, depthwise = re.match(r"(.*)/model/(blocks_\d+)/(depthwise_)?cond_conv2d", name).groups()
+    match = re.match(r"(.*)/model/(blocks_\d+)/(depthwise_)?cond_conv2d", name)
+    assert match, name
+    root, block, depthwise = match.groups()
     entering = shapes[f"{root}/{block}/dense/kernel"][0]
     expanded = shapes[f"{root}/{block}/tpu_batch_normalization/gamma"][0]
     if depthwise:

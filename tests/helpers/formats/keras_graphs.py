@@ -20,7 +20,7 @@ def network(classes: int = 0, variant: str = "b0", topology: str = "keras") -> C
 def layer(kind: str, name: str, *before: str, **settings: Any) -> Config:
     """Return a layer that takes the outputs of the layers `before`."""
     tensors = [tensor(one) for one in before]
-    node = {"args": tensors if len(tensors) == 1 else [tensors], "kwargs": {}}
+    node: Config = {"args": tensors if len(tensors) == 1 else [tensors], "kwargs": {}}
     nodes = [node] if before else []
     config = {"name": name, **settings}
     return {"module": "keras.layers", "class_name": kind, "config": config, "registered_name": None, "name": name} | {
@@ -44,7 +44,7 @@ def chain(start: str, *layers: tuple[str, str] | tuple[str, str, dict[str, Any]]
     """Return layers (class, name, settings) of which each takes the one before, the first `start`."""
     made, before = [], start
     for kind, name, *settings in layers:
-        made.append(layer(kind, name, before, **(settings[0] if settings else {})))  # type: ignore[arg-type]
+        made.append(layer(kind, name, before, **(settings[0] if settings else {})))
         before = name
     return made
 

@@ -67,7 +67,8 @@ class Browser:
 
     def say(self, command: str, **arguments: Any) -> dict[str, Any]:
         """Send a command of Chromium's own protocol."""
-        return self.driver.execute_cdp_cmd(command, arguments)
+        answer: dict[str, Any] = self.driver.execute_cdp_cmd(command, arguments)
+        return answer
 
     def run(self, script: str, *arguments: Any) -> Any:
         """Run JavaScript in the page and return what it returns."""
@@ -105,7 +106,8 @@ class Browser:
 
     def pale(self) -> list[str]:
         """Return the texts and the parts of pictures whose contrast is too low, each with its contrast."""
-        return self.run(_PALE)
+        found: list[str] = self.run(_PALE)
+        return found
 
     def screenshot(self, path: Path, *, whole: bool = True) -> None:
         """Write the page as a PNG, whole or only what the window shows."""

@@ -24,7 +24,9 @@ def declare(shapes: dict[str, tuple[int, ...]]) -> list[tf.Variable]:
     ]
 
 
-def train_and_save(folder: Path, shapes: dict[str, tuple[int, ...]], version: int = v1.train.SaverDef.V2) -> dict:
+def train_and_save(
+    folder: Path, shapes: dict[str, tuple[int, ...]], version: int = v1.train.SaverDef.V2
+) -> dict[str, np.ndarray]:
     """Train one step and have TensorFlow's Saver write everything to `folder`; return {name: value} of what was saved.
 
     Beside the variables there are their averages, RMSProp's slots and `global_step`.

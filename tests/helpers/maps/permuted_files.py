@@ -5,11 +5,13 @@ A way of permuting takes {name: tensor} and a source of chance, and returns {new
 
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import numpy as np
 
 Tensors = dict[str, np.ndarray]
+Value = TypeVar("Value")
 _LAYER = re.compile(r"(.*[./])([^./]*)")
 
 
@@ -115,7 +117,7 @@ def _parted(name: str) -> tuple[str, str]:
     return (match[1], match[2]) if match else (name, "")
 
 
-def _exchanged(values: dict[str, object], chance: random.Random, alike: dict[str, object]) -> dict[str, object]:
+def _exchanged(values: Mapping[str, Value], chance: random.Random, alike: Mapping[str, object]) -> dict[str, Value]:
     """The same values, their keys exchanged among those that are `alike`."""
     groups: dict[object, list[str]] = {}
     for key in values:

@@ -210,7 +210,11 @@ def _accuracy(variant: str, hits: int) -> dict[str, Any]:
 
 
 def _source(kind: str, measured: float, published: float, own: bool, size: int) -> dict[str, Any]:
-    judged = {"word": "same" if own else "not judged", "measured": measured, "published": round(published, 3)}
+    judged: dict[str, Any] = {
+        "word": "same" if own else "not judged",
+        "measured": measured,
+        "published": round(published, 3),
+    }
     judged |= {"difference": round(measured - published, 6), "limit": 0.05 if own else None}
     return {
         "source": f"what {kind} says",

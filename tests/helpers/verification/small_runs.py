@@ -78,7 +78,7 @@ def write_run(
 
 def write_arrays(path: Path, record: object, layers: Layers, fed: Layers, images: np.ndarray) -> Path:
     """Write a run whose record is any value that JSON has."""
-    arrays = {f"layer/{name}": array for name, array in layers.items()}
+    arrays: dict[str, Any] = {f"layer/{name}": array for name, array in layers.items()}
     arrays |= {f"fed/{name}": array for name, array in fed.items()}
     with open(path, "wb") as file:
         np.savez(file, run=np.array(json.dumps(record)), images=images, **arrays)

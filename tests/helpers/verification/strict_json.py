@@ -10,4 +10,5 @@ def parsed(text: str) -> dict[str, Any]:
     def refused(constant: str) -> None:
         raise AssertionError(f"{constant} is no JSON")
 
-    return json.loads(text, parse_constant=refused)
+    found: dict[str, Any] = json.loads(text, parse_constant=refused)
+    return found
