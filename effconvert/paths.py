@@ -86,7 +86,7 @@ def _published(address: str = "", network: str = "") -> str:
         or (owner and f"huggingface.co/{network}/" in row.url)
         or (owner in ("", row.framework) and called & {row.network, f"{row.network}.{row.weights}"})
     ]
-    # What the library takes where only the network is named, else the usual ones, which stand last.
+    # The library's default if only the network is named, else the usual weights, which are last.
     row = next((row for row in rows if row.default), rows[-1] if rows else None)
     return f"effconvert convert --published {row.framework}/{row.variant}/{row.weights}" if row else ""
 

@@ -135,7 +135,7 @@ def test_a_layer_on_top_of_the_networks_own_classes_is_refused(tmp_path: Path) -
         "attribute": whole | linear("fc2", reads=1000, gives=3),
         "dict": {"model": whole, "top": {"weight": np.ones((3, 1000), np.float32), "bias": np.ones(3, np.float32)}},
     }.items():
-        refused(save(tmp_path / f"{name}.pth", content), "weight: unknown, (outside|behind|in a dict of its own)")
+        refused(save(tmp_path / f"{name}.pth", content), "weight: unknown, (outside|after|in a dict of its own)")
 
 
 def test_several_heads_are_refused_until_one_is_named(tmp_path: Path) -> None:

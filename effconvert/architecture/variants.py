@@ -195,7 +195,7 @@ def head_channels(variant: Variant) -> int:
 def blocks(variant: Variant) -> tuple[Block, ...]:
     """Return all blocks of the network in order."""
     result: list[Block] = []
-    entering = stem_channels(variant)
+    in_channels = stem_channels(variant)
     group = member = -1
     for number, stage in enumerate(variant.stages):
         scaled_depth = variant.scale_ends or number not in (0, len(variant.stages) - 1)
@@ -204,13 +204,13 @@ def blocks(variant: Variant) -> tuple[Block, ...]:
             group, member = group + 1, -1
         for repeat in range(repeats):
             member += 1
-            block = _block(variant, stage, (len(result), number, repeat, group, member), entering)
+            block = _block(variant, stage, (len(result), number, repeat, group, member), in_channels)
             result.append(block)
-            entering = block.out_channels
+            in_channels = block.out_channels
     return tuple(result)
 
 
-def _block(variant: Variant, stage: Stage, place: tuple[int, int, int, int, int], entering: int) -> Block:
+def _block(variant: Variant, stage: Stage, place: tuple[int, int, int, int, int], in_channels: int) -> Block:
     first = place[2] == 0
     out_channels = scaled_channels(stage.out_channels, variant.width)
     # The official code scales its *argument*. This is not the real input if the stem has other channels.
@@ -221,14 +221,14 @@ def _block(variant: Variant, stage: Stage, place: tuple[int, int, int, int, int]
         *place,
         kernel=stage.kernel,
         stride=stride,
-        in_channels=entering,
-        expanded_channels=argument * stage.expand_ratio if expanded else entering,
+        in_channels=in_channels,
+        expanded_channels=argument * stage.expand_ratio if expanded else in_channels,
         out_channels=out_channels,
         se_channels=max(1, int(argument * variant.se_ratio)) if variant.se_ratio else 0,
         experts=variant.experts if stage.condconv else 0,
         expanded=expanded,
         fused=stage.fused,
-        residual=stage.skip and stride == 1 and entering == out_channels,
+        residual=stage.skip and stride == 1 and in_channels == out_channels,
     )
 
 

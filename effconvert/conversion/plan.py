@@ -8,7 +8,7 @@ import numpy as np
 
 from effconvert.architecture.facts import Facts
 from effconvert.conversion.conversion_warnings import assumed_head, cautions
-from effconvert.conversion.targets import Target, choose_target, onward
+from effconvert.conversion.targets import Target, choose_target, moves_from_canonical
 from effconvert.errors import LayoutMismatch
 from effconvert.formats.checkpoint import BFLOAT16, Checkpoint, TensorInfo
 from effconvert.identify.coverage import Coverage, read_network
@@ -71,7 +71,7 @@ def make_plan(checkpoint: Checkpoint, to: str, options: Options) -> Plan:
     target = choose_target(to, identity.variant, facts, options, str(checkpoint.path), identity.doubt)
     description = _describe(identity, coverage, target, options, facts)
     names = options.names or ("raw" if description.taken == RAW else "both")
-    further, fill, order = onward(target, names)
+    further, fill, order = moves_from_canonical(target, names)
     through = {move.target: move for move in compose(moves, further)}
     # Half precision cannot hold a variance and the shift of an epsilon.
     shifted = {move.source for move in coverage.moves if target.eps_shift and move.target.endswith(".running_var")}

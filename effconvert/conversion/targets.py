@@ -109,7 +109,7 @@ def library_of(name: str) -> Library:
     return Library(CANONICAL) if name == CANONICAL else family(name)[0].library
 
 
-def onward(target: Target, names: str) -> tuple[list[Move], Mapping[str, Fill], Sequence[str]]:
+def moves_from_canonical(target: Target, names: str) -> tuple[list[Move], Mapping[str, Fill], Sequence[str]]:
     """Return the moves from canonical to `target`, the filled tensors, and the order of both.
 
     names: for a layout that names averages, `raw`, `average` or `both`.

@@ -33,7 +33,7 @@ _PAGE = re.compile(rb"\s*<(!doctype|html|head|\?xml)", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a download waits for a server that does not answer.
+    """Time limits of a download from a server that does not answer.
 
     timeout: seconds without a byte before a connection is given up. waits: seconds before each new attempt; the list
     starts again when more of the file than ever before has arrived.

@@ -82,7 +82,7 @@ class _Explained:
     missing: int
 
 
-def readings(names: TensorNames, options: Options = _PLAIN) -> Iterator[Reading]:
+def candidate_readings(names: TensorNames, options: Options = _PLAIN) -> Iterator[Reading]:
     """Yield every reading with a stem anywhere in the file, or under the root in `options`.
 
     The likely ones of a layout come first. Raises LayoutMismatch if the file holds several networks of one kind.

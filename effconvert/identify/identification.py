@@ -12,10 +12,10 @@ from effconvert.errors import LayoutMismatch, listing
 from effconvert.formats.checkpoint import Checkpoint
 from effconvert.identify.candidates import (
     Reading,
+    candidate_readings,
     classifier_in,
     own_root,
     read_as,
-    readings,
     until_exact,
     without_classifier,
 )
@@ -226,7 +226,7 @@ def _recognised(names: TensorNames, options: Options) -> Reading | None:
 
     Lite0's tensors are B0's without squeeze-and-excite: a B0 that lost those must not look like a whole Lite0.
     """
-    found = list(until_exact(readings(names, options)))
+    found = list(until_exact(candidate_readings(names, options)))
     named = [
         reading
         for reading in found
@@ -244,7 +244,7 @@ def _insist(names: TensorNames, found: Reading, options: Options, described: boo
     variant = find_variant(options.variant)
     if found.variant == variant:
         return found
-    as_wanted = [reading for reading in readings(names, options) if reading.variant == variant]
+    as_wanted = [reading for reading in candidate_readings(names, options) if reading.variant == variant]
     wanted = max(as_wanted, key=lambda reading: reading.explained, default=None)
     if found.exact or described or wanted is None:
         total = len(found.moves)
@@ -271,7 +271,7 @@ def _refuse_foreign(names: TensorNames, options: Options, lacking: int | None) -
 
     lacking: how many tensors the nearest reading lacks; a network with as many unexplained ones is not better.
     """
-    of_layouts = {reading.layout.name: reading for reading in readings(names, options) if reading.layout}
+    of_layouts = {reading.layout.name: reading for reading in candidate_readings(names, options) if reading.layout}
     for reading in of_layouts.values():
         assert reading.layout
         files = [file for held in reading.sets.names.values() for file in held.items()]

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from effconvert.formats.checkpoint import Shape
-from effconvert.identify.candidates import Reading, readings
+from effconvert.identify.candidates import Reading, candidate_readings
 from effconvert.identify.tensor_names import TensorNames
 from effconvert.options import Options
 
@@ -104,7 +104,9 @@ def _fits(shape: Shape, wanted: Shape) -> bool:
 
 def near_network(names: TensorNames, options: Options) -> str:
     """Return a sentence on the layout with the names of a file, if no variant has its shapes; "" if there is none."""
-    found = [(reading, *_differences(names, reading)) for reading in readings(names, options) if reading.layout]
+    found = [
+        (reading, *_differences(names, reading)) for reading in candidate_readings(names, options) if reading.layout
+    ]
     if not found:
         return ""
     reading, lacking, differing = min(found, key=lambda each: (len(each[1]) + len(each[0].unknown), len(each[2])))

@@ -80,7 +80,7 @@ class MapReader:
         return found
 
     def _code(self) -> Iterable[Any]:
-        """Yield every string in which a word may stand."""
+        """Yield every string that may use a word."""
         tables = [*self.data.get("builds", []), *self.data.get("preprocessings", [])]
         for table in (self._table("words"), *tables, *(table.get("words", {}) for table in tables)):
             for value in table.values():

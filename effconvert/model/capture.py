@@ -36,8 +36,8 @@ def capture(
         def before(_module: nn.Module, arriving: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
             return (given(name, arriving[0]), *arriving[1:])
 
-        def after(_module: nn.Module, _arriving: tuple[Tensor, ...], leaving: Tensor) -> None:
-            layers[name] = _as_array(leaving)
+        def after(_module: nn.Module, _arriving: tuple[Tensor, ...], output: Tensor) -> None:
+            layers[name] = _as_array(output)
 
         return [module.register_forward_pre_hook(before), module.register_forward_hook(after)]
 

@@ -132,7 +132,7 @@ class CondConv2d(nn.Module):
 
 
 class Routing(nn.Linear):
-    """How much each expert contributes to the kernels of an image."""
+    """The weights of the experts in the kernels of an image."""
 
     def reset_parameters(self) -> None:
         """Draw by Glorot's uniform rule, TensorFlow's default for a dense layer."""

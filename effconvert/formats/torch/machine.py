@@ -151,7 +151,7 @@ class Machine(Window):
     def reduce(self) -> None:
         arguments, function = self.pop(), self.pop()
         if type(arguments) is not tuple:
-            raise PickleError("calls something with arguments that are no tuple")
+            raise PickleError("calls something with arguments that are not a tuple")
         if type(function) is Maker:
             if len(arguments) > _MOST_ARGUMENTS:
                 raise PickleError(f"calls something with {len(arguments):,} arguments")
@@ -182,7 +182,7 @@ class Machine(Window):
         """Push the placeholder for cls.__new__(cls, *arguments); `more` is 1 if keyword arguments follow."""
         given = [self.pop() for _ in range(1 + more)][::-1]
         if type(given[0]) is not tuple:
-            raise PickleError("calls something with arguments that are no tuple")
+            raise PickleError("calls something with arguments that are not a tuple")
         self.stack.append(self.inert(self.pop(), given, "makes an object of"))
 
     def build(self) -> None:
