@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported, or it talks
-# PyTorch's waiting threads would otherwise spin, and take the processor from TensorFlow's.
+# Otherwise PyTorch's waiting threads spin, and take CPU time from TensorFlow's.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 

@@ -35,7 +35,7 @@ UNKNOWN = some_of_each([fault for fault in FAULTS if not fault.cause], 1)
 
 @pytest.fixture(scope="module")
 def results() -> Iterator[dict[str, Verification]]:
-    """What verification says of every wrong file, by the fault, and of the right files, by the variant and number."""
+    """Return the verdict of every wrong file, by fault, and of the right files, by variant and number."""
     with TemporaryDirectory(prefix="effconvert-test-") as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(execution, "run_network", in_this_process)
         networks = {(fault.variant, fault.network): None for fault in FAULTS}

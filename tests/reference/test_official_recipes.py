@@ -1,4 +1,4 @@
-"""Every training that TensorFlow published has one official preprocessing, and a recipe says all of it."""
+"""Every training that TensorFlow published has one official preprocessing, and its recipe is complete."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""A table that a person corrected wrongly is refused with every cell that is wrong."""
+"""A table with errors is refused with every wrong cell."""
 
 import pytest
 

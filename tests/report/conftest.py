@@ -1,4 +1,4 @@
-"""A converted network that was really measured and verified, once for all tests of reports."""
+"""Shared fixtures of the tests of reports: a converted network, measured and verified once by the real commands."""
 
 import io
 import sys
@@ -19,7 +19,7 @@ _CLASSES = ("n01440764", "n01443537", "n01484850")
 
 @dataclass(frozen=True)
 class Real:
-    """What `validate` and `verify --json` left of one converted file; do not change it."""
+    """Output files of `validate` and `verify --json` for one converted file; do not change them."""
 
     run: Path
     verification: Path

@@ -1,4 +1,4 @@
-"""The page holds all that it needs, can be read by everybody, and shows names from files without obeying them."""
+"""The page is self-contained and accessible, and shows names from files without executing them."""
 
 import base64
 import hashlib

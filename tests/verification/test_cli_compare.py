@@ -1,4 +1,4 @@
-"""`effconvert compare` on saved runs of TensorFlow: what it prints, and answers with its exit code."""
+"""`effconvert compare` on saved runs of TensorFlow: its output and its exit code."""
 
 import subprocess
 import sys

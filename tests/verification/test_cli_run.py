@@ -1,4 +1,4 @@
-"""`effconvert run` as a user types it: what it writes, prints, and answers with its exit code."""
+"""`effconvert run` on the command line: its file, its output and its exit code."""
 
 import json
 import os

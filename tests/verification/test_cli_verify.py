@@ -1,4 +1,4 @@
-"""`effconvert verify` as a user types it: what it prints, and answers with its exit code.
+"""`effconvert verify` on the command line: its output and its exit code.
 
 A canonical source is run by the canonical network, so that no framework is needed.
 """

@@ -1,4 +1,4 @@
-"""A converted file is verified against its source: the verdict, the tensors of the first layer, who is wrong, what to know.
+"""A converted file is verified against its source: verdict, tensors of the first diverging layer, cause, warnings.
 
 A canonical source is run by the canonical network, so that no framework is needed; where one is, a program plays it that
 gives a run made before.

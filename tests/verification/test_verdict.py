@@ -1,4 +1,4 @@
-"""A verdict says in one line what was measured, what is allowed, where, and what would have passed."""
+"""A verdict gives in one line the measurement, the limit, the layer, and the tolerance that would pass."""
 
 import math
 from pathlib import Path
