@@ -258,7 +258,7 @@ def test_another_frameworks_file_is_refused_with_what_it_loads(timm: NetworkFile
     with pytest.raises(LayoutMismatch) as caught:
         settings_of(timm, "keras", INPUTS, None)
     assert str(caught.value) == (
-        f"{timm.path}: is in the layout timm, which keras does not load; keras loads keras and keras-positional"
+        f"{timm.path}: has the layout timm, which keras cannot load; keras loads keras and keras-positional"
     )
 
 
