@@ -3,7 +3,7 @@
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported, or it talks
-# PyTorch's waiting threads would otherwise spin, and take the processor from TensorFlow's.
+# Otherwise PyTorch's waiting threads spin, and take CPU time from TensorFlow's.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import pytest

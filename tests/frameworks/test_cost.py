@@ -1,4 +1,4 @@
-"""The real counters, on the real networks, give what each convention says, to the last digit."""
+"""The real counters, on the real networks, give the numbers of each convention exactly."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

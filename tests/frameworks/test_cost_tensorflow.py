@@ -1,4 +1,4 @@
-"""TensorFlow's profiler counts each operation as the convention that is named after it says."""
+"""TensorFlow's profiler counts each operation as in the convention named after it."""
 
 from collections.abc import Callable
 

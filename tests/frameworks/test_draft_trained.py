@@ -1,4 +1,4 @@
-"""Google's trained Lite networks, drafted as if nobody knew their layout: names permuted, order lost."""
+"""Google's trained Lite networks are drafted as files of an unknown layout: names permuted, order lost."""
 
 import random
 from pathlib import Path

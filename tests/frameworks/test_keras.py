@@ -60,7 +60,7 @@ def write(network, output, **facts):
 
 
 def outputs(model):
-    """What a Keras network gives for the canonical images, in canonical axes; logits, where its last layer is softmax."""
+    """Return a Keras network's output for the canonical images, in canonical axes; logits if it ends in softmax."""
     pixels = (images().permute(0, 2, 3, 1).numpy().astype(np.float64) * STD + MEAN) * 255
     last = model.layers[-1]
     if last.name == "predictions":
@@ -70,7 +70,7 @@ def outputs(model):
 
 
 def reference(network):
-    """What the canonical network gives: logits, or the picture that its last layer leaves where it has no classifier."""
+    """Return the canonical network's output: logits, or the last feature map if it has no classifier."""
     with torch.no_grad():
         if network.facts.classes:
             logits = network(images())
@@ -200,7 +200,7 @@ def transferred(weights, nested, pooling=keras.layers.GlobalAveragePooling2D):
 
 
 def canonical_logits(path):
-    """What the canonical network gives for a file, with the facts that its description holds, for the canonical images."""
+    """Return the canonical network's output for a file and the canonical images, with the facts of its description."""
     effconvert.convert(path, path.with_suffix(".safetensors"), force=True)
     network = effconvert.load_model(path.with_suffix(".safetensors"))
     with torch.no_grad():

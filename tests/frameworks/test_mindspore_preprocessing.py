@@ -1,4 +1,4 @@
-"""The recipes of mindvision and MindCV give what MindSpore's own operations give, bit for bit."""
+"""The recipes of mindvision and MindCV equal MindSpore's own operations, bit for bit."""
 
 from helpers.frameworks import mindspore_libraries  # noqa: F401
 

@@ -1,4 +1,4 @@
-"""The runners of mindvision and MindCV give what every layer of the real networks gives, and say what they cannot do."""
+"""The runners of mindvision and MindCV give every layer of the real networks, and report unsupported files."""
 
 import json
 from types import SimpleNamespace

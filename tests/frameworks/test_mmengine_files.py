@@ -26,7 +26,7 @@ IMAGENET = {"classes": tuple(f"class {number}" for number in range(1000))}
 
 
 class Classifier(BaseModel):
-    """What a Runner trains: its forward gives the loss."""
+    """Network that a Runner trains: its forward returns the loss."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Each recipe gives what its library's own pipeline gives: every pixel, on 72 images of random sizes, four of every kind."""
+"""Each recipe gives the pixels of its library's own pipeline, on 72 images of random sizes, four of each kind."""
 
 import dataclasses
 import io

@@ -1,4 +1,4 @@
-"""The Python that is printed prepares images by the file's recipe in the real library, or says what it does instead."""
+"""The printed Python prepares images by the file's recipe in the real library, or says what it does instead."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""The README's commands that need the real frameworks work as printed, in the order in which they stand there."""
+"""The README's commands that need the real frameworks work as printed, in their order."""
 
 import re
 import shlex

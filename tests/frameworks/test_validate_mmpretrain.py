@@ -1,4 +1,4 @@
-"""`effconvert validate` finds what mmpretrain itself finds: a file that it saved, its pipeline, its network."""
+"""`effconvert validate` gives mmpretrain's own results: a file that it saved, its pipeline, its network."""
 
 from helpers.frameworks import torchvision_repair  # noqa: F401
 

@@ -1,4 +1,4 @@
-"""`effconvert validate` finds what TensorFlow itself finds: its checkpoint, its images in its records, its operations."""
+"""`effconvert validate` gives TensorFlow's own results: its checkpoint, images in its records, its operations."""
 
 from dataclasses import dataclass
 from pathlib import Path

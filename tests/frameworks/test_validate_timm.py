@@ -1,4 +1,4 @@
-"""`effconvert validate` finds what timm itself finds: timm's own files, its transform, its network, its way to count."""
+"""`effconvert validate` gives timm's own results: its files, its transform, its network, its counting."""
 
 import io
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Every published cost is ours by its own convention, or the table says why it cannot decide."""
+"""Every published cost equals ours by its own convention, or the table says why it does not count."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Nothing in the tables contradicts itself without saying so."""
+"""Every contradiction in the tables is marked."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""Every training that TensorFlow published has one official preprocessing, and a recipe says all of it."""
+"""Every training that TensorFlow published has one official preprocessing, and its recipe is complete."""
 
 import json
 import subprocess
@@ -88,7 +88,7 @@ def test_a_recipe_with_missing_and_unknown_keys_is_refused_with_all_of_them() ->
         ({"shorter_side": 0.5}, "shorter_side=0.5"),
         ({"channels": "rbg"}, "channels='rbg': must be one of rgb, bgr, gray, unknown"),
         ({"channels": None}, "channels=None"),
-        ({"decode": ""}, "decode='': must be a text"),
+        ({"decode": ""}, "decode='': must be a string"),
     ],
 )
 def test_values_that_a_recipe_cannot_have_are_refused(change: dict[str, Any], words: str) -> None:

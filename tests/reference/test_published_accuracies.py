@@ -1,4 +1,4 @@
-"""Every published accuracy says whose preprocessing it was measured with, and whether it can be judged by."""
+"""Every published accuracy names its preprocessing, and says whether it can be used for judging."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The tables of reference/ cover what was published, and every row says where it comes from."""
+"""The tables of reference/ cover all publications, and every row names its source."""
 
 import csv
 import tomllib

@@ -1,4 +1,4 @@
-"""A table that a person corrected wrongly is refused with every cell that is wrong."""
+"""A table with errors is refused with every wrong cell."""
 
 import pytest
 
@@ -27,7 +27,7 @@ def test_all_wrong_cells_are_named_with_their_lines(monkeypatch: pytest.MonkeyPa
         "line 2: value='high'",
         "line 3: step='0.5'",
         "line 3: decides='maybe'",
-        "line 4: not 4 cells",
+        "line 4: does not have 4 cells",
         "line 5: name=' '",
         "line 5: value='-1'",
     ):

@@ -1,4 +1,4 @@
-"""Every library's own evaluation preprocessing is known, for all that it has."""
+"""The evaluation preprocessing of every network of every library is known."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Every number of the tables that three libraries show is found again in reference/, as they print it."""
+"""Every number in the tables of three libraries is in reference/, as they print it."""
 
 import csv
 import gzip

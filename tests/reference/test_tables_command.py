@@ -1,4 +1,4 @@
-"""`effconvert tables`: every published number with its source, as it was printed, and where sources disagree."""
+"""`effconvert tables`: every published number with its source, as printed, and the disagreements of sources."""
 
 import csv
 import json

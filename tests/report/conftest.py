@@ -1,4 +1,4 @@
-"""A converted network that was really measured and verified, once for all tests of reports."""
+"""Shared fixtures of the tests of reports: a converted network, measured and verified once by the real commands."""
 
 import io
 from contextlib import redirect_stdout

@@ -1,4 +1,4 @@
-"""A model card for each network: what a hub reads at its top, and what a person needs to use and to check it."""
+"""A model card for each network: the hub's metadata, and instructions for using and checking it."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""`effconvert chart`: one picture of a report, from runs or from what was published."""
+"""`effconvert chart`: one picture of a report, from runs or from published numbers."""
 
 import csv
 import subprocess

@@ -1,4 +1,4 @@
-"""`effconvert report` as a user types it."""
+"""`effconvert report` on the command line."""
 
 import json
 from collections.abc import Callable

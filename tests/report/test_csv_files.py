@@ -1,4 +1,4 @@
-"""The tables of a report, read back by Python's csv module: every number whole, and no text a formula."""
+"""The tables of a report are read back by Python's csv module: every number exact, and no string a formula."""
 
 import csv
 import io

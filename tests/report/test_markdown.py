@@ -1,4 +1,4 @@
-"""report.md, read by a Markdown parser: every text is shown as it is, and nothing in it acts."""
+"""A Markdown parser shows every string of report.md unchanged, and nothing in it is active."""
 
 import re
 from collections.abc import Iterator
@@ -153,7 +153,7 @@ def test_the_first_layer_that_differs_and_what_was_left_behind_are_said() -> Non
     assert "| 213 (raw weights; their averages are taken), 2 (of the optimiser) |" in text
 
 
-def test_cautions_are_said_once_with_their_networks() -> None:
+def test_warnings_are_said_once_with_their_networks() -> None:
     text = render_markdown(made_document(7))
     line = "- the file's weights are rounded to float16; the published ones are not: "
     assert text.count(line) == 1

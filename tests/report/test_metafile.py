@@ -1,4 +1,4 @@
-"""metafile.yml: the networks as OpenMMLab's projects list theirs."""
+"""metafile.yml lists the networks in OpenMMLab's format."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The page holds all that it needs, can be read by everybody, and shows names from files without obeying them."""
+"""The page is self-contained and accessible, and shows names from files without executing them."""
 
 import base64
 import hashlib
@@ -198,13 +198,13 @@ def test_what_was_not_done_has_no_section(document: dict[str, Any]) -> None:
 
 def test_sections_stand_in_the_order_in_which_they_are_asked_for(runs: str) -> None:
     assert [attributes["id"] for _, attributes, _ in Parsed(runs).all("section")] == [
-        "verdicts", "accuracy", "tensors", "layers", "cautions", "cost", "throughput", "agreement", "provenance",
+        "verdicts", "accuracy", "tensors", "layers", "warnings", "cost", "throughput", "agreement", "provenance",
     ]  # fmt: skip
 
 
-def test_cautions_are_counted_at_the_top(runs: str) -> None:
+def test_warnings_are_counted_at_the_top(runs: str) -> None:
     links = [(attributes["href"], text) for _, attributes, text in Parsed(runs).all("a")]
-    assert ("#warnings", "1 caution") in links
+    assert ("#warnings", "1 warning") in links
 
 
 def test_a_verdict_is_a_word_and_a_difference_is_in_points_with_its_sign() -> None:

@@ -1,4 +1,4 @@
-"""Labels stand beside their points and clear of everything else."""
+"""Labels are next to their points and overlap nothing else."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""A picture as a file of its own: SVG, PNG for print, and its numbers as CSV."""
+"""A picture as a separate file: SVG, PNG for print, and its numbers as CSV."""
 
 import csv
 import io

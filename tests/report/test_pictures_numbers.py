@@ -203,7 +203,7 @@ def test_layers_that_are_not_finite_are_crosses_and_said_in_words() -> None:
     one = drawn(document, "layers")
     assert len(markers(one.svg, "not finite")) == 1
     assert "not finite" in texts(one.svg)
-    assert f"{row['layer']} ({row['mode']}) with not finite" in one.text
+    assert f"{row['layer']} (end to end): not finite" in one.text
     assert columns(one, "largest_relative", layer=row["layer"], mode=row["mode"]) == [(None,)]
 
 
@@ -246,7 +246,7 @@ def test_of_many_networks_the_20_that_agree_least_are_drawn() -> None:
     one = drawn(document, "agreement")
     assert len(parts(one.svg, "cell")) == 20 * 19 // 2
     assert len(one.rows) == 25 * 24 // 2
-    assert "Of 100 networks the 20 that agree least are drawn" in one.text
+    assert "The 20 of 100 networks that agree least are drawn" in one.text
     assert any(document["networks"][24]["name"] in text for text in texts(one.svg))
 
 

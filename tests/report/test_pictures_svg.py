@@ -1,4 +1,4 @@
-"""Every picture is an SVG that can stand in any page: safe, small, readable on light and dark, the same each time."""
+"""Every picture is an SVG for any page: safe, small, readable on light and dark, the same each time."""
 
 import hashlib
 import os

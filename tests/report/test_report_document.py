@@ -1,4 +1,4 @@
-"""A report's document: one network for each run, with what was verified of its file, in plain values."""
+"""A report's document: one network for each run, with its file's verifications, in plain values."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A report is a folder that appears whole or not at all, and the same document gives the same bytes."""
+"""A report's folder appears complete or not at all, and the same document gives the same bytes."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""A window of Pillow's antialiased resize is what Pillow itself gives there, with the extension module and without."""
+"""A window of the antialiased resize equals Pillow's own pixels, with and without the extension module."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Recipes for one, four and more channels: gray as timm and Pillow make it; where nothing says how, refused."""
+"""Recipes for one, four and more channels: gray as in timm and Pillow; refused if the preprocessing is unknown."""
 
 import io
 import json

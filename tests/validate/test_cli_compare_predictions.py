@@ -1,4 +1,4 @@
-"""`effconvert compare` on saved predictions: what it prints, and answers with its exit code."""
+"""`effconvert compare` on saved predictions: its output and its exit code."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""`effconvert cost` as a user types it."""
+"""`effconvert cost` on the command line."""
 
 import dataclasses
 import json

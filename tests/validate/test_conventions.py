@@ -1,4 +1,4 @@
-"""Each convention gives the figures that were measured with its tool, and no other convention does."""
+"""Each convention, and no other, gives the figures measured with its tool."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""The order of the classes comes from synsets or from a list, never from the numbers or the order of folders."""
+"""The class order comes from synsets or a class list, never from numbers or the order of folders."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The same images are the same data set, whatever they come in."""
+"""The same images are the same data set in every container."""
 
 import subprocess
 import sys

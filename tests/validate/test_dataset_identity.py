@@ -1,4 +1,4 @@
-"""A data set is known by its classes and every image's name, labels and bytes; by neither its place nor its container."""
+"""A data set is identified by its classes and its images' names, labels and bytes; not by path or container."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Labels come from files of several kinds, and none is taken for another."""
+"""Labels are read from files of several kinds, and no kind is mistaken for another."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""`effconvert features` as a user types it: which features it writes, what it records, what it refuses."""
+"""`effconvert features` on the command line: written features, their record, and refused inputs."""
 
 import json
 import subprocess
@@ -154,7 +154,7 @@ assert held[-1] - held[2] < saved.nbytes / 4, held
 
 
 def test_maps_do_not_pile_up_in_memory(file: Path, tmp_path: Path) -> None:
-    """In a process of its own, whose memory nothing else moves."""
+    """Measure in a separate process, so that nothing else changes its memory."""
     pictures(tmp_path / "images", 40)
     arguments = [str(SIZE), file, tmp_path / "images", tmp_path / "f.npz"]
     ran = subprocess.run([sys.executable, "-c", PILES, *arguments], capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""A measured accuracy is judged by what was published of the same weights, and by nothing else."""
+"""A measured accuracy is judged only by the published accuracy of the same weights."""
 
 import json
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""An image goes through a recipe exactly as the recipe's library would have it, or is refused by name."""
+"""An image is prepared by a recipe exactly as in the recipe's library, or is refused by name."""
 
 import dataclasses
 import io
@@ -266,7 +266,7 @@ def test_no_file_starts_another_program(decoder: str, tmp_path: Path, monkeypatc
     ghostscript.write_text(f"#!/bin/sh\necho started > {canary}\n")
     ghostscript.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", None)  # looked for anew
+    monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", None)  # searched again
     data = saved(np.zeros((9, 9, 3), np.uint8), "EPS")
     with pytest.raises(DatasetProblem):
         decode(data, decoder, whole)

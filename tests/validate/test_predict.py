@@ -1,4 +1,4 @@
-"""`effconvert predict` as a user types it: which classes it names, by which names, and what it refuses."""
+"""`effconvert predict` on the command line: predicted classes, their names, and refused inputs."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Two networks' answers to the same images are compared image by image, whatever their files call them."""
+"""Two networks' predictions are compared image by image, under any names of the images."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""A file of predictions is read as it was written, and what would fill the memory is refused before it is unpacked."""
+"""A file of predictions is read as it was written; one that would fill the memory is refused before unpacking."""
 
 import io
 import json

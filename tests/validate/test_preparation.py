@@ -1,4 +1,4 @@
-"""A file that does not say how its images are prepared gets the preprocessing of its network, not only of its layout."""
+"""A file without a record of its preprocessing gets that of its network, not only that of its layout."""
 
 from pathlib import Path
 

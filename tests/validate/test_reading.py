@@ -1,4 +1,4 @@
-"""Images are read by several threads at once, from more files than a thread keeps open: each gets its own bytes."""
+"""Several threads read images at once, from more files than a thread keeps open; each image gets its own bytes."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path

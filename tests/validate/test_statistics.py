@@ -1,4 +1,4 @@
-"""The formulas, each against its definition or a count of all cases."""
+"""Every formula equals its definition, or a count of all cases."""
 
 import itertools
 import math

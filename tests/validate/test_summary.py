@@ -1,4 +1,4 @@
-"""A summary counts what was right: of all images, of each class and of each group."""
+"""A summary counts correct predictions: over all images, each class and each group."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""`effconvert validate` as a user types it: what it says, which networks share a pass, and what it refuses."""
+"""`effconvert validate` on the command line: its messages, networks that share a pass, and refused inputs."""
 
 import json
 import subprocess

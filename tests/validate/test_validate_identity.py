@@ -1,4 +1,4 @@
-"""A run is of the images, labels and classes that it was measured on: none is shown, replaced or compared as another's."""
+"""A run belongs to its images, labels and classes: it is not shown, replaced or compared as that of others."""
 
 import io
 import json

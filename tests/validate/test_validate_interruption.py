@@ -71,7 +71,7 @@ def arguments(data: Path, network: Path, runs: Path) -> list[object]:
 
 
 def answered(runs: Path) -> int:
-    """How many answers the journals of an unfinished run hold."""
+    """Return the number of answers in the journals of an unfinished run."""
     return sum(len(read_journal(path)[1]) for path in runs.glob(f"{RUN}.part-*"))
 
 

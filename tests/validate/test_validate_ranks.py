@@ -1,4 +1,4 @@
-"""Processes that torchrun starts share the images, and come to the same whole numbers however many they are."""
+"""Processes that torchrun starts share the images; the counts do not depend on the number of processes."""
 
 import os
 import shutil

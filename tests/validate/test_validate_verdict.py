@@ -1,4 +1,4 @@
-"""The exit code of `effconvert validate` is 6 where an accuracy is away from the published one, and only there."""
+"""`effconvert validate` exits with 6 only if an accuracy differs too much from the published one."""
 
 import json
 from collections.abc import Callable

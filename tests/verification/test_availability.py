@@ -18,7 +18,7 @@ def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def found(program: Path, *, quick: bool = False) -> Availability:
-    """What is said of timm, run by `program` as all the others are."""
+    """Return the message on timm, with `program` as its interpreter and that of all others."""
     here = frameworks_here(dict.fromkeys(FRAMEWORKS, str(program)), quick)
     assert [each.name for each in here] == list(FRAMEWORKS)
     return next(each for each in here if each.name == "timm")

@@ -1,4 +1,4 @@
-"""`effconvert compare` on saved runs of TensorFlow: what it prints, and answers with its exit code."""
+"""`effconvert compare` on saved runs of TensorFlow: its output and its exit code."""
 
 import subprocess
 import sys
@@ -37,7 +37,7 @@ def logits_of(run: Path) -> np.ndarray:
 def test_the_same_function_is_0(run: Callable[..., Ran], canonical: Path) -> None:
     ran = run("compare", AVERAGED, canonical)
     assert ran.exit_code == 0, ran.err
-    assert "same: logits are" in ran.out
+    assert "same: logits differ by" in ran.out
     assert "canonical (effconvert " in ran.out
     assert "against tensorflow (tensorflow" in ran.out
 
@@ -128,7 +128,7 @@ def test_a_given_tolerance_shows_in_the_verdict(run: Callable[..., Ran], tmp_pat
     assert run("compare", AVERAGED, near).exit_code == 5
     ran = run("compare", AVERAGED, near, "--tolerance", "1e-2")
     assert ran.exit_code == 0
-    assert "same within the given tolerance of 1.0e-02: logits are" in ran.out
+    assert "same within the given tolerance of 1.0e-02: logits differ by" in ran.out
     assert run("compare", AVERAGED, near, "--tolerance", "0").exit_code == 2
 
 

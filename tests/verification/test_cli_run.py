@@ -1,4 +1,4 @@
-"""`effconvert run` as a user types it: what it writes, prints, and answers with its exit code."""
+"""`effconvert run` on the command line: its file, its output and its exit code."""
 
 import json
 import os
@@ -124,7 +124,7 @@ def test_a_run_of_another_variant_is_not_followed(
     for option in ("--out", "--prepare"):
         ran = run("run", b0, "--follow", saved, option, tmp_path / "output")
         assert ran.exit_code == 4
-        assert f"{b0}: is b0, and {saved} a run of lite0" in ran.err
+        assert f"{b0}: is b0, but {saved} is a run of lite0" in ran.err
     assert names_in(tmp_path) == ["saved.npz"]
 
 

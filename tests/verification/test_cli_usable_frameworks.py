@@ -1,4 +1,4 @@
-"""`effconvert frameworks` as a user types it, and what the commands of verification say of themselves."""
+"""`effconvert frameworks` on the command line, and the help texts of verification's commands."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""`effconvert verify` as a user types it: what it prints, and answers with its exit code.
+"""`effconvert verify` on the command line: its output and its exit code.
 
 A canonical source is run by the canonical network, so that no framework is needed.
 """
@@ -105,7 +105,7 @@ def test_another_variant_is_4(verify: Callable[..., Ran], source: Path, b0: Path
 def test_a_layout_that_the_framework_does_not_load_is_4(verify: Callable[..., Ran], source: Path) -> None:
     ran = verify(source, source, "--framework", "timm")
     assert ran.exit_code == 4
-    assert f"{source}: is in the layout canonical, which timm does not load; timm loads timm" in ran.err
+    assert f"{source}: has the layout canonical, which timm cannot load; timm loads timm" in ran.err
 
 
 def test_what_is_no_checkpoint_or_is_damaged_is_3(verify: Callable[..., Ran], source: Path, tmp_path: Path) -> None:
@@ -325,7 +325,7 @@ def test_control_characters_do_not_steer_the_terminal(
 def test_a_given_tolerance_shows_in_the_verdict(verify: Callable[..., Ran], source: Path, other: Path) -> None:
     ran = verify(other, source, "--tolerance", "1e-2")
     assert ran.exit_code == 0
-    assert "same within the given tolerance of 1.0e-02: logits are" in ran.out
+    assert "same within the given tolerance of 1.0e-02: logits differ by" in ran.out
 
 
 def test_a_looser_tolerance_is_another_word_in_the_document(

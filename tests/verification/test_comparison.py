@@ -1,4 +1,4 @@
-"""Two layers are as far apart as their largest difference; what is not finite, or not there, never passes."""
+"""Two layers differ by their largest difference; a missing layer, or values that are not finite, never pass."""
 
 import math
 

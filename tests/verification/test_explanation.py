@@ -1,4 +1,4 @@
-"""On a mismatch the one cause that is there is named, and none where it is another."""
+"""On a mismatch the real cause is named, and no other cause."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The hundred faults that verification is tried on are a hundred, of thirteen kinds, and each changes something."""
+"""The table of seeded faults has a hundred faults of thirteen kinds, and each changes something."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""The images that networks are compared on follow from a seed, or from a folder and a recipe, and are known by their hash."""
+"""Input images come from a seed, or from a folder and a recipe, and are identified by their hash."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Each framework runs in its own interpreter, is given files and no secrets, and its failures are told apart."""
+"""Each framework runs in its own interpreter, gets files but no secrets, and its failures are distinguished."""
 
 import errno
 import os

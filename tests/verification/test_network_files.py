@@ -1,4 +1,4 @@
-"""A file of any layout is told what it is, and its tensors are given as the library, or as canonical, has them."""
+"""A file of any layout is identified, and its tensors are given in the library's or the canonical layout."""
 
 import dataclasses
 import json
@@ -39,7 +39,7 @@ def weights(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def equal(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
-    """Whether names, shapes and values are those of the other, as float32."""
+    """Return whether names, shapes and values equal those of the other file, as float32."""
     return one.keys() == other.keys() and all(
         one[name].dtype == np.float32 and np.array_equal(one[name], other[name]) for name in one
     )
@@ -258,7 +258,7 @@ def test_another_frameworks_file_is_refused_with_what_it_loads(timm: NetworkFile
     with pytest.raises(LayoutMismatch) as caught:
         settings_of(timm, "keras", INPUTS, None)
     assert str(caught.value) == (
-        f"{timm.path}: is in the layout timm, which keras does not load; keras loads keras and keras-positional"
+        f"{timm.path}: has the layout timm, which keras cannot load; keras loads keras and keras-positional"
     )
 
 

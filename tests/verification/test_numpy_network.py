@@ -1,4 +1,4 @@
-"""The float64 reference computes what the PyTorch network does, and what official TensorFlow does."""
+"""The float64 reference gives the outputs of the PyTorch network and of official TensorFlow."""
 
 import numpy as np
 import pytest

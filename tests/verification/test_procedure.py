@@ -1,4 +1,4 @@
-"""A converted file is verified against its source: the verdict, the tensors of the first layer, who is wrong, what to know.
+"""A converted file is verified against its source: verdict, tensors of the first diverging layer, cause, warnings.
 
 A canonical source is run by the canonical network, so that no framework is needed; where one is, a program plays it that
 gives a run made before.
@@ -258,7 +258,7 @@ def alone(source: Path, state: State, player: Callable[..., Path]) -> Verificati
 def test_a_file_in_a_librarys_layout_is_run_by_that_library_too(alone: Verification) -> None:
     assert [pair.comparison.same for pair in alone.verdict.pairs] == [True, False]
     assert alone.verdict.sentence.startswith(
-        "different: only timm is, and not the canonical network of the same file; blocks.3 is the first layer"
+        "different: only timm differs, not the canonical network of the same file; blocks.3 is the first layer"
     )
 
 
@@ -294,7 +294,7 @@ def test_a_file_that_says_what_its_library_does_otherwise_is_not_searched(
     python = str(player(inexact, "torchvision", padding="symmetric", bn_eps=1e-5))
     found = verify(inexact, source, images=IMAGES, pythons={"torchvision": python}, causes=True)
     assert (found.verdict.word, found.library_alone, found.trials, found.tensors) == (DIFFERENT, True, (), {})
-    words = "its library's network has bn_eps 1e-05, padding symmetric where the weights want 0.001, tf-same"
+    words = "its library's network has bn_eps 1e-05, padding symmetric, but the weights need 0.001, tf-same"
     assert f"{inexact} was converted inexactly: {words}" in found.cautions
     assert found.judgement == f"{inexact} was converted inexactly: {words}"
 

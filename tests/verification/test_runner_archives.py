@@ -1,4 +1,4 @@
-"""A runner is one file that every interpreter with numpy and its framework starts, wherever effconvert itself stands."""
+"""A runner is one file that every interpreter with numpy and its framework can start, without effconvert."""
 
 import ast
 import os
@@ -26,7 +26,7 @@ BASES = dict.fromkeys(FRAMEWORKS, TORCH) | {
     "keras": {"base", "tensorflow_base"},
     "tensorflow": {"base", "tensorflow_base", "official_network", "official_variables"},
 }
-# What a runner may import besides the packages whose versions it records: what those read files with.
+# A runner may also import the packages with which its recorded packages read files.
 READERS = {name: {"safetensors"} if needed == TORCH else set() for name, needed in BASES.items()} | {"keras": {"h5py"}}
 AFTER_3_9 = {"tomllib"}
 # Without the finder of an editable installation, from a wheel: a zip, from which Python imports as it is.

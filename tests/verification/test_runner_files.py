@@ -1,4 +1,4 @@
-"""A runner runs no other file than the one that its settings were made for, and says what is wrong in one line."""
+"""A runner runs only the file that its settings were made for, and reports an error in one line."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""The canonical network against what the real TensorFlow gave: the same function, unless a fault is seeded."""
+"""The canonical network equals saved runs of the real TensorFlow, unless a fault is seeded."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack

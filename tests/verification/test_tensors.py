@@ -1,4 +1,4 @@
-"""The tensors of a converted file are the source's, whatever the layout, the dtype and the classes."""
+"""The tensors of a converted file equal the source's, for every layout, dtype and number of classes."""
 
 from pathlib import Path
 

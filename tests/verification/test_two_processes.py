@@ -1,4 +1,4 @@
-"""The source and the converted file never share a process, neither with each other nor with what compares them."""
+"""The source, the converted file and their comparison run in separate processes."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""A verdict says in one line what was measured, what is allowed, where, and what would have passed."""
+"""A verdict gives in one line the measurement, the limit, the layer, and the tolerance that would pass."""
 
 import math
 from pathlib import Path
@@ -142,7 +142,7 @@ def test_the_second_network_of_a_file_is_named_where_it_alone_differs(tmp_path: 
         found = reach_verdict(one, [other, third])
     assert found.word == DIFFERENT
     assert found.sentence.startswith(
-        "different: only timm (timm 1.0.31) is, and not the canonical network of the same file; stem is the first layer"
+        "different: only timm (timm 1.0.31) differs, not the canonical network of the same file; stem is the first layer"
     )
 
 
@@ -169,7 +169,9 @@ def test_a_given_tolerance_decides_and_a_looser_one_is_another_word(
 
 def test_a_looser_tolerance_shows_in_the_sentence(tmp_path: Path) -> None:
     found = verdict(tmp_path, changed(values(), "logits", 2**-7), tolerance=1e-2)
-    assert found.sentence.startswith("same within the given tolerance of 1.0e-02: logits are 7.8e-03 of the largest")
+    assert found.sentence.startswith(
+        "same within the given tolerance of 1.0e-02: logits differ by 7.8e-03 of the largest"
+    )
     assert RELAXED == "same within the given tolerance"
 
 
@@ -248,7 +250,7 @@ def test_a_network_that_gives_the_same_of_every_image_is_not_verifiable(tmp_path
     found = verdict(tmp_path, reference=layers)
     assert (found.word, found.sensitivity) == (NOT_VERIFIABLE, 0.0)
     assert found.sentence.startswith(
-        "not verifiable: the reference hardly reacts to its input (sensitivity 0, needed 0.1): "
+        "not verifiable: the reference hardly reacts to its input (sensitivity 0, needed 0.1), so "
     )
 
 

@@ -98,7 +98,7 @@ def test_facts_that_were_guessed_are_told(told: Cautions, tmp_path: Path) -> Non
 def test_a_file_that_was_converted_from_another_is_told(told: Cautions, converted: Path) -> None:
     another = of_timm(converted.with_name("another.pth"), seed=1)
     assert told(examine(another), examine(converted)) == (
-        f"{converted} says that it was converted from another file than {another}",
+        f"{converted} was converted from another file than {another}, as its own record says",
     )
 
 
@@ -149,8 +149,8 @@ def test_an_inexact_conversion_says_what_its_librarys_network_has(told: Cautions
     inexact = source.with_name("torchvision.pth")
     effconvert.convert(source, inexact, to="torchvision", allow_inexact=True)
     sentence = (
-        f"{inexact} was converted inexactly: its library's network has bn_eps 1e-05, padding symmetric where the "
-        "weights want 0.001, tf-same"
+        f"{inexact} was converted inexactly: its library's network has bn_eps 1e-05, padding symmetric, but the "
+        "weights need 0.001, tf-same"
     )
     assert inexactness(examine(inexact)) == sentence
     assert told(examine(source), examine(inexact)) == (sentence,)
@@ -169,6 +169,6 @@ def test_another_preprocessing_is_told(told: Cautions, source: Path) -> None:
     config.unlink()
     one, other = examine(source), examine(source.with_name("other.safetensors"))
     assert told(one, other) == (
-        f"preprocessing: {one.path} wants mean 123.675, 116.28, 103.53 and std 58.395, 57.12, 57.375, "
-        f"{other.path} mean 127.5, 127.5, 127.5 and std 127.5, 127.5, 127.5",
+        f"preprocessing: {one.path} needs mean 123.675, 116.28, 103.53 and std 58.395, 57.12, 57.375, "
+        f"{other.path} needs mean 127.5, 127.5, 127.5 and std 127.5, 127.5, 127.5",
     )

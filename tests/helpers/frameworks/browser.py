@@ -1,4 +1,4 @@
-"""Debian's Chromium without a window, and what it says of a page: messages, requests, sizes, colours, accessibility."""
+"""Debian's headless Chromium, and its data on a page: messages, requests, sizes, colours, accessibility."""
 
 import base64
 import json
@@ -55,7 +55,7 @@ class Browser:
     def open(
         self, page: Path, *, width: int = 1280, dark: bool = False, script: bool = True, media: str = "screen"
     ) -> None:
-        """Open a file anew, in a window of `width` pixels, and forget what earlier pages said."""
+        """Open a file in a window of `width` pixels, and forget the messages of earlier pages."""
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.say("Emulation.setEmulatedMedia", media=media, features=[scheme])
         self.say("Emulation.setScriptExecutionDisabled", value=not script)

@@ -1,4 +1,4 @@
-"""Measures how far two arrays are apart, and remembers it for the end of the run."""
+"""Measuring the difference of two arrays, and listing all measurements at the end of the run."""
 
 import numpy as np
 from numpy.typing import ArrayLike

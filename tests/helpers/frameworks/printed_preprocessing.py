@@ -41,7 +41,7 @@ def target_of(layout_name: str, variant: str = "b0") -> Target:
 
 
 def printed(layout: str, path: Path, recipe: Recipe) -> PrintedCode:
-    """What is printed for a file of `layout` whose recipe is `recipe`."""
+    """Return the code printed for a file of `layout` whose recipe is `recipe`."""
     target = target_of(layout)
     target = replace(target, facts=replace(target.facts, in_channels=recipe.in_channels))
     return printed_code(target, str(path), recipe, recipe.size)

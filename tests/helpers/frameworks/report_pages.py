@@ -1,4 +1,4 @@
-"""Reports whose pages are looked at in a browser: of real runs, of made ones, of names that want to run."""
+"""Reports for the tests in a browser: of real runs, of made runs, and with hostile names."""
 
 from collections.abc import Callable
 from pathlib import Path

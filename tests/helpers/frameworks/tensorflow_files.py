@@ -1,4 +1,4 @@
-"""Writes and reads checkpoints with TensorFlow itself, and runs the command line."""
+"""Writing and reading checkpoints with TensorFlow itself, and running the command line."""
 
 import os
 import subprocess
@@ -61,7 +61,7 @@ def _content(array: np.ndarray) -> tuple[str, tuple[int, ...], bytes]:
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run `effconvert` with `arguments` in a process of its own."""
+    """Run `effconvert` with `arguments` in a separate process."""
     command = [sys.executable, "-m", "effconvert", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "200"})
 

@@ -1,4 +1,4 @@
-"""The official network that the runner of TensorFlow holds, as the tests use it: in this process, in any precision."""
+"""The official network of TensorFlow's runner, for the tests: in this process, in any precision."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Lets a torchvision that was built for CUDA be imported where PyTorch is the CPU's.
+"""Import of a torchvision built for CUDA with a PyTorch built for the CPU.
 
 Its compiled part cannot be loaded there, and importing it then fails, because the shapes of two operators are declared
 that nothing defines: pytorch/vision#9085. Here they are defined. Import this before torchvision, timm or transformers.

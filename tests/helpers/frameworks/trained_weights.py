@@ -1,4 +1,4 @@
-"""The trained networks and the photographs that Python packages ship, for tests: what they are, and who runs them."""
+"""Trained networks and photographs from Python packages, and programs that run the networks."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -55,7 +55,7 @@ class Trained:
 
     @cached_property
     def own_logits(self) -> NDArray[np.float32]:
-        """What the network of efficientnet-lite-pytorch, loaded with the published file by itself, gives."""
+        """Return the output of efficientnet-lite-pytorch's network, which loads the published file itself."""
         network = EfficientNet.from_pretrained(f"efficientnet-{self.variant}", weights_path=str(self.published)).eval()
         with torch.inference_mode():
             return network(torch.from_numpy(self.images)).numpy()
@@ -69,7 +69,7 @@ class Trained:
         return output
 
     def tensorflow_logits(self) -> NDArray[np.float32]:
-        """What TensorFlow's operations give of the converted checkpoint, by the runner that `verify` uses."""
+        """Return the output of TensorFlow's operations with the converted checkpoint, by the runner of `verify`."""
         facts = {"padding": "tf-same", "bn_eps": 1e-3, "activation": "relu6", "fused_stride": "project"}
         settings = {
             "variant": self.variant,

@@ -1,4 +1,4 @@
-"""A training graph as the official code builds one: variables, averages, RMSProp and a step, all TensorFlow's own."""
+"""A training graph as in the official code: variables, averages, RMSProp and a step, all TensorFlow's own."""
 
 from pathlib import Path
 

@@ -21,7 +21,7 @@ TOLERANCE = 2e-5
 
 
 def effconvert_command(*arguments: object, **variables: str) -> Ran:
-    """Run `effconvert` in a process of its own."""
+    """Run `effconvert` in a separate process."""
     command = [sys.executable, "-m", "effconvert", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **variables})
     return Ran(done.returncode, done.stdout, done.stderr)

@@ -1,4 +1,4 @@
-"""Reads a picture's SVG as a reader sees it: its markers, texts and colours."""
+"""Reading a picture's SVG: its markers, labels and colours."""
 
 import re
 from collections.abc import Iterator

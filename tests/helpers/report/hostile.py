@@ -1,4 +1,4 @@
-"""Names as nobody should give them: what they hold is a sign in HTML, Markdown, YAML, spreadsheets or a terminal."""
+"""Hostile names: they contain special characters of HTML, Markdown, YAML, spreadsheets and terminals."""
 
 NAMES = (
     "<script>alert(1)</script><img src=x onerror=alert(1)>",

@@ -1,4 +1,4 @@
-"""Reports made by code: of as many networks as a test wants, with plausible numbers, the same in every run."""
+"""Reports made by code: any number of networks, with plausible numbers, the same in every run."""
 
 import hashlib
 from typing import Any

@@ -1,4 +1,4 @@
-"""Files that reports are made of, written by code: whole runs of a few images, and verifications."""
+"""Input files of reports, written by code: complete runs of a few images, and verifications."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""Files of small calibrated networks that are asked about images, and images."""
+"""Shared helpers of the tests of predict and features: files of small calibrated networks, and images."""
 
 import struct
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Small data sets for evaluations, `effconvert validate` in a process of its own, and what a run left."""
+"""Shared helpers of the tests of `effconvert validate`: small data sets, the command in a separate process, its files."""
 
 import os
 import subprocess
@@ -103,7 +103,7 @@ def _descendants(pid: int) -> Iterator[int]:
 
 
 def is_running(pid: int) -> bool:
-    """Return whether the process `pid` is there and is no zombie."""
+    """Return whether the process `pid` exists and is not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:

@@ -1,4 +1,4 @@
-"""Predictions made by code: the answers to a few images, or to as many as ImageNet's validation set has."""
+"""Predictions made by code: for a few images, or for all of ImageNet's validation set."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Programs in place of a framework's interpreter: they do what a test says and write down what they were given."""
+"""Fake interpreters of frameworks: programs that do as a test says and record their input."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""The canonical network run in this process: the same runner and files, without the seconds that a start takes."""
+"""Running the canonical network in this process: the same runner and files, without the time of a start."""
 
 import io
 from collections.abc import Iterator, Mapping

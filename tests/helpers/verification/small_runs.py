@@ -1,4 +1,4 @@
-"""Small saved runs, as a runner would have written them: a few layers of arbitrary values that depend on the image."""
+"""Small saved runs in the format of a runner: a few layers with arbitrary values that depend on the image."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""JSON as its standard has it."""
+"""Strict reading of JSON, as its standard requires."""
 
 import json
 from typing import Any

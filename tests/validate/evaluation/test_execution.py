@@ -1,4 +1,4 @@
-"""A network on a device gives the same logits however many images fit, and in the recipe's order of colours."""
+"""A network on a device gives the same logits for every batch size, in the recipe's order of colours."""
 
 import dataclasses
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def pixels(count: int = 7) -> Tensor:
 
 
 def normalised(recipe: Recipe) -> Tensor:
-    """What the recipe hands the network of `pixels()`, one step after the other."""
+    """Return the network's input for `pixels()`, computed step by step from the recipe."""
     values = pixels().numpy().astype(np.float32)
     if recipe.channels == "bgr":
         values = values[..., ::-1]

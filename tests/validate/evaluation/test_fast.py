@@ -1,4 +1,4 @@
-"""The fast pipeline prepares nearly the same pixels, exactly the same where it has no faster way, and says what it changes."""
+"""The fast pipeline gives nearly the same pixels, the same ones if it has no faster method, and records its changes."""
 
 import dataclasses
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Images that a GPU would decode and resize: nearly the recipe's pixels, in order, and none lost; tried on a CPU."""
+"""Decoding and resizing on a GPU, tested on a CPU: nearly the recipe's pixels, in order, with no image lost."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Every image is prepared once, in order, by any number of workers; what becomes of a worker is never a hang."""
+"""Every image is prepared once, in order, by any number of workers; a lost worker is an error, never a hang."""
 
 import dataclasses
 import os

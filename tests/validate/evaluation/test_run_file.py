@@ -1,4 +1,4 @@
-"""A run that ended early is gone on with, whoever computed its parts; another run is never mixed in nor replaced."""
+"""An interrupted run continues from all of its journals; another run is neither mixed in nor replaced."""
 
 from dataclasses import replace
 from pathlib import Path
