@@ -7,5 +7,5 @@ copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 cp -R effconvert "$copy/effconvert"
 cp -R mappings reference validate "$copy/effconvert/"
-EFFCONVERT_INSTALLED=$copy NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true \
-    "$bin/python" -m mkdocs build --strict --quiet --site-dir "$site"
+PATH=$PWD/$bin:$PATH EFFCONVERT_INSTALLED=$copy NO_MKDOCS_2_WARNING=1 \
+    "$bin/python" -m mkdocs build --strict --site-dir "$site"

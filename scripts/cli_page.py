@@ -11,7 +11,7 @@ _HEAD = """# Command line
 
 Every command with its `--help`. This page is written by `make pages`; a test compares it with the commands.
 
-`effconvert --version` prints the version. Commands that write a file refuse one that exists, unless `--force` is given.
+Commands that write a file refuse one that exists, unless `--force` is given.
 What a failure means is on the page [Exit codes](exit-codes.md).
 """
 

@@ -4,6 +4,7 @@ Links in pages are those of the repository, so that they work where it is read. 
 file that is linked and is no page is copied. A page README.md of a folder is the page of that folder.
 """
 
+import logging
 import os
 import posixpath
 import re
@@ -12,9 +13,14 @@ from typing import Any
 
 from mkdocs.structure.files import File, Files
 
+_LOG = logging.getLogger("mkdocs.hooks")  # what it is told counts as the site's own warnings
 ROOT = Path(__file__).parents[1]
 # Pages outside of docs/: {path in the repository: path in the site}; others keep their path.
-_HOMES = {"README.md": "index.md", "mappings/README.md": "map-language.md", "reference/README.md": "published-numbers.md"}
+_HOMES = {
+    "README.md": "index.md",
+    "mappings/README.md": "map-language.md",
+    "reference/README.md": "published-numbers.md",
+}
 _PAGES = ["*.md", "mappings/README.md", "reference/README.md", "benchmarks/README.md", "effconvert/**/README.md", "validate/**/README.md"]  # fmt: skip
 _LINK = re.compile(r"(\]\()([^)\s#]+)(#[^)\s]*)?(\))")
 _CODE = re.compile(r"(^```.*?^```$|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
@@ -46,6 +52,8 @@ def _relinked(text: str, source: Path, here: str) -> str:
         if "://" in found[2]:
             return found[0]
         target = _target(source, found[2])
+        if not target.exists():
+            _LOG.warning("%s: links to %s, which does not exist", source.relative_to(ROOT), found[2])
         path = posixpath.relpath(_site_path(target), here) if target.is_file() else found[2]
         return f"{found[1]}{path}{found[3] or ''}{found[4]}"
 

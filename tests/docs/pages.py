@@ -29,6 +29,7 @@ HERE, FRAMEWORKS, MINDSPORE, NOWHERE = "make test", "test_pages.py", "test_minds
 # {what a block needs: which tests run it}.
 NEEDS = {
     "": HERE,
+    "a download": HERE,  # of published files, from a server of the test's own
     "frameworks": FRAMEWORKS,  # the real libraries, trained weights
     "MindSpore": MINDSPORE,
     "ImageNet": NOWHERE,  # its 50,000 images may not be passed on
@@ -47,7 +48,9 @@ _MASKS = [
     (re.compile(r"\b\d\.\de[-+]\d\d\b"), "ROUNDING"),  # differences of floating-point numbers
     (re.compile(r"nearest to its tolerance is .*"), "nearest to its tolerance is LAYER"),
 ]
-_BLOCK = re.compile(r"(?P<notes>(?:^<!-- [^\n]* -->\n)*)^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(
+    r"(?P<notes>(?:^<!-- [^\n]* -->\n)*)^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+)
 _NOTE = re.compile(r"<!-- (needs|exit code|file): (.+?) -->")
 _REWRITE = bool(os.environ.get("EFFCONVERT_REWRITE_PAGES"))
 
@@ -85,14 +88,14 @@ def blocks_of(page: Path) -> list[Block]:
 
 
 def run_page(page: Path, run: Callable[..., Ran], run_by: str) -> list[str]:
-    """Run what `run_by` runs of a page in this folder, and return its commands. What a block above needs, it has.
+    """Run what `run_by` runs of a page in this folder, and what needs nothing; return the commands.
 
     With EFFCONVERT_REWRITE_PAGES=1 what is printed is written into the page instead of being compared.
     """
     variables: dict[str, Any] = {}
     done = []
     for number, block in enumerate(blocks_of(page)):
-        if block.run_by not in (HERE, run_by):
+        if block.notes.get("needs") and block.run_by != run_by:
             continue
         if "file" in block.notes:
             Path(block.notes["file"]).write_text(block.text, encoding="utf-8")
@@ -112,6 +115,7 @@ def _run(command: str, run: Callable[..., Ran]) -> Ran:
     words = shlex.split(command, comments=True)
     if words[0] == "effconvert":
         return run(*words[1:])
+    command = re.sub(r"^torchrun ", f"{shlex.quote(sys.executable)} -m torch.distributed.run ", command)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     ran = subprocess.run(command, shell=True, capture_output=True, text=True, env={**os.environ, "PATH": path})
     return Ran(ran.returncode, ran.stdout, ran.stderr)

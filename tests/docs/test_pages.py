@@ -69,7 +69,15 @@ def test_the_commands_of_a_page_work_as_printed(page: Path, run: Callable[..., R
 def test_what_is_run_nowhere_is_named_with_its_reason() -> None:
     nowhere = {command for page in PAGES for block in blocks_of(page) if block.run_by == NOWHERE
                for command, _ in block.commands()}  # fmt: skip
-    reasons = ("imagenet/val", "ILSVRC2012_img_val.tar", "torchrun", "pip install", "make ", ". .venv/bin/activate", "git clone")
+    reasons = (
+        "imagenet/val",
+        "ILSVRC2012_img_val.tar",
+        "torchrun",
+        "pip install",
+        "make ",
+        ". .venv/bin/activate",
+        "git clone",
+    )
     assert [command for command in nowhere if not any(reason in command for reason in reasons)] == []
 
 
