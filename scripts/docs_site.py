@@ -1,7 +1,7 @@
 """Hooks of mkdocs: the site is made of docs/ and of the pages that stand elsewhere in the repository, where they are.
 
-Links in pages are those of the repository, so that they work where it is read. Here they become links within the site; a
-file that is linked and is no page is copied. A page README.md of a folder is the page of that folder.
+Links in pages are those of the repository, so that they work where it is read. Here they become links within the site.
+A file that is linked and is not a page is copied. A link to a folder leads to the README.md of that folder.
 """
 
 import logging
@@ -21,7 +21,14 @@ _HOMES = {
     "mappings/README.md": "map-language.md",
     "reference/README.md": "published-numbers.md",
 }
-_PAGES = ["*.md", "mappings/README.md", "reference/README.md", "benchmarks/README.md", "effconvert/**/README.md", "validate/**/README.md"]  # fmt: skip
+_PAGES = [
+    "*.md",
+    "mappings/README.md",
+    "reference/README.md",
+    "benchmarks/README.md",
+    "effconvert/**/README.md",
+    "validate/**/README.md",
+]
 _LINK = re.compile(r"(\]\()([^)\s#]+)(#[^)\s]*)?(\))")
 _CODE = re.compile(r"(^```.*?^```$|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
 _API = re.compile(r"<!-- api: ([\w.]+) -->")

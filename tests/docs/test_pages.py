@@ -6,9 +6,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from docs.pages import HERE, NOWHERE, PAGES, blocks_of, matches, run_page
 from library_files import library_tensors, save
 from mirror import put_archive, serving
+from pages import HERE, NOWHERE, PAGES, blocks_of, matches, run_page
 from running import Ran
 
 import effconvert

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from docs.pages import NOWHERE, PAGES, ROOT, blocks_of
+from pages import NOWHERE, PAGES, ROOT, blocks_of
 
 LINKED = [*PAGES, *ROOT.glob("*.md"), ROOT / "mappings" / "README.md", ROOT / "reference" / "README.md"]
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from docs.pages import MINDSPORE, PAGES, blocks_of, run_page
+from pages import MINDSPORE, PAGES, blocks_of, run_page
 from verifying import effconvert_command
 
 from effconvert.demo.calibrated import make_example

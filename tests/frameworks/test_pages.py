@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from docs.pages import FRAMEWORKS, PAGES, ROOT, blocks_of, run_page
+from pages import FRAMEWORKS, PAGES, ROOT, blocks_of, run_page
 from verifying import effconvert_command
 
 _DEMO = ROOT / "docs" / "demo.md"

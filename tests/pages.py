@@ -22,7 +22,7 @@ from typing import Any
 
 from running import Ran
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 HERE, FRAMEWORKS, MINDSPORE, NOWHERE = "make test", "test_pages.py", "test_mindspore_pages.py", "nowhere"
