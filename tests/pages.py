@@ -65,6 +65,11 @@ class Block:
     start: int
 
     @property
+    def runs(self) -> bool:
+        """Whether something is run of it."""
+        return self.kind in ("console", "sh", "python")
+
+    @property
     def run_by(self) -> str:
         """Which tests run it; KeyError for a need that nobody knows."""
         return NEEDS[self.notes.get("needs", "")]

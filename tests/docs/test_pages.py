@@ -23,7 +23,7 @@ _DOWNLOADED = [
     ("timm", "timm", "b0", None, ".pth"),
     ("torchvision", "torchvision", "b0", None, ".pth"),
 ]
-_RUN_HERE = [page for page in PAGES if any(block.run_by == HERE for block in blocks_of(page))]
+_RUN_HERE = [page for page in PAGES if any(block.runs and block.run_by == HERE for block in blocks_of(page))]
 
 
 @pytest.fixture(scope="module")
@@ -50,19 +50,29 @@ def site(tmp_path_factory: pytest.TempPathFactory, b0: Path) -> Path:
 
 
 @pytest.fixture
-def here(example: Path, site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A folder in which `effconvert demo` was run. Published files bear their hashes, which these cannot have."""
-    for module in ("effconvert.hub.cache", "effconvert.reference_tables.file_names"):
-        monkeypatch.setattr(f"{module}.name_sha8", lambda name: None)
+def here(example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder in which `effconvert demo` was run."""
     (tmp_path / "effconvert-demo").symlink_to(example)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def published(site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A server of the published files. Their names bear hashes, which files of random weights cannot have."""
+    for module in ("effconvert.hub.cache", "effconvert.reference_tables.file_names"):
+        monkeypatch.setattr(f"{module}.name_sha8", lambda name: None)
     with serving(site, monkeypatch):
         yield
 
 
+@pytest.mark.xdist_group("pages")
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("page", _RUN_HERE, ids=lambda page: page.stem)
-def test_the_commands_of_a_page_work_as_printed(page: Path, run: Callable[..., Ran]) -> None:
+def test_the_commands_of_a_page_work_as_printed(
+    page: Path, run: Callable[..., Ran], request: pytest.FixtureRequest
+) -> None:
+    if any(block.notes.get("needs") == "a download" for block in blocks_of(page)):
+        request.getfixturevalue("published")
     run_page(page, run, HERE)
 
 
