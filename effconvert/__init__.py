@@ -1,44 +1,93 @@
-"""Move EfficientNet weights between frameworks, and prove that they are still the same network."""
+"""Move EfficientNet weights between frameworks, and prove that they are still the same network.
+
+Public names are imported when they are first used: `import effconvert` waits for neither numpy nor torch.
+"""
 
 from typing import TYPE_CHECKING, Any
 
 from effconvert.version import VERSION as __version__
 
 if TYPE_CHECKING:
+    from effconvert import errors, validate
+    from effconvert.conversion.difference import Difference
+    from effconvert.conversion.difference import compare as diff
     from effconvert.conversion.loading import load_model
-    from effconvert.conversion.steps import convert
-    from effconvert.formats import open_checkpoint
+    from effconvert.conversion.steps import Report, convert
+    from effconvert.formats import Checkpoint, TensorInfo, open_checkpoint
     from effconvert.hub.published_conversion import convert_published
+    from effconvert.identify.inspection import Inspection, inspect
     from effconvert.maps.layouts import add_maps
-    from effconvert.model import create_model
-    from effconvert.verification.procedure import verify
+    from effconvert.model import EfficientNet, create_model
+    from effconvert.options import Options
+    from effconvert.preprocessing.pipeline import preprocess
+    from effconvert.preprocessing.recipes import Recipe
+    from effconvert.verification.inputs import Images
+    from effconvert.verification.procedure import Verification, verify
 
 __all__ = [
+    "Checkpoint",
+    "Difference",
+    "EfficientNet",
+    "Images",
+    "Inspection",
+    "Options",
+    "Recipe",
+    "Report",
+    "TensorInfo",
+    "Verification",
     "__version__",
     "add_maps",
     "convert",
     "convert_published",
     "create_model",
+    "diff",
+    "errors",
+    "inspect",
     "load_model",
     "open_checkpoint",
+    "preprocess",
+    "validate",
     "verify",
 ]
 
+# {public name: the module that has it, with its name there behind a colon where that differs}
 _HOMES = {
+    "Checkpoint": "effconvert.formats",
+    "Difference": "effconvert.conversion.difference",
+    "EfficientNet": "effconvert.model",
+    "Images": "effconvert.verification.inputs",
+    "Inspection": "effconvert.identify.inspection",
+    "Options": "effconvert.options",
+    "Recipe": "effconvert.preprocessing.recipes",
+    "Report": "effconvert.conversion.steps",
+    "TensorInfo": "effconvert.formats",
+    "Verification": "effconvert.verification.procedure",
     "add_maps": "effconvert.maps.layouts",
     "convert": "effconvert.conversion.steps",
     "convert_published": "effconvert.hub.published_conversion",
-    "open_checkpoint": "effconvert.formats",
     "create_model": "effconvert.model",
+    "diff": "effconvert.conversion.difference:compare",
+    "inspect": "effconvert.identify.inspection",
     "load_model": "effconvert.conversion.loading",
+    "open_checkpoint": "effconvert.formats",
+    "preprocess": "effconvert.preprocessing.pipeline",
     "verify": "effconvert.verification.procedure",
 }
+_MODULES = ("errors", "validate")
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public function when it is first used, so that `effconvert --help` waits for neither numpy nor torch."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'effconvert' has no attribute {name!r}")
+    """Import a public name when it is first used."""
     from importlib import import_module
 
-    return getattr(import_module(_HOMES[name]), name)
+    if name in _MODULES:
+        return import_module(f"effconvert.{name}")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'effconvert' has no attribute {name!r}")
+    module, _, original = _HOMES[name].partition(":")
+    return getattr(import_module(module), original or name)
+
+
+def __dir__() -> list[str]:
+    """Return the public names, also those that were not used yet."""
+    return sorted(__all__)

@@ -3,14 +3,28 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from effconvert.validate.accuracy.judgement import judge
-    from effconvert.validate.accuracy.summary import summarise
+    from effconvert.validate.accuracy.judgement import Judgement, judge
+    from effconvert.validate.accuracy.summary import Summary, summarise
+    from effconvert.validate.evaluation.jobs import Measured
     from effconvert.validate.evaluation.measuring import measure_accuracy
-    from effconvert.validate.predictions import read_predictions
+    from effconvert.validate.predictions import Predictions, read_predictions
 
-__all__ = ["judge", "measure_accuracy", "read_predictions", "summarise"]
+__all__ = [
+    "Judgement",
+    "Measured",
+    "Predictions",
+    "Summary",
+    "judge",
+    "measure_accuracy",
+    "read_predictions",
+    "summarise",
+]
 
 _HOMES = {
+    "Judgement": "effconvert.validate.accuracy.judgement",
+    "Measured": "effconvert.validate.evaluation.jobs",
+    "Predictions": "effconvert.validate.predictions",
+    "Summary": "effconvert.validate.accuracy.summary",
     "judge": "effconvert.validate.accuracy.judgement",
     "measure_accuracy": "effconvert.validate.evaluation.measuring",
     "read_predictions": "effconvert.validate.predictions",
@@ -25,3 +39,8 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """Return the public names, also those that were not used yet."""
+    return sorted(__all__)
