@@ -6,15 +6,15 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from library_files import library_tensors, save
-from mirror import put_archive, serving
-from pages import HERE, NOWHERE, PAGES, blocks_of, matches, run_page
-from running import Ran
 
 import effconvert
 from effconvert.cli import COMMANDS
 from effconvert.demo.calibrated import make_example
 from effconvert.reference_tables.published_weights import choose
+from helpers.library_files import library_tensors, save
+from helpers.mirror import put_archive, serving
+from helpers.pages import HERE, NOWHERE, PAGES, blocks_of, matches, run_page
+from helpers.running import Ran
 
 # What the pages download of others than TensorFlow.
 _DOWNLOADED = [

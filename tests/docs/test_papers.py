@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from pages import NOWHERE, PAGES, ROOT, blocks_of
+
+from helpers.pages import NOWHERE, PAGES, ROOT, blocks_of
 
 LINKED = [*PAGES, *ROOT.glob("*.md"), ROOT / "mappings" / "README.md", ROOT / "reference" / "README.md"]
 

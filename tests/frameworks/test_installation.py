@@ -15,7 +15,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from wheels import PACKAGED, PROJECT
+
+from helpers.wheels import PACKAGED, PROJECT
 
 # What stays out of a wheel: the source of the extension, pages for those who read the code, what was built here.
 _LEFT_OUT = (".c", ".so", ".pyc")

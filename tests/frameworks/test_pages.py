@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
-from pages import FRAMEWORKS, PAGES, ROOT, blocks_of, run_page
 from verifying import effconvert_command
+
+from helpers.pages import FRAMEWORKS, PAGES, ROOT, blocks_of, run_page
 
 _DEMO = ROOT / "docs" / "demo.md"
 _OTHERS = [page for page in PAGES if page != _DEMO and any(block.run_by == FRAMEWORKS for block in blocks_of(page))]

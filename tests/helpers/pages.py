@@ -20,9 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from running import Ran
+from helpers.places import PROJECT
+from helpers.running import Ran
 
-ROOT = Path(__file__).parents[1]
+ROOT = PROJECT
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 HERE, FRAMEWORKS, MINDSPORE, NOWHERE = "make test", "test_pages.py", "test_mindspore_pages.py", "nowhere"
