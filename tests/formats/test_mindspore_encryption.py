@@ -79,7 +79,7 @@ def test_a_wrong_key_is_refused(path: Path) -> None:
 def test_a_key_of_another_length_is_refused_with_the_right_ones(key: bytes) -> None:
     path = GOLDEN / "ms2.10.0" / "enc_gcm.ckpt"
     assert f"the key has {len(key)} bytes, but AES-GCM needs 16 or 24 or 32" in refusal(path, key)
-    assert "SM4-CBC takes 16" in refusal(path.with_name("enc_sm4.ckpt"), b"x" * 32)
+    assert "SM4-CBC needs 16" in refusal(path.with_name("enc_sm4.ckpt"), b"x" * 32)
 
 
 def test_a_key_for_a_plain_file_changes_nothing() -> None:
