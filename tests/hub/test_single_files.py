@@ -253,7 +253,7 @@ def test_a_name_promises_a_hash_as_openmmlab_and_timm_write_it(name: str, promis
     ("name", "words"),
     [
         (f"b0-{SHA256[:8]}.pth", f"its SHA-256 begins with {SHA256[:8]}, as its name says"),
-        ("b0-00c0ffee.pth", f"begins with {SHA256[:8]}, its name says 00c0ffee"),
+        ("b0-00c0ffee.pth", f"begins with {SHA256[:8]}, but its name says 00c0ffee"),
     ],
 )
 def test_a_users_own_file_is_held_against_its_name(name: str, words: str) -> None:
