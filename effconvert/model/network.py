@@ -83,7 +83,7 @@ class Head(ConvNorm):
 class EfficientNet(nn.Module):
     """The network of a variant, with given facts.
 
-    TensorFlow's endpoints are the outputs of the modules `stem`, `blocks[i]` (block_<i>) and `head` (head_1x1).
+    TensorFlow's endpoints are the outputs of the modules `stem`, `blocks[i]` (`block_<i>`) and `head` (`head_1x1`).
     """
 
     def __init__(self, variant: Variant, facts: Facts | None = None) -> None:
