@@ -145,6 +145,7 @@ def _run(words: list[str]) -> int:
     sys.argv = words[1:] if by_name else list(words)
     try:
         if by_name:
+            sys.modules.pop(words[1], None)  # or runpy warns
             runpy.run_module(words[1], run_name="__main__", alter_sys=True)
         else:
             runpy.run_path(words[0], run_name="__main__")
