@@ -19,7 +19,7 @@ PROMISED = {
     "effconvert": "Checkpoint Difference EfficientNet Images Inspection Options Recipe Report TensorInfo Verification "
     "__version__ add_maps convert convert_published create_model diff errors inspect load_model open_checkpoint "
     "preprocess validate verify",
-    "effconvert.validate": "Judgement Measured Predictions Summary judge measure_accuracy read_predictions summarise",
+    "effconvert.validate": "EvaluationRun Judgement Predictions Summary judge measure_accuracy read_predictions summarise",
 }
 
 

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from effconvert.validate.accuracy.judgement import Judgement, judge
     from effconvert.validate.accuracy.summary import Summary, summarise
-    from effconvert.validate.evaluation.jobs import Measured
+    from effconvert.validate.evaluation.jobs import EvaluationRun
     from effconvert.validate.evaluation.measuring import measure_accuracy
     from effconvert.validate.predictions import Predictions, read_predictions
 
 __all__ = [
+    "EvaluationRun",
     "Judgement",
-    "Measured",
     "Predictions",
     "Summary",
     "judge",
@@ -21,8 +21,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "EvaluationRun": "effconvert.validate.evaluation.jobs",
     "Judgement": "effconvert.validate.accuracy.judgement",
-    "Measured": "effconvert.validate.evaluation.jobs",
     "Predictions": "effconvert.validate.predictions",
     "Summary": "effconvert.validate.accuracy.summary",
     "judge": "effconvert.validate.accuracy.judgement",
