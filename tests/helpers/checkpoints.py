@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,7 @@ def write_checkpoint(folder: Path, tensors: Mapping[str, np.ndarray], prefix: st
     return folder
 
 
-def random_checkpoint(folder: Path, variant: str, facts: dict[str, object] | None = None) -> tuple[Path, Tensors]:
+def random_checkpoint(folder: Path, variant: str, facts: dict[str, Any] | None = None) -> tuple[Path, Tensors]:
     """Write averages of arbitrary positive values for any variant; return the folder and the tensors."""
     wanted = dataclasses.replace(default_facts(VARIANTS[variant]), **(facts or {}))
     random = np.random.default_rng(0)

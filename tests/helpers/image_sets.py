@@ -5,7 +5,7 @@ import json
 import tarfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import crc32c
 import numpy as np
@@ -26,7 +26,7 @@ class Sample(NamedTuple):
     """An image: the name that ImageNet gave it, its class, its bytes."""
 
     name: str
-    index: int
+    index: int  # type: ignore[assignment]  # a tuple has a method of that name
     data: bytes
 
     @property
@@ -139,7 +139,7 @@ def write(path: Path, data: bytes) -> Path:
     return path
 
 
-def tar(path: Path, files: Iterable[tuple[str, bytes]], mode: str = "w") -> Path:
+def tar(path: Path, files: Iterable[tuple[str, bytes]], mode: Literal["w", "w:gz"] = "w") -> Path:
     """Write a tar of those files."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, mode) as archive:

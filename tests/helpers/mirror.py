@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ def serving(site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Serve `site`, and have effconvert download from it."""
 
     class Handler(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *arguments: object) -> None:
+        def __init__(self, *arguments: Any) -> None:
             super().__init__(*arguments, directory=str(site))
 
         def log_message(self, *arguments: object) -> None:

@@ -8,7 +8,7 @@ import hashlib
 import io
 import json
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -169,7 +169,7 @@ def _keras(row: Published, tensors: Tensors) -> bytes:
     return buffer.getvalue()
 
 
-_WRITERS = {
+_WRITERS: dict[str, Callable[[Published, Tensors], bytes]] = {
     "tensorflow": _bundle,
     "mindspore": _mindspore,
     "mmpretrain": lambda row, tensors: _torch({"meta": {"author": "mmcls"}, "state_dict": _state(tensors)}, old=True),

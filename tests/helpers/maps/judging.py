@@ -20,7 +20,8 @@ class Judgement:
 
 def judge(draft: Draft, file: Tensors, truth: Tensors) -> Judgement:
     """Compare what was decided with the canonical tensors, by values, each of which must be there once."""
-    right, wrong = [], []
+    right: list[str] = []
+    wrong: list[str] = []
     for target, move in draft.moves.items():
         found = file[move.source]
         same = found.shape == move.source_shape and np.array_equal(move.apply(found), truth[target])

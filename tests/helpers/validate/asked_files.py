@@ -2,6 +2,7 @@
 
 import struct
 from pathlib import Path
+from typing import Any
 
 import torch
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -14,7 +15,7 @@ from helpers.pictures import picture, saved
 SIZE = 64
 
 
-def seeing(variant: str = "b0", seed: int = 5, **facts: object) -> EfficientNet:
+def seeing(variant: str = "b0", seed: int = 5, **facts: Any) -> EfficientNet:
     """Return a network that tells images of 64 pixels apart."""
     network = random_weights(create_model(variant, **facts), seed)
     images = synthetic_images(8, SIZE, SIZE, seed=11, channels=network.facts.in_channels)
