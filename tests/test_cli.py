@@ -260,4 +260,4 @@ def test_an_unexpected_failure_has_no_traceback(
     monkeypatch.setattr("effconvert.identify.inspection.inspect", lambda path, key: 1 / 0)
     ran = run("inspect", tmp_path)
     assert ran.exit_code == 1
-    assert ran.err.startswith("effconvert: a fault of effconvert: ZeroDivisionError")
+    assert ran.err.startswith("effconvert: internal error, please report it: ZeroDivisionError")

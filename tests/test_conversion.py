@@ -77,11 +77,11 @@ def test_the_shapes_decide_against_a_scope_that_names_another_variant(tmp_path: 
     misnamed = {name.replace("efficientnet-b1", "efficientnet-b0"): tensor for name, tensor in tensors.items()}
     report = effconvert.convert(write_checkpoint(tmp_path / "misnamed", misnamed), tmp_path / "x.safetensors")
     assert report.variant == "b1"
-    assert any("stand under 'efficientnet-b0/'" in caution for caution in report.cautions)
+    assert any("are under 'efficientnet-b0/'" in caution for caution in report.cautions)
 
 
 def test_there_is_no_way_from_a_layout_to_itself(lite0: Path, tmp_path: Path) -> None:
-    with pytest.raises(LayoutMismatch, match="is in the layout tf-official already"):
+    with pytest.raises(LayoutMismatch, match="already has the layout tf-official"):
         effconvert.convert(lite0, tmp_path / "back", to="tf-official")
 
 
@@ -198,4 +198,4 @@ def test_another_scope_is_found_and_told(lite0_tensors: Tensors, tmp_path: Path)
     renamed = {name.replace("efficientnet-lite0/", "my/backbone/"): t for name, t in lite0_tensors.items()}
     report = effconvert.convert(write_checkpoint(tmp_path / "own", renamed), tmp_path / "x.safetensors")
     assert report.variant == "lite0"
-    assert any("stand under 'my/backbone/'" in caution for caution in report.cautions)
+    assert any("are under 'my/backbone/'" in caution for caution in report.cautions)

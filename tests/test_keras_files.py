@@ -105,7 +105,7 @@ def assumed(path: Path, **options: Any) -> list[str]:
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
 def test_max_pooling_is_refused_by_name(tmp_path: Path, suffix: str) -> None:
     said = refusal(whole_file(tmp_path / f"x{suffix}", weights(), head(MOST)))
-    assert "most (GlobalMaxPooling2D): stands between top_activation and the classifier predictions" in said
+    assert "most (GlobalMaxPooling2D): is between top_activation and the classifier predictions" in said
     own = whole_file(tmp_path / f"y{suffix}", weights(head="dense"), head(MOST, name="dense"))
     assert "the classifier dense" in refusal(own)
 

@@ -226,7 +226,7 @@ def test_a_variant_that_the_library_lacks_is_refused_with_those_it_has(tmp_path:
 
 
 def test_a_layout_that_is_only_read_is_not_written(tensorflow: Path, tmp_path: Path) -> None:
-    with pytest.raises(LayoutMismatch, match="mindspore-zoo-b0 is only read"):
+    with pytest.raises(LayoutMismatch, match="mindspore-zoo-b0 can only be read"):
         effconvert.convert(tensorflow, tmp_path / "y.ckpt", to="mindspore-zoo-b0")
 
 

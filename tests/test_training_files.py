@@ -69,7 +69,7 @@ def test_objects_beside_the_weights_are_left_behind_by_name(run: Run, tmp_path: 
     assert f"2 not read: an object of {__name__}.Augment" in ran.out
     assert "1 not read: an object of torch.nn.modules.loss.BCEWithLogitsLoss with 1 tensor inside" in ran.out
     inspected = run("inspect", path)
-    assert f"besides  2 not read: an object of {__name__}.Augment" in inspected.out
+    assert f"also     2 not read: an object of {__name__}.Augment" in inspected.out
     others = json.loads(run("inspect", path, "--json").out)["others"]
     assert others[f"not read: an object of {__name__}.Augment"] == 2
 

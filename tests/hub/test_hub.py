@@ -133,7 +133,7 @@ def test_an_archive_that_changed_in_the_cache_is_refused(server: Server, cache: 
     get()
     archive = cache / "b0-aa" / "efficientnet-b0.tar.gz"
     archive.write_bytes(make_archive("changed"))
-    with pytest.raises(UnreadableCheckpoint, match="changed since") as failure:
+    with pytest.raises(UnreadableCheckpoint, match="it was changed later") as failure:
         get()
     record = json.loads(archive.with_name(archive.name + ".json").read_text())
     assert record["sha256"] in str(failure.value)

@@ -88,7 +88,7 @@ def test_no_two_files_share_a_place_in_a_mirror(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_download_that_is_not_what_its_name_says_is_refused_and_not_kept(server: Server, cache: Path) -> None:
     server.answers = [serve(OTHER), serve(BODY)]
-    with pytest.raises(UnreadableCheckpoint, match=f"expected {SHA256[:8]}, .* as its name says; it was not kept"):
+    with pytest.raises(UnreadableCheckpoint, match=f"expected {SHA256[:8]}, .* as in its name; it was not kept"):
         get()
     assert [path.name for path in (cache / "mmpretrain-b0-aa").iterdir()] == [".lock"]
     assert get().read_bytes() == BODY

@@ -164,4 +164,4 @@ def test_a_run_that_is_not_finished_is_called_so(run: Callable[..., Ran], saved:
     journal.write_bytes(b"{}\n")
     ran = run("compare", saved("a", [281, 282, 1]), journal)
     assert ran.exit_code == 3
-    assert "a run of `validate` that is not finished; --resume finishes it" in ran.err
+    assert "an unfinished run of `validate`; finish it with --resume" in ran.err

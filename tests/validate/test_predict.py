@@ -268,7 +268,7 @@ def test_folders_without_an_image_are_7(run: Callable[..., Ran], file: Path, tmp
 def test_a_device_is_no_image(run: Callable[..., Ran], file: Path) -> None:
     ran = run("predict", file, "/dev/zero")
     assert ran.exit_code == 7
-    assert "/dev/zero: not a folder" in ran.err
+    assert "/dev/zero: is not a folder" in ran.err
 
 
 def test_no_image_is_a_usage_error(run: Callable[..., Ran], file: Path) -> None:
@@ -329,7 +329,7 @@ def test_what_no_file_says_is_a_caution(run: Callable[..., Ran], network: Effici
     torch.save(network.state_dict(), tmp_path / "state.pth")
     ran = run("predict", tmp_path / "state.pth", *pictures(tmp_path / "images"), "--size", SIZE)
     assert ran.exit_code == 0
-    assert "the file has no facts;  assumed are bn_eps 0.001" in ran.out
+    assert "the file has no facts; assumed are bn_eps 0.001" in ran.out
     assert (
         "its preprocessing is not recorded, and tf-official at 224 px, the usual recipe of canonical, was assumed"
         in ran.out
