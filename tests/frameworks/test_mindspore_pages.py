@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from verifying import effconvert_command
 
 from effconvert.demo.calibrated import make_example
+from helpers.frameworks.verifying import effconvert_command
 from helpers.pages import MINDSPORE, PAGES, blocks_of, run_page
 
 _PAGES = [page for page in PAGES if any(block.run_by == MINDSPORE for block in blocks_of(page))]

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from verifying import effconvert_command
 
+from helpers.frameworks.verifying import effconvert_command
 from helpers.pages import FRAMEWORKS, PAGES, ROOT, blocks_of, run_page
 
 _DEMO = ROOT / "docs" / "demo.md"

