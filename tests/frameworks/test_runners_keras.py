@@ -214,7 +214,7 @@ def test_weights_beyond_the_networks_own_are_not_passed_over(tmp_path, b0):
     made = built(tmp_path)
     keras.Model(made.input, keras.layers.Dense(3)(made.output)).save_weights(tmp_path / "x.weights.h5")
     ran = ran_runner("keras", tmp_path, tmp_path / "x.weights.h5", keras_settings(b0), images_of())
-    assert (ran.exit_code, "holds 316 tensors, the network 314" in ran.err) == (10, True), ran.err
+    assert (ran.exit_code, "has 316 tensors, the network has 314" in ran.err) == (10, True), ran.err
 
 
 def test_code_in_a_model_is_not_run(tmp_path, b0):
