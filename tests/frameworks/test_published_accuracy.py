@@ -1,5 +1,8 @@
 """The tables of torchvision, Keras and EfficientNet-PyTorch hold the numbers of the libraries themselves."""
 
+from helpers.frameworks import torchvision_repair  # noqa: F401  first: torchvision does not import without it
+
+# isort: split
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -12,7 +15,6 @@ from torchvision.models import efficientnet as torchvision
 
 from effconvert.reference_tables.accuracy import accuracy_table
 from effconvert.reference_tables.weights import Published, weights_table
-from helpers.frameworks import torchvision_repair  # noqa: F401  first: torchvision does not import without it
 
 MIB = 2**20
 
