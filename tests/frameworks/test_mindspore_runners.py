@@ -228,8 +228,8 @@ def test_given_tensors_that_do_not_fit_are_refused_all_at_once(tmp_path, b0):
     tensors |= {reshaped: np.ones(3, np.float32), "unknown.gamma": np.ones(3, np.float32)}
     assert failed_b0(b0, tmp_path, b0.file, {}, tensors=tensors) == (
         4,
-        f"{b0.library}: 3 parameters do not fit: {removed} is missing; {reshaped} is [3], and [1000, 1280] in "
-        "the network; unknown.gamma is not in the network",
+        f"{b0.library}: 3 parameters do not fit: {removed} is missing; {reshaped} has the shape [3], "
+        "expected [1000, 1280]; unknown.gamma is not in the network",
     )
 
 
