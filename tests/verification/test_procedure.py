@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -20,58 +19,23 @@ from effconvert.model import create_model
 from effconvert.model.calibration import calibrate, random_weights, synthetic_images
 from effconvert.options import Options
 from effconvert.verification.comparison import ISOLATED, TOLERANCES
-from effconvert.verification.execution import run_file
 from effconvert.verification.inputs import Images
-from effconvert.verification.network_files import examine
-from effconvert.verification.numpy_network import compute
 from effconvert.verification.procedure import Verification, verify
 from effconvert.verification.record import describe_verification
 from effconvert.verification.rounding import Rounding, judge
 from effconvert.verification.runs import compare_runs, open_run
 from effconvert.verification.verdict import DIFFERENT, NOT_VERIFIABLE, RELAXED, SAME
-from helpers.verification.fake_pythons import fake_python, told
+from helpers.verification.fake_pythons import told
+from helpers.verification.procedures import ASSUMED, IMAGES, WRONG, State, saved, state_of
 from helpers.verification.running_here import canonical_network_in_this_process
-from helpers.verification.saved_runs import changed_run
 
 pytestmark = pytest.mark.xdist_group("procedure")
-IMAGES = Images(size=64)
-WRONG = "blocks.3.depthwise.bn.weight"
-ASSUMED = "; but bn_eps and padding are only assumed (--facts tells)"
-State = dict[str, torch.Tensor]
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _in_this_process() -> Iterator[None]:
     with canonical_network_in_this_process():
         yield
-
-
-def state_of(variant: str = "b0", **facts: object) -> State:
-    """A calibrated network's weights."""
-    return calibrate(random_weights(create_model(variant, **facts)), synthetic_images(8, 64, 64)).state_dict()
-
-
-def saved(path: Path, state: State) -> Path:
-    torch.save({name: tensor.clone() for name, tensor in state.items()}, path)
-    return path
-
-
-def outputs_of(file: Path) -> np.ndarray:
-    """The logits of the first image."""
-    examined = examine(file)
-    images = IMAGES.prepared(examined.recipe, examined.identity.variant.name).images
-    return compute(examined.canonical_tensors(), examined.identity.variant, examined.facts, images[:1])["logits"]
-
-
-@pytest.fixture(scope="module")
-def state() -> State:
-    return state_of(classes=10)
-
-
-@pytest.fixture(scope="module")
-def source(state: State, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A canonical B0 of ten classes; do not change it."""
-    return saved(tmp_path_factory.mktemp("source") / "source.pth", state)
 
 
 @pytest.fixture(scope="module")
@@ -94,21 +58,6 @@ def same(source: Path, converted: Path, kept: Path) -> Verification:
 def different(source: Path, state: State) -> Verification:
     other = saved(source.with_name("other.pth"), state | {WRONG: state[WRONG] * 1.001})
     return verify(other, source, images=IMAGES)
-
-
-@pytest.fixture(scope="module")
-def player(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Give an interpreter that plays a framework by what the canonical network gives of a file with facts."""
-
-    def of(file: Path, name: str, loader: str = "its own loader", **facts: object) -> Path:
-        folder = tmp_path_factory.mktemp("player")
-        examined = examine(file, Options(facts=facts))
-        inputs = IMAGES.prepared(examined.recipe, examined.identity.variant.name)
-        run_file(examined, "canonical", "python", inputs, folder / "canonical.npz")
-        changed_run(folder / "canonical.npz", folder / "run.npz", {"framework": name, "loader": loader})
-        return fake_python(folder / "python", f"shutil.copy({str(folder / 'run.npz')!r}, options['--out'])")
-
-    return of
 
 
 def test_the_same_network_is_the_same_to_the_last_bit(same: Verification) -> None:
@@ -377,64 +326,6 @@ def test_a_background_that_was_left_out_is_told_and_each_side_is_measured_with_i
         in found.cautions
     )
     assert all(0 < rounding.worst < TOLERANCES["float32"].end_to_end for rounding in found.roundings)
-
-
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_half_precision_is_held_to_the_tolerance_of_float32_against_the_rounded_source(
-    source: Path, tmp_path: Path, dtype: str
-) -> None:
-    effconvert.convert(source, tmp_path / "half.safetensors", dtype=dtype)
-    found = verify(tmp_path / "half.safetensors", source, images=IMAGES)
-    assert (found.verdict.word, found.verdict.rounded) == (SAME, dtype)
-    assert found.verdict.tolerance == TOLERANCES["float32"]
-    assert (
-        found.verdict.sentence == f"same except for the rounding to {dtype}: every layer is equal bit for bit{ASSUMED}"
-    )
-    assert all(0 < rounding.worst < TOLERANCES["float32"].end_to_end for rounding in found.roundings)
-
-
-def test_what_the_rounding_of_the_weights_costs_is_measured(source: Path, tmp_path: Path) -> None:
-    costs = {}
-    for dtype in ("float16", "bfloat16"):
-        half = tmp_path / f"{dtype}.safetensors"
-        effconvert.convert(source, half, dtype=dtype)
-        costs[dtype] = verify(half, source, images=IMAGES).rounding_cost or 0.0
-        assert verify(half, source, images=IMAGES, in_float64=False).rounding_cost is None
-    assert 1e-5 < costs["float16"] < costs["bfloat16"] < 0.5
-    exact, rounded = outputs_of(source), outputs_of(tmp_path / "float16.safetensors")
-    assert costs["float16"] == pytest.approx(np.abs(exact - rounded).max() / np.abs(exact).max(), rel=1e-2)
-
-
-def test_a_small_fault_in_half_precision_is_found(source: Path, state: State, tmp_path: Path) -> None:
-    wrong = {name: tensor.half() for name, tensor in (state | {WRONG: state[WRONG] * 1.002}).items()}
-    found = verify(saved(tmp_path / "wrong.pth", wrong), source, images=IMAGES)
-    assert found.verdict.word == DIFFERENT
-    assert found.verdict.first is not None
-    assert found.verdict.first.layer == "blocks.3"
-    assert {name for name, (_, differs) in found.tensors.items() if differs} == {WRONG}
-    assert found.judgement.endswith("and the files differ: the values of 1 of 311 tensors")
-
-
-def test_only_tensors_that_were_rounded_are_rounded_in_the_source(source: Path, state: State, tmp_path: Path) -> None:
-    mixed = saved(tmp_path / "mixed.pth", state | {WRONG: state[WRONG].bfloat16()})
-    found = verify(mixed, source, images=IMAGES, in_float64=False)
-    assert found.source.rounded == {WRONG: "bfloat16"}
-    assert (
-        found.verdict.sentence == f"same except for the rounding to bfloat16: every layer is equal bit for bit{ASSUMED}"
-    )
-
-
-def test_a_library_runs_the_rounded_tensors_and_not_its_own_file(
-    source: Path, tmp_path: Path, player: Callable[..., Path]
-) -> None:
-    effconvert.convert(source, tmp_path / "timm.pth", to="timm")
-    effconvert.convert(source, tmp_path / "half.safetensors", dtype="float16")
-    python = player(tmp_path / "half.safetensors", "timm", "load_state_dict of given tensors")
-    found = verify(tmp_path / "half.safetensors", tmp_path / "timm.pth", images=IMAGES, pythons={"timm": str(python)})
-    assert found.verdict.word == SAME
-    assert "--tensors" in told(python)[0]["options"]
-    assert found.reference["loader"] == "load_state_dict of given tensors"
-    assert not any("own loader cannot read" in caution for caution in found.cautions)
 
 
 def test_a_backbone_is_compared_to_its_end(tmp_path: Path) -> None:

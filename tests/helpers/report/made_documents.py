@@ -5,20 +5,13 @@ from typing import Any
 
 from effconvert.architecture.variants import VARIANTS
 from effconvert.preprocessing.recipes import official_recipe
-from effconvert.reference_tables.accuracy import accuracy_table
-from effconvert.reference_tables.cost import cost_table
-from effconvert.reference_tables.weights import weights_table
 from effconvert.validate.accuracy.statistics import Proportion, mcnemar
+from helpers.report.made_publications import MULTIPLY_ADDS, PARAMETERS, TOP1, made_publications
 
 IMAGES = 50_000
 LAYERS = ("stem", *(f"blocks.{number}" for number in range(16)), "head", "pooled", "logits")
 _TRAININGS = ("aa", "ns", "advprop", "base")
 _COMPARED = 100  # networks in the matrices, at most
-_ACCURACY = {"b0": 77.1, "b1": 79.1, "b2": 80.1, "b3": 81.6, "b4": 82.9, "b5": 83.6, "b6": 84.0, "b7": 84.3}
-_PARAMETERS = dict(
-    zip(_ACCURACY, (5288548, 7794184, 9109994, 12233232, 19341616, 30389784, 43040704, 66347960), strict=True)
-)
-_MULTIPLY_ADDS = dict(zip(_ACCURACY, (386, 687, 994, 1827, 4406, 10289, 19066, 37760), strict=True))
 _ORDER = ("coverage", "tensors", "layers", "logits", "accuracy", "parameters", "operations")
 
 
@@ -41,7 +34,7 @@ def made_document(
         "sentence": f"{networks:,} networks: all are what was published" if made else "21 variants, 7 publishers",
         "networks": made,
         "agreement": _agreement(made) if accuracy and len(made) > 1 else None,
-        "published": _published(),
+        "published": made_publications(),
         "inputs": [
             {"path": f"effconvert-runs/{network['id']}.npz", "kind": "run", "sha256": _sha256(network["id"])}
             for network in made
@@ -51,17 +44,17 @@ def made_document(
 
 
 def _network(number: int, verification: bool, accuracy: bool) -> dict[str, Any]:
-    variant = tuple(_ACCURACY)[number % 8]
+    variant = tuple(TOP1)[number % 8]
     weights = _TRAININGS[number // 8 % 4]
     name = f"{variant}-{weights}" if number < 32 else f"{variant}-{weights}-{number}"
-    hits = int(IMAGES * _ACCURACY[variant] / 100) + number % 13 - 6
+    hits = int(IMAGES * TOP1[variant] / 100) + number % 13 - 6
     sha256 = {f"{name}.safetensors": _sha256(name)}
     facts = {"bn_eps": 0.001, "padding": "tf-same", "activation": "silu", "fused_stride": "project", "classes": 1000}
     return {
         "id": name,
         "name": f"efficientnet-{variant} ({weights})",
         "sentence": f"efficientnet-{variant} ({weights}) converted from TensorFlow: {213 + 8 * number % 90} tensors; "
-        f"{100 * hits / IMAGES:.2f} % top-1 on 50,000 images, published {_ACCURACY[variant]}",
+        f"{100 * hits / IMAGES:.2f} % top-1 on 50,000 images, published {TOP1[variant]}",
         "variant": variant,
         "weights": weights,
         "model": {
@@ -71,7 +64,7 @@ def _network(number: int, verification: bool, accuracy: bool) -> dict[str, Any]:
             "taken": "weights",
             "facts": facts | {"head_conv": True, "normalization": "outside"},
             "classes": 1000,
-            "parameters": _PARAMETERS[variant],
+            "parameters": PARAMETERS[variant],
             "dtype": "float32" if verification else None,
         },
         "verdicts": [_check(check, verification, accuracy) for check in _ORDER],
@@ -180,7 +173,7 @@ def _layer(number: int, place: int, mode: str) -> dict[str, Any]:
 
 def _accuracy(variant: str, hits: int) -> dict[str, Any]:
     top5 = min(IMAGES, int(hits + 0.75 * (IMAGES - hits)))
-    measured, published = 100 * hits / IMAGES, _ACCURACY[variant]
+    measured, published = 100 * hits / IMAGES, TOP1[variant]
     sources = [
         _source(kind, measured, published + change, kind == "readme", VARIANTS[variant].resolution)
         for kind, change in (("readme", 0.0), ("timm", -0.25), ("mmpretrain", -0.12))
@@ -247,11 +240,11 @@ def _dataset() -> dict[str, Any]:
 
 
 def _cost(variant: str) -> dict[str, Any]:
-    operations, size = _MULTIPLY_ADDS[variant] * 1_000_000, VARIANTS[variant].resolution
-    figures = (("parameters", _PARAMETERS[variant], 1, ""), ("operations", operations, 1_000_000, "multiply-adds"))
+    operations, size = MULTIPLY_ADDS[variant] * 1_000_000, VARIANTS[variant].resolution
+    figures = (("parameters", PARAMETERS[variant], 1, ""), ("operations", operations, 1_000_000, "multiply-adds"))
     return {
         "size": size,
-        "parameters": _PARAMETERS[variant],
+        "parameters": PARAMETERS[variant],
         "statistics": 42016,
         "operations": {"multiply-adds": operations, "fvcore-timm": operations + 14_000_000},
         "comparisons": [
@@ -320,109 +313,6 @@ def _agreement(networks: list[dict[str, Any]]) -> dict[str, Any]:
         "p": [[p[pair] for pair in zip(*rows, strict=True)] for rows in zip(first, second, strict=True)],
         "refused": [],
         "by_name": [],
-    }
-
-
-def _published() -> dict[str, Any]:
-    accuracy = [_accuracy_number(row) for row in accuracy_table()]
-    cost = [
-        _cost_number(row, quantity)
-        for row in cost_table()
-        for quantity in ("parameters", "operations")
-        if getattr(row, quantity) is not None
-    ]
-    kinds = sorted({number["source"] for number in accuracy + cost})
-    apart = [number for number in accuracy if (number["variant"], number["weights"]) == ("b0", "ns")]
-    values = [number["value"] for number in apart] or [0.0]
-    return {
-        "sources": [
-            {
-                "id": kind,
-                "title": f"what {kind} says",
-                "publisher": "tensorflow",
-                "url": "https://example.org",
-                "revision": "7dc921f",
-                "date": "2020-07",
-                "note": "",
-            }
-            for kind in kinds
-        ],
-        "accuracy": accuracy,
-        "cost": cost,
-        "files": [_file(row) for row in weights_table()],
-        "disagreements": [
-            {
-                "variant": "b0",
-                "weights": "ns",
-                "quantity": "top1",
-                "dataset": "imagenet",
-                "precision": "float32",
-                "size": 224,
-            }
-            | {"low": min(values), "high": max(values), "numbers": apart, "marked": True, "reasons": ["other weights"]}
-        ],
-        "variants": [
-            {
-                "name": name,
-                "size": VARIANTS[name].resolution,
-                "parameters": _PARAMETERS[name],
-                "multiply_adds": _MULTIPLY_ADDS[name] * 1_000_000,
-            }
-            for name in _ACCURACY
-        ],
-    }
-
-
-def _accuracy_number(row: Any) -> dict[str, Any]:
-    said = {"variant": row.variant, "weights": row.weights, "size": row.size, "layout": row.layout, "note": row.note}
-    said |= {"recipe": "tf-official", "dataset": "imagenet", "precision": "float32", "convention": ""}
-    return _number(row.kind, said, "top1", row.top1, "%", 0.1) | {"decides": row.decides != "no"}
-
-
-def _cost_number(row: Any, quantity: str) -> dict[str, Any]:
-    said = {"variant": row.variant, "weights": "", "size": row.size, "layout": "", "note": row.note}
-    said |= {"recipe": "", "dataset": "", "precision": ""}
-    said["convention"] = row.convention if quantity == "operations" else "trainable"
-    step = getattr(row, f"{quantity}_step")
-    return _number(row.kind, said, quantity, getattr(row, quantity), "", step) | {
-        "counted_size": row.counted_size,
-        "decides": row.decides_on(quantity),
-    }
-
-
-def _number(kind: str, said: dict[str, Any], quantity: str, value: float, unit: str, step: float) -> dict[str, Any]:
-    model = f"efficientnet-{said['variant']}"
-    return said | {
-        "source": kind,
-        "title": f"what {kind} says",
-        "date": "2020-07",
-        "model": model,
-        "quantity": quantity,
-        "value": value,
-        "unit": unit,
-        "step": step,
-        "counted_size": said["size"],
-    }
-
-
-def _file(row: Any) -> dict[str, Any]:
-    names = (
-        "framework",
-        "variant",
-        "weights",
-        "network",
-        "url",
-        "sha256",
-        "size",
-        "classes",
-        "released",
-        "recipe",
-        "note",
-        "source",
-    )
-    return {name: getattr(row, name) for name in names} | {
-        "file": row.file_name,
-        "bytes": getattr(row, "bytes", None) or None,
     }
 
 
