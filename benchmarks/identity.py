@@ -23,8 +23,8 @@ from effconvert.preprocessing.pipeline import pixels
 from effconvert.preprocessing.recipes import recipe_named
 from effconvert.validate.data.classes import imagenet_classes
 from effconvert.validate.data.dataset import Dataset, open_dataset
+from effconvert.validate.data.image_bytes import read_image
 from effconvert.validate.data.image_hashes import ImageHashes, image_hash
-from effconvert.validate.data.locations import read_image
 
 _FILES, _PREPARED, _PIECE = 256, 256, 4096
 

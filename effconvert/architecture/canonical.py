@@ -1,6 +1,6 @@
 """Names and shapes of every tensor of the canonical network, computed from a variant and its facts."""
 
-from functools import cache
+from functools import lru_cache
 
 from effconvert.architecture.facts import Facts
 from effconvert.architecture.variants import Block, Variant, blocks, head_channels, stem_channels
@@ -23,7 +23,7 @@ def tensor_shapes(variant: Variant, facts: Facts | None = None) -> dict[str, Sha
     return dict(_shapes(variant, facts or default_facts(variant)))
 
 
-@cache
+@lru_cache(maxsize=256)  # files may have any number of classes and channels
 def _shapes(variant: Variant, facts: Facts) -> dict[str, Shape]:
     stem = stem_channels(variant)
     shapes: dict[str, Shape] = {"stem.conv.weight": (stem, facts.in_channels, 3, 3), **_bn("stem.bn", stem)}

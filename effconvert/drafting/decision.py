@@ -13,7 +13,7 @@ from effconvert.drafting.by_values import all_ways
 from effconvert.drafting.candidates import Case, Evidence, Item, Items
 from effconvert.drafting.contents import Contents
 from effconvert.drafting.fitting import matching
-from effconvert.drafting.hearing import Lie, by_names, by_order, by_parents
+from effconvert.drafting.hearing import Contradiction, by_names, by_order, by_parents
 from effconvert.drafting.network_layers import NORM
 from effconvert.drafting.roles import Roles, is_framework_order, signs_of
 from effconvert.drafting.shapes import Measured, stored_shape
@@ -110,8 +110,8 @@ def _hear(case: Case, names: ByNames | None) -> tuple[Evidence | None, list[str]
         said = ["the names do not follow the network"]
         if order is None:
             return by_parents(case), said
-    except Lie as lie:
-        said = [str(lie)]
+    except Contradiction as contradiction:
+        said = [str(contradiction)]
     return (by_order(case, order) if order else None), said
 
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from effconvert.architecture.canonical import CANONICAL
 from effconvert.architecture.variants import Variant, find_variant, has_fused_strides
 from effconvert.drafting.contents import SEPARATORS, Contents, contents_of
 from effconvert.drafting.decision import Decisions, decide
@@ -19,7 +18,8 @@ from effconvert.drafting.writing import Head, toml_of
 from effconvert.errors import LayoutMismatch
 from effconvert.formats import open_checkpoint
 from effconvert.maps.language import NAME
-from effconvert.maps.layouts import known_layouts, parse_layout
+from effconvert.maps.layouts import parse_layout
+from effconvert.maps.map_names import layout_names
 from effconvert.maps.moves import Move, compile_layout
 
 _FRAMEWORKS = {"torch": "pytorch", "mindspore": "mindspore"}
@@ -75,7 +75,7 @@ def draft_map(
 def _check_name(name: str) -> None:
     if not NAME.fullmatch(name):
         raise LayoutMismatch(f"layout {name!r}: a name has letters, digits and . _ - only; give another one")
-    if name in (CANONICAL, *(layout.name for layout in known_layouts())):
+    if name in layout_names():
         raise LayoutMismatch(f"layout {name!r}: a layout of this name exists; give another one")
 
 

@@ -9,14 +9,14 @@ from effconvert.drafting.network_layers import NORM
 from effconvert.drafting.roles import Roles, contradicted, is_framework_order, roles_by_signs, roles_by_words
 
 
-class Lie(Exception):
+class Contradiction(Exception):
     """The names say what the values contradict."""
 
 
 def by_names(case: Case, names: ByNames) -> Evidence | None:
     """Return the evidence from names; None if the BatchNorms have no names in common for their tensors.
 
-    Raises Lie if a value contradicts a name.
+    Raises Contradiction if a value contradicts a name.
     """
     items = case.items(names.candidates)
     return _evidence(case, items, "names", names.doubts)
@@ -25,7 +25,7 @@ def by_names(case: Case, names: ByNames) -> Evidence | None:
 def by_parents(case: Case) -> Evidence | None:
     """Return the evidence from parents' names only: all layers of the right shapes.
 
-    Raises Lie if a value contradicts a name.
+    Raises Contradiction if a value contradicts a name.
     """
     candidates = case.by_shapes()
     if not all(candidates.values()):
@@ -59,8 +59,8 @@ def _roles(case: Case, held: Sequence[Item]) -> Roles:
     roles = roles_by_words(held[0])
     if roles is None:
         return roles_by_signs(case.contents, held)
-    if lies := contradicted(case.contents, roles, held):
-        raise Lie(f"{lies[0]} is called a variance and has negative values: no name is believed")
+    if negative := contradicted(case.contents, roles, held):
+        raise Contradiction(f"{negative[0]} is called a variance and has negative values: no name is believed")
     orders = {tuple(roles.possible[key][0] for key in item) for item in held}
     keys = list(held[0])
     if case.contents.is_ordered and len(orders) == 1 and not is_framework_order(orders.pop()) and keys != sorted(keys):

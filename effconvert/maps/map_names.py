@@ -9,6 +9,11 @@ from effconvert.architecture.canonical import CANONICAL
 from effconvert.maps.documents import files_of_the_package
 
 
+def layout_names() -> tuple[str, ...]:
+    """Return all layouts of the package, canonical first."""
+    return (CANONICAL, *(table["layout"] for table in _tables()))
+
+
 def target_names() -> tuple[str, ...]:
     """Return the writable layouts of the package, canonical first."""
     return (CANONICAL, *(table["layout"] for table in _tables() if table.get("write", True)))

@@ -1,4 +1,4 @@
-"""Protocol buffers: numbers and fields come back, and what is no message is refused."""
+"""Protocol buffers: numbers and fields come back, and anything else is refused."""
 
 import pytest
 from hypothesis import example, given

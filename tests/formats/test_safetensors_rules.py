@@ -119,7 +119,7 @@ HEADERS = {
     "a number": "1",
     "null": "null",
     "two values": "{}{}",
-    "bytes that are no text": b'{"\xff": 1}',
+    "bytes that are not text": b'{"\xff": 1}',
     "UTF-16": "{}".encode("utf-16-le"),
     "a byte order mark": b"\xef\xbb\xbf{}",
     "a name twice": '{"x": 1, "y": 2, "x": 1}',

@@ -183,7 +183,7 @@ LYING = {
     "too short a text": array(encoded("x" * 100), integers(26)),
     "too long a text": array(encoded("x" * 100), integers(12)),
     "a text of letters beyond bytes": array(encoded("\u0100" * 100), integers(25)),
-    "a text that is no UTF-8": array(
+    "a string that is not UTF-8": array(
         called(found("_codecs", "encode"), b"X" + (100).to_bytes(4, "little") + b"\xff" * 100, text("latin1")), integers(25)
     ),
     "a state that is none": array(DATA)[:-2] + b"0Nb",

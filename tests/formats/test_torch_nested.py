@@ -216,7 +216,7 @@ def test_a_long_text_is_passed_over(tmp_path: Path) -> None:
 
 
 def test_a_text_with_half_a_character_is_read(tmp_path: Path) -> None:
-    """Python pickles the names of files that are no texts so."""
+    """Python pickles the names of files so that are not text."""
     path = save(tmp_path / "x.pth", {"x": torch.ones(1), "file": "a\udcff"})
     assert read_metadata(path) == {"file": "a\N{REPLACEMENT CHARACTER}"}
 

@@ -67,7 +67,7 @@ STORAGES = {
     "a count that is true": storage(b"\x88"),
     "a count that is a text": storage(text("4")),
     "another kind": storage(kind=text("typed_storage")),
-    "a kind that is no text": storage(kind=b"N"),
+    "a kind that is not a string": storage(kind=b"N"),
     "a key that is a number": storage(key=integer(0)),
     "a key with a control character": storage(key=text("0\x00")),
     "a pair of the same": b"(" + text("storage") * 5 + b"tQ",

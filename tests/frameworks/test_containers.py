@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from effconvert.validate.data.dataset import Dataset, open_dataset
-from effconvert.validate.data.locations import read_image
+from effconvert.validate.data.image_bytes import read_image
 from helpers import image_sets
 from helpers.frameworks import torchvision_repair  # noqa: F401 - before torchvision, which timm imports
 

@@ -1,4 +1,4 @@
-"""A published file that is no archive is fetched, cached and checked like one, and held against its name."""
+"""A published file that is not an archive is fetched, cached and checked like one, and held against its name."""
 
 import hashlib
 import json

@@ -81,6 +81,17 @@ def test_a_draft_with_questions_in_the_folder_of_maps_is_told_by_every_command(
     assert "my.toml: the map cannot be used:\n  kinds.bn" in ran.err
 
 
+def test_a_map_in_the_folder_of_maps_can_be_drafted_again(
+    run: Callable[..., Ran], known: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EFFCONVERT_MAPS", str(tmp_path))
+    draft = ("map", "draft", known, "--variant", "b0", "--out", tmp_path / "my.toml")
+    assert run(*draft).exit_code == 0
+    (tmp_path / "my.toml").write_text("unfinished")
+    assert run(*draft, "--force").exit_code == 0
+    assert (tmp_path / "my.toml").read_text().startswith("# Drafted from unknown.pth")
+
+
 def test_a_missing_file_and_an_unknown_variant_are_told(run: Callable[..., Ran], known: Path, tmp_path: Path) -> None:
     assert run("map", "draft", tmp_path / "no.pth", "--variant", "b0", "--out", tmp_path / "my.toml").exit_code == 2
     assert run("map", "draft", known, "--variant", "b11", "--out", tmp_path / "my.toml").exit_code == 4

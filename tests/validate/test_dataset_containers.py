@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from effconvert.validate.data.dataset import Dataset, open_dataset
-from effconvert.validate.data.locations import read_image
+from effconvert.validate.data.image_bytes import read_image
 from helpers import image_sets
 
 
@@ -58,7 +58,7 @@ def test_reading_needs_neither_torch_nor_pandas_nor_pyarrow(tmp_path: Path) -> N
     code = f"""
 import sys
 from effconvert.validate.data.dataset import open_dataset
-from effconvert.validate.data.locations import read_image
+from effconvert.validate.data.image_bytes import read_image
 read_image(open_dataset({dataset.path!r}, partial=True).locations[0])
 print([name for name in ("torch", "pandas", "pyarrow") if name in sys.modules])
 """

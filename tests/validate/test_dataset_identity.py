@@ -13,8 +13,9 @@ from effconvert.errors import DatasetProblem
 from effconvert.validate.data import image_hashes
 from effconvert.validate.data.classes import ClassList
 from effconvert.validate.data.dataset import Dataset, open_dataset
+from effconvert.validate.data.image_bytes import read_image
 from effconvert.validate.data.image_hashes import HASH_BYTES, UNREADABLE, ImageHashes, image_hash
-from effconvert.validate.data.locations import Location, read_image
+from effconvert.validate.data.locations import Location
 from helpers import image_sets
 
 Samples = list[image_sets.Sample]

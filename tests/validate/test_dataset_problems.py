@@ -9,8 +9,9 @@ from effconvert.errors import DatasetProblem, MissingPath, Unavailable
 from effconvert.formats.protobuf import bytes_field
 from effconvert.validate.data.classes import imagenet_classes
 from effconvert.validate.data.dataset import open_dataset
+from effconvert.validate.data.image_bytes import read_image
 from effconvert.validate.data.imagenet import image_name, validation_labels
-from effconvert.validate.data.locations import Location, read_image
+from effconvert.validate.data.locations import Location
 from helpers import image_sets
 
 

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 
 from effconvert.validate.data.dataset import open_dataset
-from effconvert.validate.data.locations import Location, opened, read_image
+from effconvert.validate.data.image_bytes import opened, read_image
+from effconvert.validate.data.locations import Location
 from helpers import image_sets
 
 

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effconvert.errors import DatasetProblem
-from effconvert.validate.data.locations import Location, read_image
+from effconvert.validate.data.image_bytes import read_image
+from effconvert.validate.data.locations import Location
 
 Ids = NDArray[np.int64]
 # uint8 [N, HASH_BYTES], a row for each image.

@@ -18,8 +18,9 @@ from effconvert.preprocessing.decoding import Pixels, image_package
 from effconvert.preprocessing.fast import fast_pixels, is_plain_jpeg
 from effconvert.preprocessing.pipeline import geometry, pixel_type
 from effconvert.preprocessing.recipes import Recipe
+from effconvert.validate.data.image_bytes import read_image
 from effconvert.validate.data.image_hashes import HASH_BYTES, UNREADABLE, image_hash
-from effconvert.validate.data.locations import Location, read_image
+from effconvert.validate.data.locations import Location
 from effconvert.validate.evaluation.feeding import Batch
 from effconvert.validate.evaluation.image_loader import Clock
 

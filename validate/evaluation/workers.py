@@ -21,8 +21,9 @@ from effconvert.errors import DatasetProblem, EffconvertError
 from effconvert.preprocessing.fast import fast_pixels
 from effconvert.preprocessing.pipeline import pixels
 from effconvert.preprocessing.recipes import Recipe
+from effconvert.validate.data.image_bytes import read_image
 from effconvert.validate.data.image_hashes import UNREADABLE, image_hash
-from effconvert.validate.data.locations import Location, read_image
+from effconvert.validate.data.locations import Location
 from effconvert.validate.evaluation.jobs import FAST
 
 # Not `-m`: the parent cannot unpickle classes of a module that runs as __main__.

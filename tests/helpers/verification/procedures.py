@@ -1,6 +1,7 @@
 """Weights of calibrated networks for verifications, and the images that they are shown."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -14,7 +15,7 @@ ASSUMED = "; but bn_eps and padding are only assumed (--facts tells)"
 State = dict[str, torch.Tensor]
 
 
-def state_of(variant: str = "b0", **facts: object) -> State:
+def state_of(variant: str = "b0", **facts: Any) -> State:
     """A calibrated network's weights."""
     return calibrate(random_weights(create_model(variant, **facts)), synthetic_images(8, 64, 64)).state_dict()
 

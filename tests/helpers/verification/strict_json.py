@@ -5,10 +5,10 @@ from typing import Any
 
 
 def parsed(text: str) -> dict[str, Any]:
-    """Return what `text` says; NaN and infinity are no JSON."""
+    """Return what `text` says; NaN and infinity are not JSON."""
 
     def refused(constant: str) -> None:
-        raise AssertionError(f"{constant} is no JSON")
+        raise AssertionError(f"{constant} is not JSON")
 
     found: dict[str, Any] = json.loads(text, parse_constant=refused)
     return found
