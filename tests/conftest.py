@@ -1,4 +1,4 @@
-"""What many tests need: checkpoints that are made once, and the command line run in this process."""
+"""Shared fixtures of many tests: checkpoints that are made once, and the command line run in this process."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is given in place of a path is named, with the command that makes a path of it, and exits with 2."""
+"""An address in place of a path is named, with the command that makes a path of it, and exits with 2."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What rests on facts that nothing tells says so, and how to tell them comes before every other remedy."""
+"""A result that rests on assumed facts says so, and how to tell them comes before every other remedy."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What a user types, and reads."""
+"""The command line as a user types and reads it."""
 
 import json
 import subprocess

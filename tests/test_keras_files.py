@@ -1,4 +1,4 @@
-"""What people do with keras.applications' networks and save is moved, refused by the layer's name, or said.
+"""Networks of keras.applications as people save them are moved, refused by the layer's name, or said.
 
 Whole models are refused where their graph computes otherwise; files of weights alone say what is assumed of them.
 """

@@ -1,4 +1,4 @@
-"""Whatever command asks, a file has one training and one preprocessing."""
+"""A file has one training and one preprocessing in every command."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What the tests of all formats share."""
+"""Shared fixtures of the tests of formats."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Whatever is done to a valid file, a reader gives tensors or refuses it, and takes no memory that the file lacks."""
+"""A reader gives tensors or refuses a file, however it was changed, and takes no memory that the file lacks."""
 
 import pickle
 from contextlib import suppress

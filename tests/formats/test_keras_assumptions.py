@@ -1,4 +1,4 @@
-"""What a Keras file of weights alone lists beside its weights tells where its network may be another one."""
+"""A Keras file of weights alone lists layers that tell where its network may be another one."""
 
 import pytest
 

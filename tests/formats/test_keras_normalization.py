@@ -1,4 +1,4 @@
-"""What a Keras network does to pixels is told from its graph, and without one from the values of its Normalization."""
+"""The normalization of a Keras network follows from its graph, and without one from the values of its Normalization."""
 
 import json
 import zipfile

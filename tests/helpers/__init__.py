@@ -1,1 +1,1 @@
-"""What the tests share: files that are written for them, small networks, servers, faults, and the command line."""
+"""Shared by all tests: files that are written for them, small networks, servers, faults, and the command line."""

@@ -1,4 +1,4 @@
-"""Where the project, its tests and their golden files are."""
+"""The folders of the project, its tests and their golden files."""
 
 from pathlib import Path
 

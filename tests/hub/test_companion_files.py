@@ -1,4 +1,4 @@
-"""What stands beside Hugging Face's weights comes along; a mirror may lack it, and the conversion then says so."""
+"""Files beside Hugging Face's weights are fetched too; a mirror may lack them, and the conversion then says so."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a file holds beside the network: averages, optimizer slots, counters, and what nobody knows."""
+"""Tensors beside the network: averages, optimizer slots, counters, other networks and classifiers."""
 
 from pathlib import Path
 

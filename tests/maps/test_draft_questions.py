@@ -1,4 +1,4 @@
-"""What a draft asks is refused by the reader of maps until each question has one answer."""
+"""Questions of a draft are refused by the reader of maps until each has one answer."""
 
 import random
 import re

@@ -1,4 +1,4 @@
-"""What the values of a trained file tell: which layers follow each other, and which vector of a BatchNorm is which."""
+"""Values of a trained file tell which layers follow each other, and which vector of a BatchNorm is which."""
 
 import random
 import tomllib

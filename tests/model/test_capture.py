@@ -1,4 +1,4 @@
-"""What is captured of the canonical network is what its layers give."""
+"""Captured outputs of the canonical network are those of its layers."""
 
 import numpy as np
 import pytest

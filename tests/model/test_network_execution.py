@@ -1,4 +1,4 @@
-"""However the network is run, it computes the same, and it can be trained."""
+"""A network computes the same in every way of running it, and can be trained."""
 
 import pytest
 import torch

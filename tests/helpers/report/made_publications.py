@@ -1,4 +1,4 @@
-"""What others published, as a made report holds it: the real tables, with made sources."""
+"""Published numbers and files as a made report holds them: the real tables, with made sources."""
 
 from typing import Any
 

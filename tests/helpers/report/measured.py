@@ -1,4 +1,4 @@
-"""What the commands leave of a network that was really measured and verified."""
+"""Output of the commands for a network that was really measured and verified."""
 
 from dataclasses import dataclass
 from pathlib import Path
