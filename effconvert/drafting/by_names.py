@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from effconvert.architecture.variants import Block
 from effconvert.drafting.fitting import embedding, fits
 from effconvert.drafting.layers_of_file import FileLayer
-from effconvert.drafting.names import Mark, Parts, orders, pattern, split, words_in_common
+from effconvert.drafting.names import Mark, Parts, joined, orders, pattern, split, words_in_common
 from effconvert.drafting.network_layers import Layer
 from effconvert.drafting.shapes import Measured
 
@@ -93,7 +93,7 @@ def _groupings(
             key = _last_word(before) if together else pattern(before)
             marks = orders(before)[-1:] if together else orders(before)
             group = beginnings.setdefault(key, {}).setdefault(marks, {})
-            local = "".join(part.raw if isinstance(part, Mark) else part for part in rest)
+            local = joined(rest)
             group[f"{pattern(before).replace('#', '*')}|{local}" if together else local] = (layer, local)
         yield from beginnings.values()
 

@@ -6,7 +6,6 @@ from typing import TypeVar
 from effconvert.drafting.layers_of_file import FileLayer
 from effconvert.drafting.network_layers import Layer
 from effconvert.drafting.shapes import Measured
-from effconvert.formats.checkpoint import Shape
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -52,11 +51,6 @@ def _greedy(wanted: Sequence[T], found: Sequence[U], fit: Callable[[T, U], bool]
         places[place] = at
         at += 1
     return places
-
-
-def kernel_shape(layer: FileLayer) -> Shape | None:
-    """Return the shape of the layer's only kernel."""
-    return layer.tensors[layer.kernels[0]] if len(layer.kernels) == 1 else None
 
 
 def matching(candidates: Mapping[Hashable, Sequence[Hashable]]) -> dict[Hashable, Hashable]:

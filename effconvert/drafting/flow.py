@@ -46,10 +46,8 @@ def canonical_values(stored: NDArray[Any], shape: Shape, orders: tuple[str, ...]
     if not order:
         return stored
     axes = parse_axes(order)
-    sizes = axes.letter_sizes(shape)
-    letters, wanted = "".join(axes.source), "".join(axes.target)
-    values = stored.reshape([sizes[letter] for letter in letters])
-    return values.transpose([letters.index(letter) for letter in wanted]).reshape(shape)
+    parted, permutation = axes.parted(axes.letter_sizes(shape))
+    return stored.reshape(parted).transpose(permutation).reshape(shape)
 
 
 def activated(name: str, means: Vector, deviations: Vector) -> Vector:

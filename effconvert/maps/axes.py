@@ -37,6 +37,11 @@ class Axes:
         """Return the shape of the source for these sizes of letters."""
         return tuple(math.prod(sizes[letter] for letter in letters) for letters in self.source)
 
+    def parted(self, sizes: Mapping[str, int]) -> tuple[Shape, tuple[int, ...]]:
+        """Return the shape of the source with one axis for each letter, and the permutation to the target's axes."""
+        letters, wanted = "".join(self.source), "".join(self.target)
+        return tuple(sizes[letter] for letter in letters), tuple(letters.index(letter) for letter in wanted)
+
 
 def parse_axes(text: str) -> Axes:
     """Return the axes in `text`, such as `E(HWIO) -> EOIHW` or `1C11 -> C`. Raises BadMap with the reason."""

@@ -307,8 +307,7 @@ class _Compiler:
         except ValueError as error:
             self.problems.append(f"{target} <- {source}: {error}")
             return
-        letters, wanted = "".join(axes.source), "".join(axes.target)
-        step = Step(tuple(sizes[letter] for letter in letters), tuple(letters.index(letter) for letter in wanted))
+        step = Step(*axes.parted(sizes))
         self.moves[target] = Move(source, target, axes.source_shape(sizes), shape, _simplified((step,)))
 
     def _check(self) -> None:
