@@ -16,6 +16,8 @@ DOCS = mkdocs==1.6.1 mkdocs-material==9.8.2 mkdocs-autorefs==1.4.5 "mkdocstrings
 TEST_JOBS ?= 2
 # Which deep tests are run: none, all, or a part such as 3/7.
 DEEP ?= none
+# Where this is set, each of the hundreds of interpreters that tests start would compile torch or TensorFlow again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-frameworks test-deep environments browser lint bench docs pages clean
