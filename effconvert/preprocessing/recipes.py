@@ -187,7 +187,7 @@ def _named(name: str, variant: Variant) -> Recipe:
     if name not in tables:
         raise LayoutMismatch(f"the preprocessing {name!r} is unknown; known are {', '.join(tables)}")
     table = tables[name]
-    if _TIMM in table["layouts"]:
+    if _TIMM in table["layouts"] and "sizes" not in table:
         usual = _timm_recipe(variant, None)
         return _recipe(name, table, usual.shorter_side if table["crop"] != "none" else 0, usual.size)
     if "sizes" in table and variant.name not in table["sizes"]:

@@ -10,6 +10,7 @@ import pytest
 from effconvert.errors import LayoutMismatch
 from effconvert.maps.language import Layout
 from effconvert.maps.layouts import known_layouts
+from effconvert.preprocessing import recipes
 from effconvert.preprocessing.recipes import recipe_for
 from effconvert.reference_tables.reading import recipe_tables
 from effconvert.reference_tables.weights import weights_table
@@ -109,3 +110,12 @@ def test_what_has_no_recipe_is_refused_with_what_has(
     with pytest.raises(LayoutMismatch) as failure:
         recipe_for(layout, variant, weights)
     assert words in str(failure.value)
+
+
+def test_a_table_of_ones_own_with_sizes_has_these_also_for_timms_layout(monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = recipe_tables()["timm"] | {"sizes": {"b0": [240, 224]}}
+    monkeypatch.setattr(recipes, "recipe_tables", lambda: recipe_tables() | {"mine": mine})
+    recipe = recipes.recipe_named("mine", "b0")
+    assert (recipe.shorter_side, recipe.size) == (240, 224)
+    with pytest.raises(LayoutMismatch, match="mine has no size for b1, only for b0"):
+        recipes.recipe_named("mine", "b1")
