@@ -194,7 +194,7 @@ def _named(name: str, variant: Variant) -> Recipe:
         raise LayoutMismatch(
             f"the preprocessing {name} has no size for {variant.name}, only for {', '.join(table['sizes'])}"
         )
-    return _recipe(name, table, *_sizes(name, table, variant, table["weights"][0]))
+    return _recipe(name, table, *_sizes(name, table, variant, table.get("weights", [""])[0]))
 
 
 def _timm_recipe(variant: Variant, weights: str | None) -> Recipe:
