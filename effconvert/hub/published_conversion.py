@@ -13,6 +13,7 @@ from effconvert.conversion.transfer import Progress
 from effconvert.errors import LayoutMismatch
 from effconvert.hub.cache import fetch
 from effconvert.hub.published_names import Asked, read_name
+from effconvert.maps.layouts import layout_called
 from effconvert.reference_tables.published_weights import choose
 from effconvert.reference_tables.weights import Published
 
@@ -45,6 +46,7 @@ def convert_published(
 
     Example: `effconvert.convert_published("torchvision/b0", "b0.pth", to="timm")`
     """
+    to = layout_called(to)
     asked = Asked(framework, name, weights) if framework else _read_name(name, weights)
     row = choose(asked.variant, asked.weights, asked.framework)
     output = Path(output or output_name(asked, row, to, whole_name=framework is None))

@@ -4,10 +4,11 @@ from typing import Any
 
 import click
 
+from effconvert.cli.click_classes import Command
 from effconvert.cli.options.conversion import convert_to_torch, to_torch_options
 
 
-@click.command("mm2pt")
+@click.command("mm2pt", cls=Command)
 @to_torch_options("Choose published weights: base, aa, advprop, ra-ns …; see `effconvert list`. Default: aa.")
 def command(**options: Any) -> None:
     """Convert an OpenMMLab mmpretrain (mmcls) checkpoint to PyTorch.

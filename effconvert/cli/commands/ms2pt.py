@@ -4,10 +4,11 @@ from typing import Any
 
 import click
 
+from effconvert.cli.click_classes import Command
 from effconvert.cli.options.conversion import convert_to_torch, to_torch_options
 
 
-@click.command("ms2pt")
+@click.command("ms2pt", cls=Command)
 @to_torch_options("Choose published weights: mindvision (b0 to b7) or mindcv (b0, b1). Default: mindvision.")
 def command(**options: Any) -> None:
     """Convert a MindSpore checkpoint to PyTorch.

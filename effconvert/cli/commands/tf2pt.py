@@ -4,10 +4,11 @@ from typing import Any
 
 import click
 
+from effconvert.cli.click_classes import Command
 from effconvert.cli.options.conversion import convert_to_torch, to_torch_options
 
 
-@click.command("tf2pt")
+@click.command("tf2pt", cls=Command)
 @to_torch_options("Choose published weights: base, aa, ra, advprop, ns (l2: ns, ns-475). Default: aa, else the newest.")
 def command(**options: Any) -> None:
     """Convert a TensorFlow checkpoint to PyTorch.

@@ -4,10 +4,11 @@ from typing import Any
 
 import click
 
+from effconvert.cli.click_classes import Command
 from effconvert.cli.options.conversion import convert_to_torch, to_torch_options
 
 
-@click.command("timm2pt")
+@click.command("timm2pt", cls=Command)
 @to_torch_options("Choose published weights: a tag of timm (see `effconvert list`), aa, ns …, or efficientnet_b0.")
 def command(**options: Any) -> None:
     """Convert a timm checkpoint to PyTorch.
