@@ -1,7 +1,7 @@
 """Published weights of a variant, and the choice among them."""
 
 from effconvert.architecture.variants import find_variant
-from effconvert.errors import LayoutMismatch, UnknownName, known_names, nearest_first
+from effconvert.errors import LayoutMismatch, UnknownName, close_name, known_names, nearest_first
 from effconvert.reference_tables.publishers import publisher_called
 from effconvert.reference_tables.trainings import training_called
 from effconvert.reference_tables.weights import FRAMEWORKS, Published, weights_table
@@ -42,10 +42,12 @@ def choose(variant: str, weights: str | None = None, framework: str = "tensorflo
         return _usual(named, prefer_default=asked_network)
     others = ", ".join(dict.fromkeys(row.variant for row in _called(weights, _of(framework))))
     known = ", ".join(nearest_first(weights, dict.fromkeys(row.weights for row in _of(framework))))
+    meant = close_name(weights, [name for row in rows for name in (row.short, row.weights)])
     elsewhere = f"only {others} have them" if others else f"no variant has them (known are {known})"
     raise UnknownName(
         f"weights {weights!r} were not published for {name} ({framework}), "
         f"which has {', '.join(nearest_first(weights, (row.weights for row in rows)))}; {elsewhere}"
+        f"{f'; did you mean {meant}?' if meant else ''}"
     )
 
 

@@ -37,7 +37,7 @@ from effconvert.errors import PublishedMismatch
     type=PUBLISHER,
     default="tensorflow",
     show_default=True,
-    help="Choose the publisher for --variant: tensorflow, mindspore, mmpretrain, timm …",
+    help="Choose the publisher for --variant, e.g. timm or mindspore.",
 )
 @click.option(
     "--weights", type=TRAINING, help="Name the training of --variant, or of FILEs that do not tell it, e.g. ns."

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     help="Run the source in this framework. Default: the framework of the file.",
 )
 @click.option("--layers", is_flag=True, help="Print every layer, not only the most informative ones.")
-@click.option("--explain", is_flag=True, help="After a mismatch, try the known causes and show the right one.")
+@click.option("--explain", is_flag=True, help="Try the known causes of a mismatch, and show the right one.")
 @images_options
 @reading_options
 @python_option

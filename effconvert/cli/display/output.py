@@ -88,8 +88,8 @@ def print_report(report: "Report", as_json: JsonOutput | None, quiet: bool) -> N
             *options_pairs(report.options),
             (
                 "written",
-                f"{report.output}: {_layout_text(report.output_layout)}, {report.tensors:,} tensors, {size_text(report.nbytes)}, "
-                "read back and equal",
+                f"{report.output}: {_layout_text(report.output_layout)}, {report.tensors:,} tensors, "
+                f"{size_text(report.nbytes)}, read back and equal",
             ),
             *[("network" if number == 0 else "", line) for number, line in enumerate(report.network.splitlines())],
             *([("images", report.remark)] if report.remark else []),
