@@ -37,7 +37,7 @@ def test_help_of_a_misspelled_command_says_what_was_meant(run: Run) -> None:
 def test_common_options_stand_before_the_rest_and_the_facts_behind(run: Run) -> None:
     out = run("convert", "--help").out
     common, more, facts = (out.index(title) for title in ("\nOptions:", "\nMore options:", "\nFacts (of --facts):"))
-    assert common < out.index("--out") < more < out.index("--root") < facts < out.index("tf-same or symmetric")
+    assert common < out.index("-o, --out") < more < out.index("--root") < facts < out.index("tf-same or symmetric")
 
 
 def test_no_line_of_help_ends_within_a_name(run: Run) -> None:
