@@ -7,6 +7,7 @@ from typing import Any
 
 from effconvert.architecture.canonical import CANONICAL
 from effconvert.atomic import check_output
+from effconvert.conversion.outputs import check_container
 from effconvert.conversion.steps import Report, convert
 from effconvert.conversion.targets import library_of
 from effconvert.conversion.transfer import Progress
@@ -50,7 +51,8 @@ def convert_published(
     asked = Asked(framework, name, weights) if framework else _read_name(name, weights)
     row = choose(asked.variant, asked.weights, asked.framework)
     output = Path(output or output_name(asked, row, to, whole_name=framework is None))
-    check_output(output, force)  # before the download
+    check_container(output, to)  # both before the download
+    check_output(output, force)
     fetched = fetch(row, progress=downloading)
     return convert(
         fetched.path,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from effconvert.architecture.canonical import CANONICAL, default_facts
-from effconvert.atomic import check_output, new_file, new_folder
+from effconvert.atomic import check_folder_name, check_output, check_suffix, new_file, new_folder
 from effconvert.errors import LayoutMismatch, OutputProblem
 from effconvert.hashing import file_sha256
 from effconvert.identify.library_builds import usual_values
@@ -84,6 +84,7 @@ def save_run(
     follow: a run whose images are used, and whose outputs are also given to each layer in isolation. Raises the errors
     of `run_file`, and OutputProblem.
     """
+    check_suffix(out, ".npz")
     check_output(out, force)
     for given in (Path(file), follow):
         if given and out.exists() and given.exists() and out.samefile(given):
@@ -123,6 +124,7 @@ def prepare_run(
     the library's own loader cannot read. Only the framework and numpy are needed beside them. Raises LayoutMismatch,
     OutputProblem.
     """
+    check_folder_name(folder, "--prepare")
     examined, name, inputs = _chosen(file, framework, reading, key, images, follow)
     if name == CANONICAL:
         raise LayoutMismatch(f"{file}: effconvert itself runs the canonical network; use --out instead of --prepare")

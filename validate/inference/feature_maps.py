@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from effconvert.atomic import check_output, new_file
+from effconvert.atomic import check_output, check_suffix, new_file
 from effconvert.errors import LayoutMismatch, NumericMismatch, OutputProblem
 from effconvert.model.network import EfficientNet
 from effconvert.options import Options
@@ -76,6 +76,7 @@ def save_features(
     Raises MissingPath, OutputProblem, the errors of `load_subject`, LayoutMismatch for a level that the network lacks,
     DatasetProblem with every image that cannot be read, NumericMismatch for NaN or values too large for `dtype`.
     """
+    check_suffix(out, ".npz")
     check_output(out, force)
     files = named_images(images)
     _require_another_file(out, [Path(path), *files])

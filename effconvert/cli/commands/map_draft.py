@@ -46,12 +46,11 @@ def command(
 
     Example: effconvert map draft unknown.pth --variant b0 --out my.toml
     """
-    from effconvert.atomic import check_output, new_file
+    from effconvert.atomic import check_output, check_suffix, new_file
     from effconvert.drafting.draft import draft_map
-    from effconvert.errors import LayoutMismatch, OutputProblem, listing
+    from effconvert.errors import LayoutMismatch, listing
 
-    if out.suffix != ".toml":
-        raise OutputProblem(f"{out}: a map ends in .toml; give another name with --out")
+    check_suffix(out, ".toml")
     check_output(out, force)
     layout = out.stem if name is None else name
     draft = draft_map(checkpoint, variant, layout, root or "", leave, key.encode() if key else None)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from effconvert.atomic import check_output
+from effconvert.atomic import check_folder_name, check_output
 from effconvert.cli.click_classes import Command, more_option
 from effconvert.cli.display.json_output import JsonOutput, put_json
 from effconvert.cli.display.output import printable
@@ -66,6 +66,7 @@ def command(
     """
     if published == bool(runs or verifications):
         raise click.UsageError("give runs of `validate` or --verify files, or only --published")
+    check_folder_name(out)
     check_output(out, force)
     from effconvert.report.document import build_report, published_report
 

@@ -41,8 +41,11 @@ def command(
 
     Example: effconvert tables --variant b0
     """
+    from effconvert.atomic import check_suffix
     from effconvert.reference_tables.selection import Wanted, select
 
+    if csv_file:
+        check_suffix(csv_file, ".csv", "--csv")
     wanted = Wanted(variant or "", weights or "", source or "", quantity or "", dataset or "")
     try:
         selection = select(wanted)
