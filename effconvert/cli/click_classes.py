@@ -48,7 +48,15 @@ class Command(click.Command):
     context_class = Context
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, _with_json_value(args))
+        given = list(args)
+        try:
+            return super().parse_args(ctx, _with_json_value(args))
+        except click.UsageError as error:
+            if word := _behind_json(given):
+                error.message += (
+                    f"; if {word} is the file for --json, write --json={word}, or a name that ends in .json"
+                )
+            raise
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         shown = [(param, param.get_help_record(ctx)) for param in self.get_params(ctx)]
@@ -115,6 +123,13 @@ def module_of(command: str, room: str) -> str:
 
 
 _WORDS_OF_PYTHON = ("inspect", "list", "help")
+
+
+def _behind_json(args: Sequence[str]) -> str:
+    """Return the word behind a `--json` without a value, which may have been meant as its file; "" without one."""
+    pairs = zip(args, args[1:], strict=False)
+    found = (word for option, word in pairs if option == _JSON and not word.endswith(_JSON_SUFFIX))
+    return next((word for word in found if not word.startswith("-")), "")
 
 
 def _with_json_value(args: Sequence[str]) -> list[str]:

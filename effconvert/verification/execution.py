@@ -84,11 +84,11 @@ def save_run(
     follow: a run whose images are used, and whose outputs are also given to each layer in isolation. Raises the errors
     of `run_file`, and OutputProblem.
     """
-    check_suffix(out, ".npz")
     check_output(out, force)
     for given in (Path(file), follow):
         if given and out.exists() and given.exists() and out.samefile(given):
             raise OutputProblem(f"{out}: is an input of this command; give another name with --out")
+    check_suffix(out, ".npz")
     examined, name, inputs = _chosen(file, framework, reading, key, images, follow)
     program = interpreter(name, pythons)
     with new_file(out, force) as (_, part):

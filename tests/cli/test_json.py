@@ -56,6 +56,12 @@ def test_a_file_of_json_must_be_called_so(run: Run, lite0: Path, tmp_path: Path)
     assert not (tmp_path / "x.txt").exists()
 
 
+def test_a_word_behind_json_that_nothing_takes_may_be_its_file(run: Run, lite0: Path, tmp_path: Path) -> None:
+    ran = run("inspect", lite0, "--json", tmp_path / "out")
+    assert ran.exit_code == 2
+    assert f"write --json={tmp_path / 'out'}, or a name that ends in .json" in ran.err
+
+
 @pytest.mark.parametrize("content", ['{"weight_map": {}}', '{"schema": "mine"}', "[1]", "text"])
 def test_a_file_that_is_not_of_effconvert_is_not_replaced(run: Run, lite0: Path, tmp_path: Path, content: str) -> None:
     mine = tmp_path / "model.safetensors.index.json"

@@ -76,10 +76,10 @@ def save_features(
     Raises MissingPath, OutputProblem, the errors of `load_subject`, LayoutMismatch for a level that the network lacks,
     DatasetProblem with every image that cannot be read, NumericMismatch for NaN or values too large for `dtype`.
     """
-    check_suffix(out, ".npz")
     check_output(out, force)
     files = named_images(images)
     _require_another_file(out, [Path(path), *files])
+    check_suffix(out, ".npz")
     computing = choose_computing(device, "float32")
     subject = load_subject(path, options, key, recipe, size)
     wanted = list(dict.fromkeys(levels))

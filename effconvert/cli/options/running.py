@@ -118,7 +118,7 @@ def given_pythons(assignments: tuple[str, ...]) -> dict[str, str]:
         name, _, path = assignment.partition("=")
         called = runners_called(name)
         if not called or not path:
-            words = known_names(name, FRAMEWORKS, "with one of")
+            words = known_names(name, FRAMEWORKS, "frameworks are")
             raise click.UsageError(f"--python {assignment}: must read FRAMEWORK=PATH; {words}")
         pythons |= dict.fromkeys(called, path)
     return pythons
