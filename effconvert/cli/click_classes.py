@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib import import_module
+from itertools import pairwise
 from typing import Any
 
 import click
@@ -52,10 +53,9 @@ class Command(click.Command):
         try:
             return super().parse_args(ctx, _with_json_value(args))
         except click.UsageError as error:
-            if word := _behind_json(given):
-                error.message += (
-                    f"; if {word} is the file for --json, write --json={word}, or a name that ends in .json"
-                )
+            word = _behind_json(given)
+            if word and word in error.message:
+                error.message += f"; if it is the file for --json: that must end in {_JSON_SUFFIX}"
             raise
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -127,8 +127,7 @@ _WORDS_OF_PYTHON = ("inspect", "list", "help")
 
 def _behind_json(args: Sequence[str]) -> str:
     """Return the word behind a `--json` without a value, which may have been meant as its file; "" without one."""
-    pairs = zip(args, args[1:], strict=False)
-    found = (word for option, word in pairs if option == _JSON and not word.endswith(_JSON_SUFFIX))
+    found = (word for option, word in pairwise(args) if option == _JSON and not word.endswith(_JSON_SUFFIX))
     return next((word for word in found if not word.startswith("-")), "")
 
 
