@@ -107,7 +107,7 @@ def _print_example(example: "Example") -> None:
 
     _heading(f"1. The TensorFlow checkpoint: effconvert inspect {example.checkpoint}")
     print_inspection(example.source, shown=4)
-    _heading(f"2. Converted: effconvert tf2pt --checkpoint {example.checkpoint} --out {example.converted}")
+    _heading(f"2. Converted: effconvert tf2pt {example.checkpoint} --out {example.converted}")
     print_report(example.report, as_json=None, quiet=False)
     _heading(f"3. The PyTorch file: effconvert inspect {example.converted}")
     print_inspection(example.result, shown=4)
