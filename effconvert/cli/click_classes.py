@@ -1,6 +1,6 @@
 """click's classes as effconvert uses them: options in two sections, commands in sections, names that are close."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from itertools import pairwise
@@ -25,7 +25,7 @@ class _Formatter(click.HelpFormatter):
     def write_text(self, text: str) -> None:
         super().write_text(text.replace("-", _HYPHEN))
 
-    def write_dl(self, rows: Sequence[tuple[str, str]], *sizes: int, **named_sizes: int) -> None:
+    def write_dl(self, rows: Iterable[tuple[str, str]], *sizes: int, **named_sizes: int) -> None:
         super().write_dl([(name, words.replace("-", _HYPHEN)) for name, words in rows], *sizes, **named_sizes)
 
 
@@ -54,9 +54,10 @@ class Command(click.Command):
             return super().parse_args(ctx, _with_json_value(args))
         except click.UsageError as error:
             word = _behind_json(given)
-            if word and word in error.message:
-                error.message += f"; if it is the file for --json: that must end in {_JSON_SUFFIX}"
-            raise
+            if not word or word not in error.message:
+                raise
+            words = f"{error.format_message()}; if it is the file for --json: that must end in {_JSON_SUFFIX}"
+            raise click.UsageError(words, ctx) from error
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         shown = [(param, param.get_help_record(ctx)) for param in self.get_params(ctx)]

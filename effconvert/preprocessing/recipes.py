@@ -157,8 +157,8 @@ def _published(layout: str, variant: Variant, weights: str | None) -> Recipe:
     for name, table in tables.items():
         if asked in table["weights"]:
             return _recipe(name, table, *_sizes(name, table, variant, asked))
-    known = (known for table in tables.values() for known in table["weights"])
-    raise UnknownName(f"weights {asked!r} are unknown for {variant.name}; {known_names(asked, known)}")
+    known = known_names(asked, (name for table in tables.values() for name in table["weights"]))
+    raise UnknownName(f"weights {asked!r} are unknown for {variant.name}; {known}")
 
 
 def official_recipe(variant_name: str, weights: str | None = None) -> Recipe:
