@@ -16,6 +16,11 @@ from typing import BinaryIO
 from effconvert.errors import OutputProblem
 
 _BUFFER = 1 << 20
+# No folder is called so that effconvert writes.
+_SUFFIXES_OF_FILES = frozenset(
+    ".safetensors .pth .pt .bin .tar .ckpt .h5 .hdf5 .keras .index .npz .npy .gz .tgz .zip .json .csv .html .md .txt "
+    ".svg .png .pdf .toml".split()
+)
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
@@ -27,6 +32,20 @@ def check_output(path: Path, force: bool) -> None:
         raise OutputProblem(f"{path}: exists; give --force to replace it, or another name with --out")
     if not path.parent.is_dir():
         raise OutputProblem(f"{path}: the folder {path.parent} does not exist")
+
+
+def check_suffix(path: Path, suffix: str, option: str = "--out") -> None:
+    """Raise OutputProblem if `path`, a file of one format, does not end in `suffix`; `option` names it."""
+    if not path.name.lower().endswith(suffix) or path.name.lower() == suffix:
+        raise OutputProblem(f"{path}: the file that is written ends in {suffix}; give another name with {option}")
+
+
+def check_folder_name(path: Path, option: str = "--out") -> None:
+    """Raise OutputProblem if `path`, a folder that is written, is called like a file; `option` names it."""
+    if path.suffix.lower() in _SUFFIXES_OF_FILES:
+        raise OutputProblem(
+            f"{path}: a folder is written, and {path.suffix} is the suffix of a file; give another name with {option}"
+        )
 
 
 @contextmanager

@@ -32,6 +32,12 @@ class LayoutMismatch(EffconvertError):
     exit_code = 4
 
 
+class UnknownName(LayoutMismatch):
+    """A name that nothing has: of a variant, layout, framework, training, recipe or fact. A usage error."""
+
+    exit_code = 2
+
+
 class BadMap(LayoutMismatch):
     """A mapping file has something that is not part of the map language."""
 
@@ -82,6 +88,28 @@ def listing(heading: str, problems: Iterable[str]) -> str:
 def some(names: Sequence[str], shown: int) -> str:
     """Return the first of `names` in one line, with `…` if there are more: `a, b, …`."""
     return ", ".join([*names[:shown], *(["…"] if len(names) > shown else [])])
+
+
+def close_name(word: str, names: Iterable[str]) -> str | None:
+    """Return the one of `names` that `word` probably means: it is spelled like it, but for case; None without one."""
+    from difflib import get_close_matches
+
+    spelled = {name.lower(): name for name in names}
+    found = get_close_matches(word.lower(), spelled, n=1)
+    return spelled[found[0]] if found else None
+
+
+def known_names(word: str, names: Iterable[str], known: str = "known are", others: Iterable[str] = ()) -> str:
+    """Return a phrase for a message about the unknown `word`: the name that it probably means, and all names.
+
+    others: names that are allowed too, and are not listed.
+
+    Example: `known_names("b00", ["b0", "b1"])` is `did you mean b0? known are b0, b1`.
+    """
+    names = list(dict.fromkeys(names))
+    meant = close_name(word, [*names, *others])
+    everything = f"{known} {', '.join(names) or 'none'}"
+    return f"did you mean {meant}? {everything}" if meant else everything
 
 
 def nearest_first(word: str, names: Iterable[str]) -> list[str]:

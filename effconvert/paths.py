@@ -2,14 +2,16 @@
 
 import re
 import shlex
+from itertools import islice
 from pathlib import Path
 
-from effconvert.errors import MissingPath
+from effconvert.errors import MissingPath, close_name
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/{1,2}(?=[^/])")
 _HUB_SCHEME = re.compile(r"(?:hf|hf-hub|hf_hub|huggingface|timm|local-dir):/{0,2}(.+)", re.IGNORECASE)
 _HUB_PAGE = re.compile(r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/([\w.-]+/[\w.-]+)/?(?:tree/.*)?")
 _HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w.-]*(?:efficientnet|effnet)[\w.-]*", re.IGNORECASE)
+_MOST_FILES = 5000  # of a folder in which a file with a close name is sought
 _COPY = {"s3": "aws s3 cp", "gs": "gcloud storage cp"}
 
 
@@ -58,7 +60,19 @@ def _hint(given: str) -> str:
         return f"; a network of this name is published: {published}"
     if _HUB_NAME.fullmatch(given):
         return f"; if it is a repository on the Hugging Face hub: {_from_hub(given)}"
+    if near := _near(Path(given)):
+        return f"; did you mean {near}?"
     return ""
+
+
+def _near(path: Path) -> Path | None:
+    """Return the file beside `path` with a name that is spelled like it; None without one, or in a large folder."""
+    try:
+        beside = [found.name for found in islice(path.parent.iterdir(), _MOST_FILES)]
+    except OSError:  # the folder does not exist either
+        return None
+    near = close_name(path.name, beside) if len(beside) < _MOST_FILES else None
+    return path.with_name(near) if near else None
 
 
 def _from_hub(name: str) -> str:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from effconvert.atomic import new_file
 from effconvert.errors import UnreadableCheckpoint
+from effconvert.formats.file_kinds import PREDICTIONS, kind_of
 from effconvert.paths import require_path
 from effconvert.validate.data.image_hashes import HASH_BYTES
 
@@ -92,6 +93,8 @@ def read_predictions(path: str | Path) -> Predictions:
             record = json.loads(str(_array(archive, _RECORD)))
             values = {name: _array(archive, name) for name in _held(archive) if name != _RECORD}
     except Exception as error:  # as above, and numpy's
+        if (kind := kind_of(path)) and kind != PREDICTIONS:
+            raise UnreadableCheckpoint(f"{path}: not predictions but {kind.in_words()}") from None
         words = f"not the predictions of `effconvert validate`: {error or type(error).__name__}"
         raise UnreadableCheckpoint(f"{path}: {words}") from error
     problems = _problems(record, values)

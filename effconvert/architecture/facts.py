@@ -5,10 +5,11 @@ from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from effconvert.errors import LayoutMismatch
+from effconvert.errors import LayoutMismatch, UnknownName, known_names
 
 OUTSIDE = "outside"  # pixels are normalised before the network
-_CHOICES = {
+# The facts that have one of some known values.
+CHOICES = {
     "padding": ("tf-same", "symmetric"),
     "activation": ("silu", "relu", "relu6", "hswish"),
     "fused_stride": ("project", "expand"),
@@ -18,6 +19,7 @@ _CHOICES = {
 _UNREMARKABLE = (("head_conv", True), ("normalization", OUTSIDE), ("in_channels", 3))
 # Files that were made before these facts existed lack them. Then these were the only values.
 _YOUNGER = ("normalization", "in_channels")
+_KINDS = {float: "a number", int: "a whole number", bool: "true or false", str: "a word"}
 MOST_CHANNELS = 1024  # hyperspectral cameras have up to about 400
 
 
@@ -49,8 +51,8 @@ class Facts:
 
     def __post_init__(self) -> None:
         problems = [
-            f"{name}={getattr(self, name)!r}: must be one of {', '.join(choices)}"
-            for name, choices in _CHOICES.items()
+            f"{name}={getattr(self, name)!r}: {known_names(str(getattr(self, name)), choices, 'must be one of')}"
+            for name, choices in CHOICES.items()
             if getattr(self, name) not in choices
         ]
         if not 0 < self.bn_eps < 1:
@@ -97,12 +99,12 @@ def complete(values: Mapping[str, Any]) -> Facts:
 def changed(facts: Facts, changes: Mapping[str, Any]) -> Facts:
     """Return a copy of `facts` with `changes`: name to value, or to a string that is parsed.
 
-    Raises LayoutMismatch for an unknown name or an impossible value.
+    Raises UnknownName for an unknown fact, and LayoutMismatch for an impossible value.
     """
-    types = {field.name: field.type for field in dataclasses.fields(Facts)}
-    unknown = sorted(set(changes) - set(types))
+    known = [field.name for field in dataclasses.fields(Facts)]
+    unknown = sorted(set(changes) - set(known))
     if unknown:
-        raise LayoutMismatch(f"facts: {', '.join(unknown)} unknown; known are {', '.join(types)}")
+        raise UnknownName(f"facts: {', '.join(unknown)} unknown; {known_names(unknown[0], known)}")
     return dataclasses.replace(facts, **{name: _parsed(name, value) for name, value in changes.items()})
 
 
@@ -112,7 +114,9 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, str]:
     for assignment in assignments:
         name, equals, value = assignment.partition("=")
         if not equals:
-            raise LayoutMismatch(f"facts: {assignment!r} must read name=value")
+            known = dataclasses.asdict(Facts())
+            fact = name if name in known else "bn_eps"
+            raise LayoutMismatch(f"facts: {assignment!r} must read NAME=VALUE, e.g. {fact}={known[fact]}")
         pairs[name.strip()] = value.strip()
     return pairs
 
@@ -121,9 +125,10 @@ def _parsed(name: str, value: Any) -> Any:
     kind = type(getattr(Facts(), name))
     if kind is bool and isinstance(value, str) and value.lower() in ("true", "false"):
         return value.lower() == "true"
+    wrong = LayoutMismatch(f"facts: {name}={value!r}: must be {_KINDS[kind]}, e.g. {getattr(Facts(), name)}")
     if isinstance(value, bool) is not (kind is bool):
-        raise LayoutMismatch(f"facts: {name}={value!r} is not {kind.__name__}")
+        raise wrong
     try:
         return kind(value)
     except (TypeError, ValueError) as error:
-        raise LayoutMismatch(f"facts: {name}={value!r} is not {kind.__name__}") from error
+        raise wrong from error

@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 from functools import cache
 
-from effconvert.errors import LayoutMismatch
+from effconvert.errors import UnknownName, known_names
 
 
 @dataclass(frozen=True)
@@ -165,12 +165,12 @@ _OFFICIAL_NAMES = {
 def find_variant(name: str) -> Variant:
     """Return the variant called `name`, here or in TensorFlow; case and a leading `efficientnet-` are ignored.
 
-    Raises LayoutMismatch with the known names.
+    Raises UnknownName with the known names.
     """
     plain = name.lower().replace("_", "-").removeprefix("efficientnet-")
     plain = _OFFICIAL_NAMES.get(plain, plain)
     if plain not in VARIANTS:
-        raise LayoutMismatch(f"variant {name!r} is unknown; known are {', '.join(VARIANTS)}")
+        raise UnknownName(f"variant {name!r} is unknown; {known_names(plain, VARIANTS)}")
     return VARIANTS[plain]
 
 

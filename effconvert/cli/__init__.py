@@ -5,71 +5,61 @@ import os
 import signal
 import sys
 import threading
-from importlib import import_module
 
 import click
 
+from effconvert.cli.click_classes import CommandGroup
 from effconvert.cli.memory import return_large_buffers
 from effconvert.errors import EffconvertError, OutputProblem
 from effconvert.version import VERSION
 
 # One line of help for each command, here so that `effconvert --help` imports no command.
-COMMANDS = {
-    "convert": "Convert a file of any layout to any other layout.",
-    "tf2pt": "Convert a TensorFlow checkpoint, a published one or your own, to PyTorch.",
-    "ms2pt": "Convert a MindSpore checkpoint, a published one or your own, to PyTorch.",
-    "mm2pt": "Convert an OpenMMLab checkpoint, a published one or your own, to PyTorch.",
-    "timm2pt": "Convert a timm checkpoint, a published one or your own, to PyTorch.",
-    "pt2tf": "Convert a file to a TensorFlow checkpoint.",
-    "pt2ms": "Convert a file to a MindSpore checkpoint.",
-    "pt2mm": "Convert a file to an OpenMMLab checkpoint.",
-    "pt2timm": "Convert a file to a timm checkpoint.",
-    "diff": "Compare two files of any layouts, tensor by tensor.",
-    "validate": "Measure top-1 and top-5 on ImageNet, and compare them with every published value.",
-    "report": "Write a page, tables and pictures of runs and verifications beside published numbers.",
-    "verify": "Check that a converted file is the same network as its source, by running the real framework.",
-    "run": "Run one network on images and save the output of every layer.",
-    "compare": "Compare two saved runs, without their frameworks.",
-    "frameworks": "Show which frameworks are usable here, and how to install the others.",
-    "cost": "Show parameters, multiply-adds and FLOPs beside every published table.",
-    "tables": "Show every published number with its source, and where sources disagree.",
-    "chart": "Draw one picture: accuracy, cost, layers, agreement, differences, throughput.",
-    "map": "Check, show and draft maps, which describe how a library names the tensors of EfficientNet.",
-    "inspect": "Show what a checkpoint holds: format, layout, variant, sets of weights, tensors.",
-    "predict": "Predict the classes of images.",
-    "features": "Write the feature maps or pooled features of images.",
-    "list": "List the published weights with their size, cost and accuracy.",
-    "demo": "Show conversion, proof and validation on a small example; works offline.",
+SECTIONS = {
+    "Convert": {
+        "convert": "Convert a file of any layout to any other layout.",
+        "tf2pt": "Convert a TensorFlow checkpoint, a published one or your own, to PyTorch.",
+        "ms2pt": "Convert a MindSpore checkpoint, a published one or your own, to PyTorch.",
+        "mm2pt": "Convert an OpenMMLab checkpoint, a published one or your own, to PyTorch.",
+        "timm2pt": "Convert a timm checkpoint, a published one or your own, to PyTorch.",
+        "pt2tf": "Convert a file to a TensorFlow checkpoint.",
+        "pt2ms": "Convert a file to a MindSpore checkpoint.",
+        "pt2mm": "Convert a file to an OpenMMLab checkpoint.",
+        "pt2timm": "Convert a file to a timm checkpoint.",
+        "map": "Check, show and draft maps, which describe how a library names the tensors of EfficientNet.",
+    },
+    "Check": {
+        "inspect": "Show what a checkpoint holds: format, layout, variant, sets of weights, tensors.",
+        "diff": "Compare two files of any layouts, tensor by tensor.",
+        "verify": "Check that a converted file is the same network as its source, by running the real framework.",
+        "run": "Run one network on images and save the output of every layer.",
+        "compare": "Compare two saved runs, without their frameworks.",
+    },
+    "Measure": {
+        "validate": "Measure top-1 and top-5 on ImageNet, and compare them with every published value.",
+        "report": "Write a page, tables and pictures of runs and verifications beside published numbers.",
+        "chart": "Draw one picture: accuracy, cost, layers, agreement, differences, throughput.",
+        "predict": "Predict the classes of images.",
+        "features": "Write the feature maps or pooled features of images.",
+    },
+    "Look up": {
+        "list": "List the published weights with their size, cost and accuracy.",
+        "tables": "Show every published number with its source, and where sources disagree.",
+        "cost": "Show parameters, multiply-adds and FLOPs beside every published table.",
+        "frameworks": "Show which frameworks are usable here, and how to install the others.",
+        "demo": "Show conversion, proof and validation on a small example; works offline.",
+        "help": "Show the help of a command.",
+    },
 }
-_MODULES = {"inspect": "inspect_", "list": "list_"}
-
-
-def module_of(command: str) -> str:
-    """Return the module of a command."""
-    return f"effconvert.cli.commands.{_MODULES.get(command, command)}"
-
-
-class _Commands(click.Group):
-    """Imports a command when it is called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = import_module(module_of(cmd_name)).command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+COMMANDS = {name: words for commands in SECTIONS.values() for name, words in commands.items()}
+_ROOM = "effconvert.cli.commands."
 
 
 @click.group(
-    cls=_Commands,
+    cls=CommandGroup,
+    sections=SECTIONS,
+    room=_ROOM,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="See `effconvert COMMAND --help` for each command. Exit codes: 2 usage, 3 unreadable checkpoint, "
+    epilog="See `effconvert help COMMAND` for each command. Exit codes: 2 usage, 3 unreadable checkpoint, "
     "4 layout mismatch, 5 numeric mismatch, 6 not as published, 7 images, 8 output problem, 9 unavailable.",
 )
 @click.version_option(VERSION, prog_name="effconvert")

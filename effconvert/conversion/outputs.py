@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from effconvert.architecture.canonical import CANONICAL
-from effconvert.atomic import new_file, new_folder
+from effconvert.atomic import check_folder_name, new_file, new_folder
 from effconvert.conversion.plan import Plan
 from effconvert.conversion.targets import library_of
 from effconvert.conversion.transfer import Transfer, written_problems
@@ -42,6 +42,7 @@ def check_container(output: Path, to: str) -> None:
     """Raise OutputProblem if `output` cannot hold the layout `to`; the suffix decides the format."""
     library = library_of(to)
     if library.folder:
+        check_folder_name(output)
         return
     suffix = _suffix(output)
     if suffix is None:

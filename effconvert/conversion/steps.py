@@ -12,10 +12,10 @@ from effconvert.conversion.loading_code import printed_code
 from effconvert.conversion.outputs import check_container, write
 from effconvert.conversion.plan import DTYPES, NAMES, Plan, make_plan
 from effconvert.conversion.transfer import Progress, Transfer, start_examining
-from effconvert.errors import LayoutMismatch, OutputProblem
+from effconvert.errors import LayoutMismatch, OutputProblem, UnknownName, known_names
 from effconvert.formats import Checkpoint, open_checkpoint
 from effconvert.identify.library_builds import differing_facts
-from effconvert.maps.layouts import known_layouts
+from effconvert.maps.layouts import known_layouts, layout_called
 from effconvert.options import Options
 from effconvert.reference_tables.file_names import check_name_sha8
 
@@ -102,8 +102,9 @@ def convert(
     """Convert the checkpoint at `source` into `output` and return a report.
 
     output: by default the variant's name, `b0.safetensors`; its suffix decides the format.
-    to: the layout, `canonical` or one of mappings/; `tf-official` and `huggingface` are written as folders; `mindspore`
-        means `mindcv` or `mindvision`, the one with the padding of the weights.
+    to: the layout, `canonical` or one of mappings/, also by another name (`tensorflow`, `hf`); `tf-official` and
+        `huggingface` are written as folders; `mindspore` means `mindcv` or `mindvision`, the one with the padding of
+        the weights.
     variant: the variant, if the tensors do not tell it.
     weights: the training (`aa`, `ns`, …), which decides the recipe.
     recipe: the name of a preprocessing recipe in reference/recipes.toml, in place of the usual one.
@@ -127,7 +128,7 @@ def convert(
 
     Example: `effconvert.convert("efficientnet-b0/", "b0.safetensors", weights="aa")`
     """
-    source, output = Path(source), Path(output) if output else None
+    source, output, to = Path(source), Path(output) if output else None, layout_called(to)
     _check_arguments(output, to, dtype, names)
     if output:
         check_output(output, force)
@@ -163,9 +164,9 @@ def convert(
 
 def _check_arguments(output: Path | None, to: str, dtype: str | None, names: str | None) -> None:
     if dtype is not None and dtype not in DTYPES:
-        raise LayoutMismatch(f"dtype {dtype!r} is unknown; known are {', '.join(DTYPES)}")
+        raise UnknownName(f"dtype {dtype!r} is unknown; {known_names(dtype, DTYPES)}")
     if names is not None and names not in NAMES:
-        raise LayoutMismatch(f"names {names!r} are unknown; known are {', '.join(NAMES)}")
+        raise UnknownName(f"names {names!r} are unknown; {known_names(names, NAMES)}")
     naming = [layout.name for layout in known_layouts() if layout.write and layout.average]
     if names is not None and to not in naming:
         raise LayoutMismatch(

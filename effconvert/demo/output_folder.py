@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from effconvert.atomic import check_output, reported
+from effconvert.atomic import check_folder_name, check_output, reported
 from effconvert.demo import calibrated, trained
 
 
@@ -14,6 +14,7 @@ def demo_folder(folder: Path, force: bool = False) -> Iterator[None]:
 
     Raises OutputProblem if it exists without `force`, unless it contains a complete earlier demo and nothing else.
     """
+    check_folder_name(folder)
     check_output(folder, force or _is_demo(folder))
     with reported(folder):
         folder.mkdir(exist_ok=True)

@@ -56,7 +56,20 @@ def _open_folder(folder: Path, key: bytes | None) -> Checkpoint:
     def opens(path: Path) -> Checkpoint:
         return _open_tensorflow(path) if path.suffix == ".index" else _open_file(path, key)
 
-    return open_in_folder(folder, opens)
+    try:
+        return open_in_folder(folder, opens)
+    except UnreadableCheckpoint:
+        if words := _other_use(folder):
+            raise UnreadableCheckpoint(f"{folder}: {words}") from None
+        raise
+
+
+def _other_use(path: Path) -> str:
+    """Return what a file or folder without a checkpoint is, and the command that takes it; "" if that is not known."""
+    from effconvert.formats.file_kinds import other_use
+
+    kind = other_use(path)
+    return f"not a checkpoint but {kind.in_words()}" if kind else ""
 
 
 def _open_file(path: Path, key: bytes | None) -> Checkpoint:
@@ -65,7 +78,7 @@ def _open_file(path: Path, key: bytes | None) -> Checkpoint:
         form = format_of(path)
         checkpoint = _open_known(path, form, key) or _open_companion(path)
     except UnreadableCheckpoint:
-        if words := piece_in_words(path):
+        if words := piece_in_words(path) or _other_use(path):
             raise UnreadableCheckpoint(f"{path}: {words}") from None
         raise
     if checkpoint.files == (path,):

@@ -7,12 +7,14 @@ from typing import Any
 
 from effconvert.architecture.canonical import CANONICAL
 from effconvert.atomic import check_output
+from effconvert.conversion.outputs import check_container
 from effconvert.conversion.steps import Report, convert
 from effconvert.conversion.targets import library_of
 from effconvert.conversion.transfer import Progress
 from effconvert.errors import LayoutMismatch
 from effconvert.hub.cache import fetch
 from effconvert.hub.published_names import Asked, read_name
+from effconvert.maps.layouts import layout_called
 from effconvert.reference_tables.published_weights import choose
 from effconvert.reference_tables.weights import Published
 
@@ -45,10 +47,12 @@ def convert_published(
 
     Example: `effconvert.convert_published("torchvision/b0", "b0.pth", to="timm")`
     """
+    to = layout_called(to)
     asked = Asked(framework, name, weights) if framework else _read_name(name, weights)
     row = choose(asked.variant, asked.weights, asked.framework)
     output = Path(output or output_name(asked, row, to, whole_name=framework is None))
-    check_output(output, force)  # before the download
+    check_container(output, to)  # both before the download
+    check_output(output, force)
     fetched = fetch(row, progress=downloading)
     return convert(
         fetched.path,

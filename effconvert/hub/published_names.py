@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from effconvert.architecture.variants import find_variant
-from effconvert.errors import LayoutMismatch, nearest_first
-from effconvert.reference_tables.publishers import read_publishers
+from effconvert.errors import UnknownName, known_names
+from effconvert.reference_tables.publishers import publisher_called
 from effconvert.reference_tables.weights import FRAMEWORKS, Published, weights_table
 
 _FORM = "write FRAMEWORK/VARIANT or FRAMEWORK/VARIANT/WEIGHTS, such as torchvision/b0 or tensorflow/b0/ns"
@@ -25,7 +25,7 @@ def read_name(name: str) -> Asked:
     The framework's own name of the network, with its tag, may replace the variant: timm's
     `tf_efficientnet_b0.ns_jft_in1k`, or Hugging Face's `google/efficientnet-b0`, which needs no framework before it.
 
-    Raises LayoutMismatch, which lists the existing names, the nearest first.
+    Raises UnknownName, which lists the existing names.
     """
     parts = name.strip().strip("/").lower().split("/")
     if publisher := _publisher_of_library(parts[0]):
@@ -34,8 +34,8 @@ def read_name(name: str) -> Asked:
     if framework is None and (of_network := _of_network(list(weights_table()), "/".join(parts))):
         return of_network
     if framework is None:
-        known = ", ".join(nearest_first(parts[0], FRAMEWORKS))
-        raise LayoutMismatch(f"{name!r}: framework {parts[0]!r} is unknown; known are {known}; {_FORM}")
+        known = known_names(parts[0], FRAMEWORKS)
+        raise UnknownName(f"{name!r}: framework {parts[0]!r} is unknown; {known}; {_FORM}")
     rows = [row for row in weights_table() if row.framework == framework]
     return _of_network(rows, "/".join(rest)) or _of_variant(framework, rows, rest)
 
@@ -50,10 +50,8 @@ def _framework(parts: list[str]) -> tuple[str | None, list[str]]:
     """Return the framework in the first one or two parts, and the parts after it."""
     for count in (2, 1):
         asked = "/".join(parts[:count]).replace("_", "-")
-        if len(parts) >= count:
-            found = (name for name in FRAMEWORKS if asked in (name, *read_publishers()[name].names))
-            if known := next(found, None):
-                return known, parts[count:]
+        if len(parts) >= count and (known := publisher_called(asked)) in FRAMEWORKS:
+            return known, parts[count:]
     return None, parts
 
 
@@ -75,10 +73,10 @@ def _of_network(rows: list[Published], name: str) -> Asked | None:
 def _of_variant(framework: str, rows: list[Published], parts: list[str]) -> Asked:
     published = list(dict.fromkeys(row.variant for row in rows))
     if not parts:
-        raise LayoutMismatch(f"{framework}: the variant is missing; it published {', '.join(published)}; {_FORM}")
+        raise UnknownName(f"{framework}: the variant is missing; it published {', '.join(published)}; {_FORM}")
     try:
         variant = find_variant(parts[0]).name
-    except LayoutMismatch as error:
-        known = ", ".join(nearest_first(parts[0], published))
-        raise LayoutMismatch(f"variant {parts[0]!r} is unknown; {framework} published {known}") from error
+    except UnknownName as error:
+        known = known_names(parts[0], published, f"{framework} published")
+        raise UnknownName(f"variant {parts[0]!r} is unknown; {known}") from error
     return Asked(framework, variant, "/".join(parts[1:]) or None)

@@ -212,10 +212,18 @@ def _assumption(
     return assume(checkpoint, found.layout, found.variant, found.facts, given)
 
 
+def _layout_of(names: TensorNames, description: Description) -> Layout:
+    """Return the layout that the file names itself. Raises LayoutMismatch if no map describes it."""
+    if found := next((layout for layout in known_layouts() if layout.name == description.target), None):
+        return found
+    words = f"layout {description.target!r} is unknown: no map describes it"
+    raise LayoutMismatch(f"{names.path}: is in the {words} (--map FILE adds one of your own)")
+
+
 def _described(names: TensorNames, description: Description) -> Reading:
     """Return the file read according to its own description."""
     variant = find_variant(description.variant)
-    layout = None if description.target == CANONICAL else find_layout(description.target)
+    layout = None if description.target == CANONICAL else _layout_of(names, description)
     root = own_root(layout, variant) if layout else ""
     dropped = layout.backbone if layout and layout.bare and not description.facts.classes else ""
     return read_as(names, layout, variant, own_scope(names, layout, root, dropped), description.facts)

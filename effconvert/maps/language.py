@@ -112,18 +112,20 @@ class Preprocessing:
 class Library:
     """The library whose layout a map describes.
 
-    title, url: its name for people, and its source code. runner: the runner for its files; "" if they cannot be run.
-    packages: its names in pip. install: how to install it; "" means the extra with the runner's name. family: a name
-    that several layouts share. containers: suffixes of the files that it loads, the usual one first; empty means any.
-    folder: the format of the folder that is written; "" means a single file. dtypes: the dtypes of its networks; empty
-    means all. side_file: the reader of a file beside the weights that says more about the network. caution: a warning
-    for every file. names_of: the layout that has names for the same tensors; "" if this one has them. official: the
-    library of the network's authors. recipe: the table in recipes.toml for its images, if no table names the layout.
-    hub_tag: its tag on Hugging Face's hub. configs: the path of its configs of networks, for the names in builds.
+    title, url: its name for people, and its source code. names: other names that users type. runner: the runner for its
+    files; "" if they cannot be run. packages: its names in pip. install: how to install it; "" means the extra with the
+    runner's name. family: a name that several layouts share. containers: suffixes of the files that it loads, the usual
+    one first; empty means any. folder: the format of the folder that is written; "" means a single file. dtypes: the
+    dtypes of its networks; empty means all. side_file: the reader of a file beside the weights that says more about the
+    network. caution: a warning for every file. names_of: the layout that has names for the same tensors; "" if this one
+    has them. official: the library of the network's authors. recipe: the table in recipes.toml for its images, if no
+    table names the layout. hub_tag: its tag on Hugging Face's hub. configs: the path of its configs of networks, for
+    the names in builds.
     """
 
     title: str
     url: str = ""
+    names: tuple[str, ...] = ()
     runner: str = ""
     packages: tuple[str, ...] = ()
     install: str = ""

@@ -4,7 +4,8 @@ import os
 from functools import cache
 from pathlib import Path
 
-from effconvert.errors import BadMap, LayoutMismatch, MissingPath, listing
+from effconvert.architecture.canonical import CANONICAL, CANONICAL_NAMES
+from effconvert.errors import BadMap, MissingPath, UnknownName, known_names, listing
 from effconvert.maps.documents import common_tables, files_of_the_package, read_document, read_file
 from effconvert.maps.language import Layout, Leaving, Library
 from effconvert.maps.map_schema import shape_problems
@@ -43,13 +44,32 @@ def add_maps(*paths: str | Path) -> None:
         raise
 
 
+def layout_called(name: str) -> str:
+    """Return the layout, or the family of layouts, that `name` means; an unknown name stays as it is.
+
+    A layout has other names in its map, `[library] names`; case and underscores do not matter in them. A name that
+    several layouts have means their family. Example: `layout_called("HF")` is `huggingface`.
+    """
+    layouts = known_layouts()
+    if name == CANONICAL or any(name in (layout.name, layout.library.family) for layout in layouts):
+        return name
+    plain = name.lower().replace("_", "-")
+    if plain in (CANONICAL, *CANONICAL_NAMES):
+        return CANONICAL
+    found = [each for each in layouts if plain in (each.name.lower(), each.library.family, *each.library.names)]
+    if not found:
+        return name
+    return found[0].name if len(found) == 1 else found[0].library.family or found[0].name
+
+
 def find_layout(name: str) -> Layout:
-    """Return the layout called `name`. Raises LayoutMismatch with the known names."""
+    """Return the layout called `name`, also by another of its names. Raises UnknownName with the known names."""
+    called = layout_called(name)
     for layout in known_layouts():
-        if layout.name == name:
+        if layout.name == called:
             return layout
-    known = ", ".join(layout.name for layout in known_layouts())
-    raise LayoutMismatch(f"layout {name!r} is unknown; known are {known} (--map FILE adds one of your own)")
+    known = known_names(name, (layout.name for layout in known_layouts()))
+    raise UnknownName(f"layout {name!r} is unknown; {known} (--map FILE adds one of your own)")
 
 
 def known_library(name: str) -> Library | None:
@@ -58,8 +78,9 @@ def known_library(name: str) -> Library | None:
 
 
 def family(name: str) -> tuple[Layout, ...]:
-    """Return the writable layouts with this name, or of the family with this name. Raises LayoutMismatch."""
-    members = tuple(layout for layout in known_layouts() if layout.library.family == name and layout.write)
+    """Return the writable layouts with this name, or of the family with this name. Raises UnknownName."""
+    called = layout_called(name)
+    members = tuple(layout for layout in known_layouts() if layout.library.family == called and layout.write)
     return members or (find_layout(name),)
 
 

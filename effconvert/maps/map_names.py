@@ -24,9 +24,27 @@ def runner_names() -> tuple[str, ...]:
     return tuple(dict.fromkeys(_libraries("runner")))
 
 
+def runners_called(name: str) -> tuple[str, ...]:
+    """Return the frameworks with a runner that `name` means, by the names of their layouts; none for an unknown name.
+
+    Example: `runners_called("hf")` is `("huggingface",)`, `runners_called("mindspore")` is `("mindcv", "mindvision")`.
+    """
+    plain = name.lower().replace("_", "-")
+    found = (library["runner"] for library, names in _named_libraries() if "runner" in library and plain in names)
+    return tuple(dict.fromkeys(found))
+
+
 def family_members(name: str) -> tuple[str, ...]:
     """Return the layouts of the package in a family, such as `mindspore`."""
     return tuple(table["layout"] for table in _tables() if table.get("library", {}).get("family") == name)
+
+
+def _named_libraries() -> Iterator[tuple[Mapping[str, Any], set[str]]]:
+    """Yield each table [library] of the package with all names of its layout."""
+    for table in _tables():
+        library = table.get("library", {})
+        own = {table["layout"], library.get("runner", ""), library.get("family", "")}
+        yield library, {*own, *library.get("names", ())} - {""}
 
 
 def _libraries(key: str) -> Iterator[str]:

@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from importlib import resources
 from typing import Any
+
+from effconvert.errors import known_names
 
 _NAME = "map.schema.json"
 _ROW = ("layer", "kind", "source", "flag")  # the cells of a row
@@ -30,9 +31,7 @@ def _words(error: Any) -> Iterator[str]:
     if error.validator == "additionalProperties":
         known = list(error.schema.get("properties", {}))
         for name in sorted(error.instance.keys() - set(known)):
-            close = get_close_matches(name, known, 1)
-            meant = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
-            yield f"{f'{place}.' if place else ''}{name}: unknown key; {meant}"
+            yield f"{f'{place}.' if place else ''}{name}: unknown key; {known_names(name, known)}"
     elif "propertyNames" in error.absolute_schema_path:
         yield f"{place}: a reason is empty; say why these tensors stay behind"
     elif error.validator == "required":

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from effconvert.architecture.variants import Variant, find_variant
-from effconvert.errors import LayoutMismatch
+from effconvert.errors import LayoutMismatch, UnknownName, known_names
 from effconvert.reference_tables.published_weights import choose
 from effconvert.reference_tables.reading import recipe_tables
+from effconvert.reference_tables.trainings import training_called
 from effconvert.reference_tables.weights import weights_table
 
 _OFFICIAL, _TIMM = "tf-official", "timm"
@@ -152,18 +153,18 @@ def _published(layout: str, variant: Variant, weights: str | None) -> Recipe:
     tables = {name: table for name, table in tables.items() if variant.name in table["variants"]}
     if not tables:
         raise LayoutMismatch(f"no preprocessing is known for {variant.name} in the layout {layout}")
-    asked = weights.lower() if weights else next(iter(tables.values()))["weights"][0]
+    asked = training_called(weights).lower() if weights else next(iter(tables.values()))["weights"][0]
     for name, table in tables.items():
         if asked in table["weights"]:
             return _recipe(name, table, *_sizes(name, table, variant, asked))
-    known = ", ".join(known for table in tables.values() for known in table["weights"])
-    raise LayoutMismatch(f"weights {asked!r} are unknown for {variant.name}; known are {known}")
+    known = known_names(asked, (name for table in tables.values() for name in table["weights"]))
+    raise UnknownName(f"weights {asked!r} are unknown for {variant.name}; {known}")
 
 
 def official_recipe(variant_name: str, weights: str | None = None) -> Recipe:
     """Return the preprocessing with which tensorflow/tpu evaluates a training; None is the usual training.
 
-    Raises LayoutMismatch for a variant or weights that are unknown.
+    Raises UnknownName for a variant or weights that are unknown.
     """
     return recipe_for(_OFFICIAL, variant_name, weights)
 
@@ -171,8 +172,8 @@ def official_recipe(variant_name: str, weights: str | None = None) -> Recipe:
 def recipe_named(name: str, variant_name: str, in_channels: int = 3) -> Recipe:
     """Return the preprocessing `name` of reference/recipes.toml, e.g. `timm-half`, at the size of a variant.
 
-    timm's exist also for one channel. Raises LayoutMismatch for an unknown name, a variant for which the preprocessing
-    has no size, or another number of channels.
+    timm's exist also for one channel. Raises UnknownName for an unknown name, and LayoutMismatch for a variant for
+    which the preprocessing has no size, or for another number of channels.
     """
     named = _named(name, find_variant(variant_name))
     if in_channels == 3:
@@ -185,7 +186,7 @@ def recipe_named(name: str, variant_name: str, in_channels: int = 3) -> Recipe:
 def _named(name: str, variant: Variant) -> Recipe:
     tables = recipe_tables()
     if name not in tables:
-        raise LayoutMismatch(f"the preprocessing {name!r} is unknown; known are {', '.join(tables)}")
+        raise UnknownName(f"the preprocessing {name!r} is unknown; {known_names(name, tables)}")
     table = tables[name]
     if _TIMM in table["layouts"] and "sizes" not in table:
         usual = _timm_recipe(variant, None)

@@ -1,11 +1,10 @@
 """Published weights of a variant, and the choice among them."""
 
 from effconvert.architecture.variants import find_variant
-from effconvert.errors import LayoutMismatch, nearest_first
+from effconvert.errors import LayoutMismatch, UnknownName, close_name, known_names, nearest_first
+from effconvert.reference_tables.publishers import publisher_called
+from effconvert.reference_tables.trainings import training_called
 from effconvert.reference_tables.weights import FRAMEWORKS, Published, weights_table
-
-# Names of trainings in papers.
-_LONG_NAMES = {"noisystudent": "ns", "autoaugment": "aa", "randaugment": "ra", "adversarialpropagation": "advprop"}
 
 
 def published(variant: str, framework: str = "tensorflow") -> list[Published]:
@@ -14,7 +13,7 @@ def published(variant: str, framework: str = "tensorflow") -> list[Published]:
     timm's own trainings come before its ports of TensorFlow's, and MindCV's before mindvision's. The list is empty if
     the framework published none.
 
-    Raises LayoutMismatch for an unknown variant or framework.
+    Raises UnknownName for an unknown variant or framework.
     """
     name = find_variant(variant).name
     rows = [row for row in _of(framework) if row.variant == name]
@@ -28,7 +27,8 @@ def choose(variant: str, weights: str | None = None, framework: str = "tensorflo
     ported network (`tf_efficientnet_*`) for timm. weights: the framework's name (timm's tag `ns_jft_in1k`) or the short
     one (`ns`). timm's networks, `efficientnet_b0` (with its default tag) and `efficientnet_b0.ra_in1k`, also work.
 
-    Raises LayoutMismatch with the existing weights if `variant` has no such weights.
+    Raises UnknownName with the existing weights if `variant` has no such weights, and LayoutMismatch if the framework
+    published none of it.
     """
     rows = published(variant, framework)
     name = find_variant(variant).name
@@ -42,24 +42,24 @@ def choose(variant: str, weights: str | None = None, framework: str = "tensorflo
         return _usual(named, prefer_default=asked_network)
     others = ", ".join(dict.fromkeys(row.variant for row in _called(weights, _of(framework))))
     known = ", ".join(nearest_first(weights, dict.fromkeys(row.weights for row in _of(framework))))
+    meant = close_name(weights, [name for row in rows for name in (row.short, row.weights)])
     elsewhere = f"only {others} have them" if others else f"no variant has them (known are {known})"
-    raise LayoutMismatch(
+    raise UnknownName(
         f"weights {weights!r} were not published for {name} ({framework}), "
         f"which has {', '.join(nearest_first(weights, (row.weights for row in rows)))}; {elsewhere}"
+        f"{f'; did you mean {meant}?' if meant else ''}"
     )
 
 
 def _of(framework: str) -> list[Published]:
-    if framework not in FRAMEWORKS:
-        raise LayoutMismatch(
-            f"framework {framework!r} is unknown; known are {', '.join(nearest_first(framework, FRAMEWORKS))}"
-        )
-    return [row for row in weights_table() if row.framework == framework]
+    publisher = publisher_called(framework)
+    if publisher not in FRAMEWORKS:
+        raise UnknownName(f"framework {framework!r} is unknown; {known_names(framework, FRAMEWORKS)}")
+    return [row for row in weights_table() if row.framework == publisher]
 
 
 def _called(weights: str, rows: list[Published]) -> list[Published]:
-    name = weights.lower()
-    name = _LONG_NAMES.get(name.replace("-", "").replace("_", ""), name)
+    name = training_called(weights).lower()
     return [
         row
         for row in rows

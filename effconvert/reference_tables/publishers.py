@@ -28,6 +28,16 @@ def read_publishers() -> dict[str, Publisher]:
     return {name: Publisher(**{**table, "names": tuple(table.get("names", ()))}) for name, table in tables.items()}
 
 
+def publisher_called(name: str) -> str:
+    """Return the publisher that `name`, one of its other names, means; an unknown name stays as it is.
+
+    Example: `publisher_called("TF")` is `tensorflow`.
+    """
+    plain = name.lower().replace("_", "-")
+    found = (known for known, publisher in read_publishers().items() if plain in (known, *publisher.names))
+    return next(found, name)
+
+
 def publisher_title(name: str) -> str:
     """Return a publisher's name for people; an unknown publisher keeps its own name."""
     known = read_publishers().get(name)

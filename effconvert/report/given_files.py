@@ -8,6 +8,7 @@ from typing import Any
 
 from effconvert.architecture.facts import complete
 from effconvert.errors import EffconvertError, LayoutMismatch, MissingPath, UnreadableCheckpoint, listing
+from effconvert.formats import file_kinds
 from effconvert.hashing import file_sha256
 from effconvert.paths import require_path
 from effconvert.preprocessing.recipes import Recipe
@@ -87,6 +88,9 @@ def _read(path: Path) -> RunInput | VerificationInput:
         raise UnreadableCheckpoint(f"{path}: is not a file; give the runs in it, e.g. {path}/*.npz")
     if path.suffix.startswith(".part-"):
         raise UnreadableCheckpoint(f"{path}: is an unfinished run of `validate`; finish it with --resume")
+    kind = file_kinds.kind_of(path)
+    if kind not in (None, file_kinds.PREDICTIONS, file_kinds.VERIFICATION, file_kinds.RESULT):
+        raise UnreadableCheckpoint(f"{path}: {kind.words}; {_WANTED}")
     try:
         return _read_run(path) if is_predictions(path) else _read_verification(path)
     except OSError as error:

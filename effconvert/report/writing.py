@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from effconvert.atomic import check_output, new_folder
+from effconvert.atomic import check_folder_name, check_output, new_folder
 from effconvert.errors import EffconvertError, listing
 from effconvert.hashing import file_sha256
 from effconvert.report.renderings.card import card_names, cards
@@ -32,6 +32,7 @@ def write_report(document: Mapping[str, Any], folder: Path, force: bool = False)
 
     Raises OutputProblem if `folder` cannot be written, EffconvertError if the document does not conform to its schema.
     """
+    check_folder_name(folder)
     check_output(folder, force)
     found = problems(document, REPORT)
     if found:

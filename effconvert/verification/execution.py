@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from effconvert.architecture.canonical import CANONICAL, default_facts
-from effconvert.atomic import check_output, new_file, new_folder
+from effconvert.atomic import check_folder_name, check_output, check_suffix, new_file, new_folder
 from effconvert.errors import LayoutMismatch, OutputProblem
 from effconvert.hashing import file_sha256
 from effconvert.identify.library_builds import usual_values
@@ -88,6 +88,7 @@ def save_run(
     for given in (Path(file), follow):
         if given and out.exists() and given.exists() and out.samefile(given):
             raise OutputProblem(f"{out}: is an input of this command; give another name with --out")
+    check_suffix(out, ".npz")
     examined, name, inputs = _chosen(file, framework, reading, key, images, follow)
     program = interpreter(name, pythons)
     with new_file(out, force) as (_, part):
@@ -123,6 +124,7 @@ def prepare_run(
     the library's own loader cannot read. Only the framework and numpy are needed beside them. Raises LayoutMismatch,
     OutputProblem.
     """
+    check_folder_name(folder, "--prepare")
     examined, name, inputs = _chosen(file, framework, reading, key, images, follow)
     if name == CANONICAL:
         raise LayoutMismatch(f"{file}: effconvert itself runs the canonical network; use --out instead of --prepare")

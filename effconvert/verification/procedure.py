@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from effconvert.architecture.canonical import CANONICAL
 from effconvert.architecture.facts import complete
-from effconvert.atomic import reported
+from effconvert.atomic import check_folder_name, reported
 from effconvert.errors import LayoutMismatch, OutputProblem
 from effconvert.identify.library_builds import differing_facts
 from effconvert.identify.weight_sets import AVERAGES, RAW
@@ -221,6 +221,7 @@ def _folder(keep: str | Path | None) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="effconvert-") as folder:
             yield Path(folder)
     else:
+        check_folder_name(Path(keep), "--keep")
         with reported(Path(keep)):
             Path(keep).mkdir(exist_ok=True)
         yield Path(keep)

@@ -12,6 +12,7 @@ from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from effconvert.errors import NumericMismatch, UnreadableCheckpoint
+from effconvert.formats.file_kinds import RUN, kind_of
 from effconvert.hashing import file_sha256
 from effconvert.paths import require_path
 from effconvert.verification.comparison import (
@@ -128,6 +129,8 @@ def open_run(path: str | Path) -> Iterator[Run]:
         except UnreadableCheckpoint:
             raise
         except Exception as error:  # numpy, zipfile and its compressions raise many kinds
+            if (kind := kind_of(path)) and kind != RUN:
+                raise UnreadableCheckpoint(f"{path}: not a saved run but {kind.in_words()}") from None
             words = "it contains Python objects" if "allow_pickle" in str(error) else error
             raise UnreadableCheckpoint(f"{path}: not a saved run, as `effconvert run` writes it ({words})") from error
         yield run

@@ -142,7 +142,7 @@ FOLDERS: dict[str, tuple[tuple[str, ...], str]] = {
     "SavedModel": (("saved_model.pb", "assets/x"), "a TensorFlow SavedModel without its weights (variables/); get the whole folder"),
     "DCP within": (("pytorch_model_fsdp_0/.metadata", "pytorch_model_fsdp_0/__0_0.distcp", "scheduler.bin"), "pytorch_model_fsdp_0: a checkpoint of torch.distributed (DCP)"),
     "unpacked PyTorch within": (("archive/data.pkl", "archive/version"), "archive: an unpacked PyTorch file"),
-    "pictures": (("a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg", "f.jpg"), "holds no checkpoint that is read here (found only a.jpg, b.jpg, c.jpg, d.jpg, e.jpg, …); give the file or folder of the weights"),
+    "pictures": (("a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg", "f.jpg"), "not a checkpoint but a folder of images; `effconvert validate --data"),
 }  # fmt: skip
 
 
@@ -177,8 +177,8 @@ def test_a_folder_of_very_many_files_is_not_searched(tmp_path: Path, arrays: dic
 
 
 def test_a_name_with_control_characters_is_escaped(tmp_path: Path) -> None:
-    (tmp_path / "a\x1b[31m.jpg").write_bytes(b"\xfe")
-    assert "'a\\x1b[31m.jpg'" in refusal(tmp_path)
+    (tmp_path / "a\x1b[31m.txt").write_bytes(b"\xfe")
+    assert "'a\\x1b[31m.txt'" in refusal(tmp_path)
 
 
 def test_inspect_and_convert_take_a_folder_and_say_what_else_is_there(

@@ -77,14 +77,11 @@ def test_a_name_is_taken_as_users_write_it(name: str, meant: str) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("torchvison/b0", "framework 'torchvison' is unknown; known are torchvision, tensorflow"),
+        ("torchvison/b0", r"framework 'torchvison' is unknown; did you mean torchvision\? known are tensorflow"),
         ("b0", "framework 'b0' is unknown; known are tensorflow, .* write FRAMEWORK/VARIANT"),
         ("", "framework '' is unknown"),
         ("torchvision", "torchvision: the variant is missing; it published b0, b1"),
-        (
-            "tf/lite5",
-            "variant 'lite5' is unknown; tensorflow published lite[0-4], lite[0-4], lite[0-4], lite[0-4], lite[0-4], b0",
-        ),
+        ("tf/lite5", r"variant 'lite5' is unknown; did you mean lite[0-4]\? tensorflow published b0, b1"),
         ("torchvision/b8", "torchvision published no weights of b8; it published weights of b0, b1"),
         ("torchvision/b1/imagenet", "which has imagenet1k_v1, imagenet1k_v2; no variant"),
         ("timm/b0/ra4", "'ra4' were not published for b0 .* which has ra4_e3600_r224_in1k, ra_in1k"),
@@ -92,7 +89,7 @@ def test_a_name_is_taken_as_users_write_it(name: str, meant: str) -> None:
         ("tensorflow/b0/a/b", "weights 'a/b' were not published"),
     ],
 )
-def test_what_is_not_there_is_refused_with_what_is_the_nearest_first(name: str, words: str) -> None:
+def test_what_is_not_there_is_refused_with_what_is_there(name: str, words: str) -> None:
     with pytest.raises(LayoutMismatch, match=words):
         asked(name)
 
@@ -148,13 +145,13 @@ def test_python_has_the_same(torchvision: Server) -> None:
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "words"),
     [
-        ([], 2, "either INPUT"),
-        (["x.pth", "--published", "torchvision/b0"], 2, "either INPUT"),
+        ([], 2, "either FILE"),
+        (["x.pth", "--published", "torchvision/b0"], 2, "either FILE"),
         (["x.pth", "--out", "y.pth"], 2, "--to"),
         (["x.pth", "--to", "timm"], 2, "--out"),
         (["--published", "torchvision/b0", "--variant", "b0"], 2, "has the variant in its name"),
         (["--published", "torchvision/b1/imagenet1k_v1", "--weights", "imagenet1k_v2"], 4, "has weights in its name"),
-        (["--published", "b0"], 4, "framework 'b0' is unknown"),
+        (["--published", "b0"], 2, "framework 'b0' is unknown"),
     ],
 )
 def test_contradicting_or_missing_arguments_are_refused(
@@ -166,7 +163,7 @@ def test_contradicting_or_missing_arguments_are_refused(
 
 
 def test_lists_and_tables_show_what_to_ask_for(run: Callable[..., Ran]) -> None:
-    rows = json.loads(run("list", "--json").out)
+    rows = json.loads(run("list", "--json").out)["weights"]
     assert {row["published"] for row in rows} == {row.name for row in weights_table()}
     assert "torchvision/b0/imagenet1k_v1 " in run("list", "--framework", "torchvision").out
     shown = run("tables", "--variant", "b0", "--source", "torchvision", "--quantity", "files").out

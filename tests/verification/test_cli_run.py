@@ -69,8 +69,8 @@ def test_the_images_are_those_of_the_seed_and_the_count(
 ) -> None:
     images = {}
     for name, options in {"a": (), "b": (), "other": ("--seed", 1), "more": ("--count", 3)}.items():
-        assert run("run", converted, "--size", 64, "--out", tmp_path / name, *options).exit_code == 0
-        with open_run(tmp_path / name) as opened:
+        assert run("run", converted, "--size", 64, "--out", tmp_path / f"{name}.npz", *options).exit_code == 0
+        with open_run(tmp_path / f"{name}.npz") as opened:
             images[name] = opened.images
     assert np.array_equal(images["a"], images["b"])
     assert not np.array_equal(images["a"], images["other"])
@@ -122,7 +122,7 @@ def test_a_run_of_another_variant_is_not_followed(
     run: Callable[..., Ran], b0: Path, saved: Path, tmp_path: Path
 ) -> None:
     for option in ("--out", "--prepare"):
-        ran = run("run", b0, "--follow", saved, option, tmp_path / "output")
+        ran = run("run", b0, "--follow", saved, option, tmp_path / ("output.npz" if option == "--out" else "output"))
         assert ran.exit_code == 4
         assert f"{b0}: is b0, but {saved} is a run of lite0" in ran.err
     assert names_in(tmp_path) == ["saved.npz"]
@@ -273,7 +273,7 @@ def test_the_canonical_network_is_not_run_elsewhere(run: Callable[..., Ran], con
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--framework", "caffe"], "'caffe' is not one of 'auto', 'canonical', 'huggingface'"),
+        (["--framework", "caffe"], "'caffe' is unknown; known are auto, canonical, huggingface"),
         (["--count", "1"], "x>=2"),
         (["--recipe", "timm"], "give --images too"),
         (["--python", "timm"], "must read FRAMEWORK=PATH"),

@@ -66,7 +66,7 @@ def test_an_option_goes_before_the_variable(run: Callable[..., Ran], pythons: di
 def test_json_has_the_same(run: Callable[..., Ran], pythons: dict[str, Path], options: list[str]) -> None:
     ran = run("frameworks", "--json", *options)
     assert ran.exit_code == 0
-    rows = {row["name"]: row for row in json.loads(ran.out)}
+    rows = {row["name"]: row for row in json.loads(ran.out)["frameworks"]}
     assert rows.keys() == FRAMEWORKS.keys()
     assert rows["timm"] == {
         "name": "timm",

@@ -132,8 +132,8 @@ def test_a_path_that_is_not_there_is_2(verify: Callable[..., Ran], source: Path,
         (["--recipe", "timm"], "give --images too"),
         (["--python", "timm"], "must read FRAMEWORK=PATH"),
         (["--python", "timm="], "must read FRAMEWORK=PATH"),
-        (["--python", "caffe=/usr/bin/python"], "must read FRAMEWORK=PATH, with one of huggingface, keras"),
-        (["--framework", "caffe"], "'caffe' is not one of 'auto', 'huggingface'"),
+        (["--python", "caffe=/usr/bin/python"], "must read FRAMEWORK=PATH; frameworks are huggingface, keras"),
+        (["--framework", "caffe"], "'caffe' is unknown; known are auto, huggingface"),
         (
             ["--framework", "timm", "--python", "timm=/no/such/python"],
             "--python timm=/no/such/python: is not an executable file",
@@ -182,10 +182,15 @@ def test_an_output_that_cannot_be_written_is_8_before_any_network_is_run(
     verify: Callable[..., Ran], source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("effconvert.verification.procedure.run_file", None)
-    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder.json").mkdir()
     (tmp_path / "file").write_text("mine")
-    nowhere, folder, file = tmp_path / "none" / "output", tmp_path / "folder", tmp_path / "file"
-    for option, path in (("--json", nowhere), ("--keep", nowhere), ("--json", folder), ("--keep", file)):
+    nowhere, folder, file = tmp_path / "none", tmp_path / "folder.json", tmp_path / "file"
+    for option, path in (
+        ("--json", nowhere / "a.json"),
+        ("--keep", nowhere / "a"),
+        ("--json", folder),
+        ("--keep", file),
+    ):
         ran = verify(source, source, option, path)
         assert (ran.exit_code, ran.out) == (8, "")
         assert str(path) in ran.err
@@ -197,22 +202,22 @@ def test_a_report_replaces_nothing_but_a_report(
     verify: Callable[..., Ran], source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> None:
     monkeypatch.setattr("effconvert.verification.procedure.run_file", None)
-    (tmp_path / "mine").write_bytes(content)
-    ran = verify(source, source, "--json", tmp_path / "mine")
+    (tmp_path / "mine.json").write_bytes(content)
+    ran = verify(source, source, "--json", tmp_path / "mine.json")
     assert (ran.exit_code, ran.out) == (8, "")
-    assert f"{tmp_path / 'mine'}: exists and is not JSON; give another name" in ran.err
-    assert (tmp_path / "mine").read_bytes() == content
+    assert f"{tmp_path / 'mine.json'}: exists and was not written by --json; give another name" in ran.err
+    assert (tmp_path / "mine.json").read_bytes() == content
 
 
 def test_a_report_is_a_file_and_takes_no_devices_place(
     verify: Callable[..., Ran], source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("effconvert.verification.procedure.run_file", None)
-    os.mkfifo(tmp_path / "pipe")
-    ran = verify(source, source, "--json", tmp_path / "pipe")
+    os.mkfifo(tmp_path / "pipe.json")
+    ran = verify(source, source, "--json", tmp_path / "pipe.json")
     assert ran.exit_code == 8
-    assert f"{tmp_path / 'pipe'}: is not a file; give the name of a file" in ran.err
-    assert (tmp_path / "pipe").is_fifo()
+    assert f"{tmp_path / 'pipe.json'}: is not a file; give the name of a file" in ran.err
+    assert (tmp_path / "pipe.json").is_fifo()
 
 
 def test_an_empty_file_may_become_a_report(verify: Callable[..., Ran], source: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from effconvert.errors import DatasetProblem, MissingPath, UnreadableCheckpoint, listing
 from effconvert.formats.archive import looks_like_archive
+from effconvert.formats.file_kinds import CHECKPOINT, kind_of
 from effconvert.validate.data.containers.contents import Contents, counted, sort_of
 from effconvert.validate.data.containers.folder import list_class_folders, list_flat_folder
 from effconvert.validate.data.containers.parquet import list_parquet
@@ -116,6 +117,8 @@ def _kind(path: Path) -> str:
         return "tfrecord"
     if looks_like_archive(first):
         return "tar"
+    if kind_of(path) == CHECKPOINT:
+        return "weights, and not images; give it as FILE, in place of --data: `effconvert validate FILE --data DATA`"
     return "not a tar, Parquet or TFRecord file; a data set is one of these, shards of them, or a folder of images"
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from effconvert.atomic import check_folder_name
 from effconvert.errors import LayoutMismatch, OutputProblem, listing
 from effconvert.options import Options
 from effconvert.validate.data.classes import IMAGENET, ClassList, read_classes
@@ -116,6 +117,7 @@ def _names(files: Sequence[Path]) -> list[str]:
 
 
 def _make_folder(folder: Path) -> None:
+    check_folder_name(folder, "--runs")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

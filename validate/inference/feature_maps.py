@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from effconvert.atomic import check_output, new_file
+from effconvert.atomic import check_output, check_suffix, new_file
 from effconvert.errors import LayoutMismatch, NumericMismatch, OutputProblem
 from effconvert.model.network import EfficientNet
 from effconvert.options import Options
@@ -79,6 +79,7 @@ def save_features(
     check_output(out, force)
     files = named_images(images)
     _require_another_file(out, [Path(path), *files])
+    check_suffix(out, ".npz")
     computing = choose_computing(device, "float32")
     subject = load_subject(path, options, key, recipe, size)
     wanted = list(dict.fromkeys(levels))

@@ -5,20 +5,20 @@ from typing import Any
 
 import click
 
+from effconvert.cli.click_classes import Command
 from effconvert.cli.display.output import printable
-from effconvert.cli.options.shared import PATH, force_option, quiet_option
+from effconvert.cli.options.names import Choice
+from effconvert.cli.options.shared import PATH, force_option, out_option, quiet_option
 from effconvert.report.pictures import PICTURES, check_picture, write_picture
 
 
-@click.command("chart")
-@click.argument("picture", type=click.Choice(PICTURES))
+@click.command("chart", cls=Command)
+@click.argument("picture", type=Choice(PICTURES))
 @click.argument("runs", type=PATH, nargs=-1)
 @click.option("--verify", "verifications", type=PATH, multiple=True, help="Add a file of `verify --json`. Repeatable.")
 @click.option("--published", is_flag=True, help="Draw published numbers only, without a run.")
 @click.option("--network", metavar="NAME", help="Choose the network for layers. Default: the one that differs most.")
-@click.option(
-    "--out", type=PATH, required=True, help="Write this file: .svg, .png for print, or .csv with the numbers."
-)
+@out_option("Write this file: .svg, .png for print, or .csv with the numbers.", required=True)
 @force_option
 @quiet_option
 def command(

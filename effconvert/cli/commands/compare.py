@@ -5,25 +5,29 @@ from pathlib import Path
 
 import click
 
-from effconvert.cli.display.output import print_json, printable
+from effconvert.cli.click_classes import Command, more_option
+from effconvert.cli.display.json_output import JsonOutput, put_json
+from effconvert.cli.display.output import printable
 from effconvert.cli.display.prediction_verdicts import print_prediction_comparison
 from effconvert.cli.display.verdicts import print_comparisons, print_verdict
 from effconvert.cli.options.shared import json_option, path_argument, quiet_option
 from effconvert.errors import NumericMismatch, UnreadableCheckpoint
 
 
-@click.command("compare")
+@click.command("compare", cls=Command)
 @path_argument("run_a")
 @path_argument("run_b")
 @click.option("--layers", is_flag=True, help="Print every layer, not only the most informative ones.")
-@click.option(
+@more_option(
     "--tolerance",
     type=click.FloatRange(0, 1, min_open=True),
     help="Set the tolerance, e.g. 1e-4. Default: by the dtype of the weights.",
 )
 @json_option
 @quiet_option
-def command(run_a: Path, run_b: Path, layers: bool, tolerance: float | None, as_json: bool, quiet: bool) -> None:
+def command(
+    run_a: Path, run_b: Path, layers: bool, tolerance: float | None, as_json: JsonOutput | None, quiet: bool
+) -> None:
     """Compare two saved runs; RUN_A is the reference.
 
     Two files of `run`: layers are compared. If RUN_B was made with --follow RUN_A, each layer is also compared with
@@ -60,30 +64,27 @@ def _hold_predictions(run_a: Path, run_b: Path) -> bool:
         raise click.UsageError(f"{predictions} holds predictions, but {other} layers; give two files of one kind")
 
 
-def _compare_predictions(run_a: Path, run_b: Path, as_json: bool, quiet: bool) -> bool:
+def _compare_predictions(run_a: Path, run_b: Path, as_json: JsonOutput | None, quiet: bool) -> bool:
     from effconvert.validate.accuracy.prediction_comparison import compare_predictions
     from effconvert.validate.predictions import read_predictions
 
     a, b = read_predictions(run_a), read_predictions(run_b)
     found = compare_predictions(a, b)
-    if as_json:
-        print_json(found.to_dict() | {"a": a.record, "b": b.record})
-    elif not quiet:
+    if not put_json(as_json, found.to_dict() | {"a": a.record, "b": b.record}) and not quiet:
         print_prediction_comparison(a, b, found)
     return not found.changed
 
 
 def _compare_layers(
-    run_a: Path, run_b: Path, layers: bool, tolerance: float | None, as_json: bool, quiet: bool
+    run_a: Path, run_b: Path, layers: bool, tolerance: float | None, as_json: JsonOutput | None, quiet: bool
 ) -> bool:
     from effconvert.verification.runs import open_run
     from effconvert.verification.verdict import RELAXED, SAME, reach_verdict
 
     with open_run(run_a) as reference, open_run(run_b) as found:
         verdict = reach_verdict(reference, [found], tolerance)
-        if as_json:
-            print_json(verdict.to_dict() | {"schema": "effconvert/comparison/1", "reference": reference.words})
-        elif not quiet:
+        as_values = verdict.to_dict() | {"schema": "effconvert/comparison/1", "reference": reference.words}
+        if not put_json(as_json, as_values) and not quiet:
             print_comparisons(reference.words, verdict, layers)
             first = verdict.first
             print_verdict(verdict)

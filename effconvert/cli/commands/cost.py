@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 import click
 
 from effconvert.architecture.variants import find_variant
-from effconvert.cli.display.output import print_json, print_pairs, printable
+from effconvert.cli.click_classes import Command
+from effconvert.cli.display.json_output import JsonOutput, put_json
+from effconvert.cli.display.output import print_pairs, printable
+from effconvert.cli.options.names import VARIANT
 from effconvert.cli.options.shared import PATH, json_option, key_option, map_option, quiet_option
 
 if TYPE_CHECKING:
@@ -15,20 +18,20 @@ if TYPE_CHECKING:
 _SHOWN = ("multiply-adds", "torch-flop-counter", "mmpretrain-table", "fvcore-timm")
 
 
-@click.command("cost")
+@click.command("cost", cls=Command)
 @click.argument("file", type=PATH, required=False)
-@click.option("--variant", metavar="NAME", help="Show one variant, e.g. b0. Default: all.")
+@click.option("--variant", type=VARIANT, help="Show one variant, e.g. b0. Default: all.")
 @click.option(
     "--size",
     type=click.IntRange(min=1),
     help="Set the height and width of the image in pixels. Default: the weights' own.",
 )
-@key_option
-@map_option
 @json_option
 @quiet_option
+@key_option
+@map_option
 def command(
-    file: Path | None, variant: str | None, size: int | None, key: str | None, as_json: bool, quiet: bool
+    file: Path | None, variant: str | None, size: int | None, key: str | None, as_json: JsonOutput | None, quiet: bool
 ) -> None:
     """Show parameters, multiply-adds and FLOPs by every convention, beside every published table.
 
@@ -47,9 +50,8 @@ def command(
     else:
         chosen = [find_variant(variant)] if variant else list(VARIANTS.values())
         reports = [report_cost(each, size=size) for each in chosen]
-    if as_json:
-        print_json({"schema": "effconvert/costs/1", "networks": [report.to_dict() for report in reports]})
-    elif not quiet:
+    as_values = {"schema": "effconvert/costs/1", "networks": [report.to_dict() for report in reports]}
+    if not put_json(as_json, as_values) and not quiet:
         print_reports(reports)
     check_published(reports)
 

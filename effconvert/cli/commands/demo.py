@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from effconvert.cli.click_classes import Command
 from effconvert.cli.display.output import printable
-from effconvert.cli.options.shared import PATH, force_option
+from effconvert.cli.options.shared import force_option, out_option
 
 if TYPE_CHECKING:
     from effconvert.demo.calibrated import Example
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@click.command("demo")
-@click.option("--out", type=PATH, default="effconvert-demo", show_default=True, help="Write this folder.")
+@click.command("demo", cls=Command)
+@out_option("Write this folder.", default="effconvert-demo", show_default=True)
 @force_option
 def command(out: Path, force: bool) -> None:
     """Show the main tasks on trained weights: convert, verify, predict, validate, report.
@@ -106,8 +107,8 @@ def _print_example(example: "Example") -> None:
 
     _heading(f"1. The TensorFlow checkpoint: effconvert inspect {example.checkpoint}")
     print_inspection(example.source, shown=4)
-    _heading(f"2. Converted: effconvert tf2pt --checkpoint {example.checkpoint} --out {example.converted}")
-    print_report(example.report, as_json=False, quiet=False)
+    _heading(f"2. Converted: effconvert tf2pt {example.checkpoint} --out {example.converted}")
+    print_report(example.report, as_json=None, quiet=False)
     _heading(f"3. The PyTorch file: effconvert inspect {example.converted}")
     print_inspection(example.result, shown=4)
     _heading("4. Proved")

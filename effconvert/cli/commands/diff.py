@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from effconvert.cli.display.output import print_json, printable
+from effconvert.cli.click_classes import Command
+from effconvert.cli.display.json_output import JsonOutput, put_json
+from effconvert.cli.display.output import printable
 from effconvert.cli.options.running import given_reading, reading_options
 from effconvert.cli.options.shared import json_option, path_argument, quiet_option
 from effconvert.errors import NumericMismatch
@@ -17,13 +19,13 @@ if TYPE_CHECKING:
 _SHOWN = 10
 
 
-@click.command("diff")
+@click.command("diff", cls=Command)
 @path_argument("a")
 @path_argument("b")
 @reading_options
 @json_option
 @quiet_option
-def command(a: Path, b: Path, as_json: bool, quiet: bool, **options: Any) -> None:
+def command(a: Path, b: Path, as_json: JsonOutput | None, quiet: bool, **options: Any) -> None:
     """Compare two files of any formats and layouts, tensor by tensor.
 
     Both are first converted to canonical names and axes; --root, --backbone, --classifier and --leave are for files
@@ -36,9 +38,7 @@ def command(a: Path, b: Path, as_json: bool, quiet: bool, **options: Any) -> Non
 
     reading, key = given_reading(options)
     found = compare(a, b, reading, key)
-    if as_json:
-        print_json(found.to_dict())
-    elif not quiet:
+    if not put_json(as_json, {"schema": "effconvert/difference/1", **found.to_dict()}) and not quiet:
         _print_difference(found)
     if not found.same:
         sys.exit(NumericMismatch.exit_code)

@@ -5,26 +5,28 @@ from typing import Any
 
 import click
 
+from effconvert.cli.click_classes import Command
 from effconvert.cli.display.output import print_pairs, recipe_text
 from effconvert.cli.options.asking import asking_options, given_question, images_argument
-from effconvert.cli.options.shared import PATH, force_option, path_argument, quiet_option
+from effconvert.cli.options.names import Choice, dtype_choice
+from effconvert.cli.options.shared import force_option, out_option, path_argument, quiet_option
 from effconvert.report.renderings.numbers_text import size as size_text
 
 
-@click.command("features")
+@click.command("features", cls=Command)
 @path_argument("file")
 @images_argument
-@click.option("--out", type=PATH, required=True, metavar="NPZ", help="Write this .npz file.")
+@out_option("Write this .npz file.", required=True, metavar="NPZ")
 @click.option(
     "--level",
     "levels",
-    type=click.Choice(["0", "1", "2", "3", "4", "5", "head", "pooled"]),
+    type=Choice(["0", "1", "2", "3", "4", "5", "head", "pooled"]),
     multiple=True,
     default=["pooled"],
     help="Choose the features, e.g. 3 or head. Repeatable. Default: pooled.",
 )
 @click.option(
-    "--dtype", type=click.Choice(["float32", "float16"]), default="float32", help="Choose the dtype of the features."
+    "--dtype", type=dtype_choice("float32", "float16"), default="float32", help="Choose the dtype of the features."
 )
 @asking_options
 @force_option

@@ -4,20 +4,21 @@ from pathlib import Path
 
 import click
 
-from effconvert.cli.display.output import print_json
+from effconvert.cli.click_classes import Command
+from effconvert.cli.display.json_output import JsonOutput, put_json
 from effconvert.cli.options.shared import json_option, key_option, map_option, path_argument
 
 
-@click.command("inspect")
-@path_argument("path")
+@click.command("inspect", cls=Command)
+@path_argument("path", "FILE")
 @click.option("--tensors", is_flag=True, help="List every tensor, not only the first ones.")
 @key_option
 @map_option
 @json_option
-def command(path: Path, tensors: bool, key: str | None, as_json: bool) -> None:
+def command(path: Path, tensors: bool, key: str | None, as_json: JsonOutput | None) -> None:
     """Show the contents of a checkpoint: format, layout, variant, sets of weights, tensors.
 
-    PATH is a file, a folder, a TensorFlow prefix, a SavedModel, or a .tar.gz of one, of any framework. The data is not
+    FILE is a file, a folder, a TensorFlow prefix, a SavedModel, or a .tar.gz of one, of any framework. The data is not
     read.
 
     Example: effconvert inspect b0.safetensors
@@ -26,7 +27,5 @@ def command(path: Path, tensors: bool, key: str | None, as_json: bool) -> None:
     from effconvert.identify.inspection import inspect
 
     found = inspect(path, key.encode() if key else None)
-    if as_json:
-        print_json(found.to_dict())
-    else:
+    if not put_json(as_json, {"schema": "effconvert/inspection/1", **found.to_dict()}):
         print_inspection(found, len(found.tensors) if tensors else SHOWN)

@@ -4,15 +4,20 @@ from dataclasses import asdict
 
 import click
 
-from effconvert.cli.display.output import print_json
+from effconvert.cli.click_classes import Command
+from effconvert.cli.display.json_output import JsonOutput, put_json
+from effconvert.cli.options.names import Choice
 from effconvert.cli.options.shared import json_option
+from effconvert.reference_tables.publishers import publisher_called
 from effconvert.reference_tables.weights import FRAMEWORKS
 
 
-@click.command("list")
-@click.option("--framework", type=click.Choice(FRAMEWORKS), help="List weights of this framework only. Default: all.")
+@click.command("list", cls=Command)
+@click.option(
+    "--framework", type=Choice(FRAMEWORKS, publisher_called), help="List weights of this framework only. Default: all."
+)
 @json_option
-def command(framework: str | None, as_json: bool) -> None:
+def command(framework: str | None, as_json: JsonOutput | None) -> None:
     """List the published weights: name, native size, parameters, multiply-adds, accuracy, source.
 
     Accuracies are those of the framework's own repository, ImageNet top-1 and top-5 in percent. Fetch and convert any
@@ -25,8 +30,7 @@ def command(framework: str | None, as_json: bool) -> None:
     from effconvert.hub.catalogue import catalogue_rows
 
     rows = catalogue_rows([framework] if framework else FRAMEWORKS)
-    if as_json:
-        print_json([asdict(row) for row in rows])
+    if put_json(as_json, {"schema": "effconvert/weights/1", "weights": [asdict(row) for row in rows]}):
         return
     headers = ["--published", "size", "parameters", "MACs", "top-1", "top-5", "source"]
     table = [

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from effconvert.cli.click_classes import Command
 from effconvert.cli.display.output import printable
 from effconvert.cli.options.shared import PATH, key_option, path_argument
 
@@ -17,9 +18,9 @@ def _print_schema(context: click.Context, parameter: click.Parameter, is_asked: 
         context.exit()
 
 
-@click.command("check")
-@path_argument("map_file")
-@click.argument("checkpoint", type=PATH, required=False)
+@click.command("check", cls=Command)
+@path_argument("map_file", "MAP")
+@click.argument("checkpoint", type=PATH, required=False, metavar="[FILE]")
 @click.option(
     "--schema",
     is_flag=True,
@@ -32,8 +33,8 @@ def _print_schema(context: click.Context, parameter: click.Parameter, is_asked: 
 def command(map_file: Path, checkpoint: Path | None, key: str | None) -> None:
     """Check a map: its shape by the JSON Schema, then its meaning, for every variant that it names.
 
-    With CHECKPOINT, the file is read by this map only: every tensor must have a place, or a reason to stay behind. Exit
-    code 4: the map cannot be used, or does not read the file; all errors are shown at once.
+    FILE is a checkpoint, which is read by this map only: every tensor must have a place, or a reason to stay behind.
+    Exit code 4: the map cannot be used, or does not read the file; all errors are shown at once.
 
     Example: effconvert map check my-library.toml
     """

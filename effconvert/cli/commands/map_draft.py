@@ -5,17 +5,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from effconvert.cli.display.output import print_json, print_pairs
-from effconvert.cli.options.shared import PATH, force_option, json_option, key_option, path_argument, quiet_option
+from effconvert.cli.click_classes import Command
+from effconvert.cli.display.json_output import JsonOutput, put_json
+from effconvert.cli.display.output import print_pairs
+from effconvert.cli.options.names import VARIANT
+from effconvert.cli.options.shared import force_option, json_option, key_option, out_option, path_argument, quiet_option
 
 if TYPE_CHECKING:
     from effconvert.drafting.draft import Draft
 
 
-@click.command("draft")
-@path_argument("checkpoint")
-@click.option("--variant", required=True, metavar="NAME", help="Name the variant of the file, e.g. b0.")
-@click.option("--out", type=PATH, required=True, help="Write this map, e.g. my.toml.")
+@click.command("draft", cls=Command)
+@path_argument("checkpoint", "FILE")
+@click.option("--variant", type=VARIANT, required=True, help="Name the variant of the file, e.g. b0.")
+@out_option("Write this map, e.g. my.toml.", required=True)
 @click.option("--name", metavar="NAME", help="Name the layout. Default: the name of the output.")
 @click.option("--root", metavar="PREFIX", help="Use the network with this prefix, if the file holds several.")
 @click.option("--leave", metavar="PATTERN", multiple=True, help="Ignore these tensors, e.g. 'aux_head.*'. Repeatable.")
@@ -32,7 +35,7 @@ def command(
     leave: tuple[str, ...],
     force: bool,
     key: str | None,
-    as_json: bool,
+    as_json: JsonOutput | None,
     quiet: bool,
 ) -> None:
     """Draft a map of a file whose layout is unknown.
@@ -43,20 +46,17 @@ def command(
 
     Example: effconvert map draft unknown.pth --variant b0 --out my.toml
     """
-    from effconvert.atomic import check_output, new_file
+    from effconvert.atomic import check_output, check_suffix, new_file
     from effconvert.drafting.draft import draft_map
-    from effconvert.errors import LayoutMismatch, OutputProblem, listing
+    from effconvert.errors import LayoutMismatch, listing
 
-    if out.suffix != ".toml":
-        raise OutputProblem(f"{out}: a map ends in .toml; give another name with --out")
+    check_suffix(out, ".toml")
     check_output(out, force)
     layout = out.stem if name is None else name
     draft = draft_map(checkpoint, variant, layout, root or "", leave, key.encode() if key else None)
     with new_file(out, force) as (file, _):
         file.write(draft.text.encode())
-    if as_json:
-        print_json(_as_values(draft))
-    elif not quiet:
+    if not put_json(as_json, _as_values(draft)) and not quiet:
         _print(checkpoint, out, draft)
     if not draft.is_complete:
         asked = [f"{question.where}: {_candidates(question.candidates)}" for question in draft.questions]

@@ -4,8 +4,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from effconvert.cli.display.output import print_json
-from effconvert.cli.options.shared import LayoutName, json_option, map_option
+from effconvert.cli.click_classes import Command
+from effconvert.cli.display.json_output import JsonOutput, put_json
+from effconvert.cli.options.names import VARIANT, layout_name
+from effconvert.cli.options.shared import json_option, map_option
 
 if TYPE_CHECKING:
     from effconvert.maps.moves import Move
@@ -17,12 +19,12 @@ def _names() -> tuple[str, ...]:
     return tuple(layout.name for layout in known_layouts())
 
 
-@click.command("moves")
-@click.argument("layout", type=LayoutName(_names))
-@click.option("--variant", default="b0", show_default=True, help="Choose the network.")
+@click.command("moves", cls=Command)
+@click.argument("layout", type=layout_name(_names))
+@click.option("--variant", type=VARIANT, default="b0", show_default=True, help="Choose the network.")
 @map_option
 @json_option
-def command(layout: str, variant: str, as_json: bool) -> None:
+def command(layout: str, variant: str, as_json: JsonOutput | None) -> None:
     """Show for each tensor of LAYOUT its canonical name, the shapes, and the permutation of axes.
 
     The order is that of a canonical file. Other tensors in a file of the layout are listed at the end.
@@ -34,9 +36,9 @@ def command(layout: str, variant: str, as_json: bool) -> None:
     from effconvert.maps.moves import compile_layout
 
     compiled = compile_layout(find_layout(layout), find_variant(variant))
-    if as_json:
-        moves = [_plain(move) for move in compiled.moves]
-        print_json({"layout": layout, "variant": variant, "moves": moves, "fills": list(compiled.fills)})
+    as_values = {"schema": "effconvert/moves/1", "layout": layout, "variant": variant}
+    moves = [_plain(move) for move in compiled.moves]
+    if put_json(as_json, {**as_values, "moves": moves, "fills": list(compiled.fills)}):
         return
     width = max(len(f"{move.source} {list(move.source_shape)}") for move in compiled.moves)
     for move in compiled.moves:

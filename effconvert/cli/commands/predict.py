@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from effconvert.cli.display.output import print_json, print_pairs, printable, recipe_text
+from effconvert.cli.click_classes import Command
+from effconvert.cli.display.json_output import JsonOutput, put_json
+from effconvert.cli.display.output import print_pairs, printable, recipe_text
 from effconvert.cli.options.asking import asking_options, given_question, images_argument
 from effconvert.cli.options.shared import PATH, json_option, path_argument, quiet_option
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from effconvert.validate.inference.classification import Classification, SeenClass
 
 
-@click.command("predict")
+@click.command("predict", cls=Command)
 @path_argument("file")
 @images_argument
 @click.option(
@@ -29,7 +31,7 @@ def command(
     images: tuple[Path, ...],
     top: int,
     classes: Path | None,
-    as_json: bool,
+    as_json: JsonOutput | None,
     quiet: bool,
     **options: Any,
 ) -> None:
@@ -44,9 +46,7 @@ def command(
     from effconvert.validate.inference.classification import classify
 
     found = classify(file, images, top=top, classes=classes, **given_question(options))
-    if as_json:
-        print_json(found.to_dict())
-    elif not quiet:
+    if not put_json(as_json, found.to_dict()) and not quiet:
         _print(found)
 
 

@@ -5,11 +5,12 @@ from typing import Any
 
 import click
 
+from effconvert.cli.click_classes import Command
 from effconvert.cli.options.conversion import convert_file, from_torch_options
 from effconvert.cli.options.shared import path_argument
 
 
-@click.command("pt2mm")
+@click.command("pt2mm", cls=Command)
 @path_argument("file")
 @from_torch_options("Write this .pth file.")
 def command(file: Path, out: Path, **options: Any) -> None:

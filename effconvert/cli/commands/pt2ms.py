@@ -5,16 +5,19 @@ from typing import Any
 
 import click
 
+from effconvert.cli.click_classes import Command
 from effconvert.cli.options.conversion import convert_file, from_torch_options
+from effconvert.cli.options.names import Choice
 from effconvert.cli.options.shared import path_argument
+from effconvert.maps.layouts import layout_called
 from effconvert.maps.map_names import family_members
 
 
-@click.command("pt2ms")
+@click.command("pt2ms", cls=Command)
 @path_argument("file")
 @click.option(
     "--library",
-    type=click.Choice(family_members("mindspore")),
+    type=Choice(family_members("mindspore"), layout_called),
     help="Choose the library. Default: the one with the padding of the weights; MindCV pads like TensorFlow.",
 )
 @from_torch_options("Write this .ckpt or .safetensors file.")

@@ -5,15 +5,17 @@ from typing import Any
 
 import click
 
+from effconvert.cli.click_classes import Command, more_option
 from effconvert.cli.options.conversion import convert_file, from_torch_options
+from effconvert.cli.options.names import Choice
 from effconvert.cli.options.shared import path_argument
 
 
-@click.command("pt2tf")
+@click.command("pt2tf", cls=Command)
 @path_argument("file")
-@click.option(
+@more_option(
     "--names",
-    type=click.Choice(["raw", "average", "both"]),
+    type=Choice(["raw", "average", "both"]),
     help="Choose the tensors; the official evaluation restores averages. Default: both, for raw weights raw.",
 )
 @from_torch_options("Write this folder.")

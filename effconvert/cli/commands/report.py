@@ -6,9 +6,12 @@ from typing import Any
 
 import click
 
-from effconvert.atomic import check_output
-from effconvert.cli.display.output import print_json, printable
-from effconvert.cli.options.shared import PATH, force_option, json_option, map_option, quiet_option
+from effconvert.atomic import check_folder_name, check_output
+from effconvert.cli.click_classes import Command, more_option
+from effconvert.cli.display.json_output import JsonOutput, put_json
+from effconvert.cli.display.output import printable
+from effconvert.cli.options.names import Choice
+from effconvert.cli.options.shared import PATH, force_option, json_option, map_option, out_option, quiet_option
 from effconvert.report.schema import SCHEMAS, schema_text
 
 _SHOWN = 10  # networks; the page has all
@@ -22,14 +25,14 @@ def _print_schema(context: click.Context, _: click.Parameter, name: str | None) 
         context.exit()
 
 
-@click.command("report")
+@click.command("report", cls=Command)
 @click.argument("runs", type=PATH, nargs=-1, metavar="[RUN]...")
 @click.option("--verify", "verifications", type=PATH, multiple=True, help="Add a file of `verify --json`. Repeatable.")
 @click.option("--published", is_flag=True, help="Report published numbers only, without a run.")
-@click.option("--out", type=PATH, default="effconvert-report", show_default=True, help="Write this folder.")
-@click.option(
+@out_option("Write this folder.", default="effconvert-report", show_default=True)
+@more_option(
     "--schema",
-    type=click.Choice(SCHEMAS),
+    type=Choice(SCHEMAS),
     is_eager=True,
     expose_value=False,
     callback=_print_schema,
@@ -45,7 +48,7 @@ def command(
     published: bool,
     out: Path,
     force: bool,
-    as_json: bool,
+    as_json: JsonOutput | None,
     quiet: bool,
 ) -> None:
     """Write measured numbers beside published ones: a page, tables, pictures, and files for model hubs.
@@ -63,6 +66,7 @@ def command(
     """
     if published == bool(runs or verifications):
         raise click.UsageError("give runs of `validate` or --verify files, or only --published")
+    check_folder_name(out)
     check_output(out, force)
     from effconvert.report.document import build_report, published_report
 
@@ -70,9 +74,7 @@ def command(
     from effconvert.report.writing import write_report  # slow to import; the inputs are good
 
     written = write_report(document, out, force)
-    if as_json:
-        print_json(document)
-    elif not quiet:
+    if not put_json(as_json, document) and not quiet:
         _print(document, next((path for path in written if path.suffix == ".html"), out))
 
 

@@ -5,9 +5,11 @@ from typing import Any
 
 import click
 
+from effconvert.architecture.canonical import CANONICAL
+from effconvert.cli.click_classes import Command
 from effconvert.cli.display.output import print_pairs, printable
 from effconvert.cli.options.running import (
-    FRAMEWORKS,
+    framework_choice,
     given_images,
     given_pythons,
     given_reading,
@@ -15,19 +17,19 @@ from effconvert.cli.options.running import (
     python_option,
     reading_options,
 )
-from effconvert.cli.options.shared import PATH, force_option, path_argument, quiet_option
+from effconvert.cli.options.shared import PATH, force_option, out_option, path_argument, quiet_option
 from effconvert.report.renderings.numbers_text import size as size_text
 
 
-@click.command("run")
+@click.command("run", cls=Command)
 @path_argument("file")
 @click.option(
     "--framework",
-    type=click.Choice(["auto", "canonical", *FRAMEWORKS]),
+    type=framework_choice("auto", CANONICAL),
     default="auto",
-    help="Run FILE in this framework. Default: the framework of the file; canonical is effconvert's own network.",
+    help="Run FILE in this framework; canonical is effconvert's own PyTorch network. Default: that of the file.",
 )
-@click.option("--out", type=PATH, metavar="RUN", help="Write this .npz file.")
+@out_option("Write this .npz file.", metavar="RUN")
 @click.option(
     "--follow",
     type=PATH,

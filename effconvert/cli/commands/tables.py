@@ -5,32 +5,34 @@ from typing import Any
 
 import click
 
-from effconvert.architecture.variants import find_variant
-from effconvert.cli.display.output import print_json, printable
+from effconvert.cli.click_classes import Command
+from effconvert.cli.display.json_output import JsonOutput, put_json
+from effconvert.cli.display.output import printable
+from effconvert.cli.options.names import DATASET, SOURCE, TRAINING, VARIANT, Choice
 from effconvert.cli.options.shared import PATH, force_option, json_option
 from effconvert.reference_tables.selection import KINDS
 
 
-@click.command("tables")
-@click.option("--variant", default="", metavar="NAME", help="Show one variant, e.g. b0.")
-@click.option("--weights", default="", metavar="NAME", help="Show one training, e.g. ns.")
-@click.option("--source", default="", metavar="NAME", help="Show one source, e.g. readme, or one publisher, e.g. timm.")
-@click.option("--quantity", type=click.Choice(KINDS), help="Show accuracies, costs, or facts about files only.")
-@click.option("--dataset", default="", metavar="NAME", help="Show accuracies on one data set, e.g. imagenet-real.")
+@click.command("tables", cls=Command)
+@click.option("--variant", type=VARIANT, help="Show one variant, e.g. b0.")
+@click.option("--weights", type=TRAINING, help="Show one training, e.g. ns.")
+@click.option("--source", type=SOURCE, help="Show one source, e.g. readme, or one publisher, e.g. timm.")
+@click.option("--quantity", type=Choice(KINDS), help="Show accuracies, costs, or facts about files only.")
+@click.option("--dataset", type=DATASET, help="Show accuracies on one data set, e.g. imagenet-real.")
 @click.option("--disagreements", is_flag=True, help="Show only contradictions between sources, with reasons.")
 @click.option("--csv", "csv_file", type=PATH, metavar="FILE", help="Write the numbers to FILE, one per line.")
 @force_option
 @json_option
 def command(
-    variant: str,
-    weights: str,
-    source: str,
+    variant: str | None,
+    weights: str | None,
+    source: str | None,
     quantity: str | None,
-    dataset: str,
+    dataset: str | None,
     disagreements: bool,
     csv_file: Path | None,
     force: bool,
-    as_json: bool,
+    as_json: JsonOutput | None,
 ) -> None:
     """Show every published number with its source, and where sources disagree.
 
@@ -39,10 +41,12 @@ def command(
 
     Example: effconvert tables --variant b0
     """
+    from effconvert.atomic import check_suffix
     from effconvert.reference_tables.selection import Wanted, select
 
-    name = find_variant(variant).name if variant else ""
-    wanted = Wanted(name, weights, source, quantity or "", dataset)
+    if csv_file:
+        check_suffix(csv_file, ".csv", "--csv")
+    wanted = Wanted(variant or "", weights or "", source or "", quantity or "", dataset or "")
     try:
         selection = select(wanted)
     except LookupError as error:
@@ -50,15 +54,13 @@ def command(
     rows = selection.disagreements if disagreements else selection.numbers
     if csv_file:
         _write_csv(csv_file, [row.to_dict() for row in rows], force)
-    if as_json:
-        print_json(
-            {
-                "schema": "effconvert/tables/1",
-                "numbers": [] if disagreements else [number.to_dict() for number in selection.numbers],
-                "disagreements": [each.to_dict() for each in selection.disagreements],
-                "sources": [each.to_dict() for each in selection.sources],
-            }
-        )
+    as_values = {
+        "schema": "effconvert/tables/1",
+        "numbers": [] if disagreements else [number.to_dict() for number in selection.numbers],
+        "disagreements": [each.to_dict() for each in selection.disagreements],
+        "sources": [each.to_dict() for each in selection.sources],
+    }
+    if put_json(as_json, as_values):
         return
     from effconvert.cli.display import published_numbers
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import click
 
-from effconvert.cli.display.output import print_json
+from effconvert.cli.click_classes import Command, more_option
+from effconvert.cli.display.json_output import JsonOutput, printed_as_json, put_json
 from effconvert.cli.memory import keep_large_buffers
+from effconvert.cli.options.names import PUBLISHER, RECIPE, TRAINING, VARIANT
 from effconvert.cli.options.shared import (
     PATH,
     facts_option,
@@ -22,15 +24,29 @@ from effconvert.cli.options.validating import evaluation_options, given_settings
 from effconvert.errors import PublishedMismatch
 
 
-@click.command("validate")
+@click.command("validate", cls=Command)
 @click.argument("files", type=PATH, nargs=-1, metavar="[FILE]...")
 @click.option(
     "--data", type=PATH, required=True, help="Read images from a folder, a tar, or shards, e.g. 'val-{000..049}.tar'."
 )
-@click.option("--variant", help="Convert published weights of this variant first, if they are not here yet.")
-@click.option("--framework", default="tensorflow", show_default=True, help="Choose the publisher for --variant.")
-@click.option("--weights", help="Name the training of --variant, or of FILEs that do not tell it, e.g. ns.")
-@click.option("--recipe", help="Prepare images by this recipe, e.g. tf-official or timm. Default: that of each file.")
+@click.option(
+    "--variant", type=VARIANT, help="Convert published weights of this variant first, if they are not here yet."
+)
+@click.option(
+    "--framework",
+    type=PUBLISHER,
+    default="tensorflow",
+    show_default=True,
+    help="Choose the publisher for --variant, e.g. timm or mindspore.",
+)
+@click.option(
+    "--weights", type=TRAINING, help="Name the training of --variant, or of FILEs that do not tell it, e.g. ns."
+)
+@click.option(
+    "--recipe",
+    type=RECIPE,
+    help="Prepare images by this recipe, e.g. tf-official or timm. Default: that of each file.",
+)
 @click.option("--size", type=click.IntRange(32, 4096), help="Set the image size in pixels. Default: the recipe's.")
 @click.option(
     "--classes",
@@ -42,19 +58,25 @@ from effconvert.errors import PublishedMismatch
 @click.option("--limit", type=click.IntRange(1), help="Evaluate only this many images, spread evenly over the data.")
 @click.option("--subset", type=PATH, metavar="LIST", help="Evaluate only the images or classes in this list.")
 @click.option("--partial", is_flag=True, help="Evaluate even if images of ImageNet are missing.")
-@click.option("--tables", is_flag=True, help="Print the accuracy of each group of classes and of each class.")
-@click.option("--raw", is_flag=True, help="Take the raw weights instead of their averages.")
-@click.option(
+@more_option("--tables", is_flag=True, help="Print the accuracy of each group of classes and of each class.")
+@more_option("--raw", is_flag=True, help="Take the raw weights instead of their averages.")
+@more_option(
     "--root", metavar="PREFIX", help="Use the network with this prefix, e.g. teacher., if the file holds several."
 )
 @facts_option
 @key_option
 @map_option
 @evaluation_options
-@click.option("--force", is_flag=True, help="Start again, even if the same run is here unfinished.")
+@click.option(
+    "--restart",
+    "--force",
+    "force",
+    is_flag=True,
+    help="Begin anew, even if the same run is here unfinished.",
+)
 @json_option
 @quiet_option
-def command(files: tuple[Path, ...], tables: bool, as_json: bool, quiet: bool, **options: Any) -> None:
+def command(files: tuple[Path, ...], tables: bool, as_json: JsonOutput | None, quiet: bool, **options: Any) -> None:
     """Measure top-1 and top-5 of networks on ImageNet, and compare them with every published value.
 
     FILEs may have any layout; files with the same preprocessing share one pass. Without FILE, every file of effconvert
@@ -87,7 +109,7 @@ def command(files: tuple[Path, ...], tables: bool, as_json: bool, quiet: bool, *
     reading = Options(weights=options.pop("weights"), raw=options.pop("raw"), root=options.pop("root"), facts=facts)
     settings = given_settings(options)
     with joined() as ranks:
-        display = Display(quiet or as_json or not ranks.first)
+        display = Display(quiet or printed_as_json(as_json) or not ranks.first)
         chosen = ranks.agree(lambda: files_to_measure(files, **published, weights=reading.weights, first=ranks.first))
         with display.interruptible(), display.progress() as progress:
             measured = measure_accuracy(
@@ -106,8 +128,7 @@ def command(files: tuple[Path, ...], tables: bool, as_json: bool, quiet: bool, *
         if not ranks.first:
             return
         results = [result_of(one) for one in measured]
-        if as_json:
-            print_json({"schema": "effconvert/validations/1", "results": [result.to_dict() for result in results]})
+        put_json(as_json, {"schema": "effconvert/validations/1", "results": [result.to_dict() for result in results]})
         display.results(results, tables)
     if any(result.failed for result in results):
         sys.exit(PublishedMismatch.exit_code)

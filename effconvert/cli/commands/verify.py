@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from effconvert.cli.display.output import check_json_file, json_written, printable
+from effconvert.cli.click_classes import Command, more_option
+from effconvert.cli.display.json_output import JsonOutput, put_json
+from effconvert.cli.display.output import printable
 from effconvert.cli.display.verdicts import print_comparisons, print_verdict
 from effconvert.cli.options.running import (
-    FRAMEWORKS,
+    framework_choice,
     given_images,
     given_pythons,
     given_reading,
@@ -18,14 +20,14 @@ from effconvert.cli.options.running import (
     python_option,
     reading_options,
 )
-from effconvert.cli.options.shared import PATH, path_argument, quiet_option
+from effconvert.cli.options.shared import PATH, json_option, path_argument, quiet_option
 from effconvert.errors import NumericMismatch
 
 if TYPE_CHECKING:
     from effconvert.verification.procedure import Verification
 
 
-@click.command("verify")
+@click.command("verify", cls=Command)
 @path_argument("converted")
 @click.option(
     "--against",
@@ -35,27 +37,24 @@ if TYPE_CHECKING:
     help="Compare with this file, the source of the conversion.",
 )
 @click.option(
-    "--framework", type=click.Choice(["auto", *FRAMEWORKS]), default="auto", help="Run the source in this framework."
+    "--framework",
+    type=framework_choice("auto"),
+    default="auto",
+    help="Run the source in this framework. Default: the framework of the file.",
 )
 @click.option("--layers", is_flag=True, help="Print every layer, not only the most informative ones.")
-@click.option("--explain", is_flag=True, help="After a mismatch, try the known causes and show the right one.")
+@click.option("--explain", is_flag=True, help="Try the known causes of a mismatch, and show the right one.")
 @images_options
 @reading_options
 @python_option
-@click.option(
+@more_option(
     "--tolerance",
     type=click.FloatRange(0, 1, min_open=True),
     help="Set the tolerance, e.g. 1e-4. Default: by the dtype of the weights.",
 )
-@click.option("--no-float64", is_flag=True, help="Skip the float64 reference, which is slow on the largest networks.")
-@click.option("--keep", type=PATH, metavar="FOLDER", help="Keep the runs in this folder, for `effconvert compare`.")
-@click.option(
-    "--json",
-    "json_file",
-    type=PATH,
-    metavar="FILE",
-    help="Also write the whole result to this file, and replace it if it exists.",
-)
+@more_option("--no-float64", is_flag=True, help="Skip the float64 reference, which is slow on the largest networks.")
+@more_option("--keep", type=PATH, metavar="FOLDER", help="Keep the runs in this folder, for `effconvert compare`.")
+@json_option
 @quiet_option
 def command(
     converted: Path,
@@ -67,7 +66,7 @@ def command(
     tolerance: float | None,
     no_float64: bool,
     keep: Path | None,
-    json_file: Path | None,
+    as_json: JsonOutput | None,
     quiet: bool,
     **options: Any,
 ) -> None:
@@ -84,8 +83,6 @@ def command(
     from effconvert.verification.record import describe_verification
 
     started = time.monotonic()
-    if json_file:
-        check_json_file(json_file)
     reading, key = given_reading(options)
     found = verify(
         converted,
@@ -100,9 +97,7 @@ def command(
         causes=explain,
         keep=keep,
     )
-    if json_file:
-        json_written(json_file, describe_verification(found, time.monotonic() - started))
-    if not quiet:
+    if not put_json(as_json, describe_verification(found, time.monotonic() - started)) and not quiet:
         _print(found, layers)
     if not found.same:
         sys.exit(NumericMismatch.exit_code)

@@ -4,14 +4,14 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from effconvert.architecture.canonical import CANONICAL
 from effconvert.architecture.facts import complete, only_assumed
-from effconvert.atomic import check_output, new_file, reported
-from effconvert.errors import OutputProblem, listing
+from effconvert.cli.display.json_output import JsonOutput, put_json
+from effconvert.errors import listing
 from effconvert.preprocessing.recipes import Recipe
 from effconvert.report.renderings.numbers_text import size as size_text
 
@@ -19,30 +19,6 @@ if TYPE_CHECKING:
     from effconvert.conversion.steps import Report
 
 _NAMED = 4
-
-
-def print_json(value: Any) -> None:
-    """Print `value` as JSON, keys sorted."""
-    click.echo(json.dumps(value, indent=2, sort_keys=True))
-
-
-def check_json_file(path: Path) -> None:
-    """Raise OutputProblem if `json_written` would; called before the work."""
-    check_output(path, force=True)
-    if not path.exists():
-        return
-    if not path.is_file():  # a folder, or a device, which a file would replace
-        raise OutputProblem(f"{path}: is not a file; give the name of a file")
-    with reported(path), path.open("rb") as file:
-        begins = file.read(1)
-    if begins not in (b"", b"{"):
-        raise OutputProblem(f"{path}: exists and is not JSON; give another name")
-
-
-def json_written(path: Path, value: Any) -> None:
-    """Write `value` as JSON to the file at `path`, in one step. Raises OutputProblem."""
-    with new_file(path, force=True) as (file, _):
-        file.write((json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode())
 
 
 def print_pairs(pairs: Sequence[tuple[str, str]]) -> None:
@@ -91,12 +67,9 @@ def options_pairs(options: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [("options", json.dumps(shown, sort_keys=True))] if shown else []
 
 
-def print_report(report: "Report", as_json: bool, quiet: bool) -> None:
-    """Print the report of a conversion."""
-    if as_json:
-        print_json(report.to_dict())
-        return
-    if quiet:
+def print_report(report: "Report", as_json: JsonOutput | None, quiet: bool) -> None:
+    """Print the report of a conversion, or give it as JSON."""
+    if put_json(as_json, {"schema": "effconvert/conversion/1", **report.to_dict()}) or quiet:
         return
     weights = f" ({report.weights})" if report.weights else ""
     taken = "" if report.taken == "weights" else f", {report.taken}"
@@ -115,8 +88,8 @@ def print_report(report: "Report", as_json: bool, quiet: bool) -> None:
             *options_pairs(report.options),
             (
                 "written",
-                f"{report.output}: {report.output_layout}, {report.tensors:,} tensors, {size_text(report.nbytes)}, "
-                "read back and equal",
+                f"{report.output}: {_layout_text(report.output_layout)}, {report.tensors:,} tensors, "
+                f"{size_text(report.nbytes)}, read back and equal",
             ),
             *[("network" if number == 0 else "", line) for number, line in enumerate(report.network.splitlines())],
             *([("images", report.remark)] if report.remark else []),
@@ -130,6 +103,11 @@ def print_report(report: "Report", as_json: bool, quiet: bool) -> None:
         click.echo(f"warning: {caution}")
     if report.strange:
         click.echo(listing("warning: implausible values:", map(printable, report.strange)))
+
+
+def _layout_text(name: str) -> str:
+    """Return the name of a layout; of the canonical one also what that is."""
+    return f"{name} (effconvert's own PyTorch network)" if name == CANONICAL else name
 
 
 def _named(left: Mapping[str, str], reason: str) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from effconvert.cli.options.names import RECIPE, TRAINING, device_choice
 from effconvert.cli.options.running import given_reading, reading_options
 from effconvert.cli.options.shared import PATH, with_options
 
@@ -13,13 +14,15 @@ images_argument = click.argument("images", type=PATH, nargs=-1, required=True, m
 # The preprocessing of images, and how the file is read.
 asking_options = with_options(
     click.option(
-        "--weights", help="Name the training, e.g. ns, if the file does not tell it; it decides the preprocessing."
+        "--weights",
+        type=TRAINING,
+        help="Name the training, e.g. ns, if the file does not tell it; it decides the preprocessing.",
     ),
-    click.option("--recipe", help="Prepare images by this recipe, e.g. tf-official or timm. Default: the file's."),
-    click.option("--size", type=click.IntRange(32, 4096), help="Set the image size in pixels. Default: the recipe's."),
     click.option(
-        "--device", type=click.Choice(["cpu", "cuda"]), default="cpu", help="Choose the device. Default: cpu."
+        "--recipe", type=RECIPE, help="Prepare images by this recipe, e.g. tf-official or timm. Default: the file's."
     ),
+    click.option("--size", type=click.IntRange(32, 4096), help="Set the image size in pixels. Default: the recipe's."),
+    click.option("--device", type=device_choice(), default="cpu", help="Choose the device. Default: cpu."),
     reading_options,
 )
 

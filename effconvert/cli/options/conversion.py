@@ -6,7 +6,10 @@ from typing import Any, TypeVar
 
 import click
 
+from effconvert.cli.click_classes import more_option
+from effconvert.cli.display.json_output import JsonOutput, printed_as_json
 from effconvert.cli.display.output import print_report, progress_bars
+from effconvert.cli.options.names import RECIPE, TRAINING, VARIANT, dtype_choice
 from effconvert.cli.options.shared import (
     PATH,
     facts_option,
@@ -14,6 +17,7 @@ from effconvert.cli.options.shared import (
     given_facts,
     json_option,
     key_option,
+    out_option,
     quiet_option,
     source_options,
     with_options,
@@ -22,22 +26,24 @@ from effconvert.cli.options.shared import (
 F = TypeVar("F", bound=Callable[..., Any])
 
 _SOURCE = (
-    *source_options,
-    facts_option,
-    key_option,
     click.option(
-        "--recipe", help="Record this preprocessing recipe, e.g. tf-official or timm. Default: the usual one."
+        "--recipe",
+        type=RECIPE,
+        help="Record this preprocessing recipe, e.g. tf-official or timm. Default: the usual one.",
     ),
     click.option(
         "--dtype",
-        type=click.Choice(["float32", "float16", "bfloat16"]),
+        type=dtype_choice("float32", "float16", "bfloat16"),
         help="Write this dtype. Default: the source's.",
     ),
-    click.option("--drop-background-class", is_flag=True, help="Leave out class 0 of a classifier of 1001."),
+    *source_options,
+    facts_option,
+    key_option,
+    more_option("--drop-background-class", is_flag=True, help="Leave out class 0 of a classifier of 1001."),
 )
 _TARGET = (
-    click.option("--fold-eps", is_flag=True, help="Absorb another BatchNorm epsilon into the variances, exactly."),
-    click.option(
+    more_option("--fold-eps", is_flag=True, help="Absorb another BatchNorm epsilon into the variances, exactly."),
+    more_option(
         "--allow-inexact",
         is_flag=True,
         help="Convert even if the target's network has other facts; the error is measured and recorded.",
@@ -49,38 +55,47 @@ _RESULT = (force_option, json_option, quiet_option)
 def to_torch_options(weights: str) -> Callable[[F], F]:
     """Return the options of a command that writes canonical files; `weights` is the help about published weights."""
     return with_options(
+        click.argument("file", type=PATH, required=False),
         click.option(
             "--variant",
+            type=VARIANT,
             help="Name the variant: b0 … b8, l2, cc-b0-4e, cc-b0-8e, cc-b1-8e, edgetpu-s/m/l, lite0 … lite4.",
         ),
-        click.option("--weights", help=weights),
-        click.option(
-            "--checkpoint",
-            type=PATH,
-            help="Convert your own file instead of a published one; its variant is recognised.",
-        ),
-        click.option("--out", type=PATH, help="Write this .safetensors or .pth file. Default: VARIANT.safetensors."),
-        *_SOURCE,
+        click.option("--weights", type=TRAINING, help=weights),
+        out_option("Write this .safetensors or .pth file. Default: VARIANT.safetensors."),
         *_RESULT,
+        *_SOURCE,
+        more_option("--checkpoint", type=PATH, metavar="FILE", help="Convert this file: the same as FILE."),
     )
 
 
 def from_torch_options(out: str, required: bool = True) -> Callable[[F], F]:
     """Return the options of a command that writes another library's file; `out` is the help of --out."""
-    return with_options(click.option("--out", type=PATH, required=required, help=out), *_SOURCE, *_TARGET, *_RESULT)
+    return with_options(out_option(out, required=required), *_RESULT, *_SOURCE, *_TARGET)
 
 
 def convert_to_torch(
-    framework: str, variant: str | None, weights: str | None, checkpoint: Path | None, out: Path | None, **options: Any
+    framework: str,
+    file: Path | None,
+    checkpoint: Path | None,
+    variant: str | None,
+    weights: str | None,
+    out: Path | None,
+    **options: Any,
 ) -> None:
-    """Convert the weights that `framework` published for `variant`, or the user's `checkpoint`; print the report."""
-    if not variant and not checkpoint:
-        raise click.UsageError("give --variant for published weights, or --checkpoint for your own")
-    if checkpoint:
-        convert_file(checkpoint, out, variant=variant, weights=weights, **options)
-    else:
-        assert variant
+    """Convert the user's `file`, or the weights that `framework` published for `variant`; print the report.
+
+    checkpoint: the same as `file`.
+    """
+    if file and checkpoint and file != checkpoint:
+        raise click.UsageError(f"FILE is {file}, and --checkpoint is {checkpoint}; give only one of them")
+    own = file or checkpoint
+    if own:
+        convert_file(own, out, variant=variant, weights=weights, **options)
+    elif variant:
         convert_by_name(variant, out, framework=framework, weights=weights, **options)
+    else:
+        raise click.UsageError("give FILE, a file of your own, or --variant for published weights")
 
 
 def convert_file(file: Path, out: Path | None, **options: Any) -> None:
@@ -88,7 +103,7 @@ def convert_file(file: Path, out: Path | None, **options: Any) -> None:
     from effconvert.conversion.steps import convert
 
     quiet, as_json, options = _plain(options)
-    with progress_bars(quiet or as_json) as bar:
+    with progress_bars(quiet or printed_as_json(as_json)) as bar:
         report = convert(file, out, progress=bar("converting"), **options)
     print_report(report, as_json, quiet)
 
@@ -98,13 +113,13 @@ def convert_by_name(name: str, out: Path | None, **options: Any) -> None:
     from effconvert.hub.published_conversion import convert_published
 
     quiet, as_json, options = _plain(options)
-    with progress_bars(quiet or as_json) as bar:
+    with progress_bars(quiet or printed_as_json(as_json)) as bar:
         options |= {"downloading": bar("downloading"), "progress": bar("converting")}
         report = convert_published(name, out, **options)
     print_report(report, as_json, quiet)
 
 
-def _plain(options: dict[str, Any]) -> tuple[bool, bool, dict[str, Any]]:
+def _plain(options: dict[str, Any]) -> tuple[bool, JsonOutput | None, dict[str, Any]]:
     """Return --quiet, --json, and the other options as `effconvert.convert` takes them."""
     options = dict(options)
     quiet, as_json = options.pop("quiet"), options.pop("as_json")

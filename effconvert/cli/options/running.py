@@ -5,9 +5,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
+from effconvert.architecture.canonical import CANONICAL, CANONICAL_NAMES
+from effconvert.cli.click_classes import more_option
+from effconvert.cli.options.names import RECIPE, VARIANT, Choice
 from effconvert.cli.options.shared import PATH, facts_option, given_facts, key_option, source_options
-from effconvert.maps.map_names import runner_names
+from effconvert.errors import UnknownName, known_names
+from effconvert.maps.map_names import runner_names, runners_called
 
 if TYPE_CHECKING:
     from effconvert.options import Options
@@ -18,18 +23,35 @@ F = TypeVar("F", bound=Callable[..., Any])
 FRAMEWORKS = runner_names()
 _COUNT = 8
 
+
+class InterpreterAssignment(click.ParamType):  # type: ignore[type-arg]
+    """The interpreter of a framework, `FRAMEWORK=PATH`; `given_pythons` reads it."""
+
+    name = "FRAMEWORK=PATH"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        return self.name
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        if "=" in incomplete:
+            return [CompletionItem(incomplete, type="file")]
+        return [CompletionItem(f"{name}=") for name in FRAMEWORKS if name.startswith(incomplete)]
+
+
 _IMAGES = (
     click.option(
         "--images", type=PATH, metavar="DIR", help="Use the images in this folder instead of two synthetic ones."
     ),
-    click.option("--recipe", help="Prepare images by this recipe, e.g. tf-official or timm. Default: the source's."),
+    click.option(
+        "--recipe", type=RECIPE, help="Prepare images by this recipe, e.g. tf-official or timm. Default: the source's."
+    ),
     click.option(
         "--count",
         type=click.IntRange(2),
         help=f"Use this many images. Default: 2 synthetic ones, or the first {_COUNT} of DIR.",
     ),
-    click.option("--seed", type=click.IntRange(0), default=0, help="Set the seed of the synthetic images."),
-    click.option(
+    more_option("--seed", type=click.IntRange(0), default=0, help="Set the seed of the synthetic images."),
+    more_option(
         "--size",
         type=click.IntRange(32, 4096),
         help="Set the image size in pixels. Default: that of the source's training.",
@@ -37,7 +59,7 @@ _IMAGES = (
 )
 
 _READING = (
-    click.option("--variant", help="Name the variant, e.g. b0, if the tensors do not tell it."),
+    click.option("--variant", type=VARIANT, help="Name the variant, e.g. b0, if the tensors do not tell it."),
     *source_options,
     facts_option,
     key_option,
@@ -46,8 +68,8 @@ _READING = (
 python_option = click.option(
     "--python",
     "pythons",
+    type=InterpreterAssignment(),
     multiple=True,
-    metavar="FRAMEWORK=PATH",
     help="Use this interpreter for a framework, e.g. mindspore=/opt/ms/bin/python (or set "
     "EFFCONVERT_PYTHON_<FRAMEWORK>). Repeatable.",
 )
@@ -87,9 +109,31 @@ def given_images(options: dict[str, Any]) -> "Images":
 
 
 def given_pythons(assignments: tuple[str, ...]) -> dict[str, str]:
-    """Return {framework: interpreter}. Raises click's usage error for other forms."""
-    pythons = dict(assignment.partition("=")[::2] for assignment in assignments)
-    unknown = [name for name, path in pythons.items() if name not in FRAMEWORKS or not path]
-    if unknown:
-        raise click.UsageError(f"--python {unknown[0]}: must read FRAMEWORK=PATH, with one of {', '.join(FRAMEWORKS)}")
+    """Return {framework: interpreter}; `mindspore=PATH` is for all of its libraries.
+
+    Raises click's usage error for other forms.
+    """
+    pythons: dict[str, str] = {}
+    for assignment in assignments:
+        name, _, path = assignment.partition("=")
+        called = runners_called(name)
+        if not called or not path:
+            words = known_names(name, FRAMEWORKS, "frameworks are")
+            raise click.UsageError(f"--python {assignment}: must read FRAMEWORK=PATH; {words}")
+        pythons |= dict.fromkeys(called, path)
     return pythons
+
+
+def framework_choice(*others: str) -> Choice:
+    """Return the type of a framework that runs a network, or one of `others`, such as `auto`."""
+    return Choice((*others, *FRAMEWORKS), _framework_called)
+
+
+def _framework_called(name: str) -> str:
+    """Return the framework that `name` means. Raises UnknownName if it means several."""
+    if name.lower() in CANONICAL_NAMES:
+        return CANONICAL
+    found = runners_called(name)
+    if len(found) > 1:
+        raise UnknownName(f"{name!r} is {' or '.join(found)}; give one of them")
+    return found[0] if found else name

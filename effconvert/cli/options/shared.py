@@ -2,12 +2,14 @@
 
 import functools
 from collections.abc import Callable
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
+
+from effconvert.cli.click_classes import STANDARD_OUTPUT, more_option
+from effconvert.cli.options.names import FACT
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -25,28 +27,23 @@ class _Path(click.Path):
 PATH = _Path(path_type=Path)
 
 
-class LayoutName(click.ParamType):  # type: ignore[type-arg]
-    """The name of a layout, of the package or of a user's map."""
+class _JsonOutput(click.ParamType):  # type: ignore[type-arg]
+    """Where --json goes: a file, or standard output."""
 
-    name = "layout"
-
-    def __init__(self, known: Callable[[], tuple[str, ...]]) -> None:
-        """Store the function that returns the allowed names."""
-        self.known = known
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
-        return "LAYOUT"
+    name = "json"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        known = self.known()
-        if value not in known:
-            close = get_close_matches(value, known, 1)
-            meant = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
-            self.fail(f"{value!r} is not a layout that can be written; {meant}", param, ctx)
-        return value
+        from effconvert.cli.display.json_output import JsonOutput, check_json_file
+
+        if isinstance(value, JsonOutput):
+            return value
+        path = None if value == STANDARD_OUTPUT else PATH.convert(value, param, ctx)
+        if path and not (ctx and ctx.resilient_parsing):
+            check_json_file(path)
+        return JsonOutput(path)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        return [CompletionItem(name) for name in self.known() if name.startswith(incomplete)]
+        return [CompletionItem(incomplete, type="file")]
 
 
 def _add_maps(context: click.Context, parameter: click.Parameter, value: tuple[Path, ...]) -> None:
@@ -57,7 +54,7 @@ def _add_maps(context: click.Context, parameter: click.Parameter, value: tuple[P
 
 
 # Evaluated first, since other options may name its layout.
-map_option = click.option(
+map_option = more_option(
     "--map",
     type=PATH,
     metavar="MAP",
@@ -67,9 +64,15 @@ map_option = click.option(
     callback=_add_maps,
     help="Add the map of your own layout, e.g. my.toml (or set EFFCONVERT_MAPS to a folder of maps). Repeatable.",
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+json_option = click.option(
+    "--json",
+    "as_json",
+    type=_JsonOutput(),
+    metavar="[FILE.json]",
+    help="Print the result as JSON, and nothing else; or also write it to FILE.json, which is replaced.",
+)
 quiet_option = click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
-key_option = click.option(
+key_option = more_option(
     "--key",
     envvar="EFFCONVERT_KEY",
     help="Decrypt a MindSpore checkpoint with this key (or set EFFCONVERT_KEY, which other users cannot see).",
@@ -92,32 +95,32 @@ def _one_classifier(context: click.Context, parameter: click.Parameter, value: A
 # The tensors of a file that are taken.
 source_options = (
     map_option,
-    click.option("--raw", is_flag=True, help="Take the raw weights instead of their averages."),
-    click.option(
+    more_option("--raw", is_flag=True, help="Take the raw weights instead of their averages."),
+    more_option(
         "--root", metavar="PREFIX", help="Use the network with this prefix, e.g. teacher., if the file holds several."
     ),
-    click.option(
+    more_option(
         "--backbone",
         is_flag=True,
         callback=_one_classifier,
         help="Leave out the classifier, and all tensors after or outside the network.",
     ),
-    click.option(
+    more_option(
         "--classifier",
         metavar="NAME",
         callback=_one_classifier,
         help="Name the classifier's layer, as in the file, e.g. head.fc.",
     ),
-    click.option(
+    more_option(
         "--leave", metavar="PATTERN", multiple=True, help="Leave these tensors behind, e.g. 'criterion.*'. Repeatable."
     ),
 )
 
-facts_option = click.option(
+facts_option = more_option(
     "--facts",
     "assignments",
+    type=FACT,
     multiple=True,
-    metavar="NAME=VALUE",
     help="Replace a fact of the network, e.g. bn_eps=1e-5. Repeatable.",
 )
 
@@ -140,6 +143,11 @@ def with_options(*options: Callable[[Any], Any]) -> Callable[[F], F]:
     return lambda function: functools.reduce(lambda inner, option: option(inner), reversed(options), function)
 
 
-def path_argument(name: str) -> Callable[[F], F]:
+def path_argument(name: str, metavar: str | None = None) -> Callable[[F], F]:
     """Return a decorator that adds an argument that is a path."""
-    return click.argument(name, type=PATH)
+    return click.argument(name, type=PATH, metavar=metavar)
+
+
+def out_option(words: str, **options: Any) -> Callable[[F], F]:
+    """Return a decorator that adds the option for the output; `words` is its help."""
+    return click.option("--out", "-o", type=PATH, help=words, **options)

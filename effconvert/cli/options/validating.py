@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from effconvert.cli.click_classes import more_option
+from effconvert.cli.options.names import Choice, device_choice, dtype_choice
 from effconvert.cli.options.shared import PATH, with_options
 
 if TYPE_CHECKING:
@@ -15,35 +17,33 @@ _RUNS = "effconvert-runs"
 
 # The options of an evaluation.
 evaluation_options = with_options(
-    click.option(
-        "--device", type=click.Choice(["cpu", "cuda"]), help="Choose the device. Default: a GPU if there is one."
-    ),
-    click.option(
+    click.option("--device", type=device_choice(), help="Choose the device. Default: a GPU if there is one."),
+    more_option(
         "--dtype",
-        type=click.Choice(_DTYPES),
+        type=dtype_choice(*_DTYPES),
         default="auto",
         show_default=True,
         help="Choose the dtype; auto: bfloat16 on GPUs that have it, else float32.",
     ),
-    click.option(
+    more_option(
         "--compile", "compiled", is_flag=True, help="Compile the network first: this takes minutes, then it is faster."
     ),
-    click.option(
+    more_option(
         "--batch-size", "batch", type=click.IntRange(1), help="Set the batch size. Default: as large as possible."
     ),
-    click.option(
+    more_option(
         "--workers",
         type=click.IntRange(0),
         help="Set the number of processes that prepare images. Default: one per core.",
     ),
-    click.option(
+    more_option(
         "--pipeline",
-        type=click.Choice(["exact", "fast"]),
+        type=Choice(["exact", "fast"]),
         default="exact",
         show_default=True,
         help="Choose the pipeline; fast is nearly equal to exact, and the effect is measured on 512 images.",
     ),
-    click.option("--skip-broken", is_flag=True, help="Leave out images that cannot be read, and list them."),
+    more_option("--skip-broken", is_flag=True, help="Leave out images that cannot be read, and list them."),
     click.option("--only-present", is_flag=True, help="Choose only among classes that the data has (ImageNet-A, -R)."),
     click.option("--runs", type=PATH, default=_RUNS, show_default=True, help="Write run files into this folder."),
     click.option("--resume", is_flag=True, help="Continue where an earlier run ended."),

@@ -224,7 +224,7 @@ BY_CONTENT: tuple[Kind, ...] = (
     Kind("a Parquet file", GIVE_WEIGHTS, rb"PAR1"),
     Kind("an Arrow file", GIVE_WEIGHTS, rb"ARROW1\0"),
     Kind("a PDF document", GIVE_WEIGHTS, rb"%PDF-"),
-    Kind("a picture", GIVE_WEIGHTS, rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8[79]a|RIFF.{4}WEBP|BM.{4}\0\0\0\0"),
+    Kind("an image", GIVE_WEIGHTS, rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8[79]a|RIFF.{4}WEBP|BM.{4}\0\0\0\0"),
     Kind("a program or library", GIVE_WEIGHTS, rb"\x7fELF|MZ.{58}|\xcf\xfa\xed\xfe"),
     Kind("a file of macOS beside another file", "give the file without '._' in its name", rb"\0\x05\x16\x07"),
     Kind("a property list of Apple", f"{GIVE_WEIGHTS}; if it is in iCloud, download it first", rb"bplist00"),

@@ -1,0 +1,53 @@
+"""Names of outputs are checked before the work: a suffix that says another format is refused."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from helpers.running import Ran
+
+Run = Callable[..., Ran]
+
+_FILES = [
+    ("features LITE0 x.png --out OUT/f.csv", ".npz"),
+    ("run LITE0 --framework canonical --out OUT/r.txt", ".npz"),
+    ("tables --variant b0 --csv OUT/t.txt", ".csv"),
+    ("map draft LITE0 --variant lite0 --out OUT/my.txt", ".toml"),
+    ("chart cost --published --out OUT/c.jpg", ".svg"),
+    ("inspect LITE0 --json=OUT/i.txt", ".json"),
+    ("convert LITE0 --to timm --out OUT/b0.json", ".safetensors"),
+]
+_FOLDERS = [
+    "convert LITE0 --to huggingface --out OUT/hf.safetensors",
+    "convert LITE0 --to tf-official --out OUT/model.ckpt",
+    "convert --published tf/b0 --to hf --out OUT/hf.safetensors",
+    "pt2tf LITE0 --out OUT/tf.index",
+    "report --published --out OUT/report.html",
+    "demo --out OUT/demo.zip",
+    "run LITE0 --framework tensorflow --prepare OUT/run.npz",
+    "verify LITE0 --against LITE0 --keep OUT/runs.npz",
+    "validate LITE0 --data LITE0 --runs OUT/runs.npz",
+]
+
+
+def _filled(command: str, lite0: Path, out: Path) -> list[str]:
+    return [word.replace("LITE0", str(lite0)).replace("OUT", str(out)) for word in command.split()]
+
+
+@pytest.mark.parametrize(("command", "suffix"), _FILES)
+def test_a_file_with_the_suffix_of_another_format_is_refused(
+    run: Run, lite0: Path, tmp_path: Path, command: str, suffix: str
+) -> None:
+    ran = run(*_filled(command, lite0, tmp_path))
+    assert ran.exit_code == 8
+    assert suffix in ran.err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", _FOLDERS)
+def test_a_folder_with_the_suffix_of_a_file_is_refused(run: Run, lite0: Path, tmp_path: Path, command: str) -> None:
+    ran = run(*_filled(command, lite0, tmp_path))
+    assert (ran.exit_code, ran.out) == (8, "")
+    assert "a folder is written, and" in ran.err
+    assert not list(tmp_path.iterdir())
