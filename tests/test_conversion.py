@@ -87,7 +87,7 @@ def test_there_is_no_way_from_a_layout_to_itself(lite0: Path, tmp_path: Path) ->
 
 def test_a_converted_file_has_no_raw_weights_to_take(lite0: Path, tmp_path: Path) -> None:
     effconvert.convert(lite0, tmp_path / "x.safetensors")
-    with pytest.raises(LayoutMismatch, match="holds one set of weights; --raw is for files that hold averages too"):
+    with pytest.raises(LayoutMismatch, match="holds one set of weights; raw=True is for files that hold averages too"):
         effconvert.convert(tmp_path / "x.safetensors", tmp_path / "y.safetensors", raw=True)
 
 

@@ -145,7 +145,7 @@ def test_several_heads_are_refused_until_one_is_named(tmp_path: Path) -> None:
     report, found = converted(source, classifier="sex")
     assert np.array_equal(found["head.fc.weight"], heads["sex.weight"])
     assert report.options["classifier"] == "sex"
-    assert report.left == dict.fromkeys(["age.weight", "age.bias"], "another head than --classifier sex, as asked")
+    assert report.left == dict.fromkeys(["age.weight", "age.bias"], "another head than the classifier sex, as asked")
 
 
 def test_a_head_beside_a_loss_with_weights_is_named_by_the_way_out(tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_a_tensor_inside_a_layer_is_refused_in_every_layout(tmp_path: Path, layo
 def test_backbone_leaves_a_deep_head_behind_and_lists_it(tmp_path: Path) -> None:
     deep = linear("classifier.0", gives=64) | norm("classifier.1", 64) | linear("classifier.4", reads=64)
     report, found = converted(save(tmp_path / "x.pth", headless() | deep), backbone=True)
-    assert report.left == dict.fromkeys(deep, "after the pooled features, left by --backbone, as asked")
+    assert report.left == dict.fromkeys(deep, "after the pooled features, left by the option backbone, as asked")
     assert "head.fc.weight" not in found
 
 
@@ -229,7 +229,7 @@ def test_leave_names_what_may_stay_behind(tmp_path: Path) -> None:
     source = save(tmp_path / "x.pth", under("model.", library_tensors("timm")) | extra)
     refused(source, "mean: unknown")
     report, found = converted(source, leave=["proj.*", "mean", "std"])
-    assert report.left["proj.weight"] == "named by --leave proj.*, as asked"
+    assert report.left["proj.weight"] == "named by the option leave: proj.*, as asked"
     assert report.left.keys() == extra.keys()
     assert report.options["leave"] == ["proj.*", "mean", "std"]
     assert found["head.fc.weight"].shape == (2, 1280)
@@ -257,7 +257,11 @@ def test_names_are_given_as_the_dict_that_holds_them_has_them(tmp_path: Path) ->
 
 def test_leave_cannot_take_what_the_network_needs(tmp_path: Path) -> None:
     source = save(tmp_path / "x.pth", library_tensors("timm"))
-    refused(source, "conv_head.weight: named by --leave .*, as asked, but the network needs it", leave=["conv_head.*"])
+    refused(
+        source,
+        "conv_head.weight: named by the option leave: .*, as asked, but the network needs it",
+        leave=["conv_head.*"],
+    )
 
 
 HARMLESS = {

@@ -210,7 +210,7 @@ def test_another_first_convolution_is_refused_with_its_shape(
 def test_facts_do_not_change_what_the_tensors_tell(tmp_path: Path) -> None:
     file = save(tmp_path / "x.pth", library_tensors("timm", in_channels=4))
     with pytest.raises(
-        LayoutMismatch, match="its tensors tell classes=2, head_conv=True, in_channels=4; --facts cannot"
+        LayoutMismatch, match="its tensors tell classes=2, head_conv=True, in_channels=4; facts=… cannot"
     ):
         effconvert.convert(file, tmp_path / "y.safetensors", facts={"in_channels": "3"})
     assert effconvert.convert(file, tmp_path / "y.safetensors", facts={"in_channels": "4"}).facts["in_channels"] == 4

@@ -30,7 +30,7 @@ class Report:
     the source's names. named_hash: whether the source's SHA-256 is the one in its name; "" if there is none. network:
     Python code that builds the network of the output, loads it and prepares images. not_carried: {part of the recipe
     that this library's preprocessing does not have: [wanted, done]}. remark: the same in words. inexact: the largest
-    error of that network, relative to the largest logit, if --allow-inexact made it; None if it is exact. assumed: the
+    error of that network, relative to the largest logit, if `allow_inexact` made it; None if it is exact. assumed: the
     facts that are only assumed, and on which all of this depends.
     """
 
@@ -76,7 +76,7 @@ class Report:
 
 def convert(
     source: str | Path,
-    output: str | Path | None = None,
+    out: str | Path | None = None,
     *,
     to: str = CANONICAL,
     variant: str | None = None,
@@ -99,9 +99,9 @@ def convert(
     expected_sha256: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> Report:
-    """Convert the checkpoint at `source` into `output` and return a report.
+    """Convert the checkpoint at `source` into the file `out` and return a report.
 
-    output: by default the variant's name, `b0.safetensors`; its suffix decides the format.
+    out: by default the variant's name, `b0.safetensors`; its suffix decides the format.
     to: the layout, `canonical` or one of mappings/; `tf-official` and `huggingface` are written as folders; `mindspore`
         means `mindcv` or `mindvision`, the one with the padding of the weights.
     variant: the variant, if the tensors do not tell it.
@@ -118,6 +118,7 @@ def convert(
     fold_eps: absorb another epsilon of the target into the variances.
     allow_inexact: convert for a network that computes with other facts, and measure the error.
     key: decrypts an encrypted source.
+    force: replace an output that exists.
     url: the address of the source, for the record.
     expected_sha256: {file name: expected hash} of the source's files.
     progress: called with (bytes done, total bytes).
@@ -127,7 +128,7 @@ def convert(
 
     Example: `effconvert.convert("efficientnet-b0/", "b0.safetensors", weights="aa")`
     """
-    source, output = Path(source), Path(output) if output else None
+    source, output = Path(source), Path(out) if out else None
     _check_arguments(output, to, dtype, names)
     if output:
         check_output(output, force)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effconvert.errors import DatasetProblem, LayoutMismatch, listing
+from effconvert.option_words import option
 from effconvert.preprocessing.decoding import DECODERS, Pixels, Window, decode
 from effconvert.preprocessing.recipes import UNKNOWN, Recipe
 from effconvert.preprocessing.resizing import RESIZES, UNROUNDED
@@ -83,9 +84,11 @@ def check(recipe: Recipe) -> None:
 
 def _unknown(channels: int) -> str:
     if channels == 1:
-        return "the preprocessing for its one channel is not known; --recipe timm converts images to gray, as timm does"
+        gray = option("recipe", "timm")
+        return f"the preprocessing for its one channel is not known; {gray} converts images to gray, as timm does"
     if channels == 3:
-        return "the preprocessing for its 3 channels is not known; choose one with --recipe, e.g. timm or tf-official"
+        chosen = option("recipe")
+        return f"the preprocessing for its 3 channels is not known; choose one with {chosen}, e.g. timm or tf-official"
     takes = f"`effconvert.load_model` in Python takes tensors [N, {channels}, height, width]"
     return f"the preprocessing for its {channels} channels is not known, and no image file has that many; {takes}"
 

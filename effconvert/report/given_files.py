@@ -9,6 +9,7 @@ from typing import Any
 from effconvert.architecture.facts import complete
 from effconvert.errors import EffconvertError, LayoutMismatch, MissingPath, UnreadableCheckpoint, listing
 from effconvert.hashing import file_sha256
+from effconvert.option_words import flag
 from effconvert.paths import require_path
 from effconvert.preprocessing.recipes import Recipe
 from effconvert.report.renderings.text import visible
@@ -86,7 +87,7 @@ def _read(path: Path) -> RunInput | VerificationInput:
     if not path.is_file():
         raise UnreadableCheckpoint(f"{path}: is not a file; give the runs in it, e.g. {path}/*.npz")
     if path.suffix.startswith(".part-"):
-        raise UnreadableCheckpoint(f"{path}: is an unfinished run of `validate`; finish it with --resume")
+        raise UnreadableCheckpoint(f"{path}: is an unfinished run of `validate`; finish it with {flag('resume')}")
     try:
         return _read_run(path) if is_predictions(path) else _read_verification(path)
     except OSError as error:

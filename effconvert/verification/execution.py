@@ -16,6 +16,7 @@ from effconvert.errors import LayoutMismatch, OutputProblem
 from effconvert.hashing import file_sha256
 from effconvert.identify.library_builds import usual_values
 from effconvert.identify.weight_sets import RAW
+from effconvert.option_words import option
 from effconvert.options import Options
 from effconvert.preprocessing.synthetic import sensitivity
 from effconvert.verification.inputs import Images, Inputs
@@ -87,7 +88,7 @@ def save_run(
     check_output(out, force)
     for given in (Path(file), follow):
         if given and out.exists() and given.exists() and out.samefile(given):
-            raise OutputProblem(f"{out}: is an input of this command; give another name with --out")
+            raise OutputProblem(f"{out}: is an input of this command; give another name with {option('out')}")
     examined, name, inputs = _chosen(file, framework, reading, key, images, follow)
     program = interpreter(name, pythons)
     with new_file(out, force) as (_, part):

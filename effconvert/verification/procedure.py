@@ -14,6 +14,7 @@ from effconvert.atomic import reported
 from effconvert.errors import LayoutMismatch, OutputProblem
 from effconvert.identify.library_builds import differing_facts
 from effconvert.identify.weight_sets import AVERAGES, RAW
+from effconvert.option_words import option
 from effconvert.options import Options
 from effconvert.verification.execution import run_file
 from effconvert.verification.inputs import Images, Inputs
@@ -212,7 +213,7 @@ def _explained(found: Verification, runs: Sequence[Run]) -> tuple[Trial, ...]:
 def _check_new(paths: Sequence[Path]) -> None:
     for path in paths:
         if os.path.lexists(path):
-            raise OutputProblem(f"{path}: exists; choose another folder with --keep")
+            raise OutputProblem(f"{path}: exists; choose another folder with {option('keep')}")
 
 
 @contextmanager

@@ -86,7 +86,7 @@ def test_what_has_no_header_is_no_journal(tmp_path: Path, content: bytes) -> Non
     with pytest.raises(OutputProblem, match="not the journal of an unfinished run") as caught:
         read_journal(path)
     assert str(path) in str(caught.value)
-    assert "--force starts again" in str(caught.value)
+    assert "force=True starts again" in str(caught.value)
 
 
 def test_beginning_anew_replaces_in_one_step(journal: Path) -> None:

@@ -154,7 +154,7 @@ def test_a_name_with_characters_of_patterns_finds_its_own_journals_alone(tmp_pat
 
 def test_a_damaged_journal_is_an_output_problem_with_the_remedy(out: Path) -> None:
     journal_path(out, 0).write_bytes(b"{")
-    with pytest.raises(OutputProblem, match="not the journal of an unfinished run.*--force starts again"):
+    with pytest.raises(OutputProblem, match="not the journal of an unfinished run.*force=True starts again"):
         choose(out, True, False)
     assert choose(out, False, True) == out
 
