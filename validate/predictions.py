@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from effconvert.atomic import new_file
 from effconvert.errors import UnreadableCheckpoint
 from effconvert.paths import require_path
+from effconvert.shown import Row, Shown
 from effconvert.validate.data.image_hashes import HASH_BYTES
 
 SCHEMA = "effconvert/validation/1"
@@ -40,8 +41,8 @@ _MOST_CLASSES, _LAST_CHARACTER = 1_000_000, 0x10FFFF
 _NEEDED = {"model": dict, "recipe": dict, "dataset": dict, "computing": dict, "complete": bool}
 
 
-@dataclass(frozen=True)
-class Predictions:
+@dataclass(frozen=True, repr=False)
+class Predictions(Shown):
     """The predictions of one network, images in the data set's order.
 
     record: model, recipe, data set, and how it was computed, in plain values. ids [N]: the image's index in the whole
@@ -63,6 +64,27 @@ class Predictions:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def line(self) -> str:
+        """The network and the number of images, in one line."""
+        model, dataset = self.record["model"], self.record["dataset"]
+        partly = "" if self.record["complete"] else ", unfinished"
+        return f"{model.get('file')}: {len(self):,} images of {dataset.get('path')}{partly}"
+
+    def to_rows(self) -> list[Row]:
+        """Return a row for each image; `top1` and `top5` are whether a correct class is among these."""
+        columns = {
+            "image": self.names,
+            "label": self.labels[:, 0],
+            "predicted": self.top5[:, 0],
+            "confidence": self.confidence,
+            "margin": self.margin,
+            "top1": self.hits(1),
+            "top5": self.hits(5),
+        }
+        values = zip(*(column.tolist() for column in columns.values()), strict=True)
+        return [dict(zip(columns, row, strict=True)) for row in values]
 
     def hits(self, count: int) -> NDArray[np.bool_]:
         """Return [N]: whether a correct class is among the first `count` (1 to 5)."""

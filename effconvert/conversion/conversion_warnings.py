@@ -51,7 +51,7 @@ def _set_cautions(identity: Identity, coverage: Coverage, target: Layout | None,
             both = option("names", "both")
             yield f"the weights are raw ones, so only raw names were written; {both} gives them the averages' too"
         else:
-            asked = option("names")
+            asked = option("names", options.names)
             yield f"the weights are raw ones, and were written under the names of averages, as {asked} asked"
 
 

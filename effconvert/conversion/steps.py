@@ -18,10 +18,11 @@ from effconvert.identify.library_builds import differing_facts
 from effconvert.maps.layouts import known_layouts
 from effconvert.options import Options
 from effconvert.reference_tables.file_names import check_name_sha8
+from effconvert.shown import Row, Shown
 
 
-@dataclass(frozen=True)
-class Report:
+@dataclass(frozen=True, repr=False)
+class Report(Shown):
     """The report of a conversion.
 
     moved: number of tensors from the source. left_behind: {reason: number of tensors}. left: {tensor that an option
@@ -63,6 +64,21 @@ class Report:
     remark: str
     inexact: float | None
     assumed: tuple[str, ...]
+
+    @property
+    def line(self) -> str:
+        """What was converted into what, in one line."""
+        weights = f" {self.weights}" if self.weights else ""
+        warned = f", {len(self.cautions)} warning{'s' * (len(self.cautions) != 1)}" if self.cautions else ""
+        inexact = "" if self.inexact is None else f", inexact by {self.inexact:.2g} of the largest logit"
+        into = f"{self.output} ({self.output_layout}), {self.tensors:,} tensors"
+        return f"{self.source} ({self.layout}, {self.variant}{weights}) -> {into}{inexact}{warned}"
+
+    def to_rows(self) -> list[Row]:
+        """Return one row of the numbers and words that compare conversions."""
+        names = "source layout variant weights taken moved output output_layout tensors parameters nbytes inexact"
+        counts = {"left_behind": sum(self.left_behind.values()), "warnings": len(self.cautions)}
+        return [{name: getattr(self, name) for name in names.split()} | counts]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values, for JSON."""
