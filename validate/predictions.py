@@ -106,6 +106,8 @@ def read_predictions(path: str | Path) -> Predictions:
 
     Raises MissingPath; UnreadableCheckpoint for a file that does not hold predictions, is damaged, has a later schema,
     or would take too much memory, which is checked before an array is read.
+
+    Example: `effconvert.validate.read_predictions("effconvert-runs/b0.npz").to_rows()`
     """
     path = require_path(path)
     try:

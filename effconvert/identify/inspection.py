@@ -78,7 +78,14 @@ class Inspection(Shown):
 
 
 def inspect(path: str | Path, key: bytes | None = None) -> Inspection:
-    """Inspect the checkpoint at `path`, decrypted with `key`. Raises MissingPath, UnreadableCheckpoint or BadMap."""
+    """Inspect the checkpoint at `path`, without reading its data.
+
+    path: a file, a folder, a TensorFlow prefix, a SavedModel, or a .tar.gz of one. key: decrypts it.
+
+    Raises MissingPath, UnreadableCheckpoint or BadMap. An unknown layout is not an exception: `layout` is None.
+
+    Example: `effconvert.inspect("b0.safetensors").variant`
+    """
     with open_checkpoint(path, key) as checkpoint:
         try:
             identity, note = identify(checkpoint), ""

@@ -17,7 +17,13 @@ from effconvert.preprocessing.resizing import RESIZES, UNROUNDED
 def preprocess(image: str | Path | bytes, recipe: Recipe) -> NDArray[np.float32]:
     """Return the network's input for `image`, a path or a file's bytes: float32 [channels, size, size], normalised.
 
-    Channels are in the recipe's order. Raises the errors of `pixels`.
+    recipe: of the weights, e.g. `effconvert.load_model("b0.safetensors").recipe`; `recipe.at(size)` has another size in
+    pixels. Channels are in the recipe's order.
+
+    Raises DatasetProblem for an image that cannot be read or is too small; LayoutMismatch for a recipe with unknown
+    steps; Unavailable when a package is missing.
+
+    Example: `effconvert.preprocess("cat.jpg", network.recipe)[None]` is a batch of one image, [1, 3, 224, 224] for b0.
     """
     values = pixels(image, recipe)
     if recipe.channels == "bgr":

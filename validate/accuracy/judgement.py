@@ -129,6 +129,8 @@ def judge(predictions: Predictions) -> Judgement:
     source's own preprocessing was used, the others do not decide: their preprocessing explains the difference.
 
     Raises LayoutMismatch for an invalid recipe, DatasetProblem when no image has a label.
+
+    Example: `effconvert.validate.judge(run.predictions).word`
     """
     model = predictions.record["model"]
     top1, top5 = (measured_accuracy(predictions, count) for count in (1, 5))

@@ -102,7 +102,10 @@ class Summary(Shown):
 
 
 def summarise(predictions: Predictions) -> Summary:
-    """Return the accuracy summary of predictions. Raises DatasetProblem when no image has a label."""
+    """Return the accuracy summary of predictions. Raises DatasetProblem when no image has a label.
+
+    Example: `effconvert.validate.summarise(run.predictions).top1.percent`
+    """
     labelled = _labelled(predictions)
     first = predictions.labels[labelled, 0]
     right1, right5 = (predictions.hits(count)[labelled] for count in (1, 5))
