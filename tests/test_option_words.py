@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -112,3 +113,43 @@ def test_the_remedy_of_a_message_is_what_python_takes(tmp_path: Path) -> None:
     with pytest.raises(LayoutMismatch, match=r"fold_eps=True absorbs"):
         effconvert.convert(source, tmp_path / "x.ckpt", to="mindvision", facts=facts)
     effconvert.convert(source, tmp_path / "x.ckpt", to="mindvision", facts=facts, fold_eps=True)
+
+
+# Who reads these typed a command, or reads a document: `run --prepare`, the runners, the demo, reports.
+ONLY_TYPED = ("cli", "demo", "report", "runners")
+COMMAND = re.compile(r"`[^`]*`|--[a-z-]+$|\b(?:effconvert|hf|pip) [^;]*")
+# Options of other programs, in commands that are pieced together.
+OF_OTHERS = {
+    "effconvert/paths.py": [" --local-dir "],  # hf download
+    "effconvert/hub/addresses.py": [" --force-reinstall --no-deps"],  # pip install
+}
+
+
+def spelled_options(source: Path) -> Iterator[str]:
+    """Yield the texts of a module, but for docstrings and commands, that spell an option."""
+    tree = ast.parse(source.read_text(encoding="utf-8"))
+    told = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    chosen = {
+        id(argument)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "either"
+        for argument in node.args
+    }
+    texts = [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in told | chosen
+    ]
+    yield from (text for text in texts if re.search(r"(?<![\w-])--[a-z]", COMMAND.sub("", text)))
+
+
+def test_no_message_spells_an_option_itself() -> None:
+    messages = [path for path in SOURCES if not {*ONLY_TYPED} & {*path.parts}]
+    found = {str(path): list(spelled_options(path)) for path in messages}
+    assert {path: texts for path, texts in found.items() if texts} == OF_OTHERS

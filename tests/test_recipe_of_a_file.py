@@ -16,7 +16,6 @@ from effconvert.options import Options
 from effconvert.preprocessing.recipes import Recipe, recipe_for
 from effconvert.validate.subjects import load_subject
 from effconvert.verification.network_files import NetworkFile, examine
-from effconvert.verification.record import _file
 from helpers.library_files import library_tensors, save
 
 PRETRAINED = {"input_size": [3, 288, 288], "crop_pct": 1.0, "interpolation": "bicubic", "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}  # fmt: skip
@@ -86,7 +85,7 @@ def answers(path: Path, weights: str | None) -> list[tuple[str | None, Recipe]]:
     report = effconvert.convert(path, path.with_name("answer.safetensors"), weights=weights, force=True)
     file = examine(path, Options(weights=weights))
     one = load_subject(path, Options(weights=weights), None, None, None)
-    found = [(report.weights, Recipe.from_dict(report.recipe)), (_file(file)["weights"], file.recipe), (one.weights, one.recipe)]  # fmt: skip
+    found = [(report.weights, Recipe.from_dict(report.recipe)), (file.to_dict()["weights"], file.recipe), (one.weights, one.recipe)]  # fmt: skip
     if weights is None:
         found.append((training_of(file.identity), loaded(file)))
     return found

@@ -126,7 +126,7 @@ def prepare_run(
     """
     examined, name, inputs = _chosen(file, framework, reading, key, images, follow)
     if name == CANONICAL:
-        raise LayoutMismatch(f"{file}: effconvert itself runs the canonical network; use --out instead of --prepare")
+        raise LayoutMismatch(f"{file}: effconvert itself runs the canonical network; run it here, with {option('out')}")
     carried = name_elsewhere(file)
     file_argument = f"./{carried}" if carried.startswith("-") else carried
     with new_folder(folder, force) as part:
