@@ -176,7 +176,7 @@ def test_a_network_of_colors_and_one_of_depth_are_told_apart(tmp_path: Path, lay
     file = save(tmp_path / "two.pth", under("rgb.", colors) | under("depth.", depth))
     with pytest.raises(LayoutMismatch) as caught:
         effconvert.convert(file, tmp_path / "x.safetensors")
-    assert str(caught.value).endswith("holds several networks; choose one with --root:\n  'rgb.'\n  'depth.'")
+    assert str(caught.value).endswith("holds several networks; choose one with root=…:\n  'rgb.'\n  'depth.'")
     for root, expected in (("rgb.", 3), ("depth.", channels)):
         report = effconvert.convert(file, tmp_path / f"{root}safetensors", root=root)
         assert report.facts["in_channels"] == expected

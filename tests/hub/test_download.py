@@ -29,7 +29,7 @@ def refused(server: Server, folder: Path, **options: object) -> str:
     assert not (folder / "b0.tar.gz").exists()
     text = str(failure.value)
     assert text.startswith(f"{server.url}/b0.tar.gz: ")
-    assert "--checkpoint" in text
+    assert "give its path to effconvert.convert" in text
     assert "\n" not in text
     return text
 

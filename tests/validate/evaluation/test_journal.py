@@ -103,7 +103,7 @@ def test_a_journal_that_cannot_be_opened_is_an_output_problem(tmp_path: Path) ->
 
 
 def test_a_full_disk_is_an_output_problem() -> None:
-    words = "No space left on device; earlier answers are kept; --resume"
+    words = "No space left on device; earlier answers are kept; resume=True"
     with pytest.raises(OutputProblem, match=words), continued_journal(Path("/dev/full")) as write:
         write(answers(1))
 

@@ -129,7 +129,7 @@ def test_the_same_run_measured_once_more_replaces_itself(out: Path) -> None:
 
 def test_the_same_run_unfinished_needs_a_word(out: Path) -> None:
     unfinished(out, [1], [2])
-    words = "b0.npz: this run is unfinished; --resume continues it, --force starts it again"
+    words = "b0.npz: this run is unfinished; resume=True continues it, force=True starts it again"
     with pytest.raises(OutputProblem, match=words):
         choose(out, False, False)
     assert choose(out, True, False) == out
