@@ -9,8 +9,8 @@ from effconvert.version import VERSION as __version__
 
 if TYPE_CHECKING:
     from effconvert import errors, validate
+    from effconvert.api import cost, diff, verify
     from effconvert.conversion.difference import Difference
-    from effconvert.conversion.difference import compare as diff
     from effconvert.conversion.loading import load_model
     from effconvert.conversion.steps import Report, convert
     from effconvert.formats import Checkpoint, TensorInfo, open_checkpoint
@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from effconvert.options import Options
     from effconvert.preprocessing.pipeline import preprocess
     from effconvert.preprocessing.recipes import Recipe
+    from effconvert.validate.cost_report import CostReport
     from effconvert.verification.inputs import Images
-    from effconvert.verification.procedure import Verification, verify
+    from effconvert.verification.procedure import Verification
 
 __all__ = [
     "Checkpoint",
+    "CostReport",
     "Difference",
     "EfficientNet",
     "Images",
@@ -39,6 +41,7 @@ __all__ = [
     "add_maps",
     "convert",
     "convert_published",
+    "cost",
     "create_model",
     "diff",
     "errors",
@@ -50,9 +53,10 @@ __all__ = [
     "verify",
 ]
 
-# {public name: the module that has it, with its name there behind a colon where that differs}
+# {public name: the module that has it}
 _HOMES = {
     "Checkpoint": "effconvert.formats",
+    "CostReport": "effconvert.validate.cost_report",
     "Difference": "effconvert.conversion.difference",
     "EfficientNet": "effconvert.model",
     "Images": "effconvert.verification.inputs",
@@ -65,13 +69,14 @@ _HOMES = {
     "add_maps": "effconvert.maps.layouts",
     "convert": "effconvert.conversion.steps",
     "convert_published": "effconvert.hub.published_conversion",
+    "cost": "effconvert.api",
     "create_model": "effconvert.model",
-    "diff": "effconvert.conversion.difference:compare",
+    "diff": "effconvert.api",
     "inspect": "effconvert.identify.inspection",
     "load_model": "effconvert.conversion.loading",
     "open_checkpoint": "effconvert.formats",
     "preprocess": "effconvert.preprocessing.pipeline",
-    "verify": "effconvert.verification.procedure",
+    "verify": "effconvert.api",
 }
 _MODULES = ("errors", "validate")
 
@@ -84,8 +89,7 @@ def __getattr__(name: str) -> Any:
         return import_module(f"effconvert.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'effconvert' has no attribute {name!r}")
-    module, _, original = _HOMES[name].partition(":")
-    return getattr(import_module(module), original or name)
+    return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from effconvert.errors import OutputProblem
+from effconvert.option_words import flag, option
 
 _BUFFER = 1 << 20
 # No folder is called so that effconvert writes.
@@ -29,7 +30,7 @@ def check_output(path: Path, force: bool) -> None:
     if path.name in ("", ".."):
         raise OutputProblem(f"{path}: is not a file name; give a name for the output")
     if os.path.lexists(path) and not force and not _is_empty_folder(path):
-        raise OutputProblem(f"{path}: exists; give --force to replace it, or another name with --out")
+        raise OutputProblem(f"{path}: exists; give {flag('force')} to replace it, or another name with {option('out')}")
     if not path.parent.is_dir():
         raise OutputProblem(f"{path}: the folder {path.parent} does not exist")
 
@@ -56,7 +57,7 @@ def new_file(path: Path, force: bool = False) -> Iterator[tuple[BinaryIO, Path]]
     """
     check_output(path, force)
     if path.is_dir() and not path.is_symlink():
-        raise OutputProblem(f"{path}: is a folder; give the name of a file with --out")
+        raise OutputProblem(f"{path}: is a folder; give the name of a file with {option('out')}")
     part = _part(path)
     with reported(path), _locked_file(part, path) as file:
         try:
@@ -170,7 +171,7 @@ def _check_replaceable(path: Path, names: set[str]) -> None:
         raise OutputProblem(f"{path}: exists and is not a folder; remove it first")
     strange = sorted({entry.name for entry in path.iterdir()} - names)
     if strange:
-        raise OutputProblem(f"{path}: also holds {', '.join(strange[:3])}, which --force does not remove")
+        raise OutputProblem(f"{path}: also holds {', '.join(strange[:3])}, which {flag('force')} does not remove")
 
 
 def _put_in_place(part: Path, path: Path) -> None:

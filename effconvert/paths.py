@@ -6,6 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 from effconvert.errors import MissingPath, close_name
+from effconvert.option_words import either
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/{1,2}(?=[^/])")
 _HUB_SCHEME = re.compile(r"(?:hf|hf-hub|hf_hub|huggingface|timm|local-dir):/{0,2}(.+)", re.IGNORECASE)
@@ -85,7 +86,7 @@ def _from_hub(name: str) -> str:
 
 
 def _published(address: str = "", network: str = "") -> str:
-    """Return the command that downloads and converts published weights; "" if the address or name is unknown.
+    """Return the command or call that converts published weights; "" if the address or name is unknown.
 
     network: the library's name of it, with or without its training (`efficientnet_b0.ra_in1k`) and repository owner.
     """
@@ -102,7 +103,10 @@ def _published(address: str = "", network: str = "") -> str:
     ]
     # The library's default if only the network is named, else the usual weights, which are last.
     row = next((row for row in rows if row.default), rows[-1] if rows else None)
-    return f"effconvert convert --published {row.framework}/{row.variant}/{row.weights}" if row else ""
+    if row is None:
+        return ""
+    name = f"{row.framework}/{row.variant}/{row.weights}"
+    return either(f"effconvert convert --published {name}", f'effconvert.convert_published("{name}")')
 
 
 def _home(given: str) -> Path:

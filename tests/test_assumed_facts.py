@@ -14,7 +14,8 @@ from effconvert.verification.network_files import examine
 from helpers.library_files import library_tensors, save
 from helpers.running import Ran
 
-TOLD = "--facts bn_eps=1e-05 --facts padding=symmetric"
+TYPED = "--facts bn_eps=1e-05 --facts padding=symmetric"
+TOLD = 'facts={"bn_eps": 1e-05, "padding": "symmetric"}'
 LOSSLESS = f"({TOLD} converts without loss, if the file is for timm's efficientnet_b0)"
 
 
@@ -40,7 +41,7 @@ def test_a_refusal_names_what_is_assumed_and_first_how_to_tell_it(ambiguous: Pat
         == "(bn_eps and padding are only assumed: nothing in or beside the file says them, except perhaps its name)"
     )
     assert first == LOSSLESS
-    assert others == ["(--allow-inexact converts anyway and measures the error of the result)"]
+    assert others == ["(allow_inexact=True converts anyway and measures the error of the result)"]
 
 
 def test_what_the_refusal_offers_converts_without_loss(ambiguous: Path) -> None:
@@ -53,8 +54,8 @@ def test_only_what_stands_in_the_way_is_named(ambiguous: Path) -> None:
     lines = refusal(ambiguous, "mindcv")
     assert lines[1] == "bn_eps is 0.001, its network has 1e-05"
     assert lines[2] == "(bn_eps is only assumed: nothing in or beside the file says it, except perhaps its name)"
-    assert lines[3] == "(--facts bn_eps=… gives the real value)"  # none of timm's networks fits
-    assert lines[4] == "(--fold-eps absorbs another bn_eps into the variances, exactly)"
+    assert lines[3] == '(facts={"bn_eps": …} gives the real value)'  # none of timm's networks fits
+    assert lines[4] == "(fold_eps=True absorbs another bn_eps into the variances, exactly)"
 
 
 def test_what_a_file_says_is_not_called_assumed(tmp_path: Path) -> None:
@@ -84,7 +85,7 @@ def test_official_edgetpu_weights_may_be_of_either_stride(tmp_path: Path) -> Non
     source = save(tmp_path / "x.pth", library_tensors("tf-official", "edgetpu-s", classes=1001))
     lines = refusal(source, "timm")
     assert "(fused_stride is only assumed: nothing in or beside the file says it, except perhaps its name)" in lines
-    assert any(line.startswith("(--facts fused_stride=expand converts without loss") for line in lines)
+    assert any(line.startswith('(facts={"fused_stride": "expand"} converts without loss') for line in lines)
 
 
 def test_an_epsilon_that_only_the_library_tells_is_assumed(tmp_path: Path) -> None:
@@ -98,7 +99,7 @@ def test_a_measured_difference_says_what_it_rests_on(ambiguous: Path, run: Calla
     ran = run("convert", ambiguous, "--to", "torchvision", "--allow-inexact", "--out", out)
     assert ran.exit_code == 0
     assert "of the largest, but bn_eps and padding are only assumed" in ran.out
-    caution = f"the measured difference depends on facts that are not known: bn_eps and padding are only assumed ({LOSSLESS[1:-1]})"  # fmt: skip
+    caution = f"the measured difference depends on facts that are not known: bn_eps and padding are only assumed ({LOSSLESS[1:-1].replace(TOLD, TYPED)})"  # fmt: skip
     assert f"warning: {caution}" in ran.out
     with effconvert.open_checkpoint(out) as checkpoint:
         assert json.loads(checkpoint.metadata["options"])["inexact"]["assumed"] == ["bn_eps", "padding"]
@@ -110,7 +111,7 @@ def test_a_measured_difference_says_what_it_rests_on(ambiguous: Path, run: Calla
 
 def test_a_folded_epsilon_says_that_it_was_assumed(ambiguous: Path) -> None:
     report = effconvert.convert(ambiguous, ambiguous.with_name("x.ckpt"), to="mindcv", fold_eps=True)
-    assert any(caution.startswith("--fold-eps started from bn_eps 0.001, which is only assumed") for caution in report.cautions)  # fmt: skip
+    assert any(caution.startswith("fold_eps=True started from bn_eps 0.001, which is only assumed") for caution in report.cautions)  # fmt: skip
 
 
 def test_facts_that_are_assumed_are_marked_wherever_facts_are_shown(ambiguous: Path, run: Callable[..., Ran]) -> None:

@@ -29,7 +29,7 @@ def test_a_timm_file_that_says_nothing_is_ambiguous(timm: Path) -> None:
         "tf_efficientnet_b0 (bn_eps=0.001, padding=tf-same), or efficientnet_b0 (bn_eps=1e-05, padding=symmetric)"
         in words
     )
-    assert "choose another with --facts bn_eps=1e-05 --facts padding=symmetric" in words
+    assert 'choose another with facts={"bn_eps": 1e-05, "padding": "symmetric"}' in words
 
 
 def test_one_fact_that_is_given_decides(timm: Path) -> None:
@@ -127,7 +127,7 @@ def test_a_mindvision_b5_is_ambiguous_and_its_epsilon_decides(tmp_path: Path) ->
     report, words = taken(source)
     assert report.facts["bn_eps"] == 1e-3
     assert words.startswith("ambiguous")
-    assert "choose another with --facts bn_eps=1e-05" in words
+    assert 'choose another with facts={"bn_eps": 1e-05}' in words
     report, words = taken(source, facts={"bn_eps": "1e-5"})
     assert (report.facts["bn_eps"], words) == (1e-5, "taken for mindvision b5, as the given facts say")
 
@@ -141,7 +141,7 @@ def test_a_guess_stays_a_guess_after_the_conversion(timm: Path) -> None:
     report, _ = taken(timm)
     assert report.options["assumed"] == ["bn_eps", "padding"]
     report, _ = taken(timm.with_name("out.safetensors"), facts={"bn_eps": "1e-5"})
-    assert "padding were assumed when the file was converted (change them with --facts)" in report.cautions
+    assert "padding were assumed when the file was converted (change them with facts=…)" in report.cautions
     with pytest.warns(UserWarning, match="padding were assumed"):
         effconvert.load_model(timm.with_name("out.safetensors"))
 
@@ -156,7 +156,7 @@ def test_edgetpu_of_timm_computes_as_timm_does_with_a_caution(tmp_path: Path) ->
     source = save(tmp_path / "tf_efficientnet_es.pth", library_tensors("timm", "edgetpu-s"))
     report, _ = taken(source)
     assert report.facts["fused_stride"] == "expand"
-    assert any("give --facts fused_stride=project for them" in caution for caution in report.cautions)
+    assert any('give facts={"fused_stride": "project"} for them' in caution for caution in report.cautions)
     report, _ = taken(source, facts={"fused_stride": "project"})
     assert report.facts["fused_stride"] == "project"
-    assert not any("give --facts fused_stride=project for them" in caution for caution in report.cautions)
+    assert not any('give facts={"fused_stride": "project"} for them' in caution for caution in report.cautions)

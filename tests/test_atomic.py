@@ -41,7 +41,7 @@ def test_an_existing_file_is_replaced_only_by_force_and_keeps_its_permissions(tm
     path = tmp_path / "x"
     path.write_text("old")
     path.chmod(0o640)
-    with pytest.raises(OutputProblem, match="exists; give --force"), new_file(path):
+    with pytest.raises(OutputProblem, match="exists; give force=True"), new_file(path):
         pass
     with new_file(path, force=True) as (file, _):
         file.write(b"new")
@@ -122,7 +122,7 @@ def test_a_folder_is_replaced_by_force(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_a_folder_with_other_files_is_not_replaced(tmp_path: Path) -> None:
     write_folder(tmp_path / "x", a="old", thesis="years of work")
-    with pytest.raises(OutputProblem, match="also holds thesis, which --force does not remove"):
+    with pytest.raises(OutputProblem, match="also holds thesis, which force=True does not remove"):
         write_folder(tmp_path / "x", force=True, a="new")
     assert (tmp_path / "x" / "a").read_text() == "old"
 

@@ -59,7 +59,7 @@ def test_raw_weights_do_not_become_averages_on_the_way_back(b0: Path, tmp_path: 
     assert not [name for name in read_all(tmp_path / "back") if name.endswith(AVERAGE)]
     assert any("only raw names were written" in caution for caution in report.cautions)
     report = effconvert.convert(tmp_path / "raw.safetensors", tmp_path / "both", to="tf-official", names="both")
-    assert any("under the names of averages, as --names asked" in caution for caution in report.cautions)
+    assert any('under the names of averages, as names="both" asked' in caution for caution in report.cautions)
 
 
 def test_a_b0_without_squeeze_and_excite_does_not_pass_for_a_lite0(b0_tensors: Tensors, tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_there_is_no_way_from_a_layout_to_itself(lite0: Path, tmp_path: Path) ->
 
 def test_a_converted_file_has_no_raw_weights_to_take(lite0: Path, tmp_path: Path) -> None:
     effconvert.convert(lite0, tmp_path / "x.safetensors")
-    with pytest.raises(LayoutMismatch, match="holds one set of weights; --raw is for files that hold averages too"):
+    with pytest.raises(LayoutMismatch, match="holds one set of weights; raw=True is for files that hold averages too"):
         effconvert.convert(tmp_path / "x.safetensors", tmp_path / "y.safetensors", raw=True)
 
 

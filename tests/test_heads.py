@@ -121,7 +121,7 @@ OUTSIDE = {
 @pytest.mark.parametrize("kind", OUTSIDE)
 def test_anything_else_outside_of_the_prefix_is_refused_by_its_name(tmp_path: Path, kind: str) -> None:
     source = save(tmp_path / "x.pth", under("backbone.", headless()) | OUTSIDE[kind])
-    message = refused(source, "--backbone takes the network without a classifier")
+    message = refused(source, "backbone=True takes the network without a classifier")
     assert all(f"{name}: unknown, outside of 'backbone.'" in message for name in OUTSIDE[kind])
     report, found = converted(source, backbone=True)
     assert set(OUTSIDE[kind]) == report.left.keys()
@@ -141,24 +141,25 @@ def test_a_layer_on_top_of_the_networks_own_classes_is_refused(tmp_path: Path) -
 def test_several_heads_are_refused_until_one_is_named(tmp_path: Path) -> None:
     heads = linear("age", gives=1, seed=1) | linear("sex", gives=2, seed=2)
     source = save(tmp_path / "x.pth", under("backbone.", headless()) | heads)
-    refused(source, r"\(--classifier age or --classifier sex chooses the classifier among the heads\)")
+    refused(source, r'\(classifier="age" or classifier="sex" chooses the classifier among the heads\)')
     report, found = converted(source, classifier="sex")
     assert np.array_equal(found["head.fc.weight"], heads["sex.weight"])
     assert report.options["classifier"] == "sex"
-    assert report.left == dict.fromkeys(["age.weight", "age.bias"], "another head than --classifier sex, as asked")
+    assert report.left == dict.fromkeys(["age.weight", "age.bias"], "another head than the classifier sex, as asked")
 
 
 def test_a_head_beside_a_loss_with_weights_is_named_by_the_way_out(tmp_path: Path) -> None:
     centres = {"center_loss.centers": np.ones((5, WIDTH), np.float32)}
     source = save(tmp_path / "x.pth", headless() | linear("fc") | centres)
-    message = refused(source, r"\(--classifier fc chooses the classifier among the heads\)")
-    assert "--leave 'fc" not in message
+    message = refused(source, r'\(classifier="fc" chooses the classifier among the heads\)')
+    assert 'leave=["center_loss' in message
+    assert 'leave=["fc' not in message
     assert converted(source, classifier="fc", leave=["center_loss.*"])[0].facts["classes"] == 5
 
 
 def test_no_layer_that_another_one_reads_is_offered_as_the_classifier(tmp_path: Path) -> None:
     deep = linear("head.0", gives=64) | linear("head.3", reads=64)
-    assert "--classifier" not in refused(save(tmp_path / "x.pth", headless() | deep), "after the pooled features")
+    assert "classifier=" not in refused(save(tmp_path / "x.pth", headless() | deep), "after the pooled features")
 
 
 @pytest.mark.parametrize("layer", ["blocks.6.fc", "conv_head.fc", "bn2.fc"])
@@ -180,7 +181,7 @@ def test_a_named_head_replaces_the_networks_own_classifier(tmp_path: Path) -> No
 @pytest.mark.parametrize("name", ["nothing", "blocks.0.0.conv_dw", "neck"])
 def test_a_classifier_that_is_none_is_refused_with_its_shapes(tmp_path: Path, name: str) -> None:
     source = save(tmp_path / "x.pth", headless() | linear("neck", reads=64))
-    refused(source, f"--classifier {name}: not a linear layer, with a bias, that reads the 1,280", classifier=name)
+    refused(source, f'classifier="{name}": not a linear layer, with a bias, that reads the 1,280', classifier=name)
 
 
 INSIDE = {
@@ -220,7 +221,7 @@ def test_a_tensor_inside_a_layer_is_refused_in_every_layout(tmp_path: Path, layo
 def test_backbone_leaves_a_deep_head_behind_and_lists_it(tmp_path: Path) -> None:
     deep = linear("classifier.0", gives=64) | norm("classifier.1", 64) | linear("classifier.4", reads=64)
     report, found = converted(save(tmp_path / "x.pth", headless() | deep), backbone=True)
-    assert report.left == dict.fromkeys(deep, "after the pooled features, left by --backbone, as asked")
+    assert report.left == dict.fromkeys(deep, "after the pooled features, left by the option backbone, as asked")
     assert "head.fc.weight" not in found
 
 
@@ -229,11 +230,11 @@ def test_leave_names_what_may_stay_behind(tmp_path: Path) -> None:
     source = save(tmp_path / "x.pth", under("model.", library_tensors("timm")) | extra)
     refused(source, "mean: unknown")
     report, found = converted(source, leave=["proj.*", "mean", "std"])
-    assert report.left["proj.weight"] == "named by --leave proj.*, as asked"
+    assert report.left["proj.weight"] == "named by the option leave: proj.*, as asked"
     assert report.left.keys() == extra.keys()
     assert report.options["leave"] == ["proj.*", "mean", "std"]
     assert found["head.fc.weight"].shape == (2, 1280)
-    refused_names = "--leave matches no tensor of the file.*\n  nothing.*"
+    refused_names = "leave=… matches no tensor of the file.*\n  nothing.*"
     with pytest.raises(LayoutMismatch, match=refused_names):
         converted(source, leave=["proj.*", "nothing.*"])
 
@@ -257,7 +258,11 @@ def test_names_are_given_as_the_dict_that_holds_them_has_them(tmp_path: Path) ->
 
 def test_leave_cannot_take_what_the_network_needs(tmp_path: Path) -> None:
     source = save(tmp_path / "x.pth", library_tensors("timm"))
-    refused(source, "conv_head.weight: named by --leave .*, as asked, but the network needs it", leave=["conv_head.*"])
+    refused(
+        source,
+        "conv_head.weight: named by the option leave: .*, as asked, but the network needs it",
+        leave=["conv_head.*"],
+    )
 
 
 HARMLESS = {
@@ -315,7 +320,7 @@ def test_torchvisions_features_alone_are_a_network_without_a_classifier(tmp_path
 def test_another_network_of_another_library_is_said(tmp_path: Path) -> None:
     both = under("student.", library_tensors("timm")) | under("teacher.", library_tensors("torchvision"))
     source = save(tmp_path / "x.pth", both)
-    refused(source, r"holds several networks; choose one with --root:\n  'student.'\n  'teacher.'")
+    refused(source, r"holds several networks; choose one with root=…:\n  'student.'\n  'teacher.'")
     assert converted(source, root="student.")[0].layout == "timm"
     report = converted(source, root="teacher.")[0]
     assert (report.layout, report.left_behind["another network's, under 'student.'"]) == ("torchvision", 360)

@@ -176,7 +176,7 @@ def test_a_network_of_colors_and_one_of_depth_are_told_apart(tmp_path: Path, lay
     file = save(tmp_path / "two.pth", under("rgb.", colors) | under("depth.", depth))
     with pytest.raises(LayoutMismatch) as caught:
         effconvert.convert(file, tmp_path / "x.safetensors")
-    assert str(caught.value).endswith("holds several networks; choose one with --root:\n  'rgb.'\n  'depth.'")
+    assert str(caught.value).endswith("holds several networks; choose one with root=…:\n  'rgb.'\n  'depth.'")
     for root, expected in (("rgb.", 3), ("depth.", channels)):
         report = effconvert.convert(file, tmp_path / f"{root}safetensors", root=root)
         assert report.facts["in_channels"] == expected
@@ -210,7 +210,7 @@ def test_another_first_convolution_is_refused_with_its_shape(
 def test_facts_do_not_change_what_the_tensors_tell(tmp_path: Path) -> None:
     file = save(tmp_path / "x.pth", library_tensors("timm", in_channels=4))
     with pytest.raises(
-        LayoutMismatch, match="its tensors tell classes=2, head_conv=True, in_channels=4; --facts cannot"
+        LayoutMismatch, match="its tensors tell classes=2, head_conv=True, in_channels=4; facts=… cannot"
     ):
         effconvert.convert(file, tmp_path / "y.safetensors", facts={"in_channels": "3"})
     assert effconvert.convert(file, tmp_path / "y.safetensors", facts={"in_channels": "4"}).facts["in_channels"] == 4

@@ -175,7 +175,7 @@ def test_one_of_two_heads_is_taken_where_it_is_named(tmp_path: Path) -> None:
     tops = [*chain("top_activation", POOL, ("Dense", "dense")), *chain("pool", ("Dense", "other"))]
     config = behind(network(), *tops, layer("Concatenate", "joined", "dense", "other"))
     path = whole_file(tmp_path / "x.keras", weights(head="dense") | heads, config)
-    assert "--classifier" in refusal(path)
+    assert "classifier=" in refusal(path)
     report = convert(path, classifier="dense", leave=["other/*"])
     assert report.facts["classes"] == CLASSES
     assert any("joined (Concatenate)" in caution for caution in report.cautions)
@@ -288,7 +288,7 @@ TWO = pytest.mark.parametrize("name", ["x.keras", "whole.h5", "x.weights.h5", "x
 @TWO
 def test_several_networks_are_listed(tmp_path: Path, name: str) -> None:
     said = refusal(two_networks(tmp_path / name))
-    assert "holds several networks; choose one with --root" in said
+    assert "holds several networks; choose one with root=" in said
     assert "'first/'" in said
     assert "'second/'" in said
 

@@ -16,7 +16,6 @@ from effconvert.options import Options
 from effconvert.preprocessing.recipes import Recipe, recipe_for
 from effconvert.validate.subjects import load_subject
 from effconvert.verification.network_files import NetworkFile, examine
-from effconvert.verification.record import _file
 from helpers.library_files import library_tensors, save
 
 PRETRAINED = {"input_size": [3, 288, 288], "crop_pct": 1.0, "interpolation": "bicubic", "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}  # fmt: skip
@@ -86,7 +85,7 @@ def answers(path: Path, weights: str | None) -> list[tuple[str | None, Recipe]]:
     report = effconvert.convert(path, path.with_name("answer.safetensors"), weights=weights, force=True)
     file = examine(path, Options(weights=weights))
     one = load_subject(path, Options(weights=weights), None, None, None)
-    found = [(report.weights, Recipe.from_dict(report.recipe)), (_file(file)["weights"], file.recipe), (one.weights, one.recipe)]  # fmt: skip
+    found = [(report.weights, Recipe.from_dict(report.recipe)), (file.to_dict()["weights"], file.recipe), (one.weights, one.recipe)]  # fmt: skip
     if weights is None:
         found.append((training_of(file.identity), loaded(file)))
     return found
@@ -110,11 +109,11 @@ def test_every_command_goes_by_the_same(tmp_path: Path, make: Callable[[Path], P
 def test_a_recipe_that_was_only_assumed_is_said_to_be_so_ever_after(tmp_path: Path) -> None:
     words = "its preprocessing is not recorded, and timm at 224 px, the usual recipe of efficientnet_b0, was assumed"
     report = effconvert.convert(plain(tmp_path), tmp_path / "x.safetensors")
-    assert f"{words} (--weights names the training)" in report.cautions
+    assert f"{words} (weights=… names the training)" in report.cautions
     effconvert.convert(tmp_path / "x.safetensors", tmp_path / "y.pth", to="timm")
     for file in ("x.safetensors", "y.pth"):
         found = load_subject(tmp_path / file, Options(), None, None, None)
-        assert f"when the file was converted, {words} (--recipe names another)" in found.cautions
+        assert f"when the file was converted, {words} (recipe=… names another)" in found.cautions
     assert not [
         text for text in load_subject(plain(tmp_path), Options(), None, "timm", None).cautions if "prepared" in text
     ]
@@ -124,7 +123,7 @@ def test_a_training_that_is_named_decides_against_a_config_and_that_is_said(tmp_
     path = timm_folder(tmp_path)
     training, recipe = answers(path, "advprop")[0]
     assert (training, recipe) == ("advprop", recipe_for("timm", "b0", "advprop"))
-    words = "the file records timm at 288 px with mean 123.675; --weights advprop was given, so timm-half at 224 px with mean 127.5 is taken"  # fmt: skip
+    words = 'the file records timm at 288 px with mean 123.675; weights="advprop" was given, so timm-half at 224 px with mean 127.5 is taken'  # fmt: skip
     assert words in effconvert.convert(path, tmp_path / "x.safetensors", weights="advprop").cautions
     assert words in load_subject(path, Options(weights="advprop"), None, None, None).cautions
 
@@ -133,7 +132,7 @@ def test_a_converted_files_own_training_decides_against_another_and_that_is_said
     path = converted(tmp_path)
     training, recipe = answers(path, "advprop")[0]
     assert (training, recipe.mean[0]) == ("aa", 123.675)
-    words = "the file says that its weights are aa, which is taken; --weights advprop has no effect"
+    words = 'the file says that its weights are aa, which is taken; weights="advprop" has no effect'
     assert words in effconvert.convert(path, tmp_path / "x.safetensors", weights="advprop").cautions
     assert words in load_subject(path, Options(weights="advprop"), None, None, None).cautions
     assert not list(preparation_cautions(examine(path).identity, "ns"))  # whose preprocessing is the same
@@ -166,8 +165,8 @@ def test_no_training_that_is_named_forgets_the_mean_of_channels_that_it_does_not
     kept = examine(path, Options(weights="ns")).recipe
     assert (kept.channels, kept.mean) == ("unknown", pytest.approx((25.5, 51, 76.5, 102)))
     assert kept.size == recipe_for("timm", "b0", "ns").size
-    words = [words for words in effconvert.convert(path, tmp_path / "x.safetensors", weights="ns").cautions if "--weights" in words]  # fmt: skip
-    assert words == ["the file records timm at 288 px with mean 25.5; --weights ns was given, so timm at 224 px with mean 25.5 is taken"]  # fmt: skip
+    words = [words for words in effconvert.convert(path, tmp_path / "x.safetensors", weights="ns").cautions if "weights=" in words]  # fmt: skip
+    assert words == ['the file records timm at 288 px with mean 25.5; weights="ns" was given, so timm at 224 px with mean 25.5 is taken']  # fmt: skip
 
 
 def test_load_model_prepares_images_as_the_files_training_was(tmp_path: Path) -> None:

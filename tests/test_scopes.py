@@ -120,7 +120,7 @@ def test_two_networks_are_refused_until_one_is_named(
     tmp_path: Path, raw: dict[str, np.ndarray], averages: dict[str, np.ndarray]
 ) -> None:
     source = save(tmp_path / "x.pth", under("student.", raw) | under("teacher.", averages))
-    with pytest.raises(LayoutMismatch, match=r"holds several networks; choose one with --root:\n  'student.'\n"):
+    with pytest.raises(LayoutMismatch, match=r"holds several networks; choose one with root=…:\n  'student.'\n"):
         converted(source)
     report, seed = converted(source, root="teacher.")
     assert seed == 2
@@ -175,7 +175,7 @@ def test_a_classifier_of_the_wrong_shape_is_refused_and_not_taken_for_another_pa
 
 
 def test_raw_is_refused_where_there_is_one_set(tmp_path: Path, raw: dict[str, np.ndarray]) -> None:
-    with pytest.raises(LayoutMismatch, match="holds one set of weights; --raw is for files that hold averages too"):
+    with pytest.raises(LayoutMismatch, match="holds one set of weights; raw=True is for files that hold averages too"):
         converted(save(tmp_path / "x.pth", raw), raw=True)
 
 
@@ -197,9 +197,11 @@ def test_a_backbone_can_be_taken_from_under_layers_of_ones_own(tmp_path: Path, l
         effconvert.convert(save(tmp_path / "x.pth", tensors), tmp_path / "c.pth")
         tensors = read_all(tmp_path / "c.pth")
     source = save(tmp_path / "own.pth", tensors | own)
-    with pytest.raises(LayoutMismatch, match="head.(weight|kernel): unknown, after(?s:.*)--backbone takes the network"):
+    with pytest.raises(
+        LayoutMismatch, match="head.(weight|kernel): unknown, after(?s:.*)backbone=True takes the network"
+    ):
         effconvert.convert(source, tmp_path / "y.pth")
     report = effconvert.convert(source, tmp_path / "y.pth", backbone=True)
     assert (report.facts["classes"], report.options["backbone"]) == (0, True)
-    assert report.left_behind["after the pooled features, left by --backbone, as asked"] == 4
+    assert report.left_behind["after the pooled features, left by the option backbone, as asked"] == 4
     assert len(read_all(tmp_path / "y.pth")) == 309

@@ -51,7 +51,7 @@ def test_a_padding_that_the_library_does_not_have_is_refused(tensorflow: Path, t
 def test_another_epsilon_is_refused_with_the_option_that_absorbs_it(tmp_path: Path, to: str) -> None:
     layout = "tf-official" if to == "mindcv" else "mindcv"
     source = save(tmp_path / "x.pth", library_tensors(layout))
-    with pytest.raises(LayoutMismatch, match="--fold-eps absorbs another bn_eps into the variances"):
+    with pytest.raises(LayoutMismatch, match="fold_eps=True absorbs another bn_eps into the variances"):
         effconvert.convert(source, tmp_path / ("y" if to == "tf-official" else "y.pth"), to=to)
 
 
@@ -205,7 +205,7 @@ def test_official_edgetpu_weights_are_refused_with_both_reasons(tmp_path: Path) 
         with pytest.raises(LayoutMismatch) as caught:
             effconvert.convert(source, tmp_path / "y.pth", to=to)
         assert "fused_stride is project, its network has expand" in str(caught.value)
-        assert "--drop-background-class" in str(caught.value)
+        assert "drop_background_class=True" in str(caught.value)
     with pytest.raises(LayoutMismatch, match="fused_stride is project"):
         effconvert.convert(source, tmp_path / "y.pth", to="timm", drop_background_class=True)
     facts = {"fused_stride": "expand"}

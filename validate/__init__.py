@@ -6,7 +6,7 @@ if TYPE_CHECKING:
     from effconvert.validate.accuracy.judgement import Judgement, judge
     from effconvert.validate.accuracy.summary import Summary, summarise
     from effconvert.validate.evaluation.jobs import EvaluationRun
-    from effconvert.validate.evaluation.measuring import measure_accuracy
+    from effconvert.validate.measurement import measure_accuracy
     from effconvert.validate.predictions import Predictions, read_predictions
 
 __all__ = [
@@ -26,7 +26,7 @@ _HOMES = {
     "Predictions": "effconvert.validate.predictions",
     "Summary": "effconvert.validate.accuracy.summary",
     "judge": "effconvert.validate.accuracy.judgement",
-    "measure_accuracy": "effconvert.validate.evaluation.measuring",
+    "measure_accuracy": "effconvert.validate.measurement",
     "read_predictions": "effconvert.validate.predictions",
     "summarise": "effconvert.validate.accuracy.summary",
 }

@@ -14,6 +14,7 @@ from effconvert.costs.quantities import buffer_count, compute_quantities, parame
 from effconvert.errors import PublishedMismatch, listing
 from effconvert.formats import open_checkpoint
 from effconvert.reference_tables.cost import Cost, cost_table
+from effconvert.shown import Row, Shown
 
 PARAMETERS, OPERATIONS = "parameters", "operations"
 
@@ -63,8 +64,8 @@ class Comparison:
         return f"{words} at {self.row.counted_size} px and not at {self.row.size}: {self.row.note}"
 
 
-@dataclass(frozen=True)
-class CostReport:
+@dataclass(frozen=True, repr=False)
+class CostReport(Shown):
     """The cost of one network.
 
     size: height and width in pixels. parameters: trainable values; statistics: BatchNorm's values that are not trained.
@@ -85,6 +86,33 @@ class CostReport:
     def failures(self) -> tuple[Comparison, ...]:
         """The failed comparisons."""
         return tuple(comparison for comparison in self.comparisons if comparison.failed)
+
+    @property
+    def line(self) -> str:
+        """Parameters, multiply-adds and the number of equal published figures, in one line."""
+        equal = sum(comparison.equal for comparison in self.comparisons)
+        file = f" in {self.path}" if self.path else ""
+        counts = f"{self.parameters:,} parameters, {self.operations['multiply-adds']:,} multiply-adds at {self.size} px"
+        return f"{self.variant}{file}: {counts}; {equal} of {len(self.comparisons)} published figures are equal"
+
+    def to_rows(self) -> list[Row]:
+        """Return a row for each published figure, with ours by the same convention."""
+        return [
+            {
+                "variant": self.variant,
+                "published_by": each.row.kind,
+                "size": each.row.size,
+                "quantity": each.quantity,
+                "convention": each.row.convention if each.quantity == OPERATIONS else None,
+                "published": each.published,
+                "ours": each.ours,
+                "difference": each.difference,
+                "equal": each.equal,
+                "verdict": each.verdict,
+                "source": each.row.source,
+            }
+            for each in self.comparisons
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values, for JSON."""

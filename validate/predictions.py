@@ -15,6 +15,7 @@ from effconvert.atomic import new_file
 from effconvert.errors import UnreadableCheckpoint
 from effconvert.formats.file_kinds import PREDICTIONS, kind_of
 from effconvert.paths import require_path
+from effconvert.shown import Row, Shown
 from effconvert.validate.data.image_hashes import HASH_BYTES
 
 SCHEMA = "effconvert/validation/1"
@@ -41,8 +42,8 @@ _MOST_CLASSES, _LAST_CHARACTER = 1_000_000, 0x10FFFF
 _NEEDED = {"model": dict, "recipe": dict, "dataset": dict, "computing": dict, "complete": bool}
 
 
-@dataclass(frozen=True)
-class Predictions:
+@dataclass(frozen=True, repr=False)
+class Predictions(Shown):
     """The predictions of one network, images in the data set's order.
 
     record: model, recipe, data set, and how it was computed, in plain values. ids [N]: the image's index in the whole
@@ -65,6 +66,27 @@ class Predictions:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def line(self) -> str:
+        """The network and the number of images, in one line."""
+        model, dataset = self.record["model"], self.record["dataset"]
+        partly = "" if self.record["complete"] else ", unfinished"
+        return f"{model.get('file')}: {len(self):,} images of {dataset.get('path')}{partly}"
+
+    def to_rows(self) -> list[Row]:
+        """Return a row for each image; `top1` and `top5` are whether a correct class is among these."""
+        columns = {
+            "image": self.names,
+            "label": self.labels[:, 0],
+            "predicted": self.top5[:, 0],
+            "confidence": self.confidence,
+            "margin": self.margin,
+            "top1": self.hits(1),
+            "top5": self.hits(5),
+        }
+        values = zip(*(column.tolist() for column in columns.values()), strict=True)
+        return [dict(zip(columns, row, strict=True)) for row in values]
+
     def hits(self, count: int) -> NDArray[np.bool_]:
         """Return [N]: whether a correct class is among the first `count` (1 to 5)."""
         found: NDArray[np.bool_] = (self.top5[:, :count, None] == self.labels[:, None, :]).any((1, 2))
@@ -85,6 +107,8 @@ def read_predictions(path: str | Path) -> Predictions:
 
     Raises MissingPath; UnreadableCheckpoint for a file that does not hold predictions, is damaged, has a later schema,
     or would take too much memory, which is checked before an array is read.
+
+    Example: `effconvert.validate.read_predictions("effconvert-runs/b0.npz").to_rows()`
     """
     path = require_path(path)
     try:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from effconvert.costs.quantities import parameter_count
 from effconvert.errors import LayoutMismatch, NumericMismatch
 from effconvert.identify.preprocessing import assumed_recipe, preparation_cautions, training_of
+from effconvert.option_words import option
 from effconvert.options import Options
 from effconvert.preprocessing.pipeline import check
 from effconvert.preprocessing.recipes import Recipe, recipe_named
@@ -99,4 +100,4 @@ def _cautions(file: NetworkFile, recipe: str | None) -> Iterator[str]:
         said = f"its {identity.told_by} says that its training is {identity.training}"
         yield f"{said}, so its images are prepared by the recipe {file.recipe.name}"
     elif not recipe and (words := assumed_recipe(identity, file.options.weights)):
-        yield f"{words} (--recipe names another)"
+        yield f"{words} ({option('recipe')} names another)"

@@ -11,6 +11,7 @@ import click
 from effconvert.cli.click_classes import CommandGroup
 from effconvert.cli.memory import return_large_buffers
 from effconvert.errors import EffconvertError, OutputProblem
+from effconvert.option_words import typed_options
 from effconvert.version import VERSION
 
 # One line of help for each command, here so that `effconvert --help` imports no command.
@@ -76,7 +77,8 @@ def main(arguments: list[str] | None = None) -> None:
     if threading.current_thread() is threading.main_thread():  # so that a killed command cleans up
         signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
-        cli.main(arguments, standalone_mode=False)
+        with typed_options():
+            cli.main(arguments, standalone_mode=False)
         if sys.stdout:
             sys.stdout.flush()
     except click.exceptions.Exit as error:

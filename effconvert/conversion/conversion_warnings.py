@@ -16,6 +16,7 @@ from effconvert.identify.library_builds import HISTORY_OF_STRIDES, differing_fac
 from effconvert.identify.preprocessing import assumed_recipe, has_trainings, preparation_cautions
 from effconvert.identify.weight_sets import RAW
 from effconvert.maps.language import ANY, Layout
+from effconvert.option_words import flag, option
 from effconvert.options import Options
 from effconvert.preprocessing.recipes import official_recipe
 
@@ -39,7 +40,7 @@ def _set_cautions(identity: Identity, coverage: Coverage, target: Layout | None,
     """Yield a warning if it is not clear which set of weights was taken, or how it will be read."""
     layout, before = identity.layout, identity.description
     if coverage.taken == RAW and options.raw:
-        yield "raw weights were taken, as --raw asked; published accuracies belong to the averages"
+        yield f"raw weights were taken, as {flag('raw')} asked; published accuracies belong to the averages"
     elif layout and layout.average and coverage.taken == RAW and before is None:
         yield (
             "the file holds one set under the raw names: these are averages if it is a SavedModel of the official "
@@ -47,9 +48,11 @@ def _set_cautions(identity: Identity, coverage: Coverage, target: Layout | None,
         )
     if target and target.average and before and before.taken == RAW:
         if options.names in (None, "raw"):
-            yield "the weights are raw ones, so only raw names were written; --names both gives them the averages' too"
+            both = option("names", "both")
+            yield f"the weights are raw ones, so only raw names were written; {both} gives them the averages' too"
         else:
-            yield "the weights are raw ones, and were written under the names of averages, as --names asked"
+            asked = option("names", options.names)
+            yield f"the weights are raw ones, and were written under the names of averages, as {asked} asked"
 
 
 def _withheld_cautions(checkpoint: Checkpoint, coverage: Coverage) -> Iterator[str]:
@@ -69,8 +72,8 @@ def _leaving_cautions(checkpoint: Checkpoint, identity: Identity, coverage: Cove
         name, where = next(iter(inside.items()))
         more = f", and {len(inside) - 1:,} more" if len(inside) > 1 else ""
         yield (
-            f"{name} ({where}){more} stayed behind, as --leave asked: if the network in the file uses them, the "
-            "written file gives other outputs"
+            f"{name} ({where}){more} stayed behind, as {option('leave')} asked: if the network in the file uses "
+            "them, the written file gives other outputs"
         )
 
 
@@ -84,12 +87,12 @@ def _assumption_cautions(
     yield from identity.companion.cautions
     yield from preparation_cautions(identity, options.weights)
     if (words := assumed_head(identity, taken)) and words not in identity.companion.cautions:
-        yield f"{words} (--backbone leaves it out)"
+        yield f"{words} ({flag('backbone')} leaves it out)"
     unknown_training = (layout is None or layout.library.official) and options.weights is None and not options.recipe
     training = list(_training_cautions(identity)) if unknown_training and facts.in_channels == 3 else []
     yield from training
     if not training and not options.recipe and (words := assumed_recipe(identity, options.weights)):
-        yield f"{words} (--weights names the training)"
+        yield f"{words} ({option('weights')} names the training)"
     root = identity.sets.roots.get(taken, "")
     expected = own_root(layout, identity.variant) if layout else ""
     if root != expected and before is None:
@@ -114,8 +117,8 @@ def _consequence_cautions(identity: Identity, target: Target) -> Iterator[str]:
     doubt = identity.doubt
     if target.eps_shift and "bn_eps" in doubt.names:
         yield (
-            f"--fold-eps started from bn_eps {identity.facts.bn_eps}, which is only assumed: if the weights need "
-            "another, the written variances are wrong (give it with --facts bn_eps=…)"
+            f"{flag('fold_eps')} started from bn_eps {identity.facts.bn_eps}, which is only assumed: if the weights "
+            f"need another, the written variances are wrong (give it with {option('facts', {'bn_eps': '…'})})"
         )
     given_up = target.given_up
     if target.layout and given_up and (doubtful := doubt.of(differing_facts(given_up, target.facts))):
@@ -129,7 +132,7 @@ def _training_cautions(identity: Identity) -> Iterator[str]:
         recipe = before.recipe if before else official_recipe(identity.variant.name)
         yield (
             f"unknown training: the usual recipe is assumed, {recipe.size} pixels and mean {recipe.mean[0]}; give "
-            "--weights advprop (mean 127.5), ns, … if that is wrong"
+            f"{option('weights', 'advprop')} (mean 127.5), ns, … if that is wrong"
         )
 
 
@@ -142,9 +145,10 @@ def _stride_cautions(identity: Identity, facts: Facts, target: Layout | None, op
     elif layout is None or identity.description or "fused_stride" in (options.facts or {}):
         return
     elif not _leaves_stride_open(layout):
+        told = option("facts", {"fused_stride": "project"})
         yield (
             f"fused_stride is {facts.fused_stride}, as in {layout.name}'s network; weights that were ported from "
-            "TensorFlow's published ones were trained with 'project' (give --facts fused_stride=project for them)"
+            f"TensorFlow's published ones were trained with 'project' (give {told} for them)"
         )
 
 

@@ -16,6 +16,7 @@ from effconvert.identify.identification import Identity
 from effconvert.identify.library_builds import differing_facts
 from effconvert.maps.moves import Move
 from effconvert.options import Options
+from effconvert.shown import Row, Shown
 
 _PLAIN = Options()
 _CLOSE = 2**-8  # of a tensor's largest value: a bfloat16 has eight bits
@@ -46,8 +47,8 @@ class Side:
     assumption: str
 
 
-@dataclass(frozen=True)
-class Difference:
+@dataclass(frozen=True, repr=False)
+class Difference(Shown):
     """The difference of two files.
 
     equal: number of tensors with the same values, in any dtype. differing: all other common tensors, the worst first.
@@ -77,6 +78,41 @@ class Difference:
         """Whether all differences are at most the rounding of half precision, and no tensor is missing."""
         missing = self.only_in_first or self.only_in_second
         return not missing and all(tensor.relative <= _CLOSE for tensor in self.differing)
+
+    @property
+    def line(self) -> str:
+        """The verdict in one line, with the counts."""
+        files = f"{self.first.path} and {self.second.path}"
+        if self.same:
+            return f"equal: {files}: all {self.equal:,} tensors"
+        word = "close" if self.close and self.differing and not self.facts else "different"
+        worst = f", by at most {self.differing[0].relative:.2g} of the largest value" if self.differing else ""
+        missing = len({*self.only_in_first, *self.only_in_second})
+        lacking = f", {missing:,} are missing" if missing else ""
+        facts = f", facts differ: {', '.join(self.facts)}" if self.facts else ""
+        counts = f"{self.equal:,} tensors are equal, {len(self.differing):,} differ{worst}{lacking}{facts}"
+        return f"{word}: {files}: {counts}"
+
+    def to_rows(self) -> list[Row]:
+        """Return a row for each tensor that differs, the worst first, or that only one file has."""
+        alone = {"first": self.only_in_first, "second": self.only_in_second}
+        return [
+            *(
+                {
+                    "tensor": each.name,
+                    "largest": each.largest,
+                    "relative": each.relative,
+                    "at": each.at,
+                    "only_in": None,
+                }
+                for each in self.differing
+            ),
+            *(
+                {"tensor": name, "largest": None, "relative": None, "at": None, "only_in": side}
+                for side, names in alone.items()
+                for name in names
+            ),
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the difference as plain values, for JSON."""

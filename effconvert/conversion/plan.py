@@ -18,6 +18,7 @@ from effconvert.identify.preprocessing import assumed_recipe, channel_cautions, 
 from effconvert.identify.weight_sets import RAW, WEIGHTS
 from effconvert.maps.language import Fill
 from effconvert.maps.moves import Move, compose, dropping_background_class
+from effconvert.option_words import flag
 from effconvert.options import Options
 
 DTYPES: dict[str, np.dtype[Any]] = {
@@ -98,17 +99,20 @@ def make_plan(checkpoint: Checkpoint, to: str, options: Options) -> Plan:
 
 
 def _check_direction(checkpoint: Checkpoint, identity: Identity, to: str, options: Options) -> None:
-    """Refuse a conversion that would only lose a set of weights, and --raw if there is only one set."""
+    """Refuse a conversion that would only lose a set of weights, and `raw` if there is only one set."""
     if identity.layout and identity.layout.average and identity.layout_name == to:
         raise LayoutMismatch(f"{checkpoint.path}: already has the layout {to}; there is nothing to convert")
     if options.raw and WEIGHTS in identity.sets.names:
-        raise LayoutMismatch(f"{checkpoint.path}: holds one set of weights; --raw is for files that hold averages too")
+        raise LayoutMismatch(
+            f"{checkpoint.path}: holds one set of weights; {flag('raw')} is for files that hold averages too"
+        )
 
 
 def _without_background(checkpoint: Checkpoint, moves: list[Move], facts: Facts) -> tuple[list[Move], Facts]:
     if facts.classes != 1001:
+        dropping = flag("drop_background_class")
         raise LayoutMismatch(
-            f"{checkpoint.path}: --drop-background-class is for classifiers of 1001 classes; this has {facts.classes}"
+            f"{checkpoint.path}: {dropping} is for classifiers of 1001 classes; this has {facts.classes}"
         )
     return dropping_background_class(moves), replace(facts, classes=1000)
 

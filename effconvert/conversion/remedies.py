@@ -7,13 +7,13 @@ from effconvert.architecture.facts import Facts
 from effconvert.architecture.variants import Variant
 from effconvert.identify.library_builds import (
     Doubt,
-    as_options,
     differing_facts,
     fitting_build,
     nearest_facts,
     usual_facts,
 )
 from effconvert.maps.language import Layout
+from effconvert.option_words import flag, option
 from effconvert.options import Options
 
 
@@ -28,9 +28,9 @@ def find_remedies(layout: Layout, variant: Variant, facts: Facts, doubt: Doubt, 
         yield from (f"({way})" for way in ways_to_tell(layout, variant, wanted, doubt))
     wrong = list(differing_facts(facts, plain))
     if wrong == ["bn_eps"] and not options.fold_eps:
-        yield "(--fold-eps absorbs another bn_eps into the variances, exactly)"
+        yield f"({flag('fold_eps')} absorbs another bn_eps into the variances, exactly)"
     elif not options.allow_inexact:
-        yield "(--allow-inexact converts anyway and measures the error of the result)"
+        yield f"({flag('allow_inexact')} converts anyway and measures the error of the result)"
 
 
 def ways_to_tell(layout: Layout, variant: Variant, facts: Facts, doubt: Doubt) -> list[str]:
@@ -42,8 +42,8 @@ def ways_to_tell(layout: Layout, variant: Variant, facts: Facts, doubt: Doubt) -
     for words, other in doubt.others:
         told = {name: getattr(other, name) for name in differing_facts(facts, other) if name in doubt.names}
         if told and fitting_build(layout, variant, plain, replace(facts, **told))[0]:
-            ways.append(f"{as_options(told)} converts without loss, if the file is for {words}")
+            ways.append(f"{option('facts', told)} converts without loss, if the file is for {words}")
     if ways:
         return ways
     in_the_way = doubt.of(differing_facts(facts, nearest_facts(layout, variant, plain, facts)))
-    return [f"{' '.join(f'--facts {name}=…' for name in sorted(in_the_way.names))} gives the real value"]
+    return [f"{option('facts', dict.fromkeys(sorted(in_the_way.names), '…'))} gives the real value"]

@@ -18,10 +18,11 @@ from effconvert.identify.library_builds import differing_facts
 from effconvert.maps.layouts import known_layouts, layout_called
 from effconvert.options import Options
 from effconvert.reference_tables.file_names import check_name_sha8
+from effconvert.shown import Row, Shown
 
 
-@dataclass(frozen=True)
-class Report:
+@dataclass(frozen=True, repr=False)
+class Report(Shown):
     """The report of a conversion.
 
     moved: number of tensors from the source. left_behind: {reason: number of tensors}. left: {tensor that an option
@@ -30,7 +31,7 @@ class Report:
     the source's names. named_hash: whether the source's SHA-256 is the one in its name; "" if there is none. network:
     Python code that builds the network of the output, loads it and prepares images. not_carried: {part of the recipe
     that this library's preprocessing does not have: [wanted, done]}. remark: the same in words. inexact: the largest
-    error of that network, relative to the largest logit, if --allow-inexact made it; None if it is exact. assumed: the
+    error of that network, relative to the largest logit, if `allow_inexact` made it; None if it is exact. assumed: the
     facts that are only assumed, and on which all of this depends.
     """
 
@@ -64,6 +65,21 @@ class Report:
     inexact: float | None
     assumed: tuple[str, ...]
 
+    @property
+    def line(self) -> str:
+        """What was converted into what, in one line."""
+        weights = f" {self.weights}" if self.weights else ""
+        warned = f", {len(self.cautions)} warning{'s' * (len(self.cautions) != 1)}" if self.cautions else ""
+        inexact = "" if self.inexact is None else f", inexact by {self.inexact:.2g} of the largest logit"
+        into = f"{self.output} ({self.output_layout}), {self.tensors:,} tensors"
+        return f"{self.source} ({self.layout}, {self.variant}{weights}) -> {into}{inexact}{warned}"
+
+    def to_rows(self) -> list[Row]:
+        """Return one row of the numbers and words that compare conversions."""
+        names = "source layout variant weights taken moved output output_layout tensors parameters nbytes inexact"
+        counts = {"left_behind": sum(self.left_behind.values()), "warnings": len(self.cautions)}
+        return [{name: getattr(self, name) for name in names.split()} | counts]
+
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values, for JSON."""
         return {
@@ -76,7 +92,7 @@ class Report:
 
 def convert(
     source: str | Path,
-    output: str | Path | None = None,
+    out: str | Path | None = None,
     *,
     to: str = CANONICAL,
     variant: str | None = None,
@@ -99,9 +115,9 @@ def convert(
     expected_sha256: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> Report:
-    """Convert the checkpoint at `source` into `output` and return a report.
+    """Convert the checkpoint at `source` into the file `out` and return a report.
 
-    output: by default the variant's name, `b0.safetensors`; its suffix decides the format.
+    out: by default the variant's name, `b0.safetensors`; its suffix decides the format.
     to: the layout, `canonical` or one of mappings/, also by another name (`tensorflow`, `hf`); `tf-official` and
         `huggingface` are written as folders; `mindspore` means `mindcv` or `mindvision`, the one with the padding of
         the weights.
@@ -119,6 +135,7 @@ def convert(
     fold_eps: absorb another epsilon of the target into the variances.
     allow_inexact: convert for a network that computes with other facts, and measure the error.
     key: decrypts an encrypted source.
+    force: replace an output that exists.
     url: the address of the source, for the record.
     expected_sha256: {file name: expected hash} of the source's files.
     progress: called with (bytes done, total bytes).
@@ -128,7 +145,7 @@ def convert(
 
     Example: `effconvert.convert("efficientnet-b0/", "b0.safetensors", weights="aa")`
     """
-    source, output, to = Path(source), Path(output) if output else None, layout_called(to)
+    source, output, to = Path(source), Path(out) if out else None, layout_called(to)
     _check_arguments(output, to, dtype, names)
     if output:
         check_output(output, force)

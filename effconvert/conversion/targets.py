@@ -13,6 +13,7 @@ from effconvert.identify.weight_sets import average_name
 from effconvert.maps.language import Build, Fill, Layout, Library
 from effconvert.maps.layouts import family, known_layouts
 from effconvert.maps.moves import Move, compile_layout, identity_moves, invert
+from effconvert.option_words import flag
 from effconvert.options import Options
 
 _CERTAIN = Doubt()
@@ -57,7 +58,9 @@ def choose_target(
     """
     if name == CANONICAL:
         if options.fold_eps:
-            raise LayoutMismatch(f"{path}: --fold-eps is for another library's layout; {CANONICAL} holds every epsilon")
+            raise LayoutMismatch(
+                f"{path}: {flag('fold_eps')} is for another library's layout; {CANONICAL} holds every epsilon"
+            )
         return Target(None, variant, facts)
     layout = _layout(name, variant, facts)
     if not layout.write:
@@ -89,7 +92,7 @@ def choose_target(
         and facts.classes == variant.classes == 1001
     ):
         problems.append(
-            "it has 1001 classes with a background first; --drop-background-class leaves the background out"
+            f"it has 1001 classes with a background first; {flag('drop_background_class')} leaves the background out"
         )
     if problems:
         heading = f"{path}: {layout.name} cannot hold the facts of this {variant.name}:"

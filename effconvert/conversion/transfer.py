@@ -12,6 +12,7 @@ from effconvert.formats.checkpoint import Array, Checkpoint, TensorInfo, as_byte
 from effconvert.formats.keras.config import IMAGENET_STD
 from effconvert.hashing import file_sha256
 from effconvert.identify.description import digest
+from effconvert.option_words import flag, option
 
 # A kernel, gamma or beta with equal values was never trained.
 _CONSTANT_IS_STRANGE = (".conv.weight", ".fc.weight", ".bn.weight", ".bn.bias", ".reduce.weight", ".expand.weight")
@@ -61,10 +62,11 @@ class Transfer:
         folded: Array = (array.astype(np.float64) + shift).astype(np.promote_types(array.dtype, np.float32))
         if folded.size and folded.min() <= 0:
             doubt = self.plan.identity.doubt.of(["bn_eps"])
+            told = f"; {doubt.words} (give it with {option('facts', {'bn_eps': '…'})})" if doubt else ""
             raise LayoutMismatch(
-                f"{self.checkpoint.path}: tensor {name} ({self.canonical[name]}): --fold-eps would make its smallest "
-                f"variance {folded.min():g}, as {self.plan.target.name} adds {-shift:g} more than these weights expect"
-                + (f"; {doubt.words} (give it with --facts bn_eps=…)" if doubt else "")
+                f"{self.checkpoint.path}: tensor {name} ({self.canonical[name]}): {flag('fold_eps')} would make its "
+                f"smallest variance {folded.min():g}, as {self.plan.target.name} adds {-shift:g} more than these "
+                f"weights expect{told}"
             )
         return folded
 

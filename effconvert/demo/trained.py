@@ -20,7 +20,7 @@ from effconvert.report.writing import write_report
 from effconvert.validate.accuracy.results import result_of
 from effconvert.validate.data.classes import imagenet_classes
 from effconvert.validate.evaluation.jobs import Settings
-from effconvert.validate.evaluation.measuring import measure_accuracy
+from effconvert.validate.evaluation.measuring import measure_files
 from effconvert.validate.inference.classification import classify
 from effconvert.verification.inputs import Images
 from effconvert.verification.procedure import verify
@@ -164,7 +164,7 @@ def _measured(folder: Path, shown: Shown, to_report: list[Path]) -> Iterable[str
     for photograph in shown.labelled:
         _copy([photograph.path], folder / LABELLED / identifiers[photograph.label])
     settings = Settings(workers=0, force=True)
-    (measured,) = measure_accuracy(
+    (measured,) = measure_files(
         [folder / CANONICAL], folder / LABELLED, partial=True, out=folder / RUNS, settings=settings
     )
     to_report.append(measured.out)

@@ -14,6 +14,7 @@ from effconvert.drafting.names import natural
 from effconvert.errors import LayoutMismatch, listing
 from effconvert.formats import Checkpoint
 from effconvert.formats.checkpoint import FLOATS, Shape, TensorInfo
+from effconvert.option_words import option
 
 SEPARATORS = ("/", ".", ":")
 _AVERAGE_WORDS = re.compile(r"(?:^|[^a-z])(?:ema|averaged?|shadow)(?:[^a-z]|$)|MovingAverage", re.IGNORECASE)
@@ -124,7 +125,7 @@ def _without(checkpoint: Checkpoint, held: dict[str, TensorInfo], leave: Sequenc
     for pattern in leave:
         kept = {name: info for name, info in held.items() if not fnmatchcase(name, pattern)}
         if len(kept) == len(held):
-            raise LayoutMismatch(f"{checkpoint.path}: --leave {pattern}: no tensor has such a name")
+            raise LayoutMismatch(f"{checkpoint.path}: {option('leave', pattern)}: no tensor has such a name")
         held = kept
     return held
 
@@ -165,7 +166,7 @@ def _chosen(path: Path, parts: Mapping[str, list[str]]) -> str:
     prefixes = [prefix for prefix in parts if _AVERAGE_WORDS.search(prefix)] or list(parts)
     if len(prefixes) > 1:
         shown = ", ".join(map(repr, prefixes))
-        raise LayoutMismatch(f"{path}: holds several networks, under {shown}; give one with --root")
+        raise LayoutMismatch(f"{path}: holds several networks, under {shown}; give one with {option('root')}")
     return "".join(prefixes)
 
 

@@ -12,6 +12,7 @@ from effconvert.drafting.network_layers import Layer, network_layers
 from effconvert.errors import LayoutMismatch, listing
 from effconvert.formats.checkpoint import Shape
 from effconvert.maps.axes import parse_axes
+from effconvert.option_words import option
 
 # The orders that frameworks have, by sort; "" is the canonical order. Height comes before width in all.
 _CONV = ("", "HWIO -> OIHW", "OHWI -> OIHW", "HWOI -> OIHW", "IOHW -> OIHW")
@@ -75,7 +76,7 @@ def measure(tensors: Mapping[str, Shape], variant: Variant, where: str) -> Measu
     if problems:
         fitting = [name for name, other in VARIANTS.items() if other is not variant and _fits(held, other)]
         others = sorted(fitting, key=lambda name: -len(tensor_shapes(VARIANTS[name])))
-        remedy = f"; the shapes fit {' or '.join(others)}: give --variant {others[0]}" if others else ""
+        remedy = f"; the shapes fit {' or '.join(others)}: give {option('variant', others[0])}" if others else ""
         raise LayoutMismatch(listing(f"{where}: does not hold the tensors of {variant.name}{remedy}:", problems))
     _check_classifiers(tensors, variant, where)
     return Measured(facts, tuple(layers), orders)
@@ -124,7 +125,9 @@ def _check_classifiers(tensors: Mapping[str, Shape], variant: Variant, where: st
     if len(classes) > 1:
         shapes = [sorted((head, size)) for size in classes]
         names = [f"{name} {shape}" for name, shape in tensors.items() if sorted(shape) in shapes]
-        heading = f"{where}: several layers may be the classifier; leave out the others with --leave PATTERN:"
+        heading = (
+            f"{where}: several layers may be the classifier; leave out the others with {option('leave', 'PATTERN')}:"
+        )
         raise LayoutMismatch(listing(heading, names))
 
 

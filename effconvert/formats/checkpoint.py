@@ -4,7 +4,7 @@ import math
 import os
 import stat
 import zlib
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ import ml_dtypes
 import numpy as np
 
 from effconvert.errors import UnreadableCheckpoint
+from effconvert.shown import Row, Shown
 
 Shape = tuple[int, ...]
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -69,7 +70,12 @@ class Withheld:
     remedy: str
 
 
-class Checkpoint(ABC):
+def tensor_rows(tensors: Iterable[TensorInfo]) -> list[Row]:
+    """Return a row of plain values for each tensor."""
+    return [{"name": t.name, "shape": t.shape, "dtype": str(t.dtype), "nbytes": t.nbytes} for t in tensors]
+
+
+class Checkpoint(Shown):
     """An open file of named tensors.
 
     format: the name of the format. tensors: the readable tensors, in file order. skipped: the others, with the reason.
@@ -99,6 +105,15 @@ class Checkpoint(ABC):
 
         Raises UnreadableCheckpoint if the data is damaged.
         """
+
+    @property
+    def line(self) -> str:
+        """The file and its number of tensors, in one line."""
+        return f"{self.path}: {self.format}, {len(self.tensors):,} tensors"
+
+    def to_rows(self) -> list[Row]:
+        """Return a row for each readable tensor, in the order of the file."""
+        return tensor_rows(self.tensors.values())
 
     def checksum(self, name: str) -> int:
         """Return the CRC32C of the bytes that `read` gives; read in pieces if possible, to save memory.

@@ -27,6 +27,9 @@ def open_checkpoint(path: str | Path, key: bytes | None = None) -> Checkpoint:
 
     Raises MissingPath if `path` does not exist. Raises UnreadableCheckpoint, which says what it is, if it is not a
     checkpoint, or if it is several, a part of one, or a damaged one.
+
+    Example: `effconvert.open_checkpoint("b0.safetensors").read("stem.conv.weight")` is an array [32, 3, 3, 3]; in a
+    `with` block the file is closed at its end.
     """
     try:
         return _open(Path(path), key)

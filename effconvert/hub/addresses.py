@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from effconvert.errors import Unavailable
+from effconvert.option_words import either
 from effconvert.reference_tables.weights import Published
 
 # A package URL: https://github.com/package-url/purl-spec, type pypi.
@@ -58,7 +59,14 @@ def installed_path(file: PackageFile) -> Path:
 
 
 # The advice for a file that cannot be downloaded here.
-ELSEWHERE = "download it elsewhere and give its path, with --checkpoint or to `effconvert convert`"
+
+
+def elsewhere() -> str:
+    """Return what to do where a file cannot be downloaded."""
+    to = either("with --checkpoint or to `effconvert convert`", "to effconvert.convert")
+    return f"download it elsewhere and give its path{',' if to.startswith('with') else ''} {to}"
+
+
 _BUCKET = "https://storage.googleapis.com/cloud-tpu-checkpoints"
 
 

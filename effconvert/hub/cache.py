@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from effconvert.atomic import lock
 from effconvert.errors import LayoutMismatch, NotThere, OutputProblem, Unavailable, UnreadableCheckpoint
 from effconvert.hashing import file_md5, file_sha256
-from effconvert.hub.addresses import ELSEWHERE, PackageFile, address, installed_path, package_file
+from effconvert.hub.addresses import PackageFile, address, elsewhere, installed_path, package_file
 from effconvert.reference_tables.file_names import name_sha8
 from effconvert.reference_tables.weights import Published
 
@@ -109,7 +109,7 @@ def _fetch(
     elif record and _is_complete(entry, record):
         return _fetched(entry, record)
     elif offline:
-        raise Unavailable(f"{address(row)}: not in the cache ({entry}), and downloads are switched off; {ELSEWHERE}")
+        raise Unavailable(f"{address(row)}: not in the cache ({entry}), and downloads are switched off; {elsewhere()}")
     else:
         # Imported here: commands without a download use this module too, and ssl is slow to import.
         from effconvert.hub.downloads import download

@@ -19,7 +19,7 @@ from typing import Any
 
 from effconvert.errors import NotThere, OutputProblem, Unavailable
 from effconvert.formats.archive import looks_like_archive
-from effconvert.hub.addresses import ELSEWHERE
+from effconvert.hub.addresses import elsewhere
 from effconvert.version import VERSION
 
 Progress = Callable[[int, int | None], None]
@@ -234,7 +234,7 @@ def _refuse_status(url: str, error: urllib.error.HTTPError, part: _Part) -> None
     if error.code == 416 or error.code in _WORTH_A_RETRY:
         raise _Interrupted(words) from error
     kind = NotThere if error.code in _NOT_THERE else Unavailable
-    raise kind(f"{url}: {words}; {ELSEWHERE}") from error
+    raise kind(f"{url}: {words}; {elsewhere()}") from error
 
 
 def _described(url: str, error: Exception, timeout: float) -> Exception:
@@ -251,7 +251,7 @@ def _described(url: str, error: Exception, timeout: float) -> Exception:
 
 
 def _unavailable(url: str, what: str) -> Unavailable:
-    return Unavailable(f"{url}: {what}; {ELSEWHERE}")
+    return Unavailable(f"{url}: {what}; {elsewhere()}")
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from effconvert.reference_tables.weights import Published
 
 def convert_published(
     name: str,
-    output: str | Path | None = None,
+    out: str | Path | None = None,
     *,
     to: str = CANONICAL,
     framework: str | None = None,
@@ -36,7 +36,7 @@ def convert_published(
 
     name: `torchvision/b0` or `torchvision/b0/imagenet1k_v1`, as `effconvert list` shows them; or a variant only, with
     its `framework`, one of `reference_tables.FRAMEWORKS`. weights: the training, if the name does not tell it; by
-    default that of `reference_tables.published_weights.choose`. output: by default a file (a folder for `tf-official`
+    default that of `reference_tables.published_weights.choose`. out: by default a file (a folder for `tf-official`
     and `huggingface`) named after the request: `b0-ns.safetensors`; if `name` has a framework other than TensorFlow,
     with it: `torchvision-b0.safetensors`. facts: replace known facts of the published network. downloading: called
     with (received bytes, total bytes or None). Other options: those of `effconvert.convert`.
@@ -50,7 +50,7 @@ def convert_published(
     to = layout_called(to)
     asked = Asked(framework, name, weights) if framework else _read_name(name, weights)
     row = choose(asked.variant, asked.weights, asked.framework)
-    output = Path(output or output_name(asked, row, to, whole_name=framework is None))
+    output = Path(out or output_name(asked, row, to, whole_name=framework is None))
     check_container(output, to)  # both before the download
     check_output(output, force)
     fetched = fetch(row, progress=downloading)

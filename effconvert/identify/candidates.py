@@ -132,7 +132,7 @@ def without_classifier(names: TensorNames, found: Reading) -> Reading:
     facts = replace(found.facts, classes=0)
     bare = read_as(names, found.layout, found.variant, found.scope, facts)
     strange = {**bare.unknown, **bare.outside}
-    left = {name: f"{strange[name]}, left by --backbone{BY_OPTION}" for name in strange if name in bare.behind}
+    left = {name: f"{strange[name]}, left by the option backbone{BY_OPTION}" for name in strange if name in bare.behind}
     unknown = {name: where for name, where in bare.unknown.items() if name not in left}
     return replace(bare, others={**bare.others, **left}, unknown=unknown, outside={})
 
@@ -246,7 +246,7 @@ def _taking(scope: Scope, own: Classifier, chosen: Linear | None, linear: list[L
     if chosen:
         heads |= {names[name] for names in scope.sets.names.values() for name in own.names if name in names}
     others = dict.fromkeys(
-        sorted(heads - (chosen.files if chosen else set())), f"another head than --classifier {asked}{BY_OPTION}"
+        sorted(heads - (chosen.files if chosen else set())), f"another head than the classifier {asked}{BY_OPTION}"
     )
     sets = taking(scope.sets, own, chosen) if chosen else scope.sets
     names = {kind: {name: f for name, f in held.items() if f not in others} for kind, held in sets.names.items()}

@@ -14,6 +14,7 @@ from effconvert.identify.tensor_names import BOUNDARIES, BY_LEAVE, BY_OPTION, sh
 from effconvert.identify.unknown_tensors import layer_of, placed
 from effconvert.identify.weight_sets import AVERAGES, RAW
 from effconvert.maps.moves import Move
+from effconvert.option_words import flag, option
 from effconvert.options import Options
 
 
@@ -73,7 +74,7 @@ def check_coverage(checkpoint: Checkpoint, identity: Identity, want_raw: bool = 
 
 
 def left_inside(checkpoint: Checkpoint, identity: Identity, coverage: Coverage) -> dict[str, str]:
-    """Return {tensor left by --leave: its place}, for tensors that may act before the features are pooled."""
+    """Return {tensor left by `leave`: its place}, for tensors that may act before the features are pooled."""
     reading = identity.reading
     own = classifier_in(reading.layout, reading.variant, reading.scope)
     inside: dict[str, str] = {}
@@ -94,7 +95,7 @@ def _move_problems(checkpoint: Checkpoint, identity: Identity, moves: Sequence[M
             yield f"{move.target} <- {move.source}: {identity.reading.others[move.source]}, but the network needs it"
             continue
         if info is None and identity.sets.holds(other, plain.source):
-            remedy = " (sets are never mixed; --raw takes the raw weights)" if other == RAW else ""
+            remedy = f" (sets are never mixed; {flag('raw')} takes the raw weights)" if other == RAW else ""
             yield f"{move.target} <- {move.source}: missing, only the {other} tensor exists{remedy}"
         elif info is None:
             yield f"{move.target} <- {move.source}: {checkpoint.skipped.get(move.source, 'missing')}"
@@ -126,20 +127,20 @@ def _ways_out(
     others = [name for name in behind if layer_of(name) not in heads]
     if heads and strange:
         own = [layer_of(move.source) for move in moves if move.target == "head.fc.weight"]
-        layers = " or ".join(f"--classifier {layer}" for layer in (*own, *heads[:3]))
+        layers = " or ".join(option("classifier", layer) for layer in (*own, *heads[:3]))
         left = f" {_leaving(others, reading.scope.root, taken)}" if others else ""
         yield f"  ({layers}{left} chooses the classifier among the heads)"
     if behind and len(behind) == len(strange):
-        yield "  (--backbone takes the network without a classifier, and leaves these tensors behind)"
+        yield f"  ({flag('backbone')} takes the network without a classifier, and leaves these tensors behind)"
     elif behind:
-        yield "  (--backbone only leaves behind tensors after the pooled features or outside the network)"
+        yield f"  ({flag('backbone')} only leaves behind tensors after the pooled features or outside the network)"
     dropped = behind if reading.facts.classes else others
     if dropped:
         yield f"  ({_leaving(dropped, reading.scope.root, taken)} leaves these behind and converts the network alone)"
     if len(behind) < len(strange):
         yield (
-            "  (merge or remove the tensors inside the network where the file was made; --leave PATTERN drops them, "
-            "but the outputs change if the network uses them)"
+            f"  (merge or remove the tensors inside the network where the file was made; {option('leave', 'PATTERN')} "
+            "drops them, but the outputs change if the network uses them)"
         )
 
 
@@ -156,7 +157,7 @@ def _is_read(checkpoint: Checkpoint, layer: str, heads: Collection[str], strange
 def _leaving(names: Iterable[str], root: str, taken: Collection[str]) -> str:
     """Return the options that leave `names` behind, but none of the tensors `taken`."""
     patterns = list(dict.fromkeys(_pattern(name, root, taken) for name in names))
-    shown = " ".join(f"--leave '{pattern}'" for pattern in patterns[:3])
+    shown = option("leave", patterns[:3])
     return f"{shown} … ({len(patterns)} in all)" if len(patterns) > 3 else shown
 
 

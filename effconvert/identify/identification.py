@@ -39,6 +39,7 @@ from effconvert.identify.weight_sets import WeightSets
 from effconvert.maps.language import Layout
 from effconvert.maps.layouts import find_layout, known_layouts
 from effconvert.maps.moves import Move, ends_of
+from effconvert.option_words import either, flag, option
 from effconvert.options import Options
 
 OBJECT_GRAPH = "/.ATTRIBUTES/VARIABLE_VALUE"
@@ -118,10 +119,11 @@ def identify(checkpoint: Checkpoint, options: Options = _PLAIN) -> Identity:
     names = list_tensor_names(checkpoint, options.leave)
     description = read_description(checkpoint.metadata, str(checkpoint.path))
     if description and (options.root is not None or options.classifier is not None):
-        asked = "--root is for several" if options.root is not None else "--classifier is for other files"
+        several = options.root is not None
+        asked = f"{option('root')} is for several" if several else f"{option('classifier')} is for other files"
         raise LayoutMismatch(f"{checkpoint.path}: holds one network, which was converted; {asked}")
     if options.classifier is not None and options.backbone:
-        raise LayoutMismatch(f"{checkpoint.path}: give only one of --backbone and --classifier")
+        raise LayoutMismatch(f"{checkpoint.path}: give only one of {flag('backbone')} and {option('classifier')}")
     found = _described(names, description) if description else _recognised(names, options)
     if found is None and options.root is not None:
         raise LayoutMismatch(f"{checkpoint.path}: no network is under {options.root!r}{_where_else(names, options)}")
@@ -134,7 +136,7 @@ def identify(checkpoint: Checkpoint, options: Options = _PLAIN) -> Identity:
     if options.variant is not None:
         found = _insist(names, found, options, description is not None)
     if found.scope.others and options.root is None:
-        heading = f"{checkpoint.path}: holds several networks; choose one with --root:"
+        heading = f"{checkpoint.path}: holds several networks; choose one with {option('root')}:"
         raise LayoutMismatch(listing(heading, map(repr, sorted({found.scope.root, *found.scope.others}))))
     if options.classifier is not None and not found.classifier:
         _check_classifier(names, found, options.classifier)
@@ -152,8 +154,8 @@ def _check_classifier(names: TensorNames, found: Reading, wanted: str) -> None:
     shown = ", ".join(f"{name} {list(shape)}" for name, shape in inside.items()) or "the file has no such layer"
     known = ", ".join(map(repr, found.linear)) or "none"
     raise LayoutMismatch(
-        f"{names.path}: --classifier {wanted}: not a linear layer, with a bias, that reads the {own.width:,} pooled "
-        f"features ({shown}); such layers beside the network's own: {known}"
+        f"{names.path}: {option('classifier', wanted)}: not a linear layer, with a bias, that reads the {own.width:,} "
+        f"pooled features ({shown}); such layers beside the network's own: {known}"
     )
 
 
@@ -180,7 +182,7 @@ def _with_facts(
     told = {name: getattr(found.facts, name) for name in IN_THE_SHAPES}
     if any(getattr(result, name) != value for name, value in told.items()):
         words = ", ".join(f"{name}={value}" for name, value in told.items())
-        raise LayoutMismatch(f"{checkpoint.path}: its tensors tell {words}; --facts cannot change them")
+        raise LayoutMismatch(f"{checkpoint.path}: its tensors tell {words}; {option('facts')} cannot change them")
     assumed = (assumption.assumed - beside.facts.keys()) | (beside.assumed - given.keys())
     training, told_by = description.weights if description else None, ""
     if description is None and found.layout:
@@ -263,7 +265,7 @@ def _insist(names: TensorNames, found: Reading, options: Options, described: boo
         )
         raise LayoutMismatch(
             f"{names.path}: is {found.variant.name} ({total - found.missing:,} of its {total:,} tensors match), "
-            f"not {variant.name}{lacking}; give --variant {found.variant.name} if that is right"
+            f"not {variant.name}{lacking}; give {option('variant', found.variant.name)} if that is right"
         )
     return wanted
 
@@ -313,7 +315,8 @@ def _unknown_names(checkpoint: Checkpoint, names: TensorNames, options: Options)
         return "has no tensors"
     shown = ", ".join(repr(name) for name in list(checkpoint.tensors)[:3])
     known = ", ".join([*(layout.name for layout in known_layouts()), CANONICAL])
-    unread = _unread(checkpoint) or "; `effconvert map draft` writes a first map of it, --map reads one"
+    reading = either("--map", "effconvert.add_maps")
+    unread = _unread(checkpoint) or f"; `effconvert map draft` writes a first map of it, {reading} reads one"
     return f"its {len(checkpoint.tensors):,} tensors ({shown}, …) are of no known layout ({known}){unread}"
 
 

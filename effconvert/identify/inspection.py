@@ -8,15 +8,17 @@ from typing import Any
 
 from effconvert.errors import BadMap, LayoutMismatch
 from effconvert.formats import Checkpoint, TensorInfo, open_checkpoint
+from effconvert.formats.checkpoint import tensor_rows
 from effconvert.identify.description import Description
 from effconvert.identify.identification import Identity, identify
 from effconvert.identify.missing_tensors import kind_of
 from effconvert.identify.preprocessing import assumed_recipe
 from effconvert.maps.moves import Move
+from effconvert.shown import Row, Shown
 
 
-@dataclass(frozen=True)
-class Inspection:
+@dataclass(frozen=True, repr=False)
+class Inspection(Shown):
     """The contents of a checkpoint.
 
     layout, variant: None if no layout is near; then `note` says what the names look like. assumption: the reason for
@@ -53,6 +55,20 @@ class Inspection:
     nbytes: int
     tensors: tuple[TensorInfo, ...]
 
+    @property
+    def line(self) -> str:
+        """What the checkpoint holds, in one line."""
+        counted = f"{len(self.tensors):,} tensors, {self.nbytes:,} bytes"
+        if self.layout is None:
+            return f"{self.path}: {self.format}, layout unknown, {counted}"
+        lacking = f", {self.missing:,} missing" if self.missing else ""
+        network = f"{self.layout}, {self.variant}, {self.parameters:,} parameters"
+        return f"{self.path}: {self.format}, {network}, {counted}{lacking}"
+
+    def to_rows(self) -> list[Row]:
+        """Return a row for each tensor, in the order of the file."""
+        return tensor_rows(self.tensors)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the inspection as plain values, for JSON."""
         tensors = [{"name": t.name, "shape": list(t.shape), "dtype": str(t.dtype)} for t in self.tensors]
@@ -62,7 +78,14 @@ class Inspection:
 
 
 def inspect(path: str | Path, key: bytes | None = None) -> Inspection:
-    """Inspect the checkpoint at `path`, decrypted with `key`. Raises MissingPath, UnreadableCheckpoint or BadMap."""
+    """Inspect the checkpoint at `path`, without reading its data.
+
+    path: a file, a folder, a TensorFlow prefix, a SavedModel, or a .tar.gz of one. key: decrypts it.
+
+    Raises MissingPath, UnreadableCheckpoint or BadMap. An unknown layout is not an exception: `layout` is None.
+
+    Example: `effconvert.inspect("b0.safetensors").variant`
+    """
     with open_checkpoint(path, key) as checkpoint:
         try:
             identity, note = identify(checkpoint), ""

@@ -18,6 +18,7 @@ from effconvert.identify.network_names import (
 )
 from effconvert.maps.language import ANY, Build, Layout
 from effconvert.maps.layouts import known_layouts
+from effconvert.option_words import option
 
 # Facts that follow from the tensors.
 IN_THE_SHAPES = ("classes", "head_conv", "in_channels")
@@ -91,7 +92,8 @@ def _with_stride(found: Assumption, layout: Layout, variant: Variant) -> Assumpt
         return found
     other = replace(found.facts, fused_stride="expand" if found.facts.fused_stride == "project" else "project")
     words = (
-        f"fused_stride is assumed to be {found.facts.fused_stride} (--facts); no file records it: {HISTORY_OF_STRIDES}"
+        f"fused_stride is assumed to be {found.facts.fused_stride} ({option('facts')}); "
+        f"no file records it: {HISTORY_OF_STRIDES}"
     )
     return replace(
         found,
@@ -169,7 +171,9 @@ def assumed_without_description(variant: Variant, facts: Facts, given: Mapping[s
         for _, other in other_networks(layout, variant, usual_facts(layout, variant, facts), facts, assumed):
             builders.setdefault(replace(other, normalization=facts.normalization), []).append(layout.name)
     others = tuple((f"a network as {', '.join(sorted(set(names)))} has it", other) for other, names in builders.items())
-    words = f"the file has no facts; assumed are {changed(facts, given).in_words()} (change them with --facts)"
+    words = (
+        f"the file has no facts; assumed are {changed(facts, given).in_words()} (change them with {option('facts')})"
+    )
     return Assumption(facts, words, assumed, others=others)
 
 
@@ -177,7 +181,9 @@ def assumed_when_converted(name: str, variant: Variant, facts: Facts, assumed: f
     """Return the facts that were `assumed` when a file was converted from the layout `name`, and still are."""
     if not assumed:
         return Assumption(facts)
-    words = f"{', '.join(sorted(assumed))} were assumed when the file was converted (change them with --facts)"
+    words = (
+        f"{', '.join(sorted(assumed))} were assumed when the file was converted (change them with {option('facts')})"
+    )
     layout = next(
         (layout for layout in known_layouts() if layout.name == name and variant.name in layout.variants), None
     )
@@ -203,7 +209,7 @@ def _alternatives(layout: Layout, variant: Variant, plain: Facts, builds: list[B
     if len(builds) < 2:
         return f"{shown[0]}; facts that you did not set are assumed"
     first, other = (_facts(plain, build) for build in builds[:2])
-    options = as_options({name: getattr(other, name) for name in differing_facts(first, other)})
+    options = option("facts", {name: getattr(other, name) for name in differing_facts(first, other)})
     return f"{shown[0]}, or {'; '.join(shown[1:])}; the first is assumed (choose another with {options})"
 
 
@@ -251,11 +257,6 @@ def differing_facts(one: Facts, other: Facts) -> Iterator[str]:
     for name, value in one.to_dict().items():
         if name not in _NOT_COMPUTED and getattr(other, name) != value:
             yield name
-
-
-def as_options(facts: Mapping[str, Any]) -> str:
-    """Return facts as command-line options."""
-    return " ".join(f"--facts {name}={value}" for name, value in facts.items())
 
 
 def _builds(layout: Layout, variant: Variant) -> list[Build]:

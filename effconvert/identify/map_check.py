@@ -10,6 +10,7 @@ from effconvert.identify.identification import Identity
 from effconvert.identify.preprocessing import recipe_of
 from effconvert.maps.language import Layout
 from effconvert.maps.layouts import add_maps, known_layouts, read_layout
+from effconvert.option_words import option
 from effconvert.options import Options
 from effconvert.preprocessing.recipes import UNKNOWN
 
@@ -53,4 +54,4 @@ def _reading(path: Path, identity: Identity, coverage: Coverage) -> Iterator[str
         yield f"left behind: {count:,}, {reason}"
     yield f"facts: {identity.facts.in_words()}"
     if recipe_of(identity).name == UNKNOWN:
-        yield "its preprocessing is not known: give --recipe to validate and predict"
+        yield f"its preprocessing is not known: give {option('recipe')} to validate and predict"

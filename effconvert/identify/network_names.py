@@ -15,6 +15,7 @@ from effconvert.errors import LayoutMismatch, UnreadableCheckpoint
 from effconvert.formats.checkpoint import INNER_KEYS, NETWORK_KEYS, OTHER_KEYS, Checkpoint
 from effconvert.formats.strict_json import read_json_object
 from effconvert.maps.language import Build, Layout
+from effconvert.option_words import option
 from effconvert.reference_tables.file_names import misnamed_files
 from effconvert.reference_tables.reading import recipe_tables
 from effconvert.reference_tables.weights import Published, weights_table
@@ -108,7 +109,7 @@ def require_known_network(path: Path, layout: Layout, sayings: list[Saying]) -> 
             raise LayoutMismatch(
                 f"{path}: its {saying.where} says {saying.text!r}, which is another network of {layout.name}'s, with "
                 f"the same tensors: {saying.reason}. It cannot be converted; if the file is for another network, give "
-                "its facts, which take precedence (--facts padding=… --facts bn_eps=…)"
+                f"its facts, which take precedence ({option('facts', {'padding': '…', 'bn_eps': '…'})})"
             )
 
 

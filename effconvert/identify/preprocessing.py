@@ -11,6 +11,7 @@ from effconvert.identify.description import said_before
 from effconvert.identify.identification import Identity
 from effconvert.maps.language import Layout
 from effconvert.maps.layouts import known_layouts
+from effconvert.option_words import option
 from effconvert.preprocessing.recipes import (
     UNKNOWN,
     Recipe,
@@ -60,13 +61,14 @@ def preparation_cautions(identity: Identity, weights: str | None) -> Iterator[st
     recorded = _recorded(identity)
     if recorded is None or weights is None:
         return
+    given = option("weights", weights)
     if said := _converted(identity):
         if said.lower() != weights.lower() and _published_recipe(identity, said) != _published_recipe(
             identity, weights
         ):
-            yield f"the file says that its weights are {said}, which is taken; --weights {weights} has no effect"
+            yield f"the file says that its weights are {said}, which is taken; {given} has no effect"
     elif (taken := recipe_of(identity, weights)) != recorded:
-        yield f"the file records {_in_words(recorded)}; --weights {weights} was given, so {_in_words(taken)} is taken"
+        yield f"the file records {_in_words(recorded)}; {given} was given, so {_in_words(taken)} is taken"
 
 
 def assumed_recipe(identity: Identity, weights: str | None = None) -> str:
@@ -99,7 +101,7 @@ def channel_cautions(recipe: Recipe, target: Layout | None) -> Iterator[str]:
     elif recipe.channels == UNKNOWN:
         yield (
             f"how an image becomes the {count} of the network's input, and how they are normalised, is not known: the "
-            "recipe does not change them" + (" (give --recipe)" if recipe.in_channels == 3 else "")
+            "recipe does not change them" + (f" (give {option('recipe')})" if recipe.in_channels == 3 else "")
         )
         if target and _normalises_itself(target):
             changes = f"{target.library.title}'s own normalization changes nothing"

@@ -15,6 +15,7 @@ from effconvert.identify.weight_sets import AVERAGES, RAW, WeightSets, is_averag
 from effconvert.maps.language import Layout, Leaving
 from effconvert.maps.layouts import leavings
 from effconvert.maps.moves import Ends
+from effconvert.option_words import option
 
 _STEM_WIDTHS = frozenset(stem_channels(variant) for variant in VARIANTS.values())
 # mmengine writes the evaluated weights as `state_dict`: with its EMAHook the averages, and the raw weights as
@@ -198,7 +199,7 @@ def _sets(
     averages = [root for root in roots if not average and _holds_averages(names, roots[root])]
     raw = [root for root in roots if root not in averages]
     if max(len(raw), len(averages)) > 1:
-        heading = f"{names.path}: holds several networks; choose one with --root:"
+        heading = f"{names.path}: holds several networks; choose one with {option('root')}:"
         raise LayoutMismatch(listing(heading, [repr(roots[root]) for root in roots]))
     if not roots:
         return []

@@ -14,11 +14,12 @@ from pathlib import Path
 
 from effconvert.errors import LayoutMismatch, listing
 from effconvert.formats.checkpoint import Checkpoint, Shape
+from effconvert.option_words import option
 
 BOUNDARIES = "./:|"
-# The end of every reason that is an option of the user.
+# The end of every reason that is an option of the user. Files record reasons, so they have the option's bare name.
 BY_OPTION = ", as asked"
-BY_LEAVE = "named by --leave "
+BY_LEAVE = "named by the option leave: "
 # torch/_dynamo/eval_frame.py; torch/distributed/fsdp; torch/distributed/algorithms/_checkpoint; torch/nn/parallel.
 _WRAPPER = re.compile(r"(?<![^./:|])(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|module)\.")
 
@@ -111,6 +112,6 @@ def _left(checkpoint: Checkpoint, patterns: Sequence[str]) -> dict[str, str]:
     ]
     if vain:
         some = ", ".join(list(checkpoint.tensors)[-3:])
-        heading = f"{checkpoint.path}: --leave matches no tensor of the file (its last ones are {some}):"
+        heading = f"{checkpoint.path}: {option('leave')} matches no tensor of the file (its last ones are {some}):"
         raise LayoutMismatch(listing(heading, vain))
     return found

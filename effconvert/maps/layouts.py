@@ -11,6 +11,7 @@ from effconvert.maps.language import Layout, Leaving, Library
 from effconvert.maps.map_schema import shape_problems
 from effconvert.maps.moves import compile_problems
 from effconvert.maps.reader import MapReader, read_leavings
+from effconvert.option_words import either
 
 FOLDER_VARIABLE = "EFFCONVERT_MAPS"  # a folder of the user's maps
 # The added maps, one path per line. They are in the environment because child processes need them too.
@@ -69,7 +70,8 @@ def find_layout(name: str) -> Layout:
         if layout.name == called:
             return layout
     known = known_names(name, (layout.name for layout in known_layouts()))
-    raise UnknownName(f"layout {name!r} is unknown; {known} (--map FILE adds one of your own)")
+    adding = either("--map FILE", "effconvert.add_maps")
+    raise UnknownName(f"layout {name!r} is unknown; {known} ({adding} adds one of your own)")
 
 
 def known_library(name: str) -> Library | None:

@@ -4,7 +4,7 @@ Structure and endpoints: tensorflow/tpu, models/official/efficientnet/efficientn
 the names and shapes of `effconvert.architecture.canonical.tensor_shapes`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -140,16 +140,21 @@ class EfficientNet(nn.Module):
         return [maps[ends[level]] for level in levels]
 
 
-def create_model(variant: str | Variant, facts: Facts | None = None, **fact_changes: Any) -> EfficientNet:
+def create_model(
+    variant: str | Variant, facts: Facts | Mapping[str, Any] | None = None, **fact_changes: Any
+) -> EfficientNet:
     """Return the network of `variant` with random weights, in eval mode.
 
-    facts: None means the official TensorFlow network; `fact_changes` change single facts, such as `classes=10`. The
+    facts: those that are not TensorFlow's official ones; `fact_changes` are facts too, such as `classes=10`. The
     initial values are those of the official code: kernels from N(0, 2 / fan_out), the classifier from
     +-1 / sqrt(classes), BatchNorm one and zero. Inside `torch.device("meta")` no memory is used. Raises LayoutMismatch
     for an unknown variant or fact, or an impossible value of a fact.
+
+    Example: `effconvert.create_model("b0", classes=10, bn_eps=1e-5)`
     """
     chosen = find_variant(variant) if isinstance(variant, str) else variant
-    return EfficientNet(chosen, changed(facts or default_facts(chosen), fact_changes)).eval()
+    given = facts if isinstance(facts, Facts) else changed(default_facts(chosen), facts or {})
+    return EfficientNet(chosen, changed(given, fact_changes)).eval()
 
 
 def _expansion(block: Block, facts: Facts) -> ConvNorm:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effconvert.errors import DatasetProblem, LayoutMismatch, listing
+from effconvert.option_words import option
 from effconvert.preprocessing.decoding import DECODERS, Pixels, Window, decode
 from effconvert.preprocessing.recipes import UNKNOWN, Recipe
 from effconvert.preprocessing.resizing import RESIZES, UNROUNDED
@@ -16,7 +17,13 @@ from effconvert.preprocessing.resizing import RESIZES, UNROUNDED
 def preprocess(image: str | Path | bytes, recipe: Recipe) -> NDArray[np.float32]:
     """Return the network's input for `image`, a path or a file's bytes: float32 [channels, size, size], normalised.
 
-    Channels are in the recipe's order. Raises the errors of `pixels`.
+    recipe: of the weights, e.g. `effconvert.load_model("b0.safetensors").recipe`; `recipe.at(size)` has another size in
+    pixels. Channels are in the recipe's order.
+
+    Raises DatasetProblem for an image that cannot be read or is too small; LayoutMismatch for a recipe with unknown
+    steps; Unavailable when a package is missing.
+
+    Example: `effconvert.preprocess("cat.jpg", network.recipe)[None]` is a batch of one image, [1, 3, 224, 224] for b0.
     """
     values = pixels(image, recipe)
     if recipe.channels == "bgr":
@@ -83,9 +90,11 @@ def check(recipe: Recipe) -> None:
 
 def _unknown(channels: int) -> str:
     if channels == 1:
-        return "the preprocessing for its one channel is not known; --recipe timm converts images to gray, as timm does"
+        gray = option("recipe", "timm")
+        return f"the preprocessing for its one channel is not known; {gray} converts images to gray, as timm does"
     if channels == 3:
-        return "the preprocessing for its 3 channels is not known; choose one with --recipe, e.g. timm or tf-official"
+        chosen = option("recipe")
+        return f"the preprocessing for its 3 channels is not known; choose one with {chosen}, e.g. timm or tf-official"
     takes = f"`effconvert.load_model` in Python takes tensors [N, {channels}, height, width]"
     return f"the preprocessing for its {channels} channels is not known, and no image file has that many; {takes}"
 

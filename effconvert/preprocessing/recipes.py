@@ -12,6 +12,7 @@ from effconvert.reference_tables.published_weights import choose
 from effconvert.reference_tables.reading import recipe_tables
 from effconvert.reference_tables.trainings import training_called
 from effconvert.reference_tables.weights import weights_table
+from effconvert.shown import Row, Shown
 
 _OFFICIAL, _TIMM = "tf-official", "timm"
 UNKNOWN = "unknown"
@@ -20,8 +21,8 @@ _CHANNELS = {"rgb": 3, "bgr": 3, "gray": 1, UNKNOWN: 0}
 _NOT_IN_A_RECIPE = ("layouts", "variants", "weights", "sizes", "source")
 
 
-@dataclass(frozen=True)
-class Recipe:
+@dataclass(frozen=True, repr=False)
+class Recipe(Shown):
     """A preprocessing, exactly as one library does it.
 
     decode, crop, resize: names of the steps; reference/recipes.toml defines each. crop_padding: pixels by which the
@@ -66,6 +67,19 @@ class Recipe:
         ]
         if problems:
             raise LayoutMismatch("recipe: " + "; ".join(problems))
+
+    @property
+    def line(self) -> str:
+        """The steps in one line: decoder, crop, size, filter, normalisation."""
+        side = f" of a shorter side of {self.shorter_side}" if self.shorter_side else ""
+        crop = "whole image" if self.crop == "none" else f"crop {self.crop}{side}"
+        mean, std = (", ".join(f"{number:g}" for number in numbers) for numbers in (self.mean, self.std))
+        steps = f"decode {self.decode}, {crop}, {self.size} px {self.resize}, {self.channels}"
+        return f"{self.name}: {steps}, mean ({mean}), std ({std})"
+
+    def to_rows(self) -> list[Row]:
+        """Return one row with every value."""
+        return [dataclasses.asdict(self)]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as plain values, for JSON."""

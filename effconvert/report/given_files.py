@@ -10,6 +10,7 @@ from effconvert.architecture.facts import complete
 from effconvert.errors import EffconvertError, LayoutMismatch, MissingPath, UnreadableCheckpoint, listing
 from effconvert.formats import file_kinds
 from effconvert.hashing import file_sha256
+from effconvert.option_words import flag
 from effconvert.paths import require_path
 from effconvert.preprocessing.recipes import Recipe
 from effconvert.report.renderings.text import visible
@@ -87,7 +88,7 @@ def _read(path: Path) -> RunInput | VerificationInput:
     if not path.is_file():
         raise UnreadableCheckpoint(f"{path}: is not a file; give the runs in it, e.g. {path}/*.npz")
     if path.suffix.startswith(".part-"):
-        raise UnreadableCheckpoint(f"{path}: is an unfinished run of `validate`; finish it with --resume")
+        raise UnreadableCheckpoint(f"{path}: is an unfinished run of `validate`; finish it with {flag('resume')}")
     kind = file_kinds.kind_of(path)
     if kind not in (None, file_kinds.PREDICTIONS, file_kinds.VERIFICATION, file_kinds.RESULT):
         raise UnreadableCheckpoint(f"{path}: {kind.words}; {_WANTED}")

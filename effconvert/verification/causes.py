@@ -21,6 +21,7 @@ from effconvert.formats.checkpoint import BFLOAT16
 from effconvert.identify.weight_sets import RAW
 from effconvert.maps.layouts import known_layouts
 from effconvert.model.layers import ACTIVATIONS
+from effconvert.option_words import flag, option
 from effconvert.verification.mismatch import WITH_AND_WITHOUT_BACKGROUND, Change, Mismatch
 
 _CLASSIFIER = ("head.fc.weight", "head.fc.bias")
@@ -57,7 +58,7 @@ def _fact(mismatch: Mismatch, name: str, values: Iterable[str | float]) -> Itera
     present = getattr(mismatch.facts, name)
     for value in values:
         if value != present:
-            words = f"{name}: {present} -> {value} (--facts {name}={value})"
+            words = f"{name}: {present} -> {value} ({option('facts', {name: value})})"
             yield Change(words, facts=changed(mismatch.facts, {name: value}))
 
 
@@ -75,8 +76,9 @@ def _weight_sets(mismatch: Mismatch) -> Iterator[Change]:
     if not sets or set.intersection(*map(set, other.values())):
         return
     for chosen, names in other.items():
-        foreign, remedy = ("averages", "with --raw") if chosen == RAW else ("raw weights", "without --raw")
-        words = f"{len(names)} of {len(mismatch.tensors)} tensors are the source's {foreign}: convert it {remedy}"
+        foreign, remedy = ("averages", "with") if chosen == RAW else ("raw weights", "without")
+        said = f"the source's {foreign}: convert it {remedy} {flag('raw')}"
+        words = f"{len(names)} of {len(mismatch.tensors)} tensors are {said}"
         if names:
             yield Change(words, tensors={name: torch.from_numpy(sets[chosen][name]) for name in names})
 
@@ -115,7 +117,7 @@ def _backgrounds(mismatch: Mismatch) -> Iterator[Change]:
 
     if there == here + 1:
         words = "the source's {} class was dropped: drop its {}"
-        yield Change(words.format("last", "first (--drop-background-class)"), "logits", logits=slice(here))
+        yield Change(words.format("last", f"first ({flag('drop_background_class')})"), "logits", logits=slice(here))
         if (there, here) != WITH_AND_WITHOUT_BACKGROUND:
             yield Change(words.format("first", "last, or none"), "logits", logits=slice(1, None))
     elif there == here:

@@ -16,6 +16,7 @@ from effconvert.errors import LayoutMismatch, OutputProblem
 from effconvert.hashing import file_sha256
 from effconvert.identify.library_builds import usual_values
 from effconvert.identify.weight_sets import RAW
+from effconvert.option_words import option
 from effconvert.options import Options
 from effconvert.preprocessing.synthetic import sensitivity
 from effconvert.verification.inputs import Images, Inputs
@@ -87,7 +88,7 @@ def save_run(
     check_output(out, force)
     for given in (Path(file), follow):
         if given and out.exists() and given.exists() and out.samefile(given):
-            raise OutputProblem(f"{out}: is an input of this command; give another name with --out")
+            raise OutputProblem(f"{out}: is an input of this command; give another name with {option('out')}")
     check_suffix(out, ".npz")
     examined, name, inputs = _chosen(file, framework, reading, key, images, follow)
     program = interpreter(name, pythons)
@@ -127,7 +128,7 @@ def prepare_run(
     check_folder_name(folder, "--prepare")
     examined, name, inputs = _chosen(file, framework, reading, key, images, follow)
     if name == CANONICAL:
-        raise LayoutMismatch(f"{file}: effconvert itself runs the canonical network; use --out instead of --prepare")
+        raise LayoutMismatch(f"{file}: effconvert itself runs the canonical network; run it here, with {option('out')}")
     carried = name_elsewhere(file)
     file_argument = f"./{carried}" if carried.startswith("-") else carried
     with new_folder(folder, force) as part:

@@ -28,6 +28,7 @@ from effconvert.errors import (
 )
 from effconvert.maps.layouts import known_layouts
 from effconvert.maps.map_names import runner_names
+from effconvert.option_words import option
 from effconvert.verification.runner_archive import write_runner
 from effconvert.verification.runners.base import CannotImport, CannotLoad, save_arrays
 
@@ -98,9 +99,10 @@ def interpreter(name: str, pythons: Mapping[str, str]) -> str:
     if name == CANONICAL:
         return sys.executable
     variable = FRAMEWORKS[name].variable
-    for where, path in ((f"--python {name}", pythons.get(name)), (variable, os.environ.get(variable))):
+    for where, path in ((True, pythons.get(name)), (False, os.environ.get(variable))):
         if path and not (Path(path).is_file() and os.access(path, os.X_OK)):
-            raise MissingPath(f"{where}={path}: is not an executable file; give the path of a Python interpreter")
+            said = option("python", {name: path}) if where else f"{variable}={path}"
+            raise MissingPath(f"{said}: is not an executable file; give the path of a Python interpreter")
         if path:
             return path
     return sys.executable
@@ -200,7 +202,7 @@ def _failure(name: str, python: str, done: subprocess.CompletedProcess[str]) -> 
         framework = FRAMEWORKS[name]
         return Unavailable(
             f"{said}\n  in {python}; install it there: {framework.install}\n"
-            f"  or give another interpreter: --python {name}=PATH, or {framework.variable}=PATH"
+            f"  or give another interpreter: {option('python', {name: 'PATH'})}, or {framework.variable}=PATH"
         )
     if done.returncode == CannotLoad.exit_code:
         return LoaderRefused(said)

@@ -19,7 +19,7 @@ from effconvert.hashing import file_sha256
 from effconvert.identify.candidates import own_root
 from effconvert.identify.coverage import Coverage, read_network
 from effconvert.identify.identification import Identity
-from effconvert.identify.preprocessing import recipe_of
+from effconvert.identify.preprocessing import recipe_of, training_of
 from effconvert.identify.weight_sets import AVERAGES, RAW
 from effconvert.maps.layouts import find_layout
 from effconvert.maps.moves import compile_layout
@@ -56,6 +56,24 @@ class NetworkFile:
     key: bytes | None
     sha256: Mapping[str, str]
     rounded: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the file and its network as plain values, for JSON."""
+        description = self.identity.description
+        return {
+            "path": str(self.path),
+            "sha256": dict(self.sha256),
+            "layout": self.identity.layout_name,
+            "variant": self.identity.variant.name,
+            "weights": training_of(self.identity, self.options.weights),
+            "taken": self.coverage.taken,
+            "tensors": self.tensors_sha256,
+            "coverage": self.coverage.counts(),
+            "origin": description.origin() if description else None,
+            "dtype": self.dtype,
+            "facts": self.facts.to_dict(),
+            "assumed": sorted(self.identity.assumed),
+        }
 
     @property
     def dtype(self) -> str:

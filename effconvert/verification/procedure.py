@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from effconvert.architecture.canonical import CANONICAL
 from effconvert.architecture.facts import complete
@@ -14,7 +15,10 @@ from effconvert.atomic import check_folder_name, reported
 from effconvert.errors import LayoutMismatch, OutputProblem
 from effconvert.identify.library_builds import differing_facts
 from effconvert.identify.weight_sets import AVERAGES, RAW
+from effconvert.option_words import option
 from effconvert.options import Options
+from effconvert.shown import Row, Shown
+from effconvert.verification.comparison import plain
 from effconvert.verification.execution import run_file
 from effconvert.verification.inputs import Images, Inputs
 from effconvert.verification.launching import interpreter
@@ -32,9 +36,11 @@ from effconvert.verification.trials import Trial
 from effconvert.verification.verdict import DIFFERENT, RELAXED, SAME, Verdict, reach_verdict
 from effconvert.verification.verdict_warnings import inexactness, warnings_for
 
+SCHEMA = "effconvert/verification/1"
 
-@dataclass(frozen=True)
-class Verification:
+
+@dataclass(frozen=True, repr=False)
+class Verification(Shown):
     """The result of a verification.
 
     reference: {framework, network, loader} of the source's run. roundings: of the reference and of each run of the
@@ -62,6 +68,44 @@ class Verification:
     def same(self) -> bool:
         """Whether the two files are the same network."""
         return self.verdict.word in (SAME, RELAXED)
+
+    @property
+    def line(self) -> str:
+        """The verdict in one line, with the files."""
+        return f"{self.converted.path} and {self.source.path}: {self.verdict.sentence}"
+
+    def to_rows(self) -> list[Row]:
+        """Return a row for each layer that was compared: of each network that ran the file, in each mode.
+
+        mode: `accumulated` after the network's own earlier layers, `fed` with the reference's input. relative, allowed:
+        max |Δ| and its tolerance, as shares of the layer's largest value in the reference.
+        """
+        names = "layer mode relative allowed largest mean scale cosine at passed"
+        return [
+            {"framework": pair.framework} | {name: getattr(row, name) for name in names.split()}
+            for pair in self.verdict.pairs
+            for row in pair.comparison.rows
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the verification as plain values; a file of them as JSON can be reported."""
+        return {
+            **self.verdict.to_dict(),
+            "schema": SCHEMA,
+            "converted": self.converted.to_dict(),
+            "source": self.source.to_dict() | dict(self.reference),
+            "inputs": {**self.inputs.words, "sha256": self.inputs.sha256},
+            "roundings": [plain(vars(rounding)) for rounding in self.roundings],
+            "rounding_cost": plain(self.rounding_cost),
+            "judgement": self.judgement,
+            "tensors_of_first": [
+                {"canonical": name, "source": source, "values_differ": differs}
+                for name, (source, differs) in self.tensors.items()
+            ],
+            "unlike_tensors": plain(dict(self.unlike)),
+            "causes": [plain(vars(trial)) for trial in self.trials],
+            "cautions": list(self.cautions),
+        }
 
     @property
     def library_alone(self) -> bool:
@@ -212,7 +256,7 @@ def _explained(found: Verification, runs: Sequence[Run]) -> tuple[Trial, ...]:
 def _check_new(paths: Sequence[Path]) -> None:
     for path in paths:
         if os.path.lexists(path):
-            raise OutputProblem(f"{path}: exists; choose another folder with --keep")
+            raise OutputProblem(f"{path}: exists; choose another folder with {option('keep')}")
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effconvert.architecture.facts import only_assumed
+from effconvert.option_words import option
 from effconvert.preprocessing.synthetic import sensitivity
 from effconvert.verification.comparison import (
     END_TO_END,
@@ -80,7 +81,7 @@ class Verdict:
         """The verdict in one line, with the measurement, the tolerance, the layer and the assumptions."""
         if not self.assumed:
             return self._measurement
-        return f"{self._measurement}; but {only_assumed(self.assumed)} (--facts tells)"
+        return f"{self._measurement}; but {only_assumed(self.assumed)} ({option('facts')} tells)"
 
     @property
     def _measurement(self) -> str:
@@ -198,7 +199,8 @@ def _not_verifiable(seen: float, images: NDArray[np.float32]) -> str:
     if seen < LEAST_SENSITIVITY:
         return (
             f"the reference hardly reacts to its input (sensitivity {seen:.2g}, needed {LEAST_SENSITIVITY}), so a "
-            "comparison could miss faults; use other images (--images), or check that its weights are trained"
+            f"comparison could miss faults; use other images ({option('images')}), or check that its "
+            "weights are trained"
         )
     return ""
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from effconvert.architecture.canonical import CANONICAL
 from effconvert.identify.library_builds import differing_facts
 from effconvert.identify.weight_sets import RAW
+from effconvert.option_words import flag, option
 from effconvert.verification.network_files import NetworkFile
 from effconvert.verification.runs import Run
 from effconvert.verification.verdict import lacks_background
@@ -25,10 +26,11 @@ def warnings_for(source: NetworkFile, converted: NetworkFile, reference: Run) ->
         yield f"{converted.path} was converted from another file than {source.path}, as its own record says"
     description = converted.identity.description
     if description and description.taken == RAW and source.other and source.coverage.taken != RAW:
-        yield "the converted file has the raw weights, but the source ran with its averages; --raw runs its raw weights"
+        ran = "the source ran with its averages"
+        yield f"the converted file has the raw weights, but {ran}; {flag('raw')} runs its raw weights"
     if source.options.facts:
         given = ", ".join(f"{name}={value}" for name, value in source.options.facts.items())
-        yield f"{source.path}: {given} was set by --facts, not detected"
+        yield f"{source.path}: {given} was set by {option('facts')}, not detected"
     yield from (f"{source.path}: {words}" for words in source.identity.doubts)
     if sentence := inexactness(converted):
         yield sentence

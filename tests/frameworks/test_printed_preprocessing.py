@@ -17,6 +17,7 @@ from PIL import Image
 
 import effconvert
 from effconvert.formats.huggingface.preprocessor import make_preprocessor
+from effconvert.maps.layouts import known_layouts
 from effconvert.model import create_model
 from effconvert.preprocessing.recipes import gray, recipe_for
 from effconvert.reference_tables.reading import recipe_tables
@@ -25,6 +26,7 @@ from helpers.frameworks.torch_libraries import write
 
 MAKING_GRAY = ("timm", "torchvision", "lukemelas", "keras")
 LIBRARIES = ("timm", "torchvision", "lukemelas", "huggingface", "mmpretrain", "keras")
+OF_MINDSPORE = ("mindcv", "mindvision")  # test_mindspore_printed_preprocessing.py
 FILES = {"huggingface": "folder", "keras": "model.weights.h5"}
 
 
@@ -124,6 +126,10 @@ def test_tensorflows_printed_transform(tmp_path, recipe):
     code, names = printed("tf-official", tmp_path, recipe), {}
     exec(code.transform, names)
     assert_as_said("tf-official", code, recipe, names["transform"](tf.constant(jpeg())).numpy().transpose(2, 0, 1))
+
+
+def test_every_library_that_is_written_is_tried_here_or_in_the_environment_of_mindspore():
+    assert {layout.name for layout in known_layouts() if layout.write} == {*LIBRARIES, "tf-official", *OF_MINDSPORE}
 
 
 @pytest.mark.parametrize("layout", LIBRARIES)

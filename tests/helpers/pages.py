@@ -5,18 +5,23 @@ Blocks of a page run in their order, in one folder. The word behind the fence sa
 - `console`: commands behind `$ `, each followed by what it prints. A line `…` stands for lines that are left out.
 - `sh`: commands alone, one a line.
 - `python`: a program, after those above it on the page.
+- `pycon`: the same, typed into a shell: behind `>>> ` and `... `, each statement followed by what it shows.
 
 A comment in the line above the fence says more: `<!-- needs: frameworks -->` (a key of NEEDS), `<!-- exit code: 4 -->` of a
 command that is refused, `<!-- file: my.toml -->` of a block that is written to a file first.
 """
 
+import io
 import os
 import re
 import shlex
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from doctest import DocTestParser
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +73,7 @@ class Block:
     @property
     def runs(self) -> bool:
         """Whether something is run of it."""
-        return self.kind in ("console", "sh", "python")
+        return self.kind in ("console", "sh", "python", "pycon")
 
     @property
     def run_by(self) -> str:
@@ -83,6 +88,11 @@ class Block:
             for part in re.split(r"^\$ ", self.text, flags=re.MULTILINE)[1:]:
                 command, _, output = part.partition("\n")
                 yield command, output
+
+    def statements(self) -> Iterator[tuple[str, str]]:
+        """Yield each statement of a shell of Python with what is shown of its output."""
+        if self.kind == "pycon":
+            yield from ((each.source, each.want) for each in DocTestParser().get_examples(self.text))
 
 
 def blocks_of(page: Path) -> list[Block]:
@@ -112,9 +122,24 @@ def run_page(page: Path, run: Callable[..., Ran], run_by: str) -> list[str]:
             wanted = int(block.notes.get("exit code", 0))
             assert ran.exit_code == wanted, f"{page.name}: {command}: exit code {ran.exit_code}\n{ran.err}{ran.out}"
             if shown is not None:
-                _compare(page, number, command, shown, ran.out + ran.err)
+                _compare(page, number, f"$ {command}\n", shown, ran.out + ran.err)
             done.append(command)
+        for statement, shown in block.statements():
+            typed = "... ".join([">>> ", *statement.splitlines(keepends=True)]).replace(">>> ... ", ">>> ", 1)
+            _compare(page, number, typed, shown, _answer(statement, variables))
+            done.append(statement)
     return done
+
+
+def _answer(statement: str, variables: dict[str, Any]) -> str:
+    """Return what a shell of Python shows after `statement`."""
+    shown = io.StringIO()
+    with redirect_stdout(shown):
+        try:
+            exec(compile(statement, "<shell>", "single"), variables)
+        except Exception:
+            traceback.print_exc(file=shown)
+    return shown.getvalue()
 
 
 def _run(command: str, run: Callable[..., Ran]) -> Ran:
@@ -127,14 +152,15 @@ def _run(command: str, run: Callable[..., Ran]) -> Ran:
     return Ran(ran.returncode, ran.stdout, ran.stderr)
 
 
-def _compare(page: Path, number: int, command: str, shown: str, printed: str) -> None:
+def _compare(page: Path, number: int, typed: str, shown: str, printed: str) -> None:
+    """Compare what was printed after the line `typed` with what the page shows there."""
     if _REWRITE:
         block = blocks_of(page)[number]
-        kept = block.text.replace(f"$ {command}\n{shown}", f"$ {command}\n{_shortened(shown, printed)}")
+        kept = block.text.replace(f"{typed}{shown}", f"{typed}{_shortened(shown, printed)}")
         text = page.read_text(encoding="utf-8")
         page.write_text(text[: block.start] + kept + text[block.start + len(block.text) :], encoding="utf-8")
         return
-    assert matches(shown, printed), f"{page.name} shows of `{command}`\n{shown}\nand this is printed:\n{printed}"
+    assert matches(shown, printed), f"{page.name} shows after\n{typed}\n{shown}\nand this is printed:\n{printed}"
 
 
 def matches(shown: str, printed: str) -> bool:

@@ -29,7 +29,7 @@ def refused(server: Server, folder: Path, **options: object) -> str:
     assert not (folder / "b0.tar.gz").exists()
     text = str(failure.value)
     assert text.startswith(f"{server.url}/b0.tar.gz: ")
-    assert "--checkpoint" in text
+    assert "give its path to effconvert.convert" in text
     assert "\n" not in text
     return text
 
@@ -218,5 +218,5 @@ def test_a_disk_that_cannot_be_written_is_not_taken_for_the_network(server: Serv
 
 def test_without_a_network_nobody_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail("waited"))
-    with pytest.raises(Unavailable, match="no internet access, or the server's name is not known .*--checkpoint"):
+    with pytest.raises(Unavailable, match="no internet access, or the server's name is not known .*effconvert.convert"):
         download("http://no-such-host.invalid/x.tar.gz", tmp_path / "x.tar.gz")

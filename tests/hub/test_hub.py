@@ -112,7 +112,7 @@ def test_a_cached_copy_needs_no_network(server: Server, cache: Path) -> None:
 
 def test_offline_without_a_cached_copy_is_one_sentence(server: Server, cache: Path) -> None:
     server.answers = [serve(BODY)]
-    with pytest.raises(Unavailable, match="--checkpoint") as failure:
+    with pytest.raises(Unavailable, match="give its path to effconvert.convert") as failure:
         get(offline=True)
     assert address(B0) in str(failure.value)
     assert "\n" not in str(failure.value)

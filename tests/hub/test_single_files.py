@@ -170,7 +170,7 @@ def test_a_login_page_is_not_taken_for_a_file(server: Server, cache: Path, kind:
 
 
 def test_offline_without_a_cached_file_is_one_sentence(server: Server, cache: Path) -> None:
-    with pytest.raises(Unavailable, match="--checkpoint") as failure:
+    with pytest.raises(Unavailable, match="give its path to effconvert.convert") as failure:
         get(offline=True)
     assert address(NAMED) in str(failure.value)
     assert not server.requests

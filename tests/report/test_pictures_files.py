@@ -74,7 +74,7 @@ def test_another_suffix_and_a_file_that_exists_are_refused(tmp_path: Path) -> No
     with pytest.raises(OutputProblem, match=r"cost\.jpg: the suffix must be \.svg or \.png, or \.csv for the numbers"):
         write_picture(made_document(0), "cost", tmp_path / "cost.jpg")
     (tmp_path / "cost.svg").write_text("mine")
-    with pytest.raises(OutputProblem, match="exists; give --force"):
+    with pytest.raises(OutputProblem, match="exists; give force=True"):
         write_picture(made_document(0), "cost", tmp_path / "cost.svg")
     assert (tmp_path / "cost.svg").read_text() == "mine"
     write_picture(made_document(0), "cost", tmp_path / "cost.svg", force=True)

@@ -217,7 +217,7 @@ OTHER_FILES = [
     ("a.json", b'{"schema": "effconvert/verification/1", "x": 1%s}' % (b"0" * 5000), "neither a run nor JSON"),
     ("a.npz", b"PK\x03\x04", "has no predictions"),
     ("a.npz", b"", "neither a run nor JSON"),
-    ("b0.npz.part-0", b"", "is an unfinished run of `validate`; finish it with --resume"),
+    ("b0.npz.part-0", b"", "is an unfinished run of `validate`; finish it with resume=True"),
 ]  # fmt: skip
 
 

@@ -67,7 +67,7 @@ def test_sha256sum_finds_every_file_and_a_changed_one(tmp_path: Path) -> None:
 def test_an_earlier_report_is_replaced_only_by_force_whatever_files_it_had(tmp_path: Path) -> None:
     folder = tmp_path / "out"
     write_report(made_document(3), folder)
-    with pytest.raises(OutputProblem, match="exists; give --force"):
+    with pytest.raises(OutputProblem, match="exists; give force=True"):
         write_report(made_document(1), folder)
     for document in (made_document(1), published_report(), made_document(3)):
         written = write_report(document, folder, force=True)
@@ -80,7 +80,7 @@ def test_a_file_that_is_not_of_the_earlier_report_or_was_changed_is_left_alone(t
     write_report(made_document(3), folder)
     (folder / file).write_text("years of work")
     before = contents(folder)
-    with pytest.raises(OutputProblem, match=f"also holds {file}, which --force does not remove"):
+    with pytest.raises(OutputProblem, match=f"also holds {file}, which force=True does not remove"):
         write_report(made_document(1), folder, force=True)
     assert contents(folder) == before
 

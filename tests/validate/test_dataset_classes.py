@@ -69,7 +69,7 @@ def test_a_part_of_imagenet_v2_that_begins_with_0_keeps_its_places(tmp_path: Pat
 def test_other_numbers_are_refused_with_the_remedy(names: range, words: str, tmp_path: Path) -> None:
     with pytest.raises(DatasetProblem, match=re.escape(words)) as error:
         open_dataset(folders(tmp_path, [str(name) for name in names]))
-    assert "--classes, a file with a line `identifier,name` for each class" in str(error.value)
+    assert "classes=…, a file with a line `identifier,name` for each class" in str(error.value)
 
 
 def test_folders_named_in_digits_that_are_no_numbers_are_classes_of_their_own(tmp_path: Path) -> None:

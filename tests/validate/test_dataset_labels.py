@@ -79,7 +79,7 @@ def test_a_text_that_holds_no_labels_is_no_image(flat: Path) -> None:
 def test_of_two_files_of_labels_one_must_be_chosen(flat: Path) -> None:
     for name in ("a.txt", "b.txt"):
         (flat / name).write_text(lines("{place:02}.jpg {index}"))
-    with pytest.raises(DatasetProblem, match=r"several files of labels: a.txt, b.txt; choose one with --labels"):
+    with pytest.raises(DatasetProblem, match=r"several files of labels: a.txt, b.txt; choose one with labels=…"):
         open_dataset(flat)
     assert open_dataset(flat, labels=flat / "a.txt").labels[:, 0].tolist() == INDICES
 

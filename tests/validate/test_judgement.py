@@ -99,7 +99,7 @@ def test_one_image_that_is_left_out_hardly_widens_the_limits() -> None:
 
 def test_images_that_a_user_chose_stand_for_no_others() -> None:
     found = judge(scored(300, 500, dataset={"chosen": "subset"}))
-    assert (found.word, "--subset" in found.sentence) == (NOT_JUDGED, True)
+    assert (found.word, "subset=…" in found.sentence) == (NOT_JUDGED, True)
 
 
 def test_a_part_of_the_data_that_has_few_classes_is_not_judged() -> None:

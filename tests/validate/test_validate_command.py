@@ -308,7 +308,7 @@ def test_only_classes_that_are_there_compete_where_asked(run: Callable[..., Ran]
     assert read_predictions(tmp_path / "net.npz").top5[0].tolist() == [64, 65, 66, 67, 68]
     found = read_predictions(tmp_path / "net-2.npz")
     assert found.top5[0].tolist() == [65, 151, 1, -3, -3]
-    assert "only the 3 classes that occur in the data could be predicted (--only-present)" in remarks(found.record)
+    assert "only the 3 classes that occur in the data could be predicted (only_present=True)" in remarks(found.record)
 
 
 @pytest.mark.parametrize(("option", "value"), [("--dtype", "int8"), ("--limit", 0), ("--device", "tpu"), ("--size", 8)])

@@ -16,7 +16,7 @@ from effconvert.options import Options
 from effconvert.validate.data.dataset import open_dataset
 from effconvert.validate.evaluation.jobs import Settings
 from effconvert.validate.evaluation.journal import ANSWER, begin_journal, read_journal
-from effconvert.validate.evaluation.measuring import measure_accuracy
+from effconvert.validate.evaluation.measuring import measure_files
 from effconvert.validate.predictions import read_predictions
 from helpers.running import Ran
 from helpers.validate.evaluated import (
@@ -46,7 +46,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def undisturbed(data: Path, zoo_network: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A whole run; do not change it."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    (run,) = measure_accuracy([zoo_network], data, size=SIZE, out=folder, settings=Settings(workers=1))
+    (run,) = measure_files([zoo_network], data, size=SIZE, out=folder, settings=Settings(workers=1))
     return run.out
 
 
@@ -217,8 +217,8 @@ def test_the_raw_weights_of_a_file_are_another_run_than_their_averages(b0: Path,
     classes = tmp_path / "classes.txt"
     classes.write_text("\n".join([*sorted(entry.name for entry in zoo.iterdir()), *map(str, range(994))]))
     common = {"size": SIZE, "out": tmp_path / "runs", "classes": classes, "limit": 6}
-    (averages,) = measure_accuracy([b0], zoo, **common, settings=Settings(workers=0))
-    (raw,) = measure_accuracy([b0], zoo, **common, options=Options(raw=True), settings=Settings(workers=0, resume=True))
+    (averages,) = measure_files([b0], zoo, **common, settings=Settings(workers=0))
+    (raw,) = measure_files([b0], zoo, **common, options=Options(raw=True), settings=Settings(workers=0, resume=True))
     assert (averages.out.name, raw.out.name) == (f"{b0.name}.npz", f"{b0.name}-2.npz")
     assert raw.predictions.record["model"]["taken"] == "raw"
     assert np.abs(raw.predictions.label_logit - averages.predictions.label_logit).max() > 1e-3

@@ -13,7 +13,7 @@ from effconvert.errors import DatasetProblem, OutputProblem
 from effconvert.validate.data.dataset import open_dataset
 from effconvert.validate.evaluation.jobs import Settings
 from effconvert.validate.evaluation.journal import read_journal
-from effconvert.validate.evaluation.measuring import measure_accuracy
+from effconvert.validate.evaluation.measuring import measure_files
 from effconvert.validate.evaluation.ranks import FailedElsewhere, Ranks, joined
 from helpers.validate.evaluated import (
     SIZE,
@@ -39,7 +39,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def alone(data: Path, zoo_network: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run of one process that torchrun did not start; do not change it."""
     folder = tmp_path_factory.mktemp("alone")
-    (run,) = measure_accuracy([zoo_network], data, size=SIZE, out=folder, settings=Settings(workers=1))
+    (run,) = measure_files([zoo_network], data, size=SIZE, out=folder, settings=Settings(workers=1))
     return run.out
 
 

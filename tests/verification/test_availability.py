@@ -77,7 +77,7 @@ def test_a_file_that_the_system_cannot_start_is_named(tmp_path: Path, quick: boo
 
 
 def test_an_interpreter_that_does_not_exist_is_a_usage_error(tmp_path: Path) -> None:
-    with pytest.raises(MissingPath, match="--python timm="):
+    with pytest.raises(MissingPath, match='python={"timm": '):
         frameworks_here({"timm": str(tmp_path / "python")})
 
 

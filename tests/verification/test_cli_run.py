@@ -266,7 +266,7 @@ def test_a_prepared_folder_that_exists_is_replaced_only_with_force(
 def test_the_canonical_network_is_not_run_elsewhere(run: Callable[..., Ran], converted: Path, tmp_path: Path) -> None:
     ran = run("run", converted, "--prepare", tmp_path / "there")
     assert ran.exit_code == 4
-    assert "effconvert itself runs the canonical network; use --out instead of --prepare" in ran.err
+    assert "effconvert itself runs the canonical network; run it here, with --out" in ran.err
     assert not (tmp_path / "there").exists()
 
 

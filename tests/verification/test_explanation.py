@@ -1,5 +1,6 @@
 """On a mismatch the real cause is named, and no other cause."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -120,7 +121,7 @@ def test_a_fact_that_is_another_is_found_with_its_value(b0: Source, fact: str, v
     cause = the_cause(b0.explained(b0.tensors, b0.outputs(**{fact: value})))
     present = getattr(b0.facts, fact)
     assert (cause.cause, cause.where) == (fact, "")
-    assert cause.change == f"{fact}: {present} -> {value} (--facts {fact}={value})"
+    assert cause.change == f"{fact}: {present} -> {value} (facts={json.dumps({fact: value})})"
 
 
 def test_an_order_of_colors_is_no_cause_where_there_are_not_three() -> None:
@@ -149,19 +150,19 @@ def raw(b0: Source) -> Tensors:
 def test_raw_weights_in_place_of_averages_are_found(b0: Source, raw: Tensors) -> None:
     cause = the_cause(b0.explained(raw, sets={"raw": raw, "averages": b0.tensors}))
     assert cause.cause == "weights"
-    assert cause.change == "311 of 311 tensors are the source's raw weights: convert it without --raw"
+    assert cause.change == "311 of 311 tensors are the source's raw weights: convert it without raw=True"
 
 
 def test_averages_in_place_of_raw_weights_are_found(b0: Source, raw: Tensors) -> None:
     cause = the_cause(b0.explained(b0.tensors, b0.outputs(raw), sets={"averages": b0.tensors, "raw": raw}))
     assert cause.cause == "weights"
-    assert cause.change == "311 of 311 tensors are the source's averages: convert it with --raw"
+    assert cause.change == "311 of 311 tensors are the source's averages: convert it with raw=True"
 
 
 def test_a_mixture_of_both_sets_is_found(b0: Source, raw: Tensors) -> None:
     statistics = {name: array for name, array in raw.items() if "running" in name}
     cause = the_cause(b0.explained(b0.tensors | statistics, sets={"raw": raw, "averages": b0.tensors}))
-    assert cause.change == "98 of 311 tensors are the source's raw weights: convert it without --raw"
+    assert cause.change == "98 of 311 tensors are the source's raw weights: convert it without raw=True"
 
 
 def test_raw_weights_are_known_when_they_were_rounded(b0: Source, raw: Tensors) -> None:
@@ -195,7 +196,7 @@ def test_a_background_class_left_out_is_no_difference(edgetpu: Source) -> None:
 def test_the_wrong_end_of_the_classes_left_out_is_found(edgetpu: Source) -> None:
     cause = the_cause(edgetpu.explained(part(edgetpu.tensors, slice(None, -1))))
     assert (cause.cause, cause.where) == ("background", "logits")
-    assert cause.change == "the source's last class was dropped: drop its first (--drop-background-class)"
+    assert cause.change == "the source's last class was dropped: drop its first (drop_background_class=True)"
 
 
 def test_a_first_class_left_out_that_was_no_background_is_found(b0: Source) -> None:

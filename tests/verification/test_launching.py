@@ -108,7 +108,7 @@ def test_a_program_that_is_none_is_a_usage_error_that_says_who_named_it(
     monkeypatch.setenv("EFFCONVERT_PYTHON_TIMM", str(path))
     with pytest.raises(MissingPath, match="is not an executable file") as by_variable:
         interpreter("timm", {})
-    assert f"--python timm={path}" in str(by_option.value)
+    assert f'python={{"timm": "{path}"}}' in str(by_option.value)
     assert f"EFFCONVERT_PYTHON_TIMM={path}" in str(by_variable.value)
     assert by_option.value.exit_code == 2
 
@@ -139,7 +139,7 @@ def test_a_framework_that_cannot_be_imported_names_the_extra_and_the_variable(
     assert said.startswith("tensorflow: tensorflow cannot be imported: libcudart is too old\n")
     assert sys.executable in said
     assert 'pip install "effconvert[tensorflow]"' in said
-    assert "--python tensorflow=PATH" in said
+    assert 'python={"tensorflow": "PATH"}' in said
     assert "EFFCONVERT_PYTHON_TENSORFLOW=PATH" in said
     assert caught.value.exit_code == 9
 

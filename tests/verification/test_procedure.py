@@ -231,7 +231,7 @@ def test_what_a_library_does_otherwise_is_searched_for_on_the_canonical_network(
     found = verify(tmp_path / "timm.pth", source, images=IMAGES, pythons={"timm": python}, causes=True)
     assert found.library_alone
     assert [(trial.cause, trial.change) for trial in found.trials if trial.vanishes] == [
-        ("padding", "padding: tf-same -> symmetric (--facts padding=symmetric)")
+        ("padding", 'padding: tf-same -> symmetric (facts={"padding": "symmetric"})')
     ]
 
 
@@ -296,7 +296,7 @@ def test_a_network_of_other_channels_is_shown_images_that_have_them(tmp_path: Pa
 
 
 def test_an_interpreter_that_is_missing_is_told_before_anything_is_run(converted: Path, b0: Path, kept: Path) -> None:
-    with pytest.raises(MissingPath, match="--python tensorflow=/none: is not an executable file"):
+    with pytest.raises(MissingPath, match='python={"tensorflow": "/none"}: is not an executable file'):
         verify(converted, b0, pythons={"tensorflow": "/none"}, keep=kept / "refused")
     assert not (kept / "refused").exists()
 
@@ -310,7 +310,7 @@ def test_raw_weights_against_averages_are_told_and_the_cause_is_named(
     found = verify(tmp_path / "raw.safetensors", b0, images=IMAGES, pythons={"tensorflow": python}, causes=True)
     assert found.verdict.word == DIFFERENT
     assert found.cautions == (
-        "the converted file has the raw weights, but the source ran with its averages; --raw runs its raw weights",
+        "the converted file has the raw weights, but the source ran with its averages; raw=True runs its raw weights",
     )
     assert [trial.cause for trial in found.trials if trial.vanishes] == ["weights"]
     assert found.tensors["stem.conv.weight"] == ("efficientnet-b0/stem/conv2d/kernel/ExponentialMovingAverage", True)

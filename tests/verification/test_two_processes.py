@@ -31,7 +31,7 @@ def test_each_side_is_started_by_itself_wherever_the_files_lie(tmp_path: Path, m
     monkeypatch.setattr(subprocess, "run", watched)
     found = verify(folder / "ü.safetensors", folder / "source of all.pth", images=Images(size=64), in_float64=False)
     assert found.verdict.sentence == (
-        "same: every layer is equal bit for bit; but bn_eps and padding are only assumed (--facts tells)"
+        "same: every layer is equal bit for bit; but bn_eps and padding are only assumed (facts=… tells)"
     )
     files = [folder / "source of all.pth", folder / "ü.safetensors"]
     assert started == [

@@ -84,7 +84,7 @@ def test_given_facts_are_no_finding(told: Cautions, source: Path) -> None:
     symmetric = source.with_name("symmetric.safetensors")
     effconvert.convert(source, symmetric, facts=facts)
     said = told(examine(source, Options(facts=facts)), examine(symmetric))
-    assert said == (f"{source}: padding=symmetric, bn_eps=0.001 was set by --facts, not detected",)
+    assert said == (f"{source}: padding=symmetric, bn_eps=0.001 was set by facts=…, not detected",)
 
 
 def test_facts_that_were_guessed_are_told(told: Cautions, tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_facts_that_were_guessed_are_told(told: Cautions, tmp_path: Path) -> Non
     effconvert.convert(unnamed, tmp_path / "converted.safetensors")
     (said,) = told(examine(unnamed), examine(tmp_path / "converted.safetensors"))
     assert said.startswith(f"{unnamed}: ambiguous")
-    assert "choose another with --facts bn_eps=1e-05 --facts padding=symmetric" in said
+    assert 'choose another with facts={"bn_eps": 1e-05, "padding": "symmetric"}' in said
 
 
 def test_a_file_that_was_converted_from_another_is_told(told: Cautions, converted: Path) -> None:
@@ -130,7 +130,7 @@ def test_raw_weights_against_averages_are_told(told: Cautions, b0: Path, tmp_pat
     effconvert.convert(b0, tmp_path / "raw.safetensors", raw=True)
     raw = examine(tmp_path / "raw.safetensors")
     assert told(examine(b0), raw) == (
-        "the converted file has the raw weights, but the source ran with its averages; --raw runs its raw weights",
+        "the converted file has the raw weights, but the source ran with its averages; raw=True runs its raw weights",
     )
     assert told(examine(b0, Options(raw=True)), raw) == ()
 

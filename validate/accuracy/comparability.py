@@ -7,6 +7,7 @@ import numpy as np
 
 from effconvert.architecture.facts import only_assumed
 from effconvert.identify.weight_sets import RAW
+from effconvert.option_words import flag, option
 from effconvert.reference_tables.weights import weights_table
 from effconvert.validate.data.classes import imagenet_classes
 from effconvert.validate.data.imagenet import image_number, validation_labels
@@ -49,7 +50,7 @@ def obstacle(predictions: Predictions) -> str:
     if dataset.get("competing"):
         return f"{_competition(dataset)}; published accuracies are for all classes"
     if dataset.get("chosen") == SUBSET:
-        return "the images were chosen by hand (--subset) and do not represent the whole set"
+        return f"the images were chosen by hand ({option('subset')}) and do not represent the whole set"
     if dataset.get("missing") and _is_lopsided(predictions):
         return "the images are from only a few classes and do not represent the whole set"
     if RAW in (model.get("taken"), _said(model, "taken")):
@@ -59,7 +60,9 @@ def obstacle(predictions: Predictions) -> str:
     if str(_said(model, "layout")).startswith(_MODEL_ZOO):
         return "the weights are from MindSpore's model zoo, which published accuracies but not the files for them"
     if training(model) is None:
-        return "the file does not say which training its weights are from (give --weights when you convert it)"
+        return (
+            f"the file does not say which training its weights are from (give {option('weights')} when you convert it)"
+        )
     return ""
 
 
@@ -92,11 +95,13 @@ def remarks(record: Mapping[str, Any]) -> Iterator[str]:
     if computed != "float32":
         yield f"computed in {computed}"
     if assumed := record["model"].get("assumed"):
-        yield f"{only_assumed(assumed, 'its network')} (--facts tells)"
+        yield f"{only_assumed(assumed, 'its network')} ({option('facts')} tells)"
 
 
 def _competition(dataset: Mapping[str, Any]) -> str:
-    return f"only the {dataset['competing']:,} classes that occur in the data could be predicted (--only-present)"
+    return (
+        f"only the {dataset['competing']:,} classes that occur in the data could be predicted ({flag('only_present')})"
+    )
 
 
 def _labels_are_imagenets(predictions: Predictions) -> bool:

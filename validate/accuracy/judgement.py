@@ -8,6 +8,7 @@ from typing import Any
 
 from effconvert.preprocessing.recipes import Recipe, recipe_for
 from effconvert.reference_tables.accuracy import Accuracy, accuracy_table
+from effconvert.shown import Row, Shown
 from effconvert.validate.accuracy.comparability import obstacle, remarks, training
 from effconvert.validate.accuracy.statistics import Proportion
 from effconvert.validate.accuracy.summary import measured_accuracy
@@ -68,8 +69,8 @@ class SourceVerdict:
         }
 
 
-@dataclass(frozen=True)
-class Judgement:
+@dataclass(frozen=True, repr=False)
+class Judgement(Shown):
     """The whole verdict.
 
     word: `same`, `near`, `away`, or `not judged`. sentence: why. rows: every published accuracy of the same variant and
@@ -85,6 +86,29 @@ class Judgement:
     def colour(self) -> str:
         """`green`, `amber`, `red`, or "" where nothing was judged."""
         return COLOURS[self.word]
+
+    @property
+    def line(self) -> str:
+        """The verdict in one line."""
+        return self.sentence
+
+    def to_rows(self) -> list[Row]:
+        """Return a row for each published accuracy; accuracies in percent, differences in points."""
+        return [
+            {
+                "published_by": row.published.kind,
+                "size": row.published.size,
+                "measured": row.top1.measured,
+                "published": row.top1.published,
+                "difference": row.top1.difference,
+                "allowed": row.top1.limit,
+                "verdict": row.top1.word,
+                "own_preprocessing": row.own,
+                "decides": row.decides,
+                "source": row.published.source,
+            }
+            for row in self.rows
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the verdict as plain values, for JSON."""
@@ -105,6 +129,8 @@ def judge(predictions: Predictions) -> Judgement:
     source's own preprocessing was used, the others do not decide: their preprocessing explains the difference.
 
     Raises LayoutMismatch for an invalid recipe, DatasetProblem when no image has a label.
+
+    Example: `effconvert.validate.judge(run.predictions).word`
     """
     model = predictions.record["model"]
     top1, top5 = (measured_accuracy(predictions, count) for count in (1, 5))

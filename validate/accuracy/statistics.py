@@ -21,7 +21,7 @@ class Interval(NamedTuple):
     high: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Proportion:
     """A number of images out of all images."""
 
@@ -32,6 +32,10 @@ class Proportion:
     def percent(self) -> float:
         """The share in percent; NaN of no images."""
         return 100 * self.hits / self.images if self.images else math.nan
+
+    def __repr__(self) -> str:
+        low, high = self.interval
+        return f"<Proportion {self.percent:.3f} %, {self.hits:,} of {self.images:,} (95 %: {low:.3f} to {high:.3f})>"
 
     @property
     def interval(self) -> Interval:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effconvert.errors import DatasetProblem
+from effconvert.shown import Row, Shown
 from effconvert.validate.accuracy.statistics import Calibration, Proportion, calibration, hits_by
 from effconvert.validate.data.classes import ClassList, imagenet_classes
 from effconvert.validate.predictions import NO_LABEL, Predictions
@@ -39,8 +40,8 @@ class GroupRow:
     top5: Proportion
 
 
-@dataclass(frozen=True)
-class Summary:
+@dataclass(frozen=True, repr=False)
+class Summary(Shown):
     """The accuracy of one network; images without a label count only in `unlabelled`.
 
     calibration: of the largest probability. mean_margin: between the two largest logits. classes: those with images, in
@@ -59,6 +60,26 @@ class Summary:
     def images(self) -> int:
         """The number of images with a label."""
         return self.top1.images
+
+    @property
+    def line(self) -> str:
+        """Top-1 and top-5 in one line."""
+        return f"top-1 {self.top1.percent:.3f} %, top-5 {self.top5.percent:.3f} % of {self.images:,} images"
+
+    def to_rows(self) -> list[Row]:
+        """Return a row for each class with images; accuracies in percent."""
+        return [
+            {
+                "index": row.index,
+                "identifier": row.identifier,
+                "name": row.name,
+                "group": row.group,
+                "images": row.top1.images,
+                "top1": row.top1.percent,
+                "top5": row.top5.percent,
+            }
+            for row in self.classes
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the summary as plain values, for JSON: accuracies in percent, the calibration error as a share."""
@@ -81,7 +102,10 @@ class Summary:
 
 
 def summarise(predictions: Predictions) -> Summary:
-    """Return the accuracy summary of predictions. Raises DatasetProblem when no image has a label."""
+    """Return the accuracy summary of predictions. Raises DatasetProblem when no image has a label.
+
+    Example: `effconvert.validate.summarise(run.predictions).top1.percent`
+    """
     labelled = _labelled(predictions)
     first = predictions.labels[labelled, 0]
     right1, right5 = (predictions.hits(count)[labelled] for count in (1, 5))

@@ -12,12 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effconvert.errors import some
+from effconvert.option_words import option
 from effconvert.validate.data.classes import ClassList, imagenet_classes, imagenet_rows
 from effconvert.validate.data.containers.contents import Contents, counted, is_number
 from effconvert.validate.data.imagenet import SYNSET
 
 _UNLABELLED = -1
-_LIST = "say which class each is with --classes, a file with a line `identifier,name` for each class in order"
+
+
+def _listing() -> str:
+    """Return how to say which class each label is."""
+    file = "a file with a line `identifier,name` for each class in order"
+    return f"say which class each is with {option('classes')}, {file}"
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,9 @@ def order_classes(contents: Contents, classes: ClassList | None) -> Order:
     unlabelled = [image.name for image in contents.images if image.label is None]
     if unlabelled:
         some = ", ".join(unlabelled[:3])
-        problems.append(f"{counted(len(unlabelled), 'image')} without a label: {some}; give their labels with --labels")
+        problems.append(
+            f"{counted(len(unlabelled), 'image')} without a label: {some}; give their labels with {option('labels')}"
+        )
     # Without a list, numeric folders are those of ImageNet-V2, or a problem.
     numbered = classes is None and all(map(is_number, contents.folders))
     wrong: list[str] = []
@@ -76,7 +84,7 @@ def _class_list(contents: Contents, counts: Counter[str | int]) -> tuple[ClassLi
 
 def _own(name: str, words: tuple[str, ...]) -> tuple[ClassList, list[str], list[str]]:
     said = f"{len(words):,} classes that are not ImageNet's, in this order: {some(words, 3)}"
-    remedy = "if the network has another order, give it with --classes"
+    remedy = f"if the network has another order, give it with {option('classes')}"
     return ClassList(name, words, words), [f"{said}; {remedy}"], []
 
 
@@ -99,7 +107,7 @@ def _numeric_folders(words: list[str]) -> tuple[list[str], list[str]]:
     what = f"the class folders are numbers, {numbers[0]} to {numbers[-1]}, {len(numbers):,} of them"
     if numbers[0] == 1 and numbers[-1] == 1000:
         what += "; numbers from 1 to 1,000 may be ILSVRC ids or indices from 1, which are different classes"
-    return [], [f"{what}; only numbers from 0 are unambiguous; {_LIST}"]
+    return [], [f"{what}; only numbers from 0 are unambiguous; {_listing()}"]
 
 
 def _places(
@@ -129,7 +137,7 @@ def _unknown(label: str | int, count: int, classes: ClassList, is_folder: bool) 
     what = "class folder" if is_folder else "label"
     images = counted(count, "image")
     if isinstance(label, int):
-        remedy = "labels count from 0" if label == len(classes) else _LIST
+        remedy = "labels count from 0" if label == len(classes) else _listing()
         return f"{what} {label} ({images}) is not an index of the {len(classes):,} classes of {classes.name}; {remedy}"
     similar = " (a synset, but not one of ImageNet's 1,000)" if SYNSET.fullmatch(label) else ""
-    return f"{what} {label!r}{similar} ({images}) is not in the class list {classes.name}; {_LIST}"
+    return f"{what} {label!r}{similar} ({images}) is not in the class list {classes.name}; {_listing()}"

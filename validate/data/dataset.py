@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effconvert.errors import DatasetProblem, listing
+from effconvert.option_words import flag, option
 from effconvert.paths import require_path
 from effconvert.validate.data import imagenet
 from effconvert.validate.data.class_order import Order, order_classes
@@ -95,11 +96,11 @@ def open_dataset(
     _refuse(path, [*contents.problems, *_doubled(contents, names), *order.problems])
     own, doubts = is_imagenet_validation(order, numbers)
     if doubts and labels is None and len(numbers) == imagenet.IMAGES and None not in numbers:
-        insist = "if other labels are intended, give them with --labels FILE"
+        insist = f"if other labels are intended, give them with {option('labels', 'FILE')}"
         raise DatasetProblem(listing(f"{path}: ImageNet's validation images without its labels; {insist}:", doubts))
     missing = imagenet.IMAGES - len(names) if own else 0
     if missing and not partial:
-        remedy = "use --partial to evaluate the others"
+        remedy = f"use {flag('partial')} to evaluate the others"
         heading = f"{path}: {missing:,} of ImageNet's {imagenet.IMAGES:,} validation images are missing; {remedy}:"
         raise DatasetProblem(listing(heading, missing_problems(order, numbers)))
     findings = [*described(order, own, missing), *doubts, *order.findings, *findings, *contents.findings()]

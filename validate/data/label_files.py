@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from effconvert.errors import DatasetProblem, listing
+from effconvert.option_words import option
 from effconvert.validate.data import imagenet
 from effconvert.validate.data.classes import imagenet_classes
 from effconvert.validate.data.containers.contents import Contents, counted, is_number, stem
@@ -174,7 +175,7 @@ def label(contents: Contents, labels: Path | None, partial: bool) -> tuple[Conte
     preferred = [file for file in found if file.path.name == DEVKIT] or found
     if len(preferred) > 1:
         names = ", ".join(file.path.name for file in preferred)
-        contents.problems.append(f"several files of labels: {names}; choose one with --labels")
+        contents.problems.append(f"several files of labels: {names}; choose one with {option('labels')}")
         return contents, []
     others = len(contents.label_files) - len(preferred)
     if others:

@@ -10,6 +10,7 @@ import torch
 
 from effconvert.architecture.variants import Variant, blocks, stem_channels
 from effconvert.errors import Unavailable
+from effconvert.option_words import option
 from effconvert.version import VERSION
 
 AUTO = "auto"
@@ -71,7 +72,7 @@ def choose_computing(device: str | None, dtype: str, compiled: bool = False, loc
     if device == "cuda":
         if not torch.cuda.is_available():
             raise Unavailable(
-                f"--device cuda: torch {torch.__version__} finds no GPU here; omit --device to use the CPU"
+                f"{option('device', 'cuda')}: torch {torch.__version__} finds no GPU here; omit it to use the CPU"
             )
         device = f"cuda:{local_rank % torch.cuda.device_count()}"
     if dtype == AUTO:

@@ -34,7 +34,7 @@ _WORDS = {
     "device": "device",
     "dtype": "dtype",
     "compiled": "execution (compiled or not)",
-    "only_present": "choice of classes (--only-present)",
+    "only_present": "choice of classes",
     "effconvert": "version of effconvert",
 }
 _FOLLOWS = {"classes": {"labels"}, "names": {"labels", "order", "images"}, "order": {"images"}, "weights": {"tensors"}}

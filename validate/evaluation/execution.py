@@ -10,6 +10,7 @@ from torch import Tensor
 from effconvert.errors import LayoutMismatch, Unavailable
 from effconvert.model.inference import for_inference, in_channels_last
 from effconvert.model.network import EfficientNet
+from effconvert.option_words import flag
 from effconvert.preprocessing.recipes import Recipe
 from effconvert.validate.evaluation.computing import Computing
 
@@ -85,7 +86,7 @@ class Execution:
             raise
         except Exception as error:  # torch's compiler raises many kinds, e.g. without a C++ compiler
             words = str(error).partition("\n")[0]
-            raise Unavailable(f"--compile: torch cannot compile here; omit it: {words}") from error
+            raise Unavailable(f"{flag('compile')}: torch cannot compile here; omit it: {words}") from error
         self.how = "compiled"
         return (lambda batch: compiled(batch).clone()) if self.computing.on_gpu else compiled
 

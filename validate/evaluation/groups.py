@@ -105,7 +105,7 @@ def _begun(
     ranks: Ranks,
     note: Callable[[str], None],
 ) -> tuple[dict[str, Path], dict[str, EvaluationRun]]:
-    """Return the file of each run, as the first rank sees it, and the runs that --resume finds finished."""
+    """Return the file of each run, as the first rank sees it, and the runs that `resume` finds finished."""
 
     def look() -> tuple[dict[str, Path], dict[str, EvaluationRun]]:
         chosen = {job.name: choose(job.name) for job in group}

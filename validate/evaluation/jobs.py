@@ -1,8 +1,11 @@
 """Evaluation jobs: the user's settings, a network before its evaluation, and a finished run."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from effconvert.errors import DatasetProblem
+from effconvert.shown import Row, Shown
 
 if TYPE_CHECKING:
     from effconvert.validate.predictions import Predictions
@@ -46,10 +49,56 @@ class EvaluationJob:
     first_class: int
 
 
-@dataclass(frozen=True)
-class EvaluationRun:
+@dataclass(frozen=True, repr=False)
+class EvaluationRun(Shown):
     """A finished run. out: its file. resumed: the number of answers from earlier, resumed runs."""
 
     out: Path
     resumed: int
-    predictions: "Predictions" = field(repr=False)
+    predictions: "Predictions"
+
+    @property
+    def line(self) -> str:
+        """Top-1 and top-5 in one line, with the verdict."""
+        (row,) = self.to_rows()
+        images = f"{len(self.predictions):,} images"
+        if row["top1"] is None:
+            return f"{self.out}: {images} without labels"
+        return f"{self.out}: top-1 {row['top1']:.3f} %, top-5 {row['top5']:.3f} % of {images}; {row['sentence']}"
+
+    def to_rows(self) -> list[Row]:
+        """Return one row: the network, its accuracies in percent with 95 % intervals, and the verdict."""
+        record = self.predictions.record
+        model, recipe = record["model"], record["recipe"]
+        return [
+            {
+                "file": model["file"],
+                "variant": model["variant"],
+                "weights": model.get("weights"),
+                "recipe": recipe["name"],
+                "size": recipe["size"],
+                **_accuracy(self.predictions),
+                "run": str(self.out),
+            }
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return accuracy, verdict and cost as plain values: what `validate --json` prints for each network."""
+        from effconvert.validate.accuracy.results import result_of
+
+        return result_of(self).to_dict()
+
+
+def _accuracy(predictions: "Predictions") -> Row:
+    """Return the accuracies of one run and the verdict on them; None without a labelled image."""
+    from effconvert.validate.accuracy.judgement import judge
+    from effconvert.validate.accuracy.summary import measured_accuracy
+
+    names = [f"top{count}{part}" for count in (1, 5) for part in ("", "_low", "_high")]
+    try:
+        found = [measured_accuracy(predictions, count) for count in (1, 5)]
+    except DatasetProblem as error:
+        return {"images": 0, **dict.fromkeys(names), "verdict": None, "sentence": str(error)}
+    judgement, shares = judge(predictions), [share for each in found for share in (each.percent, *each.interval)]
+    accuracies = dict(zip(names, shares, strict=True))
+    return {"images": found[0].images, **accuracies, "verdict": judgement.word, "sentence": judgement.sentence}

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from effconvert.atomic import lock, new_file, reported
 from effconvert.errors import OutputProblem
+from effconvert.option_words import flag
 from effconvert.validate.data.image_hashes import HASH_BYTES
 
 Answers = NDArray[np.void]
@@ -58,7 +59,7 @@ def continued_journal(path: Path) -> Iterator[Callable[[Answers], None]]:
             while left:  # an almost full disk writes a part first, and fails at the next write
                 left = left[file.write(left) :]
         except OSError as error:
-            words = "earlier answers are kept; --resume continues from there"
+            words = f"earlier answers are kept; {flag('resume')} continues from there"
             raise OutputProblem(f"{path}: cannot be written: {error.strerror}; {words}") from error
 
     with file:
@@ -85,7 +86,9 @@ def read_journal(path: Path) -> tuple[dict[str, Any], Answers]:
         if not line.endswith(b"\n") or not isinstance(header, dict):
             raise ValueError("no header")
     except (OSError, ValueError) as error:
-        raise OutputProblem(f"{path}: not the journal of an unfinished run: {error}; --force starts again") from error
+        raise OutputProblem(
+            f"{path}: not the journal of an unfinished run: {error}; {flag('force')} starts again"
+        ) from error
     whole = np.frombuffer(data[: len(data) // ANSWER.itemsize * ANSWER.itemsize], ANSWER)
     good = np.array([answer["checksum"] == _checksum(answer) for answer in whole], bool)
     return header, whole[good]

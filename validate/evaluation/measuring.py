@@ -10,6 +10,7 @@ from pathlib import Path
 
 from effconvert.atomic import check_folder_name
 from effconvert.errors import LayoutMismatch, OutputProblem, listing
+from effconvert.option_words import option
 from effconvert.options import Options
 from effconvert.validate.data.classes import IMAGENET, ClassList, read_classes
 from effconvert.validate.data.dataset import Dataset, open_dataset
@@ -22,7 +23,7 @@ RUNS = Path("effconvert-runs")
 Progress = Callable[[int, int], None]
 
 
-def measure_accuracy(
+def measure_files(
     files: Sequence[str | Path],
     data: str | Path,
     *,
@@ -53,8 +54,6 @@ def measure_accuracy(
 
     Raises MissingPath, UnreadableCheckpoint, LayoutMismatch for a network without classes or with other classes than
     the data set, DatasetProblem, OutputProblem for an existing run, NumericMismatch for NaN, Unavailable.
-
-    Example: `effconvert.validate.measure_accuracy(["b0.safetensors"], "imagenet/val")`
     """
     chosen = SUBSET if subset is not None else LIMIT if limit is not None else ALL
     settings, ranks = replace(settings or Settings(), chosen=chosen), ranks or Ranks()
@@ -98,7 +97,7 @@ def _first_class(one: Subject, classes: ClassList) -> int:
         raise LayoutMismatch(f"{path}: has no classifier, so there is no accuracy to measure")
     raise LayoutMismatch(
         f"{path}: the network has {outputs:,} classes, the data set has {len(classes):,} ({classes.name}); "
-        "give a file of the network's classes with --classes"
+        "give a file of the network's classes with {option('classes')}"
     )
 
 
@@ -121,7 +120,9 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputProblem(f"{folder}: cannot be created: {error.strerror}; choose a folder with --runs") from error
+        raise OutputProblem(
+            f"{folder}: cannot be created: {error.strerror}; choose a folder with {option('runs')}"
+        ) from error
 
 
 def _sharing_pixels(jobs: Sequence[EvaluationJob]) -> list[list[EvaluationJob]]:

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from effconvert.errors import DatasetProblem, NumericMismatch, listing
+from effconvert.option_words import either, flag, option
 from effconvert.preprocessing.recipes import Recipe
 from effconvert.validate.data.dataset import Dataset
 from effconvert.validate.evaluation.computing import Computing, exact_arithmetic, images_at_once
@@ -110,7 +111,8 @@ def run_pass(
     def broken(failures: dict[int, str]) -> None:
         if not task.settings.skip_broken:
             words = [f"{_place(task.dataset, number)}: {problem}" for number, problem in failures.items()]
-            remedy = "--resume --skip-broken continues without them"
+            given = either(" ", ", ").join([flag("resume"), flag("skip_broken")])
+            remedy = f"{given} continues without them"
             raise DatasetProblem(listing(f"{task.dataset.path}: images that cannot be read ({remedy}):", words))
         skipped.update(failures)
 
@@ -192,7 +194,7 @@ def _check_finite(answers: Answers, dataset: Dataset, path: Path) -> None:
     bad = answers["id"][~np.isfinite(answers["margin"] + answers["confidence"])]
     if len(bad):
         names = [dataset.names[number] for number in bad]
-        remedy = "wrong weights or facts, or values too large for the dtype: try --dtype float32"
+        remedy = f"wrong weights or facts, or values too large for the dtype: try {option('dtype', 'float32')}"
         raise NumericMismatch(listing(f"{path}: the network gives NaN or infinity ({remedy}):", names))
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effconvert.errors import DatasetProblem, OutputProblem, listing
+from effconvert.option_words import flag
 from effconvert.validate.data.classes import IMAGENET
 from effconvert.validate.data.dataset import Dataset
 from effconvert.validate.evaluation.earlier_runs import SCHEMA as HEADER_SCHEMA
@@ -115,7 +116,9 @@ def choose_run(
         if any(map(is_being_written, journals)):
             raise OutputProblem(f"{out}: another process is writing this run now; wait for it to end")
         if not (resume or force) and any(len(read_journal(path)[1]) for path in journals):
-            raise OutputProblem(f"{out}: this run is unfinished; --resume continues it, --force starts it again")
+            raise OutputProblem(
+                f"{out}: this run is unfinished; {flag('resume')} continues it, {flag('force')} starts it again"
+            )
         return Chosen(out, tuple(passed))
     raise AssertionError
 

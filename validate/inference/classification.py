@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from effconvert.errors import LayoutMismatch
 from effconvert.identify.identification import Identity
+from effconvert.option_words import option
 from effconvert.options import Options
 from effconvert.validate.data.classes import IMAGENET, ClassList, imagenet_classes, read_classes
 from effconvert.validate.evaluation.computing import Computing, choose_computing, exact_arithmetic
@@ -114,7 +115,9 @@ def names_of_outputs(identity: Identity, file: Path | None = None) -> Names:
     if len(own) == count:
         return Names("as the weights' file has them", own)
     if count not in _WITHOUT_AND_WITH_BACKGROUND:
-        return Names(f"none: the file does not name its {count:,} classes; give a file of names with --classes")
+        return Names(
+            f"none: the file does not name its {count:,} classes; give a file of names with {option('classes')}"
+        )
     return _from_list("ImageNet's", imagenet_classes(), count)
 
 

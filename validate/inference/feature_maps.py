@@ -18,6 +18,7 @@ from torch import Tensor
 from effconvert.atomic import check_output, check_suffix, new_file
 from effconvert.errors import LayoutMismatch, NumericMismatch, OutputProblem
 from effconvert.model.network import EfficientNet
+from effconvert.option_words import option
 from effconvert.options import Options
 from effconvert.validate.data.image_hashes import Hashes
 from effconvert.validate.evaluation.computing import Computing, choose_computing, exact_arithmetic
@@ -126,7 +127,7 @@ def _array_name(level: str) -> str:
 
 def _require_another_file(out: Path, read: Sequence[Path]) -> None:
     if out.exists() and any(path.exists() and path.samefile(out) for path in read):
-        raise OutputProblem(f"{out}: is an input of this command; give another name with --out")
+        raise OutputProblem(f"{out}: is an input of this command; give another name with {option('out')}")
 
 
 def _spill(
@@ -149,7 +150,9 @@ def _cast(values: NDArray[np.float32], dtype: str, level: str) -> NDArray[Any]:
     with np.errstate(over="ignore"):
         cast = values.astype(dtype)
     if not np.isfinite(cast).all():
-        raise NumericMismatch(f"level {level}: {np.abs(values).max():g} is too large for {dtype}; omit --dtype")
+        raise NumericMismatch(
+            f"level {level}: {np.abs(values).max():g} is too large for {dtype}; omit {option('dtype')}"
+        )
     return cast
 
 

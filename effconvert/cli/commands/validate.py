@@ -101,7 +101,7 @@ def command(files: tuple[Path, ...], tables: bool, as_json: JsonOutput | None, q
     from effconvert.options import Options
     from effconvert.validate.accuracy.results import result_of
     from effconvert.validate.evaluation.chosen_files import files_to_measure
-    from effconvert.validate.evaluation.measuring import measure_accuracy
+    from effconvert.validate.evaluation.measuring import measure_files
     from effconvert.validate.evaluation.ranks import joined
 
     key, facts = options.pop("key"), given_facts(options.pop("assignments"))
@@ -112,7 +112,7 @@ def command(files: tuple[Path, ...], tables: bool, as_json: JsonOutput | None, q
         display = Display(quiet or printed_as_json(as_json) or not ranks.first)
         chosen = ranks.agree(lambda: files_to_measure(files, **published, weights=reading.weights, first=ranks.first))
         with display.interruptible(), display.progress() as progress:
-            measured = measure_accuracy(
+            measured = measure_files(
                 chosen,
                 options.pop("data"),
                 options=reading,

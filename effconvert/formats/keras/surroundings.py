@@ -8,6 +8,7 @@ from effconvert.formats.keras.graph import Call, Graph
 from effconvert.formats.keras.graph_comparison import LAST, STEM, Comparison
 from effconvert.formats.keras.graph_decisions import Size
 from effconvert.formats.keras.plain_graph import ACTIVATION, POOLING, WEIGHTED
+from effconvert.option_words import flag
 
 _OUTPUTS = ("softmax", "sigmoid")
 _PIXELS = ("Rescaling", "Normalization")
@@ -15,10 +16,13 @@ _SIZES = ("Resizing", "CenterCrop", "RandomCrop")
 _SHAPING = ("Reshape", "Flatten")
 _POOLED = (POOLING, "GlobalMaxPooling2D")
 _JOINING = "Concatenate"
-_NEEDED = (
-    "(a classifier must read the mean over the feature map, GlobalAveragePooling2D, and nothing else; "
-    "--backbone takes the network without its classifier)"
-)
+
+
+def _needed() -> str:
+    return (
+        "(a classifier must read the mean over the feature map, GlobalAveragePooling2D, and nothing else; "
+        f"{flag('backbone')} takes the network without its classifier)"
+    )
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ def after(graph: Graph, compared: Comparison, classifier: str, whole: bool, size
         heads = [call for call in _following(users, end, WEIGHTED) if call.kind == "Dense"]
         if not whole:
             odd = [list(_between(end, head, size)) for head in heads]
-            return Surroundings(tuple(dict.fromkeys([*chain(*odd), _NEEDED])) if odd and all(odd) else (), ())
+            return Surroundings(tuple(dict.fromkeys([*chain(*odd), _needed()])) if odd and all(odd) else (), ())
         left = [call for call in _following(users, end, WEIGHTED) if call.kind not in (POOLING, *WEIGHTED)]
         words = "everything after its last activation is left out, and with it "
         return Surroundings((), (words + _listed(left),) if left else ())
@@ -115,7 +119,7 @@ def _classifying(graph: Graph, compared: Comparison, end: Call, classifier: str,
         return Surroundings((f"{classifier}: the classifier {times}",), ())
     problems = [*_between(end, found[0], size)]
     if problems:
-        problems.append(_NEEDED)
+        problems.append(_needed())
     behind = [*_behind(graph.users(), found[0])]
     if compared.scope:
         words = "everything after its classifier is left out, and with it "

@@ -16,6 +16,7 @@ from typing import IO, Any
 
 from effconvert.errors import OutputProblem, Unavailable, UnreadableCheckpoint
 from effconvert.formats.checkpoint import DataFile
+from effconvert.option_words import option
 
 _CIPHERS = {0x7F3A5ED8: "AES-GCM", 0x7F3A5ED9: "AES-CBC", 0x7F3A5EDA: "SM4-CBC"}
 _KEY_SIZES = {"AES-GCM": (16, 24, 32), "AES-CBC": (16, 24, 32), "SM4-CBC": (16,)}
@@ -49,7 +50,9 @@ def decrypt(path: Path, key: bytes | None) -> DecryptedFile:
         name = cipher_of(file.read(0, 4)) or ""
         sizes = " or ".join(map(str, _KEY_SIZES[name]))
         if key is None:
-            raise UnreadableCheckpoint(f"{path}: encrypted with {name}; give its key of {sizes} bytes with --key")
+            raise UnreadableCheckpoint(
+                f"{path}: encrypted with {name}; give its key of {sizes} bytes with {option('key')}"
+            )
         if len(key) not in _KEY_SIZES[name]:
             raise UnreadableCheckpoint(f"{path}: the key has {len(key)} bytes, but {name} needs {sizes}")
         decrypted = _decryptors(path, name, key)

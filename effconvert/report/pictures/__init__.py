@@ -6,6 +6,7 @@ from typing import Any
 
 from effconvert.atomic import check_output
 from effconvert.errors import EffconvertError, OutputProblem
+from effconvert.option_words import option
 
 PICTURES = ("accuracy", "cost", "layers", "agreement", "differences", "throughput")
 SUFFIXES = (".svg", ".png", ".csv")
@@ -57,7 +58,7 @@ def check_picture(path: Path, force: bool = False) -> None:
     """Raise OutputProblem for another suffix than a picture's, or an existing output."""
     if path.suffix.lower() not in SUFFIXES:
         raise OutputProblem(
-            f"{path}: the suffix must be .svg or .png, or .csv for the numbers; give another name with --out"
+            f"{path}: the suffix must be .svg or .png, or .csv for the numbers; give another name with {option('out')}"
         )
     check_output(path, force)
 

@@ -11,7 +11,7 @@ from effconvert.verification.inputs import Images
 
 IMAGES = Images(size=64)
 WRONG = "blocks.3.depthwise.bn.weight"
-ASSUMED = "; but bn_eps and padding are only assumed (--facts tells)"
+ASSUMED = "; but bn_eps and padding are only assumed (facts=… tells)"
 State = dict[str, torch.Tensor]
 
 

@@ -86,7 +86,7 @@ def test_what_has_no_header_is_no_journal(tmp_path: Path, content: bytes) -> Non
     with pytest.raises(OutputProblem, match="not the journal of an unfinished run") as caught:
         read_journal(path)
     assert str(path) in str(caught.value)
-    assert "--force starts again" in str(caught.value)
+    assert "force=True starts again" in str(caught.value)
 
 
 def test_beginning_anew_replaces_in_one_step(journal: Path) -> None:
@@ -103,7 +103,7 @@ def test_a_journal_that_cannot_be_opened_is_an_output_problem(tmp_path: Path) ->
 
 
 def test_a_full_disk_is_an_output_problem() -> None:
-    words = "No space left on device; earlier answers are kept; --resume"
+    words = "No space left on device; earlier answers are kept; resume=True"
     with pytest.raises(OutputProblem, match=words), continued_journal(Path("/dev/full")) as write:
         write(answers(1))
 

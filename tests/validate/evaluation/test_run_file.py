@@ -129,7 +129,7 @@ def test_the_same_run_measured_once_more_replaces_itself(out: Path) -> None:
 
 def test_the_same_run_unfinished_needs_a_word(out: Path) -> None:
     unfinished(out, [1], [2])
-    words = "b0.npz: this run is unfinished; --resume continues it, --force starts it again"
+    words = "b0.npz: this run is unfinished; resume=True continues it, force=True starts it again"
     with pytest.raises(OutputProblem, match=words):
         choose(out, False, False)
     assert choose(out, True, False) == out
@@ -154,7 +154,7 @@ def test_a_name_with_characters_of_patterns_finds_its_own_journals_alone(tmp_pat
 
 def test_a_damaged_journal_is_an_output_problem_with_the_remedy(out: Path) -> None:
     journal_path(out, 0).write_bytes(b"{")
-    with pytest.raises(OutputProblem, match="not the journal of an unfinished run.*--force starts again"):
+    with pytest.raises(OutputProblem, match="not the journal of an unfinished run.*force=True starts again"):
         choose(out, True, False)
     assert choose(out, False, True) == out
 

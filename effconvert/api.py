@@ -1,0 +1,148 @@
+"""Functions of Python that do what a command does, with the options of the command as keywords of the same names."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from effconvert.architecture.variants import find_variant
+from effconvert.conversion.difference import Difference, compare
+from effconvert.maps.map_names import runner_names
+from effconvert.options import Options
+from effconvert.validate.cost_report import CostReport, file_cost, report_cost
+from effconvert.verification.inputs import Images
+from effconvert.verification.procedure import Verification
+from effconvert.verification.procedure import verify as run_verification
+
+_COUNT = 8  # images of a folder
+
+
+def diff(
+    first: str | Path,
+    second: str | Path,
+    *,
+    variant: str | None = None,
+    raw: bool = False,
+    root: str | None = None,
+    backbone: bool = False,
+    classifier: str | None = None,
+    leave: Sequence[str] = (),
+    facts: Mapping[str, Any] | None = None,
+    key: bytes | None = None,
+) -> Difference:
+    """Compare two files of any formats and layouts, tensor by tensor, in canonical names and axes.
+
+    Values are compared exactly, after widening to float64. The options are as in `effconvert.convert`, for both files;
+    root, backbone, classifier and leave are for files that effconvert did not write.
+
+    Raises MissingPath, UnreadableCheckpoint for a damaged file, LayoutMismatch if the layout is unknown, or if tensors
+    are missing or unknown.
+
+    Example: `effconvert.diff("b0.safetensors", "b0-timm.pth").same`
+    """
+    reading = Options(
+        variant=variant,
+        raw=raw,
+        root=root,
+        backbone=backbone,
+        classifier=classifier,
+        leave=tuple(leave),
+        facts=facts,
+    )
+    return compare(first, second, reading, key)
+
+
+def verify(
+    converted: str | Path,
+    source: str | Path,
+    *,
+    framework: str = "auto",
+    images: str | Path | Images | None = None,
+    explain: bool = False,
+    variant: str | None = None,
+    raw: bool = False,
+    root: str | None = None,
+    backbone: bool = False,
+    classifier: str | None = None,
+    leave: Sequence[str] = (),
+    facts: Mapping[str, Any] | None = None,
+    key: bytes | None = None,
+    python: str | Path | Mapping[str, str] | None = None,
+    tolerance: float | None = None,
+    float64: bool = True,
+    keep: str | Path | None = None,
+) -> Verification:
+    """Verify that the file `converted` is the same network as `source`, and return the result.
+
+    The source's own framework runs `source`. The canonical network runs `converted`; if that has a library's layout,
+    the library runs it too. Each runs in its own process, on the same images [N, channels, size, size].
+
+    framework: of the source; `auto` follows from its layout.
+    images: a folder, of which eight are taken, or `effconvert.Images`; by default two synthetic ones.
+    explain: after a mismatch, try the known causes; the result's `trials` has them.
+    variant, raw, root, backbone, classifier, leave, facts, key: how to read `source`, as in `effconvert.convert`.
+    python: the interpreter that has the frameworks, or {framework: interpreter}; by default this one.
+    tolerance: the largest allowed |Δ| of a layer, as a share of its largest value; by default that of the dtype.
+    float64: measure each side's rounding too.
+    keep: a folder for the runs.
+
+    Raises MissingPath, UnreadableCheckpoint, LayoutMismatch, Unavailable for a missing framework, NumericMismatch if
+    nothing can be compared, OutputProblem for `keep`. Networks that differ are not an exception: see the result's
+    `same`.
+
+    Example: `effconvert.verify("b0.safetensors", "efficientnet-b0/").same`
+    """
+    return run_verification(
+        converted,
+        source,
+        framework=framework,
+        images=images if images is None or isinstance(images, Images) else Images(Path(images), _COUNT),
+        reading=Options(
+            variant=variant,
+            raw=raw,
+            root=root,
+            backbone=backbone,
+            classifier=classifier,
+            leave=tuple(leave),
+            facts=facts,
+        ),
+        key=key,
+        pythons=_interpreters(python),
+        tolerance=tolerance,
+        in_float64=float64,
+        causes=explain,
+        keep=keep,
+    )
+
+
+def cost(
+    file: str | Path | None = None,
+    *,
+    variant: str | None = None,
+    size: int | None = None,
+    key: bytes | None = None,
+) -> CostReport:
+    """Return the parameters and operations of a network, beside every published figure.
+
+    file: weights of any layout; their values are counted, and tell the variant. variant: the official network instead.
+    size: height and width of the image in pixels; by default that of the weights' preprocessing, or of the variant.
+    key: decrypts the file.
+
+    Raises TypeError unless either `file` or `variant` is given, MissingPath, UnreadableCheckpoint, LayoutMismatch for
+    an unknown variant or where the tensors are not one network, ValueError for an image without pixels. Figures that
+    differ from published ones are not an exception: see the report's `failures`.
+
+    Example: `effconvert.cost(variant="b0").operations["multiply-adds"]`
+    """
+    if (file is None) == (variant is None):
+        raise TypeError("cost() takes either a file or variant=…")
+    if file is not None:
+        return file_cost(Path(file), key, size)
+    assert variant is not None
+    return report_cost(find_variant(variant), size=size)
+
+
+def _interpreters(python: str | Path | Mapping[str, str] | None) -> Mapping[str, str]:
+    """Return {framework: interpreter}; one path is that of all frameworks."""
+    if python is None or isinstance(python, Mapping):
+        return python or {}
+    return dict.fromkeys(runner_names(), str(python))
