@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
-from effconvert.cli.display.output import print_json, printable
+from effconvert.cli.display.output import print_json
 from effconvert.cli.display.prediction_verdicts import print_prediction_comparison
-from effconvert.cli.display.verdicts import print_comparisons, print_verdict
+from effconvert.cli.display.verdicts import print_comparisons, print_first, print_headline
 from effconvert.cli.options.shared import json_option, path_argument, quiet_option
 from effconvert.errors import NumericMismatch, UnreadableCheckpoint
 
@@ -84,9 +84,8 @@ def _compare_layers(
         if as_json:
             print_json(verdict.to_dict() | {"schema": "effconvert/comparison/1", "reference": reference.words})
         elif not quiet:
+            print_headline(verdict)
             print_comparisons(reference.words, verdict, layers)
-            first = verdict.first
-            print_verdict(verdict)
-            for name, source in reference.tensors_of(first.layer).items() if first else ():
-                click.echo(printable(f"  {name} <- {source}"))
+            tensors = reference.tensors_of(verdict.first.layer) if verdict.first else {}
+            print_first({name: (source, False) for name, source in tensors.items()})
     return verdict.word in (SAME, RELAXED)

@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from effconvert.cli.display.output import print_pairs, recipe_text
+from effconvert.cli.display.terminal import print_pairs
+from effconvert.cli.display.words import recipe_text
 from effconvert.cli.options.asking import asking_options, given_question, images_argument
 from effconvert.cli.options.shared import PATH, force_option, path_argument, quiet_option
 from effconvert.report.renderings.numbers_text import size as size_text

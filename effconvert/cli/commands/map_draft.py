@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from effconvert.cli.display.output import print_json, print_pairs
+from effconvert.cli.display.output import print_json
+from effconvert.cli.display.terminal import print_pairs
 from effconvert.cli.options.shared import PATH, force_option, json_option, key_option, path_argument, quiet_option
 
 if TYPE_CHECKING:

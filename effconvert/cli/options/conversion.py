@@ -6,7 +6,8 @@ from typing import Any, TypeVar
 
 import click
 
-from effconvert.cli.display.output import print_report, progress_bars
+from effconvert.cli.display.conversions import print_report
+from effconvert.cli.display.progress import progress_bars
 from effconvert.cli.options.shared import (
     PATH,
     facts_option,

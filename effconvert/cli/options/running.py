@@ -47,8 +47,8 @@ python_option = click.option(
     "--python",
     "pythons",
     multiple=True,
-    metavar="FRAMEWORK=PATH",
-    help="Use this interpreter for a framework, e.g. mindspore=/opt/ms/bin/python (or set "
+    metavar="[FRAMEWORK=]PATH",
+    help="Use this interpreter for all frameworks that it has, or for one, e.g. mindcv=/opt/ms/bin/python (or set "
     "EFFCONVERT_PYTHON_<FRAMEWORK>). Repeatable.",
 )
 
@@ -87,9 +87,14 @@ def given_images(options: dict[str, Any]) -> "Images":
 
 
 def given_pythons(assignments: tuple[str, ...]) -> dict[str, str]:
-    """Return {framework: interpreter}. Raises click's usage error for other forms."""
-    pythons = dict(assignment.partition("=")[::2] for assignment in assignments)
-    unknown = [name for name, path in pythons.items() if name not in FRAMEWORKS or not path]
+    """Return {framework: interpreter}; a path alone is that of `any`. Raises click's usage error for other forms."""
+    from effconvert.verification.launching import ANY
+
+    named = (assignment.partition("=") if "=" in assignment else (ANY, "", assignment) for assignment in assignments)
+    pythons = {name: path for name, _, path in named}
+    unknown = [name for name, path in pythons.items() if name not in (ANY, *FRAMEWORKS) or not path]
     if unknown:
-        raise click.UsageError(f"--python {unknown[0]}: must read FRAMEWORK=PATH, with one of {', '.join(FRAMEWORKS)}")
+        raise click.UsageError(
+            f"--python {unknown[0]}: must read PATH or FRAMEWORK=PATH, with one of {', '.join(FRAMEWORKS)}"
+        )
     return pythons

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import NamedTuple
 
+from effconvert.errors import some
 from effconvert.preprocessing.image_files import SUFFIXES
 from effconvert.validate.data.locations import Location
 
 _MOST_DIGITS = 18
+_SORTS = 5
 
 
 class Image(NamedTuple):
@@ -45,19 +47,20 @@ class Contents:
         self.images.append(Image(name, label, location))
 
     def findings(self) -> Iterator[str]:
-        """Yield a sentence for each sort of file that was left out."""
-        for sort, count in sorted(self.left_out.items()):
-            yield f"left out: {sort} ({count:,})"
+        """Yield one sentence on the files that were left out, with the most frequent sorts."""
+        if self.left_out:
+            sorts = [f"{count:,} {sort}" for sort, count in self.left_out.most_common()]
+            yield f"left out: {counted(self.left_out.total(), 'file')} of other kinds: {some(sorts, _SORTS)}"
 
 
 def sort_of(name: str) -> str:
     """Return "image", or the other sort of file that `name` (without folders) is."""
     if name.startswith("."):
-        return "hidden files"
+        return "hidden"
     if name.lower().endswith(SUFFIXES):
         return "image"
     suffix = name.rpartition(".")[2].lower() if "." in name else ""
-    return f"files of another kind, .{suffix}" if suffix else "files without a suffix"
+    return f".{suffix}" if suffix else "without a suffix"
 
 
 def is_number(text: str) -> bool:
