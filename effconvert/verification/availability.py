@@ -50,7 +50,7 @@ def check_installed(programs: Mapping[str, str]) -> None:
     needed = {name: python for name, python in programs.items() if name != CANONICAL}
     missing = {each.name: each.python for each in _looked_up(needed, quick=True) if each.state != "installed"}
     # A framework may be there without its package's metadata; only an import tells.
-    found = [each for each in _looked_up(missing, quick=False) if each.state != "usable"]
+    found = [each for each in _looked_up(missing, quick=False) if each.state == "missing"]
     if not found:
         return
     lines = [

@@ -41,7 +41,7 @@ def _first_layer(pair: Pair) -> str:
     if row.shapes:
         return f"{row.layer} is the first layer that differs; its output has another shape"
     if any(row.not_finite):
-        return f"{row.layer} is the first layer that differs; it has values that are not finite"
+        return f"{row.layer} is the first layer that differs; it has values that are NaN or infinite"
     words = f"{row.layer} is the first layer that differs{_alone(pair, row)}"
     return f"{words}, {times(row.relative / row.allowed)} its tolerance"
 

@@ -16,7 +16,7 @@ from effconvert.identify.library_builds import differing_facts
 from effconvert.identify.weight_sets import AVERAGES, RAW
 from effconvert.options import Options
 from effconvert.verification.availability import check_installed
-from effconvert.verification.execution import run_file
+from effconvert.verification.execution import run_file, settings_of
 from effconvert.verification.inputs import Images, Inputs
 from effconvert.verification.launching import interpreter
 from effconvert.verification.network_files import NetworkFile, examine
@@ -110,8 +110,9 @@ def verify(
     names += [result.framework] if not canonical_only and result.framework != CANONICAL else []
     progress("looking for the frameworks")
     programs = [interpreter(name, pythons) for name in names]
-    check_installed(dict(zip(names, programs, strict=True)))
     inputs = (images or Images()).prepared(original.recipe, original.identity.variant.name)
+    settings_of(original, names[0], inputs, None)  # raises LayoutMismatch for a file of another framework
+    check_installed(dict(zip(names, programs, strict=True)))
     with _folder(keep) as folder, ExitStack() as stack:
         paths = [folder / "source.npz", *(folder / f"converted-{name}.npz" for name in names[1:])]
         _check_new(paths)

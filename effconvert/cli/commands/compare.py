@@ -7,7 +7,8 @@ import click
 
 from effconvert.cli.display.output import print_json
 from effconvert.cli.display.prediction_verdicts import print_prediction_comparison
-from effconvert.cli.display.verdicts import print_comparisons, print_first, print_headline
+from effconvert.cli.display.terminal import print_pairs, say
+from effconvert.cli.display.verdicts import measured, print_comparisons, print_first, print_headline
 from effconvert.cli.options.shared import json_option, path_argument, quiet_option
 from effconvert.errors import NumericMismatch, UnreadableCheckpoint
 
@@ -85,6 +86,8 @@ def _compare_layers(
             print_json(verdict.to_dict() | {"schema": "effconvert/comparison/1", "reference": reference.words})
         elif not quiet:
             print_headline(verdict)
+            say()
+            print_pairs([("measured", measured(verdict))])
             print_comparisons(reference.words, verdict, layers)
             tensors = reference.tensors_of(verdict.first.layer) if verdict.first else {}
             print_first({name: (source, False) for name, source in tensors.items()})

@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -192,23 +193,25 @@ def _print_result(result: "Result") -> None:
 
 def _print_summary(results: Sequence["Result"]) -> None:
     """Print one line for each file: what was measured, what was published, and the verdict."""
+    files = [str(result.measured.predictions.record["model"]["file"]) for result in results]
+    names = [Path(file).name for file in files]
     rows = []
-    for result in results:
+    for file, result in zip(names if len(set(names)) == len(names) else files, results, strict=True):
         deciding = [row for row in result.judgement.rows if row.decides]
         row = max(deciding, key=lambda row: abs(row.top1.difference), default=None)
         rows.append(
             [
-                result.measured.predictions.record["model"]["file"],
+                file,
                 f"{result.summary.top1.percent:.3f}",
                 f"{result.summary.top5.percent:.3f}",
-                f"{row.published.top1:g} ({row.published.kind})" if row else None,
+                f"{row.published.kind} {row.published.top1:g}" if row else None,
                 f"{row.top1.difference:+.3f}" if row else None,
                 result.judgement.word,
             ]
         )
-    headers = ["file", "top-1 %", "top-5 %", "published %", "difference", "verdict"]
+    headers = ["file", "top-1 %", "top-5 %", "published", "difference", "verdict"]
     meanings = {result.judgement.word: _MEANINGS[result.judgement.colour] for result in results}
-    print_table(headers, rows, "lrrrrl", drop=("published %",), meanings=meanings)
+    print_table(headers, rows, "lrrrrl", drop=("published",), meanings=meanings)
 
 
 def _skipped_pairs(skipped: dict[str, str]) -> Iterator[tuple[str, str]]:
@@ -326,8 +329,10 @@ def _print_sources(result: "Result") -> None:
         for row in result.judgement.rows
     ]
     headers = ["published", "top-1", "Δ1", "top-5", "Δ5", "size", "preprocessing", "verdict", "why"]
+    if len({row[-1] for row in table}) == 1 and table[0][-1]:  # the last sentence says it
+        headers, table = headers[:-1], [row[:-1] for row in table]
     say()
-    print_table(headers, table, "lrrrrrlll", below=("why",))
+    print_table(headers, table, "lrrrrrlll"[: len(headers)], below=headers[8:])
 
 
 def _cost_pairs(result: "Result") -> Iterator[tuple[str, str]]:

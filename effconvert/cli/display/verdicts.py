@@ -43,6 +43,11 @@ def print_headline(verdict: "Verdict") -> None:
     say(headline(verdict), meaning, begin=f"{mark} ")
 
 
+def measured(verdict: "Verdict") -> str:
+    """Return the verdict's measurement: the layer, the difference, its place, what was allowed."""
+    return verdict.sentence.partition(": ")[2]
+
+
 def print_comparisons(reference: str, verdict: "Verdict", every_layer: bool) -> None:
     """Print a table for each pair: every layer, or only the most informative ones; then what the columns mean."""
     modes: set[str] = set()
@@ -102,7 +107,7 @@ def _pairs(found: "Verification", in_full: bool) -> Iterator[tuple[str, str]]:
         yield "facts", f"of the source: {facts[0]}"
         yield "", f"of the converted file: {facts[1]}"
     yield "images", _images(found)
-    yield "measured", found.verdict.sentence.partition(": ")[2]
+    yield "measured", measured(found.verdict)
     for rounding in found.roundings if in_full else ():
         worst = f"at most {rounding.worst:.1e} at {rounding.layer}"
         yield "rounding", f"{rounding.framework} is {rounding.outputs:.1e} from float64, {worst}"

@@ -6,7 +6,6 @@ from typing import Any, TypeVar
 
 import click
 
-from effconvert.cli.display.conversions import print_report
 from effconvert.cli.display.progress import progress_bars
 from effconvert.cli.options.shared import (
     PATH,
@@ -86,6 +85,7 @@ def convert_to_torch(
 
 def convert_file(file: Path, out: Path | None, **options: Any) -> None:
     """Convert `file` into `out`, and print the report."""
+    from effconvert.cli.display.conversions import print_report
     from effconvert.conversion.steps import convert
 
     quiet, as_json, options = _plain(options)
@@ -96,6 +96,7 @@ def convert_file(file: Path, out: Path | None, **options: Any) -> None:
 
 def convert_by_name(name: str, out: Path | None, **options: Any) -> None:
     """Convert the published weights with this `name` into `out`, and print the report."""
+    from effconvert.cli.display.conversions import print_report
     from effconvert.hub.published_conversion import convert_published
 
     quiet, as_json, options = _plain(options)

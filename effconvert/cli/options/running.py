@@ -92,9 +92,9 @@ def given_pythons(assignments: tuple[str, ...]) -> dict[str, str]:
 
     named = (assignment.partition("=") if "=" in assignment else (ANY, "", assignment) for assignment in assignments)
     pythons = {name: path for name, _, path in named}
-    unknown = [name for name, path in pythons.items() if name not in (ANY, *FRAMEWORKS) or not path]
-    if unknown:
-        raise click.UsageError(
-            f"--python {unknown[0]}: must read PATH or FRAMEWORK=PATH, with one of {', '.join(FRAMEWORKS)}"
-        )
+    wrong = [name for name, path in pythons.items() if name not in (ANY, *FRAMEWORKS) or not path]
+    wrong += [path for path in [pythons.get(ANY)] if path in FRAMEWORKS]
+    if wrong:
+        known = ", ".join(FRAMEWORKS)
+        raise click.UsageError(f"--python {wrong[0]}: must read FRAMEWORK=PATH, with one of {known}, or a path alone")
     return pythons

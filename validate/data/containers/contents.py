@@ -12,6 +12,7 @@ from effconvert.validate.data.locations import Location
 
 _MOST_DIGITS = 18
 _SORTS = 5
+_OTHER = "files of another kind, "
 
 
 class Image(NamedTuple):
@@ -47,20 +48,23 @@ class Contents:
         self.images.append(Image(name, label, location))
 
     def findings(self) -> Iterator[str]:
-        """Yield one sentence on the files that were left out, with the most frequent sorts."""
-        if self.left_out:
-            sorts = [f"{count:,} {sort}" for sort, count in self.left_out.most_common()]
-            yield f"left out: {counted(self.left_out.total(), 'file')} of other kinds: {some(sorts, _SORTS)}"
+        """Yield one sentence on the files that were left out; of many sorts it has the most frequent ones."""
+        sorts = [f"{sort} ({count:,})" for sort, count in sorted(self.left_out.items(), key=lambda item: -item[1])]
+        if len(sorts) == 1:
+            yield f"left out: {sorts[0]}"
+        elif sorts:
+            short = [words.removeprefix(_OTHER) for words in sorts]
+            yield f"left out: {self.left_out.total():,} files: {some(short, _SORTS)}"
 
 
 def sort_of(name: str) -> str:
     """Return "image", or the other sort of file that `name` (without folders) is."""
     if name.startswith("."):
-        return "hidden"
+        return "hidden files"
     if name.lower().endswith(SUFFIXES):
         return "image"
     suffix = name.rpartition(".")[2].lower() if "." in name else ""
-    return f".{suffix}" if suffix else "without a suffix"
+    return f"{_OTHER}.{suffix}" if suffix else "files without a suffix"
 
 
 def is_number(text: str) -> bool:
