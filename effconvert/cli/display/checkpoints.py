@@ -19,8 +19,8 @@ def print_inspection(found: "Inspection", shown: int) -> None:
     if not found.tensors:
         return
     say()
-    rows = [(info.name, info.dtype, list(info.shape)) for info in found.tensors[:shown]]
-    print_table(("tensor", "dtype", "shape"), rows, drop=("dtype", "shape"))
+    rows = [(info.name, f"{info.dtype} {list(info.shape)}") for info in found.tensors[:shown]]
+    print_table(("tensor", "values"), rows, below=("values",))
     if len(found.tensors) > shown:
         say(f"… and {len(found.tensors) - shown:,} more (--tensors lists all)")
 

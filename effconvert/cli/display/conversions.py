@@ -1,6 +1,5 @@
 """Terminal output of a conversion."""
 
-import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -31,7 +30,7 @@ def print_report(report: "Report", as_json: bool, quiet: bool) -> None:
         print_code(f"Load it in Python{_with_images(report)}:", report.network)
     remark = [("images", report.remark)] if report.remark else []
     print_pairs([*remark, *(("warning", words) for words in _warnings(report))])
-    if report.output_layout == CANONICAL and sys.stdout.isatty():
+    if report.output_layout == CANONICAL:
         say(f"for timm: effconvert convert {report.output} --to timm --out {_for_timm(report.output)}")
 
 

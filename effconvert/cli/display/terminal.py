@@ -99,17 +99,20 @@ def print_table(
     *,
     below: Sequence[str] = (),
     drop: Sequence[str] = (),
+    drop_first: bool = False,
     meanings: Mapping[str, str] | None = None,
     indent: int = 0,
 ) -> None:
     """Print a table. aligned: `l` or `r` for each column; all `l` by default.
 
     Where it does not fit the terminal, first the columns `below`, in this order, move below their row, or wrap beside
-    it if they are the last; then those of `drop` are left out, which is said. meanings: {text of a cell: its meaning}.
-    None is shown as `-`.
+    it if they are the last; then those of `drop` are left out, which is said; then the last ones move too. drop_first:
+    `drop` before `below`. meanings: {text of a cell: its meaning}. None is shown as `-`.
     """
     cells = [["-" if cell is None else printable(str(cell)) for cell in row] for row in rows]
-    place, lines = _fitted(headers, cells, aligned or "l" * len(headers), below, drop, (columns() or 0) - indent)
+    ways = [[(name, _MOVED) for name in below], [(name, _DROPPED) for name in drop]]
+    spare = [way for part in (reversed(ways) if drop_first else ways) for way in part]
+    place, lines = _fitted(headers, cells, aligned or "l" * len(headers), spare, (columns() or 0) - indent)
     paint, head, before = _painter(meanings or {}), len(lines) - len(cells), " " * indent
     width = max(map(len, lines), default=0)
     for number, line in enumerate(lines):
@@ -120,10 +123,9 @@ def print_table(
             _say_beside(before + shown + " " * (width - len(line) + 2), indent + width + 2, beside)
         else:
             click.echo((before + shown).rstrip())
-        for index in place if number >= head else ():
-            if place[index] == _MOVED and cells[number - head][index]:
-                name = f"{headers[index]}: " if headers[index] else ""
-                say(name + cells[number - head][index], begin=" " * (indent + _BELOW))
+        moved = [index for index in sorted(place) if place[index] == _MOVED and row[index] not in ("", "-")]
+        if moved and number >= head:
+            say("; ".join(f"{headers[index]}: {row[index]}" for index in moved), begin=" " * (indent + _BELOW))
     if dropped := [headers[index] for index in sorted(place) if place[index] == _DROPPED]:
         say(f"(a wider window also shows: {', '.join(dropped)})", FAINT, begin=before)
 
@@ -132,20 +134,19 @@ def _fitted(
     headers: Sequence[str],
     cells: Sequence[Sequence[str]],
     aligned: str,
-    below: Sequence[str],
-    drop: Sequence[str],
+    spare: list[tuple[str, str]],
     total: int,
 ) -> tuple[dict[int, str], list[str]]:
     """Return {index of a column: where it is, if not in its place}, and the lines of the others, which fit `total`."""
     place: dict[int, str] = {}
-    spare = [*((name, _MOVED) for name in below), *((name, _DROPPED) for name in drop)]
     while True:
         kept = [index for index in range(len(headers)) if index not in place]
         lines = _rendered([headers[i] for i in kept], [[row[i] for i in kept] for row in cells], kept, aligned)
         beside = _BESIDE in place.values()
-        if total <= 0 or not spare or max(map(len, lines), default=0) + (2 + _READABLE) * beside <= total:
+        fits = total <= 0 or max(map(len, lines), default=0) + (2 + _READABLE) * beside <= total
+        if fits or len(kept) == 1:
             return place, lines
-        name, where = spare.pop(0)
+        name, where = spare.pop(0) if spare else (headers[kept[-1]], _MOVED)
         index = headers.index(name)
         if where == _MOVED and index == max(kept):
             width = sum(max(len(headers[i]), *(len(row[i]) for row in cells)) + 2 for i in kept[:-1])

@@ -128,7 +128,12 @@ def _images(found: "Verification") -> str:
 def _print_trials(found: "Verification") -> None:
     rows = [(trial.words, _left(trial), trial.change if trial.effect else "") for trial in found.trials]
     say()
-    print_table(("known cause", "difference after it", "tried"), rows, below=("tried",), meanings={"it vanishes": GOOD})
+    print_table(
+        ("known cause", "difference after it", "tried"),
+        rows,
+        below=("tried", "difference after it"),
+        meanings={"it vanishes": GOOD},
+    )
 
 
 def _left(trial: "Trial") -> str:
