@@ -38,13 +38,17 @@ class TensorDifference:
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two files: its layout, variant and assumptions, and the set of weights that was compared."""
+    """One of the two files: its layout, variant and assumptions, and the set of weights that was compared.
+
+    origin: the set of weights that its conversion took, `weights` if the file does not say.
+    """
 
     path: str
     layout: str
     variant: str
     taken: str
     assumption: str
+    origin: str
 
 
 @dataclass(frozen=True, repr=False)
@@ -168,7 +172,10 @@ def _canonical(checkpoint: Checkpoint, identity: Identity, coverage: Coverage) -
     moves = {move.target: move for move in coverage.moves}
     if not moves:
         raise LayoutMismatch(f"{checkpoint.path}: has no weights to compare")
-    side = Side(str(checkpoint.path), identity.layout_name, identity.variant.name, coverage.taken, identity.assumption)
+    origin = identity.description.taken if identity.description else coverage.taken
+    side = Side(
+        str(checkpoint.path), identity.layout_name, identity.variant.name, coverage.taken, identity.assumption, origin
+    )
     return moves, side
 
 

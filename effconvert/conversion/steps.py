@@ -1,6 +1,7 @@
 """The steps of a conversion: open, plan, move each tensor into the output, read it back, rename it into place."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -32,7 +33,9 @@ class Report(Shown):
     Python code that builds the network of the output, loads it and prepares images. not_carried: {part of the recipe
     that this library's preprocessing does not have: [wanted, done]}. remark: the same in words. inexact: the largest
     error of that network, relative to the largest logit, if `allow_inexact` made it; None if it is exact. assumed: the
-    facts that are only assumed, and on which all of this depends.
+    facts that are only assumed, and on which all of this depends. filled: {reason: number of tensors} that the source
+    does not have and the target's layout needs. untrained: one sentence if all strange tensors are of one kind, with
+    the values that a new network has; "" otherwise.
     """
 
     source: str
@@ -64,6 +67,8 @@ class Report(Shown):
     remark: str
     inexact: float | None
     assumed: tuple[str, ...]
+    filled: Mapping[str, int]
+    untrained: str
 
     @property
     def line(self) -> str:
@@ -253,6 +258,8 @@ def _report(
         remark=printed.remark,
         inexact=description.options.get("inexact", {}).get("difference"),
         assumed=tuple(sorted(plan.identity.assumed)),
+        filled=Counter(plan.fill[info.name].reason for info in plan.infos if info.name in plan.fill),
+        untrained=transfer.untrained,
     )
 
 

@@ -30,6 +30,17 @@ class Transfer:
         self.canonical = plan.canonical
         self.checksums: dict[str, int] = {}
         self.strange: list[str] = []
+        self.initial: set[str] = set()  # gammas of 1 and betas of 0, as a new network has them
+
+    @property
+    def untrained(self) -> str:
+        """One sentence if all strange tensors are BatchNorm's first values, of several layers; "" otherwise."""
+        layers = {name.rpartition(".")[0] for name in self.initial}
+        if len(layers) < 2 or len(self.initial) < len(dict.fromkeys(self.strange)):
+            return ""
+        every = sum(name.endswith(".bn.weight") for name in self.canonical.values())
+        words = f"{len(layers):,} of {every:,} BatchNorms have the values of a new network"
+        return f"{words} (gamma 1, beta 0): was it trained?"
 
     def __iter__(self) -> Iterator[Array]:
         """Yield each output tensor, contiguous.
@@ -98,6 +109,8 @@ class Transfer:
             raise UnreadableCheckpoint(f"{where}: a variance is negative: {low}; it cannot be BatchNorm's")
         if low == high and array.size > 1 and canonical.endswith(_CONSTANT_IS_STRANGE):
             self.strange.append(f"{canonical} <- {name}: every value is {low}")
+            if (canonical.endswith(".bn.weight") and low == 1) or (canonical.endswith(".bn.bias") and low == 0):
+                self.initial.add(canonical)
 
     def _cast(self, array: Array, info: TensorInfo) -> Array:
         """Return `array`, contiguous and with the dtype of `info`."""

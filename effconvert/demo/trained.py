@@ -14,6 +14,7 @@ from effconvert.errors import NumericMismatch, Unavailable, listing
 from effconvert.formats import open_checkpoint
 from effconvert.formats.checkpoint import as_bytes
 from effconvert.hub.cache import fetch
+from effconvert.identify.coverage import several
 from effconvert.identify.inspection import inspect
 from effconvert.report.document import build_report, published_report
 from effconvert.report.writing import write_report
@@ -111,8 +112,8 @@ def _looked_into(published: Path) -> Iterable[str]:
 def _converted(published: Path, canonical: Path) -> Iterable[str]:
     report = convert(published, canonical, force=True)
     facts, recipe = report.facts, report.recipe
-    left = ", ".join(f"{count:,} left behind: {reason}" for reason, count in report.left_behind.items())
-    yield f"{report.moved:,} tensors moved, read back and equal; {left}"
+    left = ", ".join(several(count, reason) for reason, count in report.left_behind.items())
+    yield f"{report.moved:,} tensors moved, read back and equal; left behind: {left}"
     yield f"its network: padding {facts['padding']}, bn_eps {facts['bn_eps']}, activation {facts['activation']}"
     yield f"its images: {recipe['size']} px, (pixel - {recipe['mean'][0]:g}) / {recipe['std'][0]:g}"
 

@@ -1,5 +1,6 @@
 """The coverage check: every source tensor is moved or left behind with a reason, and every target is filled once."""
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,13 +10,24 @@ from effconvert.errors import LayoutMismatch, listing
 from effconvert.formats.checkpoint import FLOATS, QUANTIZED, Checkpoint
 from effconvert.identify.candidates import classifier_in
 from effconvert.identify.identification import Identity, identify, of_named_weights
-from effconvert.identify.missing_tensors import kind_of
+from effconvert.identify.missing_tensors import missing_words
 from effconvert.identify.tensor_names import BOUNDARIES, BY_LEAVE, BY_OPTION, shared_start, without_wrappers
 from effconvert.identify.unknown_tensors import layer_of, placed
 from effconvert.identify.weight_sets import AVERAGES, RAW
 from effconvert.maps.moves import Move
 from effconvert.option_words import flag, option
 from effconvert.options import Options
+
+# The nouns that reasons begin with; `optimizer state` has no plural.
+_NOUN = re.compile(r"^((?:[a-z]+ ){0,2}(?:counter|slot|value|tensor))(?= of | that |$)")
+_PLURAL = r"\1s"
+
+
+def several(count: int, reason: str) -> str:
+    """Return a number of tensors with the reason why they stay behind or are added: `2 optimizer slots`."""
+    if reason == "optimizer state":
+        return f"{count:,} tensor{'s' * (count != 1)} of the optimizer's state"
+    return f"{count:,} {reason if count == 1 else _NOUN.sub(_PLURAL, reason)}"
 
 
 @dataclass(frozen=True)
@@ -57,9 +69,10 @@ def check_coverage(checkpoint: Checkpoint, identity: Identity, want_raw: bool = 
     moves = sets.taking(taken, identity.moves)
     left_behind = dict(checkpoint.skipped) | dict(identity.reading.others) | _other_set(identity, taken)
     problems = [*_move_problems(checkpoint, identity, moves, taken), *_quantized_problems(checkpoint, identity, moves)]
-    lacking = [move.target for move in moves if move.source not in checkpoint.tensors]
-    if kind := kind_of(lacking):
-        problems.insert(0, f"all {len(lacking):,} missing tensors are of one kind: {kind}")
+    lacking = {move.target: move.source for move in moves if move.source not in checkpoint.tensors}
+    if words := missing_words(lacking, [move.target for move in moves]):
+        said = {_missing(target, source) for target, source in lacking.items()}
+        problems = [words, *(problem for problem in problems if problem not in said)]
     strange = {
         name: where
         for name, where in {**identity.reading.unknown, **identity.reading.outside}.items()
@@ -98,11 +111,16 @@ def _move_problems(checkpoint: Checkpoint, identity: Identity, moves: Sequence[M
             remedy = f" (sets are never mixed; {flag('raw')} takes the raw weights)" if other == RAW else ""
             yield f"{move.target} <- {move.source}: missing, only the {other} tensor exists{remedy}"
         elif info is None:
-            yield f"{move.target} <- {move.source}: {checkpoint.skipped.get(move.source, 'missing')}"
+            reason = checkpoint.skipped.get(move.source)
+            yield f"{move.target} <- {move.source}: {reason}" if reason else _missing(move.target, move.source)
         elif info.shape != move.source_shape:
             yield f"{move.target} <- {move.source}: shape {info.shape}, expected {move.source_shape}"
         elif info.dtype not in FLOATS:
             yield f"{move.target} <- {move.source}: dtype {info.dtype}, expected a floating-point one"
+
+
+def _missing(target: str, source: str) -> str:
+    return f"{target} <- {source}: missing"
 
 
 def _quantized_problems(checkpoint: Checkpoint, identity: Identity, moves: Sequence[Move]) -> Iterator[str]:

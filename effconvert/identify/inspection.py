@@ -11,7 +11,7 @@ from effconvert.formats import Checkpoint, TensorInfo, open_checkpoint
 from effconvert.formats.checkpoint import tensor_rows
 from effconvert.identify.description import Description
 from effconvert.identify.identification import Identity, identify
-from effconvert.identify.missing_tensors import kind_of
+from effconvert.identify.missing_tensors import kind_of, missing_words
 from effconvert.identify.preprocessing import assumed_recipe
 from effconvert.maps.moves import Move
 from effconvert.shown import Row, Shown
@@ -24,10 +24,10 @@ class Inspection(Shown):
     layout, variant: None if no layout is near; then `note` says what the names look like. assumption: the reason for
     facts that no file records. assumed: the names of assumed facts. cautions: warnings on files beside the weights.
     missing: number of tensors that the file lacks or has in another shape. missing_kind: the one kind of all missing
-    tensors; "" if there are several. unread: number of tensors that cannot be read. unknown: number of tensors that the
-    layout does not have. strange: {each of them: its place}. classifier: the layer that is taken for it, if its name is
-    not the layout's own. sets: {set of weights: its tensors and bytes}. parameters: number of trainable values. others:
-    {why a tensor is not a weight: number}.
+    tensors; "" if there are several. missing_words: a sentence on them. unread: number of tensors that cannot be read.
+    unknown: number of tensors that the layout does not have. strange: {each of them: its place}. classifier: the layer
+    that is taken for it, if its name is not the layout's own. sets: {set of weights: its tensors and bytes}.
+    parameters: number of trainable values. others: {why a tensor is not a weight: number}.
     """
 
     path: str
@@ -42,6 +42,7 @@ class Inspection(Shown):
     cautions: tuple[str, ...]
     missing: int
     missing_kind: str
+    missing_words: str
     unknown: int
     unread: int
     strange: dict[str, str]
@@ -105,7 +106,8 @@ def inspect(path: str | Path, key: bytes | None = None) -> Inspection:
             assumed=tuple(sorted(identity.assumed)) if identity else (),
             cautions=_cautions(identity) if identity else (),
             missing=identity.reading.missing - _unread(checkpoint, identity) if identity else 0,
-            missing_kind=_missing_kind(identity) if identity else "",
+            missing_kind=kind_of(_lacking(identity)) if identity else "",
+            missing_words=missing_words(_lacking(identity), _wanted(identity)) if identity else "",
             unknown=len(identity.reading.unknown) + len(identity.reading.outside) if identity else 0,
             unread=_unread(checkpoint, identity) if identity else 0,
             strange={**identity.reading.unknown, **identity.reading.outside} if identity else {},
@@ -141,9 +143,13 @@ def _cautions(identity: Identity) -> tuple[str, ...]:
     return (*identity.companion.cautions, *([words] if words else []))
 
 
-def _missing_kind(identity: Identity) -> str:
+def _wanted(identity: Identity) -> list[str]:
+    return [move.target for move in identity.moves]
+
+
+def _lacking(identity: Identity) -> list[str]:
     held = {base for names in identity.sets.names.values() for base in names}
-    return kind_of([move.target for move in identity.moves if move.source not in held])
+    return [move.target for move in identity.moves if move.source not in held]
 
 
 def _others(checkpoint: Checkpoint, identity: Identity | None) -> dict[str, int]:

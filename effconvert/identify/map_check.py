@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from effconvert.formats import open_checkpoint
-from effconvert.identify.coverage import Coverage, read_network
+from effconvert.identify.coverage import Coverage, read_network, several
 from effconvert.identify.identification import Identity
 from effconvert.identify.preprocessing import recipe_of
 from effconvert.maps.language import Layout
@@ -51,7 +51,7 @@ def _remarks(layout: Layout) -> Iterator[str]:
 def _reading(path: Path, identity: Identity, coverage: Coverage) -> Iterator[str]:
     yield f"{path}: {identity.variant.name}, {len(coverage.moves):,} tensors have their place"
     for reason, count in coverage.counts()["left_behind"].items():
-        yield f"left behind: {count:,}, {reason}"
+        yield f"left behind: {several(count, reason)}"
     yield f"facts: {identity.facts.in_words()}"
     if recipe_of(identity).name == UNKNOWN:
         yield f"its preprocessing is not known: give {option('recipe')} to validate and predict"

@@ -24,6 +24,10 @@ _KINDS = {
     "head.fc.": "classifier",
     "head.": "head",
 }
+# What a file holds, and what to do, if all tensors of a kind are missing.
+_MEANS = {
+    ".running_": "the file holds only trainable parameters; save the whole network, not what its optimizer trains",
+}
 _NOTHING = "drawn"  # a kind without tensors
 
 
@@ -32,6 +36,21 @@ def kind_of(targets: Collection[str]) -> str:
     if len(targets) < 2:
         return ""
     return next((words for part, words in _KINDS.items() if all(part in target for target in targets)), "")
+
+
+def missing_words(lacking: Collection[str], wanted: Collection[str]) -> str:
+    """Return one sentence for missing canonical tensors that are all of one kind; "" if they are not.
+
+    wanted: all tensors of the network. It says what the file holds if it lacks all that the network has of the kind.
+    """
+    kind = kind_of(lacking)
+    if not kind:
+        return ""
+    part = next(part for part, words in _KINDS.items() if words == kind)
+    words = f"all {len(lacking):,} missing tensors are of one kind: {kind}"
+    if part in _MEANS and len(lacking) == sum(part in name for name in wanted):
+        return f"all {len(lacking):,} {kind} are missing: {_MEANS[part]}"
+    return words
 
 
 def foreign_variant(

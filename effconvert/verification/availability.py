@@ -1,26 +1,16 @@
 """Availability of frameworks on this machine, and how to install the missing ones."""
 
 import os
-import subprocess
+import shlex
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from importlib import metadata
 from typing import Any
 
+from effconvert.architecture.canonical import CANONICAL
 from effconvert.errors import EffconvertError, Unavailable
-from effconvert.verification.launching import FRAMEWORKS, Framework, check_framework, interpreter, versions_in
-
-_LOOK = """
-import json, sys
-from importlib import metadata
-found = {}
-for package in sys.argv[1:]:
-    try:
-        found[package] = metadata.version(package)
-    except metadata.PackageNotFoundError:
-        pass
-print(json.dumps(found))
-"""
+from effconvert.verification.launching import FRAMEWORKS, Framework, check_framework, interpreter, packages_in
 
 
 @dataclass(frozen=True)
@@ -28,13 +18,14 @@ class Availability:
     """The availability of one framework.
 
     state: `usable`, `missing` or `broken`; `installed` if it was not imported. versions: of its packages. python: its
-    interpreter. remedy: what to do, "" if nothing is missing.
+    interpreter. reason: why it is not usable. remedy: what to do. Both are "" if nothing is missing.
     """
 
     name: str
     state: str
     versions: Mapping[str, str]
     python: str
+    reason: str = field(default="")
     remedy: str = field(default="")
 
     def to_dict(self) -> dict[str, Any]:
@@ -48,9 +39,34 @@ def frameworks_here(pythons: Mapping[str, str], quick: bool = False) -> list[Ava
     pythons: {framework: interpreter}. Raises MissingPath for an interpreter that does not exist.
     """
     programs = {name: interpreter(name, pythons) for name in FRAMEWORKS}
+    return _looked_up(programs, quick)
+
+
+def check_installed(programs: Mapping[str, str]) -> None:
+    """Check that each framework is in its interpreter, before one of them runs. programs: {framework: interpreter}.
+
+    Raises Unavailable with all that are missing, and how to get each.
+    """
+    needed = {name: python for name, python in programs.items() if name != CANONICAL}
+    missing = {each.name: each.python for each in _looked_up(needed, quick=True) if each.state != "installed"}
+    # A framework may be there without its package's metadata; only an import tells.
+    found = [each for each in _looked_up(missing, quick=False) if each.state == "missing"]
+    if not found:
+        return
+    lines = [
+        f"  {each.name} in {each.python}: {each.reason}"
+        + (f"; install it there: {each.remedy}" if each.remedy else "")
+        + f"; or give another interpreter: --python {each.name}=PATH, or {FRAMEWORKS[each.name].variable}=PATH"
+        for each in found
+    ]
+    names = " and ".join(each.name for each in found)
+    raise Unavailable("\n".join([f"{names} cannot be used; nothing was run:", *lines]))
+
+
+def _looked_up(programs: Mapping[str, str], quick: bool) -> list[Availability]:
+    look = _installed if quick else _imported
     with ThreadPoolExecutor(os.cpu_count()) as executor:  # each thread waits for a process
-        look = _installed if quick else _imported
-        return list(executor.map(lambda name: look(FRAMEWORKS[name], programs[name]), FRAMEWORKS))
+        return list(executor.map(lambda name: look(FRAMEWORKS[name], programs[name]), programs))
 
 
 def _imported(framework: Framework, python: str) -> Availability:
@@ -58,25 +74,25 @@ def _imported(framework: Framework, python: str) -> Availability:
         versions = check_framework(framework.name, python)
     except Unavailable as error:
         reason = str(error).splitlines()[0].removeprefix(f"{framework.name}: ")
-        return Availability(framework.name, "missing", {}, python, f"{reason}; {_remedy(framework)}")
+        return Availability(framework.name, "missing", {}, python, reason, _remedy(framework))
     except EffconvertError as error:
         return Availability(framework.name, "broken", {}, python, str(error))
     return Availability(framework.name, "usable", versions, python)
 
 
 def _installed(framework: Framework, python: str) -> Availability:
-    command = [python, "-c", _LOOK, *framework.packages]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-        versions = versions_in(done.stdout, python)
-    except OSError as error:
-        return Availability(framework.name, "broken", {}, python, f"{python}: {error.strerror}")
+        versions = packages_in(python, framework.packages)
     except EffconvertError as error:
         return Availability(framework.name, "broken", {}, python, str(error))
     if not versions:
-        return Availability(framework.name, "missing", {}, python, _remedy(framework))
+        return Availability(framework.name, "missing", {}, python, "is not installed", _remedy(framework))
     return Availability(framework.name, "installed", versions, python)
 
 
 def _remedy(framework: Framework) -> str:
-    return f"{framework.install}; or install it in another environment and set {framework.variable}=PATH of its Python"
+    """Return the command that installs the framework in any environment; effconvert is not needed there."""
+    extra = f'extra == "{framework.name}"'
+    needed = [line.partition(";")[0].strip() for line in metadata.requires("effconvert") or () if extra in line]
+    _, also, further = framework.install.partition("&&")
+    return f"pip install {shlex.join(needed or framework.packages)}{f' &&{further}' if also else ''}"

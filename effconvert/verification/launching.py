@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,18 @@ from effconvert.verification.runner_archive import write_runner
 from effconvert.verification.runners.base import CannotImport, CannotLoad, save_arrays
 
 KEY_VARIABLE = "EFFCONVERT_KEY_OF_THE_FILE"  # a key must not be in a process's arguments
+ANY = "any"  # in place of a framework: the interpreter of all frameworks that it has
+_LOOK = """
+import json, sys
+from importlib import metadata
+found = {}
+for package in sys.argv[1:]:
+    try:
+        found[package] = metadata.version(package)
+    except metadata.PackageNotFoundError:
+        pass
+print(json.dumps(found))
+"""
 _OF_PYTHON = ("PYTHONPATH", "PYTHONHOME")
 _FULL = f"[Errno {errno.ENOSPC}]"
 _MORE = "; EFFCONVERT_DEBUG=1 shows more"
@@ -94,18 +106,34 @@ def framework_of(layout: str) -> str:
 def interpreter(name: str, pythons: Mapping[str, str]) -> str:
     """Return the Python of the framework: from `pythons`, from its environment variable, or this one.
 
-    Raises MissingPath for one that does not exist.
+    The one that `pythons` has for `ANY` is taken if the framework is installed there. Raises MissingPath for one that
+    does not exist.
     """
     if name == CANONICAL:
         return sys.executable
     variable = FRAMEWORKS[name].variable
-    for where, path in ((True, pythons.get(name)), (False, os.environ.get(variable))):
+    own, for_all, set_there = pythons.get(name), pythons.get(ANY), os.environ.get(variable)
+    given = ((option("python", {name: own}), own), (option("python", for_all or ""), for_all))
+    for said, path in (*given, (f"{variable}={set_there}", set_there)):
         if path and not (Path(path).is_file() and os.access(path, os.X_OK)):
-            said = option("python", {name: path}) if where else f"{variable}={path}"
             raise MissingPath(f"{said}: is not an executable file; give the path of a Python interpreter")
-        if path:
+        if path and (path != for_all or packages_in(path, FRAMEWORKS[name].packages)):
             return path
     return sys.executable
+
+
+def packages_in(python: str, packages: Sequence[str]) -> dict[str, str]:
+    """Return {package: version} of those that an interpreter has; it imports none of them.
+
+    Raises EffconvertError if it is not a Python interpreter.
+    """
+    try:
+        done = subprocess.run(
+            [python, "-c", _LOOK, *packages], capture_output=True, text=True, errors="replace", check=False
+        )
+    except OSError as error:
+        raise EffconvertError(f"{python}: {error.strerror}") from error
+    return versions_in(done.stdout, python)
 
 
 def run_network(

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,8 +18,9 @@ from effconvert.identify.weight_sets import AVERAGES, RAW
 from effconvert.option_words import option
 from effconvert.options import Options
 from effconvert.shown import Row, Shown
+from effconvert.verification.availability import check_installed
 from effconvert.verification.comparison import plain
-from effconvert.verification.execution import run_file
+from effconvert.verification.execution import run_file, settings_of
 from effconvert.verification.inputs import Images, Inputs
 from effconvert.verification.launching import interpreter
 from effconvert.verification.network_files import NetworkFile, examine
@@ -37,6 +38,7 @@ from effconvert.verification.verdict import DIFFERENT, RELAXED, SAME, Verdict, r
 from effconvert.verification.verdict_warnings import inexactness, warnings_for
 
 SCHEMA = "effconvert/verification/1"
+_CANONICAL_ONLY = "the library of the converted file did not run it: only the canonical network was compared"
 
 
 @dataclass(frozen=True, repr=False)
@@ -126,15 +128,18 @@ def verify(
     in_float64: bool = True,
     causes: bool = False,
     keep: str | Path | None = None,
+    canonical_only: bool = False,
+    progress: Callable[[str], None] = lambda step: None,
 ) -> Verification:
     """Verify that the file `converted` is the same network as `source`, and return the result.
 
     The source's own framework runs `source`. The canonical network runs `converted`; if that has a library's layout,
-    the library runs it too. Each runs in its own process. framework: of the source; `auto` follows from its layout.
-    images: two synthetic ones by default. reading: how to read `source`, as in `convert`, with facts that the file does
-    not record. key: of an encrypted source. pythons: {framework: interpreter}. tolerance: instead of the dtype's.
-    in_float64: measure each side's rounding. causes: after a mismatch, try the known causes. keep: a folder for the
-    runs.
+    the library runs it too, unless `canonical_only`. Each runs in its own process. framework: of the source; `auto`
+    follows from its layout. images: two synthetic ones by default. reading: how to read `source`, as in `convert`, with
+    facts that the file does not record. key: of an encrypted source. pythons: {framework: interpreter}; that of `any`
+    is for all frameworks that it has. tolerance: instead of the dtype's. in_float64: measure each side's rounding.
+    causes: after a mismatch, try the known causes. keep: a folder for the runs. progress: gets the words for each step
+    that begins.
 
     Raises MissingPath, UnreadableCheckpoint, LayoutMismatch, Unavailable for a missing framework, NumericMismatch if
     nothing can be compared, OutputProblem for `keep`.
@@ -145,19 +150,32 @@ def verify(
     _check_variants(unrounded, result)
     original = unrounded.rounded_like(result)
     names = [framework if framework != "auto" else original.framework, CANONICAL]
-    names += [result.framework] if result.framework != CANONICAL else []
+    names += [result.framework] if not canonical_only and result.framework != CANONICAL else []
+    progress("looking for the frameworks")
     programs = [interpreter(name, pythons) for name in names]
     inputs = (images or Images()).prepared(original.recipe, original.identity.variant.name)
+    settings_of(original, names[0], inputs, None)  # raises LayoutMismatch for a file of another framework
+    check_installed(dict(zip(names, programs, strict=True)))
     with _folder(keep) as folder, ExitStack() as stack:
         paths = [folder / "source.npz", *(folder / f"converted-{name}.npz" for name in names[1:])]
         _check_new(paths)
+        progress(f"running {names[0]} on {original.path.name}")
         run_file(original, names[0], programs[0], inputs, paths[0])
         for name, program, path in zip(names[1:], programs[1:], paths[1:], strict=True):
+            progress(f"running {'the canonical network' if name == CANONICAL else name} on {result.path.name}")
             run_file(result, name, program, inputs, path, follow=paths[0])
         runs = [stack.enter_context(open_run(path)) for path in paths]
+        progress("comparing layers and tensors")
         found = _with_tensors(_found(original, result, inputs, runs, tolerance))
-        found = _with_roundings(found, unrounded, runs) if in_float64 else found
-        return replace(found, trials=_explained(found, runs)) if causes else found
+        if canonical_only and result.identity.layout_name != CANONICAL:
+            found = replace(found, cautions=(*found.cautions, _CANONICAL_ONLY))
+        if in_float64:
+            progress("measuring the rounding, against float64")
+            found = _with_roundings(found, unrounded, runs)
+        if not causes:
+            return found
+        progress("trying the known causes")
+        return replace(found, trials=_explained(found, runs))
 
 
 def _found(

@@ -39,6 +39,19 @@ def in_words(trials: Sequence[Trial]) -> str:
     return f"no known cause alone explains the whole difference; the best one is {_sentence(best)}"
 
 
+def cause_and_fix(trials: Sequence[Trial]) -> tuple[str, str]:
+    """Return the cause that `trials` found, and what to do; the fix is "" if no known cause explains the difference."""
+    causes = [trial for trial in trials if trial.vanishes]
+    if not causes:
+        return in_words(trials), ""
+    cause = ", or ".join(_cause(trial) for trial in causes)
+    return f"{cause}; with the fix the difference vanishes", "; or ".join(trial.change for trial in causes)
+
+
+def _cause(trial: Trial) -> str:
+    return f"{trial.words} in {trial.where}" if trial.where else trial.words
+
+
 def _sentence(trial: Trial) -> str:
     where = f" in {trial.where}" if trial.where else ""
     return f"{trial.words}{where} ({trial.change}): the difference {trial.before:.1e} becomes {trial.difference:.1e}"

@@ -191,16 +191,19 @@ def rounded_to(reference: Mapping[str, Any], found: Mapping[str, Any]) -> str:
 
 def _not_verifiable(seen: float, images: NDArray[np.float32]) -> str:
     if len(images) < 2:
-        return "one image cannot show whether the network reacts to its input; use two or more"
+        return "one image cannot show whether the network reacts to its input; give two or more, with --images FOLDER"
     if not (images != images[0]).any():
-        return "the images are all the same, so they cannot show whether the network reacts to its input"
+        return (
+            "the images are all the same, so they cannot show whether the network reacts to its input; "
+            "give different ones, with --images FOLDER"
+        )
     if np.isnan(seen):
-        return "the reference's own outputs are NaN or infinite"
+        return "the reference's own outputs are NaN or infinite; take a checkpoint from before the training failed"
     if seen < LEAST_SENSITIVITY:
         return (
             f"the reference hardly reacts to its input (sensitivity {seen:.2g}, needed {LEAST_SENSITIVITY}), so a "
-            f"comparison could miss faults; use other images ({option('images')}), or check that its "
-            "weights are trained"
+            f"comparison could miss faults; give photographs, with {option('images', 'FOLDER')}; if that does not "
+            "help, its weights are not trained"
         )
     return ""
 

@@ -1,12 +1,13 @@
 """Usable frameworks are found by importing each in its own interpreter, or by looking for its package."""
 
 import sys
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
 
-from effconvert.errors import MissingPath
-from effconvert.verification.availability import Availability, frameworks_here
+from effconvert.errors import MissingPath, Unavailable
+from effconvert.verification.availability import Availability, check_installed, frameworks_here
 from effconvert.verification.launching import FRAMEWORKS
 from helpers.verification.fake_pythons import shell, without_packages
 
@@ -32,16 +33,33 @@ def test_a_framework_that_is_imported_is_usable_with_its_versions(tmp_path: Path
 def test_one_that_cannot_be_imported_is_missing_and_says_why_and_how_to_get_it(tmp_path: Path) -> None:
     python = shell(tmp_path / "python", "echo 'timm: timm cannot be imported: numpy is too new' >&2; exit 9")
     assert found(python).state == "missing"
-    assert found(python).remedy == (
-        'timm cannot be imported: numpy is too new; pip install "effconvert[timm]"; '
-        "or install it in another environment and set EFFCONVERT_PYTHON_TIMM=PATH of its Python"
-    )
+    assert found(python).reason == "timm cannot be imported: numpy is too new"
+    assert found(python).remedy.startswith("pip install 'timm>=")
+
+
+def test_what_to_install_is_what_the_package_itself_asks_for(tmp_path: Path) -> None:
+    bare = without_packages(tmp_path / "bare")
+    for each in frameworks_here(dict.fromkeys(FRAMEWORKS, str(bare)), quick=True):
+        needed = [line for line in requires("effconvert") or () if line.endswith(f'extra == "{each.name}"')]
+        assert needed
+        assert all(line.partition(";")[0].strip() in each.remedy for line in needed)
+        assert "effconvert" not in each.remedy  # it is not needed in that environment
+
+
+def test_every_missing_framework_is_named_at_once(tmp_path: Path) -> None:
+    bare = str(without_packages(tmp_path / "bare"))
+    with pytest.raises(Unavailable) as error:
+        check_installed({"timm": bare, "canonical": sys.executable, "keras": bare})
+    first, *others = str(error.value).splitlines()
+    assert first == "timm and keras cannot be used; nothing was run:"
+    assert [line.split()[0] for line in others] == ["timm", "keras"]
+    assert all(f"--python {name}=PATH" in line for name, line in zip(("timm", "keras"), others, strict=True))
 
 
 def test_one_that_breaks_says_how(tmp_path: Path) -> None:
     here = found(shell(tmp_path / "python", "echo 'RuntimeError: no such device' >&2; exit 1"))
     assert (here.state, here.versions) == ("broken", {})
-    assert here.remedy.startswith("RuntimeError: no such device (in ")
+    assert here.reason.startswith("RuntimeError: no such device (in ")
 
 
 def test_a_bare_interpreter_has_none(tmp_path: Path) -> None:
@@ -63,7 +81,7 @@ def test_a_quick_look_finds_the_package_without_importing_it(tmp_path: Path, mon
 @pytest.mark.parametrize("says", ["", "echo hello"])
 def test_a_program_that_is_no_interpreter_is_told_so(tmp_path: Path, says: str, quick: bool) -> None:
     here = found(shell(tmp_path / "python", says), quick=quick)
-    assert (here.state, here.remedy) == (
+    assert (here.state, here.reason) == (
         "broken",
         f"{tmp_path / 'python'}: did not print any versions: is it a Python interpreter?",
     )
@@ -73,7 +91,7 @@ def test_a_program_that_is_no_interpreter_is_told_so(tmp_path: Path, says: str, 
 def test_a_file_that_the_system_cannot_start_is_named(tmp_path: Path, quick: bool) -> None:
     (tmp_path / "python").write_bytes(b"\x7fELF")
     (tmp_path / "python").chmod(0o755)
-    assert f"{tmp_path / 'python'}: Exec format error" in found(tmp_path / "python", quick=quick).remedy
+    assert f"{tmp_path / 'python'}: Exec format error" in found(tmp_path / "python", quick=quick).reason
 
 
 def test_an_interpreter_that_does_not_exist_is_a_usage_error(tmp_path: Path) -> None:
@@ -83,5 +101,6 @@ def test_an_interpreter_that_does_not_exist_is_a_usage_error(tmp_path: Path) -> 
 
 def test_the_plain_values_are_those_of_the_row(tmp_path: Path) -> None:
     python = shell(tmp_path / "python", """echo '{"timm": "1.0"}'""")
-    row = {"name": "timm", "state": "usable", "versions": {"timm": "1.0"}, "python": str(python), "remedy": ""}
+    row = {"name": "timm", "state": "usable", "versions": {"timm": "1.0"}, "python": str(python)}
+    row |= {"reason": "", "remedy": ""}
     assert found(python).to_dict() == row

@@ -37,7 +37,8 @@ def logits_of(run: Path) -> np.ndarray:
 def test_the_same_function_is_0(run: Callable[..., Ran], canonical: Path) -> None:
     ran = run("compare", AVERAGED, canonical)
     assert ran.exit_code == 0, ran.err
-    assert "same: logits differ by" in ran.out
+    assert ran.out.startswith("✓ SAME NETWORK: worst layer ")
+    assert "measured  logits differ by" in ran.out
     assert "canonical (effconvert " in ran.out
     assert "against tensorflow (tensorflow" in ran.out
 
@@ -45,16 +46,17 @@ def test_the_same_function_is_0(run: Callable[..., Ran], canonical: Path) -> Non
 def test_a_run_is_the_same_as_itself_bit_for_bit(run: Callable[..., Ran]) -> None:
     ran = run("compare", AVERAGED, AVERAGED)
     assert ran.exit_code == 0
-    assert "same: every layer is equal bit for bit" in ran.out
+    assert ran.out.startswith("✓ SAME NETWORK: every layer is equal bit for bit")
 
 
 def test_another_function_is_5_with_the_first_layer_and_its_tensors(run: Callable[..., Ran]) -> None:
     ran = run("compare", AVERAGED, RAW)
     assert ran.exit_code == 5
-    assert "different: stem is the first layer that differs: max |Δ| is" in ran.out
+    assert ran.out.startswith("✗ DIFFERENT NETWORK: stem is the first layer that differs, ")
+    assert "measured  stem is the first layer that differs: max |Δ| is" in ran.out
     assert "would have passed" in ran.out
     assert "  stem.conv.weight <- efficientnet-b0/stem/conv2d/kernel/ExponentialMovingAverage" in ran.out
-    assert "blocks.0" not in ran.out.split("different:")[1]
+    assert "blocks.0" not in ran.out.splitlines()[0] + ran.out.rpartition("verdict)")[2]
 
 
 def test_another_variant_is_5_with_the_shapes(run: Callable[..., Ran]) -> None:
@@ -75,7 +77,7 @@ def test_a_blind_network_is_not_verifiable_which_is_5(run: Callable[..., Ran], t
     blind = changed_run(AVERAGED, tmp_path / "blind.npz", logits=np.tile(logits_of(AVERAGED)[:1], (2, 1)))
     ran = run("compare", blind, blind)
     assert ran.exit_code == 5
-    assert "not verifiable: the reference hardly reacts to its input (sensitivity 0, needed 0.1)" in ran.out
+    assert ran.out.startswith("? NOT VERIFIABLE: the reference hardly reacts to its input (sensitivity 0, needed 0.1)")
 
 
 def test_values_that_are_no_numbers_are_counted(run: Callable[..., Ran], tmp_path: Path) -> None:
@@ -113,9 +115,9 @@ def test_every_layer_is_printed_only_when_asked_for(run: Callable[..., Ran], can
     with open_run(AVERAGED) as opened:
         layers = list(opened.layers)
     few, all_rows = (run("compare", AVERAGED, canonical, *more).out.splitlines() for more in ((), ("--layers",)))
-    rows = [line.split()[:2] for line in all_rows if line.split()[0] in layers]
-    assert rows == [[layer, mode] for layer in layers for mode in ("accumulated", "fed")]
-    assert 1 <= sum(line.split()[0] in layers for line in few) <= 4
+    rows = [line.split()[:2] for line in all_rows if line.split()[:1] and line.split()[0] in layers]
+    assert rows == [[layer, mode] for layer in layers for mode in ("end", "isolated")]
+    assert 1 <= sum(line.split()[0] in layers for line in few if line) <= 4
 
 
 def test_quiet_prints_nothing(run: Callable[..., Ran], canonical: Path) -> None:
@@ -128,7 +130,7 @@ def test_a_given_tolerance_shows_in_the_verdict(run: Callable[..., Ran], tmp_pat
     assert run("compare", AVERAGED, near).exit_code == 5
     ran = run("compare", AVERAGED, near, "--tolerance", "1e-2")
     assert ran.exit_code == 0
-    assert "same within the given tolerance of 1.0e-02: logits differ by" in ran.out
+    assert ran.out.startswith("✓ SAME NETWORK within the tolerance 0.01 that you gave: worst layer logits")
     assert run("compare", AVERAGED, near, "--tolerance", "0").exit_code == 2
 
 

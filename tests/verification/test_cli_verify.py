@@ -72,9 +72,19 @@ def the_document(folder: Path) -> dict[str, object]:
 def test_the_same_network_is_0(verify: Callable[..., Ran], source: Path, changed: Callable[..., Path]) -> None:
     ran = verify(changed(lambda state: None), source)
     assert (ran.exit_code, ran.err) == (0, "")
-    assert "same: every layer is equal bit for bit" in ran.out
-    assert "on 2 synthetic images (seed 0), 64 px; sensitivity of the source's network 0." in ran.out
-    assert "rounding, against float64: canonical" in ran.out
+    assert ran.out.startswith("✓ SAME NETWORK: every layer is equal bit for bit")
+    assert "images     2 synthetic images (seed 0), 64 px; sensitivity 0." in ran.out
+
+
+def test_details_are_printed_only_when_asked_for_or_after_a_mismatch(
+    verify: Callable[..., Ran], source: Path, other: Path
+) -> None:
+    assert not {"rounding", "stem", "computed"} & {
+        word for line in verify(source, source).out.splitlines() for word in line.split()[:1]
+    }
+    for ran in (verify(source, source, "--layers"), verify(other, source)):
+        assert "rounding   canonical (effconvert" in ran.out
+        assert "isolated: each layer gets the source's input" in ran.out
 
 
 def test_another_network_is_5_with_the_first_layer_and_its_tensors(
@@ -82,7 +92,8 @@ def test_another_network_is_5_with_the_first_layer_and_its_tensors(
 ) -> None:
     ran = verify(other, source)
     assert ran.exit_code == 5
-    assert "different: blocks.3 is the first layer that differs: max |Δ| is" in ran.out
+    assert ran.out.startswith("✗ DIFFERENT NETWORK: blocks.3 is the first layer that differs, 180 times its tolerance")
+    assert "measured   blocks.3 is the first layer that differs: max |Δ| is" in ran.out
     assert "with the reference's input (allowed 5.0e-06; " in ran.out
     marked = [line.strip() for line in ran.out.splitlines() if "values differ" in line]
     assert marked == ["blocks.3.depthwise.conv.weight <- blocks.3.depthwise.conv.weight: values differ"]
@@ -93,7 +104,7 @@ def test_a_blind_network_is_not_verifiable_which_is_5(verify: Callable[..., Ran]
     blind = changed(lambda state: state["head.fc.weight"].zero_())
     ran = verify(blind, blind)
     assert ran.exit_code == 5
-    assert "not verifiable: the reference hardly reacts to its input (sensitivity 0, needed 0.1)" in ran.out
+    assert ran.out.startswith("? NOT VERIFIABLE: the reference hardly reacts to its input (sensitivity 0, needed 0.1)")
 
 
 def test_another_variant_is_4(verify: Callable[..., Ran], source: Path, b0: Path) -> None:
@@ -164,7 +175,8 @@ def test_a_missing_framework_is_9_and_the_way_to_it_is_named(
     ran = verify(source, lite0)
     assert ran.exit_code == 9
     assert "tensorflow cannot be imported: libtensorflow.so: cannot open" in ran.err
-    assert 'pip install "effconvert[tensorflow]"' in ran.err
+    assert "nothing was run" in ran.err
+    assert "install it there: pip install 'tensorflow>=" in ran.err
     assert "--python tensorflow=PATH, or EFFCONVERT_PYTHON_TENSORFLOW=PATH" in ran.err
     assert sys.executable in ran.err
 
@@ -244,25 +256,33 @@ def test_kept_runs_are_compared_later_and_never_replaced(
 def test_every_layer_is_printed_only_when_asked_for(verify: Callable[..., Ran], source: Path, other: Path) -> None:
     def rows(*options: str) -> list[list[str]]:
         lines = [line.split() for line in verify(other, source, *options).out.splitlines()]
-        return [words[:2] for words in lines if words[0] in LAYERS and words[1] in ("accumulated", "fed")]
+        modes = {"isolated": "isolated", "end": "end to end"}
+        return [[words[0], modes[words[1]]] for words in lines if len(words) > 3 and words[0] in LAYERS]
 
-    assert rows("--layers") == [[layer, mode] for layer in LAYERS for mode in ("accumulated", "fed")]
+    assert rows("--layers") == [[layer, mode] for layer in LAYERS for mode in ("end to end", "isolated")]
     few = rows()
-    assert ["blocks.3", "fed"] in few
-    assert ["logits", "fed"] in few
+    assert ["blocks.3", "isolated"] in few
+    assert ["logits", "isolated"] in few
     assert len(few) <= 5
 
 
 def test_explain_tries_the_nine_causes(verify: Callable[..., Ran], source: Path, changed: Callable[..., Path]) -> None:
     channels = changed(lambda state: state.update({"stem.conv.weight": state["stem.conv.weight"].flip(1)}))
-    ran = verify(channels, source, "--explain")
+    ran = verify(channels, source, "--explain", "--layers")
     assert ran.exit_code == 5
     assert all(words in ran.out for words, _ in CAUSES.values())
     assert len(CAUSES) == 9
-    assert [line.split("  ")[0] for line in ran.out.splitlines() if line.endswith("vanishes")] == [
-        CAUSES["channels"][0]
-    ]
-    assert "the cause is RGB instead of BGR, or BGR instead of RGB in stem" in ran.out
+    assert [line.split("  ")[0] for line in ran.out.splitlines() if "it vanishes" in line] == [CAUSES["channels"][0]]
+
+
+def test_the_cause_and_the_fix_stand_right_below_the_verdict(
+    verify: Callable[..., Ran], source: Path, changed: Callable[..., Path]
+) -> None:
+    channels = changed(lambda state: state.update({"stem.conv.weight": state["stem.conv.weight"].flip(1)}))
+    first, cause, fix = verify(channels, source, "--explain").out.splitlines()[:3]
+    assert first.startswith("✗ DIFFERENT NETWORK: stem is the first layer that differs")
+    assert cause == f"Cause:  {CAUSES['channels'][0]} in stem; with the fix the difference vanishes"
+    assert fix.startswith("Fix:    reverse the input channels of stem.conv.weight")
 
 
 def test_explain_says_nothing_where_there_is_no_difference(verify: Callable[..., Ran], source: Path) -> None:
@@ -330,7 +350,7 @@ def test_control_characters_do_not_steer_the_terminal(
 def test_a_given_tolerance_shows_in_the_verdict(verify: Callable[..., Ran], source: Path, other: Path) -> None:
     ran = verify(other, source, "--tolerance", "1e-2")
     assert ran.exit_code == 0
-    assert "same within the given tolerance of 1.0e-02: logits differ by" in ran.out
+    assert ran.out.startswith("✓ SAME NETWORK within the tolerance 0.01 that you gave: worst layer ")
 
 
 def test_a_looser_tolerance_is_another_word_in_the_document(
@@ -346,15 +366,15 @@ def test_half_precision_says_what_it_costs(verify: Callable[..., Ran], source: P
     effconvert.convert(source, tmp_path / "half.safetensors", dtype="float16")
     ran = verify(tmp_path / "half.safetensors", source, "--json", tmp_path / "report.json")
     assert ran.exit_code == 0
-    assert "same except for the rounding to float16: every layer is equal bit for bit" in ran.out
-    (line,) = [line for line in ran.out.splitlines() if line.startswith("rounding the weights to float16 moves the ")]
+    assert ran.out.startswith("✓ SAME NETWORK except for the rounding to float16: every layer is equal bit for bit")
+    (line,) = [line for line in ran.out.splitlines() if "of the weights to float16 moves the outputs" in line]
     document = the_document(tmp_path)
     assert f"by {document['rounding_cost']:.1e} of the largest" in line
     assert document["tolerance"] == {"accumulated": 2e-5, "fed": 5e-6, "relaxed": False, "rounded": "float16"}
 
 
 def test_what_no_other_library_has_run_is_told(verify: Callable[..., Ran], source: Path) -> None:
-    assert f"warning: {source} is already canonical, so no other framework took part" in verify(source, source).out
+    assert f"warning    {source} is already canonical, so no other framework took part" in verify(source, source).out
 
 
 def test_real_images_are_said_with_their_number(verify: Callable[..., Ran], source: Path, tmp_path: Path) -> None:
@@ -365,7 +385,7 @@ def test_real_images_are_said_with_their_number(verify: Callable[..., Ran], sour
     options = ("--images", tmp_path, "--count", 2, "--recipe", "timm", "--json", tmp_path / "report.json")
     ran = verify(source, source, *options)
     assert ran.exit_code == 0
-    assert "on 2 of 3 images, 64 px" in ran.out
+    assert "images     2 of 3 images, 64 px" in ran.out
     inputs = the_document(tmp_path)["inputs"]
     assert (inputs["files"], inputs["recipe"]["name"]) == (["0.png", "1.png"], "timm")
 

@@ -241,7 +241,8 @@ def test_one_image_shows_nothing(tmp_path: Path) -> None:
     found = verdict(tmp_path, reference=values(images=1))
     assert (found.word, found.sensitivity) == (NOT_VERIFIABLE, 0.0)
     assert found.sentence == (
-        "not verifiable: one image cannot show whether the network reacts to its input; use two or more"
+        "not verifiable: one image cannot show whether the network reacts to its input; give two or more, "
+        "with --images FOLDER"
     )
 
 
@@ -261,7 +262,8 @@ def test_images_that_are_all_the_same_show_nothing(tmp_path: Path) -> None:
         found = reach_verdict(one, [other])
     assert found.sensitivity > 0.1
     assert found.sentence == (
-        "not verifiable: the images are all the same, so they cannot show whether the network reacts to its input"
+        "not verifiable: the images are all the same, so they cannot show whether the network reacts to its input; "
+        "give different ones, with --images FOLDER"
     )
 
 
@@ -293,7 +295,10 @@ def test_a_tenth_of_the_range_is_the_least_sensitivity(tmp_path: Path, share: fl
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_reference_that_is_not_finite_is_not_verifiable(tmp_path: Path, value: float) -> None:
     found = verdict(tmp_path, values(), values() | {"logits": np.full((2, 10), value, np.float32)})
-    assert found.sentence == "not verifiable: the reference's own outputs are NaN or infinite"
+    assert found.sentence == (
+        "not verifiable: the reference's own outputs are NaN or infinite; take a checkpoint from before the training "
+        "failed"
+    )
     assert found.to_dict()["sensitivity"] is None
 
 

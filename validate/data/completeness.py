@@ -12,6 +12,7 @@ from effconvert.validate.data.classes import IMAGENET
 from effconvert.validate.data.containers.contents import counted
 
 _SOME = 10
+_FEW = 3
 
 
 def is_imagenet_validation(order: Order, numbers: Sequence[int | None]) -> tuple[bool, list[str]]:
@@ -79,5 +80,5 @@ def described(order: Order, own: bool, missing: int) -> Iterator[str]:
     yield what
     empty = np.flatnonzero(counts == 0)
     if len(empty) and not (own and missing):
-        words = some([order.classes.described(index) for index in empty.tolist()], _SOME)
-        yield f"{len(empty):,} of {len(counts):,} classes have no image: {words}"
+        words = some([order.classes.described(index) for index in empty.tolist()], _FEW)
+        yield f"{len(empty):,} of {len(counts):,} classes have no image: {words} (--only-present leaves them out)"

@@ -114,6 +114,9 @@ def _begun(
                 note(f"{words}; this run will be {each.out}")
         outs = {name: each.out for name, each in chosen.items()}
         if not task.settings.resume or task.settings.force:
+            for out in outs.values():
+                if out.exists() and not journals_of(out):
+                    note(f"{out} is complete: it is measured again and then replaced (--resume takes it as it is)")
             return outs, {}
         runs = {name: read_predictions(out) for name, out in outs.items() if out.exists() and not journals_of(out)}
         return outs, {name: EvaluationRun(outs[name], len(run), run) for name, run in runs.items()}

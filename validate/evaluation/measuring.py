@@ -102,12 +102,19 @@ def _first_class(one: Subject, classes: ClassList) -> int:
 
 
 def _names(files: Sequence[Path]) -> list[str]:
-    """Return a name for the run of each file: the file's, with its folders where two files have the same."""
-    names = [file.name.removesuffix(file.suffix) if file.is_file() else file.resolve().name for file in files]
+    """Return a name for the run of each file: the first of its names that no other file has, the shortest first.
+
+    These are its name, with its suffix, and with its folders.
+    """
+    own = [file.name if file.is_file() else file.resolve().name for file in files]
+    bare = [
+        file.name.removesuffix(file.suffix) if file.is_file() else name for name, file in zip(own, files, strict=True)
+    ]
     whole = ["-".join(part for part in file.parts if part not in ("/", "..", ".")) for file in files]
+    folders = [longer.removesuffix(file.suffix) for longer, file in zip(whole, files, strict=True)]
+    ways = (bare, own, folders, whole)
     unique = [
-        name if names.count(name) == 1 else longer.removesuffix(file.suffix)
-        for name, longer, file in zip(names, whole, files, strict=True)
+        next((way[place] for way in ways if way.count(way[place]) == 1), bare[place]) for place in range(len(files))
     ]
     doubled = sorted({name for name in unique if unique.count(name) > 1})
     if doubled:

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from effconvert.cli.click_classes import Command
-from effconvert.cli.display.output import printable
+from effconvert.cli.display.terminal import say
 from effconvert.cli.options.names import Choice
 from effconvert.cli.options.shared import PATH, force_option, out_option, quiet_option
 from effconvert.report.pictures import PICTURES, check_picture, write_picture
@@ -55,8 +55,8 @@ def command(
     document = published_report() if published else build_report(runs, verifications)
     text = write_picture(document, f"layers-{_id(document, network)}" if network else picture, out, force)
     if not quiet:
-        click.echo(printable(text))
-        click.echo(printable(f"written: {out}"))
+        say(text)
+        say(f"written: {out}")
 
 
 def _id(document: dict[str, Any], name: str) -> str:

@@ -7,9 +7,9 @@ import click
 
 from effconvert.cli.click_classes import Command, more_option
 from effconvert.cli.display.json_output import JsonOutput, put_json
-from effconvert.cli.display.output import printable
 from effconvert.cli.display.prediction_verdicts import print_prediction_comparison
-from effconvert.cli.display.verdicts import print_comparisons, print_verdict
+from effconvert.cli.display.terminal import print_pairs, say
+from effconvert.cli.display.verdicts import measured, print_comparisons, print_first, print_headline
 from effconvert.cli.options.shared import json_option, path_argument, quiet_option
 from effconvert.errors import NumericMismatch, UnreadableCheckpoint
 
@@ -85,9 +85,10 @@ def _compare_layers(
         verdict = reach_verdict(reference, [found], tolerance)
         as_values = verdict.to_dict() | {"schema": "effconvert/comparison/1", "reference": reference.words}
         if not put_json(as_json, as_values) and not quiet:
+            print_headline(verdict)
+            say()
+            print_pairs([("measured", measured(verdict))])
             print_comparisons(reference.words, verdict, layers)
-            first = verdict.first
-            print_verdict(verdict)
-            for name, source in reference.tensors_of(first.layer).items() if first else ():
-                click.echo(printable(f"  {name} <- {source}"))
+            tensors = reference.tensors_of(verdict.first.layer) if verdict.first else {}
+            print_first({name: (source, False) for name, source in tensors.items()})
     return verdict.word in (SAME, RELAXED)

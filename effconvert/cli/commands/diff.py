@@ -1,6 +1,7 @@
 """`effconvert diff`: two files, tensor by tensor."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +9,8 @@ import click
 
 from effconvert.cli.click_classes import Command
 from effconvert.cli.display.json_output import JsonOutput, put_json
-from effconvert.cli.display.output import printable
+from effconvert.cli.display.terminal import BAD, GOOD, print_pairs, print_table, say
+from effconvert.cli.display.words import counted
 from effconvert.cli.options.running import given_reading, reading_options
 from effconvert.cli.options.shared import json_option, path_argument, quiet_option
 from effconvert.errors import NumericMismatch
@@ -45,40 +47,64 @@ def command(a: Path, b: Path, as_json: JsonOutput | None, quiet: bool, **options
 
 
 def _print_difference(found: "Difference") -> None:
-    from tabulate import tabulate
-
-    for side in (found.first, found.second):
-        click.echo(_side_text(side))
-    for name, (one, other) in found.facts.items():
-        click.echo(f"fact {name}: {one} and {other}{' (assumed)' if name in found.assumed else ''}")
-    if found.dtypes:
-        click.echo(f"dtypes: those of {found.dtypes:,} tensors differ")
+    say(_verdict(found), GOOD if found.same else BAD)
+    if words := _sets_words(found):
+        say(words)
+    print_pairs([("A", _side_text(found.first)), ("B", _side_text(found.second)), *_details(found)])
     rows = [
-        [printable(tensor.name), f"{tensor.largest:.3g}", f"{tensor.relative:.2g}", list(tensor.at)]
+        [tensor.name, f"{tensor.largest:.3g}", f"{tensor.relative:.2g}", ", ".join(map(str, tensor.at))]
         for tensor in found.differing[:_SHOWN]
     ]
     if rows:
-        click.echo(tabulate(rows, ["tensor", "max |Δ|", "of the largest", "at"], disable_numparse=True))
+        say()
+        print_table(["tensor", "max |Δ|", "of the largest", "at"], rows, "lrrl", drop=("at",))
     if len(found.differing) > _SHOWN:
-        click.echo(f"… and {len(found.differing) - _SHOWN:,} more tensors differ")
-    for words, names in (("only in the first", found.only_in_first), ("only in the second", found.only_in_second)):
+        say(f"… and {counted(len(found.differing) - _SHOWN, 'more tensor')} (--json has all)")
+
+
+def _details(found: "Difference") -> Iterator[tuple[str, str]]:
+    for name, (one, other) in found.facts.items():
+        assumed = " (assumed)" if name in found.assumed else ""
+        yield "fact", f"{name}: {one} in A, {other} in B{assumed}"
+    if found.dtypes:
+        yield "dtypes", f"{counted(found.dtypes)} {'have' if found.dtypes > 1 else 'has'} other dtypes"
+    for words, names in (("only in A", found.only_in_first), ("only in B", found.only_in_second)):
         if names:
             shown = ", ".join(names[:5])
-            click.echo(f"{len(names):,} tensors {words}, or in another shape: {shown}{' …' if len(names) > 5 else ''}")
-    click.secho(_verdict(found), bold=True)
+            yield words, f"{counted(len(names))}, or in another shape: {shown}{' …' if len(names) > 5 else ''}"
 
 
 def _side_text(side: "Side") -> str:
+    held = _set_of(side)
+    taken = {"weights": "", "raw": ", raw weights"}.get(held, f", {held}")
     assumed = f"; {side.assumption}" if side.assumption else ""
-    return printable(f"{side.path}: {side.layout}, {side.variant}, {side.taken}{assumed}")
+    return f"{side.path}: {side.layout}, {side.variant}{taken}{assumed}"
+
+
+def _set_of(side: "Side") -> str:
+    """Return the set of weights that a file holds, also of a file with one set that was made of two."""
+    return side.taken if side.origin == "weights" else side.origin
+
+
+def _sets_words(found: "Difference") -> str:
+    """Return a sentence if one file holds the raw weights and the other their averages; "" otherwise."""
+    sides = {_set_of(side): side for side in (found.first, found.second)}
+    if found.same or sides.keys() != {"raw", "averages"}:
+        return ""
+    averages = sides["averages"]
+    words = f"{averages.path} is compared by its averages, {sides['raw'].path} holds raw weights"
+    return f"{words}: {'give --raw' if averages.taken != 'weights' else 'convert both with --raw, or both without it'}"
 
 
 def _verdict(found: "Difference") -> str:
     if found.same:
-        return f"equal: all {found.equal:,} tensors"
+        return f"equal: all {counted(found.equal)}"
     worst = max((tensor.largest for tensor in found.differing), default=0.0)
-    words = f"{len(found.differing):,} differ, by at most {worst:.3g}" if found.differing else "none differs"
+    count = len(found.differing)
+    words = f"{count:,} {'differs' if count == 1 else 'differ'}, by at most {worst:.3g}" if count else "none differs"
     missing = len({*found.only_in_first, *found.only_in_second})
     facts = ", but the networks are not the same" if found.facts.keys() - set(found.assumed) else ""
     kind = "close" if found.close and found.differing and not facts else "different"
-    return f"{kind}: {found.equal:,} tensors are equal, {words}, {missing:,} are missing{facts}"
+    equal = f"{counted(found.equal)} {'is' if found.equal == 1 else 'are'} equal"
+    lacking = f", {missing:,} {'is' if missing == 1 else 'are'} missing" if missing else ""
+    return f"{kind}: {equal}, {words}{lacking}{facts}"

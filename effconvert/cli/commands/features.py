@@ -6,7 +6,8 @@ from typing import Any
 import click
 
 from effconvert.cli.click_classes import Command
-from effconvert.cli.display.output import print_pairs, recipe_text
+from effconvert.cli.display.terminal import print_pairs
+from effconvert.cli.display.words import recipe_text
 from effconvert.cli.options.asking import asking_options, given_question, images_argument
 from effconvert.cli.options.names import Choice, dtype_choice
 from effconvert.cli.options.shared import force_option, out_option, path_argument, quiet_option

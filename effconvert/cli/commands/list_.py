@@ -6,6 +6,7 @@ import click
 
 from effconvert.cli.click_classes import Command
 from effconvert.cli.display.json_output import JsonOutput, put_json
+from effconvert.cli.display.terminal import print_table
 from effconvert.cli.options.names import Choice
 from effconvert.cli.options.shared import json_option
 from effconvert.reference_tables.publishers import publisher_called
@@ -25,8 +26,6 @@ def command(framework: str | None, as_json: JsonOutput | None) -> None:
 
     Example: effconvert list --framework tensorflow
     """
-    from tabulate import tabulate
-
     from effconvert.hub.catalogue import catalogue_rows
 
     rows = catalogue_rows([framework] if framework else FRAMEWORKS)
@@ -39,11 +38,15 @@ def command(framework: str | None, as_json: JsonOutput | None) -> None:
             row.size,
             f"{row.parameters / 1e6:.2f} M",
             f"{row.macs / 1e9:.2f} G",
-            row.top1,
-            row.top5,
+            _accuracy(row.top1),
+            _accuracy(row.top5),
             row.url.removeprefix("https://"),
         ]
         for row in rows
     ]
-    aligned = ("left", "right", "right", "right", "right", "right", "left")
-    click.echo(tabulate(table, headers, colalign=aligned, missingval="-", floatfmt="g"))
+    print_table(headers, table, "lrrrrrl", drop=("source",))
+
+
+def _accuracy(value: float | None) -> str | None:
+    """Return an accuracy with the digits that it was published with, at least one."""
+    return None if value is None else f"{value:.1f}" if value == round(value, 1) else f"{value:g}"

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from effconvert.cli.click_classes import Command
-from effconvert.cli.display.output import printable
+from effconvert.cli.display.terminal import GOOD, say
 from effconvert.cli.options.shared import PATH, key_option, path_argument
 
 
@@ -42,7 +42,7 @@ def command(map_file: Path, checkpoint: Path | None, key: str | None) -> None:
 
     found = check_map(map_file, checkpoint, key.encode() if key else None)
     layout = found.layout
-    click.echo(printable(f"{map_file}: layout {layout.name}, of {layout.library.title}: the map is good"))
-    click.echo(f"variants: {', '.join(layout.variants)}")
+    say(f"{map_file}: layout {layout.name}, of {layout.library.title}: the map is good", GOOD)
+    say(f"variants: {', '.join(layout.variants)}")
     for remark in found.remarks:
-        click.echo(printable(remark))
+        say(remark)

@@ -7,9 +7,16 @@ import click
 
 from effconvert.cli.click_classes import Command
 from effconvert.cli.display.json_output import JsonOutput, put_json
-from effconvert.cli.display.output import print_pairs
+from effconvert.cli.display.terminal import print_pairs
 from effconvert.cli.options.names import VARIANT
-from effconvert.cli.options.shared import force_option, json_option, key_option, out_option, path_argument, quiet_option
+from effconvert.cli.options.shared import (
+    force_option,
+    json_option,
+    key_option,
+    out_option,
+    path_argument,
+    quiet_option,
+)
 
 if TYPE_CHECKING:
     from effconvert.drafting.draft import Draft

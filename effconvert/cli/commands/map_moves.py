@@ -6,6 +6,7 @@ import click
 
 from effconvert.cli.click_classes import Command
 from effconvert.cli.display.json_output import JsonOutput, put_json
+from effconvert.cli.display.terminal import print_table, say
 from effconvert.cli.options.names import VARIANT, layout_name
 from effconvert.cli.options.shared import json_option, map_option
 
@@ -40,12 +41,13 @@ def command(layout: str, variant: str, as_json: JsonOutput | None) -> None:
     moves = [_plain(move) for move in compiled.moves]
     if put_json(as_json, {**as_values, "moves": moves, "fills": list(compiled.fills)}):
         return
-    width = max(len(f"{move.source} {list(move.source_shape)}") for move in compiled.moves)
-    for move in compiled.moves:
-        source = f"{move.source} {list(move.source_shape)}"
-        click.echo(f"{source:{width}}  {_axes(move):13} {move.target} {list(move.target_shape)}")
+    rows = [
+        (f"{move.source} {list(move.source_shape)}", _axes(move), f"{move.target} {list(move.target_shape)}")
+        for move in compiled.moves
+    ]
+    print_table((layout, "axes", "canonical"), rows, below=("canonical",), drop=("axes",))
     for name, fill in compiled.fills.items():
-        click.echo(f"{name} {list(fill.shape)}  is left behind: {fill.reason}")
+        say(f"{name} {list(fill.shape)}  is left behind: {fill.reason}")
 
 
 def _axes(move: "Move") -> str:

@@ -1,6 +1,5 @@
 """`effconvert predict`: the classes of images."""
 
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,12 +7,16 @@ import click
 
 from effconvert.cli.click_classes import Command
 from effconvert.cli.display.json_output import JsonOutput, put_json
-from effconvert.cli.display.output import print_pairs, printable, recipe_text
+from effconvert.cli.display.terminal import STRONG, print_pairs, print_table, say
+from effconvert.cli.display.words import recipe_text
 from effconvert.cli.options.asking import asking_options, given_question, images_argument
 from effconvert.cli.options.shared import PATH, json_option, path_argument, quiet_option
 
 if TYPE_CHECKING:
     from effconvert.validate.inference.classification import Classification, SeenClass
+
+_ALIGNED = {"index": "r", "class": "l", "synset": "l", "probability": "r", "logit": "r"}
+_HEADERS = tuple(_ALIGNED)
 
 
 @click.command("predict", cls=Command)
@@ -51,8 +54,6 @@ def command(
 
 
 def _print(found: "Classification") -> None:
-    from tabulate import tabulate
-
     file = found.subject.file
     print_pairs(
         [
@@ -63,20 +64,13 @@ def _print(found: "Classification") -> None:
         ]
     )
     for path, classes in found.images:
-        first = classes[0]
-        click.echo(f"{printable(str(path))}: {_as_dictionary(first)}  {first.probability:.3f}")
-        if len(classes) > 1:
-            columns = [cells for cells in zip(*map(_row, classes), strict=True) if any(cells)]
-            rows = list(zip(*columns, strict=True))
-            table = tabulate(rows, tablefmt="plain", disable_numparse=True, colalign=("right",))
-            click.echo(textwrap.indent(table, "  "))
-
-
-def _as_dictionary(seen: "SeenClass") -> str:
-    """Return the class in the form of mmpretrain and mindvision: `{5: 'electric ray'}`."""
-    return f"{{{seen.index}: {seen.name!r}}}" if seen.name else f"{{{seen.index}}}"
+        say()
+        say(str(path), STRONG)
+        columns = [cells for cells in zip(_HEADERS, *map(_row, classes), strict=True) if any(cells[1:])]
+        headers, *rows = zip(*columns, strict=True)
+        aligned = "".join(_ALIGNED[header] for header in headers)
+        print_table(headers, rows, aligned, below=("class",), drop=("synset", "logit"), indent=2)
 
 
 def _row(seen: "SeenClass") -> list[str]:
-    name, synset = printable(seen.name or ""), seen.synset or ""
-    return [str(seen.index), name, synset, f"{seen.probability:.4f}", f"logit {seen.logit:.3f}"]
+    return [str(seen.index), seen.name or "", seen.synset or "", f"{seen.probability:.4f}", f"{seen.logit:.3f}"]

@@ -9,13 +9,13 @@ import click
 from effconvert.atomic import check_folder_name, check_output
 from effconvert.cli.click_classes import Command, more_option
 from effconvert.cli.display.json_output import JsonOutput, put_json
-from effconvert.cli.display.output import printable
+from effconvert.cli.display.terminal import BAD, DOUBTFUL, GOOD, columns, print_table, say
 from effconvert.cli.options.names import Choice
 from effconvert.cli.options.shared import PATH, force_option, json_option, map_option, out_option, quiet_option
 from effconvert.report.schema import SCHEMAS, schema_text
 
 _SHOWN = 10  # networks; the page has all
-_COLORS = {"passed": "green", "near": "yellow", "failed": "red"}
+_MEANINGS = {"passed": GOOD, "near": DOUBTFUL, "failed": BAD}
 
 
 def _print_schema(context: click.Context, _: click.Parameter, name: str | None) -> None:
@@ -38,6 +38,7 @@ def _print_schema(context: click.Context, _: click.Parameter, name: str | None) 
     callback=_print_schema,
     help="Print the JSON Schema of a report, a run's record or a verification, and exit.",
 )
+@click.option("--open", "opened", is_flag=True, help="Open the page in a browser.")
 @map_option
 @force_option
 @json_option
@@ -47,6 +48,7 @@ def command(
     verifications: tuple[Path, ...],
     published: bool,
     out: Path,
+    opened: bool,
     force: bool,
     as_json: JsonOutput | None,
     quiet: bool,
@@ -74,34 +76,35 @@ def command(
     from effconvert.report.writing import write_report  # slow to import; the inputs are good
 
     written = write_report(document, out, force)
+    page = next((path for path in written if path.suffix == ".html"), out)
     if not put_json(as_json, document) and not quiet:
-        _print(document, next((path for path in written if path.suffix == ".html"), out))
+        _print(document, page)
+    if opened:
+        click.launch(str(page))
 
 
 def _print(document: dict[str, Any], page: Path) -> None:
     from effconvert.report.renderings.network_views import uncompared
 
-    click.echo(printable(document["sentence"]))
+    say(document["sentence"])
     networks = document["networks"]
     if networks:
-        click.echo()
+        say()
         _print_verdicts(sorted(networks, key=_worst)[:_SHOWN])
         if len(networks) > _SHOWN:
-            click.echo(f"… and {len(networks) - _SHOWN:,} more networks")
+            say(f"… and {len(networks) - _SHOWN:,} more networks")
         for words in uncompared(document):
-            click.echo(printable(f"agreement: {words}"))
-        click.echo()
-    click.echo(printable(f"written: {page}"))
+            say(f"agreement: {words}")
+        say()
+    say(f"written: {page}" + ("  (--open shows it in a browser)" if columns() else ""))
 
 
 def _print_verdicts(networks: list[dict[str, Any]]) -> None:
-    from tabulate import tabulate
-
     checks = [row["check"] for row in networks[0]["verdicts"]]
-    table = [[printable(each["name"]), *(_word(row["verdict"]) for row in each["verdicts"])] for each in networks]
-    click.echo(tabulate(table, ["network", *checks], disable_numparse=True))
+    table = [[each["name"], *(_word(row["verdict"]) for row in each["verdicts"])] for each in networks]
+    print_table(["network", *checks], table, below=checks, meanings=_MEANINGS)
     for line in _reasons(networks):
-        click.echo(printable(line))
+        say(line)
 
 
 def _worst(network: dict[str, Any]) -> int:
@@ -111,7 +114,7 @@ def _worst(network: dict[str, Any]) -> int:
 
 
 def _word(verdict: str) -> str:
-    return click.style(verdict, fg=_COLORS.get(verdict)) if verdict != "not measured" else "-"
+    return verdict if verdict != "not measured" else "-"
 
 
 def _reasons(networks: list[dict[str, Any]]) -> Iterator[str]:

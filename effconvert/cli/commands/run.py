@@ -7,7 +7,8 @@ import click
 
 from effconvert.architecture.canonical import CANONICAL
 from effconvert.cli.click_classes import Command
-from effconvert.cli.display.output import print_pairs, printable
+from effconvert.cli.display.progress import steps
+from effconvert.cli.display.terminal import print_pairs, say
 from effconvert.cli.options.running import (
     framework_choice,
     given_images,
@@ -75,11 +76,13 @@ def command(
     if prepare:
         command_line = prepare_run(file, framework, prepare, reading, key, images, follow, force)
         name = name_elsewhere(file)
-        click.echo(printable(f"{prepare} is ready: copy it to the other machine, put {name} there, and type:"))
+        say(f"{prepare} is ready: copy it to the other machine, put {name} there, and type:")
         click.echo(command_line)
         return
     assert out
-    saved = save_run(file, framework, out, reading, key, images, follow, programs, force)
+    with steps(quiet, transient=True) as begin:
+        begin(f"running {file}")
+        saved = save_run(file, framework, out, reading, key, images, follow, programs, force)
     if not quiet:
         sensitivity = "one image" if saved.sensitivity is None else f"{saved.sensitivity:.2f}"
         print_pairs(

@@ -7,7 +7,7 @@ import click
 
 from effconvert.cli.click_classes import Command
 from effconvert.cli.display.json_output import JsonOutput, put_json
-from effconvert.cli.display.output import printable
+from effconvert.cli.display.terminal import say
 from effconvert.cli.options.names import DATASET, SOURCE, TRAINING, VARIANT, Choice
 from effconvert.cli.options.shared import PATH, force_option, json_option
 from effconvert.reference_tables.selection import KINDS
@@ -66,16 +66,16 @@ def command(
 
     if csv_file:
         what = "disagreements" if disagreements else "numbers"
-        click.echo(printable(f"written: {csv_file}, {len(rows):,} {what}"))
+        say(f"written: {csv_file}, {len(rows):,} {what}")
     elif disagreements and not selection.disagreements:
-        click.echo("no sources disagree")
+        say("no sources disagree")
     elif disagreements:
         notes = published_numbers.Notes()
         published_numbers.print_disagreements(selection.disagreements, notes)
-        click.echo()
+        say()
         notes.print()
     elif not selection.numbers:
-        click.echo("no published number matches")
+        say("no published number matches")
     elif wanted == Wanted():
         published_numbers.print_summary(selection)
     else:

@@ -3,14 +3,14 @@
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from effconvert.cli.click_classes import Command, more_option
 from effconvert.cli.display.json_output import JsonOutput, put_json
-from effconvert.cli.display.output import printable
-from effconvert.cli.display.verdicts import print_comparisons, print_verdict
+from effconvert.cli.display.progress import steps
+from effconvert.cli.display.verdicts import print_verification
 from effconvert.cli.options.running import (
     framework_choice,
     given_images,
@@ -22,9 +22,6 @@ from effconvert.cli.options.running import (
 )
 from effconvert.cli.options.shared import PATH, json_option, path_argument, quiet_option
 from effconvert.errors import NumericMismatch
-
-if TYPE_CHECKING:
-    from effconvert.verification.procedure import Verification
 
 
 @click.command("verify", cls=Command)
@@ -42,8 +39,13 @@ if TYPE_CHECKING:
     default="auto",
     help="Run the source in this framework. Default: the framework of the file.",
 )
-@click.option("--layers", is_flag=True, help="Print every layer, not only the most informative ones.")
-@click.option("--explain", is_flag=True, help="Try the known causes of a mismatch, and show the right one.")
+@click.option(
+    "--canonical-only",
+    is_flag=True,
+    help="Run CONVERTED only as effconvert's own network, not in its library, which then need not be installed.",
+)
+@click.option("--layers", is_flag=True, help="Print every layer. Default: the most informative ones, after a mismatch.")
+@click.option("--explain", is_flag=True, help="After a mismatch, try the known causes and show the right one.")
 @images_options
 @reading_options
 @python_option
@@ -60,6 +62,7 @@ def command(
     converted: Path,
     against: Path,
     framework: str,
+    canonical_only: bool,
     layers: bool,
     explain: bool,
     pythons: tuple[str, ...],
@@ -84,74 +87,24 @@ def command(
 
     started = time.monotonic()
     reading, key = given_reading(options)
-    found = verify(
-        converted,
-        against,
-        framework=framework,
-        images=given_images(options),
-        reading=reading,
-        key=key,
-        pythons=given_pythons(pythons),
-        tolerance=tolerance,
-        in_float64=not no_float64,
-        causes=explain,
-        keep=keep,
-    )
+    images, programs = given_images(options), given_pythons(pythons)
+    with steps(quiet) as begin:
+        found = verify(
+            converted,
+            against,
+            framework=framework,
+            images=images,
+            reading=reading,
+            key=key,
+            pythons=programs,
+            tolerance=tolerance,
+            in_float64=not no_float64,
+            causes=explain,
+            keep=keep,
+            canonical_only=canonical_only,
+            progress=begin,
+        )
     if not put_json(as_json, describe_verification(found, time.monotonic() - started)) and not quiet:
-        _print(found, layers)
+        print_verification(found, layers)
     if not found.same:
         sys.exit(NumericMismatch.exit_code)
-
-
-def _print(found: "Verification", layers: bool) -> None:
-    from effconvert.verification.trials import in_words
-
-    reference = found.reference
-    click.echo(printable(f"{found.source.path}: run by {reference['framework']}, {reference['network']}"))
-    click.echo(
-        printable(f"  read by {reference['loader']}; {found.source.facts.in_words(found.source.identity.assumed)}")
-    )
-    for pair in found.verdict.pairs:
-        click.echo(printable(f"{found.converted.path}: run by {pair.framework}, {pair.network}"))
-    click.echo(printable(f"  {found.converted.facts.in_words(found.converted.identity.assumed)}"))
-    words = found.inputs.words
-    kind = f"synthetic images (seed {words['seed']})" if words["kind"] == "synthetic" else f"of {words['of']:,} images"
-    size = f"{words['size']} px"
-    click.echo(
-        f"on {words['count']} {kind}, {size}; sensitivity of the source's network {found.verdict.sensitivity:.2f}"
-    )
-    print_comparisons(reference["framework"], found.verdict, layers)
-    for rounding in found.roundings:
-        worst = f"{rounding.worst:.1e} at {rounding.layer}"
-        click.echo(f"rounding, against float64: {rounding.framework} {rounding.outputs:.1e}, at most {worst}")
-    if found.rounding_cost is not None:
-        moved = f"moves the outputs by {found.rounding_cost:.1e} of the largest"
-        click.echo(f"rounding the weights to {found.verdict.rounded} {moved}")
-    for caution in found.cautions:
-        click.echo(printable(f"warning: {caution}"))
-    print_verdict(found.verdict)
-    for name, (source, differs) in found.tensors.items():
-        click.echo(printable(f"  {name} <- {source}{': values differ' if differs else ''}"))
-    if found.judgement:
-        click.echo(printable(found.judgement))
-    if found.trials:
-        alone = found.verdict.failing if found.library_alone else None
-        if alone:
-            click.echo(f"tried on the canonical network, to find what {alone.framework} does differently:")
-        _print_trials(found)
-        click.secho(printable(in_words(found.trials)), bold=True)
-
-
-def _print_trials(found: "Verification") -> None:
-    from tabulate import tabulate
-
-    rows = [
-        [
-            trial.words,
-            trial.change if trial.effect else "no effect here",
-            f"{trial.difference:.1e}" if trial.effect else "",
-            "vanishes" if trial.vanishes else "",
-        ]
-        for trial in found.trials
-    ]
-    click.echo(tabulate(rows, ["known cause", "tried", "difference after it", ""], disable_numparse=True))

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-import click
-
-from effconvert.cli.display.output import counted, facts_text, options_pairs, print_pairs, recipe_text
+from effconvert.cli.display.terminal import print_pairs, print_table, say
+from effconvert.cli.display.words import counted, facts_text, options_pairs, recipe_text, source_pairs
+from effconvert.identify.coverage import several
 from effconvert.report.renderings.numbers_text import size as size_text
 
 if TYPE_CHECKING:
@@ -18,10 +18,11 @@ def print_inspection(found: "Inspection", shown: int) -> None:
     print_pairs([*_identity_pairs(found), *_description_pairs(found)])
     if not found.tensors:
         return
-    click.echo()
-    print_pairs([(info.name, f"{info.dtype} {list(info.shape)}") for info in found.tensors[:shown]])
+    say()
+    rows = [(info.name, f"{info.dtype} {list(info.shape)}") for info in found.tensors[:shown]]
+    print_table(("tensor", "values"), rows, below=("values",))
     if len(found.tensors) > shown:
-        click.echo(f"… and {len(found.tensors) - shown:,} more (--tensors lists all)")
+        say(f"… and {len(found.tensors) - shown:,} more (--tensors lists all)")
 
 
 def _identity_pairs(found: "Inspection") -> list[tuple[str, str]]:
@@ -33,8 +34,8 @@ def _identity_pairs(found: "Inspection") -> list[tuple[str, str]]:
         wrong += f"; {counted(found.unread)} not read" if found.unread else ""
         root = f", under {found.root}" if found.root else ""
         pairs.append(("layout", f"{found.layout}{root}{wrong}"))
-        if found.missing_kind:
-            pairs.append(("", f"all missing tensors are of one kind: {found.missing_kind}"))
+        if found.missing_words:
+            pairs.append(("", found.missing_words))
         pairs.append(("variant", f"{found.variant}, {found.parameters:,} parameters"))
         sets = [
             f"{held['tensors']:,} {'tensors' if name == 'weights' else name} ({size_text(held['nbytes'])})"
@@ -45,14 +46,14 @@ def _identity_pairs(found: "Inspection") -> list[tuple[str, str]]:
             pairs.append(("facts", facts_text(found.facts, found.assumed)))
         if found.assumption:
             pairs.append(("", found.assumption))
-        pairs += [("", caution) for caution in found.cautions]
+        pairs += [("warning", caution) for caution in found.cautions]
         if found.classifier:
             pairs.append(("classifier", f"{found.classifier}, which reads the pooled features"))
         strange = [f"{name}, {where}" for name, where in found.strange.items()]
         pairs += [("unknown" if number == 0 else "", text) for number, text in enumerate(strange[:SHOWN])]
         if len(strange) > SHOWN:
             pairs.append(("", f"… and {counted(len(strange) - SHOWN)} more (convert needs --backbone or --leave)"))
-    pairs += [("also", f"{count:,} {reason}") for reason, count in found.others.items()]
+    pairs += [("also", several(count, reason)) for reason, count in found.others.items()]
     pairs.append(("tensors", f"{len(found.tensors):,}, {size_text(found.nbytes)}"))
     return pairs
 
@@ -68,4 +69,4 @@ def _description_pairs(found: "Inspection") -> list[tuple[str, str]]:
         ("recipe", recipe_text(said.recipe.to_dict())),
     ]
     pairs += options_pairs(said.options)
-    return pairs + [("source", f"{name} {value}") for name, value in said.source.items()]
+    return pairs + source_pairs(said.source)

@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import click
-
-from effconvert.cli.display.output import print_pairs, printable
+from effconvert.cli.display.terminal import BAD, GOOD, print_pairs, print_table, say
 from effconvert.errors import some
 
 if TYPE_CHECKING:
@@ -13,14 +11,14 @@ if TYPE_CHECKING:
     from effconvert.validate.predictions import Predictions
 
 _SHOWN = 10
-_ACCURACY_COLUMNS = ("", "A %", "B %", "points", "95 %", "only A", "only B", "McNemar p")
+_ACCURACY_COLUMNS = ("of", "A %", "B %", "points", "95 %", "only A", "only B", "McNemar p")
 _CHANGED_COLUMNS = ("image", "label", "A", "B", "margin A", "margin B")
 
 
 def print_prediction_comparison(a: "Predictions", b: "Predictions", found: "PredictionComparison") -> None:
     """Print both sides, the accuracies in pairs, the images with another top-1, and the verdict."""
-    from tabulate import tabulate
-
+    say(found.sentence, BAD if found.changed else GOOD)
+    say()
     print_pairs(
         [
             ("A", _side(a)),
@@ -33,15 +31,16 @@ def print_prediction_comparison(a: "Predictions", b: "Predictions", found: "Pred
         ]
     )
     if found.paired:
+        say()
         rows = [_accuracy_cells(f"top-{count}", paired) for count, paired in found.paired.items()]
-        click.echo(tabulate(rows, _ACCURACY_COLUMNS, disable_numparse=True))
+        print_table(_ACCURACY_COLUMNS, rows, "lrrrrrrr", drop=("only A", "only B"))
     if found.changed:
+        say()
         names = _class_names(a)
         rows = [_changed_cells(image, names) for image in found.changed[:_SHOWN]]
-        click.echo(tabulate(rows, _CHANGED_COLUMNS, disable_numparse=True))
+        print_table(_CHANGED_COLUMNS, rows, "llllrr", below=("label", "A", "B"), drop=("margin B", "margin A"))
     if len(found.changed) > _SHOWN:
-        click.echo(f"… and {len(found.changed) - _SHOWN:,} more images (--json has all)")
-    click.secho(found.sentence, bold=True)
+        say(f"… and {len(found.changed) - _SHOWN:,} more images (--json has all)")
 
 
 def _side(side: "Predictions") -> str:
@@ -86,5 +85,4 @@ def _changed_cells(image: "Changed", names: Sequence[str]) -> list[str]:
         return f"{index} {names[index]}" if 0 <= index < len(names) else "background" if index == -1 else str(index)
 
     labels = ", ".join(map(words, image.labels))
-    cells = [image.name, labels, words(image.a), words(image.b), f"{image.margin_a:.3g}", f"{image.margin_b:.3g}"]
-    return [printable(cell) for cell in cells]
+    return [image.name, labels, words(image.a), words(image.b), f"{image.margin_a:.3g}", f"{image.margin_b:.3g}"]

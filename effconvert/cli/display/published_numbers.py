@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import click
+from effconvert.cli.display.terminal import print_table, say, say_heading
 
 if TYPE_CHECKING:
     from effconvert.reference_tables.disagreements import Disagreement
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from effconvert.reference_tables.selection import Selection
     from effconvert.reference_tables.sources import Source
 
-_NOTE_WIDTH = 110
 _HASH = 8  # digits of a SHA-256, as in names of files
 
 
@@ -30,7 +29,7 @@ class Notes:
     def print(self) -> None:
         """Print all marked notes."""
         for text, number in self._known.items():
-            click.echo(click.wrap_text(text, _NOTE_WIDTH, f"{number:>4}  ", "      "))
+            say(text, begin=f"{number:>4}  ")
 
 
 def print_summary(selection: "Selection") -> None:
@@ -43,13 +42,13 @@ def print_summary(selection: "Selection") -> None:
         for source in selection.sources
     }  # fmt: skip
     rows = [[source.id, *counts[source.id], source.date or "-", source.title] for source in selection.sources]
-    _print_table(["source", "accuracies", "costs", "of files", "date", "title"], rows, "lrrrll")
-    click.echo()
-    click.echo(
+    print_table(["source", "accuracies", "costs", "of files", "date", "title"], rows, "lrrrll", below=("title",))
+    say()
+    say(
         f"{len(selection.numbers):,} published numbers of {len(selection.sources)} sources; sources contradict each "
         f"other {len(selection.disagreements)} times (see --disagreements)"
     )
-    click.echo("see them with --variant b0, --source timm, --quantity accuracy; --csv FILE writes all")
+    say("see them with --variant b0, --source timm, --quantity accuracy; --csv FILE writes all")
 
 
 def print_selection(selection: "Selection") -> None:
@@ -61,7 +60,7 @@ def print_selection(selection: "Selection") -> None:
     _print_costs(selection.of(COST), notes)
     _print_files(selection.of(FILES), notes)
     print_disagreements(selection.disagreements, notes)
-    _heading("Notes")
+    say_heading("Notes")
     notes.print()
     _print_sources(selection.sources)
 
@@ -70,7 +69,7 @@ def print_disagreements(found: Sequence["Disagreement"], notes: Notes) -> None:
     """Print numbers of the same thing that differ by more than rounding or preprocessing explains."""
     if not found:
         return
-    _heading("Where sources disagree")
+    say_heading("Where sources disagree")
     rows = [
         [
             each.variant,
@@ -83,14 +82,15 @@ def print_disagreements(found: Sequence["Disagreement"], notes: Notes) -> None:
         ]
         for each in found
     ]
-    _print_table(["variant", "weights", "of", "images", "size", "lowest; highest", "note"], rows, "llllrll")
+    headers = ["variant", "weights", "of", "images", "size", "lowest; highest", "note"]
+    print_table(headers, rows, "llllrll", below=("lowest; highest",))
 
 
 def _print_accuracies(numbers: Sequence["Number"], notes: Notes) -> None:
     """Print top-1 and top-5 of one publication side by side."""
     if not numbers:
         return
-    _heading("Accuracy in percent")
+    say_heading("Accuracy in percent")
     pairs: dict[tuple[Any, ...], dict[str, Number]] = {}
     for number in sorted(numbers, key=_place):
         key = (number.variant, number.weights, number.dataset, number.precision, number.size, number.source)
@@ -109,7 +109,7 @@ def _print_accuracies(numbers: Sequence["Number"], notes: Notes) -> None:
         for key, pair in pairs.items()
     ]
     headers = ["variant", "weights", "images", "size", "top-1", "top-5", "source", "recipe", "decides", "note"]
-    _print_table(headers, rows, "lllrrrllll")
+    print_table(headers, rows, "lllrrrllll", below=("images",), drop=("recipe", "decides", "size"), drop_first=True)
 
 
 def _decides(pair: Mapping[str, "Number"]) -> str:
@@ -121,7 +121,7 @@ def _decides(pair: Mapping[str, "Number"]) -> str:
 def _print_costs(numbers: Sequence["Number"], notes: Notes) -> None:
     if not numbers:
         return
-    _heading("Cost")
+    say_heading("Cost")
     rows = [
         [
             number.variant,
@@ -136,7 +136,7 @@ def _print_costs(numbers: Sequence["Number"], notes: Notes) -> None:
         for number in sorted(numbers, key=_place)
     ]
     headers = ["variant", "of", "size", "value", "counted as", "source", "decides", "note"]
-    _print_table(headers, rows, "llrrllll")
+    print_table(headers, rows, "llrrllll", drop=("decides",))
 
 
 def _print_files(numbers: Sequence["Number"], notes: Notes) -> None:
@@ -146,7 +146,7 @@ def _print_files(numbers: Sequence["Number"], notes: Notes) -> None:
     from effconvert.reference_tables.weights import weights_table
 
     names: dict[Any, str] = {row.url: row.name for row in weights_table()}
-    _heading("Files")
+    say_heading("Files")
     files: dict[tuple[Any, ...], dict[str, Number]] = {}
     for number in sorted(numbers, key=_place):
         key = (number.variant, number.weights, number.source, number.model, number.size)
@@ -155,13 +155,11 @@ def _print_files(numbers: Sequence["Number"], notes: Notes) -> None:
         first = next(iter(file.values()))
         said = {name: number.value for name, number in file.items()}
         mark = notes.mark([first.note])
-        click.echo(
-            f"{key[0]}  {key[1]}  {first.source}  {key[4]} px  recipe {first.recipe}" + f"  [{mark}]" * bool(mark)
-        )
-        click.echo(f"    {', '.join(_file_facts(said))}")
+        say(f"{key[0]}  {key[1]}  {first.source}  {key[4]} px  recipe {first.recipe}" + f"  [{mark}]" * bool(mark))
+        say(", ".join(_file_facts(said)), begin="    ")
         if "url" in said:
-            click.echo(f"    {said['url']}")
-            click.echo(f"    effconvert convert --published {names[said['url']]}")
+            say(said["url"], begin="    ")
+            say(f"effconvert convert --published {names[said['url']]}", begin="    ")
 
 
 def _file_facts(said: Mapping[str, Any]) -> list[str]:
@@ -176,11 +174,11 @@ def _file_facts(said: Mapping[str, Any]) -> list[str]:
 
 
 def _print_sources(sources: Sequence["Source"]) -> None:
-    _heading("Sources")
+    say_heading("Sources")
     for source in sources:
         said = ", ".join(text for text in (source.revision, source.date, source.note) if text)
-        click.echo(click.wrap_text(f"{source.id}: {source.title}" + f" ({said})" * bool(said), _NOTE_WIDTH, "", "    "))
-        click.echo(f"    {source.url}")
+        say(f"{source.id}: {source.title}" + f" ({said})" * bool(said))
+        say(source.url, begin="    ")
 
 
 def _value(number: "Number") -> str:
@@ -201,16 +199,3 @@ def _place(number: "Number") -> tuple[Any, ...]:
 
     plain = number.dataset in ("", "imagenet")
     return list(VARIANTS).index(number.variant), not plain, number.dataset, number.precision, number.weights
-
-
-def _print_table(headers: Sequence[str], rows: Sequence[Sequence[Any]], aligned: str) -> None:
-    from tabulate import tabulate
-
-    ends = {"l": "left", "r": "right"}
-    click.echo(tabulate(rows, headers, colalign=[ends[end] for end in aligned], missingval="-", disable_numparse=True))
-
-
-def _heading(text: str) -> None:
-    click.echo()
-    click.secho(text, bold=True)
-    click.echo()

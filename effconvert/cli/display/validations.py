@@ -3,14 +3,20 @@
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from effconvert.cli.display.output import print_pairs, printable, recipe_text
+from effconvert.cli.display.progress import steps
+from effconvert.cli.display.terminal import BAD, DOUBTFUL, GOOD, print_pairs, print_table, say
+from effconvert.cli.display.words import counted, recipe_text
+from effconvert.errors import some
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from effconvert.validate.accuracy.results import Result
     from effconvert.validate.accuracy.statistics import Proportion
     from effconvert.validate.data.dataset import Dataset
@@ -18,10 +24,12 @@ if TYPE_CHECKING:
 
 Advance = Callable[[int, int], None]
 
-_COLORS = {"green": "green", "amber": "yellow", "red": "red"}
+_MEANINGS = {"green": GOOD, "amber": DOUBTFUL, "red": BAD, "": ""}
 _SECONDS_BETWEEN_LINES = 60
 _WORST = 5
 _ENOUGH_FOR_GROUPS = 1000
+_SHOWN = 3
+_NAMED = 8
 
 
 class Display:
@@ -29,21 +37,31 @@ class Display:
 
     def __init__(self, silent: bool) -> None:
         self._silent = silent
+        self._opening = ExitStack()
+        self._bar: _Bar | None = None
 
     def found(self, dataset: "Dataset", subjects: Sequence["Subject"]) -> None:
-        """Print the data set, and the warnings about the networks, before the first image."""
-        if not self._silent:
-            click.echo(printable(f"data     {dataset.path}: {dataset.kind}"))
-            for sentence in dataset.findings:
-                click.echo(printable(f"         {sentence}"))
-            for one in subjects:
-                for words in one.cautions:
-                    click.echo(printable(f"warning  {one.file.path}: {words}"))
+        """Print the data set, and the warnings about the networks, each once, before the first image."""
+        self._opening.close()
+        if self._silent:
+            return
+        cautions: dict[str, list[str]] = {}
+        for one in subjects:
+            for words in one.cautions:
+                cautions.setdefault(words, []).append(str(one.file.path))
+        print_pairs(
+            [
+                ("data", f"{dataset.path}: {dataset.kind}"),
+                *(("", sentence) for sentence in dataset.findings),
+                *(("warning", f"{', '.join(files)}: {words}") for words, files in cautions.items()),
+            ]
+        )
 
     def note(self, words: str) -> None:
         """Print a sentence about earlier runs."""
         if not self._silent:
-            click.echo(printable(f"runs     {words}"))
+            with self._bar.paused() if self._bar else ExitStack():
+                print_pairs([("runs", words)])
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
@@ -62,36 +80,68 @@ class Display:
         if self._silent:
             yield lambda done, total: None
         elif sys.stderr.isatty():
-            with _bar() as advance:
-                yield advance
+            with self._opening:
+                self._opening.enter_context(steps(quiet=False, transient=True))("opening the files and the data")
+                self._bar = _Bar()
+                with self._bar:
+                    yield self._bar.advance
         else:
             yield _lines()
 
     def results(self, results: Sequence["Result"], tables: bool) -> None:
         """Print the results; tables: with every group and class."""
-        if not self._silent:
-            for result in results:
-                click.echo()
-                _print_result(result)
-                if tables:
-                    _print_tables(result)
+        if self._silent:
+            return
+        for result in results:
+            say()
+            _print_result(result)
+            if tables:
+                _print_tables(result)
+        say()
+        _print_summary(results)
+        for result in results:
+            name = f"{result.measured.predictions.record['model']['file']}: " if len(results) > 1 else ""
+            say(f"{name}{result.judgement.sentence}", _MEANINGS[result.judgement.colour] or "strong")
 
 
-@contextmanager
-def _bar() -> Iterator[Advance]:
+class _Bar:
+    """A bar of images on standard error. It begins with the first images, so that no line is printed into it."""
+
+    def __init__(self) -> None:
+        self._progress: Progress | None = None
+        self._begin = (0.0, 0)
+
+    def advance(self, done: int, total: int) -> None:
+        """Show that `done` of `total` images are done."""
+        if self._progress is None:
+            self._progress, self._begin = _new_bar(), (time.monotonic(), done)
+            self._task = self._progress.add_task("", total=None, rate="")
+            self._progress.start()
+        self._progress.update(self._task, completed=done, total=total, rate=_rate_text(self._begin, done))
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Take the bar away while something is printed."""
+        if self._progress:
+            self._progress.stop()
+        yield
+        if self._progress:
+            self._progress.start()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *error: object) -> None:
+        if self._progress:
+            self._progress.stop()
+
+
+def _new_bar() -> "Progress":
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=None, rate="")
-        begin: list[tuple[float, int]] = []
-
-        def advance(done: int, total: int) -> None:
-            begin.append((time.monotonic(), done)) if not begin else None
-            progress.update(task, completed=done, total=total, rate=_rate_text(begin[0], done))
-
-        yield advance
+    return Progress(*columns, console=Console(stderr=True), transient=True)
 
 
 def _lines() -> Advance:
@@ -123,7 +173,7 @@ def _print_result(result: "Result") -> None:
         [
             ("network", _network(record["model"])),
             ("recipe", recipe_text(record["recipe"])),
-            *(("warning", words) for words in (*record["cautions"], *result.judgement.remarks)),
+            *(("warning", words) for words in result.judgement.remarks),
             ("images", _images(record["dataset"])),
             ("top-1", _accuracy(summary.top1)),
             ("top-5", _accuracy(summary.top5)),
@@ -132,14 +182,56 @@ def _print_result(result: "Result") -> None:
             ("computed", _computed(computing, run)),
             ("time", _parts(run)),
             *([("pipeline", _effect(computing["effect"]))] if "effect" in computing else []),
+            *_cost_pairs(result),
             ("kept in", _kept(result)),
+            *_skipped_pairs(record["dataset"]["skipped"]),
+            *([("published", words)] if (words := _unknown_training(result)) else []),
         ]
     )
-    for name, words in record["dataset"]["skipped"].items():
-        click.echo(printable(f"left out: {name}: {words}"))
     _print_sources(result)
-    _print_cost(result)
-    click.secho(printable(result.judgement.sentence), bold=True, fg=_COLORS.get(result.judgement.colour))
+
+
+def _print_summary(results: Sequence["Result"]) -> None:
+    """Print one line for each file: what was measured, what was published, and the verdict."""
+    files = [str(result.measured.predictions.record["model"]["file"]) for result in results]
+    names = [Path(file).name for file in files]
+    rows = []
+    for file, result in zip(names if len(set(names)) == len(names) else files, results, strict=True):
+        deciding = [row for row in result.judgement.rows if row.decides]
+        row = max(deciding, key=lambda row: abs(row.top1.difference), default=None)
+        rows.append(
+            [
+                file,
+                f"{result.summary.top1.percent:.3f}",
+                f"{result.summary.top5.percent:.3f}",
+                f"{row.published.kind} {row.published.top1:g}" if row else None,
+                f"{row.top1.difference:+.3f}" if row else None,
+                result.judgement.word,
+            ]
+        )
+    headers = ["file", "top-1 %", "top-5 %", "published", "difference", "verdict"]
+    meanings = {result.judgement.word: _MEANINGS[result.judgement.colour] for result in results}
+    print_table(headers, rows, "lrrrrl", drop=("published",), meanings=meanings)
+
+
+def _skipped_pairs(skipped: dict[str, str]) -> Iterator[tuple[str, str]]:
+    for number, (name, words) in enumerate(list(skipped.items())[:_SHOWN]):
+        yield "" if number else "left out", f"{name}: {words}"
+    if len(skipped) > _SHOWN:
+        yield "", f"… and {counted(len(skipped) - _SHOWN, 'more image')} (--json has all)"
+
+
+def _unknown_training(result: "Result") -> str:
+    """Return what to give to see published values, if the file does not say which weights it holds; "" otherwise."""
+    from effconvert.reference_tables.accuracy import accuracy_table
+    from effconvert.validate.accuracy.comparability import training
+
+    model = result.measured.predictions.record["model"]
+    if result.judgement.rows or training(model) is not None:
+        return ""
+    names = sorted({row.weights for row in accuracy_table() if row.variant == model["variant"]})
+    known = f"; for {model['variant']} these are {some(names, _NAMED)}" if names else ""
+    return f"the file does not say which weights it holds: give --weights NAME to see what was published{known}"
 
 
 def _network(model: dict[str, Any]) -> str:
@@ -205,24 +297,21 @@ def _effect(effect: dict[str, Any]) -> str:
 
 
 def _print_tables(result: "Result") -> None:
-    from tabulate import tabulate
-
-    headers = ["", "classes", "images", "top-1", "top-5"]
+    columns = ("images", "top-1", "top-5")
     if result.summary.groups:
+        say()
         groups = [[row.name, row.classes, *_numbers(row.top1, row.top5)] for row in result.summary.groups]
-        click.echo(tabulate(groups, headers, floatfmt=".2f"))
+        print_table(["group", "classes", *columns], groups, "lrrrr")
+    say()
     classes = [[row.name, row.identifier, *_numbers(row.top1, row.top5)] for row in result.summary.classes]
-    headers[1] = "class"
-    click.echo(tabulate(classes, headers, floatfmt=".2f", disable_numparse=[0, 1]))
+    print_table(["class", "identifier", *columns], classes, "llrrr", drop=("identifier",))
 
 
-def _numbers(top1: "Proportion", top5: "Proportion") -> list[float]:
-    return [top1.images, top1.percent, top5.percent]
+def _numbers(top1: "Proportion", top5: "Proportion") -> list[str]:
+    return [f"{top1.images:,}", f"{top1.percent:.2f}", f"{top5.percent:.2f}"]
 
 
 def _print_sources(result: "Result") -> None:
-    from tabulate import tabulate
-
     if not result.judgement.rows:
         return
     table = [
@@ -230,8 +319,8 @@ def _print_sources(result: "Result") -> None:
             row.published.kind,
             f"{row.published.top1:g}",
             f"{row.top1.difference:+.3f}",
-            "" if row.published.top5 is None else f"{row.published.top5:g}",
-            "" if row.top5 is None else f"{row.top5.difference:+.3f}",
+            None if row.published.top5 is None else f"{row.published.top5:g}",
+            None if row.top5 is None else f"{row.top5.difference:+.3f}",
             row.published.size,
             "its own" if row.own else "another",
             row.top1.word if row.decides else "not judged",
@@ -239,16 +328,20 @@ def _print_sources(result: "Result") -> None:
         ]
         for row in result.judgement.rows
     ]
-    headers = ["published", "top-1", "Δ", "top-5", "Δ", "size", "preprocessing", "verdict", ""]
-    click.echo(tabulate(table, headers, disable_numparse=True, maxcolwidths=[None] * 8 + [60]))
+    headers = ["published", "top-1", "Δ1", "top-5", "Δ5", "size", "preprocessing", "verdict", "why"]
+    if len({row[-1] for row in table}) == 1 and table[0][-1]:  # the last sentence says it
+        headers, table = headers[:-1], [row[:-1] for row in table]
+    say()
+    print_table(headers, table, "lrrrrrlll"[: len(headers)], below=headers[8:])
 
 
-def _print_cost(result: "Result") -> None:
+def _cost_pairs(result: "Result") -> Iterator[tuple[str, str]]:
     cost = result.cost
     equal = sum(comparison.equal for comparison in cost.comparisons)
-    click.echo(
-        f"cost     {cost.parameters:,} parameters, {cost.statistics:,} BatchNorm statistics; {equal} of "
-        f"{len(cost.comparisons)} published figures agree, by their own convention (see `effconvert cost`)"
+    yield (
+        "cost",
+        f"{cost.parameters:,} parameters, {cost.statistics:,} BatchNorm statistics; {equal} of "
+        f"{len(cost.comparisons)} published figures agree, by their own convention (see `effconvert cost`)",
     )
     for comparison in cost.failures:
-        click.echo(printable(f"         {comparison.row.source}: {comparison.quantity}: {comparison.verdict}"))
+        yield "", f"{comparison.row.source}: {comparison.quantity}: {comparison.verdict}"

@@ -8,7 +8,7 @@ import click
 
 from effconvert.cli.click_classes import more_option
 from effconvert.cli.display.json_output import JsonOutput, printed_as_json
-from effconvert.cli.display.output import print_report, progress_bars
+from effconvert.cli.display.progress import progress_bars
 from effconvert.cli.options.names import RECIPE, TRAINING, VARIANT, dtype_choice
 from effconvert.cli.options.shared import (
     PATH,
@@ -100,6 +100,7 @@ def convert_to_torch(
 
 def convert_file(file: Path, out: Path | None, **options: Any) -> None:
     """Convert `file` into `out`, and print the report."""
+    from effconvert.cli.display.conversions import print_report
     from effconvert.conversion.steps import convert
 
     quiet, as_json, options = _plain(options)
@@ -110,6 +111,7 @@ def convert_file(file: Path, out: Path | None, **options: Any) -> None:
 
 def convert_by_name(name: str, out: Path | None, **options: Any) -> None:
     """Convert the published weights with this `name` into `out`, and print the report."""
+    from effconvert.cli.display.conversions import print_report
     from effconvert.hub.published_conversion import convert_published
 
     quiet, as_json, options = _plain(options)

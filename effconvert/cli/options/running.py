@@ -25,9 +25,9 @@ _COUNT = 8
 
 
 class InterpreterAssignment(click.ParamType):  # type: ignore[type-arg]
-    """The interpreter of a framework, `FRAMEWORK=PATH`; `given_pythons` reads it."""
+    """The interpreter of a framework, `FRAMEWORK=PATH`, or of all; `given_pythons` reads it."""
 
-    name = "FRAMEWORK=PATH"
+    name = "[FRAMEWORK=]PATH"
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
         return self.name
@@ -35,7 +35,8 @@ class InterpreterAssignment(click.ParamType):  # type: ignore[type-arg]
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         if "=" in incomplete:
             return [CompletionItem(incomplete, type="file")]
-        return [CompletionItem(f"{name}=") for name in FRAMEWORKS if name.startswith(incomplete)]
+        named = [CompletionItem(f"{name}=") for name in FRAMEWORKS if name.startswith(incomplete)]
+        return named or [CompletionItem(incomplete, type="file")]
 
 
 _IMAGES = (
@@ -70,7 +71,7 @@ python_option = click.option(
     "pythons",
     type=InterpreterAssignment(),
     multiple=True,
-    help="Use this interpreter for a framework, e.g. mindspore=/opt/ms/bin/python (or set "
+    help="Use this interpreter for all frameworks that it has, or for one, e.g. mindcv=/opt/ms/bin/python (or set "
     "EFFCONVERT_PYTHON_<FRAMEWORK>). Repeatable.",
 )
 
@@ -109,17 +110,19 @@ def given_images(options: dict[str, Any]) -> "Images":
 
 
 def given_pythons(assignments: tuple[str, ...]) -> dict[str, str]:
-    """Return {framework: interpreter}; `mindspore=PATH` is for all of its libraries.
+    """Return {framework: interpreter}; `mindspore=PATH` is for all of its libraries, a path alone is that of `any`.
 
     Raises click's usage error for other forms.
     """
+    from effconvert.verification.launching import ANY
+
     pythons: dict[str, str] = {}
     for assignment in assignments:
-        name, _, path = assignment.partition("=")
-        called = runners_called(name)
-        if not called or not path:
-            words = known_names(name, FRAMEWORKS, "frameworks are")
-            raise click.UsageError(f"--python {assignment}: must read FRAMEWORK=PATH; {words}")
+        name, _, path = assignment.rpartition("=")
+        called = runners_called(name) if name else (ANY,)
+        if not called or not path or (not name and runners_called(path)):
+            words = known_names(name or path, FRAMEWORKS, "frameworks are")
+            raise click.UsageError(f"--python {assignment}: must read FRAMEWORK=PATH, or a path alone; {words}")
         pythons |= dict.fromkeys(called, path)
     return pythons
 

@@ -43,13 +43,19 @@ def network_of(settings):
     else:
         require_facts("timm", settings, activation="relu6" if settings["variant"].startswith("lite") else "silu")
     symmetric = settings["padding"] == "symmetric"
-    # A backbone for detection gives a list of feature maps; the last is the last block's.
-    arguments = {"num_classes": settings["classes"]} if settings["head_conv"] else {"features_only": True}
-    if settings["bn_eps"] != (1e-5 if symmetric else 1e-3) and not settings.get("usual"):
-        arguments["bn_eps"] = settings["bn_eps"]
-    if settings["in_channels"] != 3:
-        arguments["in_chans"] = settings["in_channels"]
-    return ("efficientnet_" if symmetric else "tf_efficientnet_") + settings["name"], arguments
+    own = settings["bn_eps"] == (1e-5 if symmetric else 1e-3) or settings.get("usual")
+    arguments = {"in_chans": settings["in_channels"]} if settings["in_channels"] != 3 else {}
+    if not settings["head_conv"]:  # a backbone for detection gives feature maps; the last is the last block's
+        arguments["features_only"] = True
+    else:
+        arguments["num_classes"] = settings["classes"]
+        if own:
+            return ("efficientnet_" if symmetric else "tf_efficientnet_") + settings["name"], arguments
+    # The code that a conversion prints, in mappings/timm.toml, for any other epsilon.
+    arguments["bn_eps"] = settings["bn_eps"]
+    if not symmetric:
+        arguments["pad_type"] = "same"
+    return "efficientnet_" + settings["name"], arguments
 
 
 def load_file(network, file, raw):

@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import NamedTuple
 
+from effconvert.errors import some
 from effconvert.preprocessing.image_files import SUFFIXES
 from effconvert.validate.data.locations import Location
 
 _MOST_DIGITS = 18
+_SORTS = 5
+_OTHER = "files of another kind, "
 
 
 class Image(NamedTuple):
@@ -45,9 +48,13 @@ class Contents:
         self.images.append(Image(name, label, location))
 
     def findings(self) -> Iterator[str]:
-        """Yield a sentence for each sort of file that was left out."""
-        for sort, count in sorted(self.left_out.items()):
-            yield f"left out: {sort} ({count:,})"
+        """Yield one sentence on the files that were left out; of many sorts it has the most frequent ones."""
+        sorts = [f"{sort} ({count:,})" for sort, count in sorted(self.left_out.items(), key=lambda item: -item[1])]
+        if len(sorts) == 1:
+            yield f"left out: {sorts[0]}"
+        elif sorts:
+            short = [words.removeprefix(_OTHER) for words in sorts]
+            yield f"left out: {self.left_out.total():,} files: {some(short, _SORTS)}"
 
 
 def sort_of(name: str) -> str:
@@ -57,7 +64,7 @@ def sort_of(name: str) -> str:
     if name.lower().endswith(SUFFIXES):
         return "image"
     suffix = name.rpartition(".")[2].lower() if "." in name else ""
-    return f"files of another kind, .{suffix}" if suffix else "files without a suffix"
+    return f"{_OTHER}.{suffix}" if suffix else "files without a suffix"
 
 
 def is_number(text: str) -> bool:
