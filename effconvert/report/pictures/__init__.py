@@ -8,7 +8,7 @@ from effconvert.atomic import check_output
 from effconvert.errors import EffconvertError, OutputProblem
 
 PICTURES = ("accuracy", "cost", "layers", "agreement", "differences", "throughput")
-SUFFIXES = (".svg", ".png", ".csv")
+SUFFIXES = (".svg", ".pdf", ".png", ".csv")
 
 
 class NothingToDraw(EffconvertError):
@@ -57,13 +57,13 @@ def check_picture(path: Path, force: bool = False) -> None:
     """Raise OutputProblem for another suffix than a picture's, or an existing output."""
     if path.suffix.lower() not in SUFFIXES:
         raise OutputProblem(
-            f"{path}: the suffix must be .svg or .png, or .csv for the numbers; give another name with --out"
+            f"{path}: the suffix must be .svg, .pdf or .png, or .csv for the numbers; give another name with --out"
         )
     check_output(path, force)
 
 
 def write_picture(document: dict[str, Any], name: str, path: Path, force: bool = False) -> str:
-    """Write the picture `name` to `path`; the suffix decides: .svg, .png for print, or .csv with its numbers.
+    """Write the picture `name` to `path`; the suffix decides: .svg, .pdf, .png, or .csv with its numbers.
 
     Returns the description of what it shows and leaves out.
 
