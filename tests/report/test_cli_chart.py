@@ -55,6 +55,17 @@ def test_runs_and_verifications_make_the_report(
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_picture_without_a_file_s_name_is_an_svg_of_its_own_name(
+    run: Callable[..., Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("chart", "cost", "--published").out.endswith("written: cost.svg\n")
+    ElementTree.parse(tmp_path / "cost.svg")
+    ran = run("chart", "cost", "--published")
+    assert ran.exit_code == 8
+    assert "exists; give --force" in ran.err
+
+
 @pytest.mark.usefixtures("reported")
 def test_layers_of_a_network_are_chosen_by_its_name(run: Callable[..., Ran], tmp_path: Path) -> None:
     name = made_document(2)["networks"][1]["name"]
@@ -94,9 +105,9 @@ def test_what_makes_no_picture_is_a_usage_error(
 
 
 def test_an_output_that_cannot_be_is_refused_before_the_work(run: Callable[..., Ran], tmp_path: Path) -> None:
-    ran = run("chart", "cost", "nothing.npz", "--out", tmp_path / "cost.pdf")
+    ran = run("chart", "cost", "nothing.npz", "--out", tmp_path / "cost.eps")
     assert ran.exit_code == 8
-    assert "cost.pdf: the suffix must be .svg or .png, or .csv for the numbers" in ran.err
+    assert "cost.eps: the suffix must be .svg, .pdf or .png, or .csv for the numbers" in ran.err
     (tmp_path / "cost.svg").touch()
     assert run("chart", "cost", "--published", "--out", tmp_path / "cost.svg").exit_code == 8
     assert run("chart", "cost", "--published", "--out", tmp_path / "cost.svg", "--force").exit_code == 0

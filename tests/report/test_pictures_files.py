@@ -1,4 +1,4 @@
-"""A picture as a separate file: SVG, PNG for print, and its numbers as CSV."""
+"""A picture as a separate file: SVG, PDF, PNG for print, and its numbers as CSV."""
 
 import csv
 import io
@@ -38,8 +38,17 @@ def test_a_png_is_black_on_white_twice_as_large_and_nothing_reaches_its_border(t
         assert (border == 255).all()
 
 
+def test_a_pdf_has_its_fonts_its_title_and_no_date(tmp_path: Path) -> None:
+    write_picture(made_document(0), "cost", tmp_path / "cost.pdf")
+    content = (tmp_path / "cost.pdf").read_bytes()
+    assert content.startswith(b"%PDF")
+    assert b"/FontFile2" in content
+    assert b"Accuracy against cost" in content
+    assert b"CreationDate" not in content
+
+
 def test_the_same_document_gives_the_same_files(tmp_path: Path) -> None:
-    for suffix in ("svg", "png", "csv"):
+    for suffix in ("svg", "pdf", "png", "csv"):
         for number in (1, 2):
             write_picture(made_document(3), "accuracy", tmp_path / f"{number}.{suffix}")
         assert (tmp_path / f"1.{suffix}").read_bytes() == (tmp_path / f"2.{suffix}").read_bytes()
@@ -71,7 +80,9 @@ def test_nothing_to_draw_is_said_with_what_it_needs(tmp_path: Path) -> None:
 
 
 def test_another_suffix_and_a_file_that_exists_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(OutputProblem, match=r"cost\.jpg: the suffix must be \.svg or \.png, or \.csv for the numbers"):
+    with pytest.raises(
+        OutputProblem, match=r"cost\.jpg: the suffix must be \.svg, \.pdf or \.png, or \.csv for the numbers"
+    ):
         write_picture(made_document(0), "cost", tmp_path / "cost.jpg")
     (tmp_path / "cost.svg").write_text("mine")
     with pytest.raises(OutputProblem, match="exists; give force=True"):

@@ -14,7 +14,7 @@ from helpers.places import TESTS
 from helpers.report.drawn_pictures import SVG, colours, contrast, parsed, parts, texts
 from helpers.report.made_documents import made_document
 
-PALETTE = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#808080"}
+PALETTE = {"#2080c8", "#d55e00", "#009e73", "#cc79a7", "#808080"}
 HOSTILE = "$x_1$ \\frac{1}{2} <script>alert(1)</script> & \"=cmd\" 'a'\x00\x07\n\u202egpj.exe \ud800"
 
 

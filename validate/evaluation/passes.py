@@ -65,12 +65,14 @@ class Pass:
 class PassStats:
     """Statistics of a pass.
 
-    skipped: {id: problem}. images, seconds: without the first batch, which waits for the workers and warms up.
+    skipped: {id: problem}. images, seconds: without the first batch, which waits for the workers and warms up. elapsed:
+    seconds with it, of the same clock as the workers' and the processes' times.
     """
 
     skipped: dict[int, str]
     images: int
     seconds: float
+    elapsed: float
     clock: Clock
 
     @classmethod
@@ -80,6 +82,7 @@ class PassStats:
             skipped={number: words for one in stats for number, words in one.skipped.items()},
             images=sum(one.images for one in stats),
             seconds=max(one.seconds for one in stats),
+            elapsed=max(one.elapsed for one in stats),
             clock=Clock(*(sum(column) for column in zip(*(astuple(one.clock) for one in stats), strict=True))),
         )
 
@@ -89,7 +92,7 @@ class PassStats:
             "images_per_second": _rate(self.images, self.seconds),
             "prepared_per_core_second": _rate(self.clock.images, self.clock.preparing),
             "model_images_per_second": {str(one.subject.file.path): _rate(one.images, one.seconds) for one in passes},
-            "seconds": round(self.seconds, 3),
+            "seconds": round(self.elapsed, 3),
             "reading_seconds": round(self.clock.reading, 3),
             "preparing_seconds": round(self.clock.preparing, 3),
             "waiting_seconds": round(self.clock.waiting, 3),
@@ -121,6 +124,7 @@ def run_pass(
         progress(images)
 
     at_once = min(_at_once(one, task, len(passes)) for one in passes)
+    begin = time.perf_counter()
     with ExitStack() as stack:
         stack.enter_context(exact_arithmetic())
         if task.computing.on_gpu:  # streams, graphs and pinned memory belong to the current GPU
@@ -133,7 +137,8 @@ def run_pass(
         one.images, one.seconds = model.images, model.seconds
         one.at_once, one.how = model.execution.at_once, model.execution.how
     after_first = sum(images for _, images in times[1:])
-    return PassStats(skipped, after_first, times[-1][0] - times[0][0] if times else 0.0, clock)
+    first, last = (times[0][0], times[-1][0]) if times else (begin, begin)
+    return PassStats(skipped, after_first, last - first, last - begin, clock)
 
 
 def _place(dataset: Dataset, number: int) -> str:

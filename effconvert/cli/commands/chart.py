@@ -18,7 +18,7 @@ from effconvert.report.pictures import PICTURES, check_picture, write_picture
 @click.option("--verify", "verifications", type=PATH, multiple=True, help="Add a file of `verify --json`. Repeatable.")
 @click.option("--published", is_flag=True, help="Draw published numbers only, without a run.")
 @click.option("--network", metavar="NAME", help="Choose the network for layers. Default: the one that differs most.")
-@out_option("Write this file: .svg, .png for print, or .csv with the numbers.", required=True)
+@out_option("Write this file: .svg, .pdf, .png, or .csv with the numbers. Default: PICTURE.svg.")
 @force_option
 @quiet_option
 def command(
@@ -27,7 +27,7 @@ def command(
     verifications: tuple[Path, ...],
     published: bool,
     network: str | None,
-    out: Path,
+    out: Path | None,
     force: bool,
     quiet: bool,
 ) -> None:
@@ -49,6 +49,7 @@ def command(
         raise click.UsageError("give runs of `validate` or --verify files, or only --published")
     if network and picture != "layers":
         raise click.UsageError("--network is only for layers; the other pictures show all networks")
+    out = out or Path(f"{picture}.svg")
     check_picture(out, force)
     from effconvert.report.document import build_report, published_report
 

@@ -9,7 +9,7 @@ from effconvert.errors import EffconvertError, OutputProblem
 from effconvert.option_words import option
 
 PICTURES = ("accuracy", "cost", "layers", "agreement", "differences", "throughput")
-SUFFIXES = (".svg", ".png", ".csv")
+SUFFIXES = (".svg", ".pdf", ".png", ".csv")
 
 
 class NothingToDraw(EffconvertError):
@@ -58,13 +58,14 @@ def check_picture(path: Path, force: bool = False) -> None:
     """Raise OutputProblem for another suffix than a picture's, or an existing output."""
     if path.suffix.lower() not in SUFFIXES:
         raise OutputProblem(
-            f"{path}: the suffix must be .svg or .png, or .csv for the numbers; give another name with {option('out')}"
+            f"{path}: the suffix must be .svg, .pdf or .png, or .csv for the numbers; "
+            f"give another name with {option('out')}"
         )
     check_output(path, force)
 
 
 def write_picture(document: dict[str, Any], name: str, path: Path, force: bool = False) -> str:
-    """Write the picture `name` to `path`; the suffix decides: .svg, .png for print, or .csv with its numbers.
+    """Write the picture `name` to `path`; the suffix decides: .svg, .pdf, .png, or .csv with its numbers.
 
     Returns the description of what it shows and leaves out.
 

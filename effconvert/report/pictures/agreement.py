@@ -6,11 +6,16 @@ from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colorbar import Colorbar
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from effconvert.report.pictures.panel import Sheet
-from effconvert.report.pictures.style import SHOWS, SMALL, Drawing, fitted, text_width
+from effconvert.report.pictures.panel import panel, sheet
+from effconvert.report.pictures.style import SHOWS, SIZE, SMALL, Drawing, fitted, text_width
 from effconvert.report.renderings.text import shortened, visible
 
 NAME, TITLE = "agreement", "Agreement of top-1"
@@ -19,6 +24,7 @@ HEADERS = (
 )  # fmt: skip
 _SHOWN = 20
 _NAMES, _CELL, _TOP, _BAR = 190, 31, 26, 12
+_COLOURS = "cividis"  # whose lightness is the same in grey print and for colour-blind readers
 
 
 def draw(document: dict[str, Any]) -> Drawing | None:
@@ -102,37 +108,33 @@ def _figure(names: Sequence[str], share: NDArray[np.float64]) -> Figure:
     """Draw the lower triangle, since the matrix is symmetric."""
     count = len(names)
     shown = [fitted(f"{number + 1}  {visible(name)}", _NAMES) for number, name in enumerate(names)]
-    left = max(map(text_width, shown[1:])) + 10
-    scale = left + max((count - 1) * _CELL, text_width(shown[0]) + 140)
-    sheet = Sheet(scale + 4, max(_TOP + (count - 1) * _CELL + 2, 130))
+    left, side = max(map(text_width, shown[1:])) + 10, (count - 1) * _CELL
+    right = left + max(side, text_width(shown[0]) + 140)
+    figure = sheet(right + 4, max(_TOP + side + 2, 130))
+    axes = panel(figure, left, _TOP, side, side)
+    axes.set(xlim=(0, count - 1), ylim=(count, 1), xticks=[])
+    axes.set_yticks([row + 0.5 for row in range(1, count)], shown[1:], fontsize=SIZE)
+    axes.spines[:].set_visible(False)
+    axes.grid(False)
     low = floor(min(np.nanmin(share[np.tril_indices(count, -1)]), 99))
     for row in range(1, count):
-        y = _TOP + (row - 1) * _CELL
-        sheet.text(left - 8, y + _CELL / 2, shown[row], ha="right", va="center_baseline")
         for column in range(row):
-            _draw_cell(sheet, left + column * _CELL, y, share[row, column], low)
-    sheet.text(left + 4, _TOP - 8, shown[0], ha="left", va="baseline")
+            _draw_cell(axes, row, column, share[row, column], low)
+    axes.annotate(shown[0], (0, 1), (4, 8), textcoords="offset points", annotation_clip=False)
     for column in range(1, count - 1):
-        x, y = left + (column + 0.5) * _CELL, _TOP + column * _CELL - 7
-        sheet.text(x, y, str(column + 1), ha="center", va="baseline")
-    _draw_scale(sheet, scale, low)
-    return sheet.figure
+        axes.annotate(str(column + 1), (column + 0.5, column + 1), (0, 7), textcoords="offset points", ha="center")
+    _draw_scale(figure, right, low)
+    return figure
 
 
-def _draw_cell(sheet: Sheet, x: float, y: float, share: float, low: float) -> None:
-    middle = (x + _CELL / 2, y + _CELL / 2)
+def _draw_cell(axes: Axes, row: int, column: int, share: float, low: float) -> None:
     centred: dict[str, Any] = {"ha": "center", "va": "center_baseline", "gid": f"{SHOWS}cell"}
     if np.isnan(share):  # no common image
-        sheet.text(*middle, "-", **centred)
+        axes.text(column + 0.5, row + 0.5, "-", **centred)
         return
-    colour = _colour((share - low) / (100 - low))
-    sheet.box(x + 0.5, y + 0.5, _CELL - 1, _CELL - 1, facecolor=colour, linewidth=0)
-    sheet.text(*middle, _percent(share), color=_readable(colour), fontsize=SMALL, **centred)
-
-
-def _colour(share: float) -> tuple[float, ...]:
-    """Return a colour of cividis, whose lightness is the same in grey print and for colour-blind readers."""
-    return tuple(colormaps["cividis"](share)[:3])
+    colour = colormaps[_COLOURS]((share - low) / (100 - low))
+    axes.add_patch(Rectangle((column + 0.02, row + 0.02), 0.96, 0.96, facecolor=colour, linewidth=0))
+    axes.text(column + 0.5, row + 0.5, _percent(share), color=_readable(colour[:3]), fontsize=SMALL, **centred)
 
 
 def _readable(colour: Sequence[float]) -> str:
@@ -141,12 +143,11 @@ def _readable(colour: Sequence[float]) -> str:
     return "#ffffff" if np.dot((0.2126, 0.7152, 0.0722), linear) < 0.179 else "#010101"
 
 
-def _draw_scale(sheet: Sheet, right: float, low: float) -> None:
+def _draw_scale(figure: Figure, right: float, low: float) -> None:
     """Draw the legend of the colours in the empty half of the matrix."""
-    sheet.text(right, 11, "share of equal top-1", ha="right", va="baseline", fontsize=SMALL)
-    height, steps = 84 / 28, 28
-    for step in range(steps):
-        colour = _colour(1 - (step + 0.5) / steps)
-        sheet.box(right - _BAR, 22 + step * height, _BAR, height + 0.3, facecolor=colour, linewidth=0)
-    for value, y in ((100, 22), (low, 22 + 84)):
-        sheet.text(right - _BAR - 6, y, f"{value:g} %", ha="right", va="center_baseline", fontsize=SMALL)
+    axes = panel(figure, right - _BAR, 26, _BAR, 84)
+    scale = Colorbar(axes, ScalarMappable(Normalize(low, 100), colormaps[_COLOURS].resampled(28)))
+    scale.outline.set_visible(False)
+    scale.set_ticks([low, 100], labels=[f"{low:g} %", "100 %"])
+    axes.yaxis.set_ticks_position("left")
+    axes.set_title("share of equal top-1", x=1, loc="right", fontsize=SMALL, fontweight="normal", pad=10)

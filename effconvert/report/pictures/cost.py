@@ -5,19 +5,29 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullLocator
 
-from effconvert.report.pictures.labels import boxes_around, place_labels
-from effconvert.report.pictures.panel import MEASURED, Entry, Panel, Scale, Sheet, heading, legend, legend_height
+from effconvert.report.pictures.labels import draw_labels
+from effconvert.report.pictures.panel import (
+    MEASURED,
+    draw_interval,
+    draw_points,
+    framed,
+    legend,
+    legend_height,
+    panel,
+    sheet,
+)
 from effconvert.report.pictures.publishers import (
-    Publishers,
     measured_networks,
     of_imagenet,
     published_accuracy,
     variant_order,
 )
-from effconvert.report.pictures.style import INK, MUTED, SHOWS, SMALL, Drawing, Look, fitted, look, text_width
+from effconvert.report.pictures.style import GREY, SMALL, Drawing, Look, fitted, look
 from effconvert.report.renderings.text import shortened
 
 NAME, TITLE = "cost", "Accuracy against cost"
@@ -26,10 +36,10 @@ HEADERS = (
     "multiply_adds_scaled", "parameters", "drawn",
 )  # fmt: skip
 _SHOWN = 60  # measured networks
-_WIDTH, _LEFT, _PANEL = 760, 40, 270
+_WIDTH, _LEFT, _PANEL, _BETWEEN = 860, 44, 300, 76
 _AXES = {
-    "multiply_adds": ("multiply-adds of one image, G (log scale)", 1e9),
-    "parameters": ("parameters, M (log scale)", 1e6),
+    "multiply_adds": ("Top-1 on ImageNet, %, by multiply-adds", "multiply-adds of one image, G (log scale)", 1e9),
+    "parameters": ("Top-1 on ImageNet, %, by parameters", "parameters, M (log scale)", 1e6),
 }
 # A series for each training; other kinds of variants have one training each, and a series for each kind.
 _TRAININGS = {
@@ -41,8 +51,8 @@ _TRAININGS = {
     "base": "base",
 }
 _KINDS = {"cc": "CondConv", "edgetpu": "EdgeTPU", "lite": "Lite"}
-_LEADER: dict[str, Any] = {"color": INK, "alpha": MUTED, "linewidth": 0.6}
-_ORDER = (*dict.fromkeys(_TRAININGS.values()), *_KINDS.values())
+_OWN = "a library's own training"
+_ORDER = (*dict.fromkeys(_TRAININGS.values()), *_KINDS.values(), _OWN)
 
 
 @dataclass(frozen=True)
@@ -81,11 +91,14 @@ class Point:
 
 
 def draw(document: dict[str, Any]) -> Drawing | None:
-    """Draw published accuracies hollow and measured ones solid, a series for each training."""
+    """Draw published accuracies hollow and measured ones solid, a series for each training.
+
+    A report of runs of which none is on ImageNet's images has no such picture: that of published numbers has it.
+    """
     published, measured = _published(document), _measured(document)
     of_same = [point for point in measured if point.decides]
     shown = [*published, *of_same[:_SHOWN]]
-    if not shown:
+    if not shown or (document["networks"] and not of_same):
         return None
     drawn = set(shown)
     rows = tuple(point.row(point in drawn) for point in (*published, *measured))
@@ -98,7 +111,6 @@ def draw(document: dict[str, Any]) -> Drawing | None:
 def _published(document: dict[str, Any]) -> list[Point]:
     """Return the first reliable figure of each variant and training, which is its publisher's own."""
     variants = {one["name"]: one for one in document["published"]["variants"] if all(one.values())}
-    publishers = Publishers(document)
     found: dict[tuple[str, str], Point] = {}
     for number in published_accuracy(document):
         key, variant = (number["variant"], number["weights"]), variants.get(number["variant"])
@@ -108,7 +120,7 @@ def _published(document: dict[str, Any]) -> list[Point]:
         found[key] = Point(
             variant=number["variant"],
             weights=number["weights"],
-            series=_series(*key, publishers.of(number).label),
+            series=_series(*key),
             source=number["source"],
             size=size,
             percent=float(number["value"]),
@@ -120,12 +132,11 @@ def _published(document: dict[str, Any]) -> list[Point]:
 
 
 def _measured(document: dict[str, Any]) -> list[Point]:
-    publishers = Publishers(document)
     return [
         Point(
             variant=network["variant"],
             weights=network["weights"] or "",
-            series=_series(network["variant"], network["weights"] or "", publishers.of_network(network).label),
+            series=_series(network["variant"], network["weights"] or ""),
             source=network["name"],
             size=network["cost"]["size"],
             percent=network["accuracy"]["top1"]["percent"],
@@ -141,11 +152,11 @@ def _measured(document: dict[str, Any]) -> list[Point]:
     ]
 
 
-def _series(variant: str, weights: str, publisher: str) -> str:
+def _series(variant: str, weights: str) -> str:
     kind = variant.rstrip("0123456789").partition("-")[0]
     if weights in _TRAININGS:
         return _KINDS.get(kind, _TRAININGS[weights])
-    return f"{publisher} (own training)"
+    return _OWN
 
 
 def _text(shown: Sequence[Point], measured: int, other: int) -> str:
@@ -172,77 +183,78 @@ def _said(point: Point) -> str:
 
 
 def _figure(shown: Sequence[Point], order: Sequence[str]) -> Figure:
-    present = dict.fromkeys(point.series for point in shown)
-    names = sorted(present, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
-    looks = {name: look(number) for number, name in enumerate(names)}
-    entries = _entries(looks, any(point.measured for point in shown))
-    top = legend_height(entries, _WIDTH) + 34
-    sheet = Sheet(_WIDTH, top + 2 * (_PANEL + 78) - 36)
-    legend(sheet, 2, 0, _WIDTH, entries)
-    values = [value for point in shown for value in (point.percent, point.low, point.high) if value is not None]
-    margin = 0.07 * (max(values) - min(values)) + 0.3
-    up = Scale(min(values) - margin, max(values) + margin)
-    for quantity, (words, unit) in _AXES.items():
+    names = sorted({point.series for point in shown}, key=_ORDER.index)
+    looks = {name: look(number) if name != _OWN else Look(GREY, "_") for number, name in enumerate(names)}
+    entries = [Line2D([], [], label=name, **_style(name, style)) for name, style in looks.items()]
+    entries += [MEASURED] * any(point.measured for point in shown)
+    top = legend_height(entries, _WIDTH) + 30
+    figure = sheet(_WIDTH, top + len(_AXES) * (_PANEL + _BETWEEN) - 30)
+    legend(figure, entries, _WIDTH)
+    for quantity, (title, words, unit) in _AXES.items():
+        axes = panel(figure, _LEFT, top, _WIDTH - _LEFT - 4, _PANEL, title)
         across = {point: getattr(point, quantity) / unit for point in shown}
-        scale = Scale(min(across.values()) / 1.25, max(across.values()) * 1.25, log=True)
-        panel = Panel(sheet, _LEFT, top, _WIDTH - _LEFT - 4, _PANEL, scale, up)
-        heading(sheet, 0, top - 10, "Top-1 accuracy on ImageNet, %")
-        panel.draw_ticks_up([(tick, f"{tick:g}") for tick in up.ticks()])
-        panel.draw_ticks_across([(tick, f"{tick:g}") for tick in scale.ticks()], words)
-        panel.draw_axes()
-        lines = _draw_points(panel, across, looks, quantity)
-        _name_variants(panel, across, order, lines)
-        top += _PANEL + 78
-    return sheet.figure
+        ends = [value for point in shown for value in (point.percent, point.low, point.high) if value is not None]
+        low, high = min(across.values()), max(across.values())
+        room = max(
+            (high / low) ** 0.04, (4 / (high / low)) ** 0.5
+        )  # at least a factor of 4, so that numbers stand there
+        axes.set(xscale="log", xlim=(low / room, high * room), ylim=framed(ends, 4), xlabel=words)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_locator(NullLocator())
+        _draw_points(axes, across, looks, quantity)
+        _name_variants(axes, across, order)
+        top += _PANEL + _BETWEEN
+    return figure
 
 
-def _entries(looks: Mapping[str, Look], measured: bool) -> list[Entry]:
-    lines = {name: style.line() if name in _ORDER else {} for name, style in looks.items()}
-    entries = [(fitted(name, 200), style.points(solid=False) | lines[name]) for name, style in looks.items()]
-    return entries + ([MEASURED] if measured else [])
+def _style(name: str, style: Look) -> dict[str, Any]:
+    line = style.points(solid=False, size=10 if name == _OWN else 6.5)
+    return line if name == _OWN else line | style.line()
 
 
-def _draw_points(
-    panel: Panel, across: Mapping[Point, float], looks: Mapping[str, Look], quantity: str
-) -> NDArray[np.float64]:
-    """Draw every series, and return points [N, 2] on its lines."""
-    lines = np.zeros((0, 2))
+def _line(across: Mapping[Point, float], series: str) -> list[tuple[float, float]]:
+    """Return the published points of a series that are joined: those at their variants' own sizes."""
+    own = [one for one in across if one.series == series and not (one.measured or one.scaled)]
+    return sorted((across[point], point.percent) for point in own) if series != _OWN else []
+
+
+def _draw_points(axes: Axes, across: Mapping[Point, float], looks: Mapping[str, Look], quantity: str) -> None:
+    """Draw measured points small and over the published ones, which show around them."""
     for series, style in looks.items():
-        own = [point for point in across if point.series == series]
-        published = sorted((across[one], one.percent) for one in own if not (one.measured or one.scaled))
-        if series in _ORDER:
-            lines = np.vstack([lines, panel.link(published, style)])
-        for point in own:
+        axes.plot(*np.reshape(_line(across, series), (-1, 2)).T, **style.line(1), zorder=1.5)
+        own = [(point, (x, point.percent)) for point, x in across.items() if point.series == series]
+        hollow = [place for point, place in own if not point.measured]
+        size = 10 if series == _OWN else 6.5
+        draw_points(axes, hollow, style, f"published {quantity}", size=size, solid=False)
+        for point, (x, _) in own:
             if point.low is not None and point.high is not None:
-                panel.draw_interval(across[point], point.low, point.high, style)
-        for measured in (False, True):
-            places = [(across[point], point.percent) for point in own if point.measured == measured]
-            shows = f"{'measured' if measured else 'published'} {quantity}"
-            panel.draw_points(places, style.points(measured), shows)
-    return lines
+                draw_interval(axes, x, point.low, point.high, style.colour)
+        filled = [place for point, place in own if point.measured]
+        draw_points(axes, filled, Look(style.colour, "o"), f"measured {quantity}", size=4, solid=True)
 
 
-def _name_variants(
-    panel: Panel, across: Mapping[Point, float], order: Sequence[str], lines: NDArray[np.float64]
-) -> None:
+def _name_variants(axes: Axes, across: Mapping[Point, float], order: Sequence[str]) -> None:
     """Write each variant's name once, at its highest point; a known training at another size has its own label."""
-    tops: dict[tuple[int, float], Point] = {}
-    for point in sorted(across, key=lambda point: -point.percent):
-        if point.weights in _TRAININGS or not point.scaled:
-            tops.setdefault((order.index(point.variant), across[point]), point)
-    own = {point.variant: across[point] for point in across if not point.scaled}
-    labels = []
-    for _, point in sorted(tops.items(), reverse=True):  # in an order that places crowded labels first
-        size = f" {point.size} px" if point.scaled and across[point] != own.get(point.variant) else ""
-        labels.append((fitted(point.variant, 80, SMALL) + size, point))
-    anchors = panel.place((across[point], point.percent) for _, point in labels)
-    points = boxes_around(panel.place((x, point.percent) for point, x in across.items()), 5)
-    obstacles = np.vstack([points, boxes_around(lines, 1)])
-    frame = (panel.left, panel.top, panel.right, panel.bottom)
-    found = place_labels(anchors, [text_width(name, SMALL) + 5 for name, _ in labels], obstacles, frame)
-    for (name, _), (x, y), label in zip(labels, anchors, found, strict=True):
-        if label.far:
-            half = text_width(name, SMALL) / 2
-            end = np.clip((x, y), (label.x - half, label.y - 5), (label.x + half, label.y + 5))
-            panel.sheet.line([x, end[0]], [y, end[1]], **_LEADER)
-        panel.sheet.text(label.x, label.y, name, ha="center", va="center_baseline", fontsize=SMALL, gid=f"{SHOWS}label")
+    low, high = axes.get_ylim()
+    tops: dict[tuple[str, str], Point] = {}
+    for point in sorted(across, key=lambda point: (point.scaled, -point.percent)):
+        if low <= point.percent <= high and not (point.scaled and point.weights not in _TRAININGS):
+            size = f" {point.size} px" if point.scaled else ""
+            tops.setdefault((point.variant, size), point)
+    for point in across:  # one that has only other sizes, or lies beyond the frame
+        if not any(variant == point.variant for variant, _ in tops):
+            tops[point.variant, ""] = point
+    ordered = sorted(tops.items(), key=lambda one: -order.index(one[1].variant))  # which places crowded labels first
+    labels = [
+        ((across[point], min(max(point.percent, low), high)), fitted(variant, 80, SMALL) + size)
+        for (variant, size), point in ordered
+    ]
+    points = [(x, value) for point, x in across.items() for value in (point.percent, point.low, point.high) if value]
+    lines = [line for series in {point.series for point in across} if (line := _line(across, series))]
+    lines += [
+        [(x, max(point.low, low)), (x, min(point.high, high))]
+        for point, x in across.items()
+        if point.low and point.high
+    ]
+    draw_labels(axes, labels, points, lines)

@@ -2,11 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
-from effconvert.report.pictures.panel import Panel, Scale, Sheet, heading, legend, legend_height
+from effconvert.report.pictures.panel import SIGNED, draw_interval, framed, legend, legend_height, panel, sheet
 from effconvert.report.pictures.style import (
     BLUE,
     GREY,
@@ -28,7 +33,7 @@ HEADERS = (
     "high", "difference", "limit", "verdict", "decides", "reason", "drawn",
 )  # fmt: skip
 _SHOWN, _ROW = 40, 20
-_WIDTH, _NAMES, _SOURCES = 860, 210, 150
+_WIDTH, _NAMES, _SOURCES, _NUMBERS = 860, 210, 150, 196
 _COLOURS = {"same": BLUE, "near": BLUE, "away": VERMILLION}
 
 
@@ -45,6 +50,12 @@ class Row:
     difference: float
     limit: float | None
     word: str
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The ends of the interval of the difference."""
+        low, high = (bound - self.measured + self.difference for bound in self.interval)
+        return low, high
 
     @property
     def look(self) -> Look:
@@ -123,62 +134,56 @@ def _text(drawn: Sequence[Row], found: int) -> str:
 
 
 def _figure(rows: Sequence[Row]) -> Figure:
-    entries = [
-        ("published", Look(INK, "o").points(solid=False)),
-        ("measured, with its 95 % interval", Look(INK, "o").points(solid=True)),
-        ("the same with the source's own preprocessing", Look(INK, "s").points(solid=True)),
-        ("limit of the verdict", {**Look(INK, "s").points(solid=True, size=11), "alpha": 0.15, "markeredgewidth": 0}),
+    entries: list[Artist] = [
+        Line2D([], [], label="published", **Look(INK, "o").points(solid=False)),
+        Line2D([], [], label="measured, with its 95 % interval", **Look(INK, "o").points(solid=True)),
+        Line2D([], [], label="the same with the source's own preprocessing", **Look(INK, "s").points(solid=True)),
+        Patch(label="limit of the verdict", facecolor=INK, alpha=0.15),
     ]
     top = legend_height(entries, _WIDTH) + 34
     names = min(_NAMES, max(text_width(fitted(row.network, _NAMES)) for row in rows)) + 12
-    sources = min(_SOURCES, max(text_width(fitted(row.source, _SOURCES)) for row in rows)) + 14
-    left = names + sources
-    sheet = Sheet(_WIDTH, top + len(rows) * _ROW + 44)
-    legend(sheet, 2, 0, _WIDTH, entries)
-    reach = _reach(rows)
-    panel = Panel(sheet, left, top, _WIDTH - left - 196, len(rows) * _ROW, Scale(-reach, reach), Scale(len(rows), 0))
-    ticks = [(tick, signed(tick, 2).rstrip("0").rstrip(".") if tick else "0") for tick in panel.across.ticks()]
-    panel.draw_ticks_across(ticks, "measured minus published top-1, points")
-    for x, text in ((0, "network"), (names, "source")):
-        heading(sheet, x, top - 8, text)
-    for x, text in ((panel.right + 58, "measured"), (panel.right + 122, "published"), (_WIDTH - 2, "verdict")):
-        sheet.text(x, top - 8, text, ha="right", va="baseline", fontweight="bold", fontsize=SMALL)
+    left = names + min(_SOURCES, max(text_width(fitted(row.source, _SOURCES)) for row in rows)) + 14
+    figure = sheet(_WIDTH, top + len(rows) * _ROW + 44)
+    legend(figure, entries, _WIDTH)
+    axes = panel(figure, left, top, _WIDTH - left - _NUMBERS, len(rows) * _ROW)
+    limits = [sign * row.limit for row in rows if row.limit is not None for sign in (-1, 1)]
+    low, high = framed([0.0, *limits, *(end for row in rows for end in (row.difference, *row.ends))], 1)
+    axes.set(xlim=(low, high), ylim=(len(rows), 0), yticks=[], xlabel="measured minus published top-1, points")
+    axes.xaxis.set_major_formatter(SIGNED)
+    axes.spines[["left", "bottom"]].set_visible(False)
+    write = partial(_write, axes, (-left, names - left), _WIDTH - left)
+    write(-0.5, ("network", "source", "measured", "published", "verdict"), fontweight="bold")
     for number, row in enumerate(rows):
-        _draw_row(panel, row, number + 0.5, (0, names))
-    return sheet.figure
+        _draw_row(axes, row, number + 0.5)
+        words = (fitted(row.network, _NAMES), fitted(row.source, _SOURCES), f"{row.measured:.3f}")
+        write(number + 0.5, (*words, f"{row.published:g}", visible(row.word)))
+    return figure
 
 
-def _reach(rows: Sequence[Row]) -> float:
-    """Return the half-length of the axis; values far beyond most others are cut off at its ends."""
-    halves = [min((row.interval[1] - row.interval[0]) / 2, 1.0) for row in rows]
-    sizes = sorted(max(abs(row.difference) + half, row.limit or 0.0) for row, half in zip(rows, halves, strict=True))
-    usual = sizes[(len(sizes) - 1) * 3 // 4]
-    return max(min(sizes[-1], 3 * usual) * 1.1, 0.1)
+def _write(axes: Axes, lefts: tuple[float, float], right: float, at: float, words: Sequence[str], **style: Any) -> None:
+    """Write the columns of a row: two begin at `lefts`, three end before `right`, pixels from the axes' left edge."""
+    for place, text in zip((*lefts, right - 138, right - 74, right - 2), words, strict=True):
+        axes.annotate(
+            text, (0, at), (place, 0), xycoords=axes.get_yaxis_transform(), textcoords="offset points",
+            ha="left" if place < 0 else "right", va="center_baseline", fontsize=SMALL, annotation_clip=False, **style,
+        )  # fmt: skip
 
 
-def _draw_row(panel: Panel, row: Row, at: float, columns: tuple[float, float]) -> None:
-    sheet, y = panel.sheet, float(panel.y(at))
-    style, reach = row.look, panel.across.high
-    ink = style.colour
-
-    def pixel(value: float) -> float:
-        return float(panel.x(min(max(value, -reach), reach)))
-
+def _draw_row(axes: Axes, row: Row, at: float) -> None:
+    style, (first, last) = row.look, axes.get_xlim()
     if row.limit is not None:
-        panel.shade(pixel(-row.limit), y - _ROW / 2 + 2, pixel(row.limit), y + _ROW / 2 - 2, "limit")
-    low, high = (bound - row.measured + row.difference for bound in row.interval)
-    sheet.line([pixel(low), pixel(high)], [y, y], color=ink, linewidth=1)
-    panel.link([(0, at), (min(max(row.difference, -reach), reach), at)], style, width=2.6)
-    sheet.line([pixel(0)], [y], **Look(INK, style.marker).points(solid=False), gid=f"{SHOWS}published")
-    beyond = abs(row.difference) > reach
-    marker = Look(ink, "<" if row.difference < 0 else ">") if beyond else style
-    sheet.line([pixel(row.difference)], [y], **marker.points(solid=True), gid=f"{SHOWS}measured")
-    texts = (
-        (columns[0], fitted(row.network, _NAMES), "left"),
-        (columns[1], fitted(row.source, _SOURCES), "left"),
-        (panel.right + 58, f"{row.measured:.3f}", "right"),
-        (panel.right + 122, f"{row.published:g}", "right"),
-        (_WIDTH - 2, visible(row.word), "right"),
-    )
-    for x, text, side in texts:
-        sheet.text(x, y, text, ha=side, va="center_baseline", fontsize=SMALL)
+        ends = max(-row.limit, first), min(row.limit, last)
+        axes.barh(at, ends[1] - ends[0], 0.8, ends[0], color=INK, alpha=0.15, linewidth=0, gid=f"{SHOWS}limit")
+    draw_interval(axes, at, *row.ends, style.colour, upright=False)
+    end = min(max(row.difference, first), last)
+    axes.plot([0, end], [at, at], color=style.colour, linewidth=2.6, solid_capstyle="butt")
+    axes.plot([0], [at], **Look(INK, style.marker).points(solid=False), gid=f"{SHOWS}published")
+    beyond = end != row.difference
+    marker = Look(style.colour, "<" if row.difference < 0 else ">") if beyond else style
+    axes.plot([end], [at], **marker.points(solid=True), gid=f"{SHOWS}measured")
+    if beyond:
+        inside = 10 if row.difference < 0 else -10
+        axes.annotate(
+            signed(row.difference), (end, at), (inside, 6), textcoords="offset points", va="center_baseline",
+            ha="left" if inside > 0 else "right", fontsize=SMALL, gid=f"{SHOWS}beyond", annotation_clip=False,
+        )  # fmt: skip

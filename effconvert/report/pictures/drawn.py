@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
 
 from effconvert.atomic import new_file
 from effconvert.report.pictures import (
@@ -37,9 +38,13 @@ def draw_all(document: dict[str, Any], name: str, most: int = layers.SHOWN) -> l
     with drawing():
         if name in _DRAW:
             one = _DRAW[name](document)
-            return [one] if one else []
-        found = [one for one in layers.verified(document) if name in (layers.NAME, f"{layers.NAME}-{one.id}")]
-        return [layers.draw(one) for one in found[:most]]
+            found = [one] if one else []
+        else:
+            known = [one for one in layers.verified(document) if name in (layers.NAME, f"{layers.NAME}-{one.id}")]
+            found = [layers.draw(one) for one in known[:most]]
+        for artist in (artist for one in found for artist in one.figure.findobj()):
+            artist.set_clip_on(False)  # what would leave its frame is cut by the pictures, and marked
+    return found
 
 
 def finished(one: Drawing) -> Picture:
@@ -80,9 +85,18 @@ def _png(one: Drawing) -> bytes:
     written = io.BytesIO()
     with drawing():
         one.figure.set(dpi=2 * PIXELS, facecolor="white")
-        one.figure.patch.set_visible(True)
         canvas: Any = FigureCanvasAgg(one.figure)
         canvas.print_png(written, metadata={"Software": None, "Description": one.text})
+    return written.getvalue()
+
+
+def _pdf(one: Drawing) -> bytes:
+    """Return the picture with its fonts, and without a date, so that it is the same each time."""
+    written = io.BytesIO()
+    with drawing():
+        metadata = {"Title": one.title, "Subject": one.text, "CreationDate": None}
+        canvas: Any = FigureCanvasPdf(one.figure)
+        canvas.print_pdf(written, metadata=metadata)
     return written.getvalue()
 
 
@@ -90,4 +104,4 @@ def _csv(one: Drawing) -> bytes:
     return csv_text(one.headers, one.rows).encode()
 
 
-_CONTENTS: dict[str, Callable[[Drawing], bytes]] = {".svg": _svg, ".png": _png, ".csv": _csv}
+_CONTENTS: dict[str, Callable[[Drawing], bytes]] = {".svg": _svg, ".pdf": _pdf, ".png": _png, ".csv": _csv}

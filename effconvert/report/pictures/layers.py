@@ -6,9 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import NullLocator
 
-from effconvert.report.pictures.panel import Entry, Panel, Scale, Sheet, heading, legend, legend_height
+from effconvert.report.pictures.panel import legend, legend_height, panel, sheet
 from effconvert.report.pictures.style import (
     INK,
     SHOWS,
@@ -17,6 +21,7 @@ from effconvert.report.pictures.style import (
     Drawing,
     Look,
     fitted,
+    listed,
     look,
     text_width,
 )
@@ -29,11 +34,12 @@ HEADERS = (
     "mean_relative", "allowed", "passed",
 )  # fmt: skip
 SHOWN = 6  # networks of a report
-_WIDTH, _LEFT, _PANEL = 760, 52, 180
+_WIDTH, _LEFT, _PANEL, _BETWEEN, _LINE = 760, 52, 170, 36, 13
 _MODES = {
     "accumulated": "End to end: after the network's own earlier layers",
     "fed": "Isolated: with the reference's input for each layer",
 }
+_KINDS = {"largest |Δ| as a share of the layer's largest value": True, "mean |Δ|": False}  # label: whether it is solid
 _COMPARISONS = 3  # of one network
 _LEAST = 1e-30  # smaller values are drawn as 0
 _Row = Mapping[str, Any]
@@ -103,99 +109,132 @@ def _text(comparisons: Sequence[Mapping[str, Any]]) -> str:
             f"The largest difference for its tolerance is that of {shortened(worst['layer'], 60)} "
             f"({MODE_WORDS.get(worst['mode'], worst['mode'])}): {value}, allowed {error(worst['allowed'])}.",
         ]
+    if len(comparisons) > _COMPARISONS:
+        sentences.append(f"The first {_COMPARISONS} of {len(comparisons)} comparisons are drawn.")
     return " ".join(sentences)
 
 
 def _figure(comparisons: Sequence[Mapping[str, Any]]) -> Figure:
     layers = list(dict.fromkeys(row["layer"] for one in comparisons for row in one["rows"]))
     modes = [mode for mode in _MODES if any(row["mode"] == mode for one in comparisons for row in one["rows"])]
-    entries = _entries(comparisons)
-    top = legend_height(entries, _WIDTH) + 34
-    sheet = Sheet(_WIDTH, top + len(modes) * (_PANEL + 76) - 34)
-    legend(sheet, 2, 0, _WIDTH, entries)
+    curves = _curves(comparisons)
+    entries = [
+        Line2D([], [], label=label, **style.line() | style.points(True, 5) | {"linestyle": style.dashes})
+        for label, style, _ in curves
+    ]
+    entries += [Line2D([], [], label=label, **Look(INK, "o").points(solid, 5)) for label, solid in _KINDS.items()]
+    names = _named(layers)
+    lines = 1 + max(line for _, line in names)
+    top = legend_height(entries, _WIDTH) + 30
+    figure = sheet(_WIDTH, top + len(modes) * (_PANEL + _BETWEEN) - _BETWEEN + lines * _LINE + 24)
+    legend(figure, entries, _WIDTH)
     for mode in modes:
-        heading(sheet, 0, top - 10, _MODES[mode])
-        groups = [[row for row in one["rows"] if row["mode"] == mode] for one in comparisons]
-        panel, floor = _panel(sheet, top, groups, len(layers))
-        panel.draw_ticks_across(_some(layers), "layer, from the image to the logits; numbers are blocks", lines=False)
-        _mark_first(panel, comparisons, layers)
-        for number, group in enumerate(groups):
-            _draw_series(panel, group, layers, look(number), floor)
-        top += _PANEL + 76
-    return sheet.figure
+        axes = panel(figure, _LEFT, top, _WIDTH - _LEFT - 8, _PANEL, _MODES[mode])
+        groups = [[row for row in rows if row["mode"] == mode] for _, _, rows in curves]
+        axes.set(xlim=(-0.7, len(layers) - 0.3), xticks=[])
+        axes.grid(False, axis="x")
+        early = any(one["first"] in layers[: len(layers) // 4] for one in comparisons)
+        _draw_tolerance(axes, [row for group in groups for row in group], layers, mirrored=early)
+        for number, (group, (_, style, _)) in enumerate(zip(groups, curves, strict=True)):
+            _draw_curve(axes, group, layers, style, 2 * (len(curves) - number - 1))
+        _mark_first(axes, comparisons, layers)
+        top += _PANEL + _BETWEEN
+    axes.set_xticks(range(len(layers)), [name for name, _ in names])
+    for tick, (_, line) in zip(axes.xaxis.get_major_ticks(), names, strict=True):
+        tick.set_pad(3.5 + line * _LINE)
+    axes.set_xlabel("layer, from the image to the logits; numbers are blocks")
+    return figure
 
 
-def _entries(comparisons: Sequence[Mapping[str, Any]]) -> list[Entry]:
-    entries: list[Entry] = []
-    for number, comparison in enumerate(comparisons):
-        style = look(number)
-        whose = f", {fitted(comparison['framework'], 120)}" if len(comparisons) > 1 else ""
-        entries.append(
-            (
-                f"largest |Δ|{whose}, as a share of the layer's largest value",
-                style.points(solid=True, size=5) | style.line(),
-            )
-        )
-        entries.append((f"mean |Δ|{whose}", style.points(solid=False, size=5)))
-    return entries
+_Curve = tuple[str, Look, Sequence[_Row]]  # its label, its look, its rows
 
 
-def _panel(sheet: Sheet, top: float, groups: Sequence[Sequence[_Row]], layers: int) -> tuple[Panel, float]:
-    """Return a panel with tolerance and ticks, and its position of 0: a decade below everything else."""
-    rows = [row for group in groups for row in group]
+def _curves(comparisons: Sequence[Mapping[str, Any]]) -> list[_Curve]:
+    """Return the curves to draw: comparisons with the same values are one, and its label says so."""
+    alike: dict[tuple[Any, ...], list[str]] = {}
+    rows: dict[tuple[Any, ...], Sequence[_Row]] = {}
+    for one in comparisons:
+        key = tuple((row["layer"], row["mode"], row["relative"], row["mean"], row["scale"]) for row in one["rows"])
+        alike.setdefault(key, []).append(one["framework"])
+        rows.setdefault(key, one["rows"])
+    return [
+        (fitted(listed(names) + " (equal)" * (len(names) > 1), _WIDTH - 60), look(number), rows[key])
+        for number, (key, names) in enumerate(alike.items())
+    ]
+
+
+def _draw_tolerance(axes: Axes, rows: Sequence[_Row], layers: Sequence[str], mirrored: bool) -> None:
+    """Draw the allowed differences as a band, and the numbers of the axis: decades, and 0 a decade below all others.
+
+    mirrored: whether its value is at the right end.
+    """
     values = [value for row in rows for value in (row["relative"], _share(row["mean"], row), row["allowed"]) if value]
     low, high = (min(max(end(values, default=1e-6), _LEAST), 1 / _LEAST) for end in (min, max))
-    floor = 10.0 ** (math.floor(math.log10(low)) - 1)
-    up = Scale(floor / 2, high * 25, log=True)
-    panel = Panel(sheet, _LEFT, top, _WIDTH - _LEFT - 8, _PANEL, Scale(-0.7, layers - 0.3), up)
-    allowed = max(row["allowed"] for row in rows)
-    if allowed > 0:
-        panel.shade(panel.left, panel.y(allowed), panel.right, panel.bottom, "tolerance")
-        sheet.line([panel.left, panel.right], [panel.y(allowed)] * 2, color=INK, linewidth=0.8)
-        sheet.text(panel.left + 6, panel.y(allowed) - 4, f"tolerance {error(allowed)}", va="baseline", fontsize=SMALL)
-    decades = [10.0**power for power in range(round(math.log10(floor)) + 1, math.floor(math.log10(up.high)) + 1)]
-    step = math.ceil(len(decades) / 5)
-    panel.draw_ticks_up([(floor, "0"), *((value, f"1e{round(math.log10(value))}") for value in decades[::step])])
-    panel.draw_axes()
-    return panel, floor
+    broken = any(row["relative"] is None for row in rows)  # drawn above all others
+    first, last = math.floor(math.log10(low)), math.floor(math.log10(high * 25))
+    least = 10.0**first
+    axes.set_yscale("symlog", linthresh=least, linscale=1)
+    axes.set_ylim(-least / 4, high * 25 * (100 if broken else 1))
+    powers = range(first, last + 1, math.ceil((last - first + 1) / 5))
+    axes.set_yticks([0, *(10.0**power for power in powers)], ["0", *(f"1e{power}" for power in powers)])
+    axes.yaxis.set_minor_locator(NullLocator())
+    allowed = [max((row["allowed"] for row in rows if row["layer"] == layer), default=0.0) for layer in layers]
+    edges = [-0.7, *(number + 0.5 for number in range(len(layers) - 1)), len(layers) - 0.3]
+    if any(allowed):
+        axes.stairs(allowed, edges, baseline=-least / 4, fill=True, color=INK, alpha=0.07, gid=f"{SHOWS}tolerance")
+        axes.stairs(allowed, edges, baseline=None, color=INK, linewidth=0.8)
+        at = len(layers) - 0.3 if mirrored else -0.7
+        axes.annotate(
+            f"tolerance {error(allowed[-mirrored])}", (at, allowed[-mirrored]), (-6 if mirrored else 6, 4),
+            textcoords="offset points", ha="right" if mirrored else "left", va="baseline", fontsize=SMALL,
+        )  # fmt: skip
 
 
-def _draw_series(panel: Panel, rows: Sequence[_Row], layers: Sequence[str], style: Look, floor: float) -> None:
+def _draw_curve(axes: Axes, rows: Sequence[_Row], layers: Sequence[str], style: Look, wider: float) -> None:
+    """Draw a curve; wider: than usual by this, so that it shows beside those that are drawn over it."""
     place = {layer: number for number, layer in enumerate(layers)}
-    largest = [(place[row["layer"]], row["relative"]) for row in rows]
-    mean = [(place[row["layer"]], _share(row["mean"], row)) for row in rows]
-    for what, points in (("mean", mean), ("largest", largest)):
-        finite = [(x, min(max(value, floor), panel.up.high)) for x, value in points if value is not None]
+    high = axes.get_ylim()[1]
+    for what, points in (
+        ("mean", [(place[row["layer"]], _share(row["mean"], row)) for row in rows]),
+        ("largest", [(place[row["layer"]], row["relative"]) for row in rows]),
+    ):
+        finite = [(x, min(value, high)) for x, value in points if value is not None]
         if what == "largest":
-            panel.link(finite, style)
-        panel.draw_points(finite, style.points(what == "largest", size=4.5), what)
-    broken = [x for x, value in largest if value is None]
+            axes.plot(*np.reshape(finite, (-1, 2)).T, **style.line(1.2 + wider / 2), zorder=1.5)
+        marks = style.points(what == "largest", 4.5 + wider)
+        axes.plot(*np.reshape(finite, (-1, 2)).T, **marks, gid=f"{SHOWS}{what}")
+    broken = [place[row["layer"]] for row in rows if row["relative"] is None]
     if broken:
-        top = panel.up.high / 3
-        crosses = {"marker": "x", "markersize": 6, "color": style.colour, "linestyle": "none"}
-        panel.draw_points([(x, top) for x in broken], crosses, "not finite")
-        panel.sheet.text(panel.x(broken[0]) + 7, panel.y(top), "not finite", va="center_baseline", fontsize=SMALL)
+        cross = Look(style.colour, "x").points(solid=True)
+        above, left = axes.get_xaxis_transform(), broken[-1] < len(layers) / 2
+        axes.plot(broken, [0.84] * len(broken), **cross, transform=above, gid=f"{SHOWS}not finite")
+        axes.annotate(
+            "not finite", (broken[-1], 0.84), (7 if left else -7, 0), xycoords=above, textcoords="offset points",
+            ha="left" if left else "right", va="center_baseline", fontsize=SMALL,
+        )  # fmt: skip
 
 
-def _some(layers: Sequence[str]) -> list[tuple[float, str]]:
-    """Return the layers to name on the axis, with their numbers: first, last, and others that have room."""
-    names = [fitted(re.sub(r"^blocks\.(?=\d+$)", "", layer), 90, SMALL) for layer in layers]
-    middles = [(_WIDTH - _LEFT - 8) / len(layers) * number for number in range(len(layers))]
-    halves = [text_width(name, SMALL) / 2 + 4 for name in names]
-    chosen: list[int] = []
-    for number in sorted(range(len(layers)), key=lambda at: (names[at].isdigit(), names[at][-1:] not in "05")):
-        if all(abs(middles[number] - middles[one]) > halves[number] + halves[one] for one in chosen):
-            chosen.append(number)
-    return [(number, names[number]) for number in sorted(chosen)]
+def _named(layers: Sequence[str]) -> list[tuple[str, int]]:
+    """Return the name of every layer and its line: a lower one where the one before leaves no room."""
+    step = (_WIDTH - _LEFT - 8) / (len(layers) + 0.4)
+    ends: list[float] = []
+    names = []
+    for number, layer in enumerate(layers):
+        name = fitted(re.sub(r"^blocks\.(?=\d+$)", "", layer), 90, SMALL)
+        half = text_width(name, SMALL) / 2
+        line = next((line for line, end in enumerate(ends) if step * number - half >= end), len(ends))
+        ends[line:] = [step * number + half + 4, *ends[line + 1 :]]
+        names.append((name, line))
+    return names
 
 
-def _mark_first(panel: Panel, comparisons: Iterable[Mapping[str, Any]], layers: Sequence[str]) -> None:
+def _mark_first(axes: Axes, comparisons: Iterable[Mapping[str, Any]], layers: Sequence[str]) -> None:
     for first in dict.fromkeys(one["first"] for one in comparisons if one["first"] in layers):
-        x = panel.x(layers.index(first))
-        panel.sheet.line([x, x], [panel.top, panel.bottom], color=VERMILLION, linewidth=1.2, linestyle=(0, (4, 2)))
-        left = x > panel.left + panel.width * 0.7
-        words = f"first divergence: {fitted(first, 200, SMALL)}"
-        panel.sheet.text(
-            x + (-5 if left else 5), panel.top + 9, words, ha="right" if left else "left", va="baseline",
-            fontsize=SMALL, gid=f"{SHOWS}first",
+        x = layers.index(first)
+        axes.axvline(x, color=VERMILLION, linewidth=1.2, linestyle=(0, (4, 2)))
+        left = x > len(layers) * 0.7
+        axes.annotate(
+            f"first divergence: {fitted(first, 200, SMALL)}", (x, 1), (-5 if left else 5, -9),
+            xycoords=axes.get_xaxis_transform(), textcoords="offset points", ha="right" if left else "left",
+            va="baseline", fontsize=SMALL, gid=f"{SHOWS}first",
         )  # fmt: skip

@@ -1,214 +1,119 @@
-"""Sheets with coordinates in pixels from the upper left corner, and panels with axes on them.
-
-matplotlib's own axes and ticks take most of the time of a small picture. Without them, all positions are known during
-drawing, so that labels can avoid points.
-"""
+"""Figures measured in pixels, with axes, a legend, and marks for what lies beyond the frame, for several pictures."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
-from matplotlib.text import Text
-from matplotlib.transforms import Affine2D
-from numpy.typing import ArrayLike, NDArray
+from matplotlib.markers import CARETDOWN, CARETLEFT, CARETRIGHT, CARETUP
+from matplotlib.ticker import FuncFormatter
+from numpy.typing import NDArray
 
 from effconvert.report.pictures.style import INK, PIXELS, SHOWS, SIZE, SMALL, Look, text_width
+from effconvert.report.renderings.numbers_text import signed
 
 _MARGIN = 4  # free pixels on every side
-
-
-class Sheet:
-    """A figure of `width` x `height` pixels plus a margin, without background."""
-
-    def __init__(self, width: float, height: float) -> None:
-        across, down = (length + 2 * _MARGIN for length in (width, height))
-        self.figure = Figure((across / PIXELS, down / PIXELS), dpi=PIXELS)
-        self.figure.patch.set_visible(False)
-        inches = Affine2D().translate(_MARGIN, _MARGIN - down).scale(1 / PIXELS, -1 / PIXELS)
-        self._pixels = inches + self.figure.dpi_scale_trans
-
-    def line(self, x: ArrayLike, y: ArrayLike, **style: Any) -> None:
-        """Draw a line or markers at pixels. style: as of Line2D."""
-        self._add(Line2D(x, y, **style))
-
-    def text(self, x: float, y: float, text: str, fontsize: float = SIZE, **style: Any) -> None:
-        """Write at a pixel; by default (x, y) is the left end of the baseline. style: as of Text."""
-        self._add(Text(x, y, text, fontsize=fontsize, **style))
-
-    def box(self, left: float, top: float, width: float, height: float, **style: Any) -> None:
-        """Fill a box. style: as of Rectangle."""
-        self._add(Rectangle((left, top), width, height, **style))
-
-    def _add(self, artist: Artist) -> None:
-        artist.set_transform(self._pixels)
-        self.figure.add_artist(artist)
-
-
 _ROW = 18.0  # a line of a legend
-_GAP = 4.5  # from the middle of a marker to its line
-_GRID: dict[str, Any] = {"color": INK, "alpha": 0.14, "linewidth": 0.7}
-_EDGE: dict[str, Any] = {"color": INK, "linewidth": 0.8}
-Entry = tuple[str, dict[str, Any]]  # of a legend: the label, and the arguments of `Sheet.line`
-
-MEASURED: Entry = (
-    "solid: measured here, with its 95 % interval",
-    Look(INK, "o").points(solid=True),
-)
+_HANDLE = 2.8 * SIZE  # a legend's marker and the gap to its label
+MEASURED = Line2D([], [], label="solid: measured here, with its 95 % interval", **Look(INK, "o").points(solid=True))
+SIGNED = FuncFormatter(lambda value, _: "0" if abs(value) < 1e-9 else signed(value, 3).rstrip("0").rstrip("."))
 
 
-@dataclass(frozen=True)
-class Scale:
-    """The values at both ends of an axis."""
-
-    low: float
-    high: float
-    log: bool = False
-
-    def share(self, values: ArrayLike) -> NDArray[np.float64]:
-        """Return the positions of values: 0 at the low end, 1 at the high end."""
-        low, high, values = np.asarray(self.low), np.asarray(self.high), np.asarray(values, np.float64)
-        if self.log:
-            low, high, values = np.log10(low), np.log10(high), np.log10(values)
-        share: NDArray[np.float64] = (values - low) / (high - low)
-        return share
-
-    def ticks(self, most: int = 8) -> list[float]:
-        """Return about `most` round values between the ends; on a log scale 1, 2 and 5 times each power of ten."""
-        if self.log:
-            powers = range(int(np.floor(np.log10(self.low))), int(np.ceil(np.log10(self.high))) + 1)
-            found = [digit * 10.0**power for power in powers for digit in (1, 2, 5)]
-            return [value for value in found if self.low <= value <= self.high]
-        rough = (self.high - self.low) / most
-        power = 10.0 ** np.floor(np.log10(rough))
-        step = next(digit * power for digit in (1, 2, 5, 10) if digit * power >= rough * 0.999)
-        first, last = int(np.ceil(self.low / step - 1e-9)), int(np.floor(self.high / step + 1e-9))
-        return [number * step for number in range(first, last + 1)]
+def sheet(width: float, height: float) -> Figure:
+    """Return a figure of `width` x `height` pixels plus a margin, without background."""
+    return Figure(((width + 2 * _MARGIN) / PIXELS, (height + 2 * _MARGIN) / PIXELS), dpi=PIXELS)
 
 
-@dataclass(frozen=True)
-class Panel:
-    """A rectangle of the sheet, in pixels from its upper left corner, with a scale each way."""
-
-    sheet: Sheet
-    left: float
-    top: float
-    width: float
-    height: float
-    across: Scale
-    up: Scale
-
-    @property
-    def bottom(self) -> float:
-        """The pixel of the lower edge."""
-        return self.top + self.height
-
-    @property
-    def right(self) -> float:
-        """The pixel of the right edge."""
-        return self.left + self.width
-
-    def place(self, points: Iterable[tuple[float, float]]) -> NDArray[np.float64]:
-        """Return the positions of points (x, y), in pixels [N, 2]."""
-        x, y = np.asarray(list(points), np.float64).reshape(-1, 2).T
-        return np.stack([self.x(x), self.y(y)], 1)
-
-    def x(self, value: ArrayLike) -> Any:
-        """Return the pixels of values on the horizontal axis."""
-        return self.left + self.width * self.across.share(value)
-
-    def y(self, value: ArrayLike) -> Any:
-        """Return the pixels of values on the vertical axis."""
-        return self.bottom - self.height * self.up.share(value)
-
-    def draw_axes(self) -> None:
-        """Draw the left and the lower edge."""
-        self.sheet.line([self.left, self.left, self.right], [self.top, self.bottom, self.bottom], **_EDGE)
-
-    def draw_ticks_up(self, ticks: Sequence[tuple[float, str]]) -> None:
-        """Write each (value, label) left of the panel, with a faint horizontal line."""
-        self._lines([((self.left, self.y(value)), (self.right, self.y(value))) for value, _ in ticks])
-        for value, label in ticks:
-            self.sheet.text(self.left - 6, self.y(value), label, ha="right", va="center_baseline", fontsize=SMALL)
-
-    def draw_ticks_across(self, ticks: Sequence[tuple[float, str]], title: str, lines: bool = True) -> None:
-        """Write each (value, label) below the panel, with a faint vertical line, and the axis title."""
-        if lines:
-            self._lines([((self.x(value), self.top), (self.x(value), self.bottom)) for value, _ in ticks])
-        for value, label in ticks:
-            self.sheet.text(self.x(value), self.bottom + 15, label, ha="center", va="baseline", fontsize=SMALL)
-        self.sheet.text(self.left + self.width / 2, self.bottom + 33, title, ha="center", va="baseline")
-
-    def draw_points(self, points: Sequence[tuple[float, float]], style: dict[str, Any], shows: str) -> None:
-        """Draw markers. shows: their name in the SVG."""
-        if points:
-            self.sheet.line(*self.place(points).T, **style, gid=SHOWS + shows)
-
-    def draw_interval(self, x: float, low: float, high: float, style: Look) -> None:
-        """Draw the vertical interval of a value."""
-        ends = np.clip(self.y([low, high]), self.top, self.bottom)
-        self.sheet.line([self.x(x)] * 2, ends, color=style.colour, linewidth=1.2)
-
-    def link(self, points: Sequence[tuple[float, float]], style: Look, width: float = 0.9) -> NDArray[np.float64]:
-        """Join points by a line with gaps at the markers.
-
-        Returns points [N, 2] on the line, at most 6 pixels apart.
-        """
-        places = self.place(points)
-        ends = [end for one, other in pairwise(places) for end in _between(one, other)]
-        if ends:
-            self.sheet.line(*np.array(ends).T, **style.line() | {"linewidth": width}, zorder=1.5)
-        between = [np.linspace(one, other, 2 + int(np.hypot(*(other - one)) / 6)) for one, other in pairwise(places)]
-        return np.vstack([places, *between])
-
-    def shade(self, left: float, top: float, right: float, bottom: float, shows: str = "band") -> None:
-        """Shade a part of the panel, in pixels."""
-        self.sheet.box(left, top, right - left, bottom - top, facecolor=INK, alpha=0.07, linewidth=0, gid=SHOWS + shows)
-
-    def _lines(self, ends: Iterable[tuple[tuple[float, float], tuple[float, float]]]) -> None:
-        places = [place for one, other in ends for place in (one, other, (np.nan, np.nan))]
-        if places:
-            self.sheet.line(*np.array(places).T, **_GRID, zorder=0.5)
+def panel(figure: Figure, left: float, top: float, width: float, height: float, title: str = "") -> Axes:
+    """Add axes at pixels from the upper left corner; the title begins at the left border of the figure."""
+    across, down = figure.get_size_inches() * PIXELS
+    bounds = ((_MARGIN + left) / across, 1 - (_MARGIN + top + height) / down, width / across, height / down)
+    axes = figure.add_axes(bounds)
+    axes.patch.set_visible(False)
+    axes.margins(0)
+    if title:
+        axes.set_title(title, x=-left / width)
+    return axes
 
 
-def _between(one: NDArray[np.float64], other: NDArray[np.float64]) -> list[Any]:
-    step = other - one
-    length = float(np.hypot(*step))
-    short = step * (_GAP / length) if length else step
-    return [one + short, other - short, [np.nan] * 2] if length > 2 * _GAP else []
+def legend(figure: Figure, entries: Sequence[Artist], width: float) -> None:
+    """Draw the legend of artists and their labels in the upper left corner."""
+    across, down = figure.get_size_inches() * PIXELS
+    corner = (_MARGIN / across, 1 - _MARGIN / down)
+    columns = _columns([str(entry.get_label()) for entry in entries], width)
+    figure.legend(handles=entries, loc="upper left", bbox_to_anchor=corner, ncols=columns, labelcolor=INK)
 
 
-def heading(sheet: Sheet, left: float, bottom: float, text: str) -> None:
-    """Write the heading above a panel."""
-    sheet.text(left, bottom, text, ha="left", va="baseline", fontweight="bold")
-
-
-def legend(sheet: Sheet, left: float, top: float, width: float, entries: Sequence[Entry]) -> None:
-    """Draw a marker, its line if it has one, and a label for each entry, in rows of at most `width`."""
-    for (x, y), (label, style) in zip(_flow(entries, width), entries, strict=True):
-        x, y = left + x, top + y
-        reach = [x + 10] if style["linestyle"] == "none" else [x, x + 10, x + 20]
-        sheet.line(reach, [y] * len(reach), **style, markevery=[len(reach) // 2])
-        sheet.text(x + 26, y, label, ha="left", va="center_baseline")
-
-
-def legend_height(entries: Sequence[Entry], width: float) -> float:
+def legend_height(entries: Sequence[Artist], width: float) -> float:
     """Return the height of the legend of `entries`."""
-    return _flow(entries, width)[-1][1] + _ROW / 2 if entries else 0.0
+    return _ROW * -(-len(entries) // _columns([str(entry.get_label()) for entry in entries], width))
 
 
-def _flow(entries: Sequence[Entry], width: float) -> list[tuple[float, float]]:
-    """Return the position of each entry, in rows of at most `width`."""
-    places, x, y = [], 0.0, _ROW / 2
-    for label, _ in entries:
-        needed = 26 + text_width(label)
-        if x and x + needed > width:
-            x, y = 0.0, y + _ROW
-        places.append((x, y))
-        x += needed + 18
-    return places
+def _columns(labels: Sequence[str], width: float) -> int:
+    """Return the largest number of columns that fit; matplotlib fills them from top to bottom."""
+    widths = [_HANDLE + text_width(label) for label in labels]
+
+    def needed(columns: int) -> float:
+        return sum(float(max(part)) + 1.6 * SIZE for part in np.array_split(widths, columns))
+
+    return next((columns for columns in range(len(labels), 1, -1) if needed(columns) <= width + 1.6 * SIZE), 1)
+
+
+def framed(values: Iterable[float], least: float) -> tuple[float, float]:
+    """Return the ends of an axis that shows all `values` but those far out, with a margin.
+
+    Far out are values that are further from the quartiles than three times the distance between these (J. W. Tukey,
+    "Exploratory Data Analysis", 1977), so that one does not flatten all others. least: a distance that is never far.
+    """
+    found = np.array(list(values), float)
+    first, third = np.percentile(found, (25, 75))
+    reach = max(3 * (third - first), least)
+    kept = found[(found >= first - reach) & (found <= third + reach)]
+    margin = max(0.08 * (kept.max() - kept.min()), least / 20)
+    return float(kept.min() - margin), float(kept.max() + margin)
+
+
+def draw_points(
+    axes: Axes, points: Sequence[tuple[float, float]], style: Look, shows: str, *, size: float = 6, solid: bool
+) -> None:
+    """Draw markers; one beyond the vertical axis is an arrow at the frame, with its value."""
+    low, high = axes.get_ylim()
+    inside = [(x, value) for x, value in points if low <= value <= high]
+    if inside:
+        axes.plot(*zip(*inside, strict=True), **style.points(solid, size), gid=SHOWS + shows)
+    for x, value in (point for point in points if point not in inside):
+        down = value < low
+        edge, arrow = (low, "v") if down else (high, "^")
+        words = f"{value:.4g}".replace("-", "\N{MINUS SIGN}")
+        axes.plot([x], [edge], **Look(style.colour, arrow).points(solid), gid=SHOWS + shows)
+        axes.annotate(
+            words, (x, edge), (6, 7 if down else -7), textcoords="offset points", va="center_baseline", fontsize=SMALL,
+            gid=f"{SHOWS}beyond", annotation_clip=False,
+        )  # fmt: skip
+
+
+def draw_interval(axes: Axes, at: float, low: float, high: float, colour: str, *, upright: bool = True) -> None:
+    """Draw the interval of a value, with an arrowhead where the frame cuts it."""
+    first, last = sorted(axes.get_ylim() if upright else axes.get_xlim())
+
+    def draw(along: Sequence[float], **style: Any) -> None:
+        across = [at] * len(along)
+        axes.plot(*((across, along) if upright else (along, across)), color=colour, **style)
+
+    if low <= last and high >= first:
+        draw([max(low, first), min(high, last)], linewidth=1.2)
+    for end, is_cut, marker in (
+        (first, low < first, CARETDOWN if upright else CARETLEFT),
+        (last, high > last, CARETUP if upright else CARETRIGHT),
+    ):
+        if is_cut:
+            draw([end], marker=marker, markersize=6, markeredgewidth=0, linestyle="none", gid=f"{SHOWS}cut")
+
+
+def pixels(axes: Axes, points: Iterable[tuple[float, float]]) -> NDArray[np.float64]:
+    """Return the positions of points (x, y) in pixels [N, 2], downwards from the upper edge of the figure."""
+    found = axes.transData.transform(np.array(list(points), float).reshape(-1, 2))
+    return np.column_stack([found[:, 0], axes.figure.bbox.height - found[:, 1]])

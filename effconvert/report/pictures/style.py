@@ -1,7 +1,8 @@
 """Style of all pictures: colours, markers, fonts, sizes in pixels, and widths of text.
 
 The colours are a grey and those of M. Okabe and K. Ito, "Color Universal Design" (2008), that have a contrast of 3:1 on
-white and on #121212. In grey print they look alike, so each series also has its own marker and line.
+white and on #121212, the blue a little lighter, so that its thin lines show in the dark. In grey print they look alike,
+so each series also has its own marker and line.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,7 +20,7 @@ from matplotlib.textpath import text_to_path
 from effconvert.report.renderings.text import visible
 
 INK = "#010203"  # placeholder for the page's text colour until the SVG is written
-BLUE, VERMILLION, GREEN, PURPLE, GREY = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#808080"
+BLUE, VERMILLION, GREEN, PURPLE, GREY = "#2080c8", "#d55e00", "#009e73", "#cc79a7", "#808080"
 COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, GREY)
 SHOWS = "shows:"  # prefix of the `gid` of artists that show data; the SVG has the rest as `data-shows`
 MUTED = 0.68  # opacity of secondary ink
@@ -28,15 +29,44 @@ SIZE, SMALL = 11.0, 10.5
 
 _MARKERS = ("o", "s", "^", "D", "v", "P", ">", "p", "<", "h", "d", "*")
 _DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)), (0, (3, 1.5)))
-_DEFAULTS = {
+_LINE, _NO_MARKS = 0.8, {"major.size": 0, "minor.size": 0, "labelsize": SMALL, "color": INK}
+_DEFAULTS: dict[str, Any] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": INK,
+    "axes.facecolor": "none",
+    "axes.grid": True,
+    "axes.labelcolor": INK,
+    "axes.labelsize": SIZE,
+    "axes.linewidth": _LINE,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": SIZE,
+    "axes.titleweight": "bold",
+    "axes.titley": 1.0,
+    "axes.titlepad": 9,
+    "figure.facecolor": "none",
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": SIZE,
+    "grid.alpha": 0.14,
+    "grid.color": INK,
+    "grid.linewidth": 0.7,
+    "legend.borderaxespad": 0,
+    "legend.borderpad": 0,
+    "legend.columnspacing": 1.6,
+    "legend.fontsize": SIZE,
+    "legend.frameon": False,
+    "legend.labelspacing": 0.5,
     "path.simplify": False,
+    "pdf.fonttype": 42,  # fonts that can be searched and edited
     "svg.fonttype": "none",
     "svg.hashsalt": "effconvert",
     "text.color": INK,
     "text.parse_math": False,  # a name with $ or _ is not a formula
+    **{f"{axis}tick.{key}": value for axis in "xy" for key, value in _NO_MARKS.items()},
+    "xtick.bottom": False,
+    "ytick.left": False,
 }
 
 
@@ -61,20 +91,19 @@ class Look:
     dashes: Any = "-"
 
     def points(self, solid: bool, size: float = 6) -> dict[str, Any]:
-        """Return arguments of `Sheet.line` for markers: solid for measured values, hollow for published ones."""
-        inside = self.colour if solid else "none"
+        """Return arguments of `Line2D` for markers: solid for measured values, hollow for published ones."""
         return {
             "marker": self.marker,
             "markersize": size,
             "markeredgecolor": self.colour,
-            "markerfacecolor": inside,
-            "markeredgewidth": 1.1,
+            "markerfacecolor": self.colour if solid else "none",
+            "markeredgewidth": 1.2,
             "linestyle": "none",
         }
 
-    def line(self) -> dict[str, Any]:
-        """Return arguments of `Sheet.line` for a thin line."""
-        return {"color": self.colour, "linewidth": 0.9, "linestyle": self.dashes}
+    def line(self, width: float = 1.2) -> dict[str, Any]:
+        """Return arguments of `Line2D` for a thin line."""
+        return {"color": self.colour, "linewidth": width, "linestyle": self.dashes}
 
 
 def look(number: int) -> Look:

@@ -1,13 +1,15 @@
-"""Chart of the time of a validation by stage: seconds of the workers and of the main process for 1,000 images."""
+"""Chart of the time of a validation by stage: shares of it that the workers and the main process spent."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
-from effconvert.report.pictures.panel import Entry, Panel, Scale, Sheet, legend, legend_height
+from effconvert.report.pictures.panel import legend, legend_height, panel, sheet
 from effconvert.report.pictures.style import (
     BLUE,
     GREEN,
@@ -15,13 +17,14 @@ from effconvert.report.pictures.style import (
     INK,
     PURPLE,
     SHOWS,
+    SIZE,
     SMALL,
     VERMILLION,
     Drawing,
     fitted,
     text_width,
 )
-from effconvert.report.renderings.numbers_text import rate
+from effconvert.report.renderings.numbers_text import rate, seconds
 from effconvert.report.renderings.text import shortened
 
 NAME, TITLE = "throughput", "Throughput by stage"
@@ -31,7 +34,7 @@ HEADERS = (
     "workers_of_a_process", "processes", "device", "dtype", "pipeline", "drawn",
 )  # fmt: skip
 _SHOWN = 20
-_WIDTH, _NAMES, _RATE, _ROW, _BAR = 760, 220, 96, 42, 12
+_WIDTH, _NAMES, _NUMBERS, _ROW = 860, 280, 108, 42
 # Colour and opacity of each stage; adjacent ones also differ in grey print.
 _LOOKS = {
     "reading": (GREY, 1.0),
@@ -40,24 +43,29 @@ _LOOKS = {
     "copying": (VERMILLION, 1.0),
     "computing": (GREEN, 0.45),
 }
+_ELAPSED: dict[str, Any] = {"facecolor": to_rgba(INK, 0.07), "edgecolor": "none"}
 _WORDS = {
     "reading": "reading (workers)",
     "preparing": "decoding and resizing (workers)",
+    "computing": "the network",
     "waiting": "waiting for workers",
     "copying": "copying to the device",
-    "computing": "the network",
 }
-_UPPER, _LOWER = ("reading", "preparing"), ("waiting", "copying", "computing")
+_UPPER, _LOWER = ("reading", "preparing"), ("computing", "copying", "waiting")
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run. stages: seconds for 1,000 images, divided by the number of parallel workers or processes."""
+    """One run. elapsed: its seconds; shares: of these, which each stage took.
+
+    Times of workers and processes are divided by their number.
+    """
 
     name: str
     how: str
     per_second: float
-    stages: Mapping[str, float]
+    elapsed: float
+    shares: Mapping[str, float]
 
 
 def draw(document: dict[str, Any]) -> Drawing | None:
@@ -81,28 +89,31 @@ def _line(network: Mapping[str, Any], drawn: bool) -> tuple[Any, ...]:
 
 
 def _run(network: Mapping[str, Any]) -> Run:
-    """Return the stages: the time of workers divided by their number, that of processes by theirs.
+    """Return the stages of a run as shares of its time, none of which is longer than that.
 
-    On a GPU a process waits, copies and computes at the same time, so these need not add up to the elapsed time.
+    On a GPU the network computes while a process waits and copies: only what is left of the time counts as these. A run
+    whose first images are not in its seconds took at least as long as its stages together.
     """
     found = network["throughput"]
-    spent = {stage: seconds or 0.0 for stage, seconds in found["stages"].items()}
-    # The images of the stages; the rates leave out the first batch.
+    spent = {stage: time or 0.0 for stage, time in found["stages"].items()}
     prepared = (found["prepared_per_core_second"] or 0) * spent["preparing"]
-    thousands = (prepared or found["images_per_second"] * (found["seconds"] or 0) or 1) / 1000
+    images = prepared or found["images_per_second"] * (found["seconds"] or 0) or 1000
     processes = found["ranks"] or 1
     workers = processes * (found["workers"] or 1)
     alone = found["model_images_per_second"]
-    stages = {
-        "reading": spent["reading"] / workers / thousands,
-        "preparing": spent["preparing"] / workers / thousands,
-        "waiting": spent["waiting"] / processes / thousands,
-        "copying": spent["copying"] / processes / thousands,
-        "computing": 1000 / alone / processes if alone else 0.0,
-    }
+    upper = {stage: spent[stage] / workers for stage in _UPPER}
+    lower = {stage: spent[stage] / processes for stage in ("copying", "waiting")}
+    lower = {"computing": images / alone / processes if alone else 0.0} | lower
+    at_once = max(lower.values()) if found["device"] != "cpu" else sum(lower.values())
+    elapsed = max(found["seconds"] or images / found["images_per_second"], sum(upper.values()), at_once)
+    left = elapsed
+    for stage, time in lower.items():
+        lower[stage] = min(time, left)
+        left -= lower[stage]
+    shares = {stage: time / elapsed for stage, time in (upper | lower).items()}
     parts = (_count(workers, "worker"), _count(processes, "process") if processes > 1 else "", found["dtype"])
-    where = found["device_name"] or found["device"]
-    return Run(network["name"], ", ".join(map(str, filter(None, (*parts, where)))), found["images_per_second"], stages)
+    how = ", ".join(map(str, filter(None, (*parts, found["device_name"] or found["device"]))))
+    return Run(network["name"], how, found["images_per_second"], elapsed, shares)
 
 
 def _count(number: int, what: str) -> str:
@@ -111,64 +122,53 @@ def _count(number: int, what: str) -> str:
 
 def _text(runs: Sequence[Run], found: int) -> str:
     slowest, fastest = runs[0], runs[-1]
-    longest = max(slowest.stages, key=lambda stage: slowest.stages[stage])
+    longest = max(_LOWER, key=lambda stage: slowest.shares[stage])
     rates = [f"{rate(run.per_second)} images/s ({shortened(run.name, 60)})" for run in (slowest, fastest)]
     sentences = [
         f"From {rates[0]} to {rates[1]}." if len(runs) > 1 else f"{rates[0]}.",
-        f"The slowest run spends most time on {_WORDS[longest]}: {slowest.stages[longest]:.3g} s for 1,000 images.",
+        f"{'The slowest run' if len(runs) > 1 else 'It'} spends {100 * slowest.shares[longest]:.0f} % of its time on "
+        f"{_WORDS[longest]}.",
         f"The {len(runs)} slowest of {found:,} runs are drawn." if found > len(runs) else "",
     ]
     return " ".join(filter(None, sentences))
 
 
 def _figure(runs: Sequence[Run]) -> Figure:
-    entries: list[Entry] = [(words, _square(stage)) for stage, words in _WORDS.items()]
-    passed = {"marker": "|", "markersize": 13, "markeredgewidth": 1.6, "color": INK, "linestyle": "none"}
-    entries.append(("elapsed time", passed))
+    entries = [Patch(label=words, **_filled(stage)) for stage, words in _WORDS.items()]
+    entries.append(Patch(label="starting, idle, or other work", **_ELAPSED))
     top = legend_height(entries, _WIDTH) + 14
-    left = min(_NAMES, max(text_width(text) for run in runs for text in _labels(run))) + 12
-    sheet = Sheet(_WIDTH, top + len(runs) * _ROW + 44)
-    legend(sheet, 2, 0, _WIDTH, entries)
-    longest = max(max(sum(run.stages[one] for one in bar) for bar in (_UPPER, _LOWER)) for run in runs)
-    longest = max(longest, *(1000 / run.per_second for run in runs))
-    panel = Panel(
-        sheet, left, top, _WIDTH - left - _RATE, len(runs) * _ROW, Scale(0, longest * 1.02), Scale(len(runs), 0)
+    names = [(fitted(run.name, _NAMES), fitted(run.how, _NAMES, SMALL)) for run in runs]
+    left = max(max(text_width(name), text_width(how, SMALL)) for name, how in names) + 12
+    figure = sheet(_WIDTH, top + len(runs) * _ROW + 44)
+    legend(figure, entries, _WIDTH)
+    axes = panel(figure, left, top, _WIDTH - left - _NUMBERS, len(runs) * _ROW)
+    axes.set(
+        xlim=(0, 100), ylim=(len(runs), 0), xlabel="share of the elapsed time, %; workers: of all workers together"
     )
-    panel.draw_ticks_across(
-        [(tick, f"{tick:g}") for tick in panel.across.ticks()],
-        "seconds for 1,000 images; workers' time divided by their number; on a GPU stages overlap",
-    )
-    for number, run in enumerate(runs):
-        _draw_run(panel, run, top + number * _ROW)
-    return sheet.figure
+    axes.set_yticks([])
+    axes.spines[["left", "bottom"]].set_visible(False)
+    for number, (run, (name, how)) in enumerate(zip(runs, names, strict=True)):
+        for bar, at in ((_UPPER, number + 0.32), (_LOWER, number + 0.68)):
+            axes.barh(at, 100, 0.3, **_ELAPSED, gid=f"{SHOWS}elapsed")
+            begin = 0.0
+            for stage in bar:
+                axes.barh(at, 100 * run.shares[stage], 0.3, begin, **_filled(stage), gid=f"{SHOWS}{stage}")
+                begin += 100 * run.shares[stage]
+        _write(axes, -8, number + 0.32, name, SIZE)
+        _write(axes, -8, number + 0.68, how, SMALL)
+        _write(axes, _WIDTH - left - 2, number + 0.32, f"{rate(run.per_second)} images/s", SMALL)
+        _write(axes, _WIDTH - left - 2, number + 0.68, f"{seconds(run.elapsed)} in all", SMALL)
+    return figure
 
 
-def _labels(run: Run) -> tuple[str, str]:
-    return fitted(run.name, _NAMES), fitted(run.how, _NAMES, SMALL)
+def _write(axes: Axes, x: float, y: float, text: str, size: float) -> None:
+    """Write a text that ends at `x`, in pixels from the axes' left edge."""
+    axes.annotate(
+        text, (0, y), (x, 0), xycoords=axes.get_yaxis_transform(), textcoords="offset points",
+        ha="right", va="center_baseline", fontsize=size, annotation_clip=False,
+    )  # fmt: skip
 
 
-def _square(stage: str) -> dict[str, Any]:
+def _filled(stage: str) -> dict[str, Any]:
     colour, opacity = _LOOKS[stage]
-    inside = to_rgba(colour, opacity)
-    return {"marker": "s", "markersize": 10, "markeredgecolor": colour, "markerfacecolor": inside, "linestyle": "none"}
-
-
-def _draw_run(panel: Panel, run: Run, top: float) -> None:
-    sheet = panel.sheet
-    for number, bar in enumerate((_UPPER, _LOWER)):
-        at, y = 0.0, top + 6 + number * (_BAR + 3)
-        for stage in bar:
-            begin, at = at, at + run.stages[stage]
-            colour, opacity = _LOOKS[stage]
-            width = float(panel.x(at) - panel.x(begin))
-            if width > 0:
-                filled = {"facecolor": to_rgba(colour, opacity), "edgecolor": colour, "linewidth": 1}
-                sheet.box(float(panel.x(begin)), y, width, _BAR, gid=f"{SHOWS}{stage}", **filled)
-    passed = float(panel.x(1000 / run.per_second))
-    sheet.line([passed] * 2, [top + 4, top + 2 * _BAR + 11], color=INK, linewidth=1.6, gid=f"{SHOWS}passed")
-    name, how = _labels(run)
-    middle = top + 6 + _BAR
-    sheet.text(panel.left - 8, middle - 1, name, ha="right", va="baseline")
-    sheet.text(panel.left - 8, middle + 13, how, ha="right", va="baseline", fontsize=SMALL)
-    said = f"{rate(run.per_second)} images/s"
-    sheet.text(_WIDTH - 2, middle + 5, said, ha="right", va="baseline", gid=f"{SHOWS}rate")
+    return {"facecolor": to_rgba(colour, opacity), "edgecolor": colour, "linewidth": 1}
