@@ -1,8 +1,8 @@
 """`effconvert report`: a report on runs and verifications beside published numbers, as a page and as data."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +10,10 @@ from effconvert.atomic import check_output
 from effconvert.cli.display.output import print_json, printable
 from effconvert.cli.options.shared import PATH, force_option, json_option, map_option, quiet_option
 from effconvert.report.schema import SCHEMAS, schema_text
+
+if TYPE_CHECKING:
+    from effconvert.report.contents.network import Network
+    from effconvert.report.contents.report import Report
 
 _SHOWN = 10  # networks; the page has all
 _COLORS = {"passed": "green", "near": "yellow", "failed": "red"}
@@ -71,53 +75,57 @@ def command(
 
     written = write_report(document, out, force)
     if as_json:
-        print_json(document)
+        print_json(document.to_dict())
     elif not quiet:
         _print(document, next((path for path in written if path.suffix == ".html"), out))
 
 
-def _print(document: dict[str, Any], page: Path) -> None:
-    from effconvert.report.renderings.network_views import uncompared
-
-    click.echo(printable(document["sentence"]))
-    networks = document["networks"]
+def _print(document: "Report", page: Path) -> None:
+    click.echo(printable(document.sentence))
+    networks = document.networks
     if networks:
         click.echo()
         _print_verdicts(sorted(networks, key=_worst)[:_SHOWN])
         if len(networks) > _SHOWN:
             click.echo(f"… and {len(networks) - _SHOWN:,} more networks")
-        for words in uncompared(document):
+        for words in document.agreement.uncompared if document.agreement else ():
             click.echo(printable(f"agreement: {words}"))
         click.echo()
     click.echo(printable(f"written: {page}"))
 
 
-def _print_verdicts(networks: list[dict[str, Any]]) -> None:
+def _print_verdicts(networks: "Sequence[Network]") -> None:
     from tabulate import tabulate
 
-    checks = [row["check"] for row in networks[0]["verdicts"]]
-    table = [[printable(each["name"]), *(_word(row["verdict"]) for row in each["verdicts"])] for each in networks]
+    checks = [check.check for check in networks[0].verdicts]
+    table = [[printable(each.name), *(_word(check.verdict) for check in each.verdicts)] for each in networks]
     click.echo(tabulate(table, ["network", *checks], disable_numparse=True))
     for line in _reasons(networks):
         click.echo(printable(line))
 
 
-def _worst(network: dict[str, Any]) -> int:
+def _worst(network: "Network") -> int:
     """Return a sort key for networks: those that failed come first."""
-    words = {row["verdict"] for row in network["verdicts"]}
-    return 0 if "failed" in words else 1 if "near" in words else 2
+    return {"failed": 0, "near": 1}.get(network.summary.verdict, 2)
 
 
 def _word(verdict: str) -> str:
     return click.style(verdict, fg=_COLORS.get(verdict)) if verdict != "not measured" else "-"
 
 
-def _reasons(networks: list[dict[str, Any]]) -> Iterator[str]:
-    """Yield why checks failed or were close, each reason of a network once."""
+def _reasons(networks: "Sequence[Network]") -> Iterator[str]:
+    """Yield why checks failed or were close, each reason of a network once, and the causes that are known."""
+    from effconvert.report.causes import cause_words, missing_cause
+
     for network in networks:
         said: dict[str, list[str]] = {}
-        for row in network["verdicts"]:
-            if row["verdict"] in ("failed", "near"):
-                said.setdefault(row["reason"], []).append(f"{row['check']} {row['verdict']}")
+        for check in network.verdicts:
+            if check.verdict in ("failed", "near"):
+                said.setdefault(check.reason, []).append(f"{check.check} {check.verdict}")
         for reason, words in said.items():
-            yield f"{network['name']}: {', '.join(words)}: {reason}"
+            yield f"{network.name}: {', '.join(words)}: {reason}"
+        for verification in network.verifications:
+            for cause in verification.causes:
+                yield f"{network.name}: cause: {cause_words(cause)}; fix: {cause.fix}"
+            if missing := missing_cause(verification):
+                yield f"{network.name}: {missing}"
