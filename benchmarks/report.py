@@ -19,7 +19,7 @@ sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from effconvert.architecture.variants import VARIANTS
 from effconvert.report.writing import write_report
 from helpers.frameworks.browser import chromium
-from helpers.report.made_documents import made_document
+from helpers.report.made_documents import made_document, typed
 from helpers.report.made_inputs import run_record, write_run
 
 READ = "import sys, numpy; [dict(numpy.load(path).items()) for path in sys.argv[1:]]"
@@ -66,7 +66,7 @@ def time_page(folder: Path, networks: int, runs: int) -> None:
     """Print the time to write and to open a page of many networks, and its size."""
     document = made_document(networks)
     start = time.perf_counter()
-    write_report(document, folder / "many")
+    write_report(typed(document), folder / "many")
     seconds = time.perf_counter() - start
     page = folder / "many" / "report.html"
     first, ready, loaded = (median(times) for times in zip(*(opened(page) for _ in range(runs)), strict=True))

@@ -179,7 +179,7 @@ def _measured(folder: Path, shown: Shown, to_report: list[Path]) -> Iterable[str
 def _reported(folder: Path, to_report: Sequence[Path]) -> Iterable[str]:
     found = build_report(to_report) if to_report else published_report()
     write_report(found, folder / REPORT, force=True)
-    yield found["sentence"]
+    yield found.sentence
 
 
 def _copy(files: Iterable[Path], folder: Path) -> None:

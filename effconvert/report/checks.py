@@ -1,178 +1,192 @@
-"""Checks of one network, a row for each: the measurement, the limit and the verdict.
+"""Checks of one network: the measurement, the limit and the verdict of each.
 
 A check that passed under weaker conditions (a looser tolerance, a sample of the images) is `near`.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Final, Literal
 
 from effconvert.architecture.facts import only_assumed
+from effconvert.report.contents.accuracy import SourceVerdict
+from effconvert.report.contents.cost import Cost, CostComparison
+from effconvert.report.contents.network import Check, CheckName, CheckVerdict, Conversion, Nearest, Network
+from effconvert.report.contents.verification import Layer, Verification
 from effconvert.report.renderings.numbers_text import count, error, percent, signed
 from effconvert.validate.accuracy.judgement import IMAGENET_IMAGES
 from effconvert.validate.evaluation.jobs import FAST
 
-PASSED, NEAR, FAILED, NOT_JUDGED, NOT_MEASURED = "passed", "near", "failed", "not judged", "not measured"
-CHECKS = ("coverage", "tensors", "layers", "logits", "accuracy", "parameters", "operations")
+PASSED: Final = "passed"
+NEAR: Final = "near"
+FAILED: Final = "failed"
+NOT_JUDGED: Final = "not judged"
+NOT_MEASURED: Final = "not measured"
+LOGITS = "logits"
 _WORST_FIRST = (FAILED, NOT_JUDGED, NEAR, PASSED)
-_OF_ACCURACY = {"same": PASSED, "near": NEAR, "away": FAILED, "not judged": NOT_JUDGED}
-_LOGITS = "logits"
+_OF_ACCURACY: dict[str, CheckVerdict] = {"same": PASSED, "near": NEAR, "away": FAILED, "not judged": NOT_JUDGED}
 _UNVERIFIED = "no verification of this file was given (`effconvert verify --json`)"
 _ALLOWED_OF_TENSORS = 1e-6  # the tolerance of `effconvert verify` for values, as a share of the tensor's largest
 
-Row = dict[str, str]
-Plain = Mapping[str, Any]
 
-
-def verdicts(network: Plain) -> list[Row]:
-    """Return a row for each of CHECKS; `network` is complete except for these rows."""
-    verifications = network["verifications"]
-    return [
-        _coverage(network["conversion"]),
-        _worst("tensors", verifications, lambda each: _tensors(each, network["conversion"])),
+def verdicts(network: Network) -> tuple[Check, ...]:
+    """Return the checks of `network`, which is complete except for these, its summary and its sentences."""
+    verifications = network.verifications
+    return (
+        _coverage(network.conversion),
+        _worst("tensors", verifications, lambda each: _tensors(each, network.conversion)),
         _worst("layers", verifications, _layers),
         _worst("logits", verifications, _logits),
         _accuracy(network),
-        _cost("parameters", network["cost"]),
-        _cost("operations", network["cost"]),
-    ]
+        _cost("parameters", network.cost),
+        _cost("operations", network.cost),
+    )
 
 
-def _row(check: str, verdict: str, measured: str = "", allowed: str = "", reason: str = "") -> Row:
-    return {"check": check, "verdict": verdict, "measured": measured, "allowed": allowed, "reason": reason}
-
-
-def _coverage(conversion: Plain | None) -> Row:
+def _coverage(conversion: Conversion | None) -> Check:
     if conversion is None:
-        return _row("coverage", NOT_MEASURED, reason="the file has no record of a conversion by effconvert")
-    if conversion["moved"] is None:
-        return _row("coverage", NOT_MEASURED, reason="the file is older than the record of moved tensors")
-    left = sum(conversion["left_behind"].values())
-    measured = f"{count(conversion['moved'])} tensors moved, {count(left)} left behind"
-    return _row("coverage", PASSED, measured, "every tensor is moved, or left behind with a reason")
+        return Check("coverage", NOT_MEASURED, "", "", "the file has no record of a conversion by effconvert")
+    if conversion.moved is None:
+        return Check("coverage", NOT_MEASURED, "", "", "the file is older than the record of moved tensors")
+    left = sum((conversion.left_behind or {}).values())
+    measured = f"{count(conversion.moved)} tensors moved, {count(left)} left behind"
+    return Check("coverage", PASSED, measured, "every tensor is moved, or left behind with a reason", "")
 
 
-def _worst(check: str, verifications: Sequence[Plain], row_of: Callable[[Plain], Row]) -> Row:
-    """Return the worst of the verifications' rows, the first of equally bad ones."""
-    rows = [row for row in map(row_of, verifications) if row["verdict"] != NOT_MEASURED]
-    if not rows:
-        known = [row_of(each) for each in verifications]
-        return known[0] if known else _row(check, NOT_MEASURED, reason=_UNVERIFIED)
-    return min(rows, key=lambda row: _WORST_FIRST.index(row["verdict"]))
+def _worst(check: CheckName, verifications: Sequence[Verification], check_of: Callable[[Verification], Check]) -> Check:
+    """Return the worst of the verifications' checks, the first of equally bad ones."""
+    found = [check_of(each) for each in verifications]
+    measured = [each for each in found if each.verdict != NOT_MEASURED]
+    if not measured:
+        return found[0] if found else Check(check, NOT_MEASURED, "", "", _UNVERIFIED)
+    return min(measured, key=lambda each: _WORST_FIRST.index(each.verdict))
 
 
-def _tensors(verification: Plain, conversion: Plain | None) -> Row:
-    unlike, rounded = verification["unlike_tensors"], verification["tolerance"]["rounded"]
-    of = f" of {count(conversion['moved'])}" if conversion and conversion["moved"] else ""
+def _tensors(verification: Verification, conversion: Conversion | None) -> Check:
+    unlike, rounded = verification.unlike_tensors, verification.tolerance.rounded
+    of = f" of {count(conversion.moved)}" if conversion and conversion.moved else ""
     allowed = f"{error(_ALLOWED_OF_TENSORS)} of a tensor's largest value"
     measured = f"{count(len(unlike))}{of} tensors have other values than the source's"
     if unlike:
         name, value = max(unlike.items(), key=lambda pair: math.inf if pair[1] is None else pair[1])
-        return _row("tensors", FAILED, measured, allowed, f"{name} differs by {error(value)}")
+        return Check("tensors", FAILED, measured, allowed, f"{name} differs by {error(value)}")
     if rounded:
-        return _row("tensors", NEAR, measured, allowed, f"the source's values were rounded to {rounded} first")
-    return _row("tensors", PASSED, measured, allowed)
+        return Check("tensors", NEAR, measured, allowed, f"the source's values were rounded to {rounded} first")
+    return Check("tensors", PASSED, measured, allowed, "")
 
 
-def _layers(verification: Plain) -> Row:
-    rows = [row for pair in verification["comparisons"] for row in pair["rows"] if row["layer"] != _LOGITS]
-    row = _compared("layers", verification, rows)
-    if (
-        row["verdict"] in (PASSED, NEAR)
-        and verification["verdict"] == "different"
-        and not verification["unlike_tensors"]
-    ):
-        failing_elsewhere = any(not each["passed"] for pair in verification["comparisons"] for each in pair["rows"])
+def _layers(verification: Verification) -> Check:
+    rows = [row for pair in verification.comparisons for row in pair.rows if row.layer != LOGITS]
+    found = _compared("layers", verification, rows)
+    unexplained = verification.verdict == "different" and not verification.unlike_tensors
+    if found.verdict in (PASSED, NEAR) and unexplained:
+        failing_elsewhere = any(not each.passed for pair in verification.comparisons for each in pair.rows)
         if not failing_elsewhere:  # one of the networks has a layer that the other lacks
-            return row | {"verdict": FAILED, "reason": verification["sentence"]}
-    return row
+            return replace(found, verdict=FAILED, reason=verification.sentence)
+    return found
 
 
-def _logits(verification: Plain) -> Row:
-    rows = [row for pair in verification["comparisons"] for row in pair["rows"] if row["layer"] == _LOGITS]
+def _logits(verification: Verification) -> Check:
+    rows = [row for pair in verification.comparisons for row in pair.rows if row.layer == LOGITS]
     return _compared("logits", verification, rows)
 
 
-def _compared(check: str, verification: Plain, rows: Sequence[Plain]) -> Row:
+def _compared(check: Literal["layers", "logits"], verification: Verification, rows: Sequence[Layer]) -> Check:
     if not rows:
-        return _row(check, NOT_MEASURED, reason=f"the network has no {check}")
-    worst = max(rows, key=_share)
-    where = "" if check == _LOGITS else f"{worst['layer']}: "
-    value = "not finite, or another shape" if worst["relative"] is None else error(worst["relative"])
-    measured, allowed = f"{where}{value}", f"{error(worst['allowed'])} of the largest value"
-    if verification["verdict"] == "not verifiable":
-        return _row(check, NOT_JUDGED, measured, allowed, verification["sentence"])
-    if not all(row["passed"] for row in rows):
-        return _row(check, FAILED, measured, allowed, verification["sentence"])
+        return Check(check, NOT_MEASURED, "", "", f"the network has no {check}")
+    worst = max(rows, key=share_of_tolerance)
+    where = "" if check == LOGITS else f"{worst.layer}: "
+    value = "not finite, or another shape" if worst.relative is None else error(worst.relative)
+    measured, allowed = f"{where}{value}", f"{error(worst.allowed)} of the largest value"
+    if verification.verdict == "not verifiable":
+        return Check(check, NOT_JUDGED, measured, allowed, verification.sentence)
+    if not all(row.passed for row in rows):
+        return Check(check, FAILED, measured, allowed, verification.sentence)
     weakened = "; ".join(weaknesses(verification))
-    return _row(check, NEAR if weakened else PASSED, measured, allowed, weakened)
+    return Check(check, NEAR if weakened else PASSED, measured, allowed, weakened)
 
 
-def _share(row: Plain) -> float:
+def share_of_tolerance(row: Layer | Nearest) -> float:
     """Return a layer's difference as a share of its tolerance."""
-    if row["relative"] is None:
+    if row.relative is None:
         return math.inf
-    return float(row["relative"] / row["allowed"]) if row["allowed"] else math.inf if row["relative"] else 0.0
+    return row.relative / row.allowed if row.allowed else math.inf if row.relative else 0.0
 
 
-def weaknesses(verification: Plain) -> Iterable[str]:
+def weaknesses(verification: Verification) -> Iterable[str]:
     """Yield why a verification is weaker than one of float32 weights with known facts and the usual tolerance."""
-    tolerance = verification["tolerance"]
-    if tolerance["relaxed"]:
-        yield f"a looser tolerance was set: {error(tolerance['accumulated'])} of the largest value"
-    if tolerance["rounded"]:
-        yield f"the weights are rounded to {tolerance['rounded']}, so the tolerance is looser"
-    if assumed := verification["source"]["assumed"]:
+    tolerance = verification.tolerance
+    if tolerance.relaxed:
+        yield f"a looser tolerance was set: {error(tolerance.accumulated)} of the largest value"
+    if tolerance.rounded:
+        yield f"the weights are rounded to {tolerance.rounded}, so the tolerance is looser"
+    if assumed := verification.source.assumed:
         yield f"{only_assumed(assumed, 'the source')} (--facts tells)"
 
 
-def _accuracy(network: Plain) -> Row:
-    accuracy = network["accuracy"]
+def _accuracy(network: Network) -> Check:
+    accuracy = network.accuracy
     if accuracy is None:
-        unlabelled = network["dataset"] is not None
+        unlabelled = network.dataset is not None
         reason = "no image of the data set has a label" if unlabelled else "the network was not run on a data set"
-        return _row("accuracy", NOT_MEASURED, reason=reason)
-    top1 = accuracy["top1"]
-    measured = f"{percent(top1['percent'])} top-1 of {count(top1['images'])} images"
-    verdict = _OF_ACCURACY[accuracy["verdict"]]
+        return Check("accuracy", NOT_MEASURED, "", "", reason)
+    top1 = accuracy.top1
+    measured = f"{percent(top1.percent)} top-1 of {count(top1.images)} images"
+    verdict = _OF_ACCURACY[accuracy.verdict]
     if verdict == NOT_JUDGED:
-        return _row("accuracy", verdict, measured, "", accuracy["sentence"].removeprefix("not judged: "))
-    row = _row("accuracy", verdict, measured, _accuracy_allowed(accuracy["sources"]))
+        return Check("accuracy", verdict, measured, "", accuracy.sentence.removeprefix("not judged: "))
+    allowed = _accuracy_allowed(accuracy.sources)
     if verdict != PASSED:
-        assumed = network["model"].get("assumed")
+        assumed = network.model.assumed
         doubt = f"; {only_assumed(assumed, 'its network')} (--facts tells)" if assumed else ""
-        return row | {"reason": accuracy["sentence"].partition(": ")[2] + doubt}
-    weakened = []
-    if top1["images"] < IMAGENET_IMAGES:
-        weakened.append(
-            f"only {count(top1['images'])} of {count(IMAGENET_IMAGES)} images were used, so the limit is wider"
-        )
-    if network["throughput"] and network["throughput"]["pipeline"] == FAST:
-        weakened.append("the fast pipeline is not a library's exact preprocessing, so the limit is wider")
-    return row | ({"verdict": NEAR, "reason": "; ".join(weakened)} if weakened else {})
+        return Check("accuracy", verdict, measured, allowed, accuracy.sentence.partition(": ")[2] + doubt)
+    weakened = "; ".join(_sampled(network))
+    return Check("accuracy", NEAR if weakened else PASSED, measured, allowed, weakened)
 
 
-def _accuracy_allowed(sources: Sequence[Plain]) -> str:
+def _sampled(network: Network) -> Iterable[str]:
+    """Yield why the limit of a measured accuracy is wider."""
+    images = network.accuracy.top1.images if network.accuracy else 0
+    if images < IMAGENET_IMAGES:
+        yield f"only {count(images)} of {count(IMAGENET_IMAGES)} images were used, so the limit is wider"
+    if network.throughput and network.throughput.pipeline == FAST:
+        yield "the fast pipeline is not a library's exact preprocessing, so the limit is wider"
+
+
+def _accuracy_allowed(sources: Sequence[SourceVerdict]) -> str:
     """Return the limit of the deciding source with the largest difference."""
-    deciding = [source for source in sources if source["decides"] and source["top1"]["limit"] is not None]
+    deciding = [source for source in sources if source.decides and source.top1.limit is not None]
     words = ("same", "near", "away")
-    worst = max(deciding, key=lambda each: (words.index(each["top1"]["word"]), abs(each["top1"]["difference"])))
-    judged = worst["top1"]
-    return (
-        f"{judged['published']:g} % \N{PLUS-MINUS SIGN} {signed(judged['limit']).lstrip('+')} points ({worst['kind']})"
-    )
+    worst = max(deciding, key=lambda each: (words.index(each.top1.word), abs(each.top1.difference)))
+    limit = signed(worst.top1.limit).lstrip("+")
+    return f"{worst.top1.published:g} % \N{PLUS-MINUS SIGN} {limit} points ({worst.kind})"
 
 
-def _cost(quantity: str, cost: Plain) -> Row:
-    figures = [each for each in cost["comparisons"] if each["quantity"] == quantity]
-    equal, failed = sum(each["equal"] for each in figures), [each for each in figures if each["failed"]]
-    ours = cost["parameters"] if quantity == "parameters" else cost["operations"]["multiply-adds"]
+def _cost(quantity: Literal["parameters", "operations"], cost: Cost | None) -> Check:
+    if cost is None:
+        return Check(quantity, NOT_MEASURED, "", "", "the cost of this network is not known")
+    figures = [each for each in cost.comparisons if each.quantity == quantity]
+    equal, failed = sum(each.equal for each in figures), [each for each in figures if each.failed]
+    ours = cost.parameters if quantity == "parameters" else cost.operations["multiply-adds"]
     words = "" if quantity == "parameters" else " multiply-adds"
-    measured = f"{count(ours)}{words}; {count(equal)} of {count(len(figures))} published figures are equal"
+    measured = f"{count(ours)}{words}; {_equal_words(equal, len(figures))}"
     allowed = "every reliable published figure is equal"
     if failed:
-        reason = "; ".join(f"{each['source']}: {each['verdict']}" for each in failed)
-        return _row(quantity, FAILED, measured, allowed, reason)
+        reason = "; ".join(f"{each.source}: {each.verdict}" for each in failed)
+        return Check(quantity, FAILED, measured, allowed, reason)
     if not equal:
-        return _row(quantity, NOT_JUDGED, measured, allowed, "there is no reliable published figure")
-    return _row(quantity, PASSED, measured, allowed)
+        return Check(quantity, NOT_JUDGED, measured, allowed, "there is no reliable published figure")
+    return Check(quantity, PASSED, measured, allowed, "; ".join(_passed_over(figures)))
+
+
+def _equal_words(equal: int, figures: int) -> str:
+    if equal == figures:
+        return f"all {count(figures)} published figures are equal" if figures > 1 else "the published figure is equal"
+    return f"{count(equal)} of {count(figures)} published figures are equal"
+
+
+def _passed_over(figures: Iterable[CostComparison]) -> Iterable[str]:
+    """Yield each source whose figure differs and does not decide, with the reason."""
+    for each in figures:
+        if not each.equal:
+            yield f"{each.kind} {each.verdict}, and does not count"

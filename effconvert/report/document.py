@@ -1,31 +1,32 @@
-"""Document of a report: everything that its renderings show, once, in plain values."""
+"""Document of a report: everything that its renderings show, once."""
 
 import json
 import platform
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from effconvert.architecture.facts import complete
 from effconvert.architecture.variants import VARIANTS
 from effconvert.errors import MissingPath
+from effconvert.report.contents.network import Network
+from effconvert.report.contents.plain_values import in_unicode
+from effconvert.report.contents.report import Agreement, Input, Made, Report
 from effconvert.report.given_files import Inputs, RunInput, VerificationInput, read_inputs
 from effconvert.report.matrices import compare_answers
 from effconvert.report.naming import unique_ids
 from effconvert.report.networks import Verifications, network_of_run, network_of_verification
 from effconvert.report.publications import published_block, published_sentence
-from effconvert.report.sentences import report_sentence
+from effconvert.report.sentences import report_sentence, uncompared_sentences
 from effconvert.version import VERSION
 
-SCHEMA = "effconvert/report/1"
-RUNS, PUBLISHED = "runs", "published"
 _Known = tuple[str, ...]
 
 
-def build_report(runs: Sequence[str | Path], verifications: Sequence[str | Path] = ()) -> dict[str, Any]:
+def build_report(runs: Sequence[str | Path], verifications: Sequence[str | Path] = ()) -> Report:
     """Return the report on `runs`, files of `validate`, and `verifications`, files of `verify --json`.
 
     A file's content decides what it is, whichever list it is in. Each run is a network, with every verification of the
@@ -34,7 +35,7 @@ def build_report(runs: Sequence[str | Path], verifications: Sequence[str | Path]
 
     Raises MissingPath, also without any input, or UnreadableCheckpoint with the problems of all inputs.
 
-    Example: `build_report(["effconvert-runs/b0.npz"], ["report.json"])["sentence"]`
+    Example: `build_report(["effconvert-runs/b0.npz"], ["report.json"]).sentence`
     """
     paths = [*runs, *verifications]
     if not paths:
@@ -44,38 +45,47 @@ def build_report(runs: Sequence[str | Path], verifications: Sequence[str | Path]
     ids = list(unique_ids(subject.path for subject in subjects))
     networks = _told_apart(_networks(subjects, ids))
     answers = [(name, each.run.predictions) for name, each in zip(ids, subjects, strict=True) if each.run]
-    return _document(
-        RUNS,
-        title=networks[0]["name"] if len(networks) == 1 else f"EfficientNet: {len(networks):,} networks",
-        sentence=report_sentence(networks),
-        networks=networks,
-        agreement=compare_answers(answers) if len(answers) > 1 else None,
-        inputs=[*_listed("run", inputs.runs), *_listed("verification", inputs.verifications)],
-    )
+    title = networks[0].name if len(networks) == 1 else f"EfficientNet: {len(networks):,} networks"
+    agreement = _agreement(compare_answers(answers) if len(answers) > 1 else None, networks)
+    listed = (*_listed("run", inputs.runs), *_listed("verification", inputs.verifications))
+    return _document("runs", title, report_sentence(networks), networks, agreement, listed)
 
 
-def _listed(kind: str, group: Sequence[RunInput | VerificationInput]) -> list[dict[str, str]]:
-    ordered = sorted(group, key=lambda each: each.path)
-    return [{"path": each.path, "kind": kind, "sha256": each.sha256} for each in ordered]
+def _agreement(found: Agreement | None, networks: Sequence[Network]) -> Agreement | None:
+    """Return the agreement with its sentences, in which networks have their names."""
+    return replace(found, uncompared=uncompared_sentences(found, networks)) if found else None
 
 
-def published_report() -> dict[str, Any]:
+def _listed(kind: Literal["run", "verification"], group: Sequence[RunInput | VerificationInput]) -> Iterator[Input]:
+    return (Input(each.path, kind, each.sha256) for each in sorted(group, key=lambda each: each.path))
+
+
+def published_report() -> Report:
     """Return the report on published numbers, without a network of the user."""
-    title = "EfficientNet: published numbers"
-    return _document(PUBLISHED, title, published_sentence(), networks=[], agreement=None, inputs=[])
+    return _document("published", "EfficientNet: published numbers", published_sentence(), (), None, ())
 
 
-def _document(kind: str, title: str, sentence: str, **parts: Any) -> dict[str, Any]:
-    document = {
-        "schema": SCHEMA,
-        "kind": kind,
-        "title": title,
-        "sentence": sentence,
-        **parts,
-        "published": published_block(),
-        "run": {"effconvert": VERSION, "python": platform.python_version(), "machine": platform.platform()},
-    }
-    return {name: _in_unicode(value) for name, value in document.items()}
+def _document(
+    kind: Literal["runs", "published"],
+    title: str,
+    sentence: str,
+    networks: Sequence[Network],
+    agreement: Agreement | None,
+    inputs: tuple[Input, ...],
+) -> Report:
+    return in_unicode(
+        Report(
+            schema="effconvert/report/1",
+            kind=kind,
+            title=title,
+            sentence=sentence,
+            networks=tuple(networks),
+            agreement=agreement,
+            published=published_block(),
+            inputs=inputs,
+            run=Made(VERSION, platform.python_version(), platform.platform()),
+        )
+    )
 
 
 @dataclass(frozen=True)
@@ -132,7 +142,7 @@ def _verifications_of(
             yield each
 
 
-def _networks(subjects: Sequence[_Subject], ids: Sequence[str]) -> list[dict[str, Any]]:
+def _networks(subjects: Sequence[_Subject], ids: Sequence[str]) -> list[Network]:
     named: dict[str, str] = {}
     networks = []
     for name, subject in zip(ids, subjects, strict=True):
@@ -152,21 +162,12 @@ def _with_ids(network: str, group: Sequence[VerificationInput], named: dict[str,
     return [(named[each.sha256], each) for each in group]
 
 
-def _told_apart(networks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _told_apart(networks: Sequence[Network]) -> list[Network]:
     """Return the networks, with the id added to names that several networks have."""
-    counts = Counter(network["name"] for network in networks)
-    for network in networks:
-        name = network["name"]
-        if counts[name] > 1:
-            network["name"] = f"{name}, {network['id']}"
-            network["sentence"] = network["name"] + network["sentence"].removeprefix(name)
-    return networks
+    counts = Counter(network.name for network in networks)
+    return [_named_by_id(network) if counts[network.name] > 1 else network for network in networks]
 
 
-def _in_unicode(value: Any) -> Any:
-    """Return `value` with invalid characters replaced by a mark, as in a file name that is not UTF-8."""
-    if isinstance(value, str):
-        return value if value.isascii() else value.encode("utf-8", "replace").decode()
-    if isinstance(value, dict):
-        return {_in_unicode(name): _in_unicode(each) for name, each in value.items()}
-    return [_in_unicode(each) for each in value] if isinstance(value, list | tuple) else value
+def _named_by_id(network: Network) -> Network:
+    name = f"{network.name}, {network.id}"
+    return replace(network, name=name, sentence=name + network.sentence.removeprefix(network.name))

@@ -3,24 +3,23 @@
 from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from effconvert.report.contents.report import Agreement, Refused
 from effconvert.validate.accuracy.matching import class_difference, paths, picture_difference, stems
 from effconvert.validate.accuracy.statistics import mcnemar
 from effconvert.validate.predictions import NO_LABEL, Predictions
 
 MOST_COMPARED = 100  # runs: more pairs are too many for a reader, and take longer than a second
 
-_MATRICES = ("images", "same", "only_first", "only_second", "p")
 _Places = NDArray[np.intp] | slice
 _NOTHING = (0, 0, 0, 0, None)
 _p = cache(mcnemar)
 
 
-def compare_answers(runs: Sequence[tuple[str, Predictions]]) -> dict[str, Any] | None:
+def compare_answers(runs: Sequence[tuple[str, Predictions]]) -> Agreement | None:
     """Return the matrices of `runs`, (id, predictions) each; None if no two runs have an image of the same name.
 
     Labels are those of the row's run. Pairs of runs with different classes, or with different pictures under the same
@@ -35,15 +34,19 @@ def compare_answers(runs: Sequence[tuple[str, Predictions]]) -> dict[str, Any] |
     related = {place for pair in pairs if cells[pair[0]][pair[1]][0] for place in pair}
     if not related and not refused:
         return None
-    matrices = {name: [[cell[place] for cell in line] for line in cells] for place, name in enumerate(_MATRICES)}
-    ids = [name for name, _ in compared]
-    return {
-        "ids": ids,
-        "left_out": len(runs) - len(compared),
-        **matrices,
-        "refused": [{"first": ids[one], "second": ids[other], "reason": words} for one, other, words in refused],
-        "by_name": [ids[place] for place in sorted(related) if compared[place][1].hashes is None],
-    }
+    ids = tuple(name for name, _ in compared)
+    return Agreement(
+        ids=ids,
+        left_out=len(runs) - len(compared),
+        images=tuple(tuple(cell[0] for cell in line) for line in cells),
+        same=tuple(tuple(cell[1] for cell in line) for line in cells),
+        only_first=tuple(tuple(cell[2] for cell in line) for line in cells),
+        only_second=tuple(tuple(cell[3] for cell in line) for line in cells),
+        p=tuple(tuple(cell[4] for cell in line) for line in cells),
+        refused=tuple(Refused(ids[one], ids[other], words) for one, other, words in refused),
+        by_name=tuple(ids[place] for place in sorted(related) if compared[place][1].hashes is None),
+        uncompared=(),
+    )
 
 
 class _Images:

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from effconvert.report.contents.network import Conversion
+
 _Origin = Mapping[str, Any] | None
 
 
-def conversion(origin: _Origin) -> dict[str, Any] | None:
+def conversion(origin: _Origin) -> Conversion | None:
     """Return the conversion of a file, None without a record of one.
 
     After several conversions in a row, it has the first one's source, and the tensors that any of them left behind.
@@ -17,16 +19,16 @@ def conversion(origin: _Origin) -> dict[str, Any] | None:
     sources, coverages = _chain(origin.get("source")), _chain(origin.get("coverage"))
     source = dict(sources[-1]) if sources else {}
     known = bool(sources) and len(coverages) == len(sources)
-    return {
-        "source_sha256": {name: sha256 for name, sha256 in source.items() if name != "url"},
-        "url": source.get("url"),
-        "layout": origin["layout"],
-        "taken": origin["taken"],
-        "map_sha256": origin.get("map_sha256") or None,
-        "options": dict(origin["options"]),
-        "moved": coverages[0]["moved"] if known else None,
-        "left_behind": _sums(coverages) if known else None,
-    }
+    return Conversion(
+        source_sha256={name: sha256 for name, sha256 in source.items() if name != "url"},
+        url=source.get("url"),
+        layout=origin["layout"],
+        taken=origin["taken"],
+        map_sha256=origin.get("map_sha256") or None,
+        options=dict(origin["options"]),
+        moved=coverages[0]["moved"] if known else None,
+        left_behind=_sums(coverages) if known else None,
+    )
 
 
 def history(origin: _Origin) -> list[Mapping[str, Any]]:

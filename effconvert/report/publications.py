@@ -1,36 +1,32 @@
 """Published numbers for a report: every number with its source, and the disagreements between sources."""
 
-from typing import Any
-
 from effconvert.architecture.variants import VARIANTS
 from effconvert.costs.quantities import mac_count, parameter_count
+from effconvert.reference_tables import disagreements, numbers, weights
 from effconvert.reference_tables.disagreements import find_disagreements
 from effconvert.reference_tables.numbers import read_numbers
 from effconvert.reference_tables.sources import read_sources
-from effconvert.reference_tables.weights import Published, weights_table
+from effconvert.reference_tables.weights import weights_table
+from effconvert.report.contents.plain_values import from_plain
+from effconvert.report.contents.published import Disagreement, File, Number, Published, Source, Variant
 
 _ACCURACY, _COST = ("top1", "top5"), ("parameters", "operations")
-_OF_FILES = ("framework", "variant", "weights", "network", "url", "sha256", "bytes", "size", "classes", "released")
 
 
-def published_block() -> dict[str, Any]:
+def published_block() -> Published:
     """Return the tables of reference/ for a report, in their order."""
-    return {
-        "sources": [source.to_dict() for source in read_sources().values()],
-        "accuracy": [number.to_dict() for number in read_numbers() if number.quantity in _ACCURACY],
-        "cost": [number.to_dict() for number in read_numbers() if number.quantity in _COST],
-        "files": [_file(row) for row in weights_table()],
-        "disagreements": [each.to_dict() for each in find_disagreements()],
-        "variants": [
-            {
-                "name": variant.name,
-                "size": variant.resolution,
-                "parameters": parameter_count(variant),
-                "multiply_adds": mac_count(variant),
-            }
+    every = read_numbers()
+    return Published(
+        sources=tuple(from_plain(Source, source.to_dict()) for source in read_sources().values()),
+        accuracy=tuple(_number(number) for number in every if number.quantity in _ACCURACY),
+        cost=tuple(_number(number) for number in every if number.quantity in _COST),
+        files=tuple(_file(row) for row in weights_table()),
+        disagreements=tuple(_disagreement(each) for each in find_disagreements()),
+        variants=tuple(
+            Variant(variant.name, variant.resolution, parameter_count(variant), mac_count(variant))
             for variant in VARIANTS.values()
-        ],
-    }
+        ),
+    )
 
 
 def published_sentence() -> str:
@@ -44,6 +40,13 @@ def published_sentence() -> str:
     )
 
 
-def _file(row: Published) -> dict[str, Any]:
-    plain = {name: getattr(row, name) for name in (*_OF_FILES, "recipe", "note", "source")}
-    return plain | {"file": row.file_name}
+def _number(number: numbers.Number) -> Number:
+    return Number(**vars(number))
+
+
+def _disagreement(found: disagreements.Disagreement) -> Disagreement:
+    return Disagreement(**{**vars(found), "numbers": tuple(map(_number, found.numbers))})
+
+
+def _file(row: weights.Published) -> File:
+    return from_plain(File, {**vars(row), "file": row.file_name})

@@ -10,6 +10,7 @@ from typing import Any
 from effconvert.atomic import check_folder_name, check_output, new_folder
 from effconvert.errors import EffconvertError, listing
 from effconvert.hashing import file_sha256
+from effconvert.report.contents.report import Report
 from effconvert.report.renderings.card import card_names, cards
 from effconvert.report.renderings.markdown import render_markdown
 from effconvert.report.renderings.metafile import render_metafile
@@ -24,7 +25,7 @@ _LARGEST_LIST = 1 << 22  # bytes of a list of hashes
 _LINE = re.compile(r"([0-9a-f]{64})  ([^/\n]+)")
 
 
-def write_report(document: Mapping[str, Any], folder: Path, force: bool = False) -> list[Path]:
+def write_report(document: Report, folder: Path, force: bool = False) -> list[Path]:
     """Write every rendering of `document` (`effconvert/report/1`) into `folder`, and return their paths.
 
     The same document gives the same bytes. With `force` an earlier report is replaced, with all its files; other files,
@@ -34,10 +35,11 @@ def write_report(document: Mapping[str, Any], folder: Path, force: bool = False)
     """
     check_folder_name(folder)
     check_output(folder, force)
-    found = problems(document, REPORT)
+    plain = document.to_dict()
+    found = problems(plain, REPORT)
     if found:
         raise EffconvertError(listing("nothing was written, because this document is not a report:", found))
-    contents = {name: text.encode() for name, text in _contents(document)}
+    contents = {name: text.encode() for name, text in _contents(document, plain)}
     contents[_HASHES] = _hashes(contents).encode()
     with new_folder(folder, force, _earlier(folder)) as part:
         for name, content in contents.items():
@@ -45,16 +47,16 @@ def write_report(document: Mapping[str, Any], folder: Path, force: bool = False)
     return [folder / name for name in contents]
 
 
-def _contents(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _contents(document: Report, plain: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the name and the contents of every file."""
     from effconvert.report.pictures import pictures
     from effconvert.report.pictures.svg import standalone
     from effconvert.report.renderings.page import render_page
 
-    drawn = pictures(dict(document))
+    drawn = pictures(plain)
     yield "report.html", render_page(document, drawn)
     yield "report.md", render_markdown(document)
-    yield _DOCUMENT, json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+    yield _DOCUMENT, json.dumps(plain, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
     yield from render_tables(document).items()
     for picture in drawn:
         yield f"{picture.name}.svg", standalone(picture.svg)

@@ -17,7 +17,7 @@ from effconvert.report.renderings.card import card_names, cards
 from effconvert.report.renderings.metafile import render_metafile
 from effconvert.report.renderings.model_index import build_model_index, model_index_file
 from helpers.report.hostile import NAMES
-from helpers.report.made_documents import made_document
+from helpers.report.made_documents import made_document, typed
 
 CONFIGS = Path(mmpretrain.__file__).parent / ".mim"
 HOSTILE = "".join(name for name in NAMES if len(name) < 200)
@@ -25,7 +25,7 @@ HOSTILE = "".join(name for name in NAMES if len(name) < 200)
 
 @pytest.mark.parametrize("name", [None, *NAMES])
 def test_hugging_face_reads_the_model_index_and_would_write_the_same(name):
-    (entry,) = yaml.safe_load(model_index_file(made_document(1, name=name)))["model-index"]
+    (entry,) = yaml.safe_load(model_index_file(typed(made_document(1, name=name))))["model-index"]
     model, results = model_index_to_eval_results([entry])
     assert eval_results_to_model_index(model, results) == [entry]
     assert [(result.metric_name, result.metric_value) for result in results] == [
@@ -37,8 +37,8 @@ def test_hugging_face_reads_the_model_index_and_would_write_the_same(name):
 @pytest.mark.parametrize("name", [None, *NAMES])
 def test_hugging_face_reads_a_card(name):
     document = made_document(1, name=name)
-    read = ModelCard(cards(document)["card.md"])
-    expected = build_model_index(document["networks"])
+    read = ModelCard(cards(typed(document))["card.md"])
+    expected = build_model_index(typed(document).networks)
     assert read.data.model_name == expected[0]["name"]
     assert eval_results_to_model_index(read.data.model_name, read.data.eval_results) == expected
     assert (read.data.license, read.data.pipeline_tag) == ("apache-2.0", "image-classification")
@@ -47,9 +47,11 @@ def test_hugging_face_reads_a_card(name):
 
 def written(folder, document):
     """Write metafile.yml and the cards that it names, and return its path."""
-    for name, text in cards(document).items():
+    for name, text in cards(typed(document)).items():
         (folder / name).write_text(text, encoding="utf-8")
-    (folder / "metafile.yml").write_text(render_metafile(document, card_names(document)), encoding="utf-8")
+    (folder / "metafile.yml").write_text(
+        render_metafile(typed(document), card_names(typed(document))), encoding="utf-8"
+    )
     return folder / "metafile.yml"
 
 

@@ -10,14 +10,14 @@ from markdown_it import MarkdownIt
 from effconvert.report.document import published_report
 from effconvert.report.renderings.card import card_names, cards
 from helpers.report.hostile import NAMES
-from helpers.report.made_documents import made_document
+from helpers.report.made_documents import made_document, typed
 
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 
 
 def card(document: dict[str, Any]) -> tuple[dict[str, Any], str]:
     """Return the front matter and the text of the first network's card."""
-    text = next(iter(cards(document).values()))
+    text = next(iter(cards(typed(document)).values()))
     found = re.fullmatch(r"---\n(.*?)\n---\n(.*)", text, re.DOTALL)
     assert found
     return yaml.safe_load(found[1]), found[2]
@@ -112,10 +112,10 @@ def test_what_was_not_done_is_said_and_no_result_is_written() -> None:
 
 def test_several_networks_have_a_card_each_and_what_was_published_has_none() -> None:
     document = made_document(3)
-    assert list(cards(document)) == ["card-b0-aa.md", "card-b1-aa.md", "card-b2-aa.md"]
-    assert card_names(document)["b1-aa"] == "card-b1-aa.md"
-    assert list(cards(made_document(1))) == ["card.md"]
-    assert cards(published_report()) == {}
+    assert list(cards(typed(document))) == ["card-b0-aa.md", "card-b1-aa.md", "card-b2-aa.md"]
+    assert card_names(typed(document))["b1-aa"] == "card-b1-aa.md"
+    assert list(cards(typed(made_document(1)))) == ["card.md"]
+    assert cards(typed(published_report().to_dict())) == {}
 
 
 @pytest.mark.parametrize("name", NAMES)

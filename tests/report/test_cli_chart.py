@@ -11,7 +11,8 @@ from xml.etree import ElementTree
 import pytest
 
 from effconvert.report import document
-from helpers.report.made_documents import made_document
+from effconvert.report.contents.report import Report
+from helpers.report.made_documents import made_document, typed
 from helpers.running import Ran
 
 
@@ -20,9 +21,9 @@ def reported(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """A report of two networks in place of the one that runs would give; what it was asked for."""
     asked: list[tuple[Any, ...]] = []
 
-    def build_report(*arguments: Any) -> dict[str, Any]:
+    def build_report(*arguments: Any) -> Report:
         asked.append(arguments)
-        return made_document(2)
+        return typed(made_document(2))
 
     monkeypatch.setattr(document, "build_report", build_report)
     return asked

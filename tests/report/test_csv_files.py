@@ -9,7 +9,7 @@ from effconvert.report.document import published_report
 from effconvert.report.renderings.tables import render_tables
 from effconvert.report.renderings.text import csv_text, visible
 from helpers.report.hostile import NAMES
-from helpers.report.made_documents import made_document
+from helpers.report.made_documents import made_document, typed
 
 
 def read(text: str) -> list[dict[str, str]]:
@@ -41,7 +41,7 @@ def test_a_formula_behind_a_control_character_is_text(text: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_hostile_name_is_one_cell_of_every_table(name: str) -> None:
-    found = render_tables(made_document(2, name=name))
+    found = render_tables(typed(made_document(2, name=name)))
     assert read(found["networks.csv"])[0]["name"].removeprefix("'") == visible(name)
     for text in found.values():
         header, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
@@ -51,7 +51,7 @@ def test_a_hostile_name_is_one_cell_of_every_table(name: str) -> None:
 
 def test_every_network_has_a_line_with_its_numbers_in_all_digits() -> None:
     document = made_document(3)
-    for row, network in zip(read(render_tables(document)["networks.csv"]), document["networks"], strict=True):
+    for row, network in zip(read(render_tables(typed(document))["networks.csv"]), document["networks"], strict=True):
         assert row["network"] == network["id"]
         assert int(row["parameters"]) == network["model"]["parameters"]
         top1 = network["accuracy"]["top1"]
@@ -61,7 +61,7 @@ def test_every_network_has_a_line_with_its_numbers_in_all_digits() -> None:
 
 def test_accuracies_have_a_line_for_each_network_and_source() -> None:
     document = made_document(3)
-    rows = read(render_tables(document)["accuracy.csv"])
+    rows = read(render_tables(typed(document))["accuracy.csv"])
     expected = [(network, source) for network in document["networks"] for source in network["accuracy"]["sources"]]
     for row, (network, source) in zip(rows, expected, strict=True):
         assert (row["network"], row["source"]) == (network["id"], source["kind"])
@@ -76,7 +76,7 @@ def test_layers_have_every_number_of_each_verification_once() -> None:
     document["networks"][1]["verifications"] = document["networks"][0]["verifications"]  # two runs of one file
     layers = document["networks"][0]["verifications"][0]["comparisons"][0]["rows"]
     layers[3]["relative"] = None
-    rows = read(render_tables(document)["layers.csv"])
+    rows = read(render_tables(typed(document))["layers.csv"])
     assert [row["layer"] for row in rows] == [layer["layer"] for layer in layers]
     assert [row["relative"] for row in rows] == [
         "" if layer["relative"] is None else repr(layer["relative"]) for layer in layers
@@ -84,7 +84,7 @@ def test_layers_have_every_number_of_each_verification_once() -> None:
 
 
 def test_what_was_moved_and_what_was_left_behind_are_lines() -> None:
-    rows = read(render_tables(made_document(1))["coverage.csv"])
+    rows = read(render_tables(typed(made_document(1)))["coverage.csv"])
     assert [(row["what"], int(row["tensors"])) for row in rows] == [
         ("moved", 213),
         ("left behind", 213),
@@ -95,7 +95,7 @@ def test_what_was_moved_and_what_was_left_behind_are_lines() -> None:
 
 def test_agreement_has_a_line_for_each_pair() -> None:
     document = made_document(4)
-    found, rows = document["agreement"], read(render_tables(document)["agreement.csv"])
+    found, rows = document["agreement"], read(render_tables(typed(document))["agreement.csv"])
     assert len(rows) == 6
     place = {name: index for index, name in enumerate(found["ids"])}
     for row in rows:
@@ -105,14 +105,14 @@ def test_agreement_has_a_line_for_each_pair() -> None:
 
 
 def test_a_table_without_a_line_is_not_there() -> None:
-    found = render_tables(made_document(1, verification=False, accuracy=False))
+    found = render_tables(typed(made_document(1, verification=False, accuracy=False)))
     assert not {"layers.csv", "accuracy.csv", "groups.csv", "agreement.csv", "throughput.csv"} & set(found)
     assert "cost.csv" in found
 
 
 def test_every_published_number_is_a_line() -> None:
-    document = published_report()
-    found, block = render_tables(document), document["published"]
+    document = published_report().to_dict()
+    found, block = render_tables(typed(document)), document["published"]
     for name, key in (("published-accuracy.csv", "accuracy"), ("published-cost.csv", "cost")):
         rows = read(found[name])
         assert [float(row["value"]) for row in rows] == [number["value"] for number in block[key]]

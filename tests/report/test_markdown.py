@@ -12,7 +12,7 @@ from effconvert.report.renderings.markdown import render_markdown
 from effconvert.report.renderings.markdown_text import code, code_block, escape, link, table_head
 from effconvert.report.renderings.text import shortened, visible
 from helpers.report.hostile import NAMES
-from helpers.report.made_documents import made_document
+from helpers.report.made_documents import made_document, typed
 
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 # What GitHub makes links and pictures of where it stands in one piece of text.
@@ -99,8 +99,8 @@ def test_only_addresses_of_the_web_become_links() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_hostile_name_stays_one_cell_of_every_table(name: str) -> None:
     hostile, plain = (
-        tables(render_markdown(made_document(3, name=name))),
-        tables(render_markdown(made_document(3, name="plain"))),
+        tables(render_markdown(typed(made_document(3, name=name)))),
+        tables(render_markdown(typed(made_document(3, name="plain")))),
     )
     assert [[len(row) for row in one] for one in hostile] == [[len(row) for row in one] for one in plain]
     assert shown(hostile[0][1][0]) == shortened(name).strip()
@@ -112,7 +112,7 @@ def test_a_hostile_name_stays_one_cell_of_every_table(name: str) -> None:
 def test_every_verdict_stands_in_the_table_and_the_worst_network_first() -> None:
     document = made_document(3)
     document["networks"][2]["verdicts"][4] |= {"verdict": "failed", "reason": "77.1 % are published"}
-    verdicts, reasons = tables(render_markdown(document))[:2]
+    verdicts, reasons = tables(render_markdown(typed(document)))[:2]
     assert shown(verdicts[1][0]) == "efficientnet-b2 (aa)"
     assert [shown(cell) for cell in verdicts[1][1:]] == ["✅ passed"] * 4 + ["❌ failed"] + ["✅ passed"] * 2
     assert [shown(cell) for cell in reasons[1]][:3] == ["efficientnet-b2 (aa)", "accuracy", "❌ failed"]
@@ -120,14 +120,14 @@ def test_every_verdict_stands_in_the_table_and_the_worst_network_first() -> None
 
 
 def test_one_network_is_shown_with_what_was_measured_and_allowed() -> None:
-    rows = tables(render_markdown(made_document(1)))[0]
+    rows = tables(render_markdown(typed(made_document(1))))[0]
     found = {shown(row[0]): [shown(cell) for cell in row[1:4]] for row in rows[1:]}
     assert found["logits"] == ["✅ passed", "1.2e-6", "2.0e-5"]
     assert list(found) == ["coverage", "tensors", "layers", "logits", "accuracy", "parameters", "operations"]
 
 
 def test_an_accuracy_stands_beside_each_source_with_its_difference_in_points() -> None:
-    text = render_markdown(made_document(1))
+    text = render_markdown(typed(made_document(1)))
     assert "| 50,000 | 77.086 % | 76.716 to 77.452 % |" in text
     assert "| readme | **its own** | 77.1 | \N{MINUS SIGN}0.014 | 0.050 | ✅ same |" in text
     assert "| timm | another | 76.85 | +0.236 | \N{EN DASH} | not judged |" in text
@@ -137,7 +137,7 @@ def test_a_note_that_the_reason_has_already_is_said_once() -> None:
     document = made_document(1)
     document["networks"][0]["accuracy"]["sources"][1] |= {"reason": "it is superseded", "note": "superseded"}
     document["networks"][0]["accuracy"]["sources"][2] |= {"reason": "", "note": "not checked"}
-    text = render_markdown(document)
+    text = render_markdown(typed(document))
     assert "| it is superseded |" in text
     assert "| not checked |" in text
 
@@ -148,13 +148,13 @@ def test_the_first_layer_that_differs_and_what_was_left_behind_are_said() -> Non
     pair |= {"same": False, "first": "blocks.3"}
     row = next(row for row in pair["rows"] if (row["layer"], row["mode"]) == ("blocks.3", "accumulated"))
     row |= {"relative": 0.25, "passed": False}
-    text = render_markdown(document)
-    assert "| tensorflow 2.19.0 | torch 2.9.0 | ❌ failed | `blocks.3` | 2.5e-1 (blocks.3) | 2.0e-5 |" in text
+    text = render_markdown(typed(document))
+    assert "| tensorflow 2.19.0 | torch 2.9.0 | ❌ failed | `blocks.3` | 0.25 (blocks.3) | 2.0e-5 |" in text
     assert "| 213 (raw weights; their averages are taken), 2 (of the optimiser) |" in text
 
 
 def test_warnings_are_said_once_with_their_networks() -> None:
-    text = render_markdown(made_document(7))
+    text = render_markdown(typed(made_document(7)))
     line = "- the file's weights are rounded to float16; the published ones are not: "
     assert text.count(line) == 1
     assert f"{line}efficientnet-b0 (aa), efficientnet-b3 (aa), efficientnet-b6 (aa)\n" in text
@@ -162,7 +162,7 @@ def test_warnings_are_said_once_with_their_networks() -> None:
 
 def test_provenance_is_folded_away_with_the_command_that_makes_the_report_again() -> None:
     document = made_document(2)
-    text = render_markdown(document)
+    text = render_markdown(typed(document))
     folded = text[text.index("<summary>Provenance</summary>") : text.index("</details>")]
     assert "effconvert report effconvert-runs/b0-aa.npz effconvert-runs/b1-aa.npz" in folded
     for file in document["inputs"]:
@@ -170,14 +170,14 @@ def test_provenance_is_folded_away_with_the_command_that_makes_the_report_again(
 
 
 def test_a_thousand_networks_fit_into_a_comment_on_github_and_the_rest_is_named() -> None:
-    text = render_markdown(made_document(1000))
+    text = render_markdown(typed(made_document(1000)))
     assert len(text) < 65_536
     assert "and 975 more in `verdicts.csv`." in text
 
 
 def test_what_was_published_is_shown_without_any_network() -> None:
-    document = published_report()
-    text = render_markdown(document)
+    document = published_report().to_dict()
+    text = render_markdown(typed(document))
     assert "| Variant | Weights | TensorFlow |" in text
     assert "| b7 | aa | 84.3" in text
     for source in document["published"]["sources"]:
@@ -186,4 +186,4 @@ def test_what_was_published_is_shown_without_any_network() -> None:
 
 
 def test_the_same_document_gives_the_same_text() -> None:
-    assert render_markdown(made_document(3)) == render_markdown(made_document(3))
+    assert render_markdown(typed(made_document(3))) == render_markdown(typed(made_document(3)))

@@ -8,11 +8,11 @@ import yaml
 from effconvert.report.document import published_report
 from effconvert.report.renderings.metafile import render_metafile
 from helpers.report.hostile import NAMES
-from helpers.report.made_documents import made_document
+from helpers.report.made_documents import made_document, typed
 
 
 def models(document: dict[str, Any]) -> list[dict[str, Any]]:
-    text = render_metafile(document, {})
+    text = render_metafile(typed(document), {})
     assert text is not None
     return yaml.safe_load(text)["Models"]
 
@@ -53,7 +53,17 @@ def test_results_are_the_measured_ones_in_percent() -> None:
         }
     ]
     assert "Results" not in models(made_document(1, accuracy=False))[0]
-    assert render_metafile(published_report(), {}) is None
+    assert render_metafile(typed(published_report().to_dict()), {}) is None
+
+
+@pytest.mark.parametrize("url", [None, "https://example.org/own.tar.gz"])
+def test_weights_of_unknown_origin_are_not_said_to_be_trained_on_imagenet(url: str | None) -> None:
+    document = made_document(1)
+    assert models(document)[0]["Metadata"]["Training Data"] == "ImageNet-1k"
+    document["networks"][0]["conversion"]["url"] = url
+    text = render_metafile(typed(document), {})
+    assert text is not None
+    assert "Training Data" not in text
 
 
 def test_operations_are_counted_as_mmpretrains_own_table_does_where_it_has_the_network() -> None:

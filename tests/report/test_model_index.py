@@ -5,24 +5,31 @@ from typing import Any
 import pytest
 import yaml
 
+from effconvert.report.contents.network import Network
+from effconvert.report.contents.plain_values import from_plain
 from effconvert.report.document import published_report
 from effconvert.report.renderings.model_index import build_model_index, model_index_file
 from effconvert.report.renderings.text import yaml_text
 from helpers.report.hostile import NAMES
-from helpers.report.made_documents import made_document
+from helpers.report.made_documents import made_document, typed
+
+
+def indexed(network: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the block of one network of plain values."""
+    return build_model_index([from_plain(Network, network)])
 
 
 def entry(**dataset: Any) -> dict[str, Any]:
     """Return the result of a network measured on other data than ImageNet's whole validation set."""
     network = made_document(1)["networks"][0]
     network["dataset"] |= dataset
-    ((result,),) = [each["results"] for each in build_model_index([network])]
+    ((result,),) = [each["results"] for each in indexed(network)]
     return result
 
 
 def test_measured_accuracies_are_shares_of_one_on_imagenet() -> None:
     network = made_document(1)["networks"][0]
-    (found,) = build_model_index([network])
+    (found,) = indexed(network)
     (result,) = found["results"]
     assert found["name"] == network["name"]
     assert result["task"]["type"] == "image-classification"
@@ -42,9 +49,9 @@ def test_measured_accuracies_are_shares_of_one_on_imagenet() -> None:
 
 
 def test_no_published_accuracy_is_passed_off_as_ours() -> None:
-    assert model_index_file(published_report()) is None
-    assert model_index_file(made_document(2, accuracy=False)) is None
-    text = model_index_file(made_document(1))
+    assert model_index_file(typed(published_report().to_dict())) is None
+    assert model_index_file(typed(made_document(2, accuracy=False))) is None
+    text = model_index_file(typed(made_document(1)))
     assert text is not None
     assert "0.771\n" not in text  # what the sources say
     assert "77.1" not in text
@@ -54,7 +61,14 @@ def test_a_sample_of_imagenet_says_how_large_it_is() -> None:
     network = made_document(1)["networks"][0]
     network["accuracy"]["images"] = 2000
     network["dataset"] |= {"evaluated": 2000, "chosen": "limit"}
-    assert build_model_index([network])[0]["results"][0]["dataset"]["name"] == "ImageNet-1k (2,000 of 50,000 images)"
+    assert indexed(network)[0]["results"][0]["dataset"]["name"] == "ImageNet-1k (2,000 of 50,000 images)"
+
+
+@pytest.mark.parametrize(("images", "entries"), [(55, 0), (999, 0), (1000, 1)])
+def test_an_accuracy_of_a_few_images_is_not_published(images: int, entries: int) -> None:
+    network = made_document(1)["networks"][0]
+    network["accuracy"]["top1"] |= {"images": images, "hits": images // 2}
+    assert len(indexed(network)) == entries
 
 
 def test_other_images_are_not_called_imagenet() -> None:
@@ -67,12 +81,12 @@ def test_other_labels_are_not_called_imagenets() -> None:
     network = made_document(1)["networks"][0]
     network["dataset"] |= {"labels": "labels/real.json"}
     network["accuracy"]["verdict"] = "not judged"
-    assert build_model_index([network])[0]["results"][0]["dataset"]["name"] == "val (labels of real.json)"
+    assert indexed(network)[0]["results"][0]["dataset"]["name"] == "val (labels of real.json)"
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_hostile_name_comes_back_equal_and_shows_every_character(name: str) -> None:
-    text = model_index_file(made_document(2, name=name))
+    text = model_index_file(typed(made_document(2, name=name)))
     assert text is not None
     assert yaml.safe_load(text)["model-index"][0]["name"] == name
     assert text.replace("\n", "").isprintable()

@@ -2,6 +2,7 @@
 
 import pytest
 
+from effconvert.report.contents.accuracy import Proportion
 from effconvert.report.renderings import numbers_text as text
 from effconvert.report.renderings.text import address, shortened, visible
 
@@ -10,7 +11,7 @@ from effconvert.report.renderings.text import address, shortened, visible
     ("written", "expected"),
     [
         (text.percent(84.4239999), "84.424 %"),
-        (text.proportion({"percent": 77.1, "interval": [76.7, 77.5]}), "77.100 % (95 %: 76.700 to 77.500 %)"),
+        (text.proportion(Proportion(771, 1000, 77.1, (76.7, 77.5))), "77.100 % (95 %: 76.700 to 77.500 %)"),
         (text.published(77.1, 0.01), "77.10"),
         (text.published(5288548, 1), "5,288,548"),
         (text.published(84.3), "84.3"),
@@ -22,7 +23,11 @@ from effconvert.report.renderings.text import address, shortened, visible
         (text.count(5288548), "5,288,548"),
         (text.error(1.234e-6), "1.2e-6"),
         (text.error(0.0), "0"),
-        (text.error(12.0), "1.2e1"),
+        (text.error(12.0), "12"),
+        (text.error(1.234), "1.2"),
+        (text.error(0.91), "0.91"),
+        (text.error(0.0091), "9.1e-3"),
+        (text.error(1234.5), "1.2e3"),
         (text.giga(386_000_000), "0.386 G"),
         (text.seconds(0.02154), "0.0215 s"),
         (text.seconds(59.96), "1 min 0 s"),

@@ -13,7 +13,7 @@ from effconvert.report.document import published_report
 from effconvert.report.pictures import pictures
 from effconvert.report.renderings.page import render_page
 from helpers.report.hostile import NAMES
-from helpers.report.made_documents import made_document
+from helpers.report.made_documents import made_document, typed
 
 _VOID = {"meta", "link", "input", "br", "img"}
 
@@ -53,7 +53,7 @@ class Parsed(HTMLParser):
 
 
 def rendered(document: dict[str, Any]) -> str:
-    return render_page(document, pictures(document))
+    return render_page(typed(document), pictures(document))
 
 
 def hostile_document() -> dict[str, Any]:
@@ -81,7 +81,7 @@ def runs() -> str:
 
 @pytest.fixture(scope="module")
 def published() -> str:
-    return rendered(published_report())
+    return rendered(published_report().to_dict())
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +173,7 @@ def test_only_addresses_of_the_web_become_links() -> None:
     document = made_document(2)
     document["networks"][0]["conversion"]["url"] = "javascript:alert(1)"
     document["networks"][1]["conversion"]["url"] = 'https://example.org/a"onclick="alert(1)/b.tar.gz'
-    found = Parsed(render_page(document, [])).all("a")
+    found = Parsed(render_page(typed(document), [])).all("a")
     away = [attributes for _, attributes, _ in found if not attributes["href"].startswith("#")]
     assert away == [{"href": 'https://example.org/a"onclick="alert(1)/b.tar.gz', "rel": "noreferrer"}]
 
@@ -189,7 +189,7 @@ def test_only_addresses_of_the_web_become_links() -> None:
     ids=["one", "not verified", "not run", "neither"],
 )
 def test_what_was_not_done_has_no_section(document: dict[str, Any]) -> None:
-    titles = {attributes["id"] for _, attributes, _ in Parsed(render_page(document, [])).all("section")}
+    titles = {attributes["id"] for _, attributes, _ in Parsed(render_page(typed(document), [])).all("section")}
     network = document["networks"][0]
     assert ("accuracy" in titles) == (network["accuracy"] is not None)
     assert ("layers" in titles) == bool(network["verifications"])
@@ -198,7 +198,7 @@ def test_what_was_not_done_has_no_section(document: dict[str, Any]) -> None:
 
 def test_sections_stand_in_the_order_in_which_they_are_asked_for(runs: str) -> None:
     assert [attributes["id"] for _, attributes, _ in Parsed(runs).all("section")] == [
-        "verdicts", "accuracy", "tensors", "layers", "warnings", "cost", "throughput", "agreement", "provenance",
+        "summary", "verdicts", "accuracy", "tensors", "layers", "warnings", "cost", "throughput", "agreement", "provenance",
     ]  # fmt: skip
 
 
@@ -210,7 +210,9 @@ def test_warnings_are_counted_at_the_top(runs: str) -> None:
 def test_a_verdict_is_a_word_and_a_difference_is_in_points_with_its_sign() -> None:
     document = made_document(1)
     document["networks"][0]["accuracy"]["sources"][0]["top1"] |= {"word": "away", "difference": -1.0504}
-    cells = [(attributes.get("class"), text) for _, attributes, text in Parsed(render_page(document, [])).all("td")]
+    cells = [
+        (attributes.get("class"), text) for _, attributes, text in Parsed(render_page(typed(document), [])).all("td")
+    ]
     assert ("verdict away", "away") in cells
     assert ("n", "\N{MINUS SIGN}1.050") in cells
 
@@ -218,15 +220,15 @@ def test_a_verdict_is_a_word_and_a_difference_is_in_points_with_its_sign() -> No
 def test_sources_that_disagree_are_named_where_the_accuracy_is_judged() -> None:
     document = made_document(1)
     document["networks"][0]["weights"] = "ns"
-    assert "The sources disagree:" in render_page(document, [])
-    assert "The sources disagree:" not in render_page(made_document(1), [])
+    assert "The sources disagree:" in render_page(typed(document), [])
+    assert "The sources disagree:" not in render_page(typed(made_document(1)), [])
 
 
 def test_numbers_that_are_not_finite_are_a_dash() -> None:
     document = made_document(1)
     row = document["networks"][0]["verifications"][0]["comparisons"][0]["rows"][0]
     row |= {"largest": None, "mean": None, "relative": None, "cosine": None, "passed": False}
-    assert "None" not in render_page(document, [])
+    assert "None" not in render_page(typed(document), [])
 
 
 def test_the_published_numbers_are_in_the_digits_of_their_source(published: str) -> None:
@@ -242,8 +244,8 @@ def test_the_same_document_gives_the_same_bytes() -> None:
 
 def test_of_many_networks_the_worst_are_detailed_and_all_are_listed() -> None:
     document = made_document(320)
-    document["networks"][319]["verdicts"][2]["verdict"] = "failed"
-    parsed = Parsed(render_page(document, []))
+    document["networks"][319]["summary"]["verdict"] = "failed"
+    parsed = Parsed(render_page(typed(document), []))
     detailed = [attributes["id"] for _, attributes, _ in parsed.all("details") if "id" in attributes]
     verdicts = [name for name in detailed if name.startswith("verdicts-")]
     assert len(verdicts) == 50

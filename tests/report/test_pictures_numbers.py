@@ -372,7 +372,7 @@ def test_runs_that_know_little_of_their_time_are_drawn_all_the_same() -> None:
 
 
 def test_the_publishers_of_a_variant_are_compared_in_one_training() -> None:
-    one = drawn(published_report(), "accuracy")
+    one = drawn(published_report().to_dict(), "accuracy")
     trainings: dict[str, set[str]] = {}
     for variant, weights in columns(one, "variant", "weights", kind="published", drawn=True):
         trainings.setdefault(variant, set()).add(weights)

@@ -45,12 +45,14 @@ def test_each_cell_is_what_a_comparison_of_the_pair_says(tmp_path: Path, kind: s
     runs = [(f"n{seed}", answers(tmp_path, seed, names=NAMES[kind](seed))) for seed in range(3)]
     found = compare_answers(runs)
     assert found is not None
-    assert (found["ids"], found["left_out"]) == (["n0", "n1", "n2"], 0)
+    assert (found.ids, found.left_out) == (("n0", "n1", "n2"), 0)
     for row, (_, one) in enumerate(runs):
         for column, (_, other) in enumerate(runs):
             expected = compare_predictions(one, other)
             top1 = expected.paired[1]
-            cell = {name: found[name][row][column] for name in ("images", "same", "only_first", "only_second", "p")}
+            cell = {
+                name: getattr(found, name)[row][column] for name in ("images", "same", "only_first", "only_second", "p")
+            }
             assert cell == {
                 "images": expected.images,
                 "same": expected.same.hits,
@@ -74,8 +76,8 @@ def test_runs_of_other_classes_are_not_compared(tmp_path: Path) -> None:
     runs = [("a", answers(tmp_path, 0)), ("b", answers(tmp_path, 1)), ("own", answers(tmp_path, 2, record=own))]
     found = compare_answers(runs)
     assert found is not None
-    assert found["images"] == [[IMAGES, IMAGES, 0], [IMAGES, IMAGES, 0], [0, 0, IMAGES]]
-    assert found["p"][0][2] is None
+    assert found.images == ((IMAGES, IMAGES, 0), (IMAGES, IMAGES, 0), (0, 0, IMAGES))
+    assert found.p[0][2] is None
 
 
 def test_names_that_stand_for_several_images_match_nothing(tmp_path: Path) -> None:
@@ -83,21 +85,21 @@ def test_names_that_stand_for_several_images_match_nothing(tmp_path: Path) -> No
     runs = [("a", answers(tmp_path, 0)), ("b", answers(tmp_path, 1)), ("c", answers(tmp_path, 2, names=twice))]
     found = compare_answers(runs)
     assert found is not None
-    assert found["images"][2] == [0, 0, IMAGES]
+    assert found.images[2] == (0, 0, IMAGES)
 
 
 def test_images_without_labels_agree_and_have_no_p(tmp_path: Path) -> None:
     runs = [(str(seed), answers(tmp_path, seed, **unlabelled(IMAGES))) for seed in range(2)]
     found = compare_answers(runs)
     assert found is not None
-    assert (found["images"][0][1], found["only_first"][0][1], found["p"][0][1]) == (IMAGES, 0, None)
+    assert (found.images[0][1], found.only_first[0][1], found.p[0][1]) == (IMAGES, 0, None)
 
 
 def test_of_very_many_runs_the_first_are_compared_and_the_others_counted(tmp_path: Path) -> None:
     run = answers(tmp_path, 0)
     found = compare_answers([(str(number), run) for number in range(MOST_COMPARED + 5)])
     assert found is not None
-    assert (len(found["same"]), found["left_out"]) == (MOST_COMPARED, 5)
+    assert (len(found.same), found.left_out) == (MOST_COMPARED, 5)
 
 
 def test_runs_of_equal_names_that_do_not_tell_images_apart_have_nothing_in_common(tmp_path: Path) -> None:
@@ -112,33 +114,33 @@ def test_runs_of_other_pictures_are_refused_with_the_reason(tmp_path: Path) -> N
     hashes[7] = 0
     found = compare_answers([*runs, ("c", answers(tmp_path, 2, hashes=hashes))])
     assert found is not None
-    assert found["images"] == [[IMAGES, IMAGES, 0], [IMAGES, IMAGES, 0], [0, 0, IMAGES]]
-    assert [(pair["first"], pair["second"]) for pair in found["refused"]] == [("a", "c"), ("b", "c")]
+    assert found.images == ((IMAGES, IMAGES, 0), (IMAGES, IMAGES, 0), (0, 0, IMAGES))
+    assert [(pair.first, pair.second) for pair in found.refused] == [("a", "c"), ("b", "c")]
     assert (
         "1 of 60 images have the same name but are different pictures (ILSVRC2012_val_00000008.JPEG)"
-        in (found["refused"][0]["reason"])
+        in found.refused[0].reason
     )
-    assert found["by_name"] == []
+    assert found.by_name == ()
 
 
 def test_runs_that_are_all_refused_still_say_why(tmp_path: Path) -> None:
     found = compare_answers([(str(seed), answers(tmp_path, seed, hashes=_hashes(seed))) for seed in range(2)])
     assert found is not None
-    assert len(found["refused"]) == 1
+    assert len(found.refused) == 1
 
 
 def test_pictures_are_compared_image_by_image_in_whatever_order_they_lie(tmp_path: Path) -> None:
     runs = [(str(seed), answers(tmp_path, seed, names=NAMES["in another order"](seed))) for seed in range(2)]
     found = compare_answers(runs)
     assert found is not None
-    assert (found["images"][0][1], found["refused"]) == (IMAGES, [])
+    assert (found.images[0][1], found.refused) == (IMAGES, ())
 
 
 def test_runs_without_hashes_are_matched_by_name_and_named(tmp_path: Path) -> None:
     old = replace(answers(tmp_path, 0), hashes=None)
     found = compare_answers([("old", old), ("new", answers(tmp_path, 1))])
     assert found is not None
-    assert (found["images"][0][1], found["by_name"], found["refused"]) == (IMAGES, ["old"], [])
+    assert (found.images[0][1], found.by_name, found.refused) == (IMAGES, ("old",), ())
 
 
 def _hashes(seed: int) -> np.ndarray:

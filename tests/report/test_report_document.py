@@ -11,9 +11,14 @@ import numpy as np
 import pytest
 
 from effconvert.errors import MissingPath
+from effconvert.report.causes import missing_cause
+from effconvert.report.contents.network import Beside, Nearest
+from effconvert.report.contents.plain_values import from_plain
+from effconvert.report.contents.report import Report
 from effconvert.report.document import build_report, published_report
 from effconvert.report.schema import problems
-from effconvert.report.sentences import overall
+from effconvert.report.summaries import summary_of
+from helpers.report.made_documents import made_document, typed
 from helpers.report.made_inputs import (
     FILE,
     OTHER,
@@ -43,20 +48,20 @@ def check(document: dict[str, Any], name: str) -> dict[str, str]:
 
 def of_run(path: Path, hits: int = 150, images: int = IMAGES, **changes: Any) -> dict[str, Any]:
     """Return the report of one run with changes to its record."""
-    return build_report([write_run(path / "b0.npz", hits, images, record=run_record(**changes))])
+    return build_report([write_run(path / "b0.npz", hits, images, record=run_record(**changes))]).to_dict()
 
 
 def of_verification(path: Path, document: dict[str, Any]) -> dict[str, Any]:
-    return build_report([], [write_verification(path / "verified.json", document)])
+    return build_report([], [write_verification(path / "verified.json", document)]).to_dict()
 
 
 def test_the_document_is_as_its_schema_says(tmp_path: Path) -> None:
     run, verified = write_run(tmp_path / "b0.npz", 150, IMAGES), write_verification(tmp_path / "b0.json")
     for document in (
-        build_report([run], [verified]),
-        build_report([run]),
-        build_report([], [verified]),
-        published_report(),
+        build_report([run], [verified]).to_dict(),
+        build_report([run]).to_dict(),
+        build_report([], [verified]).to_dict(),
+        published_report().to_dict(),
     ):
         assert problems(document, "report-1") == []
         assert json.loads(json.dumps(document, allow_nan=False)) == document
@@ -64,11 +69,11 @@ def test_the_document_is_as_its_schema_says(tmp_path: Path) -> None:
 
 def test_nothing_is_no_report() -> None:
     with pytest.raises(MissingPath, match="needs a run of `validate` or a verification"):
-        build_report([])
+        build_report([]).to_dict()
 
 
 def test_what_was_published_needs_no_run() -> None:
-    found = published_report()
+    found = published_report().to_dict()
     assert (found["kind"], found["networks"], found["agreement"]) == ("published", [], None)
     assert {variant["name"]: variant["multiply_adds"] for variant in found["published"]["variants"]}[
         "b0"
@@ -78,12 +83,12 @@ def test_what_was_published_needs_no_run() -> None:
 def test_the_sentence_of_all_counts_accuracies_that_were_not_judged(tmp_path: Path) -> None:
     elsewhere = run_record(sha256=OTHER, dataset={"imagenet_validation": False})
     runs = [write_run(tmp_path / "a.npz", 5, 10), write_run(tmp_path / "b.npz", 5, 10, record=elsewhere)]
-    assert build_report(runs)["sentence"].endswith("; the accuracy of 1 could not be judged")
+    assert build_report(runs).to_dict()["sentence"].endswith("; the accuracy of 1 could not be judged")
 
 
 def test_the_sentence_tells_where_a_network_came_from_and_how_accurate_it_is(tmp_path: Path) -> None:
     run = write_run(tmp_path / "b0.npz", 38_550)
-    found = build_report([run], [write_verification(tmp_path / "b0.json")])
+    found = build_report([run], [write_verification(tmp_path / "b0.json")]).to_dict()
     assert found["sentence"].startswith(
         "efficientnet-b0 (AutoAugment) converted from TensorFlow: 311 tensors, 312 left behind with a reason; "
         "the same network as its source; 77.10 % top-1 on 50,000 images, published 7"
@@ -92,7 +97,7 @@ def test_the_sentence_tells_where_a_network_came_from_and_how_accurate_it_is(tmp
 
 def test_every_check_of_a_verified_and_measured_network_passes(tmp_path: Path) -> None:
     run = write_run(tmp_path / "b0.npz", 38_550)
-    found = build_report([run], [write_verification(tmp_path / "b0.json")])
+    found = build_report([run], [write_verification(tmp_path / "b0.json")]).to_dict()
     assert [(row["check"], row["verdict"]) for row in network(found)["verdicts"]] == [
         (name, "passed") for name in ("coverage", "tensors", "layers", "logits", "accuracy", "parameters", "operations")
     ]
@@ -101,14 +106,14 @@ def test_every_check_of_a_verified_and_measured_network_passes(tmp_path: Path) -
 def test_a_verification_belongs_to_every_run_of_the_file_whatever_the_file_is_called(tmp_path: Path) -> None:
     runs = [write_run(tmp_path / "one.npz", 150, IMAGES), write_run(tmp_path / "two.npz", 120, IMAGES)]
     others = write_run(tmp_path / "other.npz", 100, IMAGES, record=run_record(sha256=OTHER))
-    found = build_report([*runs, others], [write_verification(tmp_path / "v.json", verification(FILE))])
+    found = build_report([*runs, others], [write_verification(tmp_path / "v.json", verification(FILE))]).to_dict()
     verified = {each["id"]: [row["id"] for row in each["verifications"]] for each in found["networks"]}
     assert verified == {"one": ["one"], "two": ["one"], "other": []}
 
 
 def test_a_file_may_be_verified_several_times(tmp_path: Path) -> None:
     paths = [write_verification(tmp_path / f"{n}.json", verification(cautions=[str(n)])) for n in range(2)]
-    found = network(build_report([write_run(tmp_path / "b0.npz", 150, IMAGES)], paths))
+    found = network(build_report([write_run(tmp_path / "b0.npz", 150, IMAGES)], paths).to_dict())
     assert [(each["id"], each["cautions"]) for each in found["verifications"]] == [("b0", ["0"]), ("b0.2", ["1"])]
 
 
@@ -119,15 +124,17 @@ def test_ids_of_verifications_are_unique_whatever_files_are_called(tmp_path: Pat
     ]
     documents = [verification(FILE, cautions=["0"]), verification(FILE, cautions=["1"]), verification(OTHER)]
     paths = [write_verification(tmp_path / f"{number}.json", each) for number, each in enumerate(documents)]
-    ids = [each["id"] for network in build_report(runs, paths)["networks"] for each in network["verifications"]]
+    ids = [
+        each["id"] for network in build_report(runs, paths).to_dict()["networks"] for each in network["verifications"]
+    ]
     assert len(set(ids)) == 3
 
 
 def test_the_worst_of_several_verifications_is_the_verdict(tmp_path: Path) -> None:
     good, bad = verification(), with_rows(verification(), layer("stem", relative=0.5), verdict="different")
     paths = [write_verification(tmp_path / f"{n}.json", each) for n, each in enumerate((good, bad))]
-    found = check(build_report([], paths), "layers")
-    assert (found["verdict"], found["measured"]) == ("failed", "stem: 5.0e-1")
+    found = check(build_report([], paths).to_dict(), "layers")
+    assert (found["verdict"], found["measured"]) == ("failed", "stem: 0.5")
 
 
 def test_a_verification_without_a_run_is_a_network_of_its_own(tmp_path: Path) -> None:
@@ -140,12 +147,12 @@ def test_a_verification_without_a_run_is_a_network_of_its_own(tmp_path: Path) ->
 def test_the_same_file_given_twice_counts_once(tmp_path: Path) -> None:
     run = write_run(tmp_path / "b0.npz", 150, IMAGES)
     (tmp_path / "copy.npz").write_bytes(run.read_bytes())
-    assert len(build_report([run, run, tmp_path / "copy.npz"])["networks"]) == 1
+    assert len(build_report([run, run, tmp_path / "copy.npz"]).to_dict()["networks"]) == 1
 
 
 def test_a_run_and_a_verification_may_change_places(tmp_path: Path) -> None:
     run, verified = write_run(tmp_path / "b0.npz", 150, IMAGES), write_verification(tmp_path / "b0.json")
-    assert build_report([verified], [run]) == build_report([run], [verified])
+    assert build_report([verified], [run]).to_dict() == build_report([run], [verified]).to_dict()
 
 
 def test_networks_stand_in_the_order_of_variants_and_ids_are_unique_and_safe(tmp_path: Path) -> None:
@@ -154,7 +161,7 @@ def test_networks_stand_in_the_order_of_variants_and_ids_are_unique_and_safe(tmp
     for number, path in enumerate(paths):
         record = run_record("b1" if number == 0 else "b0", model={"weights": None})
         write_run(path, number, 10, record=record)
-    found = build_report(paths)["networks"]
+    found = build_report(paths).to_dict()["networks"]
     ids = [each["id"] for each in found]
     assert found[-1]["variant"] == "b1"
     assert len(set(ids)) == len(names)
@@ -162,7 +169,9 @@ def test_networks_stand_in_the_order_of_variants_and_ids_are_unique_and_safe(tmp
 
 
 def test_networks_of_one_name_are_told_apart(tmp_path: Path) -> None:
-    found = build_report([write_run(tmp_path / f"{name}.npz", 10 * place, 20) for place, name in enumerate("ab")])
+    found = build_report(
+        [write_run(tmp_path / f"{name}.npz", 10 * place, 20) for place, name in enumerate("ab")]
+    ).to_dict()
     assert [each["name"] for each in found["networks"]] == [
         "efficientnet-b0 (AutoAugment), a",
         "efficientnet-b0 (AutoAugment), b",
@@ -176,7 +185,7 @@ def test_data_that_are_not_imagenet_have_an_accuracy_that_is_not_judged(tmp_path
 
 
 def test_images_without_labels_have_no_accuracy(tmp_path: Path) -> None:
-    found = build_report([write_run(tmp_path / "b0.npz", 0, 20, **unlabelled(20))])
+    found = build_report([write_run(tmp_path / "b0.npz", 0, 20, **unlabelled(20))]).to_dict()
     assert network(found)["accuracy"] is None
     assert check(found, "accuracy")["verdict"] == "not measured"
     assert problems(found, "report-1") == []
@@ -214,7 +223,7 @@ def test_what_weakens_an_accuracy_is_said_and_changes_its_verdict(
 
 
 TOLERANCES = [
-    ({"tolerance": {"relaxed": True, "accumulated": 0.1}}, "a looser tolerance was set: 1.0e-1", {"layers": "near", "logits": "near", "tensors": "passed"}),
+    ({"tolerance": {"relaxed": True, "accumulated": 0.1}}, "a looser tolerance was set: 0.1", {"layers": "near", "logits": "near", "tensors": "passed"}),
     ({"tolerance": {"rounded": "float16"}}, "weights are rounded to float16", {"layers": "near", "logits": "near", "tensors": "near"}),
     ({"verdict": "not verifiable", "sentence": "not verifiable: one image"}, "", {"layers": "not judged", "logits": "not judged"}),
     ({"verdict": "different", "unlike_tensors": {"stem.conv.weight": 0.25}}, "", {"tensors": "failed", "layers": "passed"}),
@@ -289,7 +298,7 @@ def test_an_older_record_is_read(tmp_path: Path) -> None:
         for name in names:
             del record[table][name]
     del record["run"]
-    found = build_report([write_run(tmp_path / "old.npz", 10, 20, record=record)])
+    found = build_report([write_run(tmp_path / "old.npz", 10, 20, record=record)]).to_dict()
     assert problems(found, "report-1") == []
     assert network(found)["throughput"] is None
 
@@ -303,7 +312,7 @@ def test_half_of_a_character_becomes_a_mark(tmp_path: Path) -> None:
 def test_the_same_inputs_give_the_same_bytes_in_any_order_and_process(tmp_path: Path) -> None:
     runs = [write_run(tmp_path / f"{name}.npz", 10, 20 + name, record=run_record(f"b{name}")) for name in range(3)]
     verified = [write_verification(tmp_path / f"{name}.json", verification(variant=f"b{name}")) for name in range(2)]
-    script = "import json, sys; from effconvert.report.document import build_report; print(json.dumps(build_report(sys.argv[1:])))"
+    script = "import json, sys; from effconvert.report.document import build_report; print(json.dumps(build_report(sys.argv[1:]).to_dict()))"
 
     def written(seed: str, *paths: Path) -> str:
         environment = {**os.environ, "PYTHONHASHSEED": seed}
@@ -316,7 +325,7 @@ def test_the_same_inputs_give_the_same_bytes_in_any_order_and_process(tmp_path: 
 def test_no_clock_and_no_folder_of_this_machine_is_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_run(tmp_path / "b0.npz", 10, 20)
     monkeypatch.chdir(tmp_path)
-    assert str(tmp_path) not in json.dumps(build_report(["b0.npz"]))
+    assert str(tmp_path) not in json.dumps(build_report(["b0.npz"]).to_dict())
 
 
 def test_own_classes_are_reported_by_their_own_names(tmp_path: Path) -> None:
@@ -328,7 +337,7 @@ def test_own_classes_are_reported_by_their_own_names(tmp_path: Path) -> None:
 
 def test_numbers_of_answers_that_are_not_finite_are_null(tmp_path: Path) -> None:
     nothing = np.full(20, np.nan, np.float32)
-    found = build_report([write_run(tmp_path / "b0.npz", 10, 20, margin=nothing, confidence=nothing)])
+    found = build_report([write_run(tmp_path / "b0.npz", 10, 20, margin=nothing, confidence=nothing)]).to_dict()
     assert (network(found)["accuracy"]["mean_margin"], network(found)["accuracy"]["calibration_error"]) == (None, None)
 
 
@@ -336,7 +345,7 @@ def test_logits_that_differ_only_when_given_the_references_input_fail(tmp_path: 
     wrong = verification(verdict="different")
     wrong["comparisons"][0]["same"] = False
     wrong["comparisons"][0]["rows"].append(layer("logits", "fed", 1e-5, 5e-6))
-    (network,) = build_report([], [write_verification(tmp_path / "v.json", wrong)])["networks"]
+    (network,) = build_report([], [write_verification(tmp_path / "v.json", wrong)]).to_dict()["networks"]
     (row,) = (row for row in network["verdicts"] if row["check"] == "logits")
     assert (row["verdict"], row["measured"]) == ("failed", "1.0e-5")
 
@@ -345,15 +354,93 @@ def test_a_verification_of_another_variant_belongs_to_no_run_of_equal_bytes(tmp_
     other = verification()
     other["converted"]["variant"] = "b1"
     run, said = write_run(tmp_path / "b0.npz", 5, 10), write_verification(tmp_path / "v.json", other)
-    assert [len(network["verifications"]) for network in build_report([run], [said])["networks"]] == [0, 1]
+    assert [len(network["verifications"]) for network in build_report([run], [said]).to_dict()["networks"]] == [0, 1]
 
 
-@pytest.mark.parametrize(("layers", "accuracy", "word"), [("not judged", "passed", "not judged"), ("passed", "not judged", "passed"), ("near", "failed", "failed"), ("not measured", "near", "near")])  # fmt: skip
-def test_a_network_is_as_good_as_its_worst_check_and_unseen_layers_are_no_pass(
-    layers: str, accuracy: str, word: str
+@pytest.mark.parametrize(
+    ("changes", "verdict", "words"),
+    [
+        ({}, "passed", "passed 7 of 7"),
+        ({"accuracy": "near"}, "near", "passed 7 of 7; accuracy under weaker conditions"),
+        ({"accuracy": "not judged"}, "incomplete", "passed 6 of 7; accuracy not judged"),
+        (
+            {"layers": "not judged", "logits": "not judged", "accuracy": "not measured"},
+            "incomplete",
+            "passed 4 of 7; layers, logits not judged; accuracy not measured",
+        ),
+        (
+            {"layers": "failed", "accuracy": "not judged"},
+            "failed",
+            "failed: layers; passed 5 of 7; accuracy not judged",
+        ),
+    ],
+)
+def test_a_verdict_says_passed_only_of_what_was_judged(changes: dict[str, str], verdict: str, words: str) -> None:
+    document = made_document(1)
+    for row in document["networks"][0]["verdicts"]:
+        row["verdict"] = changes.get(row["check"], "passed")
+    found = summary_of(typed(document).networks[0])
+    assert (found.verdict, found.words) == (verdict, words)
+
+
+def test_a_random_network_has_not_passed(tmp_path: Path) -> None:
+    elsewhere = run_record(dataset={"imagenet_validation": False})
+    run = write_run(tmp_path / "b0.npz", 0, 55, record=elsewhere)
+    (found,) = build_report([run], [write_verification(tmp_path / "b0.json")]).networks
+    assert (found.summary.verdict, found.summary.words) == ("incomplete", "passed 6 of 7; accuracy not judged")
+    assert found.summary.top1 is not None
+    assert (found.summary.top1.measured, found.summary.top1.difference) == (0.0, None)
+
+
+def test_the_summary_has_the_published_accuracy_that_decides_and_the_worst_layer(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "b0.npz", 38_550)
+    worse = with_rows(verification(), layer("stem"), layer("blocks.3", relative=9e-6), layer("logits"), verdict="same")
+    (found,) = build_report([run], [write_verification(tmp_path / "b0.json", worse)]).networks
+    assert found.summary.top1 == Beside(77.1, 77.1, "TensorFlow", 0.0)
+    assert found.summary.worst_layer == Nearest("blocks.3", 9e-6, 2e-5)
+
+
+def trial(cause: str, **changes: Any) -> dict[str, Any]:
+    """Return what `verify --explain` writes of one known cause."""
+    plain = {"words": f"another {cause}", "before": 0.9, "difference": 0.9, "vanishes": False, "effect": True}
+    return {"cause": cause, "where": "", "change": f"{cause}: 1 -> 2 (--facts {cause}=2)", **plain, **changes}
+
+
+@pytest.mark.parametrize(
+    ("trials", "expected"),
+    [
+        ([trial("bn_eps", vanishes=True, difference=1e-7), trial("padding")], [("another bn_eps", True)]),
+        ([trial("bn_eps", difference=0.1, where="stem"), trial("padding")], [("another bn_eps, in stem", False)]),
+        ([trial("bn_eps", difference=0.8), trial("padding")], []),
+        ([trial("bn_eps", before=None, difference=0.1)], [("another bn_eps", False)]),
+        ([trial("bn_eps", before=None, difference=None)], []),
+    ],
+    ids=["the cause", "a part", "no help", "not finite before", "never finite"],
+)
+def test_what_explain_found_is_in_the_document(
+    tmp_path: Path, trials: list[dict[str, Any]], expected: list[tuple[str, bool]]
 ) -> None:
-    rows = [{"check": "coverage", "verdict": "passed"}, {"check": "layers", "verdict": layers}]
-    assert overall({"verdicts": [*rows, {"check": "accuracy", "verdict": accuracy}]}) == word
+    wrong = with_rows(verification(causes=trials), layer("logits", relative=0.9), verdict="different")
+    (found,) = build_report([write_verification(tmp_path / "v.json", wrong)]).networks
+    (said,) = found.verifications
+    assert said.explained
+    assert [(cause.cause, cause.whole) for cause in said.causes] == expected
+    assert bool(missing_cause(said)) == (not expected)
+
+
+def test_a_failure_that_nobody_explained_names_the_option(tmp_path: Path) -> None:
+    wrong = with_rows(verification(), layer("logits", relative=0.9), verdict="different")
+    (found,) = build_report([write_verification(tmp_path / "v.json", wrong)]).networks
+    assert "--explain" in missing_cause(found.verifications[0])
+    (found,) = build_report([write_verification(tmp_path / "same.json", verification())]).networks
+    assert missing_cause(found.verifications[0]) == ""
+
+
+def test_a_report_reads_back_equal_from_its_plain_values(tmp_path: Path) -> None:
+    write_verification(tmp_path / "b0.json")
+    found = build_report([write_run(tmp_path / "b0.npz", 10, 20)], [tmp_path / "b0.json"])
+    assert from_plain(Report, json.loads(json.dumps(found.to_dict()))) == found
+    assert len(repr(found)) < 400
 
 
 TEACHER, STUDENT = "7" * 64, "8" * 64
@@ -372,12 +459,14 @@ def test_a_verification_of_another_network_in_the_same_file_is_not_the_runs(
     tmp_path: Path, of_run: dict[str, Any], of_verification: dict[str, Any]
 ) -> None:
     run = write_run(tmp_path / "b0.npz", 150, IMAGES, record=run_record(model={**run_record()["model"], **of_run}))
-    found = build_report([run], [write_verification(tmp_path / "v.json", verification(converted=of_verification))])
+    found = build_report(
+        [run], [write_verification(tmp_path / "v.json", verification(converted=of_verification))]
+    ).to_dict()
     assert [len(each["verifications"]) for each in found["networks"]] in ([0, 1], [1, 0])
 
 
 @pytest.mark.parametrize("tensors", [{}, {"tensors": TEACHER}])
 def test_a_verification_that_does_not_say_its_tensors_is_the_runs(tmp_path: Path, tensors: dict[str, str]) -> None:
     run = write_run(tmp_path / "b0.npz", 150, IMAGES, record=run_record(model={**run_record()["model"], **tensors}))
-    found = build_report([run], [write_verification(tmp_path / "v.json", verification())])
+    found = build_report([run], [write_verification(tmp_path / "v.json", verification())]).to_dict()
     assert len(network(found)["verifications"]) == 1

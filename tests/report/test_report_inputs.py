@@ -71,7 +71,7 @@ def report_or_words(*paths: Path) -> None:
     """Make a report that keeps its own schema, or fail in words."""
     document, failure = None, None
     try:
-        document = build_report(paths)
+        document = build_report(paths).to_dict()
     except EffconvertError as error:
         failure = error
     if document is None:
@@ -93,7 +93,7 @@ def _nothing_published(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_validate_and_verify_write_is_as_the_schemas_say(real: Real) -> None:
     assert problems(read_record(real.run), "validation-1") == []
     assert problems(json.loads(real.verification.read_text()), "verification-1") == []
-    found = build_report([real.run], [real.verification])
+    found = build_report([real.run], [real.verification]).to_dict()
     assert problems(found, "report-1") == []
     (network,) = found["networks"]
     assert {row["check"]: row["verdict"] for row in network["verdicts"]} == {
@@ -176,21 +176,21 @@ def test_a_verification_that_contradicts_its_layers_is_refused(tmp_path: Path) -
     with pytest.raises(
         UnreadableCheckpoint, match=r"\$.verdict: 'same', but \$.comparisons\[0\] differs, in 1 of its rows"
     ):
-        build_report([], [write_verification(tmp_path / "v.json", wrong)])
+        build_report([], [write_verification(tmp_path / "v.json", wrong)]).to_dict()
 
 
 def test_facts_that_no_network_has_are_refused(tmp_path: Path) -> None:
     facts = run_record()["model"]["facts"] | {"head_conv": False}
     path = write_run(tmp_path / "b0.npz", 5, 10, record=run_record(model={"facts": facts}))
     with pytest.raises(UnreadableCheckpoint, match=r"b0.npz: \$.model.facts: facts: head_conv=False with classes=1000"):
-        build_report([path])
+        build_report([path]).to_dict()
 
 
 def test_all_problems_of_all_inputs_are_said_at_once(tmp_path: Path) -> None:
     wrong = write_run(tmp_path / "a.npz", 5, 10, record=run_record(model={"variant": 5, "taken": 6}))
     other = write_verification(tmp_path / "b.json", verification(verdict="maybe"))
     with pytest.raises(UnreadableCheckpoint) as caught:
-        build_report([wrong, tmp_path / "missing.npz"], [other])
+        build_report([wrong, tmp_path / "missing.npz"], [other]).to_dict()
     message = str(caught.value)
     for words in (
         "a.npz: $.model.variant",
@@ -228,20 +228,20 @@ def test_a_file_that_is_something_else_is_refused_in_words(
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(UnreadableCheckpoint) as caught:
-        build_report([path])
+        build_report([path]).to_dict()
     assert str(caught.value).startswith(f"{path}: ")
     assert words in str(caught.value)
 
 
 def test_a_folder_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(UnreadableCheckpoint, match="is not a file; give the runs in it"):
-        build_report([tmp_path])
+        build_report([tmp_path]).to_dict()
 
 
 def test_what_steers_a_terminal_is_written_out(tmp_path: Path) -> None:
     record = run_record(dataset={"skipped": {"\x1b[2J": 5}})
     with pytest.raises(UnreadableCheckpoint) as caught:
-        build_report([write_run(tmp_path / "b0.npz", 5, 10, record=record)])
+        build_report([write_run(tmp_path / "b0.npz", 5, 10, record=record)]).to_dict()
     assert "\x1b" not in str(caught.value)
 
 

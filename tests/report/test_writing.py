@@ -13,12 +13,14 @@ import pytest
 
 from effconvert.errors import EffconvertError, OutputProblem
 from effconvert.report import writing
+from effconvert.report.contents.plain_values import from_plain
+from effconvert.report.contents.report import Report
 from effconvert.report.document import published_report
 from effconvert.report.schema import REPORT, problems
 from effconvert.report.writing import write_report
 from helpers.places import TESTS
 from helpers.report.hostile import NAMES
-from helpers.report.made_documents import made_document
+from helpers.report.made_documents import made_document, typed
 
 HOSTILE = "".join(name for name in NAMES if len(name) < 200)
 
@@ -33,7 +35,7 @@ def names(folder: Path) -> set[str]:
 
 def test_a_report_has_every_rendering(tmp_path: Path) -> None:
     document = made_document(2)
-    written = write_report(document, tmp_path / "out")
+    written = write_report(typed(document), tmp_path / "out")
     assert names(tmp_path / "out") == {path.name for path in written}
     assert {
         "report.html", "report.md", "report.json", "networks.csv", "accuracy.csv", "layers.csv", "model-index.yml",
@@ -47,14 +49,14 @@ def test_a_report_has_every_rendering(tmp_path: Path) -> None:
 
 
 def test_what_was_published_is_a_report_without_networks(tmp_path: Path) -> None:
-    write_report(published_report(), tmp_path / "out")
+    write_report(typed(published_report().to_dict()), tmp_path / "out")
     found = names(tmp_path / "out")
     assert {"report.html", "report.md", "published-accuracy.csv", "accuracy.svg"} <= found
     assert not {name for name in found if name.startswith("card") or name.endswith(".yml")}
 
 
 def test_sha256sum_finds_every_file_and_a_changed_one(tmp_path: Path) -> None:
-    write_report(made_document(2), tmp_path / "out")
+    write_report(typed(made_document(2)), tmp_path / "out")
     check = ["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"]
     assert subprocess.run(check, cwd=tmp_path / "out", check=False).returncode == 0
     listed = {line[66:] for line in (tmp_path / "out" / "SHA256SUMS").read_text().splitlines()}
@@ -66,22 +68,22 @@ def test_sha256sum_finds_every_file_and_a_changed_one(tmp_path: Path) -> None:
 
 def test_an_earlier_report_is_replaced_only_by_force_whatever_files_it_had(tmp_path: Path) -> None:
     folder = tmp_path / "out"
-    write_report(made_document(3), folder)
+    write_report(typed(made_document(3)), folder)
     with pytest.raises(OutputProblem, match="exists; give force=True"):
-        write_report(made_document(1), folder)
-    for document in (made_document(1), published_report(), made_document(3)):
-        written = write_report(document, folder, force=True)
+        write_report(typed(made_document(1)), folder)
+    for document in (made_document(1), published_report().to_dict(), made_document(3)):
+        written = write_report(typed(document), folder, force=True)
         assert names(folder) == {path.name for path in written}
 
 
 @pytest.mark.parametrize("file", ["thesis.pdf", "card-b2-aa.md"])
 def test_a_file_that_is_not_of_the_earlier_report_or_was_changed_is_left_alone(tmp_path: Path, file: str) -> None:
     folder = tmp_path / "out"
-    write_report(made_document(3), folder)
+    write_report(typed(made_document(3)), folder)
     (folder / file).write_text("years of work")
     before = contents(folder)
     with pytest.raises(OutputProblem, match=f"also holds {file}, which force=True does not remove"):
-        write_report(made_document(1), folder, force=True)
+        write_report(typed(made_document(1)), folder, force=True)
     assert contents(folder) == before
 
 
@@ -92,14 +94,14 @@ def test_a_folder_with_a_list_of_hashes_is_no_report_for_that(tmp_path: Path) ->
     sha256 = hashlib.sha256(b"years of work").hexdigest()
     (folder / "SHA256SUMS").write_text(f"{sha256}  thesis.pdf\n")
     with pytest.raises(OutputProblem, match="also holds thesis.pdf"):
-        write_report(made_document(1), folder, force=True)
+        write_report(typed(made_document(1)), folder, force=True)
 
 
 def test_a_failure_in_the_last_rendering_leaves_the_earlier_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "out"
-    write_report(made_document(1), folder)
+    write_report(typed(made_document(1)), folder)
     before = contents(folder)
 
     def fail(document: Any) -> dict[str, str]:
@@ -107,7 +109,7 @@ def test_a_failure_in_the_last_rendering_leaves_the_earlier_report(
 
     monkeypatch.setattr(writing, "cards", fail)
     with pytest.raises(RuntimeError):
-        write_report(made_document(2), folder, force=True)
+        write_report(typed(made_document(2)), folder, force=True)
     assert contents(folder) == before
     assert list(tmp_path.iterdir()) == [folder]
 
@@ -122,7 +124,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(Path, "write_bytes", fill)
     with pytest.raises(OutputProblem, match="cannot be written: No space left on device"):
-        write_report(made_document(1), tmp_path / "out")
+        write_report(typed(made_document(1)), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -131,15 +133,15 @@ def test_a_document_that_is_not_what_its_schema_says_is_not_published(tmp_path: 
     document["networks"][0]["variant"] = 5
     document["networks"][0]["accuracy"]["top1"]["percent"] = float("nan")
     with pytest.raises(EffconvertError, match=r"\$\.networks\[0\].*percent: nan is not a finite number"):
-        write_report(document, tmp_path / "out")
+        write_report(from_plain(Report, document), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_names_from_files_name_no_file(tmp_path: Path) -> None:
     document = made_document(2, name=HOSTILE)
     assert problems(document, REPORT) == []
-    write_report(document, tmp_path / "out")
-    write_report(made_document(2), tmp_path / "plain")
+    write_report(typed(document), tmp_path / "out")
+    write_report(typed(made_document(2)), tmp_path / "plain")
     assert names(tmp_path / "out") == names(tmp_path / "plain")
     for file in (tmp_path / "out").iterdir():
         if file.name != "report.json":  # machines read the names there, as they are
@@ -150,10 +152,10 @@ def test_names_from_files_name_no_file(tmp_path: Path) -> None:
 def test_the_same_document_gives_the_same_bytes_in_any_locale_and_with_any_seed(tmp_path: Path) -> None:
     code = (
         "import sys\n"
-        "from helpers.report.made_documents import made_document\n"
+        "from helpers.report.made_documents import made_document, typed\n"
         "from pathlib import Path\n"
         "from effconvert.report.writing import write_report\n"
-        "write_report(made_document(2), Path(sys.argv[1]))"
+        "write_report(typed(made_document(2)), Path(sys.argv[1]))"
     )
     for number, settings in enumerate(
         ({"PYTHONHASHSEED": "1", "LC_ALL": "C"}, {"PYTHONHASHSEED": "2", "LC_ALL": "C.UTF-8", "TZ": "Asia/Tokyo"})

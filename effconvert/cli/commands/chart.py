@@ -53,7 +53,8 @@ def command(
     check_picture(out, force)
     from effconvert.report.document import build_report, published_report
 
-    document = published_report() if published else build_report(runs, verifications)
+    report = published_report() if published else build_report(runs, verifications)
+    document = report.to_dict()
     text = write_picture(document, f"layers-{_id(document, network)}" if network else picture, out, force)
     if not quiet:
         say(text)

@@ -1,8 +1,8 @@
 """`effconvert report`: a report on runs and verifications beside published numbers, as a page and as data."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +13,10 @@ from effconvert.cli.display.terminal import BAD, DOUBTFUL, GOOD, columns, print_
 from effconvert.cli.options.names import Choice
 from effconvert.cli.options.shared import PATH, force_option, json_option, map_option, out_option, quiet_option
 from effconvert.report.schema import SCHEMAS, schema_text
+
+if TYPE_CHECKING:
+    from effconvert.report.contents.network import Network
+    from effconvert.report.contents.report import Report
 
 _SHOWN = 10  # networks; the page has all
 _MEANINGS = {"passed": GOOD, "near": DOUBTFUL, "failed": BAD}
@@ -77,52 +81,56 @@ def command(
 
     written = write_report(document, out, force)
     page = next((path for path in written if path.suffix == ".html"), out)
-    if not put_json(as_json, document) and not quiet:
+    if not put_json(as_json, document.to_dict()) and not quiet:
         _print(document, page)
     if opened:
         click.launch(str(page))
 
 
-def _print(document: dict[str, Any], page: Path) -> None:
-    from effconvert.report.renderings.network_views import uncompared
-
-    say(document["sentence"])
-    networks = document["networks"]
+def _print(document: "Report", page: Path) -> None:
+    say(document.sentence)
+    networks = document.networks
     if networks:
         say()
         _print_verdicts(sorted(networks, key=_worst)[:_SHOWN])
         if len(networks) > _SHOWN:
             say(f"… and {len(networks) - _SHOWN:,} more networks")
-        for words in uncompared(document):
+        for words in document.agreement.uncompared if document.agreement else ():
             say(f"agreement: {words}")
         say()
     say(f"written: {page}" + ("  (--open shows it in a browser)" if columns() else ""))
 
 
-def _print_verdicts(networks: list[dict[str, Any]]) -> None:
-    checks = [row["check"] for row in networks[0]["verdicts"]]
-    table = [[each["name"], *(_word(row["verdict"]) for row in each["verdicts"])] for each in networks]
+def _print_verdicts(networks: "Sequence[Network]") -> None:
+    checks = [check.check for check in networks[0].verdicts]
+    table = [[each.name, *(_word(check.verdict) for check in each.verdicts)] for each in networks]
     print_table(["network", *checks], table, below=checks, meanings=_MEANINGS)
     for line in _reasons(networks):
         say(line)
 
 
-def _worst(network: dict[str, Any]) -> int:
+def _worst(network: "Network") -> int:
     """Return a sort key for networks: those that failed come first."""
-    words = {row["verdict"] for row in network["verdicts"]}
-    return 0 if "failed" in words else 1 if "near" in words else 2
+    return {"failed": 0, "near": 1}.get(network.summary.verdict, 2)
 
 
 def _word(verdict: str) -> str:
     return verdict if verdict != "not measured" else "-"
 
 
-def _reasons(networks: list[dict[str, Any]]) -> Iterator[str]:
-    """Yield why checks failed or were close, each reason of a network once."""
+def _reasons(networks: "Sequence[Network]") -> Iterator[str]:
+    """Yield why checks failed or were close, each reason of a network once, and the causes that are known."""
+    from effconvert.report.causes import cause_words, missing_cause
+
     for network in networks:
         said: dict[str, list[str]] = {}
-        for row in network["verdicts"]:
-            if row["verdict"] in ("failed", "near"):
-                said.setdefault(row["reason"], []).append(f"{row['check']} {row['verdict']}")
+        for check in network.verdicts:
+            if check.verdict in ("failed", "near"):
+                said.setdefault(check.reason, []).append(f"{check.check} {check.verdict}")
         for reason, words in said.items():
-            yield f"{network['name']}: {', '.join(words)}: {reason}"
+            yield f"{network.name}: {', '.join(words)}: {reason}"
+        for verification in network.verifications:
+            for cause in verification.causes:
+                yield f"{network.name}: cause: {cause_words(cause)}; fix: {cause.fix}"
+            if missing := missing_cause(verification):
+                yield f"{network.name}: {missing}"

@@ -21,7 +21,6 @@ from effconvert.report.pictures import (
 )
 from effconvert.report.pictures.style import PIXELS, Drawing, drawing
 from effconvert.report.pictures.svg import standalone, svg_text
-from effconvert.report.renderings.network_views import uncompared
 from effconvert.report.renderings.text import csv_text
 
 _DRAW = {
@@ -69,11 +68,16 @@ def write(document: dict[str, Any], name: str, path: Path, force: bool) -> str:
     found = draw_all(document, name, most=1)
     if not found:
         words = f"{name}: nothing to draw; it needs {_NEEDED[name.partition('-')[0]]}"
-        raise NothingToDraw("; ".join([words, *(uncompared(document) if name == "agreement" else ())]))
+        raise NothingToDraw("; ".join([words, *(_uncompared(document) if name == "agreement" else ())]))
     content = _CONTENTS[path.suffix.lower()](found[0])
     with new_file(path, force) as (file, _):
         file.write(content)
     return found[0].text
+
+
+def _uncompared(document: dict[str, Any]) -> list[str]:
+    """Return why networks were not compared image by image."""
+    return list(document["agreement"]["uncompared"]) if document["agreement"] else []
 
 
 def _svg(one: Drawing) -> bytes:

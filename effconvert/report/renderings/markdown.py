@@ -11,13 +11,16 @@ from typing import Any
 
 import jinja2
 
+from effconvert.report import sentences
+from effconvert.report.contents.accuracy import SourceVerdict
+from effconvert.report.contents.network import Network
+from effconvert.report.contents.published import Disagreement
+from effconvert.report.contents.report import Report
 from effconvert.report.naming import library_name
-from effconvert.report.renderings import markdown_text, network_views, numbers_text, published_views
+from effconvert.report.renderings import markdown_text, network_views, numbers_text, published_views, record_words
 from effconvert.report.renderings.model_index import dataset_name
 from effconvert.report.renderings.page import template_text
 
-Document = Mapping[str, Any]
-Network = Mapping[str, Any]
 Row = tuple[Any, ...]
 
 _SIGNS = {"passed": "✅", "same": "✅", "near": "⚠️", "failed": "❌", "away": "❌"}
@@ -25,10 +28,10 @@ _WORST_FIRST = ("failed", "near", "not judged")
 _FLAG = "†"
 
 
-def render_markdown(document: Document) -> str:
+def render_markdown(document: Report) -> str:
     """Return report.md."""
     return render_template(
-        "published.md.jinja" if document["kind"] == "published" else "report.md.jinja", document=document
+        "published.md.jinja" if document.kind == "published" else "report.md.jinja", document=document
     )
 
 
@@ -55,9 +58,10 @@ def _environment() -> jinja2.Environment:
     modules = {
         markdown_text: "code code_block link name table_head",
         network_views: """
-            agreeing_pairs command diverging_row facts_text p_value pair_count provenance settings share some
-            uncompared warning_groups
+            agreeing_pairs diverging_row p_value pair_count share warning_groups
         """,
+        record_words: "command facts_text options_words provenance recipe_text settings",
+        sentences: "some",
         numbers_text: "count decimals error giga interval percent published signed",
         published_views: "by_data_set by_publisher circumstances costs_by_convention",
     }
@@ -74,7 +78,6 @@ def _environment() -> jinja2.Environment:
         "not_passed": _not_passed,
         "note": _note,
         "quoted": lambda text: json.dumps(text, ensure_ascii=False),
-        "recipe_steps": _recipe_steps,
         "reported_disagreements": _reported_disagreements,
         "shifted": lambda columns: [column + 1 for column in columns],
         "sign": _sign,
@@ -88,12 +91,12 @@ def _each(networks: Iterable[Network], *parts: str) -> list[Row]:
     """Return (network, part, part of that, …) for every network; a part may be missing, one, or a list."""
     rows: list[Row] = [(network,) for network in networks]
     for part in parts:
-        rows = [(*row, found) for row in rows for found in _as_list(row[-1][part])]
+        rows = [(*row, found) for row in rows for found in _as_list(getattr(row[-1], part))]
     return rows
 
 
 def _as_list(value: Any) -> Sequence[Any]:
-    return value if isinstance(value, list) else [value] if value else []
+    return value if isinstance(value, tuple) else (value,) if value else ()
 
 
 def _sign(word: str) -> str:
@@ -105,7 +108,7 @@ def _worst_first(networks: Iterable[Network]) -> list[Network]:
     """Return the networks, those with failed checks first."""
 
     def rank(network: Network) -> int:
-        words = [row["verdict"] for row in network["verdicts"]]
+        words = [row.verdict for row in network.verdicts]
         return next((place for place, word in enumerate(_WORST_FIRST) if word in words), len(_WORST_FIRST))
 
     return sorted(networks, key=rank)
@@ -114,35 +117,32 @@ def _worst_first(networks: Iterable[Network]) -> list[Network]:
 def _not_passed(networks: Sequence[Network]) -> list[Row]:
     """Return (network, check) for every check that was not passed, the worst first."""
     rows = _each(networks, "verdicts")
-    return [row for word in _WORST_FIRST for row in rows if row[1]["verdict"] == word]
+    return [row for word in _WORST_FIRST for row in rows if row[1].verdict == word]
 
 
-def _note(source: Mapping[str, Any]) -> str:
+def _note(source: SourceVerdict) -> str:
     """Return reason and note of a source's figure; the reason may already contain the note."""
-    reason, note = source["reason"], source["note"]
+    reason, note = source.reason, source.note
     return str(reason) if note in reason else "; ".join(filter(None, (reason, note)))
 
 
-def _recipe_steps(recipe: Mapping[str, Any]) -> str:
-    """Return the steps of a recipe, without its name and without empty steps."""
-    return network_views.settings({key: value for key, value in recipe.items() if key != "name" and value})
-
-
-def _reported_disagreements(document: Document) -> list[Mapping[str, Any]]:
+def _reported_disagreements(document: Report) -> list[Disagreement]:
     """Return the disagreements between sources on the accuracy of the reported weights."""
-    reported = {(network["variant"], network["weights"]) for network in document["networks"]}
+    reported = {(network.variant, network.weights) for network in document.networks}
     return [
         found
-        for found in document["published"]["disagreements"]
-        if (found["variant"], found["weights"]) in reported and found["quantity"] in ("top1", "top5")
+        for found in document.published.disagreements
+        if (found.variant, found.weights) in reported and found.quantity in ("top1", "top5")
     ]
 
 
 def _figure(cell: published_views.Cell | None, in_giga: bool) -> str:
     if cell is None:
         return ""
-    value, step = cell.number["value"], cell.number["step"]
-    written = numbers_text.billions(value) if in_giga else numbers_text.published(value, step)
+    value, step = cell.number.value, cell.number.step
+    written = numbers_text.billions(float(value)) if in_giga else numbers_text.published(value, step)
+    if cell.top5:
+        written += f" / {numbers_text.published(cell.top5.value, cell.top5.step)}"
     return written + (f" {_FLAG}" if cell.flagged else "")
 
 

@@ -3,13 +3,15 @@
 Its fields are those of configs/efficientnet/metafile.yml in mmpretrain 1.2.0. The results are our measurements.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import PurePath
 from typing import Any
 
 from effconvert.maps.layouts import find_layout, known_library
+from effconvert.report.contents.network import Conversion, Network
+from effconvert.report.contents.report import Report
 from effconvert.report.naming import library_url
-from effconvert.report.renderings.model_index import dataset_name
+from effconvert.report.renderings.model_index import IMAGENET_CLASSES, dataset_name
 from effconvert.report.renderings.text import yaml_text
 
 # The convention of mmpretrain's own table; multiply-adds for variants that it does not have.
@@ -21,73 +23,78 @@ _PAPER = {
 }
 
 
-def render_metafile(document: Mapping[str, Any], readmes: Mapping[str, str]) -> str | None:
+def render_metafile(document: Report, readmes: Mapping[str, str]) -> str | None:
     """Return metafile.yml, None without networks. readmes: {id of a network: its card's file name}."""
-    networks = document["networks"]
+    networks = document.networks
     if not networks:
         return None
-    collection = {"Name": _COLLECTION, "Metadata": {"Training Data": "ImageNet-1k"}, "Paper": _PAPER}
-    models = [_model(network, readmes) for network in networks]
+    collection = {"Name": _COLLECTION, "Paper": _PAPER}
+    imagenet = {file.url for file in document.published.files if file.classes in IMAGENET_CLASSES}
+    models = [_model(network, readmes, imagenet) for network in networks]
     return yaml_text({"Collections": [collection], "Models": models})
 
 
-def _model(network: Mapping[str, Any], readmes: Mapping[str, str]) -> dict[str, Any]:
-    """Return the entry of a network; unknown values are left out, as OpenMMLab's own check requires."""
+def _model(network: Network, readmes: Mapping[str, str], imagenet: Collection[str]) -> dict[str, Any]:
+    """Return the entry of a network; unknown values are left out, as OpenMMLab's own check requires.
+
+    imagenet: the addresses of published weights that were trained on ImageNet.
+    """
+    trained = network.conversion and network.conversion.url in imagenet
     entries = {
-        "Name": network["id"],
-        "Alias": network["name"],
-        "Metadata": _metadata(network),
+        "Name": network.id,
+        "Alias": network.name,
+        "Metadata": _metadata(network) | ({"Training Data": "ImageNet-1k"} if trained else {}),
         "In Collection": _COLLECTION,
         "Results": _results(network),
-        "Weights": PurePath(network["model"]["file"]).name,
+        "Weights": PurePath(network.model.file).name,
         "Config": _config(network),
-        "README": readmes.get(network["id"]),
-        "Converted From": _origin(network["conversion"]),
+        "README": readmes.get(network.id),
+        "Converted From": _origin(network.conversion),
     }
     return {name: value for name, value in entries.items() if value}
 
 
-def _metadata(network: Mapping[str, Any]) -> dict[str, Any]:
-    operations = (network["cost"] or {"operations": {}})["operations"]
+def _metadata(network: Network) -> dict[str, Any]:
+    operations = network.cost.operations if network.cost else {}
     convention = next((name for name in _CONVENTIONS if name in operations), None)
     counted = {"FLOPs": operations[convention], "FLOPs Convention": convention} if convention else {}
-    return {**counted, "Parameters": network["model"]["parameters"]}
+    return {**counted, "Parameters": network.model.parameters}
 
 
-def _results(network: Mapping[str, Any]) -> list[dict[str, Any]]:
-    accuracy = network["accuracy"]
-    if not accuracy or accuracy["top1"]["percent"] is None:
+def _results(network: Network) -> list[dict[str, Any]]:
+    accuracy = network.accuracy
+    if not accuracy or accuracy.top1.percent is None or accuracy.top5.percent is None:
         return []
     metrics = {
-        "Top 1 Accuracy": round(accuracy["top1"]["percent"], 3),
-        "Top 5 Accuracy": round(accuracy["top5"]["percent"], 3),
+        "Top 1 Accuracy": round(accuracy.top1.percent, 3),
+        "Top 5 Accuracy": round(accuracy.top5.percent, 3),
     }
     return [{"Dataset": dataset_name(network), "Metrics": metrics, "Task": "Image Classification"}]
 
 
-def _config(network: Mapping[str, Any]) -> str | None:
+def _config(network: Network) -> str | None:
     """Return the library's own config for a file in its layout, with the size and the mean of the recipe."""
-    variant, recipe = network["variant"], network["recipe"]
-    library = known_library(network["model"]["layout"])
+    variant, recipe = network.variant, network.recipe
+    library = known_library(network.model.layout)
     if not library or not library.configs or not recipe:
         return None
-    layout = find_layout(network["model"]["layout"])
+    layout = find_layout(network.model.layout)
     names = [
         name.format(variant=layout.variants[variant])
         for build in layout.builds
         if not build.variants or variant in build.variants
         for name in build.names
     ]
-    wanted = [f"-{recipe['size']}px"] if "px" in "".join(names) else []
-    normed = [name for name in names if ("01norm" in name) == (set(recipe["mean"]) == {127.5})] or names
+    wanted = [f"-{recipe.size}px"] if "px" in "".join(names) else []
+    normed = [name for name in names if ("01norm" in name) == (set(recipe.mean) == {127.5})] or names
     found = [name for name in normed if all(name.endswith(end) for end in wanted)]
     return library.configs.replace("{name}", found[0]) if found else None
 
 
-def _origin(conversion: Mapping[str, Any] | None) -> dict[str, Any]:
+def _origin(conversion: Conversion | None) -> dict[str, Any]:
     """Return the origin of the weights: the address, or else the source files."""
     if conversion is None:
         return {}
-    weights = conversion["url"] or ", ".join(conversion["source_sha256"])
-    said = {"Weights": weights, "Code": library_url(conversion["layout"]), "SHA256": dict(conversion["source_sha256"])}
+    weights = conversion.url or ", ".join(conversion.source_sha256)
+    said = {"Weights": weights, "Code": library_url(conversion.layout), "SHA256": dict(conversion.source_sha256)}
     return {name: value for name, value in said.items() if value}

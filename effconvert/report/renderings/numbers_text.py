@@ -3,8 +3,10 @@
 None was not finite or not known, and is written as NONE.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from effconvert.report.contents.accuracy import Proportion
 
 NONE = "\N{EN DASH}"
 _MINUS = "\N{MINUS SIGN}"  # as wide as the plus sign
@@ -27,9 +29,9 @@ def interval(bounds: tuple[float, float] | list[float]) -> str:
     return f"{bounds[0]:.3f} to {bounds[1]:.3f} %"
 
 
-def proportion(measured: Mapping[str, Any]) -> str:
+def proportion(measured: "Proportion") -> str:
     """Return a measured accuracy and its interval: 84.424 % (95 %: 84.104 to 84.739 %)."""
-    return f"{percent(measured['percent'])} (95 %: {interval(measured['interval'])})"
+    return f"{percent(measured.percent)} (95 %: {interval(measured.interval)})"
 
 
 def published(value: float | str | None, step: float = 0) -> str:
@@ -56,9 +58,11 @@ def count(number: int | None) -> str:
 
 
 def error(value: float | None) -> str:
-    """Return an error or a tolerance: 1.2e-6."""
+    """Return an error or a tolerance: 1.2e-6, 0.031, 1.2."""
     if value is None:
         return NONE
+    if 0.01 <= abs(value) < 100:
+        return f"{value:.2g}"
     digits, _, exponent = f"{value:.1e}".partition("e")
     return "0" if value == 0 else f"{digits}e{int(exponent)}"
 

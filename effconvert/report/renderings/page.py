@@ -10,24 +10,25 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import jinja2
 from markupsafe import Markup
 
-from effconvert.report.checks import CHECKS
-from effconvert.report.renderings import network_views, numbers_text, published_views
+from effconvert.report import causes, sentences
+from effconvert.report.checks import share_of_tolerance
+from effconvert.report.contents.report import Report
+from effconvert.report.renderings import network_views, numbers_text, published_views, record_words
 from effconvert.report.renderings.text import address, shortened, visible
-from effconvert.report.sentences import overall
 
 if TYPE_CHECKING:
     from effconvert.report.pictures import Picture
 
 _HANDFUL = 6  # networks that are shown expanded
 _ROWS_BESIDE_PICTURE = 120
-_WORDS = ("passed", "near", "failed", "not judged", "not measured", "same", "away")
-
-Networks = list[Mapping[str, Any]]
+_FEW_COLUMNS = 6  # networks that are columns of a table
+_WORDS = ("passed", "near", "failed", "incomplete", "not judged", "not measured", "same", "away")
 
 
 @dataclass(frozen=True)
@@ -46,23 +47,24 @@ class Section:
 
 _SECTIONS = {
     "runs": (
-        Section("verdicts", "Verdicts"),
+        Section("summary", "Networks"),
+        Section("verdicts", "Checks"),
         Section("accuracy", "Accuracy", lambda values: values["measured"]),
         Section("tensors", "Tensors", lambda values: values["converted"]),
         Section("layers", "Layers", lambda values: values["verified"]),
         Section("warnings", "Warnings", lambda values: values["warnings"]),
         Section("cost", "Cost", lambda values: values["counted"]),
         Section("throughput", "Throughput", lambda values: values["timed"]),
-        Section("agreement", "Agreement", lambda values: values["document"]["agreement"]),
+        Section("agreement", "Agreement", lambda values: values["document"].agreement),
         Section("disagreements", "Where sources disagree", lambda values: values["disagreements"]),
         Section("provenance", "Provenance"),
     ),
     "published": (
-        Section("words", "Definitions"),
-        Section("networks", "Networks"),
+        Section("networks", "Variants"),
         Section("publishers", "Accuracy by publisher"),
         Section("data-sets", "Other data sets"),
         Section("costs", "Cost by convention"),
+        Section("words", "Definitions"),
         Section("disagreements", "Where sources disagree", lambda values: values["disagreements"]),
         Section("files", "Files"),
         Section("numbers", "Every number"),
@@ -71,7 +73,7 @@ _SECTIONS = {
 }
 
 
-def render_page(document: Mapping[str, Any], pictures: Sequence["Picture"]) -> str:
+def render_page(document: Report, pictures: Sequence["Picture"]) -> str:
     """Return the report as HTML. pictures: the document's, already drawn."""
     style, script = template_text("page.css"), template_text("sort.js")
     values = _values(document) | {
@@ -81,12 +83,12 @@ def render_page(document: Mapping[str, Any], pictures: Sequence["Picture"]) -> s
         "script": Markup(script),
         "policy": _policy(style, script),
     }
-    sections = [section for section in _SECTIONS[document["kind"]] if section.needs(values)]
+    sections = [section for section in _SECTIONS[document.kind] if section.needs(values)]
     return _environment().get_template("page.html.jinja").render(values, sections=sections) + "\n"
 
 
-def _values(document: Mapping[str, Any]) -> dict[str, Any]:
-    networks: Networks = document["networks"]
+def _values(document: Report) -> dict[str, Any]:
+    networks = document.networks
     parts = {
         "measured": "accuracy",
         "converted": "conversion",
@@ -94,12 +96,12 @@ def _values(document: Mapping[str, Any]) -> dict[str, Any]:
         "counted": "cost",
         "timed": "throughput",
     }
-    having = {name: [network for network in networks if network[part]] for name, part in parts.items()}
-    reported = {(network["variant"], weights) for network in networks for weights in (network["weights"], "")}
+    having = {name: [network for network in networks if getattr(network, part)] for name, part in parts.items()}
+    reported = {(network.variant, weights) for network in networks for weights in (network.weights, "")}
     disagreements = [
         found
-        for found in document["published"]["disagreements"]
-        if not networks or (found["variant"], found["weights"]) in reported
+        for found in document.published.disagreements
+        if not networks or (found.variant, found.weights) in reported
     ]
     verified = network_views.verified_networks(network_views.detailed(having["with_verifications"]))
     return having | {
@@ -132,9 +134,8 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.globals |= {
-        "checks": CHECKS,
+        "few_columns": _FEW_COLUMNS,
         "handful": _HANDFUL,
-        "key_figures": network_views.key_figures,
         "rows_beside_picture": _ROWS_BESIDE_PICTURE,
     }
     environment.filters |= _filters()
@@ -144,19 +145,24 @@ def _environment() -> jinja2.Environment:
 def _filters() -> dict[str, Callable[..., Any]]:
     modules = {
         network_views: """
-            agreeing_pairs command detailed disagreements_of diverging_row listed operation_conventions p_value
-            pair_count provenance sentences settings share some uncompared with_layers
+            agreeing_pairs detailed disagreements_of diverging_row failed_verifications listed operation_conventions
+            p_value pair_count sentences share with_layers
         """,
+        record_words: "command options_words provenance",
+        sentences: "some",
+        causes: "cause_words missing_cause",
         numbers_text: "billions count decimals error plain proportion published rate signed",
         published_views: """
             accuracy_rows amount amount_of best_accuracy by_data_set by_publisher circumstances costs_by_convention
-            disagreement_words file_name quantity_words shared_rows single_numbers
+            disagreement_words file_name quantity_words
         """,
     }
     found = {name: getattr(module, name) for module, names in modules.items() for name in names.split()}
     return found | {
         "address": address,
-        "overall": overall,
+        "after_verdict": lambda sentence, word: sentence.removeprefix(f"{word}: "),
+        "path_end": lambda path: PurePath(path).name or path,
+        "share_of_tolerance": share_of_tolerance,
         "shortened": shortened,
         "verdict_class": _verdict_class,
         "drawn": Markup,

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
-from effconvert.reference_tables.publishers import publisher_title
+from effconvert.reference_tables.publishers import publisher_title, read_publishers
+from effconvert.report.contents.published import Disagreement, Number, Published
 from effconvert.report.renderings.numbers_text import published as published_text
 
 _DATA_SETS = {
@@ -16,17 +18,16 @@ _DATA_SETS = {
     "imagenet-sketch": "Sketch",
 }
 _QUANTITIES = {"parameters": "Parameters by convention", "operations": "Operations by convention, in G"}
-
-Published = Mapping[str, Any]
-Number = Mapping[str, Any]
+_OF_ONE_MEASUREMENT = ("source", "model", "variant", "weights", "dataset", "precision", "size", "layout", "recipe")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A number in a table. flagged: it is unreliable, or a reliable number differs from it."""
+    """A number in a table. flagged: it is unreliable, or a reliable number differs from it. top5: beside a top-1."""
 
     number: Number
     flagged: bool
+    top5: Number | None = None
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,11 @@ class Row:
     head: tuple[Any, ...]
     cells: tuple[Cell | None, ...]
 
+    @property
+    def size(self) -> int:
+        """The image size of the first number."""
+        return next((cell.number.size for cell in self.cells if cell), 0)
+
 
 @dataclass(frozen=True)
 class Table:
@@ -43,6 +49,11 @@ class Table:
 
     columns: list[str]
     rows: list[Row]
+
+    def only_publisher(self, row: Row) -> str:
+        """Return the column of a row with one number, "" if it has several."""
+        held = [column for column, cell in zip(self.columns, row.cells, strict=True) if cell]
+        return held[0] if len(held) == 1 else ""
 
 
 @dataclass(frozen=True)
@@ -55,38 +66,54 @@ class AccuracyRow:
 
 
 def by_publisher(published: Published) -> Table:
-    """Return ImageNet's top-1: a row for each variant and training, a column for each publisher."""
-    publishers: dict[str, str] = {
-        source["id"]: source.get("publisher", source["id"]) for source in published["sources"]
-    }
+    """Return ImageNet's accuracies: a row for each variant and training, a column for each publisher.
+
+    Columns are in the order of publishers.toml. The rows of a variant are TensorFlow's trainings, then the next
+    publisher's own. What one publisher quotes from another is left out: it is not its own number.
+    """
+    publishers = {source.id: source.publisher or source.id for source in published.sources}
 
     def publisher(number: Number) -> str:
-        source = str(number["source"])
-        return publisher_title(publishers.get(source, source))
+        return publisher_title(publishers.get(number.source, number.source))
 
-    numbers = [number for number in _top1(published) if number["dataset"] == "imagenet"]
-    return _pivot(numbers, lambda number: (number["variant"], number["weights"]), publisher)
+    numbers = [number for number in _top1(published) if number.dataset == "imagenet" and not _quoted(number)]
+    known = [publisher_title(name) for name in read_publishers()]
+    numbers.sort(key=lambda number: _place(publisher(number), known))
+    table = _pivot(numbers, lambda number: (number.variant, number.weights), publisher, _top5(published))
+    variants = [variant.name for variant in published.variants]
+    rows = sorted(table.rows, key=lambda row: (_place(row.head[0], variants), _first(row)))
+    return Table(table.columns, rows)
 
 
-def shared_rows(table: Table) -> list[Row]:
-    """Return the rows of `table` with several numbers."""
-    return [row for row in table.rows if len([cell for cell in row.cells if cell]) > 1]
+def _quoted(number: Number) -> bool:
+    return number.note.startswith("quoted")
 
 
-def single_numbers(table: Table) -> list[tuple[tuple[Any, ...], str, Cell]]:
-    """Return (head, column, cell) for the rows of `table` with one number."""
-    found = [(row, [place for place, cell in enumerate(row.cells) if cell]) for row in table.rows]
-    places = [(row, places[0]) for row, places in found if len(places) == 1]
-    return [(row.head, table.columns[place], cell) for row, place in places if (cell := row.cells[place])]
+def _place(name: str, known: Sequence[str]) -> int:
+    return known.index(name) if name in known else len(known)
+
+
+def _first(row: Row) -> int:
+    """Return the first column with a number."""
+    return next(place for place, cell in enumerate(row.cells) if cell)
+
+
+def _top5(published: Published) -> dict[tuple[Any, ...], Number]:
+    """Return every top-5 by the top-1 that it belongs to."""
+    return {_same_images(number): number for number in published.accuracy if number.quantity == "top5"}
+
+
+def _same_images(number: Number) -> tuple[Any, ...]:
+    return tuple(getattr(number, name) for name in _OF_ONE_MEASUREMENT)
 
 
 def by_data_set(published: Published) -> Table:
     """Return top-1 on several data sets: a row for each training and source with more data sets than ImageNet."""
     numbers = _top1(published)
-    more = {_measured_thing(number) for number in numbers if number["dataset"] != "imagenet"}
+    more = {_measured_thing(number) for number in numbers if number.dataset != "imagenet"}
     numbers = [number for number in numbers if _measured_thing(number) in more]
     known = {name: place for place, name in enumerate(_DATA_SETS)}
-    numbers.sort(key=lambda number: known.get(number["dataset"], len(known)))
+    numbers.sort(key=lambda number: known.get(number.dataset, len(known)))
     return _pivot(numbers, _measured_thing, _data_set)
 
 
@@ -95,49 +122,46 @@ def costs_by_convention(published: Published) -> list[tuple[str, Table, bool]]:
 
     Parameters are the same at every size, and are listed at the variant's own.
     """
-    known = {variant["name"]: place for place, variant in enumerate(published["variants"])}
-    sizes = {variant["name"]: variant["size"] for variant in published["variants"]}
+    known = {variant.name: place for place, variant in enumerate(published.variants)}
+    sizes = {variant.name: variant.size for variant in published.variants}
 
     def row(number: Number) -> tuple[Any, ...]:
-        own = sizes.get(number["variant"], 0) if number["quantity"] == "parameters" else 0
-        return number["variant"], own or number["counted_size"]
+        own = sizes.get(number.variant, 0) if number.quantity == "parameters" else 0
+        return number.variant, own or number.counted_size
 
     tables = []
     for quantity, caption in _QUANTITIES.items():
-        numbers = [number for number in published["cost"] if number["quantity"] == quantity]
-        table = _pivot(numbers, row, lambda number: str(number["convention"]))
+        numbers = [number for number in published.cost if number.quantity == quantity]
+        table = _pivot(numbers, row, lambda number: str(number.convention))
         table.rows.sort(key=lambda row: (known.get(row.head[0], len(known)), row.head[1]))
         tables += [(caption, table, quantity == "operations")] if table.rows else []
     return tables
 
 
-def best_accuracy(published: Published, variant: str) -> Number | None:
-    """Return the highest reliable ImageNet top-1 of a variant."""
-    numbers = [
-        number
-        for number in _top1(published)
-        if number["variant"] == variant and number["dataset"] == "imagenet" and number["decides"]
+def best_accuracy(table: Table, variant: str) -> Cell | None:
+    """Return the highest reliable top-1 of a variant in the table `by_publisher`, with its top-5."""
+    cells = [
+        cell for row in table.rows for cell in row.cells if row.head[0] == variant and cell and cell.number.decides
     ]
-    return max(numbers, key=lambda number: float(number["value"]), default=None)
+    return max(cells, key=lambda cell: float(cell.number.value), default=None)
 
 
 def accuracy_rows(published: Published) -> list[AccuracyRow]:
     """Return every published accuracy, with top-1 and top-5 in one row."""
-    same = ("source", "model", "variant", "weights", "dataset", "precision", "size", "layout", "recipe")
     groups: dict[tuple[Any, ...], dict[str, Number]] = {}
-    for number in published["accuracy"]:
-        groups.setdefault(tuple(number[name] for name in same), {})[number["quantity"]] = number
+    for number in published.accuracy:
+        groups.setdefault(_same_images(number), {})[number.quantity] = number
     return [
         AccuracyRow(next(iter(found.values())), *(_text(found.get(name)) for name in ("top1", "top5")))
         for found in groups.values()
     ]
 
 
-def disagreement_words(found: Mapping[str, Any]) -> str:
+def disagreement_words(found: Disagreement) -> str:
     """Return a sentence on a disagreement: each source's number, and the reasons."""
-    said = ", ".join(f"{number['source']} {amount(number)}" for number in found["numbers"])
-    reasons = "; ".join(found["reasons"])
-    return f"{quantity_words(found['quantity'])}: {said}" + (f" ({reasons})" if reasons else "")
+    said = ", ".join(f"{number.source} {amount(number)}" for number in found.numbers)
+    reasons = "; ".join(found.reasons)
+    return f"{quantity_words(found.quantity)}: {said}" + (f" ({reasons})" if reasons else "")
 
 
 def quantity_words(quantity: str) -> str:
@@ -147,7 +171,7 @@ def quantity_words(quantity: str) -> str:
 
 def amount(number: Number) -> str:
     """Return a number with the digits of its source, operations in G."""
-    return amount_of(number["quantity"], number["value"], number["step"])
+    return amount_of(number.quantity, number.value, number.step)
 
 
 def amount_of(quantity: str, value: float | str, step: float = 0) -> str:
@@ -157,10 +181,10 @@ def amount_of(quantity: str, value: float | str, step: float = 0) -> str:
     return f"{published_text(value / 1e9, max(step, 1e6) / 1e9)} G"
 
 
-def circumstances(found: Mapping[str, Any]) -> str:
+def circumstances(found: Disagreement) -> str:
     """Return the data set, precision and size of a disagreement."""
-    precision = "" if found["precision"] == "float32" else found["precision"]
-    size = f"{found['size']} px" if found["size"] else ""
+    precision = "" if found.precision == "float32" else found.precision
+    size = f"{found.size} px" if found.size and found.quantity != "parameters" else ""
     return ", ".join(filter(None, (_data_set(found), precision, size)))
 
 
@@ -170,40 +194,43 @@ def file_name(url: str) -> str:
 
 
 def _top1(published: Published) -> list[Number]:
-    accuracies = published["accuracy"]
-    return [number for number in accuracies if (number["quantity"], number["precision"]) == ("top1", "float32")]
+    accuracies = published.accuracy
+    return [number for number in accuracies if (number.quantity, number.precision) == ("top1", "float32")]
 
 
 def _data_set(number: Number) -> str:
-    name = str(number["dataset"])
+    name = str(number.dataset)
     return _DATA_SETS.get(name, name)
 
 
 def _measured_thing(number: Number) -> tuple[Any, ...]:
-    return number["variant"], number["weights"], number["source"], number["size"]
+    return number.variant, number.weights, number.source, number.size
 
 
 def _pivot(
-    numbers: Sequence[Number], row: Callable[[Number], tuple[Any, ...]], column: Callable[[Number], str]
+    numbers: Sequence[Number],
+    row: Callable[[Number], tuple[Any, ...]],
+    column: Callable[[Number], str],
+    top5: Mapping[tuple[Any, ...], Number] = MappingProxyType({}),
 ) -> Table:
     places: dict[tuple[Any, ...], dict[str, list[Number]]] = {}
     for number in numbers:
         places.setdefault(row(number), {}).setdefault(column(number), []).append(number)
     columns = list(dict.fromkeys(column(number) for number in numbers))
     rows = [
-        Row(head, tuple(_cell(found[name]) if name in found else None for name in columns))
+        Row(head, tuple(_cell(found[name], top5) if name in found else None for name in columns))
         for head, found in places.items()
     ]
     return Table(columns, rows)
 
 
-def _cell(numbers: Sequence[Number]) -> Cell:
+def _cell(numbers: Sequence[Number], top5: Mapping[tuple[Any, ...], Number]) -> Cell:
     """Return the first reliable number."""
-    best = min(numbers, key=lambda number: not number["decides"])
+    best = min(numbers, key=lambda number: not number.decides)
     differ = any(
-        other["decides"] and abs(other["value"] - best["value"]) > max(other["step"], best["step"]) for other in numbers
+        other.decides and abs(float(other.value) - float(best.value)) > max(other.step, best.step) for other in numbers
     )
-    return Cell(best, differ or not best["decides"])
+    return Cell(best, differ or not best.decides, top5.get(_same_images(best)))
 
 
 def _text(number: Number | None) -> str:

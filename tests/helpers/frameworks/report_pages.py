@@ -9,7 +9,7 @@ from effconvert.report.document import published_report
 from effconvert.report.pictures import pictures
 from effconvert.report.renderings.page import render_page
 from effconvert.report.schema import problems
-from helpers.report.made_documents import made_document
+from helpers.report.made_documents import made_document, typed
 
 # Where a name that a file holds is put into a tag, an attribute, a script, a style or a template.
 HOSTILE = (
@@ -79,7 +79,7 @@ def _poison(value: Any) -> None:
 DOCUMENTS: dict[str, Callable[[], dict[str, Any]]] = {
     "three": lambda: made_document(3),
     "hostile": hostile,
-    "published": published_report,
+    "published": lambda: published_report().to_dict(),
     "thousand": lambda: made_document(1000),
 }
 
@@ -89,5 +89,5 @@ def write_page(name: str, folder: Path) -> Path:
     if name == "real":
         return real(folder) / "report.html"
     document, written = DOCUMENTS[name](), folder / "report.html"
-    written.write_text(render_page(document, pictures(document)), encoding="utf-8")
+    written.write_text(render_page(typed(document), pictures(document)), encoding="utf-8")
     return written

@@ -5,6 +5,9 @@ from typing import Any
 
 from effconvert.architecture.variants import VARIANTS
 from effconvert.preprocessing.recipes import official_recipe
+from effconvert.report.contents.plain_values import from_plain
+from effconvert.report.contents.report import Report
+from effconvert.report.schema import REPORT, problems
 from effconvert.validate.accuracy.statistics import Proportion, mcnemar
 from helpers.report.made_publications import MULTIPLY_ADDS, PARAMETERS, TOP1, made_publications
 
@@ -13,6 +16,15 @@ LAYERS = ("stem", *(f"blocks.{number}" for number in range(16)), "head", "pooled
 _TRAININGS = ("aa", "ns", "advprop", "base")
 _COMPARED = 100  # networks in the matrices, at most
 _ORDER = ("coverage", "tensors", "layers", "logits", "accuracy", "parameters", "operations")
+
+
+def typed(document: dict[str, Any] | Report) -> Report:
+    """Return the report of plain values, which must conform to the schema."""
+    if isinstance(document, Report):
+        return document
+    found = problems(document, REPORT)
+    assert not found, found
+    return from_plain(Report, document)
 
 
 def made_document(
@@ -57,6 +69,7 @@ def _network(number: int, verification: bool, accuracy: bool) -> dict[str, Any]:
         f"{100 * hits / IMAGES:.2f} % top-1 on 50,000 images, published {TOP1[variant]}",
         "variant": variant,
         "weights": weights,
+        "summary": _summary(variant, hits, verification, accuracy),
         "model": {
             "file": f"{name}.safetensors",
             "sha256": sha256,
@@ -65,6 +78,7 @@ def _network(number: int, verification: bool, accuracy: bool) -> dict[str, Any]:
             "facts": facts | {"head_conv": True, "normalization": "outside"},
             "classes": 1000,
             "parameters": PARAMETERS[variant],
+            "assumed": [],
             "dtype": "float32" if verification else None,
         },
         "verdicts": [_check(check, verification, accuracy) for check in _ORDER],
@@ -92,6 +106,23 @@ def _network(number: int, verification: bool, accuracy: bool) -> dict[str, Any]:
             "device": "cpu",
             "computing": {"dtype": "float32", "pipeline": "exact"} if accuracy else None,
         },
+    }
+
+
+def _summary(variant: str, hits: int, verification: bool, accuracy: bool) -> dict[str, Any]:
+    passed = 3 + 3 * verification + accuracy
+    unknown = ["tensors", "layers", "logits"] * (not verification) + ["accuracy"] * (not accuracy)
+    measured = 100 * hits / IMAGES
+    top1 = {"measured": measured, "published": TOP1[variant], "publisher": "TensorFlow"}
+    top1 |= {"difference": round(measured - TOP1[variant], 6)}
+    top5 = {"measured": min(100, measured + 15), "published": None, "publisher": "", "difference": None}
+    return {
+        "verdict": "incomplete" if unknown else "passed",
+        "words": "; ".join([f"passed {passed} of 7", *([f"{', '.join(unknown)} not measured"] if unknown else [])]),
+        "passed": passed,
+        "top1": top1 if accuracy else None,
+        "top5": top5 if accuracy else None,
+        "worst_layer": {"layer": "blocks.11", "relative": 3.1e-6, "allowed": 2e-5} if verification else None,
     }
 
 
@@ -137,6 +168,8 @@ def _verification(number: int, name: str, variant: str, sha256: dict[str, str]) 
         "comparisons": [_comparison(number, "torch 2.9.0"), _comparison(number + 1, "timm 1.0.9")][: 1 + number % 2],
         "unlike_tensors": {},
         "judgement": "",
+        "explained": False,
+        "causes": [],
         "cautions": [],
     }
 
@@ -313,6 +346,7 @@ def _agreement(networks: list[dict[str, Any]]) -> dict[str, Any]:
         "p": [[p[pair] for pair in zip(*rows, strict=True)] for rows in zip(first, second, strict=True)],
         "refused": [],
         "by_name": [],
+        "uncompared": [],
     }
 
 

@@ -21,6 +21,17 @@ for (const table of document.querySelectorAll("table[data-sortable]")) {
   if (rows.length > 30) addFilter(table, rows);
 }
 
+// A table that does not fit gets a scroll bar of its own; what is folded up is measured when it is opened.
+function fit() {
+  const regions = Array.from(document.querySelectorAll(".scroll"));
+  for (const region of regions) region.classList.remove("wide");
+  const wide = regions.filter((region) => region.firstElementChild.scrollWidth > region.clientWidth);
+  for (const region of wide) region.classList.add("wide");
+}
+fit();
+window.addEventListener("resize", fit);
+document.addEventListener("toggle", fit, true);
+
 // Numbers before words, cells without a value last; equal rows keep their order.
 function sorted(rows, column, down) {
   const keyed = rows.map((row) => ({ row, key: key(row.cells[column]) }));
@@ -51,7 +62,7 @@ function addFilter(table, rows) {
   line.className = "filter";
   input.type = "search";
   input.autocomplete = "off";
-  input.setAttribute("aria-label", `Filter: ${table.caption.firstChild.textContent}`);
+  input.setAttribute("aria-label", `Filter: ${table.caption.querySelector("b").textContent}`);
   label.append("Filter ", input);
   line.append(label, shown);
   table.parentNode.before(line);

@@ -1,0 +1,1 @@
+"""Contents of a report: its document as types, from which the JSON Schema of report.json is made."""
