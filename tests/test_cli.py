@@ -175,6 +175,12 @@ def test_list_has_every_variant_with_its_numbers(run: Callable[..., Ran]) -> Non
     assert len(run("list").out.splitlines()) == len(rows) + 2
 
 
+def test_list_has_one_variant_when_it_is_asked_for(run: Callable[..., Ran]) -> None:
+    rows = json.loads(run("list", "--variant", "lite4", "--json").out)["weights"]
+    assert rows
+    assert {row["variant"] for row in rows} == {"lite4"}
+
+
 def test_a_published_checkpoint_is_downloaded_converted_and_then_cached(
     run: Callable[..., Ran], mirror: Path, tmp_path: Path
 ) -> None:

@@ -89,9 +89,9 @@ def test_a_headless_network_lacks_the_classifier_and_then_the_head() -> None:
     [
         ({"padding": "same"}, "must be one of tf-same, symmetric"),
         ({"bn_eps": "0"}, "must lie between 0 and 1"),
-        ({"bn_eps": "small"}, "is not float"),
+        ({"bn_eps": "small"}, "bn_eps='small': must be a number"),
         ({"classes": "-1"}, "must be 0 or more"),
-        ({"classes": True}, "is not int"),
+        ({"classes": True}, "must be a whole number"),
         ({"head_conv": "false"}, "needs the head's convolution"),
         ({"colour": "red"}, "colour unknown; known are bn_eps"),
     ],
@@ -104,5 +104,5 @@ def test_facts_that_no_network_can_have_are_refused(change: dict[str, object], w
 def test_facts_are_read_from_assignments() -> None:
     pairs = parse_assignments(["fused_stride=expand", "bn_eps = 1e-5"])
     assert changed(Facts(), pairs) == Facts(fused_stride="expand", bn_eps=1e-5)
-    with pytest.raises(LayoutMismatch, match="must read name=value"):
+    with pytest.raises(LayoutMismatch, match="must read NAME=VALUE, e.g. fused_stride=project"):
         parse_assignments(["fused_stride"])

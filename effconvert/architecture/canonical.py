@@ -8,7 +8,7 @@ from effconvert.architecture.variants import Block, Variant, blocks, head_channe
 Shape = tuple[int, ...]
 
 CANONICAL = "canonical"  # what this project's own layout is called
-CANONICAL_NAMES = ("pytorch", "torch", "effconvert")  # other names that users type for it: its network is in PyTorch
+CANONICAL_NAMES = ("pytorch", "torch", "pt", "effconvert")  # its other names: its network is in PyTorch
 
 _BN_TENSORS = ("weight", "bias", "running_mean", "running_var")
 _STATISTICS = ("running_mean", "running_var")

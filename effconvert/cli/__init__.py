@@ -55,10 +55,25 @@ COMMANDS = {name: words for commands in SECTIONS.values() for name, words in com
 _ROOM = "effconvert.cli.commands."
 
 
+def _conversion_meant(name: str) -> str:
+    """Return what converts, if `name` reads like a command that does (`tf2keras`); else ""."""
+    from effconvert.architecture.canonical import CANONICAL
+    from effconvert.maps.layouts import layout_called
+    from effconvert.maps.map_names import family_members, target_names
+
+    source, _, target = name.partition("2")
+    layout = layout_called(target) if source and target else ""
+    if layout == CANONICAL and f"{source}2pt" in COMMANDS:
+        return f"did you mean {source}2pt?"
+    known = layout in target_names() or family_members(layout) if layout else ()
+    return f"`effconvert convert FILE --to {target}` converts a file of any layout" if known else ""
+
+
 @click.group(
     cls=CommandGroup,
     sections=SECTIONS,
     room=_ROOM,
+    meant=_conversion_meant,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="See `effconvert help COMMAND` for each command. Exit codes: 2 usage, 3 unreadable checkpoint, "
     "4 layout mismatch, 5 numeric mismatch, 6 not as published, 7 images, 8 output problem, 9 unavailable.",

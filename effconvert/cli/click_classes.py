@@ -1,6 +1,6 @@
 """click's classes as effconvert uses them: options in two sections, commands in sections, names that are close."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from itertools import pairwise
@@ -77,15 +77,23 @@ class CommandGroup(click.Group):
 
     context_class = Context
 
-    def __init__(self, *args: Any, sections: Mapping[str, Mapping[str, str]], room: str, **options: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        sections: Mapping[str, Mapping[str, str]],
+        room: str,
+        meant: Callable[[str], str] = lambda name: "",
+        **options: Any,
+    ) -> None:
         """Store the commands.
 
         sections: {title: {command: its line of help}}, so that `--help` imports none of them. room: the beginning of
-        the names of their modules.
+        the names of their modules. meant: returns what to type for a name that is not a command, "" if unknown.
         """
         super().__init__(*args, **options)
         self.sections = sections
         self.room = room
+        self.meant = meant
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [name for commands in self.sections.values() for name in commands]
@@ -107,8 +115,9 @@ class CommandGroup(click.Group):
         """Return the command `name`. Raises click's usage error, which names the command that was probably meant."""
         if command := self.get_command(ctx, name):
             return command
-        meant = close_name(name, self.list_commands(ctx))
-        words = f"did you mean {meant}?" if meant else f"`{ctx.command_path} --help` lists all commands"
+        close = close_name(name, self.list_commands(ctx))
+        words = self.meant(name) or (f"did you mean {close}?" if close else "")
+        words = words or f"`{ctx.command_path} --help` lists all commands"
         raise click.UsageError(f"{name!r} is not a command; {words}", ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

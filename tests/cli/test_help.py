@@ -34,6 +34,15 @@ def test_help_of_a_misspelled_command_says_what_was_meant(run: Run) -> None:
     assert "did you mean verify?" in ran.err
 
 
+@pytest.mark.parametrize(
+    ("name", "layout"), [("tf2keras", "keras"), ("hf2pt", "pt"), ("timm2ms", "ms"), ("pt2hf", "hf")]
+)
+def test_a_conversion_without_a_command_of_its_own_names_convert(run: Run, name: str, layout: str) -> None:
+    ran = run(name, "b0.pth")
+    assert ran.exit_code == 2
+    assert f"`effconvert convert FILE --to {layout}` converts a file of any layout" in ran.err
+
+
 def test_common_options_stand_before_the_rest_and_the_facts_behind(run: Run) -> None:
     out = run("convert", "--help").out
     common, more, facts = (out.index(title) for title in ("\nOptions:", "\nMore options:", "\nFacts (of --facts):"))

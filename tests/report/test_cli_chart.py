@@ -92,7 +92,7 @@ def test_what_a_picture_lacks_is_said(run: Callable[..., Ran], tmp_path: Path) -
         (("cost",), 2, "give runs of `validate` or --verify files, or only --published"),
         (("cost", "run.npz", "--published"), 2, "or only --published"),
         (("cost", "--published", "--network", "b0"), 2, "--network is only for layers"),
-        (("radar", "--published"), 2, "'radar' is not one of 'accuracy', 'cost'"),
+        (("radar", "--published"), 2, "'radar' is unknown; known are accuracy, cost"),
         (("cost", "nothing.npz"), 2, "nothing.npz: no such file or directory"),
     ],
 )

@@ -136,7 +136,7 @@ def test_quiet_prints_nothing(run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "words"),
     [
-        (("--variant", "b9"), 4, "variant 'b9' is unknown"),
+        (("--variant", "b9"), 2, "variant 'b9' is unknown"),
         (("missing.pth",), 2, "no such file"),
         (("missing.pth", "--variant", "b0"), 2, "FILE tells its variant"),
         (("--variant", "b0", "--size", "0"), 2, "--size"),

@@ -122,10 +122,10 @@ def test_another_recipe_is_taken_when_it_is_named(predictions: Callable[..., dic
     assert np.abs(logits(usual) - logits(other)).max() > 0.01
 
 
-def test_a_recipe_that_is_unknown_is_4(run: Callable[..., Ran], file: Path, tmp_path: Path) -> None:
+def test_a_recipe_that_is_unknown_is_a_usage_error(run: Callable[..., Ran], file: Path, tmp_path: Path) -> None:
     ran = run("predict", file, *pictures(tmp_path / "images"), "--recipe", "caffe")
-    assert ran.exit_code == 4
-    assert "the preprocessing 'caffe' is unknown; known are tf-official, " in ran.err
+    assert ran.exit_code == 2
+    assert "'caffe' is not a known recipe; known are tf-official, " in ran.err
 
 
 def test_top_says_how_many_and_one_needs_one_line(

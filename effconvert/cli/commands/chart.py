@@ -13,7 +13,7 @@ from effconvert.report.pictures import PICTURES, check_picture, write_picture
 
 
 @click.command("chart", cls=Command)
-@click.argument("picture", type=Choice(PICTURES))
+@click.argument("picture", type=Choice(PICTURES), metavar="PICTURE")
 @click.argument("runs", type=PATH, nargs=-1)
 @click.option("--verify", "verifications", type=PATH, multiple=True, help="Add a file of `verify --json`. Repeatable.")
 @click.option("--published", is_flag=True, help="Draw published numbers only, without a run.")

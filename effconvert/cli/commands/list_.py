@@ -7,7 +7,7 @@ import click
 from effconvert.cli.click_classes import Command
 from effconvert.cli.display.json_output import JsonOutput, put_json
 from effconvert.cli.display.terminal import print_table
-from effconvert.cli.options.names import Choice
+from effconvert.cli.options.names import VARIANT, Choice
 from effconvert.cli.options.shared import json_option
 from effconvert.reference_tables.publishers import publisher_called
 from effconvert.reference_tables.weights import FRAMEWORKS
@@ -17,8 +17,9 @@ from effconvert.reference_tables.weights import FRAMEWORKS
 @click.option(
     "--framework", type=Choice(FRAMEWORKS, publisher_called), help="List weights of this framework only. Default: all."
 )
+@click.option("--variant", type=VARIANT, help="List weights of this variant only, e.g. b0. Default: all.")
 @json_option
-def command(framework: str | None, as_json: JsonOutput | None) -> None:
+def command(framework: str | None, variant: str | None, as_json: JsonOutput | None) -> None:
     """List the published weights: name, native size, parameters, multiply-adds, accuracy, source.
 
     Accuracies are those of the framework's own repository, ImageNet top-1 and top-5 in percent. Fetch and convert any
@@ -29,6 +30,7 @@ def command(framework: str | None, as_json: JsonOutput | None) -> None:
     from effconvert.hub.catalogue import catalogue_rows
 
     rows = catalogue_rows([framework] if framework else FRAMEWORKS)
+    rows = [row for row in rows if variant in (None, row.variant)]
     if put_json(as_json, {"schema": "effconvert/weights/1", "weights": [asdict(row) for row in rows]}):
         return
     headers = ["--published", "size", "parameters", "MACs", "top-1", "top-5", "source"]
