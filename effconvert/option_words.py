@@ -3,7 +3,6 @@
 A message names an option by the functions here, so that its remedy can be typed where the message is read.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -55,4 +54,6 @@ def _dashed(name: str) -> str:
 
 
 def _quoted(value: object) -> str:
+    import json  # only for Python: `effconvert --help` does not wait for it
+
     return _PLACEHOLDER if value == _PLACEHOLDER else json.dumps(value, ensure_ascii=False, default=str)
