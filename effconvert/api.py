@@ -7,7 +7,7 @@ from typing import Any
 from effconvert.architecture.variants import find_variant
 from effconvert.conversion.difference import Difference, compare
 from effconvert.maps.map_names import runner_names
-from effconvert.options import Options
+from effconvert.options import Options, patterns
 from effconvert.validate.cost_report import CostReport, file_cost, report_cost
 from effconvert.verification.inputs import Images
 from effconvert.verification.procedure import Verification
@@ -25,7 +25,7 @@ def diff(
     root: str | None = None,
     backbone: bool = False,
     classifier: str | None = None,
-    leave: Sequence[str] = (),
+    leave: str | Sequence[str] = (),
     facts: Mapping[str, Any] | None = None,
     key: bytes | None = None,
 ) -> Difference:
@@ -45,7 +45,7 @@ def diff(
         root=root,
         backbone=backbone,
         classifier=classifier,
-        leave=tuple(leave),
+        leave=patterns(leave),
         facts=facts,
     )
     return compare(first, second, reading, key)
@@ -63,7 +63,7 @@ def verify(
     root: str | None = None,
     backbone: bool = False,
     classifier: str | None = None,
-    leave: Sequence[str] = (),
+    leave: str | Sequence[str] = (),
     facts: Mapping[str, Any] | None = None,
     key: bytes | None = None,
     python: str | Path | Mapping[str, str] | None = None,
@@ -102,7 +102,7 @@ def verify(
             root=root,
             backbone=backbone,
             classifier=classifier,
-            leave=tuple(leave),
+            leave=patterns(leave),
             facts=facts,
         ),
         key=key,

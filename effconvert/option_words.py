@@ -3,7 +3,7 @@
 A message names an option by the functions here, so that its remedy can be typed where the message is read.
 """
 
-import json
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -41,7 +41,7 @@ def option(name: str, value: str | Mapping[str, object] | Sequence[str] = "") ->
     elif isinstance(value, str):
         typed, written = [value], _quoted(value or _PLACEHOLDER)
     else:
-        typed, written = [f"'{one}'" for one in value], f"[{', '.join(map(_quoted, value))}]"
+        typed, written = [shlex.quote(one) for one in value], f"[{', '.join(map(_quoted, value))}]"
     return " ".join(f"{_dashed(name)} {one}".rstrip() for one in typed) if _typed else f"{name}={written}"
 
 
@@ -55,4 +55,6 @@ def _dashed(name: str) -> str:
 
 
 def _quoted(value: object) -> str:
+    import json  # only for Python: `effconvert --help` does not wait for it
+
     return _PLACEHOLDER if value == _PLACEHOLDER else json.dumps(value, ensure_ascii=False, default=str)

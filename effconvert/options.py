@@ -1,8 +1,13 @@
 """Options of a conversion, beside its source and its target."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+
+def patterns(leave: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the patterns of `leave`; a string is one pattern, not a sequence of letters."""
+    return (leave,) if isinstance(leave, str) else tuple(leave)
 
 
 @dataclass(frozen=True)

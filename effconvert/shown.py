@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from html import escape
 from typing import Any
 
 Row = dict[str, Any]
@@ -33,24 +32,31 @@ class Shown(ABC):
         table = _pairs(rows[0]) if len(rows) == 1 else _table(rows[:_MOST_ROWS])
         left = len(rows) - _MOST_ROWS
         more = f"<p>… and {left:,} more; <code>to_rows()</code> has all.</p>" if left > 0 else ""
-        return f"<p><strong>{type(self).__name__}</strong> {escape(_one_line(self.line))}</p>{table}{more}"
+        return f"<p><strong>{type(self).__name__}</strong> {_escaped(self.line)}</p>{table}{more}"
+
+
+def _escaped(text: str) -> str:
+    """Return `text` as HTML, without characters that control a terminal or a page."""
+    import html  # only for notebooks: commands do not wait for it
+
+    return html.escape(_one_line(text))
 
 
 def _table(rows: Sequence[Row]) -> str:
     if not rows:
         return ""
-    head = "".join(f"<th>{escape(name)}</th>" for name in rows[0])
+    head = "".join(f"<th>{_escaped(name)}</th>" for name in rows[0])
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(map(_row, map(dict.values, rows)))}</tbody></table>"
 
 
 def _pairs(row: Row) -> str:
     """Return the values of one row below each other."""
-    cells = (f"<tr><th>{escape(name)}</th><td>{escape(_cell(value))}</td></tr>" for name, value in row.items())
+    cells = (f"<tr><th>{_escaped(name)}</th><td>{_escaped(_cell(value))}</td></tr>" for name, value in row.items())
     return f"<table><tbody>{''.join(cells)}</tbody></table>"
 
 
 def _row(values: Iterable[Any]) -> str:
-    return f"<tr>{''.join(f'<td>{escape(_cell(value))}</td>' for value in values)}</tr>"
+    return f"<tr>{''.join(f'<td>{_escaped(_cell(value))}</td>' for value in values)}</tr>"
 
 
 def _cell(value: Any) -> str:
@@ -58,7 +64,7 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, float):
         return f"{value:.6g}"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else _one_line(str(value))
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
 def _one_line(text: str) -> str:

@@ -11,7 +11,7 @@ from effconvert import api
 from effconvert.errors import LayoutMismatch, MissingPath
 from effconvert.maps.map_names import runner_names
 from effconvert.model.calibration import random_weights
-from effconvert.options import Options
+from effconvert.options import Options, patterns
 from helpers.library_files import library_tensors, save
 
 READING: dict[str, Any] = {
@@ -79,6 +79,11 @@ def test_a_network_is_loaded_as_convert_reads_it(tmp_path: Path) -> None:
     assert effconvert.load_model(file, facts=facts, recipe="tf-official").recipe != network.recipe
     with pytest.raises(LayoutMismatch, match="dtype 'float17' is unknown; known are float32"):
         effconvert.load_model(file, "float17")
+
+
+def test_one_pattern_is_not_a_sequence_of_letters() -> None:
+    assert patterns("aux.*") == ("aux.*",)
+    assert patterns(["aux.*", "ema.*"]) == ("aux.*", "ema.*")
 
 
 def test_the_cost_is_of_a_file_or_of_a_variant(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ FUNCTIONS = (
             "--facts padding=… --facts bn_eps=…",
             'facts={"padding": …, "bn_eps": …}',
         ),
-        (lambda: option("leave", ["aux.*", "ü"]), "--leave 'aux.*' --leave 'ü'", 'leave=["aux.*", "ü"]'),
+        (lambda: option("leave", ["aux.*", "fc"]), "--leave 'aux.*' --leave fc", 'leave=["aux.*", "fc"]'),
         (lambda: either("--map FILE", "add_maps"), "--map FILE", "add_maps"),
     ],
 )

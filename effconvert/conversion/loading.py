@@ -18,7 +18,7 @@ from effconvert.identify.coverage import read_network
 from effconvert.identify.identification import Identity
 from effconvert.identify.preprocessing import recipe_of
 from effconvert.model.network import EfficientNet
-from effconvert.options import Options
+from effconvert.options import Options, patterns
 
 
 def load_model(
@@ -33,7 +33,7 @@ def load_model(
     root: str | None = None,
     backbone: bool = False,
     classifier: str | None = None,
-    leave: Sequence[str] = (),
+    leave: str | Sequence[str] = (),
     key: bytes | None = None,
 ) -> EfficientNet:
     """Return the network in the file at `path`, of any layout, in eval mode, on the CPU.
@@ -57,7 +57,7 @@ def load_model(
         root=root,
         backbone=backbone,
         classifier=classifier,
-        leave=tuple(leave),
+        leave=patterns(leave),
         facts=facts,
     )
     wanted = _dtype(dtype)

@@ -17,7 +17,7 @@ from effconvert.errors import LayoutMismatch, OutputProblem, UnknownName, known_
 from effconvert.formats import Checkpoint, open_checkpoint
 from effconvert.identify.library_builds import differing_facts
 from effconvert.maps.layouts import known_layouts, layout_called
-from effconvert.options import Options
+from effconvert.options import Options, patterns
 from effconvert.reference_tables.file_names import check_name_sha8
 from effconvert.shown import Row, Shown
 
@@ -107,7 +107,7 @@ def convert(
     root: str | None = None,
     backbone: bool = False,
     classifier: str | None = None,
-    leave: Sequence[str] = (),
+    leave: str | Sequence[str] = (),
     facts: Mapping[str, Any] | None = None,
     dtype: str | None = None,
     drop_background_class: bool = False,
@@ -133,7 +133,7 @@ def convert(
     root: the scope of the weights, in a file with several networks.
     backbone: leave out the classifier, and all tensors after or outside the network.
     classifier: the name of the classifier's layer in the file.
-    leave: patterns of tensors to leave behind (`criterion.*`).
+    leave: a pattern of tensors to leave behind (`criterion.*`), or several.
     facts: replace facts of the layout (`{"fused_stride": "expand"}`).
     dtype: `float32`, `float16` or `bfloat16` instead of the source's.
     names: the tensors to write for `tf-official`: `raw`, `average` or `both`; by default both, for raw weights `raw`.
@@ -162,7 +162,7 @@ def convert(
         root=root,
         backbone=backbone,
         classifier=classifier,
-        leave=tuple(leave),
+        leave=patterns(leave),
         facts=facts,
         dtype=dtype,
         drop_background_class=drop_background_class,

@@ -125,7 +125,7 @@ def _without(checkpoint: Checkpoint, held: dict[str, TensorInfo], leave: Sequenc
     for pattern in leave:
         kept = {name: info for name, info in held.items() if not fnmatchcase(name, pattern)}
         if len(kept) == len(held):
-            raise LayoutMismatch(f"{checkpoint.path}: {option('leave', pattern)}: no tensor has such a name")
+            raise LayoutMismatch(f"{checkpoint.path}: {option('leave', [pattern])}: no tensor has such a name")
         held = kept
     return held
 

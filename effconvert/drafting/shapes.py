@@ -126,7 +126,7 @@ def _check_classifiers(tensors: Mapping[str, Shape], variant: Variant, where: st
         shapes = [sorted((head, size)) for size in classes]
         names = [f"{name} {shape}" for name, shape in tensors.items() if sorted(shape) in shapes]
         heading = (
-            f"{where}: several layers may be the classifier; leave out the others with {option('leave', 'PATTERN')}:"
+            f"{where}: several layers may be the classifier; leave out the others with {option('leave', ['PATTERN'])}:"
         )
         raise LayoutMismatch(listing(heading, names))
 

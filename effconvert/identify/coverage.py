@@ -156,9 +156,10 @@ def _ways_out(
     if dropped:
         yield f"  ({_leaving(dropped, reading.scope.root, taken)} leaves these behind and converts the network alone)"
     if len(behind) < len(strange):
+        leaving = option("leave", ["PATTERN"])
         yield (
-            f"  (merge or remove the tensors inside the network where the file was made; {option('leave', 'PATTERN')} "
-            "drops them, but the outputs change if the network uses them)"
+            f"  (merge or remove the tensors inside the network where the file was made; {leaving} drops them, "
+            "but the outputs change if the network uses them)"
         )
 
 

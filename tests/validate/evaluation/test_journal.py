@@ -129,7 +129,7 @@ def test_a_disk_that_fills_up_within_an_answer_is_noticed_at_once_and_loses_no_e
     ran = subprocess.run([sys.executable, "-c", code, journal], capture_output=True, text=True)
     assert ran.returncode == 1
     assert "File too large" in ran.stderr
-    assert "--resume" in ran.stderr
+    assert "resume=True continues" in ran.stderr
     found = read_journal(journal)[1]
     assert same(found[: len(before)], before)
     assert found["id"][len(before) :].tolist() == [100]
