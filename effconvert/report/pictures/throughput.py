@@ -148,7 +148,7 @@ def _figure(runs: Sequence[Run]) -> Figure:
     axes.spines[["left", "bottom"]].set_visible(False)
     for number, (run, (name, how)) in enumerate(zip(runs, names, strict=True)):
         for bar, at in ((_UPPER, number + 0.32), (_LOWER, number + 0.68)):
-            axes.barh(at, 100, 0.3, **_ELAPSED, gid=f"{SHOWS}elapsed")
+            axes.barh(at, 100, 0.3, **_ELAPSED, gid=f"{SHOWS}band")
             begin = 0.0
             for stage in bar:
                 axes.barh(at, 100 * run.shares[stage], 0.3, begin, **_filled(stage), gid=f"{SHOWS}{stage}")
