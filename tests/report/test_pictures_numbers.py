@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from effconvert.report.document import published_report
+from effconvert.report.document import build_report, published_report
 from effconvert.report.pictures import Picture, picture, pictures
 from helpers.report.drawn_pictures import corners, hollow, markers, numbered, parts, texts
 from helpers.report.made_documents import made_document
+from helpers.report.measured import Real
 
 
 def drawn(document: dict[str, Any], name: str) -> Picture:
@@ -339,6 +340,12 @@ def test_stages_are_shares_of_the_time_that_passed() -> None:
     assert _shares(one, *expected) == pytest.approx(expected, abs=0.1)
     assert {"100 images/s", "20 s in all"} < set(texts(one.svg))
     assert "8 workers, 2 processes, float32, cpu" in texts(one.svg)
+
+
+def test_the_seconds_of_a_run_are_those_of_all_its_images_as_those_of_its_stages_are(real: Real) -> None:
+    (network,) = build_report([real.run])["networks"]
+    found = network["throughput"]
+    assert found["seconds"] >= found["stages"]["reading"] + found["stages"]["preparing"] > 0
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda:0"])

@@ -23,11 +23,12 @@ from effconvert.report.pictures.panel import (
     legend_height,
     panel,
     sheet,
+    write,
 )
 from effconvert.report.pictures.publishers import METRICS, Series, usual_rank
 from effconvert.report.pictures.style import INK, MUTED, PIXELS, SHOWS, SMALL, fitted, look
 
-_WIDTH, _LEFT, _PANEL = 860, 44, 165
+_WIDTH, _LEFT, _PANEL = 856, 44, 165
 _WITHIN, _BELOW = 34, 42  # between panels, and for names
 
 
@@ -184,11 +185,7 @@ def _name_kind(axes: Axes, name: str, first: int, end: int) -> None:
     below = axes.get_xaxis_transform() + ScaledTranslation(0, -25 / PIXELS, axes.figure.dpi_scale_trans)
     if end - first > 1:
         axes.plot([first + 0.2, end - 0.2], [0, 0], transform=below, color=INK, alpha=MUTED, linewidth=0.8)
-    middle = ((first + end) / 2, 0)
-    axes.annotate(
-        name, middle, (0, -3), xycoords=below, textcoords="offset points", ha="center", va="top", fontsize=SMALL,
-        annotation_clip=False,
-    )  # fmt: skip
+    write(axes, name, ((first + end) / 2, 0), (0, -3), xycoords=below, ha="center", va="top")
 
 
 def _draw_points(axes: Axes, drawn: _Panel, places: Mapping[tuple[str, Any], float]) -> None:

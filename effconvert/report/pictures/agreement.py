@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from effconvert.report.pictures.panel import panel, sheet
+from effconvert.report.pictures.panel import panel, sheet, write
 from effconvert.report.pictures.style import SHOWS, SIZE, SMALL, Drawing, fitted, text_width
 from effconvert.report.renderings.text import shortened, visible
 
@@ -120,9 +120,9 @@ def _figure(names: Sequence[str], share: NDArray[np.float64]) -> Figure:
     for row in range(1, count):
         for column in range(row):
             _draw_cell(axes, row, column, share[row, column], low)
-    axes.annotate(shown[0], (0, 1), (4, 8), textcoords="offset points", annotation_clip=False)
+    write(axes, shown[0], (0, 1), (4, 8), va="baseline", fontsize=SIZE)
     for column in range(1, count - 1):
-        axes.annotate(str(column + 1), (column + 0.5, column + 1), (0, 7), textcoords="offset points", ha="center")
+        write(axes, str(column + 1), (column + 0.5, column + 1), (0, 7), ha="center", va="baseline", fontsize=SIZE)
     _draw_scale(figure, right, low)
     return figure
 
@@ -133,7 +133,7 @@ def _draw_cell(axes: Axes, row: int, column: int, share: float, low: float) -> N
         axes.text(column + 0.5, row + 0.5, "-", **centred)
         return
     colour = colormaps[_COLOURS]((share - low) / (100 - low))
-    axes.add_patch(Rectangle((column + 0.02, row + 0.02), 0.96, 0.96, facecolor=colour, linewidth=0))
+    axes.add_artist(Rectangle((column + 0.02, row + 0.02), 0.96, 0.96, facecolor=colour, linewidth=0))
     axes.text(column + 0.5, row + 0.5, _percent(share), color=_readable(colour[:3]), fontsize=SMALL, **centred)
 
 
@@ -148,6 +148,7 @@ def _draw_scale(figure: Figure, right: float, low: float) -> None:
     axes = panel(figure, right - _BAR, 26, _BAR, 84)
     scale = Colorbar(axes, ScalarMappable(Normalize(low, 100), colormaps[_COLOURS].resampled(28)))
     scale.outline.set_visible(False)
+    axes.collections[0].set_edgecolor("face")  # browsers show gaps between colours without an edge
     scale.set_ticks([low, 100], labels=[f"{low:g} %", "100 %"])
     axes.yaxis.set_ticks_position("left")
     axes.set_title("share of equal top-1", x=1, loc="right", fontsize=SMALL, fontweight="normal", pad=10)

@@ -36,7 +36,7 @@ HEADERS = (
     "multiply_adds_scaled", "parameters", "drawn",
 )  # fmt: skip
 _SHOWN = 60  # measured networks
-_WIDTH, _LEFT, _PANEL, _BETWEEN = 860, 44, 300, 76
+_WIDTH, _LEFT, _PANEL, _BETWEEN = 856, 44, 300, 76
 _AXES = {
     "multiply_adds": ("Top-1 on ImageNet, %, by multiply-adds", "multiply-adds of one image, G (log scale)", 1e9),
     "parameters": ("Top-1 on ImageNet, %, by parameters", "parameters, M (log scale)", 1e6),

@@ -11,13 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from effconvert.report.pictures.panel import SIGNED, draw_interval, framed, legend, legend_height, panel, sheet
+from effconvert.report.pictures.panel import SIGNED, draw_interval, framed, legend, legend_height, panel, sheet, write
 from effconvert.report.pictures.style import (
     BLUE,
     GREY,
     INK,
     SHOWS,
-    SMALL,
     VERMILLION,
     Drawing,
     Look,
@@ -33,7 +32,7 @@ HEADERS = (
     "high", "difference", "limit", "verdict", "decides", "reason", "drawn",
 )  # fmt: skip
 _SHOWN, _ROW = 40, 20
-_WIDTH, _NAMES, _SOURCES, _NUMBERS = 860, 210, 150, 196
+_WIDTH, _NAMES, _SOURCES, _NUMBERS = 856, 210, 150, 196
 _COLOURS = {"same": BLUE, "near": BLUE, "away": VERMILLION}
 
 
@@ -143,7 +142,7 @@ def _figure(rows: Sequence[Row]) -> Figure:
     top = legend_height(entries, _WIDTH) + 34
     names = min(_NAMES, max(text_width(fitted(row.network, _NAMES)) for row in rows)) + 12
     left = names + min(_SOURCES, max(text_width(fitted(row.source, _SOURCES)) for row in rows)) + 14
-    figure = sheet(_WIDTH, top + len(rows) * _ROW + 44)
+    figure = sheet(_WIDTH, top + len(rows) * _ROW + 36)
     legend(figure, entries, _WIDTH)
     axes = panel(figure, left, top, _WIDTH - left - _NUMBERS, len(rows) * _ROW)
     limits = [sign * row.limit for row in rows if row.limit is not None for sign in (-1, 1)]
@@ -151,22 +150,20 @@ def _figure(rows: Sequence[Row]) -> Figure:
     axes.set(xlim=(low, high), ylim=(len(rows), 0), yticks=[], xlabel="measured minus published top-1, points")
     axes.xaxis.set_major_formatter(SIGNED)
     axes.spines[["left", "bottom"]].set_visible(False)
-    write = partial(_write, axes, (-left, names - left), _WIDTH - left)
-    write(-0.5, ("network", "source", "measured", "published", "verdict"), fontweight="bold")
+    write_row = partial(_write, axes, (-left, names - left), _WIDTH - left)
+    write_row(-0.5, ("network", "source", "measured", "published", "verdict"), fontweight="bold")
     for number, row in enumerate(rows):
         _draw_row(axes, row, number + 0.5)
         words = (fitted(row.network, _NAMES), fitted(row.source, _SOURCES), f"{row.measured:.3f}")
-        write(number + 0.5, (*words, f"{row.published:g}", visible(row.word)))
+        write_row(number + 0.5, (*words, f"{row.published:g}", visible(row.word)))
     return figure
 
 
 def _write(axes: Axes, lefts: tuple[float, float], right: float, at: float, words: Sequence[str], **style: Any) -> None:
     """Write the columns of a row: two begin at `lefts`, three end before `right`, pixels from the axes' left edge."""
     for place, text in zip((*lefts, right - 138, right - 74, right - 2), words, strict=True):
-        axes.annotate(
-            text, (0, at), (place, 0), xycoords=axes.get_yaxis_transform(), textcoords="offset points",
-            ha="left" if place < 0 else "right", va="center_baseline", fontsize=SMALL, annotation_clip=False, **style,
-        )  # fmt: skip
+        side = "left" if place < 0 else "right"
+        write(axes, text, (0, at), (place, 0), xycoords=axes.get_yaxis_transform(), ha=side, **style)
 
 
 def _draw_row(axes: Axes, row: Row, at: float) -> None:
@@ -177,13 +174,10 @@ def _draw_row(axes: Axes, row: Row, at: float) -> None:
     draw_interval(axes, at, *row.ends, style.colour, upright=False)
     end = min(max(row.difference, first), last)
     axes.plot([0, end], [at, at], color=style.colour, linewidth=2.6, solid_capstyle="butt")
-    axes.plot([0], [at], **Look(INK, style.marker).points(solid=False), gid=f"{SHOWS}published")
+    axes.plot([0], [at], **Look(INK, style.marker).points(solid=False, size=7.5), gid=f"{SHOWS}published")
     beyond = end != row.difference
     marker = Look(style.colour, "<" if row.difference < 0 else ">") if beyond else style
-    axes.plot([end], [at], **marker.points(solid=True), gid=f"{SHOWS}measured")
+    axes.plot([end], [at], **marker.points(solid=True, size=6 if beyond else 4.5), gid=f"{SHOWS}measured")
     if beyond:
-        inside = 10 if row.difference < 0 else -10
-        axes.annotate(
-            signed(row.difference), (end, at), (inside, 6), textcoords="offset points", va="center_baseline",
-            ha="left" if inside > 0 else "right", fontsize=SMALL, gid=f"{SHOWS}beyond", annotation_clip=False,
-        )  # fmt: skip
+        side, inside = ("left", 10) if row.difference < 0 else ("right", -10)
+        write(axes, signed(row.difference), (end, at), (inside, 6), ha=side, gid=f"{SHOWS}beyond")

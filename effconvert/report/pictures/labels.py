@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from effconvert.report.pictures.panel import pixels
+from effconvert.report.pictures.panel import pixels, write
 from effconvert.report.pictures.style import INK, MUTED, SHOWS, SMALL, text_width
 
 _HEIGHT = 14.0
@@ -43,10 +43,8 @@ def draw_labels(
     found = place_labels(anchors, [text_width(text, SMALL) + 5 for _, text in labels], obstacles, frame)
     for (place, text), (x, y), label in zip(labels, anchors, found, strict=True):
         leader = {"arrowstyle": "-", "color": INK, "alpha": MUTED, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 4}
-        axes.annotate(
-            text, place, (label.x - x, y - label.y), textcoords="offset points", ha="center", va="center_baseline",
-            fontsize=SMALL, gid=f"{SHOWS}label", arrowprops=leader if label.far else None, annotation_clip=False,
-        )  # fmt: skip
+        arrow = leader if label.far else None
+        write(axes, text, place, (label.x - x, y - label.y), ha="center", gid=f"{SHOWS}label", arrowprops=arrow)
 
 
 def _along(line: NDArray[np.float64]) -> NDArray[np.float64]:

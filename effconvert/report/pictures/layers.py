@@ -10,9 +10,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import StepPatch
 from matplotlib.ticker import NullLocator
 
-from effconvert.report.pictures.panel import legend, legend_height, panel, sheet
+from effconvert.report.pictures.panel import legend, legend_height, panel, sheet, write
 from effconvert.report.pictures.style import (
     INK,
     SHOWS,
@@ -126,7 +127,7 @@ def _figure(comparisons: Sequence[Mapping[str, Any]]) -> Figure:
     names = _named(layers)
     lines = 1 + max(line for _, line in names)
     top = legend_height(entries, _WIDTH) + 30
-    figure = sheet(_WIDTH, top + len(modes) * (_PANEL + _BETWEEN) - _BETWEEN + lines * _LINE + 24)
+    figure = sheet(_WIDTH, top + len(modes) * (_PANEL + _BETWEEN) - _BETWEEN + lines * _LINE + 20)
     legend(figure, entries, _WIDTH)
     for mode in modes:
         axes = panel(figure, _LEFT, top, _WIDTH - _LEFT - 8, _PANEL, _MODES[mode])
@@ -181,13 +182,13 @@ def _draw_tolerance(axes: Axes, rows: Sequence[_Row], layers: Sequence[str], mir
     allowed = [max((row["allowed"] for row in rows if row["layer"] == layer), default=0.0) for layer in layers]
     edges = [-0.7, *(number + 0.5 for number in range(len(layers) - 1)), len(layers) - 0.3]
     if any(allowed):
-        axes.stairs(allowed, edges, baseline=-least / 4, fill=True, color=INK, alpha=0.07, gid=f"{SHOWS}tolerance")
-        axes.stairs(allowed, edges, baseline=None, color=INK, linewidth=0.8)
+        band = {"baseline": -least / 4, "fill": True, "color": INK, "alpha": 0.07, "gid": f"{SHOWS}tolerance"}
+        for style in (band, {"baseline": None, "fill": False, "edgecolor": INK, "linewidth": 0.8}):
+            axes.add_artist(StepPatch(allowed, edges, **style))
         at = len(layers) - 0.3 if mirrored else -0.7
-        axes.annotate(
-            f"tolerance {error(allowed[-mirrored])}", (at, allowed[-mirrored]), (-6 if mirrored else 6, 4),
-            textcoords="offset points", ha="right" if mirrored else "left", va="baseline", fontsize=SMALL,
-        )  # fmt: skip
+        words, place = f"tolerance {error(allowed[-mirrored])}", (at, allowed[-mirrored])
+        side, step = ("right", -6) if mirrored else ("left", 6)
+        write(axes, words, place, (step, 4), ha=side, va="baseline")
 
 
 def _draw_curve(axes: Axes, rows: Sequence[_Row], layers: Sequence[str], style: Look, wider: float) -> None:
@@ -208,10 +209,8 @@ def _draw_curve(axes: Axes, rows: Sequence[_Row], layers: Sequence[str], style: 
         cross = Look(style.colour, "x").points(solid=True)
         above, left = axes.get_xaxis_transform(), broken[-1] < len(layers) / 2
         axes.plot(broken, [0.84] * len(broken), **cross, transform=above, gid=f"{SHOWS}not finite")
-        axes.annotate(
-            "not finite", (broken[-1], 0.84), (7 if left else -7, 0), xycoords=above, textcoords="offset points",
-            ha="left" if left else "right", va="center_baseline", fontsize=SMALL,
-        )  # fmt: skip
+        side, step = ("left", 7) if left else ("right", -7)
+        write(axes, "not finite", (broken[-1], 0.84), (step, 0), xycoords=above, ha=side)
 
 
 def _named(layers: Sequence[str]) -> list[tuple[str, int]]:
@@ -232,9 +231,6 @@ def _mark_first(axes: Axes, comparisons: Iterable[Mapping[str, Any]], layers: Se
     for first in dict.fromkeys(one["first"] for one in comparisons if one["first"] in layers):
         x = layers.index(first)
         axes.axvline(x, color=VERMILLION, linewidth=1.2, linestyle=(0, (4, 2)))
-        left = x > len(layers) * 0.7
-        axes.annotate(
-            f"first divergence: {fitted(first, 200, SMALL)}", (x, 1), (-5 if left else 5, -9),
-            xycoords=axes.get_xaxis_transform(), textcoords="offset points", ha="right" if left else "left",
-            va="baseline", fontsize=SMALL, gid=f"{SHOWS}first",
-        )  # fmt: skip
+        words, above = f"first divergence: {fitted(first, 200, SMALL)}", axes.get_xaxis_transform()
+        side, step = ("right", -5) if x > len(layers) * 0.7 else ("left", 5)
+        write(axes, words, (x, 1), (step, -9), xycoords=above, ha=side, va="baseline", gid=f"{SHOWS}first")

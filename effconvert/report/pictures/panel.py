@@ -76,6 +76,12 @@ def framed(values: Iterable[float], least: float) -> tuple[float, float]:
     return float(kept.min() - margin), float(kept.max() + margin)
 
 
+def write(axes: Axes, text: str, place: tuple[float, float], step: tuple[float, float] = (0, 0), **style: Any) -> None:
+    """Write a text `step` pixels, to the right and up, from a place. style: as of Text; xycoords: of the place."""
+    usual: dict[str, Any] = {"va": "center_baseline", "fontsize": SMALL, "annotation_clip": False}
+    axes.annotate(text, place, step, textcoords="offset points", **usual | style)
+
+
 def draw_points(
     axes: Axes, points: Sequence[tuple[float, float]], style: Look, shows: str, *, size: float = 6, solid: bool
 ) -> None:
@@ -89,10 +95,7 @@ def draw_points(
         edge, arrow = (low, "v") if down else (high, "^")
         words = f"{value:.4g}".replace("-", "\N{MINUS SIGN}")
         axes.plot([x], [edge], **Look(style.colour, arrow).points(solid), gid=SHOWS + shows)
-        axes.annotate(
-            words, (x, edge), (6, 7 if down else -7), textcoords="offset points", va="center_baseline", fontsize=SMALL,
-            gid=f"{SHOWS}beyond", annotation_clip=False,
-        )  # fmt: skip
+        write(axes, words, (x, edge), (6, 7 if down else -7), gid=f"{SHOWS}beyond")
 
 
 def draw_interval(axes: Axes, at: float, low: float, high: float, colour: str, *, upright: bool = True) -> None:

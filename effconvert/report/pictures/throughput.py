@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from effconvert.report.pictures.panel import legend, legend_height, panel, sheet
+from effconvert.report.pictures.panel import legend, legend_height, panel, sheet, write
 from effconvert.report.pictures.style import (
     BLUE,
     GREEN,
@@ -34,7 +33,7 @@ HEADERS = (
     "workers_of_a_process", "processes", "device", "dtype", "pipeline", "drawn",
 )  # fmt: skip
 _SHOWN = 20
-_WIDTH, _NAMES, _NUMBERS, _ROW = 860, 280, 108, 42
+_WIDTH, _NAMES, _NUMBERS, _ROW = 856, 280, 108, 42
 # Colour and opacity of each stage; adjacent ones also differ in grey print.
 _LOOKS = {
     "reading": (GREY, 1.0),
@@ -139,7 +138,7 @@ def _figure(runs: Sequence[Run]) -> Figure:
     top = legend_height(entries, _WIDTH) + 14
     names = [(fitted(run.name, _NAMES), fitted(run.how, _NAMES, SMALL)) for run in runs]
     left = max(max(text_width(name), text_width(how, SMALL)) for name, how in names) + 12
-    figure = sheet(_WIDTH, top + len(runs) * _ROW + 44)
+    figure = sheet(_WIDTH, top + len(runs) * _ROW + 36)
     legend(figure, entries, _WIDTH)
     axes = panel(figure, left, top, _WIDTH - left - _NUMBERS, len(runs) * _ROW)
     axes.set(
@@ -149,24 +148,19 @@ def _figure(runs: Sequence[Run]) -> Figure:
     axes.spines[["left", "bottom"]].set_visible(False)
     for number, (run, (name, how)) in enumerate(zip(runs, names, strict=True)):
         for bar, at in ((_UPPER, number + 0.32), (_LOWER, number + 0.68)):
-            axes.barh(at, 100, 0.3, **_ELAPSED, gid=f"{SHOWS}elapsed")
+            axes.barh(at, 100, 0.3, **_ELAPSED, gid=f"{SHOWS}band")
             begin = 0.0
             for stage in bar:
                 axes.barh(at, 100 * run.shares[stage], 0.3, begin, **_filled(stage), gid=f"{SHOWS}{stage}")
                 begin += 100 * run.shares[stage]
-        _write(axes, -8, number + 0.32, name, SIZE)
-        _write(axes, -8, number + 0.68, how, SMALL)
-        _write(axes, _WIDTH - left - 2, number + 0.32, f"{rate(run.per_second)} images/s", SMALL)
-        _write(axes, _WIDTH - left - 2, number + 0.68, f"{seconds(run.elapsed)} in all", SMALL)
+        ends = {"xycoords": axes.get_yaxis_transform(), "ha": "right"}
+        for down, words, size, time in (
+            (0.32, name, SIZE, f"{rate(run.per_second)} images/s"),
+            (0.68, how, SMALL, f"{seconds(run.elapsed)} in all"),
+        ):
+            write(axes, words, (0, number + down), (-8, 0), fontsize=size, **ends)
+            write(axes, time, (1, number + down), (_NUMBERS - 2, 0), **ends)
     return figure
-
-
-def _write(axes: Axes, x: float, y: float, text: str, size: float) -> None:
-    """Write a text that ends at `x`, in pixels from the axes' left edge."""
-    axes.annotate(
-        text, (0, y), (x, 0), xycoords=axes.get_yaxis_transform(), textcoords="offset points",
-        ha="right", va="center_baseline", fontsize=size, annotation_clip=False,
-    )  # fmt: skip
 
 
 def _filled(stage: str) -> dict[str, Any]:
