@@ -157,7 +157,7 @@ def _verified(folder: Path, shown: Shown, to_report: list[Path]) -> Iterable[str
 
 def _asked(canonical: Path, photographs: Path) -> Iterable[str]:
     for path, classes in classify(canonical, [photographs], top=1).images:
-        yield f"{path.name}: {{{classes[0].index}: {classes[0].name!r}}}  {classes[0].probability:.3f}"
+        yield f"{path.name}: {classes[0].index} {classes[0].name}  {classes[0].probability:.3f}"
 
 
 def _measured(folder: Path, shown: Shown, to_report: list[Path]) -> Iterable[str]:

@@ -65,14 +65,13 @@ def test_it_shows_the_likeliest_classes_of_each_image(run: Callable[..., Ran], f
     assert "tf-official: 64 px, tf1-bicubic" in ran.out
     lines = [" ".join(line.split()) for line in ran.out.splitlines()]
     for image in document["images"]:
-        likeliest = image["classes"][0]
-        first_line = f"{{{likeliest['index']}: {likeliest['name']!r}}} {likeliest['probability']:.3f}"
         rows = [
-            f"{seen['index']} {seen['name']} {seen['synset']} {seen['probability']:.4f} logit {seen['logit']:.3f}"
+            f"{seen['index']} {seen['name']} {seen['synset']} {seen['probability']:.4f} {seen['logit']:.3f}"
             for seen in image["classes"]
         ]
-        start = lines.index(f"{image['path']}: {first_line}")
-        assert lines[start + 1 : start + 6] == rows
+        start = lines.index(image["path"])
+        assert lines[start + 1] == "index class synset probability logit"
+        assert lines[start + 3 : start + 8] == rows
 
 
 def test_the_answers_are_the_networks_own(
@@ -183,8 +182,8 @@ def test_classes_without_names_are_numbers_and_it_says_so(run: Callable[..., Ran
     assert ran.exit_code == 0
     assert "none: the file does not name its 7 classes; give a file of names with --classes" in ran.out
     likeliest = run("predict", file, tmp_path / "images" / "0.jpg", "--size", SIZE, "--top", 1).out.splitlines()[-1]
-    assert likeliest.startswith(f"{tmp_path / 'images' / '0.jpg'}: {{")
-    assert likeliest.split("{")[1].split("}")[0] in "0123456"
+    assert likeliest.startswith(f"{tmp_path / 'images' / '0.jpg'}: ")
+    assert likeliest.rpartition(": ")[2].split()[0] in "0123456"
 
 
 def test_a_list_of_another_number_of_names_is_4(run: Callable[..., Ran], file: Path, tmp_path: Path) -> None:
@@ -374,7 +373,8 @@ def test_the_example_of_its_help_works_as_printed(
     pictures(tmp_path)[0].rename(tmp_path / "cat.jpg")
     shown = run(*example.split())
     assert shown.exit_code == 0
-    assert "cat.jpg: {" in shown.out
+    assert "\ncat.jpg\n" in shown.out
+    assert "{" not in shown.out
 
 
 def test_a_training_that_the_file_does_not_say_decides_the_preprocessing(

@@ -64,12 +64,20 @@ def _print(found: "Classification") -> None:
         ]
     )
     for path, classes in found.images:
+        if len(classes) == 1:
+            say(f"{path}: {_in_one_line(classes[0])}")
+            continue
         say()
         say(str(path), STRONG)
         columns = [cells for cells in zip(_HEADERS, *map(_row, classes), strict=True) if any(cells[1:])]
         headers, *rows = zip(*columns, strict=True)
         aligned = "".join(_ALIGNED[header] for header in headers)
-        print_table(headers, rows, aligned, below=("class",), drop=("synset", "logit"), indent=2)
+        print_table(headers, rows, aligned, below=("class",) if "class" in headers else (), drop=("logit",), indent=2)
+
+
+def _in_one_line(seen: "SeenClass") -> str:
+    name = f"{seen.index} {seen.name}" if seen.name else str(seen.index)
+    return f"{name}  {seen.probability:.3f}"
 
 
 def _row(seen: "SeenClass") -> list[str]:
