@@ -41,5 +41,5 @@ def missing_cause(verification: Verification) -> str:
     if verification.verdict != _DIFFERENT or verification.causes:
         return ""
     if verification.explained:
-        return "none of the known causes explains the difference"
-    return "the cause is not known yet: `effconvert verify` with --explain tries the known ones"
+        return "none of the known ones explains the difference"
+    return "not known yet: `effconvert verify` with --explain tries the known ones"

@@ -10,6 +10,7 @@ from markdown_it import MarkdownIt
 from effconvert.report.document import published_report
 from effconvert.report.renderings.markdown import render_markdown
 from effconvert.report.renderings.markdown_text import code, code_block, escape, link, table_head
+from effconvert.report.renderings.numbers_text import NONE
 from effconvert.report.renderings.text import shortened, visible
 from helpers.report.hostile import NAMES
 from helpers.report.made_documents import made_document, typed
@@ -112,15 +113,30 @@ def test_a_hostile_name_stays_one_cell_of_every_table(name: str) -> None:
 def test_every_verdict_stands_in_the_table_and_the_worst_network_first() -> None:
     document = made_document(3)
     document["networks"][2]["verdicts"][4] |= {"verdict": "failed", "reason": "77.1 % are published"}
-    verdicts, reasons = tables(render_markdown(typed(document)))[:2]
-    assert shown(verdicts[1][0]) == "efficientnet-b2 (aa)"
-    assert [shown(cell) for cell in verdicts[1][1:]] == ["✅ passed"] * 4 + ["❌ failed"] + ["✅ passed"] * 2
+    document["networks"][2]["summary"] |= {"verdict": "failed", "words": "failed: accuracy; passed 6 of 7"}
+    summary, reasons = tables(render_markdown(typed(document)))[:2]
+    assert [shown(cell) for cell in summary[1]] == [
+        "efficientnet-b2 (aa)", "b2-aa.safetensors", "9,109,994", "0.994 G", "80.090", "80.1 (TensorFlow)", "\N{MINUS SIGN}0.010",
+        "95.090", NONE, NONE, "blocks.11: 3.1e-6 of 2.0e-5", "❌ failed: accuracy; passed 6 of 7",
+    ]  # fmt: skip
     assert [shown(cell) for cell in reasons[1]][:3] == ["efficientnet-b2 (aa)", "accuracy", "❌ failed"]
     assert shown(reasons[1][-1]) == "77.1 % are published"
 
 
+def test_a_failure_stands_with_its_cause_and_its_fix() -> None:
+    document = made_document(2)
+    verified = document["networks"][1]["verifications"][0]
+    verified |= {"verdict": "different", "explained": True}
+    cause = {"cause": "another epsilon", "fix": "bn_eps: 1 -> 2 (--facts bn_eps=2)", "before": 0.91, "after": 3e-7}
+    verified["causes"] = [cause | {"whole": True}]
+    text = render_markdown(typed(document))
+    assert "efficientnet-b1 (aa): **Cause:** another epsilon. **Fix:** bn_eps: 1 -\\> 2 (--facts bn_eps=2)" in text
+    verified |= {"causes": [], "explained": False}
+    assert "--explain tries the known ones" in render_markdown(typed(document))
+
+
 def test_one_network_is_shown_with_what_was_measured_and_allowed() -> None:
-    rows = tables(render_markdown(typed(made_document(1))))[0]
+    rows = tables(render_markdown(typed(made_document(1))))[1]
     found = {shown(row[0]): [shown(cell) for cell in row[1:4]] for row in rows[1:]}
     assert found["logits"] == ["✅ passed", "1.2e-6", "2.0e-5"]
     assert list(found) == ["coverage", "tensors", "layers", "logits", "accuracy", "parameters", "operations"]
@@ -172,7 +188,7 @@ def test_provenance_is_folded_away_with_the_command_that_makes_the_report_again(
 def test_a_thousand_networks_fit_into_a_comment_on_github_and_the_rest_is_named() -> None:
     text = render_markdown(typed(made_document(1000)))
     assert len(text) < 65_536
-    assert "and 975 more in `verdicts.csv`." in text
+    assert "and 975 more in `networks.csv`." in text
 
 
 def test_what_was_published_is_shown_without_any_network() -> None:

@@ -179,6 +179,12 @@ def test_a_verification_that_contradicts_its_layers_is_refused(tmp_path: Path) -
         build_report([], [write_verification(tmp_path / "v.json", wrong)]).to_dict()
 
 
+def test_a_damaged_cause_is_refused_with_its_place(tmp_path: Path) -> None:
+    path = write_verification(tmp_path / "v.json", verification(causes=[{"words": "another epsilon"}]))
+    with pytest.raises(UnreadableCheckpoint, match=r"\$.causes\[0\]: 'before' is a required property"):
+        build_report([path])
+
+
 def test_facts_that_no_network_has_are_refused(tmp_path: Path) -> None:
     facts = run_record()["model"]["facts"] | {"head_conv": False}
     path = write_run(tmp_path / "b0.npz", 5, 10, record=run_record(model={"facts": facts}))

@@ -133,4 +133,4 @@ def _reasons(networks: "Sequence[Network]") -> Iterator[str]:
             for cause in verification.causes:
                 yield f"{network.name}: cause: {cause_words(cause)}; fix: {cause.fix}"
             if missing := missing_cause(verification):
-                yield f"{network.name}: {missing}"
+                yield f"{network.name}: cause: {missing}"

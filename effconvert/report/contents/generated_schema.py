@@ -27,9 +27,9 @@ def schema_of(kind: type, identity: str) -> _Schema:
     return head | whole | {"$defs": {name: found[name] for name in sorted(found)}}
 
 
-def _object(kind: type, found: dict[str, _Schema]) -> _Schema:
+def _object(kind: Any, found: dict[str, _Schema]) -> _Schema:
     hints = get_type_hints(kind, include_extras=True)
-    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    names = [field.name for field in fields(kind)]
     return {
         "type": "object",
         "description": " ".join((kind.__doc__ or "").split()),
@@ -47,10 +47,10 @@ def _value(kind: Any, found: dict[str, _Schema]) -> _Schema:
             schema = _ruled(schema, rule)
         return schema
     if is_dataclass(kind):
-        name = _name(kind)  # type: ignore[arg-type]
+        name = _name(kind)
         if name not in found:
             found[name] = {}  # its place, should the type hold itself
-            found[name] = _object(kind, found)  # type: ignore[arg-type]
+            found[name] = _object(kind, found)
         return {"$ref": f"#/$defs/{name}"}
     if kind in _SIMPLE:
         return {"type": _SIMPLE[kind]}
@@ -91,8 +91,8 @@ def _ruled(schema: _Schema, rule: Rule) -> _Schema:
     return schema | {name: value for name, value in said.items() if value not in (None, "")}
 
 
-def _name(kind: type) -> str:
+def _name(kind: Any) -> str:
     """Return the name of a type in `$defs`, with its module where types of several modules have it."""
     module = kind.__module__.rpartition(".")[2]
-    plain = "".join(f"_{sign.lower()}" if sign.isupper() else sign for sign in kind.__name__).lstrip("_")
+    plain: str = "".join(f"_{sign.lower()}" if sign.isupper() else sign for sign in kind.__name__).lstrip("_")
     return plain if module == plain else f"{module}_{plain}" if module in ("published", "verification") else plain

@@ -17,7 +17,7 @@ def to_plain(value: Any) -> Any:
         return [to_plain(each) for each in value]
     if isinstance(value, Mapping):
         return {name: to_plain(each) for name, each in value.items()}
-    return {name: to_plain(getattr(value, name)) for name in _names(type(value))}
+    return {name: to_plain(getattr(value, name)) for name in _names(value.__class__)}
 
 
 def from_plain(kind: type[_T], plain: Any) -> _T:
@@ -41,23 +41,24 @@ def _in_unicode(value: Any) -> Any:
         return type(value)(_in_unicode(each) for each in value)
     if isinstance(value, Mapping):
         return {_in_unicode(name): _in_unicode(each) for name, each in value.items()}
-    return type(value)(**{name: _in_unicode(getattr(value, name)) for name in _names(type(value))})
+    return type(value)(**{name: _in_unicode(getattr(value, name)) for name in _names(value.__class__)})
 
 
 @cache
-def _names(kind: type) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))  # type: ignore[arg-type]
+def _names(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
 
 
 @cache
-def _types(kind: type) -> dict[str, Any]:
+def _types(kind: Any) -> dict[str, Any]:
     return get_type_hints(kind)
 
 
 def _typed(kind: Any, plain: Any) -> Any:
-    if is_dataclass(kind):
-        return kind(**{name: _typed(hint, plain[name]) for name, hint in _types(kind).items()})  # type: ignore[operator]
     origin, arguments = get_origin(kind), get_args(kind)
+    if origin is None and is_dataclass(kind):
+        make: Any = kind
+        return make(**{name: _typed(hint, plain[name]) for name, hint in _types(make).items()})
     if origin is Annotated:
         return _typed(arguments[0], plain)
     if origin in (Union, types.UnionType):

@@ -11,9 +11,9 @@ from typing import Any
 
 import jinja2
 
-from effconvert.report import sentences
+from effconvert.report import causes, sentences
 from effconvert.report.contents.accuracy import SourceVerdict
-from effconvert.report.contents.network import Network
+from effconvert.report.contents.network import Network, Summary
 from effconvert.report.contents.published import Disagreement
 from effconvert.report.contents.report import Report
 from effconvert.report.naming import library_name
@@ -23,8 +23,9 @@ from effconvert.report.renderings.page import template_text
 
 Row = tuple[Any, ...]
 
-_SIGNS = {"passed": "✅", "same": "✅", "near": "⚠️", "failed": "❌", "away": "❌"}
+_SIGNS = {"incomplete": "◐", "passed": "✅", "same": "✅", "near": "⚠️", "failed": "❌", "away": "❌"}
 _WORST_FIRST = ("failed", "near", "not judged")
+_OVERALL = ("failed", "near", "incomplete", "passed")
 _FLAG = "†"
 
 
@@ -58,10 +59,11 @@ def _environment() -> jinja2.Environment:
     modules = {
         markdown_text: "code code_block link name table_head",
         network_views: """
-            agreeing_pairs diverging_row p_value pair_count share warning_groups
+            agreeing_pairs diverging_row failed_verifications p_value pair_count share warning_groups
         """,
         record_words: "command facts_text options_words provenance recipe_text settings",
         sentences: "some",
+        causes: "cause_words missing_cause",
         numbers_text: "count decimals error giga interval percent published signed",
         published_views: "by_data_set by_publisher circumstances costs_by_convention",
     }
@@ -82,6 +84,7 @@ def _environment() -> jinja2.Environment:
         "shifted": lambda columns: [column + 1 for column in columns],
         "sign": _sign,
         "text": markdown_text.escape,
+        "verdict_text": _verdict_text,
         "worst_first": _worst_first,
     }
     return environment
@@ -104,14 +107,14 @@ def _sign(word: str) -> str:
     return f"{_SIGNS[word]} {word}" if word in _SIGNS else numbers_text.NONE if word == "not measured" else word
 
 
+def _verdict_text(summary: Summary) -> str:
+    """Return the verdict on a whole network with its sign."""
+    return f"{_SIGNS[summary.verdict]} {summary.words}"
+
+
 def _worst_first(networks: Iterable[Network]) -> list[Network]:
     """Return the networks, those with failed checks first."""
-
-    def rank(network: Network) -> int:
-        words = [row.verdict for row in network.verdicts]
-        return next((place for place, word in enumerate(_WORST_FIRST) if word in words), len(_WORST_FIRST))
-
-    return sorted(networks, key=rank)
+    return sorted(networks, key=lambda network: _OVERALL.index(network.summary.verdict))
 
 
 def _not_passed(networks: Sequence[Network]) -> list[Row]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
+from effconvert.report.checks import share_of_tolerance
 from effconvert.report.contents.network import Network
 from effconvert.report.contents.published import Disagreement
 from effconvert.report.contents.report import Report
@@ -59,7 +60,7 @@ def diverging_row(comparison: Comparison) -> Layer | None:
     rows = comparison.rows
     named = [row for row in rows if row.layer == comparison.first and not row.passed]
     finite = [row for row in rows if row.relative is not None and row.allowed]
-    worst = max(finite, key=lambda row: row.relative / row.allowed, default=None)
+    worst = max(finite, key=share_of_tolerance, default=None)
     return named[0] if named else worst
 
 
@@ -107,6 +108,8 @@ class Pair:
 def agreeing_pairs(document: Report) -> list[Pair]:
     """Return the pairs of networks that agree least, or all if they are few."""
     found = document.agreement
+    if not found:
+        return []
     names = {network.id: network.name for network in document.networks}
     places = combinations(range(len(found.ids)), 2)
     shares = ((found.same[a][b] / (found.images[a][b] or 1), a, b) for a, b in places)
@@ -127,7 +130,7 @@ def agreeing_pairs(document: Report) -> list[Pair]:
 
 def pair_count(document: Report) -> int:
     """Return the number of pairs of networks in the agreement."""
-    networks = len(document.agreement.ids)
+    networks = len(document.agreement.ids) if document.agreement else 0
     return networks * (networks - 1) // 2
 
 

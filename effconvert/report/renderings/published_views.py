@@ -198,7 +198,7 @@ def _top1(published: Published) -> list[Number]:
     return [number for number in accuracies if (number.quantity, number.precision) == ("top1", "float32")]
 
 
-def _data_set(number: Number) -> str:
+def _data_set(number: Number | Disagreement) -> str:
     name = str(number.dataset)
     return _DATA_SETS.get(name, name)
 

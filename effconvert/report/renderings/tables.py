@@ -79,7 +79,9 @@ def _verdicts(document: Report) -> Rows:
 def _accuracy(document: Report) -> Rows:
     for network in document.networks:
         measured = network.accuracy
-        for source in measured.sources if measured else ():
+        if not measured:
+            continue
+        for source in measured.sources:
             yield {
                 **_of(network),
                 "source": source.kind,
@@ -115,13 +117,11 @@ def _cost(document: Report) -> Rows:
 def _operations(document: Report) -> Rows:
     for network in document.networks:
         cost = network.cost
-        for convention, operations in cost.operations.items() if cost else ():
-            yield {
-                **_of(network),
-                "size_pixels": cost.size,
-                "convention": convention,
-                "operations": operations,
-            }
+        if not cost:
+            continue
+        for convention, operations in cost.operations.items():
+            counted = {"convention": convention, "operations": operations}
+            yield {**_of(network), "size_pixels": cost.size, **counted}
 
 
 def _verifications(document: Report) -> Rows:

@@ -61,6 +61,20 @@ def hostile() -> dict[str, Any]:
     return document
 
 
+def failing() -> dict[str, Any]:
+    """Return a report whose first network differs from its source, by a cause that was found, and was not judged."""
+    document = made_document(3)
+    network = document["networks"][0]
+    words = {"layers": "failed", "accuracy": "not judged"}
+    for check in network["verdicts"]:
+        check["verdict"] = words.get(check["check"], "passed")
+    network["summary"] |= {"verdict": "failed", "words": "failed: layers; passed 5 of 7; accuracy not judged"}
+    cause = {"cause": "another epsilon in BatchNorm", "fix": "bn_eps: 0.001 -> 1e-05 (--facts bn_eps=1e-05)"}
+    cause |= {"before": 0.91, "after": 3e-7, "whole": True}
+    network["verifications"][0] |= {"verdict": "different", "explained": True, "causes": [cause]}
+    return document
+
+
 def _poison(value: Any) -> None:
     if isinstance(value, list):
         value[:] = [HOSTILE if isinstance(item, str) else item for item in value]
@@ -78,6 +92,7 @@ def _poison(value: Any) -> None:
 
 DOCUMENTS: dict[str, Callable[[], dict[str, Any]]] = {
     "three": lambda: made_document(3),
+    "failing": failing,
     "hostile": hostile,
     "published": lambda: published_report().to_dict(),
     "thousand": lambda: made_document(1000),

@@ -21,16 +21,13 @@ for (const table of document.querySelectorAll("table[data-sortable]")) {
   if (rows.length > 30) addFilter(table, rows);
 }
 
-// A table that does not fit gets a scroll bar of its own; what is folded up is measured when it is opened.
-function fit() {
-  const regions = Array.from(document.querySelectorAll(".scroll"));
-  for (const region of regions) region.classList.remove("wide");
-  const wide = regions.filter((region) => region.firstElementChild.scrollWidth > region.clientWidth);
-  for (const region of wide) region.classList.add("wide");
-}
-fit();
-window.addEventListener("resize", fit);
-document.addEventListener("toggle", fit, true);
+// A table that does not fit gets a scroll bar of its own; it is measured when it is laid out, also after it is unfolded.
+const fitting = new ResizeObserver((entries) => {
+  for (const { target } of entries) {
+    target.classList.toggle("wide", target.firstElementChild.offsetWidth > target.clientWidth + 1);
+  }
+});
+for (const region of document.querySelectorAll(".scroll")) fitting.observe(region);
 
 // Numbers before words, cells without a value last; equal rows keep their order.
 function sorted(rows, column, down) {
