@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import safetensors
@@ -39,7 +40,7 @@ def test_load_model_computes_in_float32_unless_told(lite0: Path, tmp_path: Path,
 
 
 @pytest.mark.parametrize("changes", [{"classes": 10}, {"classes": 0}, {"classes": 0, "head_conv": False}])
-def test_load_model_finds_the_head_of_a_bare_state_dict(tmp_path: Path, changes: dict[str, int]) -> None:
+def test_load_model_finds_the_head_of_a_bare_state_dict(tmp_path: Path, changes: dict[str, Any]) -> None:
     torch.save(effconvert.create_model("lite1", **changes).state_dict(), tmp_path / "own.pth")
     network = effconvert.load_model(tmp_path / "own.pth", facts={})
     assert network.variant.name == "lite1"

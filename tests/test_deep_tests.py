@@ -31,7 +31,7 @@ def run_pytest(folder: Path, option: str) -> str:
         "-p",
         "no:xdist",
         f"--deep={option}",
-        folder,
+        str(folder),
     ]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder).stdout
 

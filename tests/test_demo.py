@@ -20,6 +20,7 @@ from PIL import Image
 
 from effconvert.cli import main
 from effconvert.demo import packages
+from effconvert.hub.addresses import PackageFile
 from effconvert.maps.layouts import find_layout
 from effconvert.maps.moves import compile_layout, invert
 from effconvert.model.calibration import calibrate, random_weights, synthetic_images
@@ -125,7 +126,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
     )
     monkeypatch.setattr("effconvert.demo.packages.choose", lambda *_, **__: row)
-    monkeypatch.setattr("effconvert.demo.packages.NETWORK", packages.PackageFile("not-installed", "1.0", "x.py"))
+    monkeypatch.setattr("effconvert.demo.packages.NETWORK", PackageFile("not-installed", "1.0", "x.py"))
     monkeypatch.syspath_prepend(str(site))
     invalidate_caches()
     return site

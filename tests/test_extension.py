@@ -33,7 +33,7 @@ def test_a_wheel_with_the_extension_and_one_without_give_the_same_pixels(tmp_pat
     images, found = [IMAGES / "a_500x375.jpg", IMAGES / "b_375x500.jpg"], {}
     for compiler in ("cc", "no-such-compiler"):
         packages = installed(tmp_path / compiler, compiler)
-        command = [sys.executable, "-c", PREPARE, packages, *images]
+        command = [sys.executable, "-c", PREPARE, str(packages), *map(str, images)]
         ran = subprocess.run(command, cwd=packages, check=True, capture_output=True, text=True)
         built, found[compiler] = ran.stdout.splitlines()
         assert (built == "True") == (compiler == "cc" and shutil.which("cc") is not None)

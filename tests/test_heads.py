@@ -1,6 +1,7 @@
 """The classifier is found under any name, and nothing that may change the network is left behind without a word."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,13 +30,13 @@ def headless(layout: str = "timm") -> Tensors:
     return library_tensors(layout, classes=0)
 
 
-def converted(source: Path, **options: object) -> tuple[Report, Tensors]:
+def converted(source: Path, **options: Any) -> tuple[Report, Tensors]:
     output = source.with_name("out.safetensors")
     report = effconvert.convert(source, output, force=True, **options)  # type: ignore[arg-type]
     return report, read_all(output)
 
 
-def refused(source: Path, match: str, **options: object) -> str:
+def refused(source: Path, match: str, **options: Any) -> str:
     with pytest.raises(LayoutMismatch, match=match) as caught:
         converted(source, **options)
     assert not source.with_name("out.safetensors").exists()
@@ -184,7 +185,7 @@ def test_a_classifier_that_is_none_is_refused_with_its_shapes(tmp_path: Path, na
     refused(source, f'classifier="{name}": not a linear layer, with a bias, that reads the 1,280', classifier=name)
 
 
-INSIDE = {
+INSIDE: dict[str, dict[str, Any]] = {
     "an adapter": {"conv_head.lora_A.weight": np.ones((8, 320, 1, 1), np.float32)},
     "a bias": {"conv_stem.bias": np.ones(32, np.float32)},
     "a mask": {"conv_head.weight_mask": np.ones((WIDTH, 320, 1, 1), np.float32)},
@@ -265,7 +266,7 @@ def test_leave_cannot_take_what_the_network_needs(tmp_path: Path) -> None:
     )
 
 
-HARMLESS = {
+HARMLESS: dict[str, dict[str, Any]] = {
     "thop": {"blocks.0.0.conv_dw.total_ops": np.zeros(1), "total_params": np.zeros(1)},
     "a loss": {"criterion.pos_weight": np.ones(2, np.float32), "train_loss.weight": np.ones(2, np.float32)},
     "metrics": {"val_acc.tp": np.zeros(2, np.int64), "train_metrics.f1.fn": np.zeros((), np.int64)},

@@ -1,6 +1,7 @@
 """Files of EfficientNet-Lite under the names of EfficientNet-PyTorch are what they are, go anywhere and come back."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from helpers.library_files import library_tensors, save
 LITE = [name for name in VARIANTS if name.startswith("lite")]
 
 
-def lite_file(folder: Path, variant: str, **facts: object) -> Path:
+def lite_file(folder: Path, variant: str, **facts: Any) -> Path:
     """A file as efficientnet-lite-pytorch saves it."""
     return save(folder / f"efficientnet-{variant}.pth", library_tensors("lukemelas", variant, **facts))
 
@@ -50,7 +51,7 @@ def test_it_goes_there_and_comes_back_bit_for_bit(tmp_path: Path, variant: str, 
 
 
 @pytest.mark.parametrize("facts", [{"classes": 7}, {"classes": 0}, {"classes": 0, "head_conv": False}], ids=str)
-def test_it_may_have_any_classifier_or_none(tmp_path: Path, facts: dict[str, object]) -> None:
+def test_it_may_have_any_classifier_or_none(tmp_path: Path, facts: dict[str, Any]) -> None:
     report = converted(lite_file(tmp_path, "lite1", **facts), "there.safetensors", "canonical")
     assert report.variant == "lite1"
     assert {name: report.facts[name] for name in facts} == facts

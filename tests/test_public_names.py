@@ -7,6 +7,7 @@ import sys
 import typing
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,7 @@ def test_dir_shows_the_public_names(package: ModuleType) -> None:
 def test_type_checkers_see_the_object_that_programs_get(package: ModuleType) -> None:
     tree = ast.parse(Path(str(package.__file__)).read_text(encoding="utf-8"))
     (block,) = [node for node in tree.body if isinstance(node, ast.If)]
-    seen = {}
+    seen: dict[str, Any] = {}
     for statement in block.body:
         assert isinstance(statement, ast.ImportFrom)
         names = ", ".join(f"{name.name} as {name.asname or name.name}" for name in statement.names)

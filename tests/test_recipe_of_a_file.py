@@ -36,7 +36,7 @@ def of_a_training(folder: Path) -> Path:
 
 def with_own_normalization(folder: Path) -> Path:
     """A Keras network that normalises pixels by a mean and a variance of its own data."""
-    mean, std = np.float32(OWN_MEAN) / 255, np.float32([50, 60, 70]) / 255
+    mean, std = np.array(OWN_MEAN, np.float32) / 255, np.array([50, 60, 70], np.float32) / 255
     tensors = library_tensors("keras")
     tensors |= {"normalization/mean": mean, "normalization/variance": std**2}
     return save(folder / "keras.pth", tensors)
@@ -45,7 +45,10 @@ def with_own_normalization(folder: Path) -> Path:
 def of_gray_images(folder: Path) -> Path:
     """A Keras network of one channel, whose mean and variance are of its own data."""
     tensors = library_tensors("keras", in_channels=1)
-    tensors |= {"normalization/mean": np.float32([0.5]), "normalization/variance": np.float32([0.04])}
+    tensors |= {
+        "normalization/mean": np.full(1, 0.5, np.float32),
+        "normalization/variance": np.full(1, 0.04, np.float32),
+    }
     return save(folder / "keras.pth", tensors)
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from helpers.library_files import library_tensors, save
 from helpers.running import Ran
 
 
-def calibrated(folder: Path, name: str, variant: str = "b0", **facts: object) -> Path:
+def calibrated(folder: Path, name: str, variant: str = "b0", **facts: Any) -> Path:
     """A canonical file of a network that reacts to its input."""
     network = random_weights(effconvert.create_model(variant, **facts))
     calibrate(network, synthetic_images(8, 96, 96))
@@ -171,7 +172,7 @@ def test_allow_inexact_changes_nothing_where_the_facts_are_held(tensorflow: Path
         ({"padding": "symmetric", "bn_eps": 1e-3}, '"efficientnet_b0", num_classes=2, bn_eps=0.001, checkpoint_path='),
     ],
 )
-def test_the_report_says_which_network_a_timm_file_is_for(tmp_path: Path, facts: dict[str, object], code: str) -> None:
+def test_the_report_says_which_network_a_timm_file_is_for(tmp_path: Path, facts: dict[str, Any], code: str) -> None:
     source = save(tmp_path / "x.pth", library_tensors("timm"))
     report = effconvert.convert(source, tmp_path / "y.pth", to="timm", facts={"padding": "tf-same", **facts})
     assert code in report.network
@@ -185,7 +186,7 @@ def test_the_report_says_which_network_a_timm_file_is_for(tmp_path: Path, facts:
         ({"classes": 0, "head_conv": False}, "tf.train.Saver(variables)"),
     ],
 )
-def test_the_official_builder_is_told_the_head(tmp_path: Path, facts: dict[str, object], code: str) -> None:
+def test_the_official_builder_is_told_the_head(tmp_path: Path, facts: dict[str, Any], code: str) -> None:
     source = save(tmp_path / "tf_efficientnet_b0.pth", library_tensors("timm", **facts))
     report = effconvert.convert(source, tmp_path / "tf", to="tf-official")
     assert code in report.network

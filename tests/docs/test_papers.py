@@ -27,7 +27,7 @@ def anchors(page: Path) -> set[str]:
 
 
 def test_the_page_of_the_command_line_is_what_help_prints() -> None:
-    command = [sys.executable, ROOT / "scripts" / "cli_page.py"]
+    command = [sys.executable, str(ROOT / "scripts" / "cli_page.py")]
     written = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == written, "`make pages` writes it"
 

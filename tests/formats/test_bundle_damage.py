@@ -17,7 +17,7 @@ DATA = "model.ckpt.data-00000-of-00001"
 
 
 def test_every_flipped_bit_of_the_data_is_caught_and_its_tensor_named(tmp_path: Path) -> None:
-    arrays = {"first": np.arange(3, dtype=np.float32), "second": np.arange(2, dtype=np.int64)}
+    arrays: dict[str, Array] = {"first": np.arange(3, dtype=np.float32), "second": np.arange(2, dtype=np.int64)}
     index = make_bundle(tmp_path / "model.ckpt", arrays)
     data = index.with_name(DATA)
     content = data.read_bytes()

@@ -110,8 +110,8 @@ def test_a_repository_in_the_cache_of_hugging_face_is_its_snapshot(
     tmp_path: Path, arrays: dict[str, Array], name: str
 ) -> None:
     repository = tmp_path / "hub" / "models--timm--efficientnet_b0.ra_in1k"
-    for folder in ("blobs", "refs", "snapshots/4d4d"):
-        (repository / folder).mkdir(parents=True)
+    for name_within in ("blobs", "refs", "snapshots/4d4d"):
+        (repository / name_within).mkdir(parents=True)
     make_safetensors(repository / "blobs" / "0123", arrays)
     (repository / "snapshots/4d4d" / name).symlink_to("../../blobs/0123")
     for folder in (repository / "snapshots/4d4d", repository / "snapshots", repository, tmp_path / "hub"):

@@ -4,6 +4,7 @@ import json
 import shutil
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import h5py
 import ml_dtypes
@@ -122,7 +123,7 @@ def test_names_of_a_fixed_length_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float64, np.int8, np.int32, np.uint8, np.uint32, np.bool_])
-def test_every_number_that_keras_has_is_read(tmp_path: Path, dtype: type) -> None:
+def test_every_number_that_keras_has_is_read(tmp_path: Path, dtype: Any) -> None:
     array = np.random.default_rng(1).integers(0, 2, (2, 3)).astype(dtype)
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file.create_group("layers/dense/vars").create_dataset("0", data=array)

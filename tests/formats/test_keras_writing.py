@@ -4,6 +4,7 @@ import json
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import h5py
 import ml_dtypes
@@ -56,7 +57,7 @@ def test_texts_that_are_known_last_take_the_place_of_their_placeholders(tmp_path
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
-def test_smaller_floats_come_back(tmp_path: Path, suffix: str, dtype: type) -> None:
+def test_smaller_floats_come_back(tmp_path: Path, suffix: str, dtype: Any) -> None:
     arrays = {"predictions/kernel": np.arange(6).reshape(3, 2).astype(dtype)}
     assert read_all(make(tmp_path / f"x{suffix}", arrays)) == {"predictions/kernel": bits(arrays["predictions/kernel"])}
 

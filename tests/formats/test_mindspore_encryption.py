@@ -32,8 +32,8 @@ def block(plain: bytes, mode: str, key: bytes = KEY) -> bytes:
         tag = encryptor.tag
     else:
         padder = PKCS7(128).padder()
-        encryptor = Cipher(algorithm, modes.CBC(VECTOR)).encryptor()
-        content = encryptor.update(padder.update(plain) + padder.finalize()) + encryptor.finalize()
+        blocks = Cipher(algorithm, modes.CBC(VECTOR)).encryptor()
+        content = blocks.update(padder.update(plain) + padder.finalize()) + blocks.finalize()
         tag = b""
     rest = struct.pack("<I", 16) + VECTOR + struct.pack("<I", len(content)) + content
     return struct.pack("<I", CIPHERS[mode]) + tag + struct.pack("<I", len(rest)) + rest

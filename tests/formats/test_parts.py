@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from helpers.formats.mindspore_files import value
 INDEX = "model.safetensors.index.json"
 
 
-def write_index(folder: Path, places: dict[str, object], name: str = INDEX, **metadata: object) -> Path:
+def write_index(folder: Path, places: dict[str, Any], name: str = INDEX, **metadata: Any) -> Path:
     (folder / name).write_text(json.dumps({"metadata": metadata, "weight_map": places}))
     return folder / name
 
@@ -54,7 +55,7 @@ def test_a_whole_file_is_read_whatever_it_numbers(tmp_path: Path, arrays: dict[s
 
 def test_a_shard_beside_an_index_names_the_index_and_what_is_missing(tmp_path: Path, arrays: dict[str, Array]) -> None:
     make_safetensors(tmp_path / "first.safetensors", arrays)
-    places: dict[str, object] = {"a": "first.safetensors", "b": "second.safetensors", "c": "third.safetensors"}
+    places: dict[str, Any] = {"a": "first.safetensors", "b": "second.safetensors", "c": "third.safetensors"}
     write_index(tmp_path, places, "anything.index.json")
     message = refusal(tmp_path / "first.safetensors")
     assert "one of 3 shards of one checkpoint; give anything.index.json" in message

@@ -100,7 +100,7 @@ MODEL = Model()
 WEIGHTS = {name: value.numpy() for name, value in MODEL.state_dict().items()}
 OPTIMIZER = torch.optim.AdamW(MODEL.parameters())
 
-EVERYDAY: dict[str, object] = {
+EVERYDAY: dict[str, Any] = {
     "a class": Meter,
     "a function": make_cycle,
     "a method": Meter().add,

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torch.distributed.checkpoint
+from torch.distributed.checkpoint.state_dict_saver import save
 
 from helpers.formats.building import make_safetensors, read_all, refusal
 
@@ -48,7 +48,7 @@ def test_a_compressed_archive_of_numpy_is_named(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
 def test_the_pieces_of_a_distributed_checkpoint_are_named(tmp_path: Path) -> None:
     tensors = {"model": {"x": torch.ones(2), "y": torch.ones(3)}, "step": torch.tensor(1)}
-    torch.distributed.checkpoint.save(tensors, checkpoint_id=str(tmp_path / "dcp"))
+    save(tensors, checkpoint_id=str(tmp_path / "dcp"))
     (piece,) = (tmp_path / "dcp").glob("*.distcp")
     remedy = f"python -m torch.distributed.checkpoint.format_utils dcp_to_torch {tmp_path / 'dcp'} weights.pth"
     for path, words in ((piece, "a piece of"), (tmp_path / "dcp" / ".metadata", "the index of")):

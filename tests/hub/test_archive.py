@@ -6,6 +6,7 @@ import random
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ GIB = 1 << 30
 Attack = Callable[[tarfile.TarInfo], None]
 
 
-def attack_archive(name: str, change: Attack, *, form: int = tarfile.GNU_FORMAT) -> bytes:
+def attack_archive(name: str, change: Attack, *, form: Any = tarfile.GNU_FORMAT) -> bytes:
     """Return a good checkpoint with one more member, of no bytes, that `change` makes bad."""
     buffer = io.BytesIO(make_archive(inner="good"))
     good = gzip.decompress(buffer.getvalue())

@@ -4,6 +4,7 @@ import hashlib
 import socket
 from base64 import b64encode
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,14 +16,14 @@ BODY = make_archive()
 HALF = len(BODY) // 2
 
 
-def get(server: Server, folder: Path, **options: object) -> Path:
+def get(server: Server, folder: Path, **options: Any) -> Path:
     target = folder / "b0.tar.gz"
     sha256 = download(f"{server.url}/b0.tar.gz", target, **{"patience": QUICK, **options})  # type: ignore[arg-type]
     assert sha256 == hashlib.sha256(target.read_bytes()).hexdigest()
     return target
 
 
-def refused(server: Server, folder: Path, **options: object) -> str:
+def refused(server: Server, folder: Path, **options: Any) -> str:
     """Return the sentence with which the download is given up; nothing then stands where the archive would."""
     with pytest.raises(Unavailable) as failure:
         get(server, folder, **options)
@@ -169,7 +170,7 @@ def test_what_is_already_longer_than_the_file_is_fetched_anew(server: Server, tm
 
 def test_the_md5_that_google_announces_is_checked(server: Server, tmp_path: Path) -> None:
     right = {"x-goog-hash": f"crc32c=AAAAAA==, md5={b64encode(hashlib.md5(BODY).digest()).decode()}"}
-    server.answers = [serve(b"\x1f\x8b" + bytes(len(BODY) - 2), **right), serve(BODY, **right)]
+    server.answers = [serve(b"\x1f\x8b" + bytes(len(BODY) - 2), right), serve(BODY, right)]
     assert get(server, tmp_path).read_bytes() == BODY
     assert len(server.requests) == 2
 
@@ -196,13 +197,13 @@ def test_a_connection_that_is_refused_is_one_sentence(tmp_path: Path, monkeypatc
 @pytest.mark.parametrize(("kind", "copies"), [("text/html; charset=utf-8", 1), ("application/gzip", 20)])
 def test_a_login_page_is_not_taken_for_an_archive(server: Server, tmp_path: Path, kind: str, copies: int) -> None:
     page = b"<!DOCTYPE html><html><body>Sign in to the network</body></html>"
-    server.answers = [serve(page * copies, **{"Content-Type": kind})]
+    server.answers = [serve(page * copies, {"Content-Type": kind})]
     assert "login page" in refused(server, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_login_page_does_not_cost_what_was_downloaded(server: Server, tmp_path: Path) -> None:
-    page = serve(b"<html>" * 200, ranges=False, **{"Content-Type": "text/html"})
+    page = serve(b"<html>" * 200, {"Content-Type": "text/html"}, ranges=False)
     server.answers = [serve(BODY, stop=HALF), page, serve(BODY)]
     refused(server, tmp_path)
     assert get(server, tmp_path).read_bytes() == BODY

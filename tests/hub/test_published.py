@@ -1,6 +1,7 @@
 """A file that another library published is converted with the facts of the network that it was published for."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -75,6 +76,6 @@ def test_what_was_converted_from_a_mirror_is_there_to_be_measured(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     server.answers = [serve(published)]
-    asked = {"variant": "b0", "framework": "timm", "weights": TAG}
+    asked: dict[str, Any] = {"variant": "b0", "framework": "timm", "weights": TAG}
     assert files_to_measure([], **asked) == files_to_measure([], **asked) == [Path(f"b0-{TAG}.safetensors")]
     assert len(server.requests) == 1

@@ -4,6 +4,7 @@ import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ UNNAMED = choose("b0", "ra4_e3600_r224_in1k", "timm")
 PAGE = b"<!DOCTYPE html><html><body>Sign in to the network</body></html>"
 
 
-def get(row: Published = NAMED, **options: object) -> Path:
+def get(row: Published = NAMED, **options: Any) -> Path:
     return fetch(row, patience=QUICK, **options).path  # type: ignore[arg-type]
 
 
@@ -163,7 +164,7 @@ def test_a_checkpoint_that_lacks_tensors_is_not_kept(server: Server, cache: Path
 
 @pytest.mark.parametrize("kind", ["text/html", "application/octet-stream"])
 def test_a_login_page_is_not_taken_for_a_file(server: Server, cache: Path, kind: str) -> None:
-    server.answers = [serve(PAGE, **{"Content-Type": kind})]
+    server.answers = [serve(PAGE, {"Content-Type": kind})]
     with pytest.raises(Unavailable, match="login page"):
         get()
     assert [path.name for path in (cache / "mmpretrain-b0-aa").iterdir()] == [".lock"]

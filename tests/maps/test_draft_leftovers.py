@@ -1,6 +1,7 @@
 """Tensors beside the network: averages, optimizer slots, counters, other networks and classifiers."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -101,7 +102,7 @@ def test_a_network_that_normalises_pixels_is_noticed(tmp_path: Path) -> None:
     "facts",
     [{"in_channels": 1}, {"in_channels": 5}, {"classes": 1}, {"classes": 0}, {"classes": 0, "head_conv": False}],
 )
-def test_shapes_tell_classes_channels_and_whether_there_is_a_head(tmp_path: Path, facts: dict[str, int]) -> None:
+def test_shapes_tell_classes_channels_and_whether_there_is_a_head(tmp_path: Path, facts: dict[str, Any]) -> None:
     draft = draft_map(save(tmp_path / "unknown.pth", library_tensors("timm", **facts)), "b0")
     assert not draft.open
     truth = canonical_values("b0", **{"classes": 2, **facts})
@@ -115,7 +116,7 @@ def test_shapes_tell_classes_channels_and_whether_there_is_a_head(tmp_path: Path
     [({"classes": 0}, ["fc"]), ({"classes": 0, "head_conv": False}, ["conv", "bn", "fc"])],
     ids=["no classifier", "no head"],
 )
-def test_layers_that_the_file_lacks_are_asked_for(tmp_path: Path, facts: dict[str, int], missing: list[str]) -> None:
+def test_layers_that_the_file_lacks_are_asked_for(tmp_path: Path, facts: dict[str, Any], missing: list[str]) -> None:
     file = library_tensors("timm", **facts)
     draft = draft_map(save(tmp_path / "unknown.pth", file), "b0")
     assert asked(draft) == [f"layers.head, {layer}" for layer in missing]

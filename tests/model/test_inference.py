@@ -2,6 +2,7 @@
 
 import copy
 from functools import cache
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from effconvert.model.layers import CondConv2d, Convolution
 from helpers.deep import deep_but
 
 ROUNDING = 2e-5  # of the largest value: what float32 may do to a deep network
-NETWORKS: list[tuple[str, dict[str, object]]] = [
+NETWORKS: list[tuple[str, dict[str, Any]]] = [
     ("b0", {}),
     ("b1", {"padding": "symmetric", "bn_eps": 1e-5}),
     ("b0", {"activation": "hswish"}),
@@ -27,13 +28,13 @@ NETWORKS: list[tuple[str, dict[str, object]]] = [
 ]
 
 
-def made(variant: str, **facts: object) -> tuple[EfficientNet, Tensor]:
+def made(variant: str, **facts: Any) -> tuple[EfficientNet, Tensor]:
     """Return a network that tells images apart, and an image."""
     return copy.deepcopy(_made(variant, tuple(facts.items()))), synthetic_images(1, 96, 96, seed=2)
 
 
 @cache
-def _made(variant: str, facts: tuple[tuple[str, object], ...]) -> EfficientNet:
+def _made(variant: str, facts: tuple[tuple[str, Any], ...]) -> EfficientNet:
     network = random_weights(create_model(variant, **dict(facts)))
     return calibrate(network, synthetic_images(8, 64, 64, seed=1))
 
@@ -44,7 +45,7 @@ def largest_difference(one: Tensor, other: Tensor) -> float:
 
 
 @pytest.mark.parametrize(("variant", "facts"), NETWORKS)
-def test_it_computes_the_same(variant: str, facts: dict[str, object]) -> None:
+def test_it_computes_the_same(variant: str, facts: dict[str, Any]) -> None:
     network, images = made(variant, **facts)
     with torch.no_grad():
         expected = network(images)
@@ -55,7 +56,7 @@ def test_it_computes_the_same(variant: str, facts: dict[str, object]) -> None:
 @pytest.mark.parametrize(
     ("variant", "facts"), deep_but(NETWORKS, lambda network: network in NETWORKS[:1] + NETWORKS[4:5])
 )
-def test_in_float64_only_the_last_digits_differ(variant: str, facts: dict[str, object]) -> None:
+def test_in_float64_only_the_last_digits_differ(variant: str, facts: dict[str, Any]) -> None:
     network, _ = made(variant, **facts)
     network = network.double()
     with torch.no_grad():
@@ -65,7 +66,7 @@ def test_in_float64_only_the_last_digits_differ(variant: str, facts: dict[str, o
 
 
 @pytest.mark.parametrize(("variant", "facts"), NETWORKS[:1] + NETWORKS[4:5])
-def test_another_epsilon_would_be_seen(variant: str, facts: dict[str, object]) -> None:
+def test_another_epsilon_would_be_seen(variant: str, facts: dict[str, Any]) -> None:
     network, images = made(variant, **facts)
     other = copy.deepcopy(network)
     for layer in other.modules():

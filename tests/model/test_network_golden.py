@@ -1,9 +1,10 @@
 """The network computes what the official TensorFlow graph computes."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from effconvert.model import EfficientNet, create_model
 from helpers.official_weights import canonical_weights, golden
@@ -46,7 +47,7 @@ def test_a_network_without_classifier_returns_tensorflows_pooled_features(varian
 def endpoints(request):
     """(golden arrays, {endpoint: float32 [2, H, W, C]}) of a variant with averaged weights."""
     network = loaded(request.param, average=True)
-    modules: dict[str, nn.Module] = {"stem": network.stem, "head_1x1": network.head}
+    modules: dict[str, Any] = {"stem": network.stem, "head_1x1": network.head}
     modules |= {f"block_{index}": block for index, block in enumerate(network.blocks)}
     maps = {}
     for name, module in modules.items():

@@ -1,6 +1,7 @@
 """Padding, fused blocks and expert kernels are what their plain definitions say."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -77,7 +78,7 @@ def test_padding_reaches_every_strided_layer_of_the_network():
 @pytest.mark.parametrize("size", [(16, 16), (15, 15), (16, 13)])
 @pytest.mark.parametrize("padding", ["tf-same", "symmetric"])
 def test_a_stride_on_the_projection_equals_the_literal_form(size, padding):
-    block = random_weights(create_model("edgetpu-s", padding=padding)).double().blocks[1]
+    block: Any = random_weights(create_model("edgetpu-s", padding=padding)).double().blocks[1]
     images = torch.randn(2, 24, *size, dtype=torch.float64)
     everywhere = F.relu(block.expand.bn(F.conv2d(images, block.expand.conv.weight, padding=1)))
     literal = block.project.bn(F.conv2d(everywhere, block.project.conv.weight, stride=2))
@@ -85,7 +86,7 @@ def test_a_stride_on_the_projection_equals_the_literal_form(size, padding):
 
 
 def test_a_stride_on_the_expansion_pads_as_the_facts_say():
-    block = random_weights(create_model("edgetpu-s", fused_stride="expand")).blocks[1]
+    block: Any = random_weights(create_model("edgetpu-s", fused_stride="expand")).blocks[1]
     images = torch.randn(2, 24, 16, 16)
     padded = F.pad(images, (0, 1, 0, 1))
     expanded = F.relu(block.expand.bn(F.conv2d(padded, block.expand.conv.weight, stride=2)))
@@ -140,7 +141,7 @@ def test_survival_falls_from_block_to_block():
 @torch.no_grad()
 def test_drop_connect_only_in_training_and_only_the_branch():
     torch.manual_seed(0)
-    block = random_weights(create_model("b0")).blocks[2]
+    block: Any = random_weights(create_model("b0")).blocks[2]
     images = torch.randn(64, 24, 8, 8)
     branch = block(images) - images
     assert torch.equal(block(images), block(images))
@@ -150,7 +151,7 @@ def test_drop_connect_only_in_training_and_only_the_branch():
 
 
 def test_a_block_without_residual_drops_nothing():
-    block = random_weights(create_model("b0")).blocks[1]
+    block: Any = random_weights(create_model("b0")).blocks[1]
     images = torch.randn(2, 16, 8, 8)
     expected = block(images)
     block.training, block.survival = True, 0.01

@@ -118,6 +118,7 @@ def test_a_wrong_weight_of_a_convention_is_noticed(
 @pytest.mark.parametrize(("off", "equal"), [(0, True), (1, False), (-1, False)])
 def test_an_exact_figure_is_equal_to_the_last_digit_or_not_at_all(off: int, equal: bool) -> None:
     row = rows("mmpretrain")["b0", 224]
+    assert row.operations
     assert Comparison(row, "operations", row.operations + off, row.operations, 1).equal == equal
 
 

@@ -71,6 +71,7 @@ def test_a_cell_shows_a_text_as_it_is_and_nothing_in_it_acts(name: str, write: A
 def test_a_paragraph_shows_a_text_as_it_is(name: str) -> None:
     begin, inline, end = PARSER.parse(escape(name) + "\n")
     assert (begin.type, end.type) == ("paragraph_open", "paragraph_close")
+    assert inline.children is not None
     assert shown(inline.children) == shortened(name, 1000).strip()
     assert acting(inline.children) == set()
 
@@ -78,6 +79,7 @@ def test_a_paragraph_shows_a_text_as_it_is(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_no_mention_number_address_smiley_or_formula_is_left_in_one_piece(name: str) -> None:
     (_, inline, _) = PARSER.parse(escape(name))
+    assert inline.children is not None
     for piece in pieces(inline.children):
         assert not LINKED.search(piece) or piece == "$"
 
@@ -93,6 +95,7 @@ def test_code_cannot_end_its_block() -> None:
 
 def test_only_addresses_of_the_web_become_links() -> None:
     (_, inline, _) = PARSER.parse(link("https://example.org/a(b)?c=<d>&copy=1|2"))
+    assert inline.children is not None
     assert inline.children[0].attrs["href"] == "https://example.org/a(b)?c=%3Cd%3E&copy=1%7C2"
     assert "link_open" not in {child.type for child in PARSER.parse(link("javascript:alert(1)"))[1].children}
 

@@ -31,7 +31,7 @@ class Parsed(HTMLParser):
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         assert len(dict(attributes)) == len(attributes), f"<{tag}> has an attribute twice: {attributes}"
-        element = (tag, {name: value or "" for name, value in attributes}, [])
+        element: Any = (tag, {name: value or "" for name, value in attributes}, [])
         self.elements.append(element)
         if tag not in _VOID:
             self._open.append(element)

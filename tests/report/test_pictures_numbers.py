@@ -282,11 +282,11 @@ def test_of_many_networks_the_20_that_agree_least_are_drawn() -> None:
         for one, two in ((24, other), (other, 24)):
             document["agreement"]["same"][one][two] = 30_000
     document["agreement"]["left_out"] = 75
-    one = drawn(document, "agreement")
-    assert len(parts(one.svg, "cell")) == 20 * 19 // 2
-    assert len(one.rows) == 25 * 24 // 2
-    assert "The 20 of 100 networks that agree least are drawn" in one.text
-    assert any(document["networks"][24]["name"] in text for text in texts(one.svg))
+    picture = drawn(document, "agreement")
+    assert len(parts(picture.svg, "cell")) == 20 * 19 // 2
+    assert len(picture.rows) == 25 * 24 // 2
+    assert "The 20 of 100 networks that agree least are drawn" in picture.text
+    assert any(document["networks"][24]["name"] in text for text in texts(picture.svg))
 
 
 def test_differences_stand_where_the_axis_says_with_the_limit_around_0() -> None:

@@ -86,7 +86,9 @@ def report_or_words(*paths: Path) -> None:
 @pytest.fixture
 def _nothing_published(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out of reports what was published, which is much and tested elsewhere."""
-    nothing = {name: [] for name in ("sources", "accuracy", "cost", "files", "disagreements", "variants")}
+    nothing: dict[str, list[Any]] = {
+        name: [] for name in ("sources", "accuracy", "cost", "files", "disagreements", "variants")
+    }
     monkeypatch.setattr("effconvert.report.document.published_block", lambda: nothing)
 
 
@@ -118,7 +120,7 @@ def test_a_damaged_verification_ends_in_words_or_in_a_sound_report(real: Real, t
         report_or_words(write_verification(tmp_path / "changed.json", document))
 
 
-ARRAYS = [
+ARRAYS: list[dict[str, Any]] = [
     {"labels": np.full((3, 1), -7, np.int32)},
     {"labels": np.full((3, 1), 2**31 - 1, np.int32)},
     {"labels": np.zeros((3, 0), np.int32)},

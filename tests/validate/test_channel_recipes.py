@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -57,7 +58,7 @@ def test_no_other_library_says_how_channels_come_about(layout: str, channels: in
         ({"channels": "hsv"}, "must be one of rgb, bgr, gray, unknown"),
     ],
 )
-def test_a_recipe_has_a_number_for_each_channel(changes: dict[str, object], words: str) -> None:
+def test_a_recipe_has_a_number_for_each_channel(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(LayoutMismatch, match=words):
         Recipe.from_dict(recipe_for("timm", "b0").to_dict() | changes)
 
@@ -67,7 +68,11 @@ def test_a_recipe_has_a_number_for_each_channel(changes: dict[str, object], word
 def test_gray_is_what_pillow_makes_of_the_image(kind: str, resize: str) -> None:
     data = file(kind, 90, 120)
     recipe = recipe_for("timm", "b0", in_channels=1).at(SIZE)
-    filters = {"pil-bicubic": Image.BICUBIC, "pil-bilinear": Image.BILINEAR, "pil-nearest": Image.NEAREST}
+    filters = {
+        "pil-bicubic": Image.Resampling.BICUBIC,
+        "pil-bilinear": Image.Resampling.BILINEAR,
+        "pil-nearest": Image.Resampling.NEAREST,
+    }
     luma = Image.open(io.BytesIO(data)).convert("L")
     shorter = recipe.shorter_side
     resized = np.asarray(luma.resize((int(shorter * 120 / 90), shorter), filters[resize]))

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from effconvert.validate.data.locations import Location
 from helpers import image_sets
 
 
-def refused(path: Path | str, *words: str, **options: object) -> str:
+def refused(path: Path | str, *words: str, **options: Any) -> str:
     """Open what must be refused, expect the words in the message, and return it."""
     with pytest.raises(DatasetProblem) as error:
         open_dataset(path, **{"partial": True} | options)  # type: ignore[arg-type]
@@ -92,7 +93,7 @@ def test_a_flat_folder_without_labels_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("mode", "name"), [("w:gz", "gzip"), ("w:bz2", "bzip2"), ("w:xz", "xz")])
-def test_a_compressed_tar_is_refused_with_the_remedy(mode: str, name: str, tmp_path: Path) -> None:
+def test_a_compressed_tar_is_refused_with_the_remedy(mode: Any, name: str, tmp_path: Path) -> None:
     path = image_sets.tar(tmp_path / "val.tar", [("a.jpg", b"")], mode)
     refused(path, f"compressed with {name}", "decompress it to a plain tar file")
 

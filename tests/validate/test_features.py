@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def file(network: EfficientNet, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def features(run: Callable[..., Ran], file: Path, tmp_path: Path) -> Callable[..., dict[str, np.ndarray]]:
     """Run the command on images of 64 pixels and return what it wrote."""
 
-    def written_by(*arguments: object) -> dict[str, np.ndarray]:
+    def written_by(*arguments: Any) -> dict[str, np.ndarray]:
         out = tmp_path / "features.npz"
         ran = run("features", file, *arguments, "--size", SIZE, "--out", out, "--force")
         assert (ran.exit_code, ran.err) == (0, "")
@@ -156,7 +157,7 @@ assert held[-1] - held[2] < saved.nbytes / 4, held
 def test_maps_do_not_pile_up_in_memory(file: Path, tmp_path: Path) -> None:
     """Measure in a separate process, so that nothing else changes its memory."""
     pictures(tmp_path / "images", 40)
-    arguments = [str(SIZE), file, tmp_path / "images", tmp_path / "f.npz"]
+    arguments = map(str, [SIZE, file, tmp_path / "images", tmp_path / "f.npz"])
     ran = subprocess.run([sys.executable, "-c", PILES, *arguments], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
 

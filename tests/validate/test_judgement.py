@@ -32,7 +32,7 @@ from effconvert.validate.predictions import Predictions
 from helpers.validate.made_predictions import scored
 
 OWN = recipe_for("tf-official", "b0", "aa")
-OTHER = {"recipe": OWN.to_dict() | {"resize": "pil-bicubic"}}
+OTHER: dict[str, Any] = {"recipe": OWN.to_dict() | {"resize": "pil-bicubic"}}
 
 
 def published(variant: str, weights: str, kind: str) -> Any:
@@ -40,7 +40,7 @@ def published(variant: str, weights: str, kind: str) -> Any:
     return row
 
 
-def at(percent: float | Fraction, hits5: int = 0, **said: Any) -> Judgement:
+def at(percent: float | Fraction | str, hits5: int = 0, **said: Any) -> Judgement:
     """The judgement of a run on all images with this top-1."""
     hits = Fraction(str(percent)) * IMAGENET_IMAGES / 100
     assert hits.denominator == 1
@@ -178,7 +178,11 @@ def test_the_name_of_a_preprocessing_proves_nothing() -> None:
 
 def test_a_source_marked_as_wrong_never_decides() -> None:
     wrong = published("b0", "ns", "mmpretrain")
-    own = {"recipe": recipe_for("mmpretrain", "b0", "ns").to_dict(), "layout": "mmpretrain", "weights": "ns"}
+    own: dict[str, Any] = {
+        "recipe": recipe_for("mmpretrain", "b0", "ns").to_dict(),
+        "layout": "mmpretrain",
+        "weights": "ns",
+    }
     found = at(wrong.top1, **own)
     assert words(found)["mmpretrain"] == NOT_JUDGED
     assert found.word == AWAY

@@ -243,7 +243,9 @@ def test_an_enormous_image_is_refused_before_it_is_decoded(decoder: str) -> None
 @pytest.mark.parametrize("kind", ["PNG", "GIF", "TIFF", "WEBP"])
 def test_an_image_of_few_bytes_and_many_pixels_is_refused_by_its_header(decoder: str, kind: str) -> None:
     """Headers that say 16,000 x 16,000 pixels, about the most that WebP can say."""
-    data = bytearray(saved(np.zeros((9, 9, 3), np.uint8), kind, **({"lossless": True} if kind == "WEBP" else {})))
+    data = bytearray(
+        saved(np.zeros((9, 9, 3), np.uint8), kind, **dict[str, Any]({"lossless": True} if kind == "WEBP" else {}))
+    )
     side = 16_000
     if kind == "PNG":
         data[16:24] = struct.pack(">II", side, side)

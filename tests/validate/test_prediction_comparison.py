@@ -169,6 +169,7 @@ def test_images_of_the_same_names_that_are_other_pictures_are_refused() -> None:
     a = predictions([1, 2, 3], [[1], [2], [3]], names=NAMES)
     b = predictions([1, 2, 3], [[1], [2], [3]], names=["y", "z", "x"])
     assert compare_predictions(a, b).images == 3  # in another order, but the same pictures
+    assert b.hashes is not None
     other = replace(b, hashes=np.roll(b.hashes, 1, axis=0))
     with pytest.raises(
         NumericMismatch, match=r"3 of 3 images have the same name but are different pictures \(x, y, z\): nothing"

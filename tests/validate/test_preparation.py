@@ -1,6 +1,7 @@
 """A file without a record of its preprocessing gets that of its network, not only that of its layout."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from effconvert.validate.subjects import load_subject
 from effconvert.verification.network_files import examine
 from helpers.validate.asked_files import seeing, written
 
-OWN = {"padding": "symmetric", "bn_eps": 1e-5}  # of the networks that timm trained itself
+OWN: dict[str, Any] = {"padding": "symmetric", "bn_eps": 1e-5}  # of the networks that timm trained itself
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from effconvert.hashing import file_sha256
 from effconvert.preprocessing.pipeline import preprocess
 from effconvert.validate.accuracy.comparability import remarks
 from effconvert.validate.evaluation import passes
+from effconvert.validate.evaluation.image_loader import prepared_images
 from effconvert.validate.predictions import SCHEMA, read_predictions
 from helpers.image_sets import samples, write_class_folders
 from helpers.running import Ran
@@ -30,7 +31,7 @@ Validate = Callable[..., Ran]
 def validate(run: Callable[..., Ran], zoo: Path, tmp_path: Path) -> Validate:
     """Run the command on the zoo at 64 pixels, without workers, runs in `tmp_path`."""
 
-    def command(*arguments: object, data: Path = zoo) -> Ran:
+    def command(*arguments: Any, data: Path = zoo) -> Ran:
         return run(
             "validate", "--data", data, "--size", SIZE, "--workers", 0, "--runs", tmp_path / "runs", *arguments
         )  # fmt: skip
@@ -42,7 +43,7 @@ def validate(run: Callable[..., Ran], zoo: Path, tmp_path: Path) -> Validate:
 def prepared(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """Return a list that the recipe and the number of images of each pass are written to."""
     seen: list[tuple[str, int]] = []
-    prepare = passes.prepared_images
+    prepare = prepared_images
 
     def counting(locations: Any, ids: Any, recipe: Any, **options: Any) -> Any:
         seen.append((recipe.resize, len(ids)))

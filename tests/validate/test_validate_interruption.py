@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,7 +56,7 @@ def begin() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Start the command; what is left of it in the end is killed."""
     started: list[subprocess.Popen[str]] = []
 
-    def begin(*given: object) -> subprocess.Popen[str]:
+    def begin(*given: Any) -> subprocess.Popen[str]:
         started.append(start(*given))
         return started[-1]
 
@@ -66,7 +67,7 @@ def begin() -> Iterator[Callable[..., subprocess.Popen[str]]]:
         process.communicate()
 
 
-def arguments(data: Path, network: Path, runs: Path) -> list[object]:
+def arguments(data: Path, network: Path, runs: Path) -> list[Any]:
     return ["--data", data, network, "--size", SIZE, "--workers", 1, "--runs", runs]
 
 
@@ -216,7 +217,7 @@ def test_networks_that_came_to_different_points_share_what_is_left(
 def test_the_raw_weights_of_a_file_are_another_run_than_their_averages(b0: Path, zoo: Path, tmp_path: Path) -> None:
     classes = tmp_path / "classes.txt"
     classes.write_text("\n".join([*sorted(entry.name for entry in zoo.iterdir()), *map(str, range(994))]))
-    common = {"size": SIZE, "out": tmp_path / "runs", "classes": classes, "limit": 6}
+    common: dict[str, Any] = {"size": SIZE, "out": tmp_path / "runs", "classes": classes, "limit": 6}
     (averages,) = measure_files([b0], zoo, **common, settings=Settings(workers=0))
     (raw,) = measure_files([b0], zoo, **common, options=Options(raw=True), settings=Settings(workers=0, resume=True))
     assert (averages.out.name, raw.out.name) == (f"{b0.name}.npz", f"{b0.name}-2.npz")

@@ -37,7 +37,7 @@ def file(folder: Path, answer: int) -> Path:
 def verdict(run: Callable[..., Ran], data: Path, tmp_path: Path) -> Verdict:
     """Return the exit code and the verdict on a network that always gives the same answer."""
 
-    def verdict(answer: int, *arguments: object, size: int | None = None) -> tuple[int, dict[str, Any]]:
+    def verdict(answer: int, *arguments: Any, size: int | None = None) -> tuple[int, dict[str, Any]]:
         sized = ["--size", size] if size else []
         common = ["--data", data, "--partial", "--workers", 0, "--runs", tmp_path / "runs", "--json", *sized]
         ran = run("validate", file(tmp_path, answer), *common, *arguments)
@@ -125,6 +125,6 @@ def test_labels_of_other_people_are_not_judged(verdict: Verdict, data: Path, tmp
 
 def test_a_cost_that_is_not_the_published_one_is_6(verdict: Verdict, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(CostReport, "failures", property(lambda report: report.comparisons[:1]))
-    assert results.report_cost is report_cost
+    assert vars(results)["report_cost"] is report_cost
     code, found = verdict(ANSWERED, size=SIZE)
     assert (code, found["verdict"]) == (6, "not judged")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -65,7 +66,7 @@ def verify(run: Callable[..., Ran]) -> Callable[..., Ran]:
     return lambda converted, source, *options: run("verify", converted, "--against", source, "--size", 64, *options)
 
 
-def the_document(folder: Path) -> dict[str, object]:
+def the_document(folder: Path) -> dict[str, Any]:
     return parsed((folder / "report.json").read_text())
 
 

@@ -4,7 +4,7 @@ import json
 import random
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
@@ -137,7 +137,7 @@ def test_settings_that_are_no_settings_name_the_key(tmp_path: Path, key: str, va
 
 
 @pytest.mark.parametrize("layers", [[], [7], ["stem", None]], ids=str)
-def test_a_record_without_names_of_layers_is_refused(tmp_path: Path, layers: list[object]) -> None:
+def test_a_record_without_names_of_layers_is_refused(tmp_path: Path, layers: list[Any]) -> None:
     record = record_of(IMAGES, values()) | {"layers": layers}
     assert "its record lacks layers" in refused(with_record(tmp_path / "run.npz", record))
 
@@ -169,7 +169,9 @@ def test_an_array_that_no_layer_gives_is_named_with_what_it_is(tmp_path: Path, a
 
 def test_an_array_of_objects_is_not_unpickled(tmp_path: Path) -> None:
     record = json.dumps(record_of(IMAGES, {"logits": IMAGES}))
-    np.savez(tmp_path / "run.npz", run=np.array(record), images=IMAGES, **{"layer/logits": np.array([{}])})
+    np.savez(
+        tmp_path / "run.npz", run=np.array(record), images=IMAGES, **dict[str, Any]({"layer/logits": np.array([{}])})
+    )
     assert "'layer/logits' is missing or damaged: Object arrays cannot be loaded" in refused(tmp_path / "run.npz")
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -36,11 +37,11 @@ class Source:
     variant: str
     images: np.ndarray
 
-    def outputs(self, tensors: Tensors | None = None, **facts: object) -> Tensors:
+    def outputs(self, tensors: Tensors | None = None, **facts: Any) -> Tensors:
         layers = compute(tensors or self.tensors, VARIANTS[self.variant], changed(self.facts, facts), self.images)
         return {name: array.astype(np.float32) for name, array in layers.items()}
 
-    def explained(self, tensors: Tensors, reference: Tensors | None = None, **options: object) -> tuple[Trial, ...]:
+    def explained(self, tensors: Tensors, reference: Tensors | None = None, **options: Any) -> tuple[Trial, ...]:
         facts = changed(self.facts, {"classes": len(tensors["head.fc.bias"])})
         return explain(reference or self.outputs(), self.images, tensors, VARIANTS[self.variant], facts, **options)
 
@@ -53,7 +54,7 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def source_of(variant: str, **facts: object) -> Source:
+def source_of(variant: str, **facts: Any) -> Source:
     network: EfficientNet = random_weights(create_model(variant, **facts))
     channels = network.facts.in_channels
     calibrate(network, synthetic_images(8, 64, 64, channels=channels))
@@ -117,7 +118,7 @@ def test_without_a_difference_there_is_nothing_to_explain(b0: Source) -> None:
 @pytest.mark.parametrize(
     ("fact", "value"), [("bn_eps", 1e-5), ("bn_eps", 1e-4), ("padding", "symmetric"), ("activation", "hswish")]
 )
-def test_a_fact_that_is_another_is_found_with_its_value(b0: Source, fact: str, value: object) -> None:
+def test_a_fact_that_is_another_is_found_with_its_value(b0: Source, fact: str, value: Any) -> None:
     cause = the_cause(b0.explained(b0.tensors, b0.outputs(**{fact: value})))
     present = getattr(b0.facts, fact)
     assert (cause.cause, cause.where) == (fact, "")

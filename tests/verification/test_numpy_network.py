@@ -1,5 +1,7 @@
 """The float64 reference gives the outputs of the PyTorch network and of official TensorFlow."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -15,7 +17,7 @@ SAME = 1e-11  # of the layer's largest value: both compute in float64
 SIZE = 65, 82  # odd and even, halved to odd and even: TensorFlow's padding differs between them
 
 
-def network_of(variant: str, **facts: object) -> EfficientNet:
+def network_of(variant: str, **facts: Any) -> EfficientNet:
     network = random_weights(create_model(variant, **facts))
     return calibrate(network, synthetic_images(8, 64, 64, channels=network.facts.in_channels)).double()
 
@@ -57,7 +59,7 @@ def differences(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -
     ],
     ids=str,
 )
-def test_every_layer_is_that_of_the_pytorch_network(variant: str, facts: dict[str, object]) -> None:
+def test_every_layer_is_that_of_the_pytorch_network(variant: str, facts: dict[str, Any]) -> None:
     far = {name: value for name, value in differences(*both(network_of(variant, **facts))).items() if value > SAME}
     assert far == {}
 
@@ -102,7 +104,7 @@ def test_weights_of_another_precision_are_taken_as_they_are() -> None:
     halved = {name: array.astype(np.float16) for name, array in tensors_of(network).items()}
     widened = {name: array.astype(np.float64) for name, array in halved.items()}
     logits = [compute(tensors, network.variant, network.facts, images)["logits"] for tensors in (halved, widened)]
-    assert np.array_equal(*logits)
+    assert np.array_equal(logits[0], logits[1])
 
 
 def test_a_negative_variance_gives_no_number_and_no_warning() -> None:

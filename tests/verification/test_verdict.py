@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def verdict(
     *,
     fed: Layers | None = None,
     tolerance: float | None = None,
-    **settings: object,
+    **settings: Any,
 ) -> Verdict:
     """The verdict on a run against another that is equal to it but for what is given."""
     one = write_run(folder / "one.npz", reference)

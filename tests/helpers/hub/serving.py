@@ -5,7 +5,7 @@ import io
 import random
 import tarfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 
@@ -47,17 +47,24 @@ def write(handler: BaseHTTPRequestHandler, status: int, headers: dict[str, objec
     handler.wfile.write(body)
 
 
-def serve(body: bytes, *, etag: str = '"one"', stop: int | None = None, ranges: bool = True, **more: object) -> Answer:
-    """Answer with `body` or the range asked for, breaking off before byte `stop`."""
+def serve(
+    body: bytes,
+    headers: Mapping[str, str] | None = None,
+    *,
+    etag: str = '"one"',
+    stop: int | None = None,
+    ranges: bool = True,
+) -> Answer:
+    """Answer with `body` or the range asked for, breaking off before byte `stop`, with more `headers`."""
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         asked = handler.headers.get("Range")
         fitting = handler.headers.get("If-Range") == etag
         start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and fitting and ranges else 0
-        headers: dict[str, object] = {"Content-Length": len(body) - start, "ETag": etag, **more}
+        answered: dict[str, object] = {"Content-Length": len(body) - start, "ETag": etag, **(headers or {})}
         if start:
-            headers["Content-Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
-        write(handler, 206 if start else 200, headers, body[start:stop])
+            answered["Content-Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
+        write(handler, 206 if start else 200, answered, body[start:stop])
 
     return answer
 

@@ -10,6 +10,7 @@ import torch
 from effconvert.errors import DatasetProblem, EffconvertError
 from effconvert.validate.data.image_hashes import HASH_BYTES, Hashes
 from effconvert.validate.evaluation import evaluation, groups
+from effconvert.validate.evaluation.answers import unpack
 from effconvert.validate.evaluation.computing import Computing
 from effconvert.validate.evaluation.evaluation import EvaluatedModel, evaluate
 from effconvert.validate.evaluation.feeding import Batch
@@ -73,6 +74,8 @@ def test_hits_are_counted_of_images_that_have_a_label() -> None:
     (right, _), (wrong, _) = evaluated_model(), evaluated_model(1)
     evaluate([right, wrong], batches(4), LABELS, refuse, silent)
     labelled = int((LABELS != NO_LABEL).sum())
+    assert right.hits is not None
+    assert wrong.hits is not None
     assert right.kept[0] == int(right.hits[0]) == labelled
     assert wrong.kept[0] == int(wrong.hits[0]) == 0
 
@@ -106,7 +109,6 @@ def test_progress_is_told_of_every_image() -> None:
 
 
 def test_an_answer_that_was_changed_on_its_way_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    unpack = evaluation.unpack
 
     def changed(*given: Any) -> Answers:
         records = unpack(*given)

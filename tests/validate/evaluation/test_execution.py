@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ def pixels(count: int = 7) -> Tensor:
 
 def normalised(recipe: Recipe) -> Tensor:
     """Return the network's input for `pixels()`, computed step by step from the recipe."""
-    values = pixels().numpy().astype(np.float32)
+    values: Any = pixels().numpy().astype(np.float32)
     if recipe.channels == "bgr":
         values = values[..., ::-1]
     values = (values - np.array(recipe.mean, np.float32)) / np.array(recipe.std, np.float32)
@@ -59,7 +60,7 @@ def with_memory_for(execution: Execution, images: int) -> list[int]:
             raise torch.OutOfMemoryError("out of memory")
         return compute(values)
 
-    execution._network.forward_features = limited  # type: ignore[method-assign]
+    execution._network.forward_features = limited  # type: ignore[method-assign, assignment]
     return seen
 
 
@@ -67,7 +68,7 @@ def compiled_to(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Put a recorder in place of torch.compile; return the list that the sizes of batches are written to."""
     seen: list[int] = []
 
-    def compile_(function: Callable[[Tensor], Tensor], **options: object) -> Callable[[Tensor], Tensor]:
+    def compile_(function: Callable[[Tensor], Tensor], **options: Any) -> Callable[[Tensor], Tensor]:
         def run(batch: Tensor) -> Tensor:
             seen.append(len(batch))
             return function(batch)
@@ -205,7 +206,7 @@ def test_the_classifier_is_computed_in_float32_by_its_own_weights() -> None:
 
 
 @pytest.mark.parametrize("facts", [{"classes": 0}, {"classes": 0, "head_conv": False}])
-def test_a_network_without_a_classifier_is_refused(facts: dict[str, object]) -> None:
+def test_a_network_without_a_classifier_is_refused(facts: dict[str, Any]) -> None:
     with pytest.raises(LayoutMismatch, match="no classifier"):
         Execution(create_model("lite0", **facts), OFFICIAL, CPU, 4)
 

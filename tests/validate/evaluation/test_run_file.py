@@ -32,8 +32,8 @@ def unchanged(ids: object, hashes: object) -> str:
     return ""
 
 
-def choose(out: Path, *options: bool, other_image: OtherImage = unchanged) -> Path:
-    return choose_run(out.parent, "b0", HEADER, *options, other_image).out
+def choose(out: Path, resume: bool, force: bool, other_image: OtherImage = unchanged) -> Path:
+    return choose_run(out.parent, "b0", HEADER, resume, force, other_image).out
 
 
 def answers(ids: list[int], top: int = 1) -> Answers:
