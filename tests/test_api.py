@@ -91,7 +91,7 @@ def test_the_cost_is_of_a_file_or_of_a_variant(tmp_path: Path) -> None:
     assert effconvert.cost(file, size=224).parameters == effconvert.cost(variant="b0").parameters - 998 * 1281
     for arguments in ({}, {"file": file, "variant": "b0"}):
         with pytest.raises(TypeError, match="either a file or variant=…"):
-            effconvert.cost(**arguments)
+            effconvert.cost(**dict[str, Any](arguments))
     with pytest.raises(MissingPath):
         effconvert.cost("nowhere.pth")
 

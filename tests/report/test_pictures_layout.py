@@ -19,7 +19,7 @@ Box = tuple[float, float, float, float]
 
 def several(networks: int) -> dict[str, Any]:
     """A report of networks beside all that was published."""
-    return made_document(networks) | {"published": published_report()["published"]}
+    return made_document(networks) | {"published": published_report().to_dict()["published"]}
 
 
 def with_an_outlier() -> dict[str, Any]:
@@ -63,7 +63,7 @@ def compared(*relatives: float, first: str | None = None) -> dict[str, Any]:
 
 
 DOCUMENTS = {
-    "published": published_report,
+    "published": lambda: published_report().to_dict(),
     "one": lambda: several(1),
     "ten": lambda: several(10),
     "forty": lambda: several(40),
@@ -72,7 +72,7 @@ DOCUMENTS = {
     "deep": lambda: compared(1e-6, 2e-6, 0.3, first="pooled"),
     "fails at once": lambda: compared(0.3, first="stem"),
     "long names": lambda: made_document(3, name="a-long-name-" * 30),
-    "one point": lambda: made_document(1) | {"published": published_report()["published"] | {"accuracy": []}},
+    "one point": lambda: made_document(1) | {"published": published_report().to_dict()["published"] | {"accuracy": []}},
 }
 
 
@@ -178,7 +178,7 @@ def test_an_outlier_is_an_arrow_with_its_value_and_flattens_nothing(name: str) -
 
 
 def test_bands_of_variants_are_equally_wide() -> None:
-    one = picture(published_report(), "accuracy")
+    one = picture(published_report().to_dict(), "accuracy")
     assert one is not None
     widths = [right - left for left, _, right, _ in map(corners, parts(one.svg, "band"))]
     assert len(widths) == 2 * 2 * 10
@@ -186,7 +186,7 @@ def test_bands_of_variants_are_equally_wide() -> None:
 
 
 def test_both_panels_of_cost_have_titles_of_their_own_and_few_series() -> None:
-    one = picture(published_report(), "cost")
+    one = picture(published_report().to_dict(), "cost")
     assert one is not None
     words = texts(one.svg)
     assert {"Top-1 on ImageNet, %, by multiply-adds", "Top-1 on ImageNet, %, by parameters"} < set(words)

@@ -105,7 +105,7 @@ def test_a_file_of_imagenet_s_own_labels_is_as_good_as_none() -> None:
 
 
 def test_differences_from_one_publisher_stand_in_a_panel_of_their_own() -> None:
-    one = drawn(published_report(), "accuracy")
+    one = drawn(published_report().to_dict(), "accuracy")
     found = {
         (metric, variant, framework): percent
         for metric, variant, framework, percent in columns(one, "metric", "variant", "framework", "percent", drawn=True)
@@ -126,7 +126,7 @@ def test_differences_from_one_publisher_stand_in_a_panel_of_their_own() -> None:
 
 def test_a_network_of_another_training_has_no_difference_from_the_usual_one() -> None:
     document = made_document(2)
-    document["published"] = published_report()["published"]
+    document["published"] = published_report().to_dict()["published"]
     document["networks"][1]["weights"] = "ns"
     one = drawn(document, "accuracy")
     assert len(markers(one.svg, "measured top1")) == 2
@@ -343,7 +343,7 @@ def test_stages_are_shares_of_the_time_that_passed() -> None:
 
 
 def test_the_seconds_of_a_run_are_those_of_all_its_images_as_those_of_its_stages_are(real: Real) -> None:
-    (network,) = build_report([real.run])["networks"]
+    (network,) = build_report([real.run]).to_dict()["networks"]
     found = network["throughput"]
     assert found["seconds"] >= found["stages"]["reading"] + found["stages"]["preparing"] > 0
 

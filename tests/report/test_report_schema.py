@@ -65,7 +65,13 @@ def test_a_type_that_json_does_not_have_is_a_fault() -> None:
 
 
 def test_plain_values_become_types_and_back() -> None:
-    plain = {"word": "yes", "number": None, "pair": [1.5, 2.0], "inner": None, "others": [{"name": "a"}]}
+    plain: dict[str, Any] = {
+        "word": "yes",
+        "number": None,
+        "pair": [1.5, 2.0],
+        "inner": None,
+        "others": [{"name": "a"}],
+    }
     plain |= {"anything": {"as": ["it", 1]}}
     found = from_plain(Outer, plain)
     assert (found.pair, found.others) == ((1.5, 2.0), (Inner("a"),))
