@@ -54,6 +54,16 @@ def test_no_line_of_help_ends_within_a_name(run: Run) -> None:
         assert not re.search(r"\w-$", run(name, "--help").out, re.MULTILINE), name
 
 
+def test_help_fits_80_columns() -> None:
+    root = Context(cli, info_name="effconvert", terminal_width=80)
+    texts = {"": root.get_help()}
+    for name, command in _commands(cli, root):
+        context = Context(command, info_name=name, parent=root, terminal_width=80)
+        texts[name] = command.get_help(context)
+    long = [f"{name}: {line}" for name, text in texts.items() for line in text.splitlines() if len(line) > 80]
+    assert not long, "\n".join(long)
+
+
 def _commands(group: click.Group, parent: click.Context) -> Iterator[tuple[str, click.Command]]:
     for name in group.list_commands(parent):
         command = group.get_command(parent, name)

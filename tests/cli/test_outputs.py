@@ -4,13 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from helpers.running import Ran
 
 Run = Callable[..., Ran]
 
 _FILES = [
-    ("features LITE0 x.png --out OUT/f.csv", ".npz"),
+    ("features LITE0 IMAGE --out OUT/f.csv", ".npz"),
     ("run LITE0 --framework canonical --out OUT/r.txt", ".npz"),
     ("tables --variant b0 --csv OUT/t.txt", ".csv"),
     ("map draft LITE0 --variant lite0 --out OUT/my.txt", ".toml"),
@@ -31,15 +32,23 @@ _FOLDERS = [
 ]
 
 
+@pytest.fixture
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An image in a folder of its own."""
+    path = tmp_path_factory.mktemp("images") / "a.png"
+    Image.new("RGB", (8, 8)).save(path)
+    return path
+
+
 def _filled(command: str, lite0: Path, out: Path) -> list[str]:
     return [word.replace("LITE0", str(lite0)).replace("OUT", str(out)) for word in command.split()]
 
 
 @pytest.mark.parametrize(("command", "suffix"), _FILES)
 def test_a_file_with_the_suffix_of_another_format_is_refused(
-    run: Run, lite0: Path, tmp_path: Path, command: str, suffix: str
+    run: Run, lite0: Path, tmp_path: Path, image: Path, command: str, suffix: str
 ) -> None:
-    ran = run(*_filled(command, lite0, tmp_path))
+    ran = run(*_filled(command.replace("IMAGE", str(image)), lite0, tmp_path))
     assert ran.exit_code == 8
     assert suffix in ran.err
     assert not list(tmp_path.iterdir())

@@ -21,6 +21,7 @@ from effconvert.errors import NumericMismatch, UnreadableCheckpoint
 @more_option(
     "--tolerance",
     type=click.FloatRange(0, 1, min_open=True),
+    metavar="N",
     help="Set the tolerance, e.g. 1e-4. Default: by the dtype of the weights.",
 )
 @json_option

@@ -63,7 +63,7 @@ def command(
 
     \b
       effconvert convert b0.safetensors --to timm --out b0-timm.pth
-      effconvert convert --published torchvision/b0/imagenet1k_v1 --to timm --out b0-timm.pth
+      effconvert convert --published torchvision/b0 --to timm -o b0-timm.pth
     """
     if (file is None) == (published is None):
         raise click.UsageError("give either FILE, a file of your own, or --published NAME, e.g. torchvision/b0")

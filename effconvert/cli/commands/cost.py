@@ -24,6 +24,7 @@ _SHOWN = ("multiply-adds", "torch-flop-counter", "mmpretrain-table", "fvcore-tim
 @click.option(
     "--size",
     type=click.IntRange(min=1),
+    metavar="N",
     help="Set the height and width of the image in pixels. Default: the weights' own.",
 )
 @json_option

@@ -49,11 +49,11 @@ def command(
     \b
     Levels:
       0       the prepared image, [3, H, W]
-      1 to 5  the map at stride 2, 4, 8, 16, 32: that of the last block before the next stride.
-              TensorFlow's reduction_1 to reduction_5, timm's features_only 0 to 4,
-              mmpretrain's out_indices 1 to 5
-      head    the map after the last convolution: timm's forward_features, mmpretrain's
-              backbone, Keras's include_top=False
+      1 to 5  the map at stride 2, 4, 8, 16, 32: that of the last block before
+              the next stride. TensorFlow's reduction_1 to reduction_5, timm's
+              features_only 0 to 4, mmpretrain's out_indices 1 to 5
+      head    the map after the last convolution: timm's forward_features,
+              mmpretrain's backbone, Keras's include_top=False
       pooled  the average of the last map: the input of the classifier
 
     NPZ holds `features` [images, …], or for several levels `level_3`, `head`, `pooled` …; also `names`, and `record`, a

@@ -15,7 +15,10 @@ from effconvert.reference_tables.weights import FRAMEWORKS
 
 @click.command("list", cls=Command)
 @click.option(
-    "--framework", type=Choice(FRAMEWORKS, publisher_called), help="List weights of this framework only. Default: all."
+    "--framework",
+    type=Choice(FRAMEWORKS, publisher_called),
+    metavar="FRAMEWORK",
+    help=f"List weights of this framework only: {', '.join(FRAMEWORKS)}. Default: all.",
 )
 @click.option("--variant", type=VARIANT, help="List weights of this variant only, e.g. b0. Default: all.")
 @json_option

@@ -23,7 +23,12 @@ _HEADERS = tuple(_ALIGNED)
 @path_argument("file")
 @images_argument
 @click.option(
-    "--top", type=click.IntRange(1), default=5, show_default=True, help="Show this many classes for each image."
+    "--top",
+    type=click.IntRange(1),
+    metavar="N",
+    default=5,
+    show_default=True,
+    help="Show this many classes for each image.",
 )
 @click.option("--classes", type=PATH, metavar="NAMES", help="Read the names of the classes from this file.")
 @asking_options

@@ -10,6 +10,7 @@ from effconvert.cli.click_classes import Command
 from effconvert.cli.display.progress import steps
 from effconvert.cli.display.terminal import print_pairs, say
 from effconvert.cli.options.running import (
+    FRAMEWORKS,
     framework_choice,
     given_images,
     given_pythons,
@@ -28,7 +29,9 @@ from effconvert.report.renderings.numbers_text import size as size_text
     "--framework",
     type=framework_choice("auto", CANONICAL),
     default="auto",
-    help="Run FILE in this framework; canonical is effconvert's own PyTorch network. Default: that of the file.",
+    metavar="FRAMEWORK",
+    help=f"Run FILE in this framework: {', '.join(FRAMEWORKS)}, or canonical, effconvert's own PyTorch network. "
+    "Default: the framework of the file.",
 )
 @out_option("Write this .npz file.", metavar="RUN")
 @click.option(

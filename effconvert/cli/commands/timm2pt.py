@@ -21,6 +21,6 @@ def command(**options: Any) -> None:
 
     \b
       effconvert timm2pt --variant cc-b1-8e
-      effconvert timm2pt model_best.pth.tar --facts padding=symmetric --out b0.safetensors
+      effconvert timm2pt best.pth.tar --facts padding=symmetric -o b0.pth
     """
     convert_to_torch("timm", **options)

@@ -47,7 +47,9 @@ from effconvert.errors import PublishedMismatch
     type=RECIPE,
     help="Prepare images by this recipe, e.g. tf-official or timm. Default: that of each file.",
 )
-@click.option("--size", type=click.IntRange(32, 4096), help="Set the image size in pixels. Default: the recipe's.")
+@click.option(
+    "--size", type=click.IntRange(32, 4096), metavar="N", help="Set the image size in pixels. Default: the recipe's."
+)
 @click.option(
     "--classes",
     type=PATH,
@@ -55,7 +57,9 @@ from effconvert.errors import PublishedMismatch
     help="Read the classes of your own data from this file, one per line, in order.",
 )
 @click.option("--labels", type=PATH, help="Use other labels: lines `name label`, or ImageNet-ReaL's real.json.")
-@click.option("--limit", type=click.IntRange(1), help="Evaluate only this many images, spread evenly over the data.")
+@click.option(
+    "--limit", type=click.IntRange(1), metavar="N", help="Evaluate only this many images, spread evenly over the data."
+)
 @click.option("--subset", type=PATH, metavar="LIST", help="Evaluate only the images or classes in this list.")
 @click.option("--partial", is_flag=True, help="Evaluate even if images of ImageNet are missing.")
 @more_option("--tables", is_flag=True, help="Print the accuracy of each group of classes and of each class.")

@@ -12,6 +12,7 @@ from effconvert.cli.display.json_output import JsonOutput, put_json
 from effconvert.cli.display.progress import steps
 from effconvert.cli.display.verdicts import print_verification
 from effconvert.cli.options.running import (
+    FRAMEWORKS,
     framework_choice,
     given_images,
     given_pythons,
@@ -37,7 +38,8 @@ from effconvert.errors import NumericMismatch
     "--framework",
     type=framework_choice("auto"),
     default="auto",
-    help="Run the source in this framework. Default: the framework of the file.",
+    metavar="FRAMEWORK",
+    help=f"Run the source in this framework: {', '.join(FRAMEWORKS)}. Default: the framework of the file.",
 )
 @click.option(
     "--canonical-only",
@@ -52,6 +54,7 @@ from effconvert.errors import NumericMismatch
 @more_option(
     "--tolerance",
     type=click.FloatRange(0, 1, min_open=True),
+    metavar="N",
     help="Set the tolerance, e.g. 1e-4. Default: by the dtype of the weights.",
 )
 @more_option("--no-float64", is_flag=True, help="Skip the float64 reference, which is slow on the largest networks.")
@@ -79,8 +82,7 @@ def command(
     run CONVERTED. Each runs in a separate process, on the same images, and layers are compared. The options for reading
     a file are for the source. Exit code 0: the same function; 5: another, or not verifiable.
 
-    \b
-    Example: effconvert verify own.safetensors --against effconvert-demo/efficientnet-b0
+    Example: effconvert verify own.safetensors --against efficientnet-b0
     """
     from effconvert.verification.procedure import verify
     from effconvert.verification.record import describe_verification

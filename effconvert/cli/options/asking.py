@@ -21,7 +21,12 @@ asking_options = with_options(
     click.option(
         "--recipe", type=RECIPE, help="Prepare images by this recipe, e.g. tf-official or timm. Default: the file's."
     ),
-    click.option("--size", type=click.IntRange(32, 4096), help="Set the image size in pixels. Default: the recipe's."),
+    click.option(
+        "--size",
+        type=click.IntRange(32, 4096),
+        metavar="N",
+        help="Set the image size in pixels. Default: the recipe's.",
+    ),
     click.option("--device", type=device_choice(), default="cpu", help="Choose the device. Default: cpu."),
     reading_options,
 )

@@ -49,12 +49,14 @@ _IMAGES = (
     click.option(
         "--count",
         type=click.IntRange(2),
+        metavar="N",
         help=f"Use this many images. Default: 2 synthetic ones, or the first {_COUNT} of DIR.",
     ),
-    more_option("--seed", type=click.IntRange(0), default=0, help="Set the seed of the synthetic images."),
+    more_option("--seed", type=click.IntRange(0), metavar="N", default=0, help="Set the seed of the synthetic images."),
     more_option(
         "--size",
         type=click.IntRange(32, 4096),
+        metavar="N",
         help="Set the image size in pixels. Default: that of the source's training.",
     ),
 )

@@ -29,11 +29,16 @@ evaluation_options = with_options(
         "--compile", "compiled", is_flag=True, help="Compile the network first: this takes minutes, then it is faster."
     ),
     more_option(
-        "--batch-size", "batch", type=click.IntRange(1), help="Set the batch size. Default: as large as possible."
+        "--batch-size",
+        "batch",
+        type=click.IntRange(1),
+        metavar="N",
+        help="Set the batch size. Default: as large as possible.",
     ),
     more_option(
         "--workers",
         type=click.IntRange(0),
+        metavar="N",
         help="Set the number of processes that prepare images. Default: one per core.",
     ),
     more_option(
