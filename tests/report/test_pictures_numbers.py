@@ -313,7 +313,7 @@ def test_the_furthest_apart_are_drawn_of_many_and_one_beyond_the_axis_is_an_arro
     assert len(markers(one.svg, "measured")) == len(columns(one, drawn=True)) == 40
     assert len(columns(one, metric="top1")) == 90
     assert "40 of 90 pairs of network and source are drawn: deciding ones, then the furthest apart." in one.text
-    assert "1 is beyond the limits" in one.text
+    assert "1 is beyond the limits, 10 without a limit." in one.text
     assert min(row[0] for row in columns(one, "difference", drawn=True)) == -20
     xs = [float(marker.attrib["x"]) for marker in markers(one.svg, "measured")]
     assert xs[-1] == min(xs)

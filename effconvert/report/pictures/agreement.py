@@ -23,7 +23,7 @@ HEADERS = (
     "network", "other", "images", "same_top1", "percent", "only_network_right", "only_other_right", "p", "drawn",
 )  # fmt: skip
 _SHOWN = 20
-_NAMES, _CELL, _TOP, _BAR = 190, 31, 26, 12
+_NAMES, _CELL, _TOP, _BAR = 230, 31, 26, 12
 _COLOURS = "cividis"  # whose lightness is the same in grey print and for colour-blind readers
 
 

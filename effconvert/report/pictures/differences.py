@@ -119,6 +119,8 @@ def _lines(network: Mapping[str, Any], source: Mapping[str, Any], drawn: bool) -
 def _text(drawn: Sequence[Row], found: int) -> str:
     furthest = max(drawn, key=lambda row: abs(row.difference))
     away = sum(row.word == "away" for row in drawn)
+    without = sum(row.limit is None for row in drawn)
+    unjudged = f", {without} without a limit" if without else ""
     whole = (
         f" {len(drawn)} of {found:,} pairs of network and source are drawn: deciding ones, then the furthest apart."
         if found > len(drawn)
@@ -128,7 +130,7 @@ def _text(drawn: Sequence[Row], found: int) -> str:
         f"The largest difference between measured and published top-1 is that of {shortened(furthest.network, 60)} and "
         f"{shortened(furthest.source, 60)}: {furthest.measured:.3f} % against {furthest.published:g} %, "
         f"{signed(furthest.difference)} points. Of the {len(drawn)} drawn differences, {away} "
-        f"{'is' if away == 1 else 'are'} beyond the limits.{whole}"
+        f"{'is' if away == 1 else 'are'} beyond the limits{unjudged}.{whole}"
     )
 
 
