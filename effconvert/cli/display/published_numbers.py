@@ -158,7 +158,7 @@ def _print_files(numbers: Sequence["Number"], notes: Notes) -> None:
         say(f"{key[0]}  {key[1]}  {first.source}  {key[4]} px  recipe {first.recipe}" + f"  [{mark}]" * bool(mark))
         say(", ".join(_file_facts(said)), begin="    ")
         if "url" in said:
-            say(said["url"], begin="    ")
+            say(str(said["url"]), begin="    ")
             say(f"effconvert convert --published {names[said['url']]}", begin="    ")
 
 

@@ -73,7 +73,7 @@ def _option_words(options: Mapping[str, Any]) -> Iterator[str]:
 
 def source_pairs(source: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the files of a source with their hashes, then those of the conversions before it."""
-    pairs = []
+    pairs: list[tuple[str, str]] = []
     for when, files in [("", source), *(("before: ", before) for before in source.get("earlier", ()))]:
         for name, value in files.items():
             if name == "earlier":
