@@ -66,10 +66,10 @@ def test_a_b0_without_squeeze_and_excite_does_not_pass_for_a_lite0(b0_tensors: T
     robbed = {name: tensor for name, tensor in b0_tensors.items() if "/se/" not in name}
     with pytest.raises(
         LayoutMismatch,
-        match=r"tf-official, b0, averages weights:\n  all 64 missing tensors are of one kind: squeeze-and-excite\n"
-        r"  blocks.0.se.reduce.weight <- .*: missing",
-    ):
+        match=r"tf-official, b0, averages weights:\n  all 64 missing tensors are of one kind: squeeze-and-excite",
+    ) as error:
         effconvert.convert(write_checkpoint(tmp_path / "robbed", robbed), tmp_path / "x.safetensors")
+    assert ": missing" not in str(error.value)  # one sentence in place of 64 names
 
 
 def test_the_shapes_decide_against_a_scope_that_names_another_variant(tmp_path: Path) -> None:

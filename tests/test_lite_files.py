@@ -153,8 +153,19 @@ def test_any_other_variant_that_a_library_lacks_is_named_too(tmp_path: Path) -> 
         converted(save(tmp_path / "x.pth", tensors), "there.safetensors", "canonical")
 
 
+def test_a_file_of_trainable_parameters_alone_is_called_that(tmp_path: Path) -> None:
+    tensors = {name: each for name, each in library_tensors("lukemelas", "lite0").items() if ".running_" not in name}
+    source = save(tmp_path / "x.pth", tensors)
+    with pytest.raises(LayoutMismatch) as error:
+        converted(source, "x.safetensors", "canonical")
+    words = "moving statistics of BatchNorm are missing: the file holds only trainable parameters"
+    assert words in str(error.value)
+    assert ": missing" not in str(error.value)
+    assert words in inspect(source).missing_words
+
+
 @pytest.mark.parametrize(
-    ("part", "kind"), [(".running_", "moving statistics of BatchNorm"), ("._expand_conv.", "expansions")]
+    ("part", "kind"), [("._bn0.running_", "moving statistics of BatchNorm"), ("._expand_conv.", "expansions")]
 )
 def test_what_is_missing_of_one_kind_is_called_by_its_kind(tmp_path: Path, part: str, kind: str) -> None:
     tensors = {name: tensor for name, tensor in library_tensors("lukemelas", "lite0").items() if part not in name}
