@@ -73,6 +73,7 @@ def test_operations_are_counted_as_mmpretrains_own_table_does_where_it_has_the_n
         "FLOPs": 420_592_480,
         "FLOPs Convention": "mmpretrain-table",
         "Parameters": 5_288_548,
+        "Training Data": "ImageNet-1k",
     }
     assert models(made_document(1))[0]["Metadata"]["FLOPs Convention"] == "multiply-adds"
 
