@@ -87,6 +87,7 @@ def test_what_is_run_nowhere_is_named_with_its_reason() -> None:
         "make ",
         ". .venv/bin/activate",
         "git clone",
+        "_EFFCONVERT_COMPLETE",  # a line for a shell's start file; tests/cli asks for completions
     )
     assert [command for command in nowhere if not any(reason in command for reason in reasons)] == []
 
@@ -94,7 +95,7 @@ def test_what_is_run_nowhere_is_named_with_its_reason() -> None:
 def test_every_block_says_what_it_is_and_its_need_is_known() -> None:
     for page in PAGES:
         for block in blocks_of(page):
-            assert block.kind in ("console", "sh", "python", "toml", "text", "json"), f"{page.name}: {block.kind}"
+            assert block.kind in ("console", "sh", "python", "pycon", "toml", "text", "json"), f"{page.name}: {block.kind}"
             assert block.run_by
             assert block.kind not in ("console", "sh") or list(block.commands()), f"{page.name}: {block.text}"
 
@@ -120,6 +121,7 @@ def test_commands_stand_only_where_they_are_run() -> None:
         ("one\n…\nfour\n", "one\ntwo\nthree\nfour\n", True),
         ("top-1 85.0 %\n", "top-1 80.0 %\n", False),
         ("one\nthree\n", "one\ntwo\nthree\n", False),
+        ("worst layer head, 3 times below", "worst layer stem, 4 times below", True),
         ("bn_eps 1e-05\n", "bn_eps 1e-03\n", False),
         ("", "a warning\n", False),
     ],

@@ -52,6 +52,7 @@ _MASKS = [
     (re.compile(r"\b[0-9a-f]{40,64}\b"), "HASH"),
     (re.compile(r"\b\d+\.\d+\.\d+\b"), "VERSION"),
     (re.compile(r"\b\d\.\de[-+]\d\d\b"), "ROUNDING"),  # differences of floating-point numbers
+    (re.compile(r"worst layer .*"), "worst layer LAYER"),
     (re.compile(r"nearest to its tolerance is .*"), "nearest to its tolerance is LAYER"),
 ]
 _BLOCK = re.compile(
