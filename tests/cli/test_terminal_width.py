@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import effconvert
+from helpers.deep import deep_but
 from helpers.image_sets import samples, write_class_folders, write_flat_folder
 from helpers.terminals import on_terminal, screen
 
@@ -58,8 +59,9 @@ def words_of(lines: list[str]) -> set[str]:
     return {word.rstrip(":,)") for line in lines for word in line.split() if word.strip("-")}
 
 
-@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
-def test_every_line_fits_and_no_word_is_cut(folder: Path, command: list[str]) -> None:
+@pytest.mark.parametrize("name", deep_but(COMMANDS, lambda name: name not in ("verify fails", "predict")))
+def test_every_line_fits_and_no_word_is_cut(folder: Path, name: str) -> None:
+    command = COMMANDS[name]
     seen, plain = on_terminal(*command, folder=folder), piped(folder, *command)
     assert seen.exit_code in (0, 5), seen.text
     wide = [line for line in seen.lines if len(line) > 80 and len(line.split()) > 1]
@@ -68,9 +70,9 @@ def test_every_line_fits_and_no_word_is_cut(folder: Path, command: list[str]) ->
     assert words_of(shown) - _OWN_WORDS <= words_of(plain.splitlines())
 
 
-@pytest.mark.parametrize("command", [COMMANDS["cost"], COMMANDS["verify fails"]], ids=["cost", "verify"])
-def test_a_pipe_gets_neither_colour_nor_broken_lines(folder: Path, command: list[str]) -> None:
-    plain = piped(folder, *command)
+@pytest.mark.parametrize("name", deep_but(["cost", "verify fails"], lambda name: name == "cost"))
+def test_a_pipe_gets_neither_colour_nor_broken_lines(folder: Path, name: str) -> None:
+    plain = piped(folder, *COMMANDS[name])
     assert "\x1b" not in plain
     assert any(len(line) > 80 for line in plain.splitlines())
 
