@@ -1,15 +1,15 @@
 """Functions of Python that do what a command does, with the options of the command as keywords of the same names."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from effconvert.architecture.variants import find_variant
 from effconvert.conversion.difference import Difference, compare
-from effconvert.maps.map_names import runner_names
 from effconvert.options import Options, patterns
 from effconvert.validate.cost_report import CostReport, file_cost, report_cost
 from effconvert.verification.inputs import Images
+from effconvert.verification.launching import ANY
 from effconvert.verification.procedure import Verification
 from effconvert.verification.procedure import verify as run_verification
 
@@ -70,11 +70,14 @@ def verify(
     tolerance: float | None = None,
     float64: bool = True,
     keep: str | Path | None = None,
+    canonical_only: bool = False,
+    progress: Callable[[str], None] = lambda step: None,
 ) -> Verification:
     """Verify that the file `converted` is the same network as `source`, and return the result.
 
     The source's own framework runs `source`. The canonical network runs `converted`; if that has a library's layout,
-    the library runs it too. Each runs in its own process, on the same images [N, channels, size, size].
+    the library runs it too, unless `canonical_only`. Each runs in its own process, on the same images [N, channels,
+    size, size].
 
     framework: of the source; `auto` follows from its layout.
     images: a folder, of which eight are taken, or `effconvert.Images`; by default two synthetic ones.
@@ -84,6 +87,7 @@ def verify(
     tolerance: the largest allowed |Δ| of a layer, as a share of its largest value; by default that of the dtype.
     float64: measure each side's rounding too.
     keep: a folder for the runs.
+    progress: gets the words for each step that begins.
 
     Raises MissingPath, UnreadableCheckpoint, LayoutMismatch, Unavailable for a missing framework, NumericMismatch if
     nothing can be compared, OutputProblem for `keep`. Networks that differ are not an exception: see the result's
@@ -111,6 +115,8 @@ def verify(
         in_float64=float64,
         causes=explain,
         keep=keep,
+        canonical_only=canonical_only,
+        progress=progress,
     )
 
 
@@ -145,4 +151,4 @@ def _interpreters(python: str | Path | Mapping[str, str] | None) -> Mapping[str,
     """Return {framework: interpreter}; one path is that of all frameworks."""
     if python is None or isinstance(python, Mapping):
         return python or {}
-    return dict.fromkeys(runner_names(), str(python))
+    return {ANY: str(python)}

@@ -24,7 +24,7 @@ PAIRS: dict[str, tuple[tuple[Callable[..., Any], ...], dict[str, str]]] = {
     ),
     "validate": (
         (effconvert.validate.measure_accuracy, effconvert.convert_published),
-        {"variant": "name"},
+        {"variant": "name", "restart": "force"},
     ),
     "cost": ((effconvert.cost,), {}),
     "inspect": ((effconvert.inspect,), {"tensors": ""}),  # the result has all of them

@@ -219,7 +219,8 @@ def _layout_of(names: TensorNames, description: Description) -> Layout:
     if found := next((layout for layout in known_layouts() if layout.name == description.target), None):
         return found
     words = f"layout {description.target!r} is unknown: no map describes it"
-    raise LayoutMismatch(f"{names.path}: is in the {words} (--map FILE adds one of your own)")
+    adding = either("--map FILE", "effconvert.add_maps")
+    raise LayoutMismatch(f"{names.path}: is in the {words} ({adding} adds one of your own)")
 
 
 def _described(names: TensorNames, description: Description) -> Reading:

@@ -10,6 +10,7 @@ from typing import Any
 
 from effconvert.architecture.canonical import CANONICAL
 from effconvert.errors import EffconvertError, Unavailable
+from effconvert.option_words import option
 from effconvert.verification.launching import FRAMEWORKS, Framework, check_framework, interpreter, packages_in
 
 
@@ -56,7 +57,8 @@ def check_installed(programs: Mapping[str, str]) -> None:
     lines = [
         f"  {each.name} in {each.python}: {each.reason}"
         + (f"; install it there: {each.remedy}" if each.remedy else "")
-        + f"; or give another interpreter: --python {each.name}=PATH, or {FRAMEWORKS[each.name].variable}=PATH"
+        + f"; or give another interpreter: {option('python', {each.name: 'PATH'})}, "
+        f"or {FRAMEWORKS[each.name].variable}=PATH"
         for each in found
     ]
     names = " and ".join(each.name for each in found)

@@ -1,6 +1,7 @@
 """The verdict in one line that needs no knowledge of how networks are compared."""
 
 from effconvert.architecture.facts import only_assumed
+from effconvert.option_words import option
 from effconvert.verification.comparison import ISOLATED, LayerDifference
 from effconvert.verification.verdict import DIFFERENT, NOT_VERIFIABLE, RELAXED, Pair, Verdict
 
@@ -9,7 +10,7 @@ def headline(verdict: Verdict) -> str:
     """Return the verdict in one line: the word in capitals, the layer that tells most, and its distance in words."""
     if verdict.word == NOT_VERIFIABLE:
         return f"NOT VERIFIABLE: {verdict.reason}"
-    but = f"; but {only_assumed(verdict.assumed)} (--facts tells)" if verdict.assumed else ""
+    but = f"; but {only_assumed(verdict.assumed)} ({option('facts')} tells which)" if verdict.assumed else ""
     if verdict.word == DIFFERENT:
         return f"DIFFERENT NETWORK: {_what_differs(verdict)}{but}"
     within = f" within the tolerance {verdict.tolerance.end_to_end:g} that you gave" if verdict.word == RELAXED else ""

@@ -146,6 +146,8 @@ def verify(
 
     Example: `effconvert.verify("b0.safetensors", "efficientnet-b0/").same`
     """
+    if keep is not None:
+        check_folder_name(Path(keep), "--keep")
     unrounded, result = examine(source, reading or Options(), key), examine(converted)
     _check_variants(unrounded, result)
     original = unrounded.rounded_like(result)
@@ -283,7 +285,6 @@ def _folder(keep: str | Path | None) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="effconvert-") as folder:
             yield Path(folder)
     else:
-        check_folder_name(Path(keep), "--keep")
         with reported(Path(keep)):
             Path(keep).mkdir(exist_ok=True)
         yield Path(keep)

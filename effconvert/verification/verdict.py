@@ -191,11 +191,14 @@ def rounded_to(reference: Mapping[str, Any], found: Mapping[str, Any]) -> str:
 
 def _not_verifiable(seen: float, images: NDArray[np.float32]) -> str:
     if len(images) < 2:
-        return "one image cannot show whether the network reacts to its input; give two or more, with --images FOLDER"
+        return (
+            "one image cannot show whether the network reacts to its input; "
+            f"give two or more, with {option('images', 'FOLDER')}"
+        )
     if not (images != images[0]).any():
         return (
             "the images are all the same, so they cannot show whether the network reacts to its input; "
-            "give different ones, with --images FOLDER"
+            f"give different ones, with {option('images', 'FOLDER')}"
         )
     if np.isnan(seen):
         return "the reference's own outputs are NaN or infinite; take a checkpoint from before the training failed"

@@ -56,7 +56,7 @@ def piped(folder: Path, *arguments: str) -> str:
 
 
 def words_of(lines: list[str]) -> set[str]:
-    return {word.rstrip(":,)") for line in lines for word in line.split() if word.strip("-")}
+    return {word.rstrip(":,;)") for line in lines for word in line.split() if word.strip("-")}
 
 
 @pytest.mark.parametrize("name", deep_but(COMMANDS, lambda name: name not in ("verify fails", "predict")))

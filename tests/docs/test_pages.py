@@ -95,7 +95,9 @@ def test_what_is_run_nowhere_is_named_with_its_reason() -> None:
 def test_every_block_says_what_it_is_and_its_need_is_known() -> None:
     for page in PAGES:
         for block in blocks_of(page):
-            assert block.kind in ("console", "sh", "python", "pycon", "toml", "text", "json"), f"{page.name}: {block.kind}"
+            assert block.kind in ("console", "sh", "python", "pycon", "toml", "text", "json"), (
+                f"{page.name}: {block.kind}"
+            )
             assert block.run_by
             assert block.kind not in ("console", "sh") or list(block.commands()), f"{page.name}: {block.text}"
 

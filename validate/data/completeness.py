@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effconvert.errors import some
+from effconvert.option_words import flag
 from effconvert.validate.data import imagenet
 from effconvert.validate.data.class_order import Order
 from effconvert.validate.data.classes import IMAGENET
@@ -81,4 +82,5 @@ def described(order: Order, own: bool, missing: int) -> Iterator[str]:
     empty = np.flatnonzero(counts == 0)
     if len(empty) and not (own and missing):
         words = some([order.classes.described(index) for index in empty.tolist()], _FEW)
-        yield f"{len(empty):,} of {len(counts):,} classes have no image: {words} (--only-present leaves them out)"
+        leaving = f"{flag('only_present')} leaves them out"
+        yield f"{len(empty):,} of {len(counts):,} classes have no image: {words} ({leaving})"

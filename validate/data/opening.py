@@ -118,7 +118,7 @@ def _kind(path: Path) -> str:
     if looks_like_archive(first):
         return "tar"
     if kind_of(path) == CHECKPOINT:
-        return "weights, and not images; give it as FILE, in place of --data: `effconvert validate FILE --data DATA`"
+        return "weights, and not images; give it as a file to measure: `effconvert validate FILE --data DATA`"
     return "not a tar, Parquet or TFRecord file; a data set is one of these, shards of them, or a folder of images"
 
 

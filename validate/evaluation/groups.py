@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effconvert.errors import EffconvertError
+from effconvert.option_words import flag
 from effconvert.validate.data.dataset import Dataset
 from effconvert.validate.data.image_hashes import Hashes
 from effconvert.validate.evaluation.computing import choose_computing
@@ -116,7 +117,8 @@ def _begun(
         if not task.settings.resume or task.settings.force:
             for out in outs.values():
                 if out.exists() and not journals_of(out):
-                    note(f"{out} is complete: it is measured again and then replaced (--resume takes it as it is)")
+                    takes = f"{flag('resume')} takes it as it is"
+                    note(f"{out} is complete: it is measured again and then replaced ({takes})")
             return outs, {}
         runs = {name: read_predictions(out) for name, out in outs.items() if out.exists() and not journals_of(out)}
         return outs, {name: EvaluationRun(outs[name], len(run), run) for name, run in runs.items()}

@@ -47,7 +47,7 @@ from effconvert.errors import NumericMismatch
     help="Run CONVERTED only as effconvert's own network, not in its library, which then need not be installed.",
 )
 @click.option("--layers", is_flag=True, help="Print every layer. Default: the most informative ones, after a mismatch.")
-@click.option("--explain", is_flag=True, help="After a mismatch, try the known causes and show the right one.")
+@click.option("--explain", is_flag=True, help="Try the known causes after a mismatch, and show the right one.")
 @images_options
 @reading_options
 @python_option

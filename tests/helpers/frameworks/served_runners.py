@@ -95,7 +95,7 @@ def runners_served() -> Iterator[None]:
     from effconvert.verification import launching
 
     def run(command: Sequence[str], **settings: Any) -> _Done:
-        if command[0] != sys.executable:
+        if command[0] != sys.executable or "-c" in command:  # only asks what is installed
             return subprocess.run(command, **settings)
         return run_served(command, env=settings.get("env"))
 
