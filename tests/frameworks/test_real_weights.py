@@ -61,7 +61,7 @@ def test_it_goes_there_and_comes_back_bit_for_bit(trained, tmp_path, there):
 def test_a_library_without_lite_is_refused_with_the_reason(networks, tmp_path, there):
     words = "have squeeze-and-excite, Lite's have none" if there == "keras" else "does not cover lite0; it covers b0"
     with pytest.raises(LayoutMismatch, match=f"layout {there} .*{words}"):
-        name = "x.weights.h5" if there == "keras" else "x.ckpt" if there == "mindcv" else "x.pth"
+        name = {"keras": "x.weights.h5", "mindcv": "x.ckpt", "huggingface": "x"}.get(there, "x.pth")
         effconvert.convert(networks["lite0"].published, tmp_path / name, to=there)
 
 
