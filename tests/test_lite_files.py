@@ -77,7 +77,7 @@ def test_googles_preprocessing_travels_with_it(tmp_path: Path, to: str) -> None:
 def test_a_library_without_lite_is_refused_with_what_it_has(tmp_path: Path, to: str) -> None:
     words = "have squeeze-and-excite, Lite.s have none" if to == "keras" else "does not cover lite0; it covers b0, b1"
     with pytest.raises(LayoutMismatch, match=f"layout {to} .*{words}"):
-        converted(lite_file(tmp_path, "lite0"), "there.weights.h5" if to == "keras" else "there.pth", to)
+        converted(lite_file(tmp_path, "lite0"), {"keras": "x.weights.h5", "huggingface": "x"}.get(to, "x.pth"), to)
 
 
 def without_squeeze(layout: str) -> dict[str, np.ndarray]:
