@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,6 +12,7 @@ from effconvert import api
 from effconvert.errors import LayoutMismatch, MissingPath
 from effconvert.model.calibration import random_weights
 from effconvert.options import Options, patterns
+from effconvert.preprocessing.recipes import recipe_named
 from effconvert.verification.launching import ANY
 from helpers.library_files import library_tensors, save
 
@@ -100,3 +102,11 @@ def test_facts_of_a_new_network_are_given_as_everywhere() -> None:
     by_mapping = effconvert.create_model("b0", {"classes": 10, "bn_eps": "1e-5"}).facts
     assert by_mapping == effconvert.create_model("b0", classes=10, bn_eps=1e-5).facts
     assert by_mapping == effconvert.create_model("b0", by_mapping).facts
+
+
+def test_preprocess_says_what_it_takes() -> None:
+    recipe = recipe_named("timm", "b0")
+    with pytest.raises(TypeError, match="recipe: 'timm' is not an effconvert.Recipe, such as effconvert.load_model"):
+        effconvert.preprocess("cat.jpg", "timm")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="image: ndarray is not a path or the bytes of an image file"):
+        effconvert.preprocess(np.zeros((8, 8, 3)), recipe)  # type: ignore[arg-type]

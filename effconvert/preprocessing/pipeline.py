@@ -21,10 +21,14 @@ def preprocess(image: str | Path | bytes, recipe: Recipe) -> NDArray[np.float32]
     pixels. Channels are in the recipe's order.
 
     Raises DatasetProblem for an image that cannot be read or is too small; LayoutMismatch for a recipe with unknown
-    steps; Unavailable when a package is missing.
+    steps; Unavailable when a package is missing; TypeError for an image or a recipe of another type.
 
     Example: `effconvert.preprocess("cat.jpg", network.recipe)[None]` is a batch of one image, [1, 3, 224, 224] for b0.
     """
+    if not isinstance(recipe, Recipe):
+        raise TypeError(f"recipe: {recipe!r} is not an effconvert.Recipe, such as effconvert.load_model(file).recipe")
+    if not isinstance(image, str | Path | bytes):
+        raise TypeError(f"image: {type(image).__name__} is not a path or the bytes of an image file")
     values = pixels(image, recipe)
     if recipe.channels == "bgr":
         values = values[..., ::-1]
