@@ -98,7 +98,7 @@ def test_it_is_imported_from_the_installation_and_not_from_the_sources(installed
     place = run(installed, tmp_path, "python", "-c", "import effconvert; print(effconvert.__file__)")
     assert Path(place).is_relative_to(installed.parent)
     assert "effconvert, version" in run(installed, tmp_path, "effconvert", "--version")
-    assert "Commands" in run(installed, tmp_path, "effconvert", "--help")
+    assert "Look up:" in run(installed, tmp_path, "effconvert", "--help")
 
 
 def test_the_demo_runs_from_the_installation_alone(installed, tmp_path):
