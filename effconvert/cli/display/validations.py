@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from effconvert.cli.display.progress import steps
-from effconvert.cli.display.terminal import BAD, DOUBTFUL, GOOD, print_pairs, print_table, say
+from effconvert.cli.display.terminal import BAD, DOUBTFUL, GOOD, print_pairs, print_table, say, say_error
 from effconvert.cli.display.words import counted, recipe_text
 from effconvert.errors import some
 
@@ -69,9 +69,7 @@ class Display:
         try:
             yield
         except KeyboardInterrupt:
-            click.echo(
-                "effconvert: interrupted; all results so far are kept, and --resume continues from there", err=True
-            )
+            say_error("effconvert: interrupted; all results so far are kept, and --resume continues from there")
             sys.exit(130)
 
     @contextmanager
