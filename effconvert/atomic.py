@@ -35,6 +35,17 @@ def check_output(path: Path, force: bool) -> None:
         raise OutputProblem(f"{path}: the folder {path.parent} does not exist")
 
 
+def check_is_no_source(path: Path, sources: Iterable[Path]) -> None:
+    """Raise OutputProblem if writing `path` would replace one of `sources`, also through a link or as its folder."""
+    if not path.exists():
+        return
+    for source in sources:
+        if source.exists() and path.samefile(source):
+            raise OutputProblem(f"{path}: is the source of this conversion; give another name with {option('out')}")
+        if any(path.samefile(folder) for folder in {*source.absolute().parents, *source.resolve().parents}):
+            raise OutputProblem(f"{path}: holds the source of this conversion; give another name with {option('out')}")
+
+
 def check_suffix(path: Path, suffix: str, option: str = "--out") -> None:
     """Raise OutputProblem if `path`, a file of one format, does not end in `suffix`; `option` names it."""
     if not path.name.lower().endswith(suffix) or path.name.lower() == suffix:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 _SHOWN = 20
+_LOOK_ALIKE = str.maketrans("oil", "011")
 
 
 class EffconvertError(Exception):
@@ -95,7 +96,10 @@ def close_name(word: str, names: Iterable[str]) -> str | None:
     from difflib import get_close_matches
 
     spelled = {name.lower(): name for name in names}
-    found = get_close_matches(word.lower(), spelled, n=1)
+    # In a short word one wrong letter is much, as in `bo` for `b0`, so what looks alike is compared first.
+    alike = {name.translate(_LOOK_ALIKE): name for name in reversed(spelled)}
+    look = word.lower().translate(_LOOK_ALIKE)
+    found = [alike[look]] if look in alike else get_close_matches(word.lower(), spelled, n=1)
     return spelled[found[0]] if found else None
 
 

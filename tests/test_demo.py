@@ -72,8 +72,11 @@ def test_it_ends_with_the_address_of_a_page_of_what_was_published(example: tuple
 
 @pytest.mark.xdist_group("demo")
 @pytest.mark.usefixtures("untrained")
-def test_it_can_be_repeated(run: Callable[..., Ran], example: tuple[Path, str]) -> None:
-    assert run("demo", "--out", example[0]).exit_code == 0
+def test_it_goes_over_an_earlier_one_only_by_force(run: Callable[..., Ran], example: tuple[Path, str]) -> None:
+    ran = run("demo", "--out", example[0])
+    assert ran.exit_code == 8
+    assert "give --force to replace it" in ran.err
+    assert run("demo", "--out", example[0], "--force").exit_code == 0
 
 
 @pytest.mark.xdist_group("demo")
@@ -82,7 +85,7 @@ def test_it_goes_over_one_of_an_earlier_version_which_had_no_report(
     run: Callable[..., Ran], example: tuple[Path, str], tmp_path: Path
 ) -> None:
     shutil.copytree(example[0], tmp_path / "demo", ignore=shutil.ignore_patterns("report"))
-    assert run("demo", "--out", tmp_path / "demo").exit_code == 0
+    assert run("demo", "--out", tmp_path / "demo", "--force").exit_code == 0
     assert (tmp_path / "demo" / "report" / "report.html").is_file()
 
 
@@ -138,8 +141,8 @@ def test_with_trained_weights_it_does_the_main_job_on_them(tmp_path: Path) -> No
     assert "296 of 296 tensors came back bit for bit" in text
     assert "the network's own package is not installed" in text
     for name in ("chelsea.png", "coffee.png"):
-        (line,) = [line for line in text.splitlines() if line.strip().startswith(f"{name}: {{")]
-        index = int(line.partition("{")[2].partition(":")[0])
+        (line,) = [line for line in text.splitlines() if line.strip().startswith(f"{name}: ")]
+        index = int(line.partition(": ")[2].split()[0])
         assert imagenet_classes().names[index] in line
     assert " of 2 (95 %" in text
     document = json.loads((tmp_path / "demo" / "report" / "report.json").read_text())
@@ -159,9 +162,9 @@ def test_every_conversion_that_it_prints_works_as_printed(run: Callable[..., Ran
 
 
 @pytest.mark.usefixtures("site")
-def test_it_can_be_repeated_on_them_too(run: Callable[..., Ran], tmp_path: Path) -> None:
+def test_it_can_be_repeated_by_force_on_them_too(run: Callable[..., Ran], tmp_path: Path) -> None:
     assert run("demo", "--out", tmp_path / "demo").exit_code == 0
-    again = run("demo", "--out", tmp_path / "demo")
+    again = run("demo", "--out", tmp_path / "demo", "--force")
     assert again.exit_code == 0, again.err
     assert [path.name for path in (tmp_path / "demo" / "runs").iterdir()] == ["lite0.npz"]
 

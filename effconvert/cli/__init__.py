@@ -99,7 +99,9 @@ def main(arguments: list[str] | None = None) -> None:
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        _say_error(shown.getvalue().rstrip())
         sys.exit(error.exit_code)
     except EffconvertError as error:
         _fail(str(error), error.exit_code)
@@ -115,5 +117,11 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _fail(message: str, exit_code: int) -> None:
-    click.echo(f"effconvert: {message}", err=True)
+    _say_error(f"effconvert: {message}")
     sys.exit(exit_code)
+
+
+def _say_error(text: str) -> None:
+    from effconvert.cli.display.terminal import say_error  # not for `--help`
+
+    say_error(text)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from effconvert.architecture.canonical import CANONICAL, is_trainable, tensor_shapes
-from effconvert.atomic import check_output
+from effconvert.atomic import check_is_no_source, check_output
 from effconvert.conversion.loading_code import printed_code
 from effconvert.conversion.outputs import check_container, write
 from effconvert.conversion.plan import DTYPES, NAMES, Plan, make_plan
@@ -153,6 +153,7 @@ def convert(
     source, output, to = Path(source), Path(out) if out else None, layout_called(to)
     _check_arguments(output, to, dtype, names)
     if output:
+        check_is_no_source(output, [source])  # before `force` is advised
         check_output(output, force)
     options = Options(
         variant=variant,
@@ -173,6 +174,7 @@ def convert(
     with open_checkpoint(source, key) as checkpoint:
         plan = make_plan(checkpoint, to, options)
         output = output or Path(f"{plan.identity.variant.name}.safetensors")
+        check_is_no_source(output, checkpoint.files)
         plan = _with_difference(checkpoint, plan)
         transfer = Transfer(checkpoint, plan, progress)
         executor, hashes = start_examining(checkpoint, plan, expected_sha256 or {})

@@ -63,8 +63,7 @@ def installed_path(file: PackageFile) -> Path:
 
 def elsewhere() -> str:
     """Return what to do where a file cannot be downloaded."""
-    to = either("with --checkpoint or to `effconvert convert`", "to effconvert.convert")
-    return f"download it elsewhere and give its path{',' if to.startswith('with') else ''} {to}"
+    return f"download it elsewhere and give its path {either('as FILE', 'to effconvert.convert')}"
 
 
 _BUCKET = "https://storage.googleapis.com/cloud-tpu-checkpoints"

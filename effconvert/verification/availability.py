@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
+from types import MappingProxyType
 from typing import Any
 
 from effconvert.architecture.canonical import CANONICAL
 from effconvert.errors import EffconvertError, Unavailable
 from effconvert.option_words import option
-from effconvert.verification.launching import FRAMEWORKS, Framework, check_framework, interpreter, packages_in
+from effconvert.verification.launching import ANY, FRAMEWORKS, Framework, check_framework, interpreter, packages_in
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,10 @@ def frameworks_here(pythons: Mapping[str, str], quick: bool = False) -> list[Ava
     return _looked_up(programs, quick)
 
 
-def check_installed(programs: Mapping[str, str]) -> None:
+def check_installed(programs: Mapping[str, str], given: Mapping[str, str] = MappingProxyType({})) -> None:
     """Check that each framework is in its interpreter, before one of them runs. programs: {framework: interpreter}.
+
+    given: those that the user gave, as for `frameworks_here`; one for all frameworks may lack what another one has.
 
     Raises Unavailable with all that are missing, and how to get each.
     """
@@ -55,14 +58,26 @@ def check_installed(programs: Mapping[str, str]) -> None:
     if not found:
         return
     lines = [
-        f"  {each.name} in {each.python}: {each.reason}"
-        + (f"; install it there: {each.remedy}" if each.remedy else "")
+        f"  {each.name} in {each.python}: {each.reason}{_nor_in(each, given)}"
+        + (
+            f"; install it {'in one of them' if _nor_in(each, given) else 'there'}: {each.remedy}"
+            if each.remedy
+            else ""
+        )
         + f"; or give another interpreter: {option('python', {each.name: 'PATH'})}, "
         f"or {FRAMEWORKS[each.name].variable}=PATH"
         for each in found
     ]
     names = " and ".join(each.name for each in found)
     raise Unavailable("\n".join([f"{names} cannot be used; nothing was run:", *lines]))
+
+
+def _nor_in(each: Availability, given: Mapping[str, str]) -> str:
+    """Return the words on the interpreter that the user gave for all frameworks, if it lacks this one; else ""."""
+    for_all = given.get(ANY, "")
+    if not for_all or each.name in given or each.python == for_all:
+        return ""
+    return f", nor is it in {for_all} ({option('python', for_all)})"
 
 
 def _looked_up(programs: Mapping[str, str], quick: bool) -> list[Availability]:

@@ -1,6 +1,6 @@
 """Explanation of a difference between a converted file and its source: the known causes, tried one by one."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import numpy as np
@@ -23,17 +23,23 @@ def explain(
     *,
     sets: Mapping[str, Tensors] = MappingProxyType({}),
     tolerance: Tolerance = TOLERANCES["float32"],
+    progress: Callable[[str], None] = lambda step: None,
 ) -> tuple[Trial, ...]:
     """Return a trial for each known cause, the most successful first; () without a difference.
 
     reference: the output of each layer of the source's network for `images` [N, C, H, W]. tensors: of the converted
     file, by canonical name; variant, facts: of its network. sets: {"raw" or "averages": the source's canonical
-    tensors}. Several trials may succeed if their changes are equivalent.
+    tensors}. progress: called with a sentence as each step begins. Several trials may succeed if their changes are
+    equivalent.
     """
     mismatch = Mismatch(reference, images, tensors, variant, facts, sets, tolerance)
     if mismatch.passes(mismatch.layers):
         return ()
-    return tuple(sorted((_best_trial(mismatch, cause) for cause in CAUSES), key=_rank))
+    trials = []
+    for cause, (words, _) in CAUSES.items():
+        progress(f"trying a known cause: {words}")
+        trials.append(_best_trial(mismatch, cause))
+    return tuple(sorted(trials, key=_rank))
 
 
 def _best_trial(mismatch: Mismatch, cause: str) -> Trial:

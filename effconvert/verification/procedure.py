@@ -157,7 +157,7 @@ def verify(
     programs = [interpreter(name, pythons) for name in names]
     inputs = (images or Images()).prepared(original.recipe, original.identity.variant.name)
     settings_of(original, names[0], inputs, None)  # raises LayoutMismatch for a file of another framework
-    check_installed(dict(zip(names, programs, strict=True)))
+    check_installed(dict(zip(names, programs, strict=True)), pythons)
     with _folder(keep) as folder, ExitStack() as stack:
         paths = [folder / "source.npz", *(folder / f"converted-{name}.npz" for name in names[1:])]
         _check_new(paths)
@@ -176,8 +176,7 @@ def verify(
             found = _with_roundings(found, unrounded, runs)
         if not causes:
             return found
-        progress("trying the known causes")
-        return replace(found, trials=_explained(found, runs))
+        return replace(found, trials=_explained(found, runs, progress))
 
 
 def _found(
@@ -246,7 +245,7 @@ def _with_roundings(found: Verification, unrounded: NetworkFile, runs: Sequence[
     return replace(found, roundings=roundings, judgement=judgement, rounding_cost=cost)
 
 
-def _explained(found: Verification, runs: Sequence[Run]) -> tuple[Trial, ...]:
+def _explained(found: Verification, runs: Sequence[Run], progress: Callable[[str], None]) -> tuple[Trial, ...]:
     """Try the known causes on the canonical network, and compare it with the run that it should equal.
 
     If the canonical network differs from the source, that is the source's run. If only the library's network differs,
@@ -270,6 +269,7 @@ def _explained(found: Verification, runs: Sequence[Run]) -> tuple[Trial, ...]:
         converted.facts,
         sets=sets,
         tolerance=found.verdict.tolerance,
+        progress=progress,
     )
 
 

@@ -104,6 +104,8 @@ def test_one_interpreter_serves_every_library_of_a_family() -> None:
         ("chart acuracy --published -o x.svg", "accuracy"),
         ("map moves tim", "timm"),
         ("tf2pt --variant b0 --weights nss", "ns"),
+        ("tf2pt --variant bo", "b0"),
+        ("tf2pt --variant bl", "b1"),
     ],
 )
 def test_a_misspelled_name_is_a_usage_error_that_says_what_was_meant(

@@ -1,11 +1,14 @@
 """Names of outputs are checked before the work: a suffix that says another format is refused."""
 
+import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from effconvert import convert
 from helpers.running import Ran
 
 Run = Callable[..., Ran]
@@ -40,6 +43,12 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def lite0_file(lite0: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A converted Lite0; do not change it."""
+    return Path(convert(lite0, tmp_path_factory.mktemp("converted") / "lite0.pth", weights="base").output)
+
+
 def _filled(command: str, lite0: Path, out: Path) -> list[str]:
     return [word.replace("LITE0", str(lite0)).replace("OUT", str(out)) for word in command.split()]
 
@@ -60,3 +69,40 @@ def test_a_folder_with_the_suffix_of_a_file_is_refused(run: Run, lite0: Path, tm
     assert (ran.exit_code, ran.out) == (8, "")
     assert "a folder is written, and" in ran.err
     assert not list(tmp_path.iterdir())
+
+
+_COMMANDS_ON_THEIR_SOURCE = [
+    "convert SOURCE --to timm --out SOURCE",
+    "convert SOURCE --to timm --out SOURCE --force",
+    "tf2pt SOURCE --out LINK --force",
+    "convert LINK --to canonical --out SOURCE --force",
+    "pt2timm SOURCE --out HARD --force",
+    "pt2tf FOLDER/SOURCE --out FOLDER --force",
+]
+
+
+@pytest.mark.parametrize("command", _COMMANDS_ON_THEIR_SOURCE)
+def test_no_conversion_replaces_its_own_source(
+    run: Run, lite0_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("FOLDER").mkdir()
+    for place in ("SOURCE.pth", "FOLDER/SOURCE.pth"):
+        shutil.copy(lite0_file, place)
+    Path("LINK.pth").symlink_to("SOURCE.pth")
+    Path("HARD.pth").hardlink_to("SOURCE.pth")
+    ran = run(*re.sub("(SOURCE|LINK|HARD)", r"\1.pth", command).split())
+    assert ran.exit_code == 8
+    assert "the source of this conversion; give another name with --out" in ran.err
+    assert {Path(place).read_bytes() for place in ("SOURCE.pth", "FOLDER/SOURCE.pth")} == {lite0_file.read_bytes()}
+
+
+@pytest.mark.parametrize("given", ["", "model.ckpt"])
+def test_no_conversion_replaces_the_folder_of_its_source(run: Run, lite0: Path, tmp_path: Path, given: str) -> None:
+    folder = tmp_path / "own"
+    shutil.copytree(lite0, folder)
+    held = {path.name: path.read_bytes() for path in folder.iterdir()}
+    ran = run("convert", folder / given, "--to", "tf-official", "--out", folder, "--force")
+    assert ran.exit_code == 8
+    assert "the source of this conversion" in ran.err
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == held

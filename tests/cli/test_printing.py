@@ -5,7 +5,7 @@ import re
 import pytest
 
 from effconvert.cli.display import terminal
-from effconvert.cli.display.terminal import BAD, GOOD, print_code, print_pairs, print_table, say
+from effconvert.cli.display.terminal import BAD, GOOD, print_code, print_pairs, print_table, say, say_command, say_error
 
 WORDS = "each layer gets the output of its own network's earlier layers and of nothing else in the whole world"
 
@@ -132,3 +132,26 @@ def test_code_keeps_its_lines_and_its_indentation(capsys: pytest.CaptureFixture[
     code = "network = keras.applications.EfficientNetB0(\n    weights=None, include_top=True, input_shape=(224, 224, 3),\n)"
     print_code("Load it:", code)
     assert code in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_command_is_quoted_and_stands_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    say_command(["effconvert", "convert", "c d.safetensors", "--to", "timm", "--out", "c d-timm.safetensors"])
+    assert lines_of(capsys) == ["effconvert convert 'c d.safetensors' --to timm --out 'c d-timm.safetensors'"]
+
+
+@pytest.mark.usefixtures("narrow")
+def test_an_error_is_broken_between_words_and_keeps_the_lines_of_its_list(capsys: pytest.CaptureFixture[str]) -> None:
+    say_error(f"effconvert: {WORDS}:\n  give --out NAME, or EFFCONVERT_PYTHON_TENSORFLOW=PATH\n  two")
+    captured = capsys.readouterr()
+    lines = captured.err.splitlines()
+    assert captured.out == ""
+    assert all(len(line) <= 40 for line in lines)
+    assert lines[1].startswith("  ")
+    assert lines[-3:] == ["  give --out NAME, or", "    EFFCONVERT_PYTHON_TENSORFLOW=PATH", "  two"]
+
+
+def test_an_error_in_a_pipe_is_as_it_was_written(capsys: pytest.CaptureFixture[str]) -> None:
+    text = f"effconvert: {WORDS} {WORDS}:\n  one  two"
+    say_error(text)
+    assert capsys.readouterr().err == f"{text}\n"

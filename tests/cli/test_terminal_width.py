@@ -106,3 +106,19 @@ def test_the_bar_of_validate_does_not_tear_what_is_printed(folder: Path) -> None
 def test_the_emulated_screen_is_what_a_terminal_shows() -> None:
     assert screen("bar 0/?\r\x1b[2Kdata\r\nmore\x1b[1A\rDATA\n") == ["DATA", "more"]
     assert screen("bar 0/?data\r\n") == ["bar 0/?data", ""]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["verify", "lite0.safetensors", "--against", "lite0-checkpoint", "--tolerance", "from the first to the last"],
+        ["convert", "lite0.safetensors", "--to", "no-such-layout", "--out", "out.safetensors"],
+        ["inspect", "images"],
+    ],
+)
+def test_every_line_of_a_refusal_fits_and_no_word_is_cut(folder: Path, command: list[str]) -> None:
+    seen = on_terminal(*command, folder=folder)
+    ran = subprocess.run([sys.executable, "-m", "effconvert", *command], cwd=folder, capture_output=True, text=True)
+    assert seen.exit_code == ran.returncode > 0
+    assert not [line for line in seen.lines if len(line) > 80 and len(line.split()) > 1]
+    assert " ".join(seen.text.split()) == " ".join(ran.stderr.split())

@@ -109,7 +109,7 @@ def test_a_class_folder_without_an_image_is_said_and_keeps_its_place(tmp_path: P
     (tmp_path / "daisy").mkdir()
     dataset = open_dataset(tmp_path)
     assert by_folder(dataset) == {"aster": 0, "rose": 2}
-    assert "1 of 3 classes have no image: daisy" in dataset.findings
+    assert "1 of 3 classes have no image: daisy (only_present=True leaves them out)" in dataset.findings
 
 
 def test_names_that_two_folders_share_keep_their_folder(tmp_path: Path) -> None:
@@ -220,3 +220,14 @@ def test_a_list_of_classes_that_does_not_exist_is_a_usage_error(tmp_path: Path) 
 def test_imagenets_synsets_in_a_file_are_imagenets_classes(tmp_path: Path) -> None:
     (tmp_path / "synsets.json").write_text(json.dumps(imagenet_classes().identifiers))
     assert read_classes(tmp_path / "synsets.json") is imagenet_classes()
+
+
+@pytest.mark.parametrize(
+    ("only_present", "said"), [(False, "(only_present=True leaves them out)"), (True, "(they are left out)")]
+)
+def test_classes_without_images_are_said_with_what_becomes_of_them(
+    tmp_path: Path, only_present: bool, said: str
+) -> None:
+    dataset = open_dataset(folders(tmp_path, ["n01440764", "n01443537"]), only_present=only_present)
+    (finding,) = (each for each in dataset.findings if "998 of 1,000 classes have no image: " in each)
+    assert finding.endswith(said)

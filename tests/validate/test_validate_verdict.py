@@ -128,3 +128,23 @@ def test_a_cost_that_is_not_the_published_one_is_6(verdict: Verdict, monkeypatch
     assert vars(results)["report_cost"] is report_cost
     code, found = verdict(ANSWERED, size=SIZE)
     assert (code, found["verdict"]) == (6, "not judged")
+
+
+def test_what_is_not_judged_still_shows_whose_value_it_differs_from(
+    run: Callable[..., Ran], tmp_path: Path, data: Path
+) -> None:
+    files = [file(tmp_path, answer) for answer in (ANSWERED, OTHERS[0])]
+    other = write_class_folders(tmp_path / "own", samples([ANSWERED], 1))
+    for image in other.rglob("*.*"):
+        image.rename(image.with_name(f"mine{image.suffix}"))
+    ran = run(
+        "validate", *files, "--data", other, "--weights", "base", "--workers", 0, "--runs", tmp_path / "runs"
+    )  # fmt: skip
+    assert ran.exit_code == 0, ran.err
+    rows = [line.split() for line in ran.out.splitlines() if line.startswith("answers-") and "not judged" in line]
+    assert [row[-2:] for row in rows[:2]] == [["not", "judged"]] * 2
+    for row in rows[:2]:
+        assert float(row[-3]) == pytest.approx(float(row[1]) - float(row[-4]), abs=1e-3)
+    reasons = [line for line in ran.out.splitlines() if ": not judged: " in line]
+    assert len(reasons) == 1
+    assert reasons[0].startswith(f"{files[0]}, {files[1]}: ")

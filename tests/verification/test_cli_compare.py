@@ -78,6 +78,8 @@ def test_a_blind_network_is_not_verifiable_which_is_5(run: Callable[..., Ran], t
     ran = run("compare", blind, blind)
     assert ran.exit_code == 5
     assert ran.out.startswith("? NOT VERIFIABLE: the reference hardly reacts to its input (sensitivity 0, needed 0.1)")
+    assert "not judged" in ran.out
+    assert not [line for line in ran.out.splitlines() if line.endswith("passed")]
 
 
 def test_values_that_are_no_numbers_are_counted(run: Callable[..., Ran], tmp_path: Path) -> None:

@@ -136,3 +136,13 @@ def test_frameworks_imports_no_framework_itself(pythons: dict[str, Path]) -> Non
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert not {"torch", "tensorflow", *FRAMEWORKS} & set(ran.stderr.split())
+
+
+def test_a_given_interpreter_that_lacks_the_framework_is_named(
+    run: Callable[..., Ran], pythons: dict[str, Path], lite0: Path, tmp_path: Path
+) -> None:
+    given = shell(tmp_path / "given", "echo '{}'")
+    ran = run("verify", lite0, "--against", lite0, "--python", given, "--size", 32)
+    assert ran.exit_code == 9
+    assert f"tensorflow in {pythons['lacks']}: " in ran.err
+    assert f", nor is it in {given} (--python {given}); install it in one of them" in ran.err

@@ -106,6 +106,9 @@ def test_a_blind_network_is_not_verifiable_which_is_5(verify: Callable[..., Ran]
     ran = verify(blind, blind)
     assert ran.exit_code == 5
     assert ran.out.startswith("? NOT VERIFIABLE: the reference hardly reacts to its input (sensitivity 0, needed 0.1)")
+    rows = [line.split() for line in ran.out.splitlines() if {"isolated", "end"} & set(line.split()[1:2])]
+    assert rows
+    assert {tuple(row[-2:]) for row in rows} == {("not", "judged")}
 
 
 def test_another_variant_is_4(verify: Callable[..., Ran], source: Path, b0: Path) -> None:

@@ -15,6 +15,7 @@ from effconvert.architecture.facts import Facts, changed
 from effconvert.architecture.variants import VARIANTS
 from effconvert.model import EfficientNet, create_model
 from effconvert.model.calibration import calibrate, random_weights, sensitivity, synthetic_images
+from effconvert.verification import causes, explanation
 from effconvert.verification.comparison import TOLERANCES
 from effconvert.verification.explanation import explain
 from effconvert.verification.numpy_network import compute
@@ -108,6 +109,13 @@ def kernels(tensors: Tensors) -> list[str]:
 
 def norms(tensors: Tensors) -> list[str]:
     return [name.removesuffix(".weight") for name in tensors if name.endswith(".bn.weight")]
+
+
+def test_each_known_cause_is_a_step_with_its_name(b0: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(explanation, "_best_trial", lambda _, cause: Trial(cause, "", 1, 1, False, False, "", ""))
+    steps: list[str] = []
+    b0.explained(b0.tensors | {"head.fc.bias": b0.tensors["head.fc.bias"] + 9}, progress=steps.append)
+    assert steps == [f"trying a known cause: {words}" for words, _ in causes.CAUSES.values()]
 
 
 def test_without_a_difference_there_is_nothing_to_explain(b0: Source) -> None:

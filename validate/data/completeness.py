@@ -66,8 +66,8 @@ def missing_problems(order: Order, numbers: Sequence[int | None]) -> list[str]:
     return problems
 
 
-def described(order: Order, own: bool, missing: int) -> Iterator[str]:
-    """Yield the numbers of images and classes, and the classes without images."""
+def described(order: Order, own: bool, missing: int, only_present: bool = False) -> Iterator[str]:
+    """Yield the numbers of images and classes, and the classes without images; only_present: these are left out."""
     counts = np.bincount(order.labels, minlength=len(order.classes))
     present = counts[counts > 0]
     each = (
@@ -82,5 +82,5 @@ def described(order: Order, own: bool, missing: int) -> Iterator[str]:
     empty = np.flatnonzero(counts == 0)
     if len(empty) and not (own and missing):
         words = some([order.classes.described(index) for index in empty.tolist()], _FEW)
-        leaving = f"{flag('only_present')} leaves them out"
+        leaving = "they are left out" if only_present else f"{flag('only_present')} leaves them out"
         yield f"{len(empty):,} of {len(counts):,} classes have no image: {words} ({leaving})"

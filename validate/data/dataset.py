@@ -75,12 +75,17 @@ class Dataset:
 
 
 def open_dataset(
-    path: str | Path, classes: ClassList | None = None, labels: str | Path | None = None, partial: bool = False
+    path: str | Path,
+    classes: ClassList | None = None,
+    labels: str | Path | None = None,
+    partial: bool = False,
+    only_present: bool = False,
 ) -> Dataset:
     """Return the data set at `path`: a folder, a file, or a pattern of shards, recognised by its content.
 
     classes: the class list, if it is not ImageNet's. labels: a file of labels, instead of those in the container.
-    partial: missing images of ImageNet's validation set are a finding and not an error.
+    partial: missing images of ImageNet's validation set are a finding and not an error. only_present: classes without
+    images cannot be predicted, which the findings say.
 
     Raises MissingPath; DatasetProblem with all problems; Unavailable when a package is missing.
     """
@@ -103,7 +108,13 @@ def open_dataset(
         remedy = f"use {flag('partial')} to evaluate the others"
         heading = f"{path}: {missing:,} of ImageNet's {imagenet.IMAGES:,} validation images are missing; {remedy}:"
         raise DatasetProblem(listing(heading, missing_problems(order, numbers)))
-    findings = [*described(order, own, missing), *doubts, *order.findings, *findings, *contents.findings()]
+    findings = [
+        *described(order, own, missing, only_present),
+        *doubts,
+        *order.findings,
+        *findings,
+        *contents.findings(),
+    ]
     kept, right = np.arange(len(names)), order.labels[:, None]
     same = identity_names([image.name for image in contents.images], numbers, order.labels, order.classes)
     if real:

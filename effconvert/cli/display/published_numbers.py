@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from effconvert.cli.display.terminal import print_table, say, say_heading
+from effconvert.cli.display.terminal import print_table, say, say_command, say_heading
 
 if TYPE_CHECKING:
     from effconvert.reference_tables.disagreements import Disagreement
@@ -159,7 +159,7 @@ def _print_files(numbers: Sequence["Number"], notes: Notes) -> None:
         say(", ".join(_file_facts(said)), begin="    ")
         if "url" in said:
             say(str(said["url"]), begin="    ")
-            say(f"effconvert convert --published {names[said['url']]}", begin="    ")
+            say_command(["effconvert", "convert", "--published", names[said["url"]]], begin="    ")
 
 
 def _file_facts(said: Mapping[str, Any]) -> list[str]:

@@ -22,6 +22,7 @@ _STYLES: dict[str, dict[str, Any]] = {
 }
 _ENDS = {"l": "left", "r": "right"}
 _BELOW = 4  # the indentation of what stands below its row
+_HANGING = 2  # the indentation of the other lines of an error
 _LEAST = 24  # the narrowest column of text that can be read
 _READABLE = 32  # the narrowest one that a table gets
 _MOVED, _BESIDE, _DROPPED = "below its row", "wrapped beside its row", "left out"
@@ -49,6 +50,27 @@ def say(text: str = "", meaning: str = "", begin: str = "", error: bool = False)
     click.echo(styled(begin + first, meaning), err=error)
     for line in others:
         click.echo(styled(" " * len(begin) + line, meaning), err=error)
+
+
+def say_error(text: str) -> None:
+    """Print a message on standard error; each of its lines keeps its indentation, and its other lines hang below it."""
+    total = columns(error=True)
+    if total is None:
+        click.echo(text, err=True)
+        return
+    for line in text.split("\n"):
+        indent = len(line) - len(line.lstrip())
+        first, *others = _wrapped(printable(line[indent:]), total, indent + _HANGING)
+        click.echo(" " * indent + first, err=True)
+        for other in others:
+            click.echo(" " * (indent + _HANGING) + other, err=True)
+
+
+def say_command(command: Sequence[str], begin: str = "", after: str = "") -> None:
+    """Print a command, quoted for the shell and in one line, so that it can be copied."""
+    import shlex
+
+    click.echo(begin + printable(shlex.join(command)) + after)
 
 
 def say_heading(text: str) -> None:

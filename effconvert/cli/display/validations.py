@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from effconvert.cli.display.progress import steps
-from effconvert.cli.display.terminal import BAD, DOUBTFUL, GOOD, print_pairs, print_table, say
+from effconvert.cli.display.terminal import BAD, DOUBTFUL, GOOD, STRONG, print_pairs, print_table, say, say_error
 from effconvert.cli.display.words import counted, recipe_text
 from effconvert.errors import some
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from effconvert.validate.accuracy.judgement import SourceVerdict
     from effconvert.validate.accuracy.results import Result
     from effconvert.validate.accuracy.statistics import Proportion
     from effconvert.validate.data.dataset import Dataset
@@ -69,9 +70,7 @@ class Display:
         try:
             yield
         except KeyboardInterrupt:
-            click.echo(
-                "effconvert: interrupted; all results so far are kept, and --resume continues from there", err=True
-            )
+            say_error("effconvert: interrupted; all results so far are kept, and --resume continues from there")
             sys.exit(130)
 
     @contextmanager
@@ -99,9 +98,7 @@ class Display:
                 _print_tables(result)
         say()
         _print_summary(results)
-        for result in results:
-            name = f"{result.measured.predictions.record['model']['file']}: " if len(results) > 1 else ""
-            say(f"{name}{result.judgement.sentence}", _MEANINGS[result.judgement.colour] or "strong")
+        _print_verdicts(results)
 
 
 class _Bar:
@@ -197,8 +194,7 @@ def _print_summary(results: Sequence["Result"]) -> None:
     names = [Path(file).name for file in files]
     rows = []
     for file, result in zip(names if len(set(names)) == len(names) else files, results, strict=True):
-        deciding = [row for row in result.judgement.rows if row.decides]
-        row = max(deciding, key=lambda row: abs(row.top1.difference), default=None)
+        row = _shown_source(result.judgement.rows)
         rows.append(
             [
                 file,
@@ -211,7 +207,25 @@ def _print_summary(results: Sequence["Result"]) -> None:
         )
     headers = ["file", "top-1 %", "top-5 %", "published", "difference", "verdict"]
     meanings = {result.judgement.word: _MEANINGS[result.judgement.colour] for result in results}
-    print_table(headers, rows, "lrrrrl", drop=("published",), meanings=meanings)
+    print_table(headers, rows, "lrrrrl", below=("published",), meanings=meanings)
+
+
+def _shown_source(rows: Sequence["SourceVerdict"]) -> "SourceVerdict | None":
+    """Return the deciding source with the largest difference; where none decides, the nearest, its own first."""
+    deciding = [row for row in rows if row.decides]
+    if deciding:
+        return max(deciding, key=lambda row: abs(row.top1.difference))
+    return min(rows, key=lambda row: (not row.own, abs(row.top1.difference)), default=None)
+
+
+def _print_verdicts(results: Sequence["Result"]) -> None:
+    """Print why each file has its verdict; the same words of several files once."""
+    files: dict[str, list[str]] = {}
+    for result in results:
+        files.setdefault(result.judgement.sentence, []).append(result.measured.predictions.record["model"]["file"])
+    meanings = {result.judgement.sentence: _MEANINGS[result.judgement.colour] or STRONG for result in results}
+    for sentence, named in files.items():
+        say(f"{', '.join(named)}: {sentence}" if len(results) > 1 else sentence, meanings[sentence])
 
 
 def _skipped_pairs(skipped: dict[str, str]) -> Iterator[tuple[str, str]]:

@@ -50,13 +50,16 @@ def measured(verdict: "Verdict") -> str:
 
 def print_comparisons(reference: str, verdict: "Verdict", every_layer: bool) -> None:
     """Print a table for each pair: every layer, or only the most informative ones; then what the columns mean."""
+    from effconvert.verification.verdict import NOT_VERIFIABLE
+
     modes: set[str] = set()
+    passed = "not judged" if verdict.word == NOT_VERIFIABLE else "passed"
     for pair in verdict.pairs:
         say()
         say(f"{pair.framework} against {reference}:")
         rows = pair.comparison.rows if every_layer else tuple(_telling(pair.comparison))
         modes |= {row.mode for row in rows}
-        cells = [_cells(row) for row in rows]
+        cells = [_cells(row, passed) for row in rows]
         print_table(
             _COLUMNS,
             cells,
@@ -155,7 +158,7 @@ def _badness(row: "LayerDifference") -> float:
     return row.relative / row.allowed if row.relative == row.relative else float("inf")
 
 
-def _cells(row: "LayerDifference") -> Sequence[str]:
+def _cells(row: "LayerDifference", passed: str) -> Sequence[str]:
     numbers = [f"{value:.1e}" for value in (row.largest, row.mean, row.relative)]
     at = ", ".join(map(str, row.at))
     if row.shapes:
@@ -163,5 +166,5 @@ def _cells(row: "LayerDifference") -> Sequence[str]:
     elif any(row.not_finite):
         numbers = ["", "", f"{row.not_finite[1]:,} not finite"]
     cosine = f"{row.cosine:.8f}" if row.cosine == row.cosine else ""
-    verdict = "passed" if row.passed else "differs"
+    verdict = passed if row.passed else "differs"
     return [row.layer, _MODES[row.mode], *numbers, f"{row.allowed:.1e}", cosine, at, verdict]
