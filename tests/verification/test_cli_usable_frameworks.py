@@ -107,7 +107,7 @@ def test_a_quick_look_imports_nothing(run: Callable[..., Ran], tmp_path: Path, m
     [
         ("timm", "must read FRAMEWORK=PATH"),
         ("=x", "must read FRAMEWORK=PATH"),
-        ("caffe=/bin/sh", "of huggingface, keras"),
+        ("caffe=/bin/sh", "frameworks are huggingface, keras"),
         ("timm=/no/such/python", "--python timm=/no/such/python: is not an executable file"),
     ],
 )

@@ -120,9 +120,9 @@ def given_pythons(assignments: tuple[str, ...]) -> dict[str, str]:
 
     pythons: dict[str, str] = {}
     for assignment in assignments:
-        name, _, path = assignment.rpartition("=")
-        called = runners_called(name) if name else (ANY,)
-        if not called or not path or (not name and runners_called(path)):
+        name, named, path = assignment.partition("=") if "=" in assignment else ("", "", assignment)
+        called = runners_called(name) if named else (ANY,)
+        if not called or not path or (not named and runners_called(path)):
             words = known_names(name or path, FRAMEWORKS, "frameworks are")
             raise click.UsageError(f"--python {assignment}: must read FRAMEWORK=PATH, or a path alone; {words}")
         pythons |= dict.fromkeys(called, path)
