@@ -18,7 +18,7 @@ from effconvert.report.contents.published import Disagreement
 from effconvert.report.contents.report import Report
 from effconvert.report.naming import library_name
 from effconvert.report.renderings import markdown_text, network_views, numbers_text, published_views, record_words
-from effconvert.report.renderings.model_index import dataset_name
+from effconvert.report.renderings.model_index import dataset_name, listable
 from effconvert.report.renderings.page import template_text
 
 Row = tuple[Any, ...]
@@ -77,6 +77,7 @@ def _environment() -> jinja2.Environment:
         "is_flagged": _is_flagged,
         "left_behind": _left_behind,
         "library_name": library_name,
+        "listable": listable,
         "not_passed": _not_passed,
         "note": _note,
         "quoted": lambda text: json.dumps(text, ensure_ascii=False),
