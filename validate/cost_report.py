@@ -13,7 +13,7 @@ from effconvert.costs.conventions import CONVENTIONS
 from effconvert.costs.quantities import buffer_count, compute_quantities, parameter_count
 from effconvert.errors import PublishedMismatch, listing
 from effconvert.formats import open_checkpoint
-from effconvert.reference_tables.cost import Cost, cost_table
+from effconvert.reference_tables.cost import Cost, cost_table, note_on
 from effconvert.shown import Row, Shown
 
 PARAMETERS, OPERATIONS = "parameters", "operations"
@@ -23,7 +23,8 @@ PARAMETERS, OPERATIONS = "parameters", "operations"
 class Comparison:
     """One published figure beside ours, counted by the same convention.
 
-    quantity: "parameters" or "operations". step: the unit to which the published number was rounded.
+    row: with the note on this quantity alone. quantity: "parameters" or "operations". step: the unit to which the
+    published number was rounded.
     """
 
     row: Cost
@@ -204,11 +205,12 @@ def _comparisons(variant: Variant, row: Cost) -> list[Comparison]:
     if row.variant != variant.name:
         return []
     facts = replace(default_facts(variant), classes=row.classes)
+    of_parameters, of_operations = (replace(row, note=note_on(row, name)) for name in (PARAMETERS, OPERATIONS))
     found = []
     if row.parameters is not None:
         ours = parameter_count(variant, facts)
-        found.append(Comparison(row, PARAMETERS, ours, row.parameters, row.parameters_step))
+        found.append(Comparison(of_parameters, PARAMETERS, ours, row.parameters, row.parameters_step))
     if row.operations is not None:
         ours = operation_count(row.convention, variant, facts, row.counted_size)
-        found.append(Comparison(row, OPERATIONS, ours, row.operations, row.operations_step))
+        found.append(Comparison(of_operations, OPERATIONS, ours, row.operations, row.operations_step))
     return found

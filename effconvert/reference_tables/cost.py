@@ -78,6 +78,17 @@ def cost_table() -> tuple[Cost, ...]:
     return tuple(_pair(pair.get(PARAMETERS), pair.get(OPERATIONS)) for pair in pairs.values())
 
 
+def note_on(cost: Cost, quantity: str) -> str:
+    """Return the note on its `parameters` or its `operations` alone."""
+    return _notes().get((cost.kind, cost.variant, cost.size, quantity), "")
+
+
+@cache
+def _notes() -> dict[tuple[str, str, int, str], str]:
+    rows = [row for row in cost_rows() if row["quantity"] == OPERATIONS or row["convention"] == TRAINABLE]
+    return {(row["source"], row["variant"], int(row["size"]), row["quantity"]): row["note"] for row in rows}
+
+
 def _pair(parameters: Row | None, operations: Row | None) -> Cost:
     rows = [row for row in (parameters, operations) if row]
     deciding = [row["quantity"] for row in rows if row["decides"] == "yes"]

@@ -166,23 +166,33 @@ def _cost(quantity: Literal["parameters", "operations"], cost: Cost | None) -> C
     if cost is None:
         return Check(quantity, NOT_MEASURED, "", "", "the cost of this network is not known")
     figures = [each for each in cost.comparisons if each.quantity == quantity]
-    equal, failed = sum(each.equal for each in figures), [each for each in figures if each.failed]
+    failed = [each for each in figures if each.failed]
     ours = cost.parameters if quantity == "parameters" else cost.operations["multiply-adds"]
     words = "" if quantity == "parameters" else " multiply-adds"
-    measured = f"{count(ours)}{words}; {_equal_words(equal, len(figures))}"
-    allowed = "every reliable published figure is equal"
+    measured = f"{count(ours)}{words}; {_equal_words(figures)}"
+    allowed = "every published figure that counts is equal"
     if failed:
         reason = "; ".join(f"{each.source}: {each.verdict}" for each in failed)
         return Check(quantity, FAILED, measured, allowed, reason)
-    if not equal:
-        return Check(quantity, NOT_JUDGED, measured, allowed, "there is no reliable published figure")
+    if not any(each.equal for each in figures):
+        return Check(quantity, NOT_JUDGED, measured, allowed, "no published figure counts")
     return Check(quantity, PASSED, measured, allowed, "; ".join(_passed_over(figures)))
 
 
-def _equal_words(equal: int, figures: int) -> str:
-    if equal == figures:
-        return f"all {count(figures)} published figures are equal" if figures > 1 else "the published figure is equal"
-    return f"{count(equal)} of {count(figures)} published figures are equal"
+def _equal_words(figures: Sequence[CostComparison]) -> str:
+    """Return how many of the figures that count are equal, and how many do not count."""
+    counting = [each for each in figures if each.equal or each.failed]
+    equal, left = sum(each.equal for each in counting), len(figures) - len(counting)
+    if not counting:
+        return "no published figure counts"
+    others = f"; {count(left)} {'does' if left == 1 else 'do'} not count" if left else ""
+    which = " that counts" if left and len(counting) == 1 else " that count" if left else ""
+    if equal < len(counting):
+        return f"{count(equal)} of {count(len(counting))} published figures{which} are equal{others}"
+    if equal == 1:
+        return f"the published figure{which} is equal{others}"
+    every = "both" if equal == 2 else f"all {count(equal)}"
+    return f"{every} published figures{which} are equal{others}"
 
 
 def _passed_over(figures: Iterable[CostComparison]) -> Iterable[str]:

@@ -10,6 +10,7 @@ from effconvert.report.contents.network import Beside, Check, Nearest, Network, 
 from effconvert.report.contents.verification import Verification
 
 _UNKNOWN = (NOT_JUDGED, NOT_MEASURED)
+_OF_VERIFICATION = ("tensors", "layers", LOGITS)
 
 NOTHING = Summary("incomplete", "", 0, None, None, None)
 
@@ -37,16 +38,24 @@ def _verdict(checks: Sequence[Check]) -> Overall:
 
 
 def _words(checks: Sequence[Check]) -> str:
-    """Return the verdict in words: passed 6 of 7; accuracy not judged."""
+    """Return the verdict in words: passed 6 of 7; accuracy not judged. What was not verified says so first."""
     failed = [check.check for check in checks if check.verdict == FAILED]
     parts = [f"failed: {', '.join(failed)}"] if failed else []
+    unverified = _unverified(checks)
+    parts += ["not verified"] if unverified else []
     parts.append(f"passed {_count(checks, PASSED, NEAR)} of {len(checks)}")
     if near := [check.check for check in checks if check.verdict == NEAR]:
         parts.append(f"{', '.join(near)} under weaker conditions")
     for verdict in _UNKNOWN:
-        if names := [check.check for check in checks if check.verdict == verdict]:
+        if names := [check.check for check in checks if check.verdict == verdict and check.check not in unverified]:
             parts.append(f"{', '.join(names)} {verdict}")
     return "; ".join(parts)
+
+
+def _unverified(checks: Iterable[Check]) -> Sequence[str]:
+    """Return the checks of a verification if nobody verified the file, else nothing."""
+    of_source = [check for check in checks if check.check in _OF_VERIFICATION]
+    return () if _count(of_source, NOT_MEASURED) < len(_OF_VERIFICATION) else _OF_VERIFICATION
 
 
 def _count(checks: Iterable[Check], *verdicts: str) -> int:

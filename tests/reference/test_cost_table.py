@@ -70,6 +70,13 @@ def test_every_figure_that_decides_is_ours(variant: str) -> None:
     assert [each.verdict for each in comparisons(variant) if each.failed] == []
 
 
+def test_a_note_stands_with_the_quantity_it_speaks_of() -> None:
+    of_readme = [each for each in cost_report.report_cost(VARIANTS["lite0"]).comparisons if each.row.kind == "readme"]
+    notes = {each.quantity: each.row.note for each in of_readme}
+    assert notes["parameters"] == ""
+    assert notes["operations"].startswith("not explained")
+
+
 def test_only_these_figures_are_not_explained() -> None:
     differing = [each for variant in VARIANTS for each in comparisons(variant) if not each.equal]
     assert [(each.row.variant, each.row.kind, each.quantity) for each in differing] == [

@@ -110,6 +110,14 @@ def test_what_was_not_done_is_said_and_no_result_is_written() -> None:
     assert "## Layers" not in text
 
 
+def test_an_accuracy_of_other_images_is_said_but_not_listed() -> None:
+    document = made_document(1)
+    document["networks"][0]["dataset"] |= {"imagenet_validation": False, "path": "photos"}
+    matter, text = card(document)
+    assert "model-index" not in matter
+    assert "Its accuracy was not measured on ImageNet's validation images, so the lists of models leave it out." in text
+
+
 def test_several_networks_have_a_card_each_and_what_was_published_has_none() -> None:
     document = made_document(3)
     assert list(cards(typed(document))) == ["card-b0-aa.md", "card-b1-aa.md", "card-b2-aa.md"]

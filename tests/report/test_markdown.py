@@ -120,7 +120,8 @@ def test_every_verdict_stands_in_the_table_and_the_worst_network_first() -> None
     summary, reasons = tables(render_markdown(typed(document)))[:2]
     assert [shown(cell) for cell in summary[1]] == [
         "efficientnet-b2 (aa)", "b2-aa.safetensors", "9,109,994", "0.994 G", "80.090", "80.1 (TensorFlow)", "\N{MINUS SIGN}0.010",
-        "95.090", NONE, NONE, "blocks.11: 3.1e-6 of 2.0e-5", "❌ failed: accuracy; passed 6 of 7",
+        "95.090", NONE, NONE, "blocks.11: 3.1e-6 of 2.0e-5; against tensorflow",
+        "❌ failed: accuracy; passed 6 of 7",
     ]  # fmt: skip
     assert [shown(cell) for cell in reasons[1]][:3] == ["efficientnet-b2 (aa)", "accuracy", "❌ failed"]
     assert shown(reasons[1][-1]) == "77.1 % are published"
@@ -159,6 +160,13 @@ def test_a_note_that_the_reason_has_already_is_said_once() -> None:
     text = render_markdown(typed(document))
     assert "| it is superseded |" in text
     assert "| not checked |" in text
+
+
+def test_a_figure_that_the_verdict_explains_has_no_note_beside_it() -> None:
+    document = made_document(1)
+    figure = document["networks"][0]["cost"]["comparisons"][1]
+    figure |= {"equal": False, "verdict": "differs by +1.0 %, not explained: odd", "note": "not explained: odd"}
+    assert render_markdown(typed(document)).count("not explained: odd") == 1
 
 
 def test_the_first_layer_that_differs_and_what_was_left_behind_are_said() -> None:

@@ -7,6 +7,7 @@ import yaml
 
 from effconvert.report.document import published_report
 from effconvert.report.renderings.metafile import render_metafile
+from effconvert.report.renderings.model_index import model_index_file
 from helpers.report.hostile import NAMES
 from helpers.report.made_documents import made_document, typed
 
@@ -54,6 +55,15 @@ def test_results_are_the_measured_ones_in_percent() -> None:
     ]
     assert "Results" not in models(made_document(1, accuracy=False))[0]
     assert render_metafile(typed(published_report().to_dict()), {}) is None
+
+
+def test_results_are_those_that_model_index_has_too() -> None:
+    document = made_document(2)
+    few, elsewhere = document["networks"]
+    few["accuracy"]["top1"] |= {"images": 20, "hits": 1, "percent": 5.0}
+    elsewhere["dataset"] |= {"path": "photos/imagenet", "imagenet_validation": False}
+    assert not [model for model in models(document) if "Results" in model]
+    assert model_index_file(typed(document)) is None
 
 
 @pytest.mark.parametrize("url", [None, "https://example.org/own.tar.gz"])

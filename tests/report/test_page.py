@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from effconvert.report.document import published_report
 from effconvert.report.pictures import pictures
 from effconvert.report.renderings.page import render_page
+from effconvert.report.renderings.published_views import Cell, Row, Table, best_accuracy
 from helpers.report.hostile import NAMES
 from helpers.report.made_documents import made_document, typed
 
@@ -130,6 +132,26 @@ def test_links_within_the_page_lead_somewhere_and_no_id_stands_twice(any_page: s
     assert len(set(ids)) == len(ids)
     targets = {attributes["href"][1:] for _, attributes, _ in elements if attributes.get("href", "").startswith("#")}
     assert targets <= set(ids)
+
+
+def test_the_best_published_accuracy_has_no_mark(published: str) -> None:
+    table = published[published.index("<caption><span><b>Variants, with the best") :]
+    assert 'class="flag"' not in table[: table.index("</table>")]
+
+
+def test_of_two_equal_best_accuracies_the_one_with_a_top5_is_shown() -> None:
+    numbers = published_report().published.accuracy
+    top1 = next(number for number in numbers if number.quantity == "top1")
+    top5 = next(number for number in numbers if number.quantity == "top5")
+    cells = (Cell(top1, False), Cell(top1, False, top5), Cell(replace(top1, value=99.9), True))
+    table = Table(["one", "both", "marked"], [Row((top1.variant, ""), cells)])
+    assert best_accuracy(table, top1.variant) == cells[1]
+
+
+def test_a_file_that_nobody_verified_says_so_first() -> None:
+    text = rendered(made_document(1, verification=False))
+    assert '<td class="verdict incomplete">not verified<small>passed 4 of 7</small></td>' in text
+    assert "verified against tensorflow, efficientnet-b0/model.ckpt" in rendered(made_document(1))
 
 
 def test_nothing_is_fetched(any_page: str) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from effconvert.errors import MissingPath
 from effconvert.report.causes import missing_cause
+from effconvert.report.checks import verdicts
 from effconvert.report.contents.network import Beside, Nearest
 from effconvert.report.contents.plain_values import from_plain
 from effconvert.report.contents.report import Report
@@ -369,6 +370,11 @@ def test_a_verification_of_another_variant_belongs_to_no_run_of_equal_bytes(tmp_
             "passed 4 of 7; layers, logits not judged; accuracy not measured",
         ),
         (
+            dict.fromkeys(("tensors", "layers", "logits", "accuracy"), "not measured"),
+            "incomplete",
+            "not verified; passed 3 of 7; accuracy not measured",
+        ),
+        (
             {"layers": "failed", "accuracy": "not judged"},
             "failed",
             "failed: layers; passed 5 of 7; accuracy not judged",
@@ -381,6 +387,16 @@ def test_a_verdict_says_passed_only_of_what_was_judged(changes: dict[str, str], 
         row["verdict"] = changes.get(row["check"], "passed")
     found = summary_of(typed(document).networks[0])
     assert (found.verdict, found.words) == (verdict, words)
+
+
+def test_a_published_cost_that_does_not_count_is_not_counted() -> None:
+    document = made_document(1)
+    figures = document["networks"][0]["cost"]["comparisons"]
+    figures.append(figures[1] | {"kind": "readme", "equal": False, "verdict": "differs by +5.7%, not explained"})
+    operations = verdicts(typed(document).networks[0])[-1]
+    assert operations.verdict == "passed"
+    assert operations.measured.endswith("; the published figure that counts is equal; 1 does not count")
+    assert operations.reason == "readme differs by +5.7%, not explained, and does not count"
 
 
 def test_a_random_network_has_not_passed(tmp_path: Path) -> None:

@@ -13,12 +13,13 @@ import jinja2
 
 from effconvert.report import causes, sentences
 from effconvert.report.contents.accuracy import SourceVerdict
+from effconvert.report.contents.cost import CostComparison
 from effconvert.report.contents.network import Network, Summary
 from effconvert.report.contents.published import Disagreement
 from effconvert.report.contents.report import Report
 from effconvert.report.naming import library_name
 from effconvert.report.renderings import markdown_text, network_views, numbers_text, published_views, record_words
-from effconvert.report.renderings.model_index import dataset_name
+from effconvert.report.renderings.model_index import dataset_name, listable
 from effconvert.report.renderings.page import template_text
 
 Row = tuple[Any, ...]
@@ -73,10 +74,13 @@ def _environment() -> jinja2.Environment:
         "dataset_name": dataset_name,
         "each": _each,
         "figure": _figure,
+        "figure_note": _figure_note,
         "file_name": lambda path: PurePath(path).name,
+        "framework": network_views.framework,
         "is_flagged": _is_flagged,
         "left_behind": _left_behind,
         "library_name": library_name,
+        "listable": listable,
         "not_passed": _not_passed,
         "note": _note,
         "quoted": lambda text: json.dumps(text, ensure_ascii=False),
@@ -127,6 +131,11 @@ def _note(source: SourceVerdict) -> str:
     """Return reason and note of a source's figure; the reason may already contain the note."""
     reason, note = source.reason, source.note
     return str(reason) if note in reason else "; ".join(filter(None, (reason, note)))
+
+
+def _figure_note(figure: CostComparison) -> str:
+    """Return the note on a published cost, unless the verdict already contains it."""
+    return "" if figure.note in figure.verdict else figure.note
 
 
 def _reported_disagreements(document: Report) -> list[Disagreement]:

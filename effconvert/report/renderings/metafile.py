@@ -1,6 +1,7 @@
 """OpenMMLab's list of the networks: metafile.yml, for mmengine, mim and mmpretrain.
 
-Its fields are those of configs/efficientnet/metafile.yml in mmpretrain 1.2.0. The results are our measurements.
+Its fields are those of configs/efficientnet/metafile.yml in mmpretrain 1.2.0. The results are our measurements, where
+model-index.yml has them too.
 """
 
 from collections.abc import Collection, Mapping
@@ -11,7 +12,7 @@ from effconvert.maps.layouts import find_layout, known_library
 from effconvert.report.contents.network import Conversion, Network
 from effconvert.report.contents.report import Report
 from effconvert.report.naming import library_url
-from effconvert.report.renderings.model_index import IMAGENET_CLASSES, dataset_name
+from effconvert.report.renderings.model_index import IMAGENET_CLASSES, dataset_name, listable
 from effconvert.report.renderings.text import yaml_text
 
 # The convention of mmpretrain's own table; multiply-adds for variants that it does not have.
@@ -63,7 +64,7 @@ def _metadata(network: Network) -> dict[str, Any]:
 
 def _results(network: Network) -> list[dict[str, Any]]:
     accuracy = network.accuracy
-    if not accuracy or accuracy.top1.percent is None or accuracy.top5.percent is None:
+    if not accuracy or not listable(network) or accuracy.top1.percent is None or accuracy.top5.percent is None:
         return []
     metrics = {
         "Top 1 Accuracy": round(accuracy.top1.percent, 3),

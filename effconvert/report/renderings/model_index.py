@@ -21,15 +21,23 @@ FEWEST_IMAGES = 1000  # of fewer, an accuracy is known to three points at best, 
 
 
 def build_model_index(networks: Iterable[Network]) -> list[dict[str, Any]]:
-    """Return the block: an entry for each network that was measured on FEWEST_IMAGES or more.
-
-    Accuracies are fractions, as in `evaluate`.
-    """
+    """Return the block: an entry for each network whose accuracy is `listable`, as fractions as in `evaluate`."""
     return [
-        {"name": network.name, "results": [_result(network, network.accuracy, network.dataset)]}
+        {"name": network.name, "results": [_result(network, network.accuracy)]}
         for network in networks
-        if network.accuracy and network.dataset and network.accuracy.top1.images >= FEWEST_IMAGES
+        if network.accuracy and listable(network)
     ]
+
+
+def listable(network: Network) -> bool:
+    """Return whether a list of models may show the accuracy: of FEWEST_IMAGES or more of ImageNet's validation images.
+
+    Other images make no accuracy that is comparable, even where their folder is called imagenet.
+    """
+    accuracy, dataset = network.accuracy, network.dataset
+    if not accuracy or not dataset:
+        return False
+    return accuracy.top1.images >= FEWEST_IMAGES and of_imagenet(accuracy, dataset)
 
 
 def model_index_file(document: Report) -> str | None:
@@ -58,11 +66,9 @@ def of_imagenet(accuracy: Accuracy, dataset: Dataset) -> bool:
     return accuracy.verdict != "not judged" or dataset.labels == "own"  # a file of labels may contain ImageNet's own
 
 
-def _result(network: Network, accuracy: Accuracy, dataset: Dataset) -> dict[str, Any]:
-    known, recipe = of_imagenet(accuracy, dataset), network.recipe
-    said: dict[str, Any] = {"type": "imagenet-1k" if known else "imagefolder", "name": dataset_name(network)}
-    if known:
-        said["split"] = "validation"
+def _result(network: Network, accuracy: Accuracy) -> dict[str, Any]:
+    recipe = network.recipe
+    said: dict[str, Any] = {"type": "imagenet-1k", "name": dataset_name(network), "split": "validation"}
     said["args"] = {"images": accuracy.images}
     if recipe:
         said["args"] |= {"preprocessing": recipe.name, "size": recipe.size}

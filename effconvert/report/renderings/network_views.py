@@ -4,6 +4,7 @@ import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import PurePath
 from typing import Any
 
 from effconvert.report.checks import share_of_tolerance
@@ -71,6 +72,23 @@ def verified_networks(networks: Iterable[Network]) -> list[Verified]:
         for verification in network.verifications:
             found.setdefault(verification.id, (network, verification))
     return list(found.values())
+
+
+def verified_against(network: Network) -> list[str]:
+    """Return what ran each source, and the end of its path: tensorflow, efficientnet-b0/model.ckpt."""
+    said = [(framework(each), _path_end(each.source.path)) for each in network.verifications]
+    return list(dict.fromkeys(", ".join(filter(None, parts)) for parts in said))
+
+
+def framework(verification: Verification) -> str:
+    """Return the framework that ran the source, without its version."""
+    return verification.source.framework.partition(" ")[0]
+
+
+def _path_end(path: str) -> str:
+    """Return the last folder and the file of a path, for many files are called model.ckpt."""
+    found = PurePath(path)
+    return "/".join(part for part in found.parts[-2:] if part != found.anchor)
 
 
 def with_layers(verified: Iterable[Verified]) -> list[Verified]:

@@ -146,7 +146,7 @@ def _filters() -> dict[str, Callable[..., Any]]:
     modules = {
         network_views: """
             agreeing_pairs detailed disagreements_of diverging_row failed_verifications listed operation_conventions
-            p_value pair_count sentences share with_layers
+            p_value pair_count sentences share verified_against with_layers
         """,
         record_words: "command options_words provenance",
         sentences: "some",

@@ -139,11 +139,9 @@ def costs_by_convention(published: Published) -> list[tuple[str, Table, bool]]:
 
 
 def best_accuracy(table: Table, variant: str) -> Cell | None:
-    """Return the highest reliable top-1 of a variant in the table `by_publisher`, with its top-5."""
-    cells = [
-        cell for row in table.rows for cell in row.cells if row.head[0] == variant and cell and cell.number.decides
-    ]
-    return max(cells, key=lambda cell: float(cell.number.value), default=None)
+    """Return the highest unmarked top-1 of a variant in the table `by_publisher`; of equal ones one with a top-5."""
+    cells = [cell for row in table.rows for cell in row.cells if row.head[0] == variant and cell and not cell.flagged]
+    return max(cells, key=lambda cell: (float(cell.number.value), cell.top5 is not None), default=None)
 
 
 def accuracy_rows(published: Published) -> list[AccuracyRow]:
