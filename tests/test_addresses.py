@@ -62,7 +62,7 @@ def test_every_published_address_is_known_by_the_name_that_downloads_it() -> Non
     for row in weights_table():
         with pytest.raises(MissingPath) as caught:
             require_path(row.url)
-        asked = read_name(str(caught.value).rpartition("--published ")[2])
+        asked = read_name(str(caught.value).rpartition('convert_published("')[2].removesuffix('")'))
         assert (asked.framework, asked.variant, asked.weights) == (row.framework, row.variant, row.weights)
 
 

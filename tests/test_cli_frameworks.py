@@ -144,7 +144,7 @@ def test_diff_tells_networks_apart_whose_tensors_are_equal(run: Callable[..., Ra
     )
     ran = run("diff", one, two)
     assert ran.exit_code == 5
-    assert "fact padding: tf-same and symmetric" in ran.out
+    assert "fact  padding: tf-same in A, symmetric in B" in ran.out
     assert "none differs, 0 are missing, but the networks are not the same" in ran.out
 
 
@@ -153,7 +153,7 @@ def test_diff_of_an_assumed_fact_is_told_and_no_difference(run: Callable[..., Ra
     one, two = save(tmp_path / "unknown.pth", tensors), save(tmp_path / "efficientnet_b0.pth", tensors)
     ran = run("diff", one, two)
     assert ran.exit_code == 0
-    assert "fact padding: tf-same and symmetric (assumed)" in ran.out
+    assert "fact  padding: tf-same in A, symmetric in B (assumed)" in ran.out
     assert "ambiguous" in ran.out
 
 
@@ -162,7 +162,7 @@ def test_diff_counts_what_only_one_file_has(run: Callable[..., Ran], tmp_path: P
     two = save(tmp_path / "two.pth", library_tensors("torchvision", classes=3))
     ran = run("diff", one, two)
     assert ran.exit_code == 5
-    assert "2 tensors only in the first, or in another shape: head.fc.weight, head.fc.bias" in ran.out
+    assert "only in A  2 tensors, or in another shape: head.fc.weight, head.fc.bias" in ran.out
     headless = save(tmp_path / "three.pth", library_tensors("torchvision", classes=0))
     assert "2 tensors only in the first" in run("diff", one, headless).out
 
@@ -183,7 +183,7 @@ def test_diff_of_rounded_weights_says_how_far_they_are(run: Callable[..., Ran], 
     assert ran.exit_code == 5
     assert all(0 < tensor["relative"] < 1e-3 for tensor in json.loads(ran.out)["differing"])
     told = run("diff", b0_file, tmp_path / "half.safetensors").out
-    assert "dtypes: those of 311 tensors differ" in told
+    assert "dtypes  311 tensors have other dtypes" in told
     assert told.splitlines()[-1].startswith("close: ")
 
 

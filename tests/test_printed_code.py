@@ -164,9 +164,10 @@ def test_a_conversion_prints_and_records_it(tmp_path: Path, run: Callable[..., R
 def test_what_is_printed_can_be_copied_as_it_stands(tmp_path: Path, run: Callable[..., Ran]) -> None:
     source = save(tmp_path / "tf_efficientnet_b0.pth", library_tensors("timm"))
     lines = run("convert", source, "--to", "keras", "--out", tmp_path / "x.h5").out.splitlines()
-    first = next(number for number, line in enumerate(lines) if line.startswith("network "))
-    start = lines[first].index("import keras")
-    copied = [line[start:] for line in lines[first:] if line.startswith(("network ", " " * start))]
+    first = (
+        lines.index("", next(number for number, line in enumerate(lines) if line.startswith("Load it in Python"))) + 1
+    )
+    copied = lines[first : lines.index("", first) if "" in lines[first:] else None]
     found = effconvert.convert(source, tmp_path / "x.h5", to="keras", force=True)
     assert "\n".join(copied) == found.network
     compile(found.network, "copied", "exec")

@@ -135,10 +135,10 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
 
 def test_a_folder_of_other_files_is_refused_with_what_it_holds(tmp_path: Path) -> None:
     for number in range(9):
-        (tmp_path / f"photo-{number}.jpeg").write_bytes(b"\xff\xd8")
+        (tmp_path / f"notes-{number}.rst").write_bytes(b"words")
     message = refusal(tmp_path)
-    assert "found only photo-0.jpeg" in message
-    assert "photo-8" not in message
+    assert "found only notes-0.rst" in message
+    assert "notes-8" not in message
 
 
 FILES = {

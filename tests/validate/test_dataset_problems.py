@@ -34,7 +34,7 @@ def test_a_path_that_does_not_exist_is_a_usage_error(tmp_path: Path) -> None:
 
 def test_missing_images_are_named_with_their_classes_and_the_remedy(tmp_path: Path) -> None:
     path = image_sets.write_class_folders(tmp_path, image_sets.samples())
-    message = refused(path, "49,976 of ImageNet's 50,000 validation images are missing", "--partial", partial=False)
+    message = refused(path, "49,976 of ImageNet's 50,000 validation images are missing", "partial=True", partial=False)
     assert "1,000 classes with fewer than 50: n01440764 (tench) has 0, n01443537 (goldfish) has 4" in message
     assert "missing are ILSVRC2012_val_00000001" in message or "missing are ILSVRC2012_val_00000002" in message
 
@@ -89,7 +89,7 @@ def test_a_folder_of_parts_is_refused_with_the_part_to_give(tmp_path: Path) -> N
 def test_a_flat_folder_without_labels_is_refused(tmp_path: Path) -> None:
     for number in range(5):
         image_sets.write(tmp_path / f"{number}.jpg", b"")
-    refused(tmp_path, "5 images without a label: 0.jpg, 1.jpg, 2.jpg", "--labels")
+    refused(tmp_path, "5 images without a label: 0.jpg, 1.jpg, 2.jpg", "labels=…")
 
 
 @pytest.mark.parametrize(("mode", "name"), [("w:gz", "gzip"), ("w:bz2", "bzip2"), ("w:xz", "xz")])

@@ -321,7 +321,7 @@ def test_values_that_make_no_sense_are_2(validate: Validate, zoo_network: Path, 
 def test_a_gpu_that_is_not_there_is_9(validate: Validate, zoo_network: Path) -> None:
     ran = validate(zoo_network, "--device", "cuda")
     assert ran.exit_code == 9
-    assert "omit --device to use the CPU" in ran.err
+    assert "omit it to use the CPU" in ran.err
 
 
 def test_what_is_wrong_with_the_data_is_found_without_torch(zoo_network: Path, tmp_path: Path) -> None:

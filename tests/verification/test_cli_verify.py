@@ -147,7 +147,10 @@ def test_a_path_that_is_not_there_is_2(verify: Callable[..., Ran], source: Path,
         (["--recipe", "timm"], "give --images too"),
         (["--python", "timm"], "must read FRAMEWORK=PATH"),
         (["--python", "timm="], "must read FRAMEWORK=PATH"),
-        (["--python", "caffe=/usr/bin/python"], "must read FRAMEWORK=PATH; frameworks are huggingface, keras"),
+        (
+            ["--python", "caffe=/usr/bin/python"],
+            "must read FRAMEWORK=PATH, or a path alone; frameworks are huggingface, keras",
+        ),
         (["--framework", "caffe"], "'caffe' is unknown; known are auto, huggingface"),
         (
             ["--framework", "timm", "--python", "timm=/no/such/python"],

@@ -99,7 +99,7 @@ def _first_class(one: Subject, classes: ClassList) -> int:
         raise LayoutMismatch(f"{path}: has no classifier, so there is no accuracy to measure")
     raise LayoutMismatch(
         f"{path}: the network has {outputs:,} classes, the data set has {len(classes):,} ({classes.name}); "
-        "give a file of the network's classes with {option('classes')}"
+        f"give a file of the network's classes with {option('classes')}"
     )
 
 
