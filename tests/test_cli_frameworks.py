@@ -145,7 +145,7 @@ def test_diff_tells_networks_apart_whose_tensors_are_equal(run: Callable[..., Ra
     ran = run("diff", one, two)
     assert ran.exit_code == 5
     assert "fact  padding: tf-same in A, symmetric in B" in ran.out
-    assert "none differs, 0 are missing, but the networks are not the same" in ran.out
+    assert "none differs, but the networks are not the same" in ran.out
 
 
 def test_diff_of_an_assumed_fact_is_told_and_no_difference(run: Callable[..., Ran], tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_diff_counts_what_only_one_file_has(run: Callable[..., Ran], tmp_path: P
     assert ran.exit_code == 5
     assert "only in A  2 tensors, or in another shape: head.fc.weight, head.fc.bias" in ran.out
     headless = save(tmp_path / "three.pth", library_tensors("torchvision", classes=0))
-    assert "2 tensors only in the first" in run("diff", one, headless).out
+    assert "only in A  2 tensors" in run("diff", one, headless).out
 
 
 def test_diff_compares_the_averages_of_both_or_with_raw_the_raw_weights(
@@ -184,7 +184,7 @@ def test_diff_of_rounded_weights_says_how_far_they_are(run: Callable[..., Ran], 
     assert all(0 < tensor["relative"] < 1e-3 for tensor in json.loads(ran.out)["differing"])
     told = run("diff", b0_file, tmp_path / "half.safetensors").out
     assert "dtypes  311 tensors have other dtypes" in told
-    assert told.splitlines()[-1].startswith("close: ")
+    assert told.startswith("close: ")
 
 
 def test_diff_of_something_else_is_refused(run: Callable[..., Ran], b0_file: Path, tmp_path: Path) -> None:
