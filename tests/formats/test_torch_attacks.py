@@ -140,7 +140,7 @@ def test_what_is_inert_does_nothing(
 WATCHED = """
 import sys
 from effconvert.errors import UnreadableCheckpoint
-from effconvert.formats import open_checkpoint
+from effconvert.formats import file_kinds, open_checkpoint
 good, paths = sys.argv[1 : int(sys.argv[1]) + 2][1:], sys.argv[int(sys.argv[1]) + 2 :]
 for path in good:
     open_checkpoint(path).close()

@@ -66,7 +66,7 @@ def test_a_file_of_another_variant_leaves_no_map(run: Callable[..., Ran], known:
 def test_a_checkpoint_is_never_replaced_by_a_map(run: Callable[..., Ran], known: Path) -> None:
     before = known.read_bytes()
     ran = run("map", "draft", known, "--variant", "b0", "--out", known, "--force")
-    assert (ran.exit_code, "a map ends in .toml" in ran.err) == (8, True)
+    assert (ran.exit_code, "the file that is written ends in .toml" in ran.err) == (8, True)
     assert known.read_bytes() == before
 
 
