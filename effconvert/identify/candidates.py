@@ -14,6 +14,7 @@ from effconvert.identify.unknown_tensors import (
     BEHIND,
     Classifier,
     Linear,
+    Surroundings,
     classifier_of,
     is_own,
     is_within,
@@ -196,9 +197,9 @@ def _explained(
     else:
         compiled = _compiled(layout, variant, facts, scope)
     moved, own = {move.source for move in compiled.moves}, classifier_in(layout, variant, scope)
-    others, unknown = dict(scope.beside), {}
+    others, unknown, around = dict(scope.beside), {}, Surroundings(own, compiled.moves)
     for base in sorted(shapes.keys() - moved):
-        reason = _reason(layout, compiled, own, base, shapes[base])
+        reason = _reason(layout, compiled, around, base, shapes[base])
         found = {chosen: held[base] for chosen, held in scope.sets.names.items() if base in held}
         if reason:
             others |= dict.fromkeys(found.values(), reason)
@@ -224,7 +225,8 @@ def _without_other_dicts(names: TensorNames, scope: Scope, classes: int, own: Cl
 
 def _heads(names: TensorNames, scope: Scope, found: _Explained, own: Classifier) -> list[Linear]:
     """Return the linear layers that read the pooled features, and are not among the layers before the pooling."""
-    inside = {name: files for name, files in found.unknown.items() if not is_within(name, own, found.compiled.moves)}
+    around = Surroundings(own, found.compiled.moves)
+    inside = {name: files for name, files in found.unknown.items() if not is_within(name, around)}
     return list(linear_layers(scope, inside, names.stored, own))
 
 
@@ -287,12 +289,12 @@ def own_root(layout: Layout, variant: Variant) -> str:
     return layout.root.replace("{variant}", layout.variants[variant.name])
 
 
-def _reason(layout: Layout | None, compiled: Compiled, own: Classifier, base: str, shape: Shape) -> str:
+def _reason(layout: Layout | None, compiled: Compiled, around: Surroundings, base: str, shape: Shape) -> str:
     """Return why a tensor is not a weight; "" if it may be one, as a tensor in a layer with `loss` in its name."""
     if base in compiled.fills:
         return compiled.fills[base].reason
     left = leaving_of(layout, base, shape)
-    if left and not left.within and is_within(base, own, compiled.moves):
+    if left and not left.within and is_within(base, around):
         return ""
     return ignored(layout, base, shape)
 

@@ -4,8 +4,9 @@ Shapes tell little, so the rules are strict: a tensor that may act before the po
 """
 
 import re
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from effconvert.architecture.variants import Variant, head_channels
 from effconvert.formats.checkpoint import Shape
@@ -126,13 +127,13 @@ def placed(unknown: Mapping[str, Shape], own: Classifier, moves: tuple[Move, ...
 
     unknown: {name without the root: shape}, in file order. moves: those of the layout's network.
     """
-    layers = {layer_of(move.source) for move in moves} - {own.layer}
+    around = Surroundings(own, moves)
     result: dict[str, tuple[str, bool]] = {}
     open_names: dict[str, Shape] = {}
     for name, shape in unknown.items():
-        if words := _within(name, own, layers):
+        if words := _within(name, around):
             result[name] = (words, False)
-        elif _is_beside_classifier(name, own, layers):
+        elif _is_beside_classifier(name, around):
             result[name] = BEHIND
         else:
             open_names[name] = shape
@@ -142,9 +143,27 @@ def placed(unknown: Mapping[str, Shape], own: Classifier, moves: tuple[Move, ...
     return {**result, **_behind(open_names, own, widths)}
 
 
-def is_within(name: str, own: Classifier, moves: tuple[Move, ...]) -> bool:
+@dataclass(frozen=True)
+class Surroundings:
+    """The layers of a network before its classifier, computed once for all tensors that are looked for in them."""
+
+    own: Classifier
+    moves: tuple[Move, ...]
+
+    @cached_property
+    def layers(self) -> frozenset[str]:
+        """The names of the layers."""
+        return frozenset(layer_of(move.source) for move in self.moves) - {self.own.layer}
+
+    @cached_property
+    def modules(self) -> frozenset[str]:
+        """The outermost modules that hold the layers."""
+        return frozenset(_top(layer) for layer in self.layers)
+
+
+def is_within(name: str, around: Surroundings) -> bool:
     """Return whether the tensor `name`, without the root, is among the layers before the classifier."""
-    return bool(_within(name, own, {layer_of(move.source) for move in moves} - {own.layer}))
+    return bool(_within(name, around))
 
 
 def reads(shape: Shape, own: Classifier) -> int:
@@ -157,21 +176,23 @@ def layer_of(name: str) -> str:
     return name[: max(0, *(name.rfind(boundary) for boundary in BOUNDARIES))]
 
 
-def _within(name: str, own: Classifier, layers: Set[str]) -> str:
-    """Return the place of a tensor among the network's `layers`; "" if it is not among them."""
-    around = own.layer[: len(layer_of(own.layer)) + 1] if layer_of(own.layer) else ""
-    if layer := next((layer for layer in _ancestors(name) if layer in layers), ""):
+def _within(name: str, around: Surroundings) -> str:
+    """Return the place of a tensor among the network's layers; "" if it is not among them."""
+    own = around.own.layer
+    beside = own[: len(layer_of(own)) + 1] if layer_of(own) else ""
+    if layer := next((layer for layer in _ancestors(name) if layer in around.layers), ""):
         return f"a part of {layer}, which uses it"
-    if _is_beside_classifier(name, own, layers) or (around and name.startswith(around)):
+    if _is_beside_classifier(name, around) or (beside and name.startswith(beside)):
         return ""
-    among = _top(name) in {_top(layer) for layer in layers}
+    among = _top(name) in around.modules
     return "among the network's own layers, so it may change the outputs" if among else ""
 
 
-def _is_beside_classifier(name: str, own: Classifier, layers: Set[str]) -> bool:
+def _is_beside_classifier(name: str, around: Surroundings) -> bool:
     """Return whether a tensor is the classifier's, or in a module with nothing else of the network."""
-    alone = _top(own.layer) not in {_top(layer) for layer in layers}
-    return own.layer in _ancestors(name) or (alone and _top(name) == _top(own.layer))
+    own = around.own.layer
+    alone = _top(own) not in around.modules
+    return own in _ancestors(name) or (alone and _top(name) == _top(own))
 
 
 def _behind(unknown: Mapping[str, Shape], own: Classifier, widths: set[int]) -> dict[str, tuple[str, bool]]:
