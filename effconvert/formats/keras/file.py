@@ -40,8 +40,7 @@ class KerasCheckpoint(Checkpoint):
         self.files = (path,)
         self.skipped: dict[str, str] = {}
         self._unclear = ""
-        self._file = DataFile(path)
-        self.on_close(self._file.close)
+        self._file = self.open_file(path)
         try:
             self._open()
         except UnreadableCheckpoint:
