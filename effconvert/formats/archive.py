@@ -79,7 +79,8 @@ def _extract_all(archive: Path, temporary: Path) -> PurePosixPath:
             if member.isdir() or not _NEEDED.fullmatch(path.name):
                 continue
             if member.size > shutil.disk_usage(temporary).free:
-                raise _bad(archive, member, f"has {member.size:,} bytes, more than the free space of the disk")
+                free = f"{shutil.disk_usage(temporary).free:,} bytes are free in {temporary.parent.parent}"
+                raise OutputProblem(f"{archive}: member {_shown(member.name)} has {member.size:,} bytes, but {free}")
             target = temporary.joinpath(*path.parts)
             target.parent.mkdir(parents=True, exist_ok=True)
             with open(target, "xb") as file:

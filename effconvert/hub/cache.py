@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from effconvert.atomic import lock
 from effconvert.errors import LayoutMismatch, NotThere, OutputProblem, Unavailable, UnreadableCheckpoint
 from effconvert.hashing import file_md5, file_sha256
 from effconvert.hub.addresses import ELSEWHERE, PackageFile, address, installed_path, package_file
+from effconvert.locks import lock
 from effconvert.reference_tables.file_names import name_sha8
 from effconvert.reference_tables.weights import Published
 

@@ -1,7 +1,6 @@
 """Procedure of a verification: the real framework runs the source, and the converted file runs on the same images."""
 
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -15,6 +14,7 @@ from effconvert.errors import LayoutMismatch, OutputProblem
 from effconvert.identify.library_builds import differing_facts
 from effconvert.identify.weight_sets import AVERAGES, RAW
 from effconvert.options import Options
+from effconvert.temporary import temporary_folder
 from effconvert.verification.execution import run_file
 from effconvert.verification.inputs import Images, Inputs
 from effconvert.verification.launching import interpreter
@@ -218,8 +218,8 @@ def _check_new(paths: Sequence[Path]) -> None:
 @contextmanager
 def _folder(keep: str | Path | None) -> Iterator[Path]:
     if keep is None:
-        with tempfile.TemporaryDirectory(prefix="effconvert-") as folder:
-            yield Path(folder)
+        with temporary_folder() as folder:
+            yield folder
     else:
         with reported(Path(keep)):
             Path(keep).mkdir(exist_ok=True)
