@@ -5,10 +5,15 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
+from types import FrameType
+from typing import NoReturn
 
 import click
 
+from effconvert.cli.display.escaping import printable_lines
 from effconvert.cli.memory import return_large_buffers
 from effconvert.errors import EffconvertError, OutputProblem
 from effconvert.version import VERSION
@@ -82,22 +87,22 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; every failure ends with one message on standard error and its exit code."""
-    return_large_buffers()
-    if threading.current_thread() is threading.main_thread():  # so that a killed command cleans up
-        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
-        cli.main(arguments, standalone_mode=False)
-        if sys.stdout:
-            sys.stdout.flush()
+        with _signals():
+            return_large_buffers()
+            cli.main(arguments, standalone_mode=False)
+            if sys.stdout:
+                sys.stdout.flush()
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.ClickException as error:
+        error.message = printable_lines(error.message)
         error.show()
         sys.exit(error.exit_code)
     except EffconvertError as error:
         _fail(str(error), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        _fail("interrupted; nothing was changed", 130)
+        _fail_interrupted()
     except OSError as error:  # not reported by the outputs of a command: standard output is full
         sys.stdout = io.StringIO()  # else Python reports the full output again when it ends
         _fail(f"{error.filename or 'standard output'}: {error.strerror or error}", OutputProblem.exit_code)
@@ -107,6 +112,61 @@ def main(arguments: list[str] | None = None) -> None:
         _fail(f"internal error, please report it: {type(error).__name__}: {error} (EFFCONVERT_DEBUG=1 shows where)", 1)
 
 
-def _fail(message: str, exit_code: int) -> None:
-    click.echo(f"effconvert: {message}", err=True)
+_interrupted = False
+_SOON = 0.02  # seconds until an interruption is tried again
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """Let a killed command clean up, and remember an interruption, which some imports turn into another error."""
+    global _interrupted
+    _interrupted = False
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt, but not while a module is imported: numpy prints it and goes on with another error."""
+    global _interrupted
+    _interrupted = True
+    if not _is_importing(frame):
+        raise KeyboardInterrupt
+    later = threading.Timer(_SOON, signal.pthread_kill, (threading.main_thread().ident, number))
+    later.daemon = True
+    later.start()
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame and frame.f_code is not main.__code__:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _fail_interrupted() -> NoReturn:
+    from effconvert.atomic import written_outputs
+
+    written = ", ".join(map(str, written_outputs()))
+    _print_failure(f"interrupted; {f'already written: {written}' if written else 'nothing was changed'}")
+    sys.exit(130)
+
+
+def _fail(message: str, exit_code: int) -> NoReturn:
+    if _interrupted:
+        _fail_interrupted()
+    _print_failure(message)
     sys.exit(exit_code)
+
+
+def _print_failure(message: str) -> None:
+    click.echo(printable_lines(f"effconvert: {message}"), err=True)

@@ -50,7 +50,7 @@ def _print_difference(found: "Difference") -> None:
     for side in (found.first, found.second):
         click.echo(_side_text(side))
     for name, (one, other) in found.facts.items():
-        click.echo(f"fact {name}: {one} and {other}{' (assumed)' if name in found.assumed else ''}")
+        click.echo(printable(f"fact {name}: {one} and {other}{' (assumed)' if name in found.assumed else ''}"))
     if found.dtypes:
         click.echo(f"dtypes: those of {found.dtypes:,} tensors differ")
     rows = [
@@ -63,7 +63,7 @@ def _print_difference(found: "Difference") -> None:
         click.echo(f"… and {len(found.differing) - _SHOWN:,} more tensors differ")
     for words, names in (("only in the first", found.only_in_first), ("only in the second", found.only_in_second)):
         if names:
-            shown = ", ".join(names[:5])
+            shown = printable(", ".join(names[:5]))
             click.echo(f"{len(names):,} tensors {words}, or in another shape: {shown}{' …' if len(names) > 5 else ''}")
     click.secho(_verdict(found), bold=True)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from effconvert.cli.display.output import check_json_file, json_written, printable
+from effconvert.cli.display.output import check_json_file, json_written, printable, warn
 from effconvert.cli.display.verdicts import print_comparisons, print_verdict
 from effconvert.cli.options.running import (
     FRAMEWORKS,
@@ -133,7 +133,7 @@ def _print(found: "Verification", layers: bool) -> None:
         moved = f"moves the outputs by {found.rounding_cost:.1e} of the largest"
         click.echo(f"rounding the weights to {found.verdict.rounded} {moved}")
     for caution in found.cautions:
-        click.echo(printable(f"warning: {caution}"))
+        warn(caution)
     print_verdict(found.verdict)
     for name, (source, differs) in found.tensors.items():
         click.echo(printable(f"  {name} <- {source}{': values differ' if differs else ''}"))

@@ -11,6 +11,8 @@ import click
 
 from effconvert.architecture.facts import complete, only_assumed
 from effconvert.atomic import check_output, new_file, reported
+from effconvert.cli.display.escaping import printable as printable
+from effconvert.cli.display.escaping import warn as warn
 from effconvert.errors import OutputProblem, listing
 from effconvert.preprocessing.recipes import Recipe
 from effconvert.report.renderings.numbers_text import size as size_text
@@ -51,11 +53,6 @@ def print_pairs(pairs: Sequence[tuple[str, str]]) -> None:
     width = max((len(label) for label, _ in printed), default=0)
     for label, text in printed:
         click.echo(f"{label:<{width}}  {text}".rstrip())
-
-
-def printable(text: str) -> str:
-    """Return `text` with escaped control characters: text from a file must not control the terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def counted(number: int) -> str:
@@ -125,11 +122,11 @@ def print_report(report: "Report", as_json: bool, quiet: bool) -> None:
     if report.inexact is not None:
         words = f"inexact: the logits of this network differ from the exact ones by {report.inexact:.2g} of the largest"
         assumed = report.options["inexact"].get("assumed", ())
-        click.secho(f"{words}{f', but {only_assumed(assumed)}' if assumed else ''}", bold=True)
+        click.secho(printable(f"{words}{f', but {only_assumed(assumed)}' if assumed else ''}"), bold=True)
     for caution in report.cautions:
-        click.echo(f"warning: {caution}")
+        warn(caution)
     if report.strange:
-        click.echo(listing("warning: implausible values:", map(printable, report.strange)))
+        warn(listing("implausible values:", report.strange))
 
 
 def _named(left: Mapping[str, str], reason: str) -> str:

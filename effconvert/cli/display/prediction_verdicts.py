@@ -41,7 +41,7 @@ def print_prediction_comparison(a: "Predictions", b: "Predictions", found: "Pred
         click.echo(tabulate(rows, _CHANGED_COLUMNS, disable_numparse=True))
     if len(found.changed) > _SHOWN:
         click.echo(f"… and {len(found.changed) - _SHOWN:,} more images (--json has all)")
-    click.secho(found.sentence, bold=True)
+    click.secho(printable(found.sentence), bold=True)
 
 
 def _side(side: "Predictions") -> str:
