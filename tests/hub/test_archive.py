@@ -156,6 +156,10 @@ def test_an_archive_of_countless_members_is_refused(tmp_path: Path) -> None:
     assert "one too many" in refusal(tmp_path, make_tar({f"{number}": b"" for number in range(1001)}))
 
 
+def test_a_name_that_no_file_system_takes_is_refused(tmp_path: Path) -> None:
+    assert "has a name of more than 255 bytes" in refusal(tmp_path, make_tar({"a/" + "x" * 300 + ".index": b""}))
+
+
 def test_a_member_larger_than_the_disk_is_an_output_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Usage:
         free = 1000
