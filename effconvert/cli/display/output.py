@@ -43,8 +43,10 @@ def check_json_file(path: Path) -> None:
 
 def json_written(path: Path, value: Any) -> None:
     """Write `value` as JSON to the file at `path`, in one step. Raises OutputProblem."""
+    from effconvert.report.renderings.text import json_text
+
     with new_file(path, force=True) as (file, _):
-        file.write((json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode())
+        file.write(json_text(value).encode())
 
 
 def print_pairs(pairs: Sequence[tuple[str, str]]) -> None:
