@@ -3,10 +3,9 @@
 Public names are imported when they are first used: `import effconvert` waits for neither numpy nor torch.
 """
 
-from typing import TYPE_CHECKING, Any
-
 from effconvert.version import VERSION as __version__
 
+TYPE_CHECKING = False  # not from typing, which is slow to import: a moment in which Ctrl-C would be a traceback
 if TYPE_CHECKING:
     from effconvert import errors, validate
     from effconvert.api import cost, diff, verify
@@ -81,7 +80,7 @@ _HOMES = {
 _MODULES = ("errors", "validate")
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import a public name when it is first used."""
     from importlib import import_module
 

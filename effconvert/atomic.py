@@ -1,19 +1,24 @@
 """Atomic outputs: written under another name in the same folder, then renamed; so they are complete, or absent.
 
-A killed run leaves `.NAME.effconvert-part` behind. The next run to the same output overwrites it.
+Nobody can know the other name before, so nothing can be in its place. What a killed run leaves under it is removed by
+the next run to the same output.
 """
 
 import ctypes
 import errno
-import fcntl
+import hashlib
 import os
+import secrets
 import shutil
+import time
+from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from effconvert.errors import OutputProblem
+from effconvert.locks import discard, lock, remove_unlocked
 from effconvert.option_words import flag, option
 
 _BUFFER = 1 << 20
@@ -22,13 +27,33 @@ _SUFFIXES_OF_FILES = frozenset(
     ".safetensors .pth .pt .bin .tar .ckpt .h5 .hdf5 .keras .index .npz .npy .gz .tgz .zip .json .csv .html .md .txt "
     ".svg .png .pdf .toml".split()
 )
+_TRIES, _PAUSE = 100, 0.01  # to be alone for a moment
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
+# (output, inode of what is renamed to it): an interruption may come before the renaming or after it.
+_renamed: deque[tuple[Path, int]] = deque(maxlen=100)
+
+
+def written_outputs() -> list[Path]:
+    """Return the last outputs of this process that are in place, in the order of writing."""
+    found = []
+    for path, inode in _renamed:
+        with suppress(OSError):
+            if path.lstat().st_ino == inode:
+                found.append(path)
+    return found
+
+
 def check_output(path: Path, force: bool) -> None:
-    """Raise OutputProblem if `path` exists and `force` is not set, or if its folder does not exist."""
+    """Raise OutputProblem if `path` exists and `force` is not set, or if its folder does not exist.
+
+    A pipe or a device, or a link to one, is never replaced.
+    """
     if path.name in ("", ".."):
         raise OutputProblem(f"{path}: is not a file name; give a name for the output")
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise OutputProblem(f"{path}: is not a file; give the name of a file")
     if os.path.lexists(path) and not force and not _is_empty_folder(path):
         raise OutputProblem(f"{path}: exists; give {flag('force')} to replace it, or another name with {option('out')}")
     if not path.parent.is_dir():
@@ -69,18 +94,14 @@ def new_file(path: Path, force: bool = False) -> Iterator[tuple[BinaryIO, Path]]
     check_output(path, force)
     if path.is_dir() and not path.is_symlink():
         raise OutputProblem(f"{path}: is a folder; give the name of a file with {option('out')}")
-    part = _part(path)
-    with reported(path), _locked_file(part, path) as file:
-        try:
-            yield file, part
-            file.flush()
-            os.fsync(file.fileno())
-            check_output(path, force)
-            part.replace(path)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
-        _sync_folder(path.parent)
+    with reported(path), _new_part(path) as (file, part):
+        yield file, part
+        file.flush()
+        os.fsync(file.fileno())
+        check_output(path, force)
+        _renamed.append((path, part.lstat().st_ino))
+        part.replace(path)
+    _sync_place(path)
 
 
 @contextmanager
@@ -93,23 +114,32 @@ def new_folder(path: Path, force: bool = False, known: Iterable[str] = ()) -> It
     Raises OutputProblem if the output exists, or if the system cannot write it.
     """
     check_output(path, force)
-    part = _part(path)
-    with reported(path), _locked_folder(part, path):
-        try:
-            yield part
-            for file in part.iterdir():
-                _sync_file(file)
-            _sync_folder(part)
-            check_output(path, force)
-            _check_replaceable(path, {file.name for file in part.iterdir()}.union(known))
-            _put_in_place(part, path)
-        finally:
-            _discard(part)
-        _sync_folder(path.parent)
+    with reported(path), _new_part_folder(path) as part:
+        yield part
+        for file in part.iterdir():
+            _sync_file(file)
+        _sync_folder(part)
+        check_output(path, force)
+        _check_replaceable(path, {file.name for file in part.iterdir()}.union(known))
+        _renamed.append((path, part.lstat().st_ino))
+        _put_in_place(part, path)
+    _sync_place(path)
 
 
-def _part(path: Path) -> Path:
-    return path.with_name(f".{path.name}.effconvert-part")
+def _beside(path: Path, ending: str) -> Path:
+    """Return a new name beside `path`, which is not longer for a long name, and which only `_left` connects to it."""
+    return path.with_name(f"{_start(path)}{secrets.token_hex(8)}.{ending}")
+
+
+def _start(path: Path) -> str:
+    return f".effconvert-{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}-"
+
+
+def _left(path: Path, ending: str) -> list[Path]:
+    """Return what other runs have, or have left, beside `path` for it."""
+    with os.scandir(path.parent) as entries:
+        names = [entry.name for entry in entries if entry.name.startswith(_start(path))]
+    return [path.with_name(name) for name in names if name.endswith(f".{ending}")]
 
 
 @contextmanager
@@ -126,49 +156,57 @@ def reported(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _locked_file(part: Path, path: Path) -> Iterator[BinaryIO]:
-    """Open `part` empty, locked for this process."""
-    descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
-    with os.fdopen(descriptor, "w+b", buffering=_BUFFER, closefd=True) as file:
-        _lock(descriptor, path)
-        if not part.exists() or not os.path.samestat(os.fstat(descriptor), part.stat()):
-            raise OutputProblem(f"{path}: another run has just written it")
-        os.ftruncate(descriptor, 0)
-        if path.is_file() and not path.is_symlink():
-            os.fchmod(descriptor, path.stat().st_mode & 0o7777)
-        yield file
+def _alone(path: Path) -> Iterator[None]:
+    """Let no other run begin to write `path` during the block; remove what killed runs left of it.
 
-
-@contextmanager
-def _locked_folder(part: Path, path: Path) -> Iterator[None]:
-    """Make the empty folder `part`, locked for this process."""
-    part.mkdir(exist_ok=True)
-    descriptor = os.open(part, os.O_RDONLY | os.O_NOFOLLOW)
+    Raises OutputProblem if another run is writing it.
+    """
+    descriptor = os.open(path.parent, os.O_RDONLY)
     try:
-        _lock(descriptor, path)
-        for entry in part.iterdir():
-            _discard(entry)
+        for _ in range(_TRIES):  # who holds it for longer is no run of effconvert
+            try:
+                if lock(descriptor):
+                    break
+            except OSError:  # a file system without locks for folders
+                break
+            time.sleep(_PAUSE)
+        if remove_unlocked(_left(path, "part")):
+            raise OutputProblem(f"{path}: another run is writing it at this moment")
         yield
     finally:
         os.close(descriptor)
 
 
-def lock(descriptor: int, *, wait: bool = False, shared: bool = False) -> bool:
-    """Lock an open file or folder until it is closed or the process ends; return whether it worked.
+@contextmanager
+def _new_part(path: Path) -> Iterator[tuple[BinaryIO, Path]]:
+    """Give a new empty file, locked for this process, and its path; it has the permissions of an old file.
 
-    It fails while another process has the lock, unless both share it. wait: wait until it works. Raises OSError if the
-    file system has no locks.
+    It is removed in the end, if it still has this name.
     """
-    try:
-        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        return False
-    return True
+    part = _beside(path, "part")
+    with ExitStack() as exits:
+        exits.callback(part.unlink, missing_ok=True)
+        with _alone(path):
+            descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
+            file = exits.enter_context(os.fdopen(descriptor, "w+b", buffering=_BUFFER))
+            lock(descriptor)
+        if path.is_file() and not path.is_symlink():
+            os.fchmod(descriptor, path.stat().st_mode & 0o777)
+        yield file, part
 
 
-def _lock(descriptor: int, path: Path) -> None:
-    if not lock(descriptor):
-        raise OutputProblem(f"{path}: another run is writing it at this moment")
+@contextmanager
+def _new_part_folder(path: Path) -> Iterator[Path]:
+    """Give a new empty folder, locked for this process; what has its name in the end is removed."""
+    part = _beside(path, "part")
+    with ExitStack() as exits:
+        exits.callback(discard, part)
+        with _alone(path):
+            part.mkdir()
+            descriptor = os.open(part, os.O_RDONLY | os.O_NOFOLLOW)
+            exits.callback(os.close, descriptor)
+            lock(descriptor)
+        yield part
 
 
 def _is_empty_folder(path: Path) -> bool:
@@ -190,11 +228,9 @@ def _put_in_place(part: Path, path: Path) -> None:
     if not os.path.lexists(path) or _is_empty_folder(path):
         part.rename(path)
     elif not _exchange(part, path):
-        old = path.with_name(f".{path.name}.effconvert-old")
-        _discard(old)
-        path.rename(old)
+        path.rename(_beside(path, "old"))
         part.rename(path)
-        _discard(old)
+        remove_unlocked(_left(path, "old"))
 
 
 def _exchange(one: Path, other: Path) -> bool:
@@ -204,11 +240,13 @@ def _exchange(one: Path, other: Path) -> bool:
     return bool(rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0)
 
 
-def _discard(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+def _sync_place(path: Path) -> None:
+    """Make the renaming to `path` last. Raises OutputProblem."""
+    try:
+        _sync_folder(path.parent)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputProblem(f"{path}: was written, but its folder {path.parent} not synced: {reason}") from error
 
 
 def _sync_file(path: Path) -> None:

@@ -1,7 +1,25 @@
-"""Hashes of files."""
+"""Hashes of files, and what tells whether a file is still the same."""
 
 import hashlib
+import os
+from dataclasses import dataclass
 from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """What changes when another file takes a file's place, and when bytes are written into it."""
+
+    device: int
+    inode: int
+    size: int
+    modified: int
+
+    @classmethod
+    def of(cls, file: int | Path) -> "FileState":
+        """Return the state of an open file, or of the file that is now at a path. Raises OSError."""
+        status = os.fstat(file) if isinstance(file, int) else file.stat()
+        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 def file_sha256(path: Path) -> str:

@@ -1,13 +1,18 @@
 """An output appears whole or not at all, and what exists is left alone."""
 
 import fcntl
+import os
+import signal
+import stat
+import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from effconvert import atomic
-from effconvert.atomic import new_file, new_folder
+from effconvert.atomic import new_file, new_folder, written_outputs
 from effconvert.errors import OutputProblem
 
 
@@ -60,23 +65,115 @@ def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
     assert not (tmp_path / "x").is_symlink()
 
 
-def test_a_link_in_the_place_of_the_part_is_not_followed(tmp_path: Path) -> None:
-    (tmp_path / "precious").write_text("precious")
-    (tmp_path / ".x.effconvert-part").symlink_to(tmp_path / "precious")
-    with pytest.raises(OutputProblem, match="cannot be written"), new_file(tmp_path / "x") as (file, _):
-        file.write(b"new")
-    assert (tmp_path / "precious").read_text() == "precious"
+def left_behind(path: Path, kind: str = "file") -> Path:
+    """Leave what a run that is killed leaves, and return its path."""
+    script = f"""
+import os, sys, signal
+from pathlib import Path
+from effconvert.atomic import new_file, new_folder, written_outputs
+path = Path(sys.argv[1])
+with new_{kind}(path) as part:
+    if isinstance(part, tuple):
+        part[0].write(b"half"); part[0].flush()
+    else:
+        (part / "half").write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    before = set(path.parent.iterdir())
+    assert subprocess.run([sys.executable, "-c", script, path], check=False).returncode == -signal.SIGKILL
+    (left,) = set(path.parent.iterdir()) - before
+    return left
 
 
-def test_what_a_killed_run_left_is_written_over(tmp_path: Path) -> None:
-    (tmp_path / ".x.effconvert-part").write_bytes(b"half of something longer")
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_r5_what_a_killed_run_left_is_removed_by_the_next(tmp_path: Path, kind: str) -> None:
+    other = left_behind(tmp_path / "other", kind)
+    left = left_behind(tmp_path / "x", kind)
     with new_file(tmp_path / "x") as (file, _):
+        assert not left.exists()
         file.write(b"new")
     assert (tmp_path / "x").read_bytes() == b"new"
-    (tmp_path / ".y.effconvert-part").mkdir()
-    (tmp_path / ".y.effconvert-part" / "half").write_text("half")
-    write_folder(tmp_path / "y", a="new")
-    assert [entry.name for entry in (tmp_path / "y").iterdir()] == ["a"]
+    assert set(tmp_path.iterdir()) == {tmp_path / "x", other}
+
+
+def test_s9_a_part_has_a_name_that_nobody_can_plant(tmp_path: Path) -> None:
+    names = set()
+    for _ in range(3):
+        with new_file(tmp_path / "x", force=True) as (_, part):
+            names.add(part.name)
+            assert part.stat().st_nlink == 1
+    assert len(names) == 3
+
+
+@pytest.mark.parametrize("plant", ["hard link", "link", "pipe", "locked"])
+def test_s9_what_is_planted_as_the_rest_of_a_killed_run_is_left_alone(tmp_path: Path, plant: str) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    left = left_behind(tmp_path / "x")
+    with ExitStack() as exits:
+        if plant == "locked":
+            file = exits.enter_context(left.open("rb"))
+            fcntl.flock(file, fcntl.LOCK_EX)
+            with pytest.raises(OutputProblem, match="another run is writing it"), new_file(tmp_path / "x"):
+                pass
+            return
+        left.unlink()
+        if plant == "pipe":
+            os.mkfifo(left)
+        else:
+            (left.hardlink_to if plant == "hard link" else left.symlink_to)(precious)
+        with new_file(tmp_path / "x") as (out, _):
+            out.write(b"new")
+    assert precious.read_text() == "precious"
+    assert os.path.lexists(left)
+    assert (tmp_path / "x").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "\xe4" * 127, "x\n"])
+def test_any_name_that_a_file_may_have_can_be_written(tmp_path: Path, name: str) -> None:
+    with new_file(tmp_path / name) as (file, _):
+        file.write(b"new")
+    assert [entry.name for entry in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link to a device", "link to a pipe"])
+def test_s9_force_replaces_no_pipe_and_no_device(tmp_path: Path, kind: str) -> None:
+    path, pipe = tmp_path / "x", tmp_path / "pipe"
+    os.mkfifo(pipe)
+    if kind == "pipe":
+        path = pipe
+    else:
+        path.symlink_to("/dev/null" if kind == "link to a device" else pipe)
+    for new in (new_file, new_folder):
+        with pytest.raises(OutputProblem, match="is not a file"), new(path, force=True):
+            pass
+    assert os.path.lexists(path)
+    assert not path.is_file()
+
+
+def test_the_permission_to_run_as_another_user_is_not_passed_on(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_text("old")
+    path.chmod(0o6755)
+    with new_file(path, force=True) as (file, _):
+        file.write(b"new")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o755
+
+
+def test_what_is_in_place_is_known_and_what_is_not_yet_is_not(tmp_path: Path) -> None:
+    def mine() -> list[Path]:
+        return [path for path in written_outputs() if path.parent == tmp_path]
+
+    with pytest.raises(KeyboardInterrupt), new_file(tmp_path / "x"):
+        raise KeyboardInterrupt
+    assert mine() == []
+    with new_file(tmp_path / "x"):
+        assert mine() == []
+    with new_folder(tmp_path / "y"):
+        pass
+    assert mine() == [tmp_path / "x", tmp_path / "y"]
+    (tmp_path / "x").unlink()
+    assert mine() == [tmp_path / "y"]
 
 
 def test_two_runs_to_one_output_do_not_mix(tmp_path: Path) -> None:
@@ -90,22 +187,6 @@ def test_two_runs_to_one_output_do_not_mix(tmp_path: Path) -> None:
         with pytest.raises(OutputProblem, match="another run is writing it"), new_folder(tmp_path / "y"):
             pass
     assert (tmp_path / "y" / "a").read_text() == "first"
-
-
-def test_a_part_that_another_run_renamed_meanwhile_is_not_written_to(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    part = tmp_path / ".x.effconvert-part"
-
-    def lock_late(descriptor: int, path: Path) -> None:
-        part.rename(path)  # the other run ends between our opening and our locking
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-
-    monkeypatch.setattr(atomic, "_lock", lock_late)
-    part.write_bytes(b"the other's")
-    with pytest.raises(OutputProblem, match="another run has just written it"), new_file(tmp_path / "x") as (file, _):
-        file.write(b"ours")
-    assert (tmp_path / "x").read_bytes() == b"the other's"
 
 
 @pytest.mark.parametrize("exchange", [True, False])

@@ -2,7 +2,6 @@
 
 import json
 import math
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,9 @@ from numpy.typing import NDArray
 
 from effconvert.atomic import new_file
 from effconvert.errors import UnreadableCheckpoint
+from effconvert.formats.checkpoint import DataFile
 from effconvert.formats.file_kinds import PREDICTIONS, kind_of
+from effconvert.formats.npz import NpzArchive
 from effconvert.paths import require_path
 from effconvert.shown import Row, Shown
 from effconvert.validate.data.image_hashes import HASH_BYTES
@@ -96,9 +97,9 @@ class Predictions(Shown):
 def is_predictions(path: Path) -> bool:
     """Return whether the file at `path` holds predictions, whole or damaged."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            return f"{_RECORD}.npy" in archive.namelist()
-    except Exception:  # zipfile raises many kinds; `read_predictions` reports the problem
+        with DataFile(path) as file:
+            return _RECORD in NpzArchive(file).names
+    except (ValueError, UnreadableCheckpoint):  # `read_predictions` reports the problem
         return False
 
 
@@ -111,14 +112,17 @@ def read_predictions(path: str | Path) -> Predictions:
     Example: `effconvert.validate.read_predictions("effconvert-runs/b0.npz").to_rows()`
     """
     path = require_path(path)
+    if (kind := kind_of(path)) and kind != PREDICTIONS:
+        raise UnreadableCheckpoint(f"{path}: not predictions but {kind.in_words()}")
     try:
-        with zipfile.ZipFile(path) as archive:
+        with DataFile(path) as file:
+            archive = NpzArchive(file)
             _require_sane_sizes(archive)
-            record = json.loads(str(_array(archive, _RECORD)))
-            values = {name: _array(archive, name) for name in _held(archive) if name != _RECORD}
-    except Exception as error:  # as above, and numpy's
-        if (kind := kind_of(path)) and kind != PREDICTIONS:
-            raise UnreadableCheckpoint(f"{path}: not predictions but {kind.in_words()}") from None
+            record = json.loads(str(archive.read(_RECORD)))
+            values = {name: archive.read(name) for name in _held(archive) if name != _RECORD}
+    except UnreadableCheckpoint:
+        raise
+    except (ValueError, KeyError, RecursionError) as error:
         words = f"not the predictions of `effconvert validate`: {error or type(error).__name__}"
         raise UnreadableCheckpoint(f"{path}: {words}") from error
     problems = _problems(record, values)
@@ -136,35 +140,21 @@ def write_predictions(path: Path, predictions: Predictions, force: bool = False)
         np.savez_compressed(file, **arrays)
 
 
-def _held(archive: zipfile.ZipFile) -> list[str]:
+def _held(archive: NpzArchive) -> list[str]:
     """Return the names of the arrays to read."""
-    return [_RECORD, *_ARRAYS, *([_HASHES] if f"{_HASHES}.npy" in archive.namelist() else [])]
+    return [_RECORD, *_ARRAYS, *([_HASHES] if _HASHES in archive.names else [])]
 
 
-def _array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
-    with archive.open(f"{name}.npy") as member:
-        array: NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
-        member.read()  # zipfile checks the checksum at the end, and numpy may stop before it
-        return array
-
-
-def _require_sane_sizes(archive: zipfile.ZipFile) -> None:
-    """Raise ValueError when an array is too large by its header, or its header does not fit the data."""
+def _require_sane_sizes(archive: NpzArchive) -> None:
+    """Raise ValueError when an array is too large by its header."""
     total = 0
     for name in _held(archive):
-        with archive.open(f"{name}.npy") as member:
-            if np.lib.format.read_magic(member) != (1, 0):
-                raise ValueError(f"{name} has an unexpected .npy version")
-            shape, _, dtype = np.lib.format.read_array_header_1_0(member)
-            size = math.prod(shape) * dtype.itemsize
-            held = archive.getinfo(f"{name}.npy").file_size - member.tell()
-        total += max(size, held)
+        shape, dtype = archive.header(name)
+        total += math.prod(shape) * dtype.itemsize
         if shape and shape[0] > _MOST_IMAGES:
             raise ValueError(f"{name} is for {shape[0]:,} images; at most {_MOST_IMAGES:,} are read")
         if name == _RECORD and total > _MOST_BYTES_OF_RECORD:
             raise ValueError(f"{name} has {total:,} bytes; at most {_MOST_BYTES_OF_RECORD:,} are read")
-        if size != held:
-            raise ValueError(f"{name} has {held:,} bytes and should have {size:,}")
     if total > _MOST_BYTES:
         raise ValueError(f"{total:,} bytes of arrays; at most {_MOST_BYTES:,} are read")
 

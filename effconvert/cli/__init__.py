@@ -2,13 +2,13 @@
 
 import io
 import os
-import signal
 import sys
-import threading
+from typing import NoReturn
 
 import click
 
 from effconvert.cli.click_classes import CommandGroup
+from effconvert.cli.interruption import in_words, signals_handled, was_interrupted
 from effconvert.cli.memory import return_large_buffers
 from effconvert.errors import EffconvertError, OutputProblem
 from effconvert.option_words import typed_options
@@ -88,14 +88,12 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; every failure ends with one message on standard error and its exit code."""
-    return_large_buffers()
-    if threading.current_thread() is threading.main_thread():  # so that a killed command cleans up
-        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
-        with typed_options():
+        with typed_options(), signals_handled():
+            return_large_buffers()
             cli.main(arguments, standalone_mode=False)
-        if sys.stdout:
-            sys.stdout.flush()
+            if sys.stdout:
+                sys.stdout.flush()
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.ClickException as error:
@@ -106,7 +104,7 @@ def main(arguments: list[str] | None = None) -> None:
     except EffconvertError as error:
         _fail(str(error), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        _fail("interrupted; nothing was changed", 130)
+        _fail_interrupted()
     except OSError as error:  # not reported by the outputs of a command: standard output is full
         sys.stdout = io.StringIO()  # else Python reports the full output again when it ends
         _fail(f"{error.filename or 'standard output'}: {error.strerror or error}", OutputProblem.exit_code)
@@ -116,9 +114,16 @@ def main(arguments: list[str] | None = None) -> None:
         _fail(f"internal error, please report it: {type(error).__name__}: {error} (EFFCONVERT_DEBUG=1 shows where)", 1)
 
 
-def _fail(message: str, exit_code: int) -> None:
+def _fail(message: str, exit_code: int) -> NoReturn:
+    if was_interrupted():
+        _fail_interrupted()
     _say_error(f"effconvert: {message}")
     sys.exit(exit_code)
+
+
+def _fail_interrupted() -> NoReturn:
+    _say_error(f"effconvert: {in_words()}")
+    sys.exit(130)
 
 
 def _say_error(text: str) -> None:

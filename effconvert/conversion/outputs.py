@@ -147,7 +147,11 @@ def _write_huggingface(
 
 
 def _read_back(path: Path, plan: Plan, transfer: Transfer) -> None:
-    """Read `path` with this project's reader, and a safetensors header also with its library."""
+    """Read `path` with this project's reader, and a safetensors header also with its library.
+
+    The source must still be the one whose hash was recorded.
+    """
+    transfer.checkpoint.require_unchanged()
     with open_checkpoint(path) as written:
         problems = written_problems(written, plan.infos, transfer.checksums)
         if written.format == SAFETENSORS:

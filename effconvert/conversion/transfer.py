@@ -10,7 +10,6 @@ from effconvert.conversion.plan import Plan
 from effconvert.errors import LayoutMismatch, NumericMismatch, UnreadableCheckpoint
 from effconvert.formats.checkpoint import Array, Checkpoint, TensorInfo, as_bytes
 from effconvert.formats.keras.config import IMAGENET_STD
-from effconvert.hashing import file_sha256
 from effconvert.identify.description import digest
 from effconvert.option_words import flag, option
 
@@ -140,7 +139,7 @@ def start_examining(
 
 
 def _examine(checkpoint: Checkpoint, plan: Plan, expected: Mapping[str, str]) -> dict[str, str]:
-    found = {file.name: file_sha256(file) for file in checkpoint.files}
+    found = checkpoint.sha256()
     for file in checkpoint.files:
         if expected.get(file.name, found[file.name]) != found[file.name]:
             raise UnreadableCheckpoint(

@@ -27,6 +27,7 @@ HEADER_BYTES = 1 << 16
 
 _BLOCK = 1 << 20
 _NAME_LENGTH = 1_000
+_PART_LENGTH = 255  # of file systems
 _NEEDED = re.compile(r"checkpoint|saved_model\.pb|[^.].*\.index|[^.].*\.data-\d{5}-of-\d{5}")
 _READING_FAILURES = (EOFError, OSError, zlib.error)
 # tarfile itself raises ValueError and RecursionError on malicious headers.
@@ -79,7 +80,8 @@ def _extract_all(archive: Path, temporary: Path) -> PurePosixPath:
             if member.isdir() or not _NEEDED.fullmatch(path.name):
                 continue
             if member.size > shutil.disk_usage(temporary).free:
-                raise _bad(archive, member, f"has {member.size:,} bytes, more than the free space of the disk")
+                free = f"{shutil.disk_usage(temporary).free:,} bytes are free in {temporary.parent.parent}"
+                raise OutputProblem(f"{archive}: member {_shown(member.name)} has {member.size:,} bytes, but {free}")
             target = temporary.joinpath(*path.parts)
             target.parent.mkdir(parents=True, exist_ok=True)
             with open(target, "xb") as file:
@@ -132,6 +134,8 @@ def _checked_path(archive: Path, member: tarfile.TarInfo) -> PurePosixPath:
         raise _bad(archive, member, "is neither a file nor a folder")
     if not name.isprintable() or "\\" in name or len(name) > _NAME_LENGTH:
         raise _bad(archive, member, "has a name with characters that no checkpoint needs, or a very long one")
+    if any(len(part.encode()) > _PART_LENGTH for part in path.parts):
+        raise _bad(archive, member, f"has a name of more than {_PART_LENGTH} bytes")
     if path.is_absolute() or ".." in path.parts or re.match("[A-Za-z]:", name):
         raise _bad(archive, member, "leads out of the folder")
     if member.size < 0:

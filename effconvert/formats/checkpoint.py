@@ -1,5 +1,6 @@
 """The interface of all formats: names, shapes and dtypes without reading the data, then one tensor at a time."""
 
+import hashlib
 import math
 import os
 import stat
@@ -17,6 +18,7 @@ import ml_dtypes
 import numpy as np
 
 from effconvert.errors import UnreadableCheckpoint
+from effconvert.hashing import FileState
 from effconvert.shown import Row, Shown
 
 Shape = tuple[int, ...]
@@ -124,6 +126,43 @@ class Checkpoint(Shown):
 
     def __init__(self) -> None:
         self._exits = ExitStack()
+        self._states: dict[Path, FileState] = {}
+
+    def open_file(self, path: Path, shown: Path | None = None) -> "DataFile":
+        """Open one of the checkpoint's files until it is closed, and remember which file it is."""
+        file = DataFile(path, shown)
+        self.on_close(file.close)
+        self._states[path] = file.state
+        return file
+
+    @property
+    def states(self) -> Mapping[Path, FileState]:
+        """{path: state of the file that was opened there}, for all files of the checkpoint."""
+        return self._states
+
+    def sha256(self) -> dict[str, str]:
+        """Return {file name: SHA-256} of the files that the tensors come from.
+
+        Raises UnreadableCheckpoint if another file took the place of one, or if one was changed.
+        """
+        found = {}
+        for path in self.files:
+            with DataFile(path) as file:
+                if file.state != self.states[path]:
+                    raise UnreadableCheckpoint(_changed(path))
+                found[path.name] = file.sha256()
+        self.require_unchanged()
+        return found
+
+    def require_unchanged(self) -> None:
+        """Raise UnreadableCheckpoint if a file of the checkpoint was changed or replaced since it was opened."""
+        for path in self.files:
+            try:
+                same = FileState.of(path) == self.states[path]
+            except OSError:
+                same = False
+            if not same:
+                raise UnreadableCheckpoint(_changed(path))
 
     def on_close(self, cleanup: Callable[[], None]) -> None:
         """Call `cleanup` when the checkpoint is closed."""
@@ -156,6 +195,7 @@ class DataFile:
             self.close()
             raise UnreadableCheckpoint(f"{path}: not a regular file")
         self.size = status.st_size
+        self.state = FileState.of(self._descriptor)
 
     def read(self, offset: int, size: int) -> bytes:
         """Return `size` bytes from `offset`. Raises UnreadableCheckpoint if the file ends before."""
@@ -172,6 +212,12 @@ class DataFile:
             offset, size = offset + len(piece), size - len(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
+    def whole(self, largest: int, complaint: str) -> bytes:
+        """Return all bytes. Raises UnreadableCheckpoint, for more than `largest` bytes with `complaint`."""
+        if self.size > largest:
+            raise UnreadableCheckpoint(f"{self.path}: {self.size:,} bytes{complaint}")
+        return self.read(0, self.size)
+
     def pieces(self, offset: int, size: int) -> Iterator[bytes]:
         """Yield `size` bytes from `offset` in pieces, to save memory."""
         for start in range(offset, offset + size, _PIECE):
@@ -186,6 +232,13 @@ class DataFile:
     def crc32(self, offset: int, size: int, found: int = 0) -> int:
         """Return the CRC-32 of `size` bytes from `offset`, read in pieces; `found` is that of the bytes before."""
         return self.checksum(offset, size, found, zlib.crc32)
+
+    def sha256(self) -> str:
+        """Return the SHA-256 of the whole file in hexadecimal."""
+        digest = hashlib.sha256()
+        for piece in self.pieces(0, self.size):
+            digest.update(piece)
+        return digest.hexdigest()
 
     def close(self) -> None:
         """Close the file."""
@@ -204,9 +257,11 @@ def read_whole(path: Path, largest: int, complaint: str) -> bytes:
     Raises UnreadableCheckpoint; for a file of more than `largest` bytes with its size and `complaint`.
     """
     with DataFile(path) as file:
-        if file.size > largest:
-            raise UnreadableCheckpoint(f"{path}: {file.size:,} bytes{complaint}")
-        return file.read(0, file.size)
+        return file.whole(largest, complaint)
+
+
+def _changed(path: Path) -> str:
+    return f"{path}: was changed or replaced while it was read; run again when nothing writes it"
 
 
 def as_array(data: bytes | memoryview, info: TensorInfo) -> Array:

@@ -6,7 +6,6 @@ At most 64 kB are unpacked, whatever size the file declares.
 import bz2
 import lzma
 import shlex
-import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from effconvert.formats.mindspore.file import is_mindspore
 from effconvert.formats.safetensors import is_safetensors
 from effconvert.formats.torch.legacy import is_legacy
 from effconvert.formats.torch.zip import begins_like_torch
-from effconvert.formats.zip_directory import FAILURES, MAGIC, directory
+from effconvert.formats.zip_directory import FAILURES, MAGIC, Record, ZipError, read_directory, read_start
 
 _INPUT = 1 << 20  # bzip2 packs blocks of 900 kB
 _OUTPUT = 1 << 16
@@ -103,12 +102,12 @@ def zip_in_words(path: Path) -> str:
     """Return what is packed in the zip file at `path`, and what to do; "" if PyTorch's reader can say more."""
     try:
         with DataFile(path) as archive:
-            records = [info for info in directory(archive) if not info.is_dir()]
-        first = _beginning(path, records[0]) if len(records) == 1 else b""
-    except (*FAILURES, *_FAILURES, NotImplementedError):
+            records = read_directory(archive)
+            first = b"".join(_start(archive, record) for record in records.values()) if len(records) == 1 else b""
+    except (*FAILURES, *_FAILURES):
         return ""
     unpack = f"unpack it (unzip {_quoted(path)})"
-    names = [info.filename for info in records]
+    names = list(records)
     if len(names) == 1 and not names[0].endswith((".npy", "data.pkl")):
         inner = content_in_words(first)
         what = _shown(names[0]) if inner in _READ else "the file of the weights"
@@ -153,12 +152,12 @@ def _is_tar(head: bytes) -> bool:
     return looks_like_archive(head) and not head.startswith(GZIP.magic)
 
 
-def _beginning(path: Path, info: zipfile.ZipInfo) -> bytes:
-    """Return the first bytes of a record; b"" if unpacking it may take much memory."""
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+def _start(archive: DataFile, record: Record) -> bytes:
+    """Return the first bytes of a record; a byte without a meaning if it is packed in a way that is not read."""
+    try:
+        return read_start(archive, record, _OUTPUT)
+    except ZipError:
         return b"\0"
-    with zipfile.ZipFile(path) as archive, archive.open(info) as member:
-        return member.read(_OUTPUT)
 
 
 def _quoted(path: Path) -> str:

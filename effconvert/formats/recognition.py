@@ -1,7 +1,7 @@
 """The opening of a checkpoint: a file of any format, a folder, an archive or a TensorFlow prefix."""
 
 import re
-import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 from effconvert.errors import MissingPath, UnreadableCheckpoint
@@ -10,6 +10,7 @@ from effconvert.formats.shards import piece_in_words, refuse_part
 from effconvert.formats.signatures import Format, format_of
 from effconvert.formats.tensorflow.index_files import holds_index, index_in
 from effconvert.paths import missing_in_words
+from effconvert.temporary import temporary_folder
 
 _SHARD = re.compile(r"(.+)\.data-\d{5}-of-\d{5}")
 _KNOWN = (
@@ -188,16 +189,12 @@ def _open_archive(path: Path) -> Checkpoint:
     """Open the checkpoint in an archive, unpacked into a folder that is removed when the checkpoint is closed."""
     from effconvert.formats.archive import extract
 
-    temporary = tempfile.TemporaryDirectory(prefix="effconvert-")
-    try:
-        folder = Path(temporary.name) / path.name
-        index = index_in(extract(path, folder))
-        checkpoint = _open_tensorflow(index, shown=path / index.relative_to(folder))
-    except UnreadableCheckpoint as error:
-        temporary.cleanup()
-        raise UnreadableCheckpoint(str(error).replace(f"{temporary.name}/{path.name}", str(path))) from error
-    except BaseException:
-        temporary.cleanup()
-        raise
-    checkpoint.on_close(temporary.cleanup)
+    with ExitStack() as exits:
+        folder = exits.enter_context(temporary_folder()) / path.name
+        try:
+            index = index_in(extract(path, folder))
+            checkpoint = _open_tensorflow(index, shown=path / index.relative_to(folder))
+        except UnreadableCheckpoint as error:
+            raise UnreadableCheckpoint(str(error).replace(str(folder), str(path))) from error
+        checkpoint.on_close(exits.pop_all().close)
     return checkpoint

@@ -53,8 +53,7 @@ class SafetensorsCheckpoint(Checkpoint):
         self.path = path
         self.files = (path,)
         self.skipped: Mapping[str, str] = {}
-        self._file = DataFile(path)
-        self.on_close(self._file.close)
+        self._file = self.open_file(path)
         try:
             header, self._start = _read_header(self._file)
             self.metadata = _metadata(header.pop("__metadata__", {}), path)

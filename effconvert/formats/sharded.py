@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from effconvert.errors import UnreadableCheckpoint, listing
-from effconvert.formats.checkpoint import Array, Checkpoint, TensorInfo, check_name, read_whole
+from effconvert.formats.checkpoint import Array, Checkpoint, DataFile, TensorInfo, check_name
 from effconvert.formats.foreign.texts import json_in_words
 from effconvert.formats.shards import is_plain, numbered
 from effconvert.formats.strict_json import parse_unique
@@ -30,7 +30,7 @@ class ShardedCheckpoint(Checkpoint):
         super().__init__()
         self.path = path
         try:
-            weight_map, total_size = _read_index(path)
+            weight_map, total_size = _read_index(self.open_file(path))
             names = _shard_names(weight_map, path)
             self._shards = {name: self._open(path.with_name(name), open_shard) for name in names}
             _check_places(self._shards, weight_map, path)
@@ -50,6 +50,7 @@ class ShardedCheckpoint(Checkpoint):
     def _open(self, path: Path, open_shard: Callable[[Path], Checkpoint]) -> Checkpoint:
         shard = open_shard(path)
         self.on_close(shard.close)
+        self._states.update(shard.states)
         return shard
 
     def read(self, name: str) -> Array:
@@ -59,9 +60,10 @@ class ShardedCheckpoint(Checkpoint):
         return self._places[name].checksum(name)
 
 
-def _read_index(path: Path) -> tuple[dict[str, str], int]:
+def _read_index(file: DataFile) -> tuple[dict[str, str], int]:
     """Return {tensor: name of its shard}, and the number of bytes of all tensors, 0 if it is missing."""
-    content = read_whole(path, _LARGEST_INDEX, " of JSON, more than any index of shards has")
+    path = file.path
+    content = file.whole(_LARGEST_INDEX, " of JSON, more than any index of shards has")
     try:
         index = parse_unique(content)
     except (ValueError, RecursionError) as error:

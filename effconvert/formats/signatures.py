@@ -8,7 +8,7 @@ from pathlib import Path
 from effconvert.formats.checkpoint import DataFile
 from effconvert.formats.safetensors import is_safetensors
 from effconvert.formats.tensorflow.index_files import TABLE_END
-from effconvert.formats.zip_directory import FAILURES, MAGIC, directory
+from effconvert.formats.zip_directory import FAILURES, MAGIC, read_directory
 
 _GZIP = b"\x1f\x8b"
 _PICKLE = b"\x80"  # of protocol 2 and later
@@ -60,7 +60,7 @@ def _is_keras_archive(path: Path, start: bytes) -> bool:
     if start[_LOCAL_HEADER:].startswith(_FIRST_RECORD):
         return True
     with DataFile(path) as archive, suppress(*FAILURES):
-        return {info.filename for info in directory(archive)} >= _RECORDS
+        return read_directory(archive).keys() >= _RECORDS
     return False
 
 

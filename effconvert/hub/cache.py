@@ -6,13 +6,13 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from effconvert.atomic import lock
 from effconvert.errors import LayoutMismatch, NotThere, OutputProblem, Unavailable, UnreadableCheckpoint
 from effconvert.hashing import file_md5, file_sha256
 from effconvert.hub.addresses import PackageFile, address, elsewhere, installed_path, package_file
+from effconvert.locks import lock
 from effconvert.reference_tables.file_names import name_sha8
 from effconvert.reference_tables.weights import Published
 
@@ -257,10 +257,14 @@ def _read_record(notes: Path) -> _Record | None:
     try:
         fields: dict[str, Any] = json.loads(notes.read_text(encoding="utf-8"))
         files = {path: (int(size), str(sha256)) for path, (size, sha256) in fields["files"].items()}
-        return _Record(**fields | {"files": files})
+        record = _Record(**fields | {"files": files})
+        for path in (record.folder, *files):
+            if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+                raise ValueError(f"{path[:100]!a} leads out of the folder")
+        return record
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise UnreadableCheckpoint(
             f"{notes}: not the record of a download ({error}); delete {notes.parent} and run again"
         ) from error
@@ -276,7 +280,7 @@ def _write_record(notes: Path, record: _Record) -> None:
 def _locked(entry: Path) -> Iterator[None]:
     entry.mkdir(parents=True, exist_ok=True)
     # Opened for reading, so that a cache on a read-only disk can be locked too. Closing it releases the lock.
-    descriptor = os.open(entry / ".lock", os.O_RDONLY | os.O_CREAT, 0o666)
+    descriptor = os.open(entry / ".lock", os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     try:
         lock(descriptor, wait=True)
         yield

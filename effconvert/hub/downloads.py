@@ -25,6 +25,8 @@ from effconvert.version import VERSION
 Progress = Callable[[int, int | None], None]
 
 _BLOCK = 1 << 18
+_SLOWEST = 1 << 10  # bytes a second; a server that sends less for as long as the timeout is given up
+_PROGRESS = 1 << 20  # what must arrive for the waits to start again
 _WORTH_A_RETRY = frozenset({408, 425, 429, 500, 502, 503, 504})
 _NOT_THERE = frozenset({403, 404, 410})  # storage that does not list its files answers 403
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
@@ -67,7 +69,7 @@ def download(url: str, target: Path, *, progress: Progress | None = None, patien
             return part.finish()
         except _Interrupted as problem:
             # If the file changes between attempts, this must not go on forever: only new bytes reset the waits.
-            if part.size > furthest:
+            if part.size >= furthest + _PROGRESS or (part.size > furthest and part.is_whole()):
                 furthest, waits = part.size, iter(patience.waits)
             wait = next(waits, None)
             if wait is None:
@@ -84,8 +86,8 @@ class _Part:
         self.notes = target.with_name(target.name + ".part.json")
         self.url = url
         self.state: dict[str, Any] = {}
-        with contextlib.suppress(OSError, ValueError):
-            self.state = dict(json.loads(self.notes.read_text(encoding="utf-8")))
+        with contextlib.suppress(OSError, ValueError, RecursionError):
+            self.state = _sound_state(json.loads(self.notes.read_text(encoding="utf-8")))
         if self.state.get("url") != url or not self.path.is_file():
             self.discard()
 
@@ -142,19 +144,52 @@ class _Part:
         return sha256.hexdigest()
 
 
+def _sound_state(state: Any) -> dict[str, Any]:
+    """Return the notes of an unfinished download; {} if they are not as this module writes them."""
+    if not isinstance(state, dict) or not isinstance(state.get("total"), int | None):
+        return {}
+    texts = [state.get(name) for name in ("url", "validator", "md5")]
+    sound = all(text is None or (isinstance(text, str) and text.isprintable()) for text in texts)
+    return state if sound else {}
+
+
+class _Redirections(urllib.request.HTTPRedirectHandler):
+    """Follows the server to http and https only, and never from https to http."""
+
+    def http_error_302(self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any) -> Any:
+        try:
+            return super().http_error_302(req, fp, code, msg, headers)
+        except ValueError:  # an address that Python cannot read
+            fp.close()
+            raise
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        scheme = newurl.partition(":")[0].lower()
+        if scheme != "https" and (scheme != "http" or req.type == "https"):
+            fp.close()
+            raise _unavailable(req.full_url, f"the server redirects to {newurl[:200]!a}, which is not followed")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
 def _receive(url: str, part: _Part, progress: Progress | None, timeout: float) -> None:
     headers = {"User-Agent": f"effconvert/{VERSION}", "Accept-Encoding": "identity"}
     if part.size and part.validator:
         headers |= {"Range": f"bytes={part.size}-", "If-Range": part.validator}
     request = urllib.request.Request(url, headers=headers)
     try:
-        with urllib.request.urlopen(request, timeout=timeout) as response:
+        with urllib.request.build_opener(_Redirections).open(request, timeout=timeout) as response:
             first = _accept(url, response, part)
-            _copy(response, first, part, progress)
+            _copy(response, first, part, progress, timeout)
     except urllib.error.HTTPError as error:
         _refuse_status(url, error, part)
     except (TimeoutError, http.client.HTTPException, OSError) as error:
         raise _described(url, error, timeout) from error
+    except (ValueError, RecursionError) as error:  # an address or a number that Python cannot read
+        raise _unavailable(url, f"the server's answer cannot be read ({str(error)[:200]})") from error
 
 
 def _accept(url: str, response: http.client.HTTPResponse, part: _Part) -> bytes:
@@ -190,10 +225,18 @@ def _plausible(name: str, block: bytes) -> bool:
     return not _PAGE.match(block)
 
 
-def _copy(response: http.client.HTTPResponse, block: bytes, part: _Part, progress: Progress | None) -> None:
+def _copy(
+    response: http.client.HTTPResponse, block: bytes, part: _Part, progress: Progress | None, timeout: float
+) -> None:
     total, size = part.total, part.size
+    looked, seen = time.monotonic(), size
     while block := block or response.read1(_BLOCK):
         size += len(block)
+        if (seconds := time.monotonic() - looked) > timeout:
+            if size - seen < _SLOWEST * seconds:
+                part.append(block)
+                raise _Interrupted(f"only {size - seen:,} bytes arrived in {seconds:.0f} s")
+            looked, seen = time.monotonic(), size
         if total is not None and size > total:
             part.discard()
             raise _Interrupted(f"the server sent more than the {total:,} bytes that it announced")

@@ -1,7 +1,6 @@
 """Writer of a report's folder, whole or not at all: every rendering, and the SHA-256 of each file."""
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,7 +17,7 @@ from effconvert.report.renderings.markdown import render_markdown
 from effconvert.report.renderings.metafile import render_metafile
 from effconvert.report.renderings.model_index import model_index_file
 from effconvert.report.renderings.tables import render_tables
-from effconvert.report.renderings.text import csv_text
+from effconvert.report.renderings.text import csv_text, json_text
 from effconvert.report.schema import REPORT, problems
 
 _NOTHING = Published((), (), (), (), (), ())  # what is published is of this package, and its tests check it
@@ -59,7 +58,7 @@ def _contents(document: Report, plain: dict[str, Any]) -> Iterator[tuple[str, st
     drawn = pictures(plain)
     yield "report.html", render_page(document, drawn)
     yield "report.md", render_markdown(document)
-    yield _DOCUMENT, json.dumps(plain, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+    yield _DOCUMENT, json_text(plain, allow_nan=False)
     yield from render_tables(document).items()
     for picture in drawn:
         yield f"{picture.name}.svg", standalone(picture.svg)

@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from effconvert.errors import (
 from effconvert.maps.layouts import known_layouts
 from effconvert.maps.map_names import runner_names
 from effconvert.option_words import option
+from effconvert.temporary import temporary_folder
 from effconvert.verification.runner_archive import write_runner
 from effconvert.verification.runners.base import CannotImport, CannotLoad, save_arrays
 
@@ -193,8 +193,8 @@ def versions_in(said: str, python: str) -> dict[str, str]:
 @contextmanager
 def _private_folder() -> Iterator[Path]:
     """Give a temporary folder that only its owner can read."""
-    with tempfile.TemporaryDirectory(prefix="effconvert-") as folder:
-        yield Path(folder)
+    with temporary_folder() as folder:
+        yield folder
 
 
 def _command(name: str, python: str, folder: Path) -> list[str]:

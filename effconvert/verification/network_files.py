@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from effconvert.architecture.facts import Facts, complete
 from effconvert.conversion.transfer import check_digest
+from effconvert.errors import UnreadableCheckpoint
 from effconvert.formats import open_checkpoint
-from effconvert.formats.checkpoint import BFLOAT16
-from effconvert.hashing import file_sha256
+from effconvert.formats.checkpoint import BFLOAT16, Checkpoint
+from effconvert.hashing import FileState
 from effconvert.identify.candidates import own_root
 from effconvert.identify.coverage import Coverage, read_network
 from effconvert.identify.identification import Identity
@@ -43,6 +44,7 @@ class NetworkFile:
     options: how it is read. identity: layout, variant and facts. coverage: the moves of the used set of weights to
     canonical. other: {canonical name: name in the file} of the other set, {} if there is only one. recipe: its
     preprocessing. dtypes: {canonical name: dtype}. key: for decryption. sha256: {name of each of its files: hash}.
+    states: those of the files when they were examined; an archive is unpacked anew, so that its files have others.
     rounded: {canonical name: half precision to which its values are rounded when they are read}.
     """
 
@@ -55,6 +57,7 @@ class NetworkFile:
     dtypes: Mapping[str, str] = field(repr=False)
     key: bytes | None
     sha256: Mapping[str, str]
+    states: tuple[FileState, ...]
     rounded: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -124,13 +127,22 @@ class NetworkFile:
     def opened(self, other: bool = False) -> Iterator[Callable[[str], NDArray[np.float32]]]:
         """Give a function from a canonical name to its float32 array, with `other` of the unused set."""
         moves = {move.target: move for move in self.coverage.moves}
-        with open_checkpoint(self.path, self.key) as checkpoint:
+        with self._reopened() as checkpoint:
 
             def read(name: str) -> NDArray[np.float32]:
                 source = self.other[name] if other else moves[name].source
                 return self._values(name, moves[name].apply(checkpoint.read(source)))
 
             yield read
+
+    @contextmanager
+    def _reopened(self) -> Iterator[Checkpoint]:
+        """Give the checkpoint. Raises UnreadableCheckpoint if it is another one than was examined, also at the end."""
+        with open_checkpoint(self.path, self.key) as checkpoint:
+            if tuple(checkpoint.states.values()) != self.states and checkpoint.sha256() != self.sha256:
+                raise UnreadableCheckpoint(f"{self.path}: was changed or replaced since it was examined; run again")
+            yield checkpoint
+            checkpoint.require_unchanged()
 
     def library_tensors(self) -> Tensors:
         """Return {the library's own name: float32 array in the library's axes}."""
@@ -141,7 +153,7 @@ class NetworkFile:
         bare = layout.bare and not self.facts.classes
         moves = compile_layout(layout, self.identity.variant, self.facts, bare=bare).moves
         names = {move.target: move.source for move in moves}
-        with open_checkpoint(self.path, self.key) as checkpoint:
+        with self._reopened() as checkpoint:
             return {
                 names[move.target]: self._values(move.target, checkpoint.read(move.source))
                 for move in self.coverage.moves
@@ -173,12 +185,12 @@ def examine(path: str | Path, options: Options = _PLAIN, key: bytes | None = Non
         identity, coverage = read_network(checkpoint, options)
         check_digest(checkpoint)
         dtypes = {move.target: checkpoint.tensors[move.source].dtype.name for move in coverage.moves}
-        sha256 = {file.name: file_sha256(file) for file in checkpoint.files}
+        sha256, states = checkpoint.sha256(), tuple(checkpoint.states.values())
         other = dict(_other_set(identity, coverage, checkpoint.tensors))
         if checkpoint.files == (checkpoint.path,):  # a folder with one file: frameworks load that file
             path = checkpoint.path
     recipe = recipe_of(identity, options.weights)
-    return NetworkFile(path, options, identity, coverage, other, recipe, dtypes, key, sha256)
+    return NetworkFile(path, options, identity, coverage, other, recipe, dtypes, key, sha256, states)
 
 
 def _other_set(identity: Identity, coverage: Coverage, held: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -1,7 +1,6 @@
 """Procedure of a verification: the real framework runs the source, and the converted file runs on the same images."""
 
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ from effconvert.identify.weight_sets import AVERAGES, RAW
 from effconvert.option_words import option
 from effconvert.options import Options
 from effconvert.shown import Row, Shown
+from effconvert.temporary import temporary_folder
 from effconvert.verification.availability import check_installed
 from effconvert.verification.comparison import plain
 from effconvert.verification.execution import run_file, settings_of
@@ -282,8 +282,8 @@ def _check_new(paths: Sequence[Path]) -> None:
 @contextmanager
 def _folder(keep: str | Path | None) -> Iterator[Path]:
     if keep is None:
-        with tempfile.TemporaryDirectory(prefix="effconvert-") as folder:
-            yield Path(folder)
+        with temporary_folder() as folder:
+            yield folder
     else:
         with reported(Path(keep)):
             Path(keep).mkdir(exist_ok=True)

@@ -2,17 +2,18 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from effconvert.errors import NumericMismatch, UnreadableCheckpoint
+from effconvert.formats.checkpoint import DataFile
 from effconvert.formats.file_kinds import RUN, kind_of
+from effconvert.formats.npz import NpzArchive
 from effconvert.hashing import file_sha256
 from effconvert.paths import require_path
 from effconvert.verification.comparison import (
@@ -53,7 +54,7 @@ class Run:
 
     path: Path
     record: Mapping[str, Any]
-    arrays: NpzFile = field(repr=False)
+    arrays: NpzArchive = field(repr=False)
 
     @property
     def layers(self) -> Sequence[str]:
@@ -85,7 +86,7 @@ class Run:
 
     def has(self, name: str, mode: str) -> bool:
         """Return whether the run has that output."""
-        return f"{'fed' if mode == ISOLATED else 'layer'}/{name}" in self.arrays.files
+        return f"{'fed' if mode == ISOLATED else 'layer'}/{name}" in self.arrays.names
 
     def tensors_of(self, layer: str) -> dict[str, str]:
         """Return {canonical tensor: its name in the run's file} of a layer, {} if the run does not record them."""
@@ -119,20 +120,15 @@ def open_run(path: str | Path) -> Iterator[Run]:
     Raises MissingPath, and UnreadableCheckpoint for a file that is not a run, is damaged, or has a later schema.
     """
     path = require_path(path)
-    with ExitStack() as stack:
+    if (kind := kind_of(path)) and kind != RUN:
+        raise UnreadableCheckpoint(f"{path}: not a saved run but {kind.in_words()}")
+    with DataFile(path) as file:
         try:
-            file = stack.enter_context(path.open("rb"))  # np.load does not close files that it cannot read
-            arrays = np.load(file, allow_pickle=False)
-            if not isinstance(arrays, NpzFile):
-                raise ValueError("one array")
-            run = Run(path, _record(path, arrays), stack.enter_context(arrays))
-        except UnreadableCheckpoint:
-            raise
-        except Exception as error:  # numpy, zipfile and its compressions raise many kinds
-            if (kind := kind_of(path)) and kind != RUN:
-                raise UnreadableCheckpoint(f"{path}: not a saved run but {kind.in_words()}") from None
-            words = "it contains Python objects" if "allow_pickle" in str(error) else error
-            raise UnreadableCheckpoint(f"{path}: not a saved run, as `effconvert run` writes it ({words})") from error
+            arrays = NpzArchive(file)
+            run = Run(path, _record(path, arrays), arrays)
+        except (ValueError, KeyError, RecursionError) as error:
+            words = f"not a saved run, as `effconvert run` writes it ({error})"
+            raise UnreadableCheckpoint(f"{path}: {words}") from error
         yield run
 
 
@@ -187,17 +183,18 @@ def _told_apart(reference: Run, found: Run) -> Iterator[str]:
         yield "other pixels"
 
 
-def _array(path: Path, arrays: NpzFile, name: str) -> NDArray[Any]:
+def _array(path: Path, arrays: NpzArchive, name: str) -> NDArray[Any]:
     try:
-        return np.asarray(arrays[name])
-    except Exception as error:  # as above
-        raise UnreadableCheckpoint(f"{path}: {name!r} is missing or damaged: {error}") from error
+        return arrays.read(name)
+    except (ValueError, KeyError) as error:
+        words = error if isinstance(error, ValueError) else f"{name!r} is missing"
+        raise UnreadableCheckpoint(f"{path}: {words}") from error
 
 
-def _record(path: Path, arrays: NpzFile) -> Mapping[str, Any]:
-    if "run" not in arrays.files:
+def _record(path: Path, arrays: NpzArchive) -> Mapping[str, Any]:
+    if "run" not in arrays.names:
         raise ValueError("it has no record")
-    record = json.loads(str(_array(path, arrays, "run")))
+    record = json.loads(str(arrays.read("run")))
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         found = record.get("schema") if isinstance(record, dict) else None
         raise UnreadableCheckpoint(f"{path}: has the schema {found!r}; this version of effconvert reads {SCHEMA!r}")

@@ -157,12 +157,19 @@ def test_an_archive_of_countless_members_is_refused(tmp_path: Path) -> None:
     assert "one too many" in refusal(tmp_path, make_tar({f"{number}": b"" for number in range(1001)}))
 
 
-def test_a_member_larger_than_the_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_that_no_file_system_takes_is_refused(tmp_path: Path) -> None:
+    assert "has a name of more than 255 bytes" in refusal(tmp_path, make_tar({"a/" + "x" * 300 + ".index": b""}))
+
+
+def test_a_member_larger_than_the_disk_is_an_output_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Usage:
         free = 1000
 
     monkeypatch.setattr("shutil.disk_usage", lambda _: Usage)
-    assert "the free space of the disk" in refusal(tmp_path, make_archive())
+    (tmp_path / "x.tar.gz").write_bytes(make_archive())
+    with pytest.raises(OutputProblem, match=r"member .* bytes, but 1,000 bytes are free in"):
+        extract(tmp_path / "x.tar.gz", tmp_path / "out")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["x.tar.gz"]
 
 
 def test_zeros_that_shrink_a_thousandfold_are_no_bomb(tmp_path: Path) -> None:

@@ -1,16 +1,19 @@
 """A download is whole and right, or it says in one sentence why not."""
 
 import hashlib
+import io
 import socket
+import urllib.request
 from base64 import b64encode
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from effconvert.errors import OutputProblem, Unavailable
-from effconvert.hub.downloads import Patience, download
-from helpers.hub.serving import QUICK, Server, make_archive, serve, status, write
+from effconvert.hub.downloads import Patience, _Redirections, download
+from helpers.hub.serving import QUICK, Answer, Server, make_archive, serve, status, write
 
 BODY = make_archive()
 HALF = len(BODY) // 2
@@ -221,3 +224,48 @@ def test_without_a_network_nobody_waits(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail("waited"))
     with pytest.raises(Unavailable, match="no internet access, or the server's name is not known .*effconvert.convert"):
         download("http://no-such-host.invalid/x.tar.gz", tmp_path / "x.tar.gz")
+
+
+def redirect(target: str) -> Answer:
+    return lambda handler: write(handler, 302, {"Location": target, "Content-Length": 0}, b"")
+
+
+@pytest.mark.parametrize("target", ["http://[::1", f"http://{'x' * 70}.example/", "http://host:port/", "file:///etc/passwd", "ftp://x/y"])  # fmt: skip
+def test_a_redirection_that_leads_nowhere_is_refused(server: Server, tmp_path: Path, target: str) -> None:
+    server.answers = [redirect(target)]
+    refused(server, tmp_path)
+
+
+def test_a_redirection_from_https_to_http_is_refused() -> None:
+    request = urllib.request.Request("https://example.org/b0.tar.gz")
+    with pytest.raises(Unavailable, match="redirects to 'http://example.org/', which is not followed"):
+        _Redirections().redirect_request(request, io.BytesIO(), 302, "", {}, "http://example.org/")
+
+
+def test_a_number_that_python_cannot_read_is_refused(server: Server, tmp_path: Path) -> None:
+    digits = "9" * 5000
+    server.answers = [
+        serve(BODY, stop=HALF),
+        lambda handler: write(handler, 206, {"Content-Range": f"bytes {digits}-{digits}/{digits}"}, b""),
+    ]
+    assert "cannot be read" in refused(server, tmp_path)
+
+
+@pytest.mark.parametrize("notes", ["[]", "[" * 100_000, "7", '{"url": "URL", "validator": "a\\nb"}', '{"url": "URL", "total": "1"}', '{"url": 1}'])  # fmt: skip
+def test_notes_of_an_unfinished_download_that_are_damaged_are_left(server: Server, tmp_path: Path, notes: str) -> None:
+    (tmp_path / "b0.tar.gz.part").write_bytes(BODY[:HALF])
+    (tmp_path / "b0.tar.gz.part.json").write_text(notes.replace("URL", f"{server.url}/b0.tar.gz"))
+    server.answers = [serve(BODY)]
+    assert get(server, tmp_path).read_bytes() == BODY
+
+
+def test_a_server_that_sends_a_byte_now_and_then_is_given_up(server: Server, tmp_path: Path) -> None:
+    def drip(handler: BaseHTTPRequestHandler) -> None:
+        write(handler, 200, {"Content-Length": len(BODY), "ETag": '"one"'}, BODY[:600])
+        while not server.closing.wait(0.02):
+            handler.wfile.write(b"x")
+            handler.wfile.flush()
+
+    server.answers = [drip]
+    assert "bytes arrived in" in refused(server, tmp_path, patience=Patience(timeout=0.3, waits=(0,)))
+    assert len(server.requests) == 2

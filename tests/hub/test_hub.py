@@ -180,12 +180,37 @@ def test_an_extracted_folder_serves_when_the_archive_was_deleted_to_save_room(se
     assert get(offline=True) == folder
 
 
-def test_a_record_that_is_not_one_is_refused_in_words(server: Server, cache: Path) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda record: [],
+        lambda record: record | {"folder": 7},
+        lambda record: record | {"folder": "../../other"},
+        lambda record: record | {"folder": "/etc"},
+        lambda record: record | {"files": {"../a": [1, "x"]}},
+        lambda record: record | {"files": {"a": [float("inf"), "x"]}},
+        lambda record: record | {"more": 1},
+    ],
+)
+def test_a_record_that_is_not_one_is_refused_in_words(
+    server: Server, cache: Path, change: Callable[[dict[str, object]], object]
+) -> None:
     server.answers = [serve(BODY)]
     get()
-    (cache / "b0-aa" / "efficientnet-b0.tar.gz.json").write_text("[]")
+    notes = cache / "b0-aa" / "efficientnet-b0.tar.gz.json"
+    notes.write_text(json.dumps(change(json.loads(notes.read_text()))))
     with pytest.raises(UnreadableCheckpoint, match="not the record of a download"):
         get()
+
+
+def test_a_lock_that_is_a_link_is_not_followed(server: Server, cache: Path, tmp_path: Path) -> None:
+    server.answers = [serve(BODY)]
+    get()
+    (cache / "b0-aa" / ".lock").unlink()
+    (cache / "b0-aa" / ".lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OutputProblem):
+        get()
+    assert not (tmp_path / "elsewhere").exists()
 
 
 @pytest.mark.parametrize("body", [BODY[:-2000], make_tar({"../escape": b"x"}), archive_of(members={"readme": b""})])

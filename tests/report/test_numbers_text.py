@@ -1,10 +1,12 @@
 """Every rendering writes the same number in the same digits."""
 
+import json
+
 import pytest
 
 from effconvert.report.contents.accuracy import Proportion
 from effconvert.report.renderings import numbers_text as text
-from effconvert.report.renderings.text import address, shortened, visible
+from effconvert.report.renderings.text import address, json_text, shortened, visible
 
 
 @pytest.mark.parametrize(
@@ -79,3 +81,11 @@ def test_a_value_of_any_kind_can_be_written(value: object, written: str) -> None
 
 def test_a_large_whole_number_has_all_its_digits() -> None:
     assert text.published(174_203_533_416.0) == "174,203,533,416"
+
+
+def test_s7_json_for_people_controls_no_terminal_and_reads_back_equal() -> None:
+    value = {"\x1b[2J": ["\u202e\x9b\u2028\ud800\U000e0001", "\xe4\u4e2d\n"], "a": 1.5}
+    text = json_text(value)
+    assert text.replace("\n", "").isprintable()
+    assert json.loads(text) == value
+    assert "\xe4\u4e2d" in text

@@ -43,7 +43,7 @@ NO_RUNS: dict[str, Callable[[BinaryIO], object]] = {
     "nothing": lambda file: None,
     "text": lambda file: file.write(b"top-1 77.1\n"),
     "array": lambda file: np.save(file, IMAGES),
-    "objects": lambda file: np.save(file, np.array([{}]), allow_pickle=True),
+    "objects": lambda file: np.savez(file, run=np.array([{}])),
     "header": lambda file: file.write(b"\x93NUMPY\x01\x00\x08\x00{'''\n\n\n\n"),
     "safetensors": lambda file: file.write(safetensors.numpy.save({"stem": IMAGES})),
     "zip": lambda file: np.savez(file, images=IMAGES),
@@ -61,11 +61,11 @@ def test_what_is_no_run_is_called_so(tmp_path: Path, kind: str) -> None:
 def test_python_objects_are_called_so_and_not_by_an_option_of_numpy(tmp_path: Path) -> None:
     with open(tmp_path / "run.npz", "wb") as file:
         NO_RUNS["objects"](file)
-    assert refused(tmp_path / "run.npz").endswith("(it contains Python objects)")
+    assert "'run' contains Python objects" in refused(tmp_path / "run.npz")
 
 
 def test_a_folder_is_no_run(tmp_path: Path) -> None:
-    assert "not a saved run" in refused(tmp_path)
+    assert "not a regular file" in refused(tmp_path)
 
 
 def test_a_path_without_a_file_is_missing(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_a_record_without_names_of_layers_is_refused(tmp_path: Path, layers: lis
 
 def test_a_layer_that_is_recorded_and_missing_is_named(tmp_path: Path) -> None:
     record = record_of(IMAGES, values()) | {"layers": ["stem", "blocks.7"]}
-    assert "'layer/blocks.7' is missing or damaged" in refused(with_record(tmp_path / "run.npz", record))
+    assert "'layer/blocks.7' is missing" in refused(with_record(tmp_path / "run.npz", record))
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_an_array_of_objects_is_not_unpickled(tmp_path: Path) -> None:
     np.savez(
         tmp_path / "run.npz", run=np.array(record), images=IMAGES, **dict[str, Any]({"layer/logits": np.array([{}])})
     )
-    assert "'layer/logits' is missing or damaged: Object arrays cannot be loaded" in refused(tmp_path / "run.npz")
+    assert "'layer/logits' contains Python objects" in refused(tmp_path / "run.npz")
 
 
 def test_a_run_that_is_whole_is_read(tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from effconvert.atomic import lock, new_file, reported
+from effconvert.atomic import new_file, reported
 from effconvert.errors import OutputProblem
+from effconvert.locks import lock
 from effconvert.option_words import flag
 from effconvert.validate.data.image_hashes import HASH_BYTES
 

@@ -9,6 +9,7 @@ import click
 
 from effconvert.atomic import check_output, new_file, reported
 from effconvert.errors import OutputProblem
+from effconvert.report.renderings.text import json_text
 
 _LARGEST = 1 << 28  # bytes of a file that may be replaced
 
@@ -41,7 +42,7 @@ def put_json(asked: JsonOutput | None, value: Any) -> bool:
         print_json(value)
         return True
     with new_file(asked.path, force=True) as (file, _):
-        file.write((json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode())
+        file.write(json_text(value).encode())
     return False
 
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import click
 
+from effconvert.cli.display.escaping import printable, printable_lines
+
 GOOD, DOUBTFUL, BAD, STRONG, FAINT = "good", "doubtful", "bad", "strong", "faint"
 _STYLES: dict[str, dict[str, Any]] = {
     GOOD: {"fg": "green", "bold": True},
@@ -34,11 +36,6 @@ def columns(error: bool = False) -> int | None:
     return shutil.get_terminal_size().columns if stream is not None and stream.isatty() else None
 
 
-def printable(text: str) -> str:
-    """Return `text` with escaped control characters: text from a file must not control the terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
 def styled(text: str, meaning: str = "") -> str:
     """Return `text` in the colour of its `meaning`; pipes get none, nor do terminals with NO_COLOR."""
     return click.style(text, **_STYLES[meaning]) if meaning and text and not os.environ.get("NO_COLOR") else text
@@ -56,7 +53,7 @@ def say_error(text: str) -> None:
     """Print a message on standard error; each of its lines keeps its indentation, and its other lines hang below it."""
     total = columns(error=True)
     if total is None:
-        click.echo(text, err=True)
+        click.echo(printable_lines(text), err=True)
         return
     for line in text.split("\n"):
         indent = len(line) - len(line.lstrip())

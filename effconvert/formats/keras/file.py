@@ -4,9 +4,6 @@ Sources: keras/src/legacy/saving/legacy_h5_format.py and keras/src/saving/saving
 """
 
 import json
-import struct
-import zipfile
-import zlib
 from pathlib import Path
 
 from effconvert.errors import LayoutMismatch, UnreadableCheckpoint
@@ -21,12 +18,10 @@ from effconvert.formats.keras.names import Unweighted, held
 from effconvert.formats.keras.normalization import Normalization, find_normalization
 from effconvert.formats.keras.surroundings import behind_pooling
 from effconvert.formats.strict_json import strings_in
+from effconvert.formats.zip_directory import FAILURES, MAGIC, STORED, Record, read_directory, read_record
 
 METADATA_ATTRIBUTE = "effconvert"
 _LARGEST_TEXT = 32 << 20  # B7's config.json takes 1 MB
-_LOCAL_HEADER = 30
-# zipfile and json themselves raise these on malicious archives, such as UnicodeDecodeError and RecursionError.
-_FAILURES = (zipfile.BadZipFile, zlib.error, EOFError, OSError, KeyError, OverflowError, RuntimeError, ValueError)
 
 
 class KerasCheckpoint(Checkpoint):
@@ -45,14 +40,13 @@ class KerasCheckpoint(Checkpoint):
         self.files = (path,)
         self.skipped: dict[str, str] = {}
         self._unclear = ""
-        self._file = DataFile(path)
-        self.on_close(self._file.close)
+        self._file = self.open_file(path)
         try:
             self._open()
         except UnreadableCheckpoint:
             self.close()
             raise
-        except (Hdf5Error, struct.error, *_FAILURES) as error:
+        except (Hdf5Error, *FAILURES) as error:
             self.close()
             raise UnreadableCheckpoint(f"{path}: not a file that Keras wrote whole: {str(error)[:500]}") from error
 
@@ -104,11 +98,11 @@ class KerasCheckpoint(Checkpoint):
         return as_array(self._file.read(found.offset, found.nbytes), self.tensors[name])
 
     def _open(self) -> None:
-        if self._file.read(0, 4) == b"PK\x03\x04":
+        if self._file.read(0, 4) == MAGIC:
             self.format = "Keras .keras"
-            with zipfile.ZipFile(self.path) as archive:
-                config = _text_record(archive, CONFIG_RECORD)
-                start, size = self._weights(archive)
+            records = read_directory(self._file)
+            config = read_record(self._file, records[CONFIG_RECORD], _LARGEST_TEXT).decode()
+            start, size = self._weights(records[WEIGHTS_RECORD])
             root = read_tree(self._file, start, size)
         else:
             start = find_signature(self._file) or 0
@@ -130,31 +124,20 @@ class KerasCheckpoint(Checkpoint):
             if dataset.dtype is not None
         }
 
-    def _weights(self, archive: zipfile.ZipFile) -> tuple[int, int]:
+    def _weights(self, record: Record) -> tuple[int, int]:
         """Return the place of the weights' HDF5 file in the archive, after checking its CRC-32."""
-        info = archive.getinfo(WEIGHTS_RECORD)
-        if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
+        if record.method != STORED:
             raise ValueError(f"its {WEIGHTS_RECORD} is compressed; Keras stores it uncompressed")
-        header = self._file.read(info.header_offset, _LOCAL_HEADER)
-        name_size, extra_size = struct.unpack_from("<HH", header, 26)
-        start = info.header_offset + _LOCAL_HEADER + name_size + extra_size
-        found = self._file.crc32(start, info.file_size)
-        if found != info.CRC:
-            raise ValueError(f"its {WEIGHTS_RECORD} has CRC-32 {found:08x}, the archive says {info.CRC:08x}")
-        return start, info.file_size
+        found = self._file.crc32(record.position, record.size)
+        if found != record.crc:
+            raise ValueError(f"its {WEIGHTS_RECORD} has CRC-32 {found:08x}, the archive says {record.crc:08x}")
+        return record.position, record.size
 
 
 def is_hdf5(path: Path) -> bool:
     """Return whether the file at `path` has HDF5's signature at one of its allowed places."""
     with DataFile(path) as file:
         return find_signature(file) is not None
-
-
-def _text_record(archive: zipfile.ZipFile, name: str) -> str:
-    info = archive.getinfo(name)
-    if info.file_size > _LARGEST_TEXT:
-        raise ValueError(f"its {name} declares {info.file_size:,} bytes")
-    return archive.read(info).decode()
 
 
 def _attribute(root: Group, name: str) -> str:

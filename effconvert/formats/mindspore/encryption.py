@@ -10,7 +10,6 @@ import os
 import struct
 import tempfile
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 
@@ -39,33 +38,30 @@ def cipher_of(start: bytes) -> str | None:
     return _CIPHERS.get(int.from_bytes(start[:4], "little"))
 
 
-def decrypt(path: Path, key: bytes | None) -> DecryptedFile:
-    """Return the decrypted content of the file at `path`.
+def decrypt(file: DataFile, key: bytes | None) -> DecryptedFile:
+    """Return the decrypted content of an open file.
 
     Raises UnreadableCheckpoint without a key, with a wrong one, or for a damaged file; Unavailable if the package
     cryptography is missing; OutputProblem if the temporary file cannot be written.
     """
-    with ExitStack() as exits:
-        file = exits.enter_context(DataFile(path))
-        name = cipher_of(file.read(0, 4)) or ""
-        sizes = " or ".join(map(str, _KEY_SIZES[name]))
-        if key is None:
-            raise UnreadableCheckpoint(
-                f"{path}: encrypted with {name}; give its key of {sizes} bytes with {option('key')}"
-            )
-        if len(key) not in _KEY_SIZES[name]:
-            raise UnreadableCheckpoint(f"{path}: the key has {len(key)} bytes, but {name} needs {sizes}")
-        decrypted = _decryptors(path, name, key)
-        try:
-            plain = exits.enter_context(tempfile.TemporaryFile(prefix="effconvert-"))
+    path = file.path
+    name = cipher_of(file.read(0, 4)) or ""
+    sizes = " or ".join(map(str, _KEY_SIZES[name]))
+    if key is None:
+        raise UnreadableCheckpoint(f"{path}: encrypted with {name}; give its key of {sizes} bytes with {option('key')}")
+    if len(key) not in _KEY_SIZES[name]:
+        raise UnreadableCheckpoint(f"{path}: the key has {len(key)} bytes, but {name} needs {sizes}")
+    decrypted = _decryptors(path, name, key)
+    try:
+        with tempfile.TemporaryFile(prefix="effconvert-") as plain:
             position = 0
             while position < file.size:
                 position = _decrypt_block(file, position, name, decrypted, plain)
             plain.flush()
             return DecryptedFile(path, plain)
-        except OSError as error:
-            where = tempfile.gettempdir()
-            raise OutputProblem(f"{path}: cannot be decrypted into {where}: {error.strerror}") from error
+    except OSError as error:
+        where = tempfile.gettempdir()
+        raise OutputProblem(f"{path}: cannot be decrypted into {where}: {error.strerror}") from error
 
 
 def _decryptors(path: Path, name: str, key: bytes) -> Callable[[bytes, bytes], Any]:

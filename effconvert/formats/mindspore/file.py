@@ -91,14 +91,12 @@ class MindSporeCheckpoint(Checkpoint):
         self.path = path
         self.files = (path,)
         self.metadata: Mapping[str, str] = {}
-        self._file = DataFile(path)
-        self.on_close(lambda: self._file.close())
+        self._file: DataFile = self.open_file(path)
         try:
             cipher = cipher_of(self._file.read(0, min(4, self._file.size)))
             if cipher:
-                encrypted = self._file
-                self._file = decrypt(path, key)
-                encrypted.close()
+                self._file = decrypt(self._file, key)
+                self.on_close(self._file.close)
                 self.format = f"{FORMAT}, encrypted with {cipher}"
             self.tensors, self._spans, self.skipped = _joined(self._values(StoredFields(self._file)), path)
         except WireError as error:

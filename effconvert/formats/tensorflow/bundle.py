@@ -25,7 +25,6 @@ from effconvert.formats.checkpoint import (
     check_name,
     check_shape,
     contents,
-    read_whole,
 )
 from effconvert.formats.protobuf import WireError, as_signed, bytes_field, fields, fixed32_field, number_field
 from effconvert.formats.tensorflow.leveldb_table import TableError, masked, read_table, write_table
@@ -75,20 +74,20 @@ class TensorFlowCheckpoint(Checkpoint):
         """
         super().__init__()
         self.path = shown or index
-        self.metadata: Mapping[str, str] = read_sidecar(index)
+        try:
+            self._open(index)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, index: Path) -> None:
         prefix = index.name.removesuffix(".index")
-        shard_count, self._entries, self._pieces = _read_index(index)
+        shard_count, self._entries, self._pieces = _read_index(self.open_file(index))
+        self.metadata: Mapping[str, str] = read_sidecar(index)
         shards = [index.with_name(f"{prefix}.data-{n:05d}-of-{shard_count:05d}") for n in range(shard_count)]
         _check_shards(index, shards)
         self.files = (index, *shards)
-        self._shards = []
-        try:
-            for shard in shards:
-                self._shards.append(DataFile(shard, shown=self.path.with_name(shard.name)))
-                self.on_close(self._shards[-1].close)
-        except UnreadableCheckpoint:
-            self.close()
-            raise
+        self._shards = [self.open_file(shard, shown=self.path.with_name(shard.name)) for shard in shards]
         self.skipped = {name: _UNREADABLE[e.dtype] for name, e in self._entries.items() if e.dtype in _UNREADABLE}
         self.tensors = {
             name: TensorInfo(name, entry.shape, _DTYPES[entry.dtype])
@@ -216,9 +215,10 @@ def _check_shards(index: Path, shards: Sequence[Path]) -> None:
         raise UnreadableCheckpoint(listing(f"{index}: its data files are not beside it ({index.parent}):", missing))
 
 
-def _read_index(path: Path) -> tuple[int, dict[str, _Entry], dict[bytes, _Entry]]:
+def _read_index(file: DataFile) -> tuple[int, dict[str, _Entry], dict[bytes, _Entry]]:
     """Return the number of shards, the entries by name, and the entries of slices by key."""
-    data = read_whole(path, _LARGEST_INDEX, " are too many for an index")
+    path = file.path
+    data = file.whole(_LARGEST_INDEX, " are too many for an index")
     entries: dict[str, _Entry] = {}
     pieces: dict[bytes, _Entry] = {}
     shard_count = 0

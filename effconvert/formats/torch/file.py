@@ -55,8 +55,7 @@ class TorchCheckpoint(Checkpoint):
         if path.suffix == _PIECE_OF_DCP:
             reason = "a piece of a checkpoint of torch.distributed.checkpoint, without the names of its tensors"
             raise UnreadableCheckpoint(f"{path}: {reason}; {merged(path.parent)}")
-        self._file = DataFile(path)
-        self.on_close(self._file.close)
+        self._file = self.open_file(path)
         try:
             stored = _read(self._file)
             content = find_content(stored.value, path, stored.names)

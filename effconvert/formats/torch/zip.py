@@ -4,8 +4,6 @@ Source: torch/serialization.py (_save), caffe2/serialize/inline_container.cc, an
 """
 
 import json
-import struct
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,12 +14,10 @@ from effconvert.formats.strict_json import strings_in
 from effconvert.formats.torch.pickle_reader import Pickle, read_pickle
 from effconvert.formats.torch.tensors import PickleError
 from effconvert.formats.torch.zip_kinds import name_zip
-from effconvert.formats.zip_directory import FAILURES, MAGIC, directory
+from effconvert.formats.zip_directory import FAILURES, MAGIC, STORED, Record, read_directory
 
 METADATA_RECORD = "effconvert.json"
 
-_LOCAL_HEADER = struct.Struct("<4s2xHH16xHH")  # signature, flags, method, length of the name, of the extra field
-_ENCRYPTED, _UTF8 = 0x1, 0x800
 _LARGEST_TEXT = 8 << 20
 
 
@@ -89,21 +85,24 @@ def compare(file: DataFile, place: Place, name: str, found: int) -> None:
 
 
 class _Archive:
-    """The records of the one folder that holds data.pkl."""
+    """The records of the one folder that holds data.pkl.
+
+    PyTorch looks for names in the folder of the first record, and does not tell capitals from small letters.
+    """
 
     def __init__(self, file: DataFile) -> None:
         self._file = file
-        infos = directory(file)
-        self._records = {info.filename: info for info in infos}
-        roots = [name.removesuffix("data.pkl") for name in self._records if name.endswith("/data.pkl")]
-        if len(self._records) != len(infos):
+        records = read_directory(file)
+        roots = {name.partition("/")[0] for name in records}
+        self._root = f"{roots.pop()}/" if len(roots) == 1 else ""
+        self._records = {_folded(name): record for name, record in records.items()}
+        if not self._root or _folded(f"{self._root}data.pkl") not in self._records:
+            raise UnreadableCheckpoint(f"{file.path}: {name_zip(file.path, list(records))}")
+        if len(self._records) != len(records):
             raise UnreadableCheckpoint(f"{file.path}: a zip file, but not one that torch.save wrote (one record twice)")
-        if len(roots) != 1:
-            raise UnreadableCheckpoint(f"{file.path}: {name_zip(file.path, list(self._records))}")
-        self._root = roots[0]
 
     def __contains__(self, name: str) -> bool:
-        return self._root + name in self._records
+        return _folded(self._root + name) in self._records
 
     def text(self, name: str) -> bytes:
         """Return a small record, verified."""
@@ -118,25 +117,22 @@ class _Archive:
         return read_pickle(self._file, place.position, place.position + place.size)
 
     def _limited(self, name: str, limit: int) -> Place:
-        size = self._records[self._root + name].file_size
+        size = self._record(name).size
         if size > limit:
             raise UnreadableCheckpoint(f"{self._file.path}: record {name} declares {size:,} bytes")
         return self.place(name)
 
+    def _record(self, name: str) -> Record:
+        return self._records[_folded(self._root + name)]
+
     def place(self, name: str) -> Place:
-        """Return the place of a record's bytes, after comparing its header with the directory."""
-        info = self._records[self._root + name]
-        path = self._file.path
-        if info.compress_type != zipfile.ZIP_STORED:
-            raise UnreadableCheckpoint(f"{path}: record {name} is compressed; torch.save stores")
-        signature, flags, method, name_length, extra_length = _LOCAL_HEADER.unpack(
-            self._file.read(info.header_offset, _LOCAL_HEADER.size)
-        )
-        start = info.header_offset + _LOCAL_HEADER.size
-        found = self._file.read(start, name_length).decode("utf-8" if flags & _UTF8 else "cp437", "replace")
-        if signature != MAGIC or flags & _ENCRYPTED or method != zipfile.ZIP_STORED or found != info.orig_filename:
-            raise UnreadableCheckpoint(f"{path}: record {name} is damaged: its header differs from the directory")
-        position = start + name_length + extra_length
-        if info.file_size != info.compress_size or position + info.file_size > self._file.size:
-            raise UnreadableCheckpoint(f"{path}: record {name} does not have the {info.file_size:,} bytes it declares")
-        return Place(position, info.file_size, info.CRC)
+        """Return the place of a record's bytes."""
+        record = self._record(name)
+        if record.method != STORED:
+            raise UnreadableCheckpoint(f"{self._file.path}: record {name} is compressed; torch.save stores")
+        return Place(record.position, record.size, record.crc)
+
+
+def _folded(name: str) -> bytes:
+    """Return a name as PyTorch compares it."""
+    return name.encode().lower()

@@ -103,10 +103,16 @@ def load(content: bytes) -> Any:
     return read_pickle(_Memory(content), 0, len(content)).value
 
 
-def patch_directory(path: Path, record: str, field: int, value: int) -> None:
-    """Set 4 bytes of a record's entry in the central directory: 16 its CRC-32, 20 the stored size, 24 the real one."""
-    content = bytearray(path.read_bytes())
-    at = content.rindex(b"archive/" + record.encode()) - 46
+def patch_directory(path: Path, record: str, field: int, value: int, header: bool = True) -> None:
+    """Set 4 bytes of a record's entry in the central directory: 16 its CRC-32, 20 the stored size, 24 the real one.
+
+    header: set the same bytes in the record's own header.
+    """
+    content, name = bytearray(path.read_bytes()), b"archive/" + record.encode()
+    at = content.rindex(name) - 46
     assert content[at : at + 4] == b"PK\x01\x02"
     content[at + field : at + field + 4] = value.to_bytes(4, "little")
+    if header:
+        at = content.index(name) - 30 - 2
+        content[at + field : at + field + 4] = value.to_bytes(4, "little")
     path.write_bytes(content)
