@@ -13,11 +13,12 @@ from effconvert.report.contents.plain_values import to_plain
 from effconvert.report.contents.published import Published
 from effconvert.report.contents.report import Report
 from effconvert.report.renderings.card import card_names, cards
+from effconvert.report.renderings.json_text import json_text
 from effconvert.report.renderings.markdown import render_markdown
 from effconvert.report.renderings.metafile import render_metafile
 from effconvert.report.renderings.model_index import model_index_file
 from effconvert.report.renderings.tables import render_tables
-from effconvert.report.renderings.text import csv_text, json_text
+from effconvert.report.renderings.text import csv_text
 from effconvert.report.schema import REPORT, problems
 
 _NOTHING = Published((), (), (), (), (), ())  # what is published is of this package, and its tests check it

@@ -6,7 +6,8 @@ import pytest
 
 from effconvert.report.contents.accuracy import Proportion
 from effconvert.report.renderings import numbers_text as text
-from effconvert.report.renderings.text import address, json_text, shortened, visible
+from effconvert.report.renderings.json_text import json_text
+from effconvert.report.renderings.text import address, shortened, visible
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import click
 
 from effconvert.atomic import check_output, new_file, reported
 from effconvert.errors import OutputProblem
-from effconvert.report.renderings.text import json_text
+from effconvert.report.renderings.json_text import json_text
 
 _LARGEST = 1 << 28  # bytes of a file that may be replaced
 

@@ -7,7 +7,6 @@ that prevents it. YAML reads back equal, with hidden characters as escapes.
 
 import csv
 import io
-import json
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -19,14 +18,6 @@ _ADDRESS = re.compile(r"https?://[!-~]+", re.IGNORECASE)
 # Tab and carriage return may begin a formula too; `visible` spells them out. The last four are fullwidth forms.
 _FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]")
 _YAML_WIDTH = 120
-
-
-def json_text(value: Any, **options: Any) -> str:
-    """Return `value` as JSON for people: letters of any language as they are, what controls a terminal escaped."""
-    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, **options)
-    if text.replace("\n", "").isprintable():
-        return text + "\n"
-    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text) + "\n"
 
 
 def visible(text: Any) -> str:
