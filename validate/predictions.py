@@ -1,8 +1,6 @@
 """Predictions of one network for every image of a data set, as arrays and as a file."""
 
 import json
-import math
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effconvert.atomic import new_file
+from effconvert.budget import Budget, guarded
 from effconvert.errors import UnreadableCheckpoint
+from effconvert.formats.checkpoint import DataFile
+from effconvert.formats.numpy_archive import NumpyArchive, open_numpy
+from effconvert.formats.strict_json import parse_json
 from effconvert.paths import require_path
 from effconvert.validate.data.image_hashes import HASH_BYTES
 
@@ -34,9 +36,11 @@ _ARRAYS = {
     "confidence": (np.float32, 1),
 }
 _HASHES = "hashes"  # missing in old runs
-# Bounds against archives that unpack to absurd sizes.
-_MOST_IMAGES, _MOST_BYTES, _MOST_BYTES_OF_RECORD = 2_000_000, 1 << 30, 1 << 25
+# What a run tells of an image cannot be packed into fewer bytes: three logits, and since 2026 a hash of 16 bytes.
+_LEAST_BYTES, _LEAST_BYTES_WITH_HASH = 8, 24
+_FEW_IMAGES = 100_000  # may take fewer: they are within the budget of any file
 _MOST_CLASSES, _LAST_CHARACTER = 1_000_000, 0x10FFFF
+_BYTES_OF_IMAGE = 700  # what reading, judging and comparing take for one, beside its name
 _NEEDED = {"model": dict, "recipe": dict, "dataset": dict, "computing": dict, "complete": bool}
 
 
@@ -73,9 +77,9 @@ class Predictions:
 def is_predictions(path: Path) -> bool:
     """Return whether the file at `path` holds predictions, whole or damaged."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            return f"{_RECORD}.npy" in archive.namelist()
-    except Exception:  # zipfile raises many kinds; `read_predictions` reports the problem
+        with guarded(path), open_numpy(path) as arrays:
+            return _RECORD in arrays
+    except (ValueError, UnreadableCheckpoint):  # `read_predictions` reports the problem
         return False
 
 
@@ -87,14 +91,16 @@ def read_predictions(path: str | Path) -> Predictions:
     """
     path = require_path(path)
     try:
-        with zipfile.ZipFile(path) as archive:
-            _require_sane_sizes(archive)
-            record = json.loads(str(_array(archive, _RECORD)))
-            values = {name: _array(archive, name) for name in _held(archive) if name != _RECORD}
-    except Exception as error:  # as above, and numpy's
+        with guarded(path), DataFile(path) as file:
+            arrays = NumpyArchive(file)
+            record = parse_json(str(arrays.read(_RECORD)), file.budget)
+            _allow_images(arrays, file.budget)
+            held = [*_ARRAYS, *([_HASHES] if _HASHES in arrays else [])]
+            values = {name: arrays.read(name) for name in held}
+            problems = _problems(record, values)
+    except (ValueError, TypeError) as error:
         words = f"not the predictions of `effconvert validate`: {error or type(error).__name__}"
         raise UnreadableCheckpoint(f"{path}: {words}") from error
-    problems = _problems(record, values)
     if problems:
         raise UnreadableCheckpoint(f"{path}: {'; '.join(problems)}")
     return Predictions(record, **values)
@@ -109,37 +115,15 @@ def write_predictions(path: Path, predictions: Predictions, force: bool = False)
         np.savez_compressed(file, **arrays)
 
 
-def _held(archive: zipfile.ZipFile) -> list[str]:
-    """Return the names of the arrays to read."""
-    return [_RECORD, *_ARRAYS, *([_HASHES] if f"{_HASHES}.npy" in archive.namelist() else [])]
-
-
-def _array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
-    with archive.open(f"{name}.npy") as member:
-        array: NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
-        member.read()  # zipfile checks the checksum at the end, and numpy may stop before it
-        return array
-
-
-def _require_sane_sizes(archive: zipfile.ZipFile) -> None:
-    """Raise ValueError when an array is too large by its header, or its header does not fit the data."""
-    total = 0
-    for name in _held(archive):
-        with archive.open(f"{name}.npy") as member:
-            if np.lib.format.read_magic(member) != (1, 0):
-                raise ValueError(f"{name} has an unexpected .npy version")
-            shape, _, dtype = np.lib.format.read_array_header_1_0(member)
-            size = math.prod(shape) * dtype.itemsize
-            held = archive.getinfo(f"{name}.npy").file_size - member.tell()
-        total += max(size, held)
-        if shape and shape[0] > _MOST_IMAGES:
-            raise ValueError(f"{name} is for {shape[0]:,} images; at most {_MOST_IMAGES:,} are read")
-        if name == _RECORD and total > _MOST_BYTES_OF_RECORD:
-            raise ValueError(f"{name} has {total:,} bytes; at most {_MOST_BYTES_OF_RECORD:,} are read")
-        if size != held:
-            raise ValueError(f"{name} has {held:,} bytes and should have {size:,}")
-    if total > _MOST_BYTES:
-        raise ValueError(f"{total:,} bytes of arrays; at most {_MOST_BYTES:,} are read")
+def _allow_images(arrays: NumpyArchive, budget: Budget) -> None:
+    """Allow the memory that many images take. Raises ValueError for more images than the file can hold."""
+    shape = arrays.shape("ids")
+    images = shape[0] if shape else 0
+    least = _LEAST_BYTES_WITH_HASH if _HASHES in arrays else _LEAST_BYTES
+    if images > max(_FEW_IMAGES, budget.size // least):
+        raise ValueError(f"it is for {images:,} images, but {budget.size:,} bytes cannot hold so many")
+    if images > _FEW_IMAGES:
+        budget.allow(images * _BYTES_OF_IMAGE)
 
 
 def _problems(record: Any, values: Mapping[str, NDArray[Any]]) -> list[str]:

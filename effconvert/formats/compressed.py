@@ -22,6 +22,7 @@ from effconvert.formats.safetensors import is_safetensors
 from effconvert.formats.torch.legacy import is_legacy
 from effconvert.formats.torch.zip import begins_like_torch
 from effconvert.formats.zip_directory import FAILURES, MAGIC, directory
+from effconvert.formats.zip_records import read_record
 
 _INPUT = 1 << 20  # bzip2 packs blocks of 900 kB
 _OUTPUT = 1 << 16
@@ -104,7 +105,7 @@ def zip_in_words(path: Path) -> str:
     try:
         with DataFile(path) as archive:
             records = [info for info in directory(archive) if not info.is_dir()]
-        first = _beginning(path, records[0]) if len(records) == 1 else b""
+            first = _beginning(archive, records[0]) if len(records) == 1 else b""
     except (*FAILURES, *_FAILURES, NotImplementedError):
         return ""
     unpack = f"unpack it (unzip {_quoted(path)})"
@@ -153,12 +154,10 @@ def _is_tar(head: bytes) -> bool:
     return looks_like_archive(head) and not head.startswith(GZIP.magic)
 
 
-def _beginning(path: Path, info: zipfile.ZipInfo) -> bytes:
-    """Return the first bytes of a record; b"" if unpacking it may take much memory."""
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        return b"\0"
-    with zipfile.ZipFile(path) as archive, archive.open(info) as member:
-        return member.read(_OUTPUT)
+def _beginning(archive: DataFile, info: zipfile.ZipInfo) -> bytes:
+    """Return the first bytes of a record; b"" if it is packed in a way that is not unpacked here."""
+    packed_otherwise = info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+    return b"\0" if packed_otherwise else bytes(read_record(archive, info, most=_OUTPUT))
 
 
 def _quoted(path: Path) -> str:

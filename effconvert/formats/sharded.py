@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from effconvert.budget import Budget
 from effconvert.errors import UnreadableCheckpoint, listing
 from effconvert.formats.checkpoint import Array, Checkpoint, TensorInfo, check_name, read_whole
 from effconvert.formats.foreign.texts import json_in_words
 from effconvert.formats.shards import is_plain, numbered
-from effconvert.formats.strict_json import parse_unique
+from effconvert.formats.strict_json import parse_json
 
 _LARGEST_INDEX = 8 << 20  # B7's takes 0.1 MB
 _MOST_SHARDS = 256  # each stays open
@@ -63,7 +64,7 @@ def _read_index(path: Path) -> tuple[dict[str, str], int]:
     """Return {tensor: name of its shard}, and the number of bytes of all tensors, 0 if it is missing."""
     content = read_whole(path, _LARGEST_INDEX, " of JSON, more than any index of shards has")
     try:
-        index = parse_unique(content)
+        index = parse_json(content, Budget(path, len(content)), unique=True)
     except (ValueError, RecursionError) as error:
         raise UnreadableCheckpoint(f"{path}: not the JSON of an index of shards: {error}") from error
     weight_map = index.get("weight_map") if isinstance(index, dict) else None

@@ -8,6 +8,7 @@ from typing import Any
 
 from effconvert.architecture.variants import Variant, find_variant
 from effconvert.errors import LayoutMismatch
+from effconvert.preprocessing.limits import LARGEST_SIZE
 from effconvert.reference_tables.published_weights import choose
 from effconvert.reference_tables.reading import recipe_tables
 from effconvert.reference_tables.weights import weights_table
@@ -16,6 +17,8 @@ _OFFICIAL, _TIMM = "tf-official", "timm"
 UNKNOWN = "unknown"
 # {kind of channels: their number}; 0 is any number.
 _CHANNELS = {"rgb": 3, "bgr": 3, "gray": 1, UNKNOWN: 0}
+_LENGTHS = ("crop_padding", "shorter_side")
+_LARGEST_NUMBER = 1e9  # of mean and std
 _NOT_IN_A_RECIPE = ("layouts", "variants", "weights", "sizes", "source")
 
 
@@ -51,9 +54,9 @@ class Recipe:
             if not isinstance(getattr(self, name), str) or not getattr(self, name)
         ]
         problems += [
-            f"{name}={getattr(self, name)!r}: must be a whole number of pixels, {least} or more"
-            for name, least in (("size", 1), ("crop_padding", 0), ("shorter_side", 0))
-            if type(getattr(self, name)) is not int or getattr(self, name) < least
+            f"{name}={getattr(self, name)!r}: must be a whole number of pixels, {least} to {most:,}"
+            for name, least, most in (("size", 1, LARGEST_SIZE), *((name, 0, 2 * LARGEST_SIZE) for name in _LENGTHS))
+            if type(getattr(self, name)) is not int or not least <= getattr(self, name) <= most
         ]
         if self.channels not in _CHANNELS:
             problems.append(f"channels={self.channels!r}: must be one of {', '.join(_CHANNELS)}")
@@ -233,4 +236,5 @@ def _are_numbers(value: Any, count: int) -> bool:
         isinstance(value, tuple)
         and len(value) == count > 0
         and all(isinstance(number, int | float) and not isinstance(number, bool) for number in value)
+        and all(-_LARGEST_NUMBER <= number <= _LARGEST_NUMBER for number in value)
     )

@@ -1,17 +1,19 @@
 """Saved runs: the outputs of every layer of a network for some images, and a record of network, file and images."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
+from effconvert.budget import Budget, guarded
 from effconvert.errors import NumericMismatch, UnreadableCheckpoint
+from effconvert.formats.checkpoint import DataFile
+from effconvert.formats.numpy_archive import NumpyArchive
+from effconvert.formats.strict_json import parse_json
 from effconvert.hashing import file_sha256
 from effconvert.paths import require_path
 from effconvert.verification.comparison import (
@@ -52,7 +54,7 @@ class Run:
 
     path: Path
     record: Mapping[str, Any]
-    arrays: NpzFile = field(repr=False)
+    arrays: NumpyArchive = field(repr=False)
 
     @property
     def layers(self) -> Sequence[str]:
@@ -84,14 +86,15 @@ class Run:
 
     def has(self, name: str, mode: str) -> bool:
         """Return whether the run has that output."""
-        return f"{'fed' if mode == ISOLATED else 'layer'}/{name}" in self.arrays.files
+        return f"{'fed' if mode == ISOLATED else 'layer'}/{name}" in self.arrays
 
     def tensors_of(self, layer: str) -> dict[str, str]:
         """Return {canonical tensor: its name in the run's file} of a layer, {} if the run does not record them."""
         return tensors_of_layer(self.record["settings"].get("tensors", {}), layer)
 
     def _read(self, name: str) -> NDArray[np.float32]:
-        array = _array(self.path, self.arrays, name)
+        with guarded(self.path):
+            array = _array(self.path, self.arrays, name)
         if array.dtype != np.float32 or array.ndim not in (2, 4) or not array.size:
             raise UnreadableCheckpoint(
                 f"{self.path}: {name!r} is {array.dtype} {list(array.shape)}, which is not the output of a layer"
@@ -118,19 +121,23 @@ def open_run(path: str | Path) -> Iterator[Run]:
     Raises MissingPath, and UnreadableCheckpoint for a file that is not a run, is damaged, or has a later schema.
     """
     path = require_path(path)
-    with ExitStack() as stack:
+    if path.is_dir():
+        raise UnreadableCheckpoint(f"{path}: not a saved run, as `effconvert run` writes it (it is a folder)")
+    with DataFile(path) as file:
         try:
-            file = stack.enter_context(path.open("rb"))  # np.load does not close files that it cannot read
-            arrays = np.load(file, allow_pickle=False)
-            if not isinstance(arrays, NpzFile):
-                raise ValueError("one array")
-            run = Run(path, _record(path, arrays), stack.enter_context(arrays))
-        except UnreadableCheckpoint:
-            raise
-        except Exception as error:  # numpy, zipfile and its compressions raise many kinds
-            words = "it contains Python objects" if "allow_pickle" in str(error) else error
-            raise UnreadableCheckpoint(f"{path}: not a saved run, as `effconvert run` writes it ({words})") from error
+            with guarded(path):
+                run = _open(path, file)
+        except (ValueError, TypeError) as error:
+            raise UnreadableCheckpoint(f"{path}: not a saved run, as `effconvert run` writes it ({error})") from error
         yield run
+
+
+def _open(path: Path, file: DataFile) -> Run:
+    arrays = NumpyArchive(file)
+    try:
+        return Run(path, _record(path, arrays, file.budget), arrays)
+    except RecursionError:
+        raise ValueError("its record is nested too deep") from None
 
 
 def compare_runs(reference: Run, found: Run, tolerance: Tolerance, background: bool = False) -> Comparison:
@@ -184,17 +191,17 @@ def _told_apart(reference: Run, found: Run) -> Iterator[str]:
         yield "other pixels"
 
 
-def _array(path: Path, arrays: NpzFile, name: str) -> NDArray[Any]:
+def _array(path: Path, arrays: NumpyArchive, name: str) -> NDArray[Any]:
     try:
-        return np.asarray(arrays[name])
-    except Exception as error:  # as above
+        return arrays.read(name, kept=False)
+    except (ValueError, TypeError) as error:
         raise UnreadableCheckpoint(f"{path}: {name!r} is missing or damaged: {error}") from error
 
 
-def _record(path: Path, arrays: NpzFile) -> Mapping[str, Any]:
-    if "run" not in arrays.files:
+def _record(path: Path, arrays: NumpyArchive, budget: Budget) -> Mapping[str, Any]:
+    if "run" not in arrays:
         raise ValueError("it has no record")
-    record = json.loads(str(_array(path, arrays, "run")))
+    record = parse_json(str(arrays.read("run", kept=False)), budget)
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         found = record.get("schema") if isinstance(record, dict) else None
         raise UnreadableCheckpoint(f"{path}: has the schema {found!r}; this version of effconvert reads {SCHEMA!r}")

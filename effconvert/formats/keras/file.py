@@ -3,12 +3,10 @@
 Sources: keras/src/legacy/saving/legacy_h5_format.py and keras/src/saving/saving_lib.py.
 """
 
-import json
-import struct
 import zipfile
-import zlib
 from pathlib import Path
 
+from effconvert.budget import Budget
 from effconvert.errors import LayoutMismatch, UnreadableCheckpoint
 from effconvert.formats.checkpoint import Array, Checkpoint, DataFile, TensorInfo, as_array, check_name
 from effconvert.formats.keras.check import Findings, Network, check_graph
@@ -20,13 +18,11 @@ from effconvert.formats.keras.hdf5_messages import Hdf5Error
 from effconvert.formats.keras.names import Unweighted, held
 from effconvert.formats.keras.normalization import Normalization, find_normalization
 from effconvert.formats.keras.surroundings import behind_pooling
-from effconvert.formats.strict_json import strings_in
+from effconvert.formats.strict_json import parse_json, strings_in
+from effconvert.formats.zip_directory import FAILURES, directory
+from effconvert.formats.zip_records import read_record, start_of
 
 METADATA_ATTRIBUTE = "effconvert"
-_LARGEST_TEXT = 32 << 20  # B7's config.json takes 1 MB
-_LOCAL_HEADER = 30
-# zipfile and json themselves raise these on malicious archives, such as UnicodeDecodeError and RecursionError.
-_FAILURES = (zipfile.BadZipFile, zlib.error, EOFError, OSError, KeyError, OverflowError, RuntimeError, ValueError)
 
 
 class KerasCheckpoint(Checkpoint):
@@ -52,7 +48,7 @@ class KerasCheckpoint(Checkpoint):
         except UnreadableCheckpoint:
             self.close()
             raise
-        except (Hdf5Error, struct.error, *_FAILURES) as error:
+        except (Hdf5Error, *FAILURES) as error:
             self.close()
             raise UnreadableCheckpoint(f"{path}: not a file that Keras wrote whole: {str(error)[:500]}") from error
 
@@ -106,22 +102,23 @@ class KerasCheckpoint(Checkpoint):
     def _open(self) -> None:
         if self._file.read(0, 4) == b"PK\x03\x04":
             self.format = "Keras .keras"
-            with zipfile.ZipFile(self.path) as archive:
-                config = _text_record(archive, CONFIG_RECORD)
-                start, size = self._weights(archive)
+            records = {info.filename: info for info in directory(self._file)}
+            config = read_record(self._file, records[CONFIG_RECORD]).decode()
+            start, size = self._weights(records[WEIGHTS_RECORD])
             root = read_tree(self._file, start, size)
         else:
             start = find_signature(self._file) or 0
             root = read_tree(self._file, start, self._file.size - start)
             self.format = "Keras HDF5 model" if "model_weights" in root.members else "Keras HDF5 weights"
             config = _attribute(root, "model_config")
-        parsed = _parse_config(config) if config else None
+        budget = self._file.budget
+        parsed = _parse_config(config, budget) if config else None
         try:
-            self._graph = read_graph(parsed) if parsed else None
+            self._graph = read_graph(parsed, self._file.budget) if parsed else None
         except ValueError as error:  # the weights are good
             self._graph, self._unclear = None, str(error)
-        self.metadata = strings_in(json.loads(_attribute(root, METADATA_ATTRIBUTE) or "{}"), "its metadata")
-        self._held = held(root, parsed)
+        self.metadata = strings_in(parse_json(_attribute(root, METADATA_ATTRIBUTE) or "{}", budget), "its metadata")
+        self._held = held(root, parsed, self._file.budget)
         self.skipped = dict(self._held.skipped)
         self._datasets = dict(sorted(self._held.weights.items(), key=lambda item: item[1].offset))
         self.tensors = {
@@ -130,14 +127,11 @@ class KerasCheckpoint(Checkpoint):
             if dataset.dtype is not None
         }
 
-    def _weights(self, archive: zipfile.ZipFile) -> tuple[int, int]:
+    def _weights(self, info: zipfile.ZipInfo) -> tuple[int, int]:
         """Return the place of the weights' HDF5 file in the archive, after checking its CRC-32."""
-        info = archive.getinfo(WEIGHTS_RECORD)
         if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
             raise ValueError(f"its {WEIGHTS_RECORD} is compressed; Keras stores it uncompressed")
-        header = self._file.read(info.header_offset, _LOCAL_HEADER)
-        name_size, extra_size = struct.unpack_from("<HH", header, 26)
-        start = info.header_offset + _LOCAL_HEADER + name_size + extra_size
+        start = start_of(self._file, info)
         found = self._file.crc32(start, info.file_size)
         if found != info.CRC:
             raise ValueError(f"its {WEIGHTS_RECORD} has CRC-32 {found:08x}, the archive says {info.CRC:08x}")
@@ -150,13 +144,6 @@ def is_hdf5(path: Path) -> bool:
         return find_signature(file) is not None
 
 
-def _text_record(archive: zipfile.ZipFile, name: str) -> str:
-    info = archive.getinfo(name)
-    if info.file_size > _LARGEST_TEXT:
-        raise ValueError(f"its {name} declares {info.file_size:,} bytes")
-    return archive.read(info).decode()
-
-
 def _attribute(root: Group, name: str) -> str:
     text = root.attributes.get(name, "")
     if not isinstance(text, str):
@@ -164,8 +151,8 @@ def _attribute(root: Group, name: str) -> str:
     return text
 
 
-def _parse_config(text: str) -> Config:
-    config = json.loads(text)
+def _parse_config(text: str, budget: Budget) -> Config:
+    config = parse_json(text, budget)
     if not isinstance(config, dict):
         raise ValueError("its configuration is not a JSON object")
     return config
