@@ -78,7 +78,9 @@ def test_what_is_given_back_is_not_drawn() -> None:
         budget.require(MEMORY + 1, "an array")
 
 
-@pytest.mark.parametrize(("raised", "words"), [(MemoryError, "fit into the memory"), (RecursionError, "nested too deep")])
+@pytest.mark.parametrize(
+    ("raised", "words"), [(MemoryError, "fit into the memory"), (RecursionError, "nested too deep")]
+)
 @pytest.mark.parametrize("kind", [UnreadableCheckpoint, DatasetProblem])
 def test_the_end_of_memory_or_of_the_stack_is_said_in_words(raised: type, words: str, kind: type) -> None:
     with pytest.raises(kind, match=f"^x: .*{words}"), guarded("x", kind):

@@ -38,6 +38,7 @@ _ARRAYS = {
 _HASHES = "hashes"  # missing in old runs
 # What a run tells of an image cannot be packed into fewer bytes: three logits, and since 2026 a hash of 16 bytes.
 _LEAST_BYTES, _LEAST_BYTES_WITH_HASH = 8, 24
+_MOST_BYTES_OF_RECORD = 1 << 25
 _FEW_IMAGES = 100_000  # may take fewer: they are within the budget of any file
 _MOST_CLASSES, _LAST_CHARACTER = 1_000_000, 0x10FFFF
 _BYTES_OF_IMAGE = 700  # what reading, judging and comparing take for one, beside its name
@@ -93,8 +94,8 @@ def read_predictions(path: str | Path) -> Predictions:
     try:
         with guarded(path), DataFile(path) as file:
             arrays = NumpyArchive(file)
-            record = parse_json(str(arrays.read(_RECORD)), file.budget)
             _allow_images(arrays, file.budget)
+            record = parse_json(str(arrays.read(_RECORD)), file.budget)
             held = [*_ARRAYS, *([_HASHES] if _HASHES in arrays else [])]
             values = {name: arrays.read(name) for name in held}
             problems = _problems(record, values)
@@ -117,6 +118,9 @@ def write_predictions(path: Path, predictions: Predictions, force: bool = False)
 
 def _allow_images(arrays: NumpyArchive, budget: Budget) -> None:
     """Allow the memory that many images take. Raises ValueError for more images than the file can hold."""
+    if arrays.nbytes(_RECORD) > _MOST_BYTES_OF_RECORD:
+        words = f"{arrays.nbytes(_RECORD):,} bytes; at most {_MOST_BYTES_OF_RECORD:,} are read"
+        raise ValueError(f"its record has {words}")
     shape = arrays.shape("ids")
     images = shape[0] if shape else 0
     least = _LEAST_BYTES_WITH_HASH if _HASHES in arrays else _LEAST_BYTES

@@ -37,18 +37,29 @@ class NumpyArchive:
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Return the shape of an array, from its header."""
-        return _header(read_record(self._file, self._info(name), most=_LONGEST_HEADER, kept=False))[0]
+        return self._checked_header(name)[0]
+
+    def nbytes(self, name: str) -> int:
+        """Return the size of an array in bytes, from its header."""
+        shape, _, dtype, _ = self._checked_header(name)
+        return math.prod(shape) * dtype.itemsize
 
     def read(self, name: str, kept: bool = True) -> NDArray[Any]:
         """Return an array, its checksum verified; `kept` says whether it stays in memory."""
+        shape, columns_first, dtype, start = self._checked_header(name)
         content = read_record(self._file, self._info(name), kept=kept)
-        shape, columns_first, dtype, start = _header(content)
-        if math.prod(shape) * dtype.itemsize != len(content) - start:
-            raise ValueError(f"{name!r} has {len(content) - start:,} bytes, which do not fit {dtype} {list(shape)}")
         if not math.prod(shape) * dtype.itemsize:
             return np.zeros(shape, dtype)
         array = np.frombuffer(content, dtype, offset=start)
         return array.reshape(shape, order="F" if columns_first else "C")
+
+    def _checked_header(self, name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+        """Return the header of an array. Raises ValueError if it does not fit the size of the record."""
+        info = self._info(name)
+        shape, columns_first, dtype, start = _header(read_record(self._file, info, most=_LONGEST_HEADER, kept=False))
+        if math.prod(shape) * dtype.itemsize != info.file_size - start:
+            raise ValueError(f"{name!r} has {info.file_size - start:,} bytes, which do not fit {dtype} {list(shape)}")
+        return shape, columns_first, dtype, start
 
     def _info(self, name: str) -> zipfile.ZipInfo:
         if name not in self._records:

@@ -1,6 +1,5 @@
 """Validation of documents against the JSON Schemas of this package."""
 
-import functools
 import json
 import math
 from collections.abc import Iterable, Iterator
@@ -86,7 +85,9 @@ def _described(errors: Iterable[ValidationError]) -> Iterator[str]:
         if error.validator == "anyOf" and len(within) < len(error.context or ()):
             yield from _described(within)
         else:
-            path = functools.reduce(lambda before, name: (before, name), error.absolute_path, ())
+            path: _Path = ()
+            for name in error.absolute_path:
+                path = (path, name)
             yield f"{_place(path)}: {_words(error)}"
 
 

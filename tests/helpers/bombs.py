@@ -6,8 +6,10 @@ import json
 import tarfile
 import zipfile
 from collections.abc import Callable, Mapping
+from itertools import accumulate
 from pathlib import Path
 
+import crc32c
 import h5py
 import numpy as np
 
@@ -29,12 +31,12 @@ def keras_json(folder: Path) -> Path:
 
 def keras_bzip2(folder: Path) -> Path:
     """A config.json in bzip2, which zipfile would unpack whole."""
-    return _keras(folder, bytes(1 << 30), zipfile.ZIP_BZIP2)
+    return _keras(folder, bytes(1 << 26), zipfile.ZIP_BZIP2)
 
 
 def keras_lie(folder: Path) -> Path:
     """A config.json that unpacks to more than it declares."""
-    path = _keras(folder, bytes(1 << 30), zipfile.ZIP_DEFLATED)
+    path = _keras(folder, bytes(1 << 28), zipfile.ZIP_DEFLATED)
     content = bytearray(path.read_bytes())
     for signature, field in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
         at = content.find(signature, content.find(b"config.json") - 100 if field == 22 else 0)
@@ -52,7 +54,7 @@ def keras_references(folder: Path) -> Path:
         texts = np.array(["x" * (1 << 20)] + ["y"] * 3_999, object)
         file.attrs.create("layer_names", texts, dtype=h5py.string_dtype())
     content = path.read_bytes()
-    first = content.index((1 << 20).to_bytes(4, "little"), content.index(b"layer_names"))
+    first = content.index(b"layer_names") + 64  # behind the name, the type and the shape
     path.write_bytes(content[:first] + content[first : first + 16] * 4_000 + content[first + 64_000 :])
     return path
 
@@ -105,17 +107,24 @@ def torch_keys(folder: Path) -> Path:
 
 def tensorflow_meta(folder: Path) -> Path:
     """A block that no reader needs, with 4,000 names of a megabyte that differ in the last letter."""
-    return _table(folder, meta=[tables.entry(b"a" * 1_000_000, b""), *_longer(1_000_000, 4_000)])
+    return _table(folder, meta=[tables.entry(b"a" * 1_000_000, b""), *_longer(1_000_000, [b""] * 4_000)])
 
 
 def tensorflow_index(folder: Path) -> Path:
-    """A block of names of 600 kB each, 200,000 of them."""
-    return _table(folder, index=[tables.entry(b"a" * 600_000, b"\0\x08"), *_longer(600_000, 200_000, b"\0\x08")])
+    """150,000 blocks of one tensor each, whose names in the index have 600 kB."""
+    blocks = [
+        _block([tables.entry(b"%06d" % number if number else b"", bundles.header())]) for number in range(150_000)
+    ]
+    starts = accumulate(map(len, blocks), initial=0)
+    handles = [varint(start) + varint(len(block) - 5) for start, block in zip(starts, blocks, strict=False)]
+    first = tables.entry(b"a" * 600_000, handles[0])
+    return _table(folder, b"".join(blocks), index=[first, *_longer(600_000, handles[1:])])
 
 
 def tensorflow_names(folder: Path) -> Path:
     """5,000 tensors with names of 100 kB."""
-    return _table(folder, block=[tables.entry(b"a" * 100_000, b""), *_longer(100_000, 5_000)])
+    header = tables.entry(b"", bundles.header())
+    return _table(folder, _block([header, tables.entry(b"a" * 100_000, b""), *_longer(100_000, [b""] * 5_000)]))
 
 
 def tensorflow_slices(folder: Path) -> Path:
@@ -180,7 +189,7 @@ CHECKPOINTS: Mapping[Format, tuple[Bomb, ...]] = {
 
 def run_record(folder: Path) -> Path:
     """A saved run whose record is packed by bzip2."""
-    return _numpy(folder, {"run": np.array("x" * (1 << 27))}, zipfile.ZIP_BZIP2)
+    return _numpy(folder, {"run": np.array("x" * (1 << 23))}, zipfile.ZIP_BZIP2)
 
 
 def run_json(folder: Path) -> Path:
@@ -190,7 +199,7 @@ def run_json(folder: Path) -> Path:
 
 def predictions_record(folder: Path) -> Path:
     """Predictions whose record is packed by bzip2."""
-    return _numpy(folder, {"validation": np.array("x" * (1 << 27))}, zipfile.ZIP_BZIP2)
+    return _numpy(folder, {"validation": np.array("x" * (1 << 23))}, zipfile.ZIP_BZIP2)
 
 
 def predictions_many(folder: Path) -> Path:
@@ -231,17 +240,17 @@ def _keras(folder: Path, config: bytes, method: int) -> Path:
     return folder / "x.keras"
 
 
-def _longer(start: int, count: int, value: bytes = b"") -> list[bytes]:
-    """Return entries whose keys are those before, and one letter more."""
-    return [tables.entry(b"a", value, shared=start + number) for number in range(count)]
+def _longer(start: int, values: list[bytes]) -> list[bytes]:
+    """Return entries of these values whose keys are those before, and one letter more."""
+    return [tables.entry(b"a", value, shared=start + number) for number, value in enumerate(values)]
 
 
 def _table(
-    folder: Path, block: list[bytes] | None = None, meta: list[bytes] | None = None, index: list[bytes] | None = None
+    folder: Path, blocks: bytes = b"", meta: list[bytes] | None = None, index: list[bytes] | None = None
 ) -> Path:
-    """Write a bundle with these entries in its blocks."""
+    """Write a bundle of these blocks, with these entries in the others."""
     path = make_bundle(folder / "model.ckpt", {"x": np.zeros(1, np.float32)})
-    out = _block(block or [tables.entry(b"", bundles.header())])
+    out = blocks or _block([tables.entry(b"", bundles.header())])
     handles = [varint(0) + varint(len(out) - 5)]
     for entries in (meta or [], index or [tables.entry(b"z", handles[0])]):
         content = _block(entries)
@@ -252,8 +261,6 @@ def _table(
 
 
 def _block(entries: list[bytes]) -> bytes:
-    import crc32c
-
     content = tables.block(entries) + b"\0"
     return content + masked(crc32c.crc32c(content)).to_bytes(4, "little")
 
@@ -265,5 +272,3 @@ def _numpy(folder: Path, arrays: Mapping[str, np.ndarray], method: int = zipfile
             np.save(content, array)
             archive.writestr(f"{name}.npy", content.getvalue())
     return folder / "x.npz"
-
-

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from effconvert.cli.options.running import given_reading, reading_options
+from effconvert.cli.options.running import given_reading, max_pixels_option, reading_options
 from effconvert.cli.options.shared import PATH, with_options
 
 # One or more images.
@@ -20,6 +20,7 @@ asking_options = with_options(
     click.option(
         "--device", type=click.Choice(["cpu", "cuda"]), default="cpu", help="Choose the device. Default: cpu."
     ),
+    max_pixels_option,
     reading_options,
 )
 

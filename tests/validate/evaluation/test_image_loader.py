@@ -119,7 +119,9 @@ def test_memory_is_shared_out_without_a_deadlock_or_a_mix_up(
     parts = [np.arange(start, min(start + chunk, images)) for start in range(0, images, chunk)]
     with _stand_ins(ring, delays) as pool:
         seen: list[int] = []
-        for one in image_loader._prepared_by(pool, parts, locations, ring, Clock()):
+        for one in image_loader._prepared_by(
+            image_loader._Pool(pool, parts, locations, np.zeros(slots, np.int32)), ring, Clock()
+        ):
             time.sleep(0.0005)  # a network at work, while the others go on
             assert one.pixels.tolist() == (one.ids + 1).tolist()
             seen += one.ids.tolist()
