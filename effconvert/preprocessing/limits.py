@@ -28,7 +28,7 @@ def check_pixels(height: int, width: int, what: str = "") -> None:
     if height * width > most_pixels():
         raise DatasetProblem(
             f"too large: {what}{height:,} x {width:,} pixels; at most {most_pixels():,} are read "
-            f"(--max-pixels {height * width} reads it)"
+            "(--max-pixels raises that)"
         )
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from effconvert.formats.protobuf import bytes_field, varint
 from effconvert.formats.signatures import Format
 from effconvert.formats.tensorflow.leveldb_table import masked
+from effconvert.formats.tensorflow.slices import slice_key
 from helpers.formats import bundles, pickles, tables
 from helpers.formats.building import make_bundle
 
@@ -112,9 +113,8 @@ def tensorflow_meta(folder: Path) -> Path:
 
 def tensorflow_index(folder: Path) -> Path:
     """150,000 blocks of one tensor each, whose names in the index have 600 kB."""
-    blocks = [
-        _block([tables.entry(b"%06d" % number if number else b"", bundles.header())]) for number in range(150_000)
-    ]
+    header = tables.entry(b"", bundles.header())
+    blocks = [_block([tables.entry(b"%06d" % number, b"") if number else header]) for number in range(150_000)]
     starts = accumulate(map(len, blocks), initial=0)
     handles = [varint(start) + varint(len(block) - 5) for start, block in zip(starts, blocks, strict=False)]
     first = tables.entry(b"a" * 600_000, handles[0])
@@ -134,7 +134,7 @@ def tensorflow_slices(folder: Path) -> Path:
     for number in range(1_000):
         name = f"x{number}"
         entries[name.encode()] = bundles.entry(shape, slices=[place])
-        entries[bundles.slice_key(name, place)] = bundles.entry(shape, size=1 << 30)
+        entries[slice_key(name, place)] = bundles.entry(shape, size=1 << 30)
     index = bundles.write(folder, entries)
     with index.with_name("model.ckpt.data-00000-of-00001").open("wb") as file:
         file.truncate(1 << 30)
@@ -189,7 +189,7 @@ CHECKPOINTS: Mapping[Format, tuple[Bomb, ...]] = {
 
 def run_record(folder: Path) -> Path:
     """A saved run whose record is packed by bzip2."""
-    return _numpy(folder, {"run": np.array("x" * (1 << 23))}, zipfile.ZIP_BZIP2)
+    return _numpy(folder, {"run": np.array("x" * (1 << 20))}, zipfile.ZIP_BZIP2)
 
 
 def run_json(folder: Path) -> Path:
@@ -199,7 +199,7 @@ def run_json(folder: Path) -> Path:
 
 def predictions_record(folder: Path) -> Path:
     """Predictions whose record is packed by bzip2."""
-    return _numpy(folder, {"validation": np.array("x" * (1 << 23))}, zipfile.ZIP_BZIP2)
+    return _numpy(folder, {"validation": np.array("x" * (1 << 20))}, zipfile.ZIP_BZIP2)
 
 
 def predictions_many(folder: Path) -> Path:
@@ -211,8 +211,9 @@ def predictions_many(folder: Path) -> Path:
 
 
 def verification_names(folder: Path) -> Path:
-    """A verification of 100,000 values below a name of 80 kB."""
-    return _written(folder / "x.json", json.dumps({"x" * 80_000: [0] * 100_000}).encode())
+    """A verification of 300,000 values below a name of 80 kB."""
+    asked = {"schema": "effconvert/verification/1", "x" * 80_000: [0] * 300_000}
+    return _written(folder / "x.json", json.dumps(asked).encode())
 
 
 def verification_list(folder: Path) -> Path:

@@ -49,8 +49,8 @@ def read_real(path: Path) -> list[list[int]]:
     Raises DatasetProblem for anything that is not 50,000 lists of classes.
     """
     try:
-        found = path.read_bytes()
-        content: Any = parse_json(found, Budget(path, len(found), DatasetProblem))
+        text = path.read_bytes()
+        content: Any = parse_json(text, Budget(path, len(text), DatasetProblem))
     except (ValueError, RecursionError) as error:
         raise DatasetProblem(f"{path}: not JSON: {error}") from error
     expected = f"expected {imagenet.IMAGES:,} lists of classes, 0 to 999, as ImageNet-ReaL's real.json"

@@ -140,6 +140,8 @@ def _worker(memory: int, setup: Setup) -> Iterator[tuple[subprocess.Popen[bytes]
         yield process, here
     finally:
         here.close()  # tells the worker to exit after its current image
+        if _is_stopped(process):
+            process.kill()
         try:
             process.wait(timeout=10)
         except subprocess.TimeoutExpired:
@@ -195,9 +197,7 @@ class _Pool:
         except subprocess.TimeoutExpired:
             code = 0
         if code == -signal.SIGKILL:
-            return self.problem(
-                connection, "was ended by signal 9", ", most often for lack of memory: try fewer --workers"
-            )
+            return self.problem(connection, "was ended by signal 9", _NO_MEMORY)
         return self.problem(connection, f"was ended by signal {-code}" if code < 0 else f"ended with {code}", "")
 
     def problem(self, connection: Connection, what: str, why: str) -> DatasetProblem:

@@ -171,6 +171,23 @@ def test_a_worker_that_dies_is_an_error_that_says_where(
     assert workers_of(os.getpid()) == []
 
 
+@pytest.mark.skipif(not hasattr(os, "waitid"), reason="this system does not tell whether a process was stopped")
+def test_a_worker_that_is_stopped_is_an_error_that_says_where(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_loader, "_MOST_IMAGES", 1)
+    monkeypatch.setattr(image_loader, "_PATIENCE", 0.2)
+    with (
+        pytest.raises(
+            DatasetProblem, match=r"\.\w+: the process that prepared this image was stopped by a signal"
+        ) as caught,
+        prepared_images(data.locations, range(30), TENSORFLOW, workers=1) as chunks,
+    ):
+        for chunk in chunks:
+            if chunk.ids[0] == 4:
+                os.kill(workers_of(os.getpid())[0], signal.SIGSTOP)
+    assert caught.value.exit_code == 7
+    assert workers_of(os.getpid()) == []
+
+
 def test_leaving_early_leaves_no_worker(data: Dataset) -> None:
     with prepared_images(data.locations, range(30), TENSORFLOW, workers=2) as chunks:
         next(chunks)

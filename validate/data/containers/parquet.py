@@ -112,7 +112,7 @@ def _relative(path: str) -> str:
 
 def _field(table: Any, column: str, field: str, plain: bool = True) -> Any:
     """Return a field of a column of structs, as a list or as an Arrow array; [None, …] without that field."""
-    array = table[column] if column in table.schema.names else None
+    array: Any = table[column] if column in table.schema.names else None
     array = array.combine_chunks() if hasattr(array, "combine_chunks") else array
     if array is None or array.type.get_field_index(field) < 0:
         return [None] * len(table)

@@ -6,7 +6,7 @@ The headers are read once; later, each image is read with one positioned read.
 import tarfile
 from io import FileIO
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple, cast
 
 from effconvert.errors import DatasetProblem
 from effconvert.formats.archive import HEADER_BYTES
@@ -34,7 +34,10 @@ def members(path: Path) -> list[Member]:
     found = []
     size = path.stat().st_size
     try:
-        with open(path, "rb", buffering=0) as file, tarfile.open(fileobj=_Headers(file), mode="r:") as archive:
+        with (
+            open(path, "rb", buffering=0) as file,
+            tarfile.open(fileobj=cast(BinaryIO, _Headers(file)), mode="r:") as archive,
+        ):
             for member in archive:
                 if member.isdir():
                     continue
