@@ -10,7 +10,7 @@ from importlib import import_module
 import click
 
 from effconvert.cli.memory import return_large_buffers
-from effconvert.errors import EffconvertError, OutputProblem
+from effconvert.errors import EffconvertError, OutputProblem, Unavailable
 from effconvert.version import VERSION
 
 # One line of help for each command, here so that `effconvert --help` imports no command.
@@ -98,6 +98,8 @@ def main(arguments: list[str] | None = None) -> None:
         _fail(str(error), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _fail("interrupted; nothing was changed", 130)
+    except MemoryError:  # of something large that is sound; readers refuse small files that ask for much
+        _fail("memory is too small for this; nothing was changed", Unavailable.exit_code)
     except OSError as error:  # not reported by the outputs of a command: standard output is full
         sys.stdout = io.StringIO()  # else Python reports the full output again when it ends
         _fail(f"{error.filename or 'standard output'}: {error.strerror or error}", OutputProblem.exit_code)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from effconvert.budget import Budget
+from effconvert.budget import ENTRY, Budget
 from effconvert.errors import UnreadableCheckpoint, listing
 from effconvert.formats.checkpoint import Array, Checkpoint, TensorInfo, check_name, read_whole
 from effconvert.formats.foreign.texts import json_in_words
@@ -30,6 +30,7 @@ class ShardedCheckpoint(Checkpoint):
         """
         super().__init__()
         self.path = path
+        self._budget = Budget(path, path.stat().st_size)  # of the names in all shards together
         try:
             weight_map, total_size = _read_index(path)
             names = _shard_names(weight_map, path)
@@ -51,6 +52,10 @@ class ShardedCheckpoint(Checkpoint):
     def _open(self, path: Path, open_shard: Callable[[Path], Checkpoint]) -> Checkpoint:
         shard = open_shard(path)
         self.on_close(shard.close)
+        self._budget.allow(path.stat().st_size)
+        self._budget.draw(
+            sum(ENTRY + len(name) for name in (*shard.tensors, *shard.skipped)), "the names in its shards"
+        )
         return shard
 
     def read(self, name: str) -> Array:
