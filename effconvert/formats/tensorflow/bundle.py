@@ -37,7 +37,7 @@ from effconvert.formats.tensorflow.slices import Extent, full_extent, overlap, p
 
 FORMAT = "TensorFlow V2 checkpoint"
 _LARGEST_INDEX = 8 << 20  # L2 with every slot takes 1 MB
-_STEPS_OF_ENTRY, _STEPS_OF_SLICE, _STEPS_OF_SHARD = 16, 16, 16
+_STEPS_OF_ENTRY, _STEPS_OF_SLICE, _STEPS_OF_SHARD = 8, 16, 16
 
 # tensorflow/core/framework/types.proto
 _DTYPES: dict[int, np.dtype[Any]] = {
@@ -239,7 +239,7 @@ def _read_index(path: Path) -> tuple[Budget, int, dict[str, _Entry], dict[bytes,
     shard_count = 0
     try:
         for number, (key, value) in enumerate(read_table(data, budget)):
-            budget.step(_STEPS_OF_ENTRY + len(value) // 4)
+            budget.step(_STEPS_OF_ENTRY + len(value) // 8)
             budget.draw(OBJECT * (4 + len(value) // 8), "the entries of its index")
             if number == 0:
                 shard_count = _read_header(path, key, value)
