@@ -1,7 +1,6 @@
 """Predictions of one network for every image of a data set, as arrays and as a file."""
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effconvert.atomic import new_file
+from effconvert.budget import Budget, guarded
 from effconvert.errors import UnreadableCheckpoint
 from effconvert.formats.checkpoint import DataFile
 from effconvert.formats.file_kinds import PREDICTIONS, kind_of
 from effconvert.formats.npz import NpzArchive
+from effconvert.formats.strict_json import parse_json
 from effconvert.paths import require_path
 from effconvert.shown import Row, Shown
 from effconvert.validate.data.image_hashes import HASH_BYTES
@@ -37,9 +38,12 @@ _ARRAYS = {
     "confidence": (np.float32, 1),
 }
 _HASHES = "hashes"  # missing in old runs
-# Bounds against archives that unpack to absurd sizes.
-_MOST_IMAGES, _MOST_BYTES, _MOST_BYTES_OF_RECORD = 2_000_000, 1 << 30, 1 << 25
+# What a run tells of an image cannot be packed into fewer bytes: three logits, and since 2026 a hash of 16 bytes.
+_LEAST_BYTES, _LEAST_BYTES_WITH_HASH = 8, 24
+_MOST_BYTES_OF_RECORD = 1 << 25
+_FEW_IMAGES = 100_000  # may take fewer: they are within the budget of any file
 _MOST_CLASSES, _LAST_CHARACTER = 1_000_000, 0x10FFFF
+_BYTES_OF_IMAGE = 700  # what reading, judging and comparing take for one, beside its name
 _NEEDED = {"model": dict, "recipe": dict, "dataset": dict, "computing": dict, "complete": bool}
 
 
@@ -97,8 +101,8 @@ class Predictions(Shown):
 def is_predictions(path: Path) -> bool:
     """Return whether the file at `path` holds predictions, whole or damaged."""
     try:
-        with DataFile(path) as file:
-            return _RECORD in NpzArchive(file).names
+        with guarded(path), DataFile(path) as file:
+            return _RECORD in NpzArchive(file)
     except (ValueError, UnreadableCheckpoint):  # `read_predictions` reports the problem
         return False
 
@@ -115,17 +119,16 @@ def read_predictions(path: str | Path) -> Predictions:
     if (kind := kind_of(path)) and kind != PREDICTIONS:
         raise UnreadableCheckpoint(f"{path}: not predictions but {kind.in_words()}")
     try:
-        with DataFile(path) as file:
-            archive = NpzArchive(file)
-            _require_sane_sizes(archive)
-            record = json.loads(str(archive.read(_RECORD)))
-            values = {name: archive.read(name) for name in _held(archive) if name != _RECORD}
-    except UnreadableCheckpoint:
-        raise
-    except (ValueError, KeyError, RecursionError) as error:
+        with guarded(path), DataFile(path) as file:
+            arrays = NpzArchive(file)
+            _allow_images(arrays, file.budget)
+            record = parse_json(str(arrays.read(_RECORD)), file.budget)
+            held = [*_ARRAYS, *([_HASHES] if _HASHES in arrays else [])]
+            values = {name: arrays.read(name) for name in held}
+            problems = _problems(record, values)
+    except (ValueError, TypeError) as error:
         words = f"not the predictions of `effconvert validate`: {error or type(error).__name__}"
         raise UnreadableCheckpoint(f"{path}: {words}") from error
-    problems = _problems(record, values)
     if problems:
         raise UnreadableCheckpoint(f"{path}: {'; '.join(problems)}")
     return Predictions(record, **values)
@@ -140,23 +143,18 @@ def write_predictions(path: Path, predictions: Predictions, force: bool = False)
         np.savez_compressed(file, **arrays)
 
 
-def _held(archive: NpzArchive) -> list[str]:
-    """Return the names of the arrays to read."""
-    return [_RECORD, *_ARRAYS, *([_HASHES] if _HASHES in archive.names else [])]
-
-
-def _require_sane_sizes(archive: NpzArchive) -> None:
-    """Raise ValueError when an array is too large by its header."""
-    total = 0
-    for name in _held(archive):
-        shape, dtype = archive.header(name)
-        total += math.prod(shape) * dtype.itemsize
-        if shape and shape[0] > _MOST_IMAGES:
-            raise ValueError(f"{name} is for {shape[0]:,} images; at most {_MOST_IMAGES:,} are read")
-        if name == _RECORD and total > _MOST_BYTES_OF_RECORD:
-            raise ValueError(f"{name} has {total:,} bytes; at most {_MOST_BYTES_OF_RECORD:,} are read")
-    if total > _MOST_BYTES:
-        raise ValueError(f"{total:,} bytes of arrays; at most {_MOST_BYTES:,} are read")
+def _allow_images(arrays: NpzArchive, budget: Budget) -> None:
+    """Allow the memory that many images take. Raises ValueError for more images than the file can hold."""
+    if arrays.nbytes(_RECORD) > _MOST_BYTES_OF_RECORD:
+        words = f"{arrays.nbytes(_RECORD):,} bytes; at most {_MOST_BYTES_OF_RECORD:,} are read"
+        raise ValueError(f"its record has {words}")
+    shape, _ = arrays.header("ids")
+    images = shape[0] if shape else 0
+    least = _LEAST_BYTES_WITH_HASH if _HASHES in arrays else _LEAST_BYTES
+    if images > max(_FEW_IMAGES, budget.size // least):
+        raise ValueError(f"it is for {images:,} images, but {budget.size:,} bytes cannot hold so many")
+    if images > _FEW_IMAGES:
+        budget.allow(images * _BYTES_OF_IMAGE)
 
 
 def _problems(record: Any, values: Mapping[str, NDArray[Any]]) -> list[str]:

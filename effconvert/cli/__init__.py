@@ -10,7 +10,7 @@ import click
 from effconvert.cli.click_classes import CommandGroup
 from effconvert.cli.interruption import in_words, signals_handled, was_interrupted
 from effconvert.cli.memory import return_large_buffers
-from effconvert.errors import EffconvertError, OutputProblem
+from effconvert.errors import EffconvertError, OutputProblem, Unavailable
 from effconvert.option_words import typed_options
 from effconvert.version import VERSION
 
@@ -105,6 +105,8 @@ def main(arguments: list[str] | None = None) -> None:
         _fail(str(error), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _fail_interrupted()
+    except MemoryError:  # of something large that is sound; readers refuse small files that ask for much
+        _fail("memory is too small for this", Unavailable.exit_code)
     except OSError as error:  # not reported by the outputs of a command: standard output is full
         sys.stdout = io.StringIO()  # else Python reports the full output again when it ends
         _fail(f"{error.filename or 'standard output'}: {error.strerror or error}", OutputProblem.exit_code)

@@ -9,6 +9,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
@@ -17,6 +18,7 @@ import crc32c
 import ml_dtypes
 import numpy as np
 
+from effconvert.budget import Budget
 from effconvert.errors import UnreadableCheckpoint
 from effconvert.hashing import FileState
 from effconvert.shown import Row, Shown
@@ -180,7 +182,10 @@ class Checkpoint(Shown):
 
 
 class DataFile:
-    """A file that is read at given positions. It is not mapped: mapped pages would count as resident memory."""
+    """A file that is read at given positions. It is not mapped: mapped pages would count as resident memory.
+
+    Everything that is parsed from it draws on its `budget`.
+    """
 
     def __init__(self, path: Path, shown: Path | None = None) -> None:
         """Open `path`, called `shown` in messages."""
@@ -197,6 +202,11 @@ class DataFile:
         self.size = status.st_size
         self.state = FileState.of(self._descriptor)
 
+    @cached_property
+    def budget(self) -> Budget:
+        """What parsing the file may take."""
+        return Budget(self.path, self.size)
+
     def read(self, offset: int, size: int) -> bytes:
         """Return `size` bytes from `offset`. Raises UnreadableCheckpoint if the file ends before."""
         pieces = []
@@ -206,6 +216,8 @@ class DataFile:
             except OSError as error:
                 reason = f"cannot be read at byte {offset:,}: {error.strerror}"
                 raise UnreadableCheckpoint(f"{self.path}: {reason}") from error
+            except MemoryError as error:
+                raise UnreadableCheckpoint(f"{self.path}: {size:,} bytes of it do not fit into the memory") from error
             if not piece:
                 raise UnreadableCheckpoint(f"{self.path}: ends at byte {offset:,}, {size:,} bytes too early")
             pieces.append(piece)

@@ -11,7 +11,6 @@ from effconvert.formats.checkpoint import DataFile, Shape, check_shape
 from effconvert.formats.zip_directory import MAGIC, ZipError, read_directory, read_record, read_start
 
 _SUFFIX = ".npy"
-_HARMLESS = 256 << 20
 _LARGEST_HEADER = 1 << 16
 _VERSION = (1, 0)  # what numpy writes unless a structured dtype needs another
 
@@ -34,26 +33,36 @@ class NpzArchive:
         self._records = {name.removesuffix(_SUFFIX): record for name, record in records.items()}
         self.names = tuple(self._records)
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._records
+
     def header(self, name: str) -> tuple[Shape, np.dtype[Any]]:
         """Return the shape and dtype of an array, whose record has the bytes for it as the directory says.
 
-        Raises KeyError if it is missing; ZipError for a damaged header, and for an array of Python objects.
+        Raises ZipError if it is missing, for a damaged header, and for an array of Python objects.
         """
         shape, dtype, _, _ = self._header(name)
         return shape, dtype
 
-    def read(self, name: str) -> NDArray[Any]:
-        """Return an array.
+    def nbytes(self, name: str) -> int:
+        """Return the size of an array in bytes. Raises as `header`."""
+        shape, dtype = self.header(name)
+        return math.prod(shape) * dtype.itemsize
 
-        Raises KeyError if it is missing; ZipError for a damaged one, one of Python objects, and one that takes 256 MB
-        more than the file has; UnreadableCheckpoint if the file cannot be read.
+    def read(self, name: str, kept: bool = True) -> NDArray[Any]:
+        """Return an array; `kept` says whether it stays in memory.
+
+        Raises ZipError if it is missing, damaged, or of Python objects; UnreadableCheckpoint if the file cannot be
+        read, and if the array is too large for the budget of the file.
         """
         shape, dtype, order, start = self._header(name)
-        data = read_record(self._file, self._records[name], self._file.size + _HARMLESS)
+        data = read_record(self._file, self._records[name], kept)
         return np.ndarray(shape, dtype, data, start, order=order)
 
     def _header(self, name: str) -> tuple[Shape, np.dtype[Any], Literal["C", "F"], int]:
         """Return shape, dtype and order, and the number of bytes before the data."""
+        if name not in self._records:
+            raise ZipError(f"{name!a} is missing")
         record = self._records[name]
         stream = io.BytesIO(read_start(self._file, record, _LARGEST_HEADER))
         try:

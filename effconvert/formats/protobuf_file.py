@@ -18,10 +18,11 @@ class Span(NamedTuple):
 
 
 class StoredFields:
-    """Reads the fields of messages in `file`: numbers as values, bytes as places."""
+    """Reads the fields of messages in `file`: numbers as values, bytes as places. budget: that of the file."""
 
     def __init__(self, file: DataFile) -> None:
         self._file = file
+        self.budget = file.budget
         self._start, self._data = 0, b""
 
     def of(self, message: Span) -> Iterator[tuple[int, int | Span]]:

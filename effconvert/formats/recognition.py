@@ -4,6 +4,7 @@ import re
 from contextlib import ExitStack
 from pathlib import Path
 
+from effconvert.budget import guarded
 from effconvert.errors import MissingPath, UnreadableCheckpoint
 from effconvert.formats.checkpoint import Checkpoint
 from effconvert.formats.shards import piece_in_words, refuse_part
@@ -33,7 +34,8 @@ def open_checkpoint(path: str | Path, key: bytes | None = None) -> Checkpoint:
     `with` block the file is closed at its end.
     """
     try:
-        return _open(Path(path), key)
+        with guarded(path):
+            return _open(Path(path), key)
     except OSError as error:  # a name that is too long, a folder without permission
         raise UnreadableCheckpoint(f"{path}: cannot be read: {error.strerror}") from error
 

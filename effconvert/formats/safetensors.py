@@ -27,9 +27,10 @@ from effconvert.formats.checkpoint import (
     check_shape,
     contents,
 )
-from effconvert.formats.strict_json import check_characters, parse_unique, strings_in, with_late
+from effconvert.formats.strict_json import check_characters, parse_json, strings_in, with_late
 
 FORMAT = "safetensors"
+_STEPS_OF_TENSOR = 12
 _LARGEST_HEADER = 8 << 20  # the format allows 100 MB, which as JSON would take 2.5 GB of memory; L2 takes 0.2 MB
 
 _DTYPES: dict[str, np.dtype[Any]] = {
@@ -57,6 +58,7 @@ class SafetensorsCheckpoint(Checkpoint):
         try:
             header, self._start = _read_header(self._file)
             self.metadata = _metadata(header.pop("__metadata__", {}), path)
+            self._file.budget.step(_STEPS_OF_TENSOR * len(header))
             self.tensors, self._offsets = _tensors(header, self._file.size - self._start, path)
             if self.metadata.get("format") == "ms" and "crc_num" in self.metadata:
                 self._check_mindspore_crc(self.metadata["crc_num"])
@@ -129,7 +131,7 @@ def _read_header(file: DataFile) -> tuple[dict[str, Any], int]:
     if length > _LARGEST_HEADER or length > file.size - 8:
         raise UnreadableCheckpoint(f"{file.path}: its header declares {length:,} bytes, but the file has {file.size:,}")
     try:
-        header = parse_unique(file.read(8, length))
+        header = parse_json(file.read(8, length), file.budget, unique=True)
     except (ValueError, RecursionError) as error:
         raise UnreadableCheckpoint(f"{file.path}: the header is not the JSON of safetensors: {error}") from error
     if not isinstance(header, dict):

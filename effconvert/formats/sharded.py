@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from effconvert.budget import ENTRY
 from effconvert.errors import UnreadableCheckpoint, listing
 from effconvert.formats.checkpoint import Array, Checkpoint, DataFile, TensorInfo, check_name
 from effconvert.formats.foreign.texts import json_in_words
 from effconvert.formats.shards import is_plain, numbered
-from effconvert.formats.strict_json import parse_unique
+from effconvert.formats.strict_json import parse_json
 
 _LARGEST_INDEX = 8 << 20  # B7's takes 0.1 MB
 _MOST_SHARDS = 256  # each stays open
@@ -29,8 +30,10 @@ class ShardedCheckpoint(Checkpoint):
         """
         super().__init__()
         self.path = path
+        file = self.open_file(path)
+        self._budget = file.budget  # also of the names in all shards together
         try:
-            weight_map, total_size = _read_index(self.open_file(path))
+            weight_map, total_size = _read_index(file)
             names = _shard_names(weight_map, path)
             self._shards = {name: self._open(path.with_name(name), open_shard) for name in names}
             _check_places(self._shards, weight_map, path)
@@ -51,6 +54,10 @@ class ShardedCheckpoint(Checkpoint):
         shard = open_shard(path)
         self.on_close(shard.close)
         self._states.update(shard.states)
+        self._budget.allow(path.stat().st_size)
+        self._budget.draw(
+            sum(ENTRY + len(name) for name in (*shard.tensors, *shard.skipped)), "the names in its shards"
+        )
         return shard
 
     def read(self, name: str) -> Array:
@@ -65,7 +72,7 @@ def _read_index(file: DataFile) -> tuple[dict[str, str], int]:
     path = file.path
     content = file.whole(_LARGEST_INDEX, " of JSON, more than any index of shards has")
     try:
-        index = parse_unique(content)
+        index = parse_json(content, file.budget, unique=True)
     except (ValueError, RecursionError) as error:
         raise UnreadableCheckpoint(f"{path}: not the JSON of an index of shards: {error}") from error
     weight_map = index.get("weight_map") if isinstance(index, dict) else None

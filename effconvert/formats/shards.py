@@ -13,7 +13,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from effconvert.budget import Budget
 from effconvert.errors import UnreadableCheckpoint
+from effconvert.formats.strict_json import parse_json
 
 _MOST_ENTRIES = 10_000  # entries of a folder that are read
 _MOST_INDICES = 20
@@ -190,8 +192,8 @@ def _indices(path: Path, search: bool) -> Iterator[tuple[Path, set[str]]]:
             content = index.read_text(encoding="utf-8")
             if json.dumps(path.name)[1:-1] not in content and path.name not in content:
                 continue
-            shards = json.loads(content)["weight_map"].values()
-        except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
+            shards = parse_json(content, Budget(index, len(content)))["weight_map"].values()
+        except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError, UnreadableCheckpoint):
             continue  # opening it gives the error
         named = (name for shard in shards for name in (shard if isinstance(shard, list) else [shard]))
         yield index, {name for name in named if is_plain(name)}

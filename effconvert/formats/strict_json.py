@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from effconvert.budget import OBJECT, Budget
 from effconvert.errors import UnreadableCheckpoint
 from effconvert.formats.checkpoint import Late, read_whole
 
@@ -14,8 +15,9 @@ _LARGEST = 8 << 20  # 21,000 classes with their names take 2 MB
 
 def read_json_object(path: Path) -> dict[str, Any]:
     """Return the JSON object in the file at `path`, such as a config.json. Raises UnreadableCheckpoint for all else."""
+    content = read_whole(path, _LARGEST, ", more than any configuration has")
     try:
-        values = json.loads(read_whole(path, _LARGEST, ", more than any configuration has").decode())
+        values = parse_json(content, Budget(path, len(content)))
     except (ValueError, RecursionError) as error:
         raise UnreadableCheckpoint(f"{path}: not JSON: {error}") from error
     if not isinstance(values, dict):
@@ -23,10 +25,20 @@ def read_json_object(path: Path) -> dict[str, Any]:
     return values
 
 
-def parse_unique(content: bytes) -> Any:
-    """Parse JSON. Raises ValueError or RecursionError if `content` is not JSON, or has a duplicate name."""
-    # Decoded here: from bytes, json would accept UTF-16 too.
-    return json.loads(content.decode(), object_pairs_hook=_unique)
+def parse_json(content: bytes | str, budget: Budget, unique: bool = False) -> Any:
+    """Parse JSON in UTF-8, after drawing the values that it holds on `budget`: one byte can be a hundred in memory.
+
+    unique: no object may have a name twice. Raises ValueError or RecursionError if `content` is not JSON, or has a
+    duplicate name; the error of the budget if it holds too much.
+    """
+    text = content if isinstance(content, str) else content.decode()  # json would accept UTF-16 too
+    budget.draw(len(text) + OBJECT * _values_in(text), "the JSON in it")
+    return json.loads(text, object_pairs_hook=_unique if unique else None)
+
+
+def _values_in(text: str) -> int:
+    """Return how many values JSON holds at most, an object with a value counted as three."""
+    return sum(map(text.count, "[{{,:"))
 
 
 def strings_in(value: Any, what: str) -> dict[str, str]:

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from effconvert.budget import ENTRY
 from effconvert.formats.checkpoint import DataFile
 
 MAGIC = b"PK\x03\x04"
@@ -32,6 +33,7 @@ _KNOWN_FLAGS = 0x6 | _HAS_DESCRIPTOR | _UTF8  # 0x6 tells how hard the compressi
 _ZIP64, _SECOND_NAME = 0x0001, 0x7075  # kinds of extra fields
 _IN_ZIP64, _IN_ZIP64_SHORT = 0xFFFFFFFF, 0xFFFF  # "the value is in the zip64 field"
 _OVERHEAD = 1 << 10  # deflate makes little more than it is given of what it cannot pack
+_SHOWN = 80  # letters of a name in a message
 _MOST_DEFLATED = 1032  # deflate makes no byte of more than that
 # Sizes behind a record with _HAS_DESCRIPTOR: {bytes: whether a signature is first, form of the two sizes}
 _DESCRIPTORS = {12: (False, "<LLL"), 16: (True, "<LLL"), 20: (False, "<LQQ"), 24: (True, "<LQQ")}
@@ -75,7 +77,12 @@ def read_directory(file: DataFile) -> dict[str, Record]:
     count, size, offset = _read_end(file)
     if size > _LARGEST_DIRECTORY:
         raise ZipError(f"its directory declares {size:,} bytes")
-    entries = list(_entries(file.read(offset, size)))
+    file.budget.require(size, "its directory")
+    entries = []
+    for entry in _entries(file.read(offset, size)):
+        file.budget.step()
+        file.budget.draw(2 * ENTRY + 4 * len(entry.name), "its directory")
+        entries.append(entry)
     if len(entries) != count:
         raise ZipError(f"its directory has {len(entries):,} records, and its end says {count:,}")
     records: dict[str, Record] = {}
@@ -88,14 +95,15 @@ def read_directory(file: DataFile) -> dict[str, Record]:
     return {name: record for name, record in records.items() if not name.endswith("/")}
 
 
-def read_record(file: DataFile, record: Record, largest: int) -> bytearray:
+def read_record(file: DataFile, record: Record, kept: bool = True) -> bytearray:
     """Return the unpacked bytes of a record, after comparing their number and CRC-32 with the directory.
 
-    Raises ZipError if they differ, or if there are more than `largest`; UnreadableCheckpoint as `file.read`.
+    kept: whether they stay in memory, or are soon given back; the budget of the file is asked for them.
+
+    Raises ZipError if they differ; UnreadableCheckpoint as `file.read`, and if they are too many for the file.
     """
-    name = ascii(record.name)
-    if record.size > largest:
-        raise ZipError(f"its record {name} declares {record.size:,} bytes; at most {largest:,} are read")
+    name = ascii(record.name[:_SHOWN])
+    (file.budget.draw if kept else file.budget.require)(record.size, f"its record {name}")
     data, unpacking = bytearray(), _Unpacking(record)
     for piece in file.pieces(record.position, record.packed):
         data += unpacking.unpack(piece, record.size - len(data) + 1)
@@ -116,8 +124,10 @@ class _Unpacking:
 
     def __init__(self, record: Record) -> None:
         if record.method not in (STORED, DEFLATED):
-            raise ZipError(f"its record {record.name!a} is packed with method {record.method}, which is not read")
-        self._name = ascii(record.name)
+            raise ZipError(
+                f"its record {record.name[:_SHOWN]!a} is packed with method {record.method}, which is not read"
+            )
+        self._name = ascii(record.name[:_SHOWN])
         self._stream = zlib.decompressobj(wbits=-15) if record.method == DEFLATED else None
 
     @property
@@ -287,4 +297,4 @@ def _checked_name(entry: _Entry) -> str:
 
 
 def _shown(entry: _Entry) -> str:
-    return ascii(entry.name[:80].decode("latin-1"))
+    return ascii(entry.name[:_SHOWN].decode("latin-1"))

@@ -11,8 +11,10 @@ from typing import Any
 
 from effconvert.architecture.facts import Facts, complete
 from effconvert.architecture.variants import find_variant
+from effconvert.budget import Budget
 from effconvert.errors import LayoutMismatch, UnreadableCheckpoint
 from effconvert.formats.checkpoint import TensorInfo
+from effconvert.formats.strict_json import parse_json
 from effconvert.preprocessing.recipes import Recipe
 from effconvert.version import VERSION
 
@@ -97,8 +99,9 @@ def read_description(metadata: Mapping[str, str], where: str) -> Description | N
             f"{where}: its description has schema {metadata.get('schema')!r}, but this version reads {_SCHEMA}"
         )
     try:
-        parsed = {name: json.loads(metadata[name]) for name in _JSON_FIELDS}
-        coverage = json.loads(metadata["coverage"]) if "coverage" in metadata else None
+        budget = Budget(where, sum(map(len, metadata.values())))
+        parsed = {name: parse_json(metadata[name], budget) for name in _JSON_FIELDS}
+        coverage = parse_json(metadata["coverage"], budget) if "coverage" in metadata else None
         tables = [*parsed.values(), {} if coverage is None else coverage]
         if "digest" not in metadata or not all(isinstance(table, dict) for table in tables):
             raise ValueError("the digest is missing, or a value is not a table")
@@ -116,7 +119,7 @@ def read_description(metadata: Mapping[str, str], where: str) -> Description | N
             source=parsed["source"],
             map_sha256=metadata["map_sha256"],
             target=metadata.get("target", "canonical"),
-            labels=tuple(str(label) for label in json.loads(metadata.get("labels", "[]"))),
+            labels=tuple(str(label) for label in parse_json(metadata.get("labels", "[]"), budget)),
             coverage=coverage,
         )
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError, LayoutMismatch) as error:

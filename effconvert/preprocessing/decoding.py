@@ -7,19 +7,21 @@ real libraries: TensorFlow 1.15 and 2.21, Pillow 13, OpenCV 4.11 and 5.0, MindSp
 import importlib
 import io
 import struct
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from effconvert.errors import DatasetProblem, Unavailable
+from effconvert.preprocessing.limits import check_pixels, check_scans, most_pixels
 
 Pixels = NDArray[Any]  # [height, width, 3]
 
 _JPEG = b"\xff\xd8"
 _PNG = b"\x89PNG\r\n\x1a\n"
-MOST_PIXELS = 178_956_970  # Pillow's limit; the others have none, but a larger image is an attack
 # Pillow reads more formats, and starts other programs for some: Ghostscript for EPS.
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "WEBP", "TIFF", "JPEG2000")
 _APPLICATION_DATA = (0xE0, 0xEE)  # JFIF and Adobe; both define the components
@@ -54,12 +56,13 @@ def decode(data: bytes, decoder: str, window_of: WindowOf) -> Pixels:
     """
     if not data:
         raise DatasetProblem("cannot be read as an image: it is empty")
+    check_scans(data)
     try:
         return DECODERS[decoder](data, window_of)
     except (DatasetProblem, Unavailable):
         raise
     except Exception as error:  # decoders raise many kinds for damaged bytes
-        words = str(error) or type(error).__name__
+        words = "it does not fit into memory" if isinstance(error, MemoryError) else str(error) or type(error).__name__
         if words.startswith("cannot identify image file"):  # Pillow adds an address in memory
             words = f"not a supported format ({', '.join(_FORMATS)})"
         raise DatasetProblem(f"cannot be read as an image: {words}") from error
@@ -71,7 +74,10 @@ def image_package(module: str) -> Any:
     Raises Unavailable when its package is not installed.
     """
     try:
-        return importlib.import_module(module)
+        package = importlib.import_module(module)
+        if module == "cv2":  # else it prints its own lines about damaged images
+            package.utils.logging.setLogLevel(package.utils.logging.LOG_LEVEL_SILENT)
+        return package
     except ImportError as error:
         words = f"images need the package {_PACKAGES[module]}"
         raise Unavailable(f'{words}: pip install "effconvert[images]"') from error
@@ -84,7 +90,7 @@ def _pillow(data: bytes, window_of: WindowOf) -> Pixels:
     """
     image = _flawless_jpeg(data)
     if image is None:
-        with image_package("PIL.Image").open(io.BytesIO(data), formats=_FORMATS) as opened:
+        with _opened(data) as opened:
             image = np.asarray(opened.convert("RGB"))
     return window_of(*image.shape[:2]).of(image)
 
@@ -94,9 +100,21 @@ def _pillow_gray(data: bytes, window_of: WindowOf) -> Pixels:
 
     The later steps treat all channels alike.
     """
-    with image_package("PIL.Image").open(io.BytesIO(data), formats=_FORMATS) as opened:
+    with _opened(data) as opened:
         luma = np.asarray(opened.convert("L"))
     return window_of(*luma.shape).of(np.repeat(luma[..., None], 3, axis=-1))
+
+
+@contextmanager
+def _opened(data: bytes) -> Iterator[Any]:
+    """Give Pillow's image in `data`, not yet decoded. Raises DatasetProblem if it has too many pixels."""
+    module = image_package("PIL.Image")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", module.DecompressionBombWarning)  # the limit here is a lower one
+        opened = module.open(io.BytesIO(data), formats=_FORMATS)
+    with opened:
+        check_pixels(opened.height, opened.width)
+        yield opened
 
 
 def _flawless_jpeg(data: bytes) -> Pixels | None:
@@ -105,7 +123,7 @@ def _flawless_jpeg(data: bytes) -> Pixels | None:
     simplejpeg = image_package("simplejpeg")
     try:
         height, width, color_space, _ = simplejpeg.decode_jpeg_header(data)
-        if color_space not in ("YCbCr", "Gray") or height * width > MOST_PIXELS:
+        if color_space not in ("YCbCr", "Gray") or height * width > most_pixels():
             return None
         decoded: Pixels = simplejpeg.decode_jpeg(data)
     except ValueError:
@@ -128,7 +146,7 @@ def _mindspore(data: bytes, window_of: WindowOf) -> Pixels:
 
 
 def _opencv_window(data: bytes, window_of: WindowOf, flags: int) -> Pixels:
-    _require_sane(*_size(data))
+    check_pixels(*_size(data))
     image = image_package("cv2").imdecode(np.frombuffer(data, np.uint8), flags)
     if image is None:
         raise DatasetProblem("cannot be read as an image: OpenCV cannot decode it")
@@ -146,13 +164,8 @@ def _size(data: bytes) -> tuple[int, int]:
     if data[:8] == _PNG and len(data) >= 24:  # Pillow refuses a PNG with a damaged comment, OpenCV does not
         width, height = struct.unpack_from(">II", data, 16)
         return height, width
-    with image_package("PIL.Image").open(io.BytesIO(data), formats=_FORMATS) as opened:
+    with _opened(data) as opened:
         return opened.height, opened.width
-
-
-def _require_sane(height: int, width: int) -> None:
-    if height * width > MOST_PIXELS:
-        raise DatasetProblem(f"too large: {height} x {width} pixels; at most {MOST_PIXELS:,} are read")
 
 
 def _tensorflow(data: bytes, window_of: WindowOf) -> Pixels:
@@ -165,7 +178,7 @@ def _tensorflow(data: bytes, window_of: WindowOf) -> Pixels:
         whole = _pillow(data, lambda height, width: Window(0, 0, height, width))
         data = simplejpeg.encode_jpeg(np.ascontiguousarray(whole), 100, colorspace="RGB", colorsubsampling="420")
     height, width, color_space, subsampling = simplejpeg.decode_jpeg_header(data)
-    _require_sane(height, width)
+    check_pixels(height, width)
     window = window_of(height, width)
     if color_space in ("CMYK", "YCCK"):
         return window.of(_rgb_of_inks(_fast_jpeg(data, colorspace="CMYK"), inverted=_ADOBE in data))

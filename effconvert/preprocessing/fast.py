@@ -4,7 +4,8 @@ An image that shrinks to less than half is decoded at a half, a quarter or an ei
 TensorFlow's cropped decode are not corrected, since that costs as much as the image itself.
 """
 
-from effconvert.preprocessing.decoding import MOST_PIXELS, Pixels, Window, image_package
+from effconvert.preprocessing.decoding import Pixels, Window, image_package
+from effconvert.preprocessing.limits import check_scans, most_pixels
 from effconvert.preprocessing.pipeline import geometry, pixels
 from effconvert.preprocessing.recipes import Recipe
 from effconvert.preprocessing.resizing import RESIZES
@@ -25,6 +26,7 @@ def fast_pixels(data: bytes, recipe: Recipe, out: Pixels) -> Pixels:
     simplejpeg = image_package("simplejpeg")
     try:
         height, width, _, _ = simplejpeg.decode_jpeg_header(data)
+        check_scans(data)
         place = geometry(recipe, height, width)
         shrinks = min(place.crop.height / place.height, place.crop.width / place.width)
         scale = next(scale for scale in _SCALES if shrinks >= scale or scale == 1)
@@ -49,7 +51,7 @@ def is_plain_jpeg(data: bytes, recipe: Recipe) -> bool:
         height, width, color_space, _ = image_package("simplejpeg").decode_jpeg_header(data)
     except ValueError:
         return False
-    return color_space in ("YCbCr", "Gray") and height * width <= MOST_PIXELS
+    return color_space in ("YCbCr", "Gray") and height * width <= most_pixels()
 
 
 def _scaled(window: Window, vertically: float, horizontally: float) -> Window:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from effconvert.errors import DatasetProblem, LayoutMismatch, listing
 from effconvert.option_words import option
 from effconvert.preprocessing.decoding import DECODERS, Pixels, Window, decode
+from effconvert.preprocessing.limits import check_pixels
 from effconvert.preprocessing.recipes import UNKNOWN, Recipe
 from effconvert.preprocessing.resizing import RESIZES, UNROUNDED
 
@@ -66,9 +67,10 @@ def pixels(image: str | Path | bytes, recipe: Recipe, out: Pixels | None = None)
         return out
     except OSError as error:
         raise DatasetProblem(f"{image!s}: cannot be read: {error.strerror}") from error
-    except DatasetProblem as error:
+    except (DatasetProblem, MemoryError) as error:
+        words = "does not fit into memory" if isinstance(error, MemoryError) else str(error)
         name = f"an image of {len(data)} bytes" if isinstance(image, bytes) else str(image)
-        raise DatasetProblem(f"{name}: {error}") from error
+        raise DatasetProblem(f"{name}: {words}") from error
 
 
 def pixel_type(recipe: Recipe) -> np.dtype[Any]:
@@ -116,6 +118,7 @@ def geometry(recipe: Recipe, height: int, width: int) -> Geometry:
     """Return the geometry for an image of `height` x `width` pixels. Raises DatasetProblem if it is too small."""
     if recipe.shorter_side and recipe.crop != "none":
         scaled = _scaled(recipe, height, width)
+        check_pixels(*scaled, f"{height:,} x {width:,} pixels become ")
         return Geometry(_whole(height, width), *scaled, _window(recipe, *scaled))
     crop = _whole(height, width) if recipe.crop == "none" else _window(recipe, height, width)
     return Geometry(crop, recipe.size, recipe.size, _whole(recipe.size, recipe.size))

@@ -8,6 +8,7 @@ from typing import Any
 
 from effconvert.architecture.variants import Variant, find_variant
 from effconvert.errors import LayoutMismatch, UnknownName, known_names
+from effconvert.preprocessing.limits import LARGEST_SIZE
 from effconvert.reference_tables.published_weights import choose
 from effconvert.reference_tables.reading import recipe_tables
 from effconvert.reference_tables.trainings import training_called
@@ -18,6 +19,9 @@ _OFFICIAL, _TIMM = "tf-official", "timm"
 UNKNOWN = "unknown"
 # {kind of channels: their number}; 0 is any number.
 _CHANNELS = {"rgb": 3, "bgr": 3, "gray": 1, UNKNOWN: 0}
+_LENGTHS = ("crop_padding", "shorter_side")
+_LONGEST_SHOWN = 80
+_LARGEST_NUMBER = 1e9  # of mean and std
 _NOT_IN_A_RECIPE = ("layouts", "variants", "weights", "sizes", "source")
 
 
@@ -48,20 +52,20 @@ class Recipe(Shown):
 
     def __post_init__(self) -> None:
         problems = [
-            f"{name}={getattr(self, name)!r}: must be a string"
+            f"{name}={_shown(getattr(self, name))}: must be a string"
             for name in ("name", "decode", "crop", "resize", "channels")
             if not isinstance(getattr(self, name), str) or not getattr(self, name)
         ]
         problems += [
-            f"{name}={getattr(self, name)!r}: must be a whole number of pixels, {least} or more"
-            for name, least in (("size", 1), ("crop_padding", 0), ("shorter_side", 0))
-            if type(getattr(self, name)) is not int or getattr(self, name) < least
+            f"{name}={_shown(getattr(self, name))}: must be a whole number of pixels, {least} to {most:,}"
+            for name, least, most in (("size", 1, LARGEST_SIZE), *((name, 0, 2 * LARGEST_SIZE) for name in _LENGTHS))
+            if type(getattr(self, name)) is not int or not least <= getattr(self, name) <= most
         ]
         if self.channels not in _CHANNELS:
             problems.append(f"channels={self.channels!r}: must be one of {', '.join(_CHANNELS)}")
         wanted = _CHANNELS.get(self.channels) or (len(self.mean) if isinstance(self.mean, tuple) else 1)
         problems += [
-            f"{name}={getattr(self, name)!r}: must be {_counted(wanted)}{' above 0' if name == 'std' else ''}"
+            f"{name}={_shown(getattr(self, name))}: must be {_counted(wanted)}{' above 0' if name == 'std' else ''}"
             for name in ("mean", "std")
             if not _are_numbers(getattr(self, name), wanted) or (name == "std" and min(self.std) <= 0)
         ]
@@ -239,6 +243,12 @@ def _tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _shown(value: Any) -> str:
+    """Return a wrong value for a message, not longer than it helps."""
+    shown = repr(value)
+    return shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}…"
+
+
 def _counted(count: int) -> str:
     return {1: "one number", 3: "three numbers"}.get(count, f"{count} numbers")
 
@@ -248,4 +258,5 @@ def _are_numbers(value: Any, count: int) -> bool:
         isinstance(value, tuple)
         and len(value) == count > 0
         and all(isinstance(number, int | float) and not isinstance(number, bool) for number in value)
+        and all(-_LARGEST_NUMBER <= number <= _LARGEST_NUMBER for number in value)
     )

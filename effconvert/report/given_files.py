@@ -1,14 +1,15 @@
 """Input files of a report, each checked against its schema before anything in it is used."""
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from effconvert.architecture.facts import complete
+from effconvert.budget import Budget, guarded
 from effconvert.errors import EffconvertError, LayoutMismatch, MissingPath, UnreadableCheckpoint, listing
 from effconvert.formats import file_kinds
+from effconvert.formats.strict_json import parse_json
 from effconvert.hashing import file_sha256
 from effconvert.option_words import flag
 from effconvert.paths import require_path
@@ -93,19 +94,20 @@ def _read(path: Path) -> RunInput | VerificationInput:
     if kind not in (None, file_kinds.PREDICTIONS, file_kinds.VERIFICATION, file_kinds.RESULT):
         raise UnreadableCheckpoint(f"{path}: {kind.words}; {_WANTED}")
     try:
-        return _read_run(path) if is_predictions(path) else _read_verification(path)
+        with guarded(path):
+            return _read_run(path) if is_predictions(path) else _read_verification(path)
     except OSError as error:
         raise UnreadableCheckpoint(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def _read_run(path: Path) -> RunInput:
     predictions = read_predictions(path)
-    _check(path, _run_problems(predictions.record, len(predictions)))
+    _check(path, _run_problems(predictions.record, len(predictions), Budget(path, path.stat().st_size)))
     return RunInput(str(path), file_sha256(path), predictions)
 
 
-def _run_problems(record: Mapping[str, Any], images: int) -> Iterator[str]:
-    found = problems(record, VALIDATION)
+def _run_problems(record: Mapping[str, Any], images: int, budget: Budget) -> Iterator[str]:
+    found = problems(record, VALIDATION, budget)
     yield from found
     if not found:
         said = record["dataset"].get("evaluated", images)
@@ -116,12 +118,12 @@ def _run_problems(record: Mapping[str, Any], images: int) -> Iterator[str]:
 
 
 def _read_verification(path: Path) -> VerificationInput:
-    document = _parsed(path)
+    document, budget = _parsed(path)
     schema = document.get("schema")
     if schema != _VERIFICATION_SCHEMA:
         found = visible(repr(schema))[:80]
         raise UnreadableCheckpoint(f"{path}: its schema is {found}, not {_VERIFICATION_SCHEMA!r}; {_WANTED}")
-    _check(path, problems(document, VERIFICATION))
+    _check(path, problems(document, VERIFICATION, budget))
     _check(path, (*_contradictions(document), *_refusal("$.converted.facts", complete, document["converted"]["facts"])))
     return VerificationInput(str(path), file_sha256(path), document)
 
@@ -136,20 +138,21 @@ def _contradictions(document: Mapping[str, Any]) -> Iterator[str]:
                 yield f"$.verdict: {document['verdict']!r}, but {place} differs, in {failed} of its rows"
 
 
-def _parsed(path: Path) -> dict[str, Any]:
+def _parsed(path: Path) -> tuple[dict[str, Any], Budget]:
     if path.stat().st_size > _LARGEST_JSON:
         raise UnreadableCheckpoint(f"{path}: more than {_LARGEST_JSON:,} bytes, too many for a verification; {_WANTED}")
     content = path.read_bytes()
     if content.startswith(b"PK"):
         raise UnreadableCheckpoint(f"{path}: has no predictions (files of `effconvert run` do not); {_WANTED}")
     try:
-        document = json.loads(content)
+        budget = Budget(path, len(content))
+        document = parse_json(content, budget)
     except (ValueError, RecursionError) as error:
         words = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
         raise UnreadableCheckpoint(f"{path}: is neither a run nor JSON ({words}); {_WANTED}") from error
     if not isinstance(document, dict):
         raise UnreadableCheckpoint(f"{path}: $: must be an object, is {type(document).__name__}; {_WANTED}")
-    return document
+    return document, budget
 
 
 def _refusal(place: str, read: Callable[[Any], object], value: Any) -> Iterator[str]:

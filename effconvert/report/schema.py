@@ -5,16 +5,24 @@ import math
 from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.resources import files
+from itertools import islice
 from typing import Any
 
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
 
+from effconvert.budget import Budget
+
 REPORT, VALIDATION, VERIFICATION = "report-1", "validation-1", "verification-1"
 SCHEMAS = (REPORT, VALIDATION, VERIFICATION)
-_SHOWN = 80  # characters of a wrong value in a message
+_SHOWN = 80  # characters of a wrong value or of a name in a message
+_MOST = 100  # problems
+_STEPS_OF_VALUE = 8
 _DEEPEST = 40
 _LARGEST = 1 << 63
+
+# The place of a value: () for the document, else the place of what holds it, and its name or number in that.
+_Path = tuple[Any, ...]
 
 # JSON Schema accepts 1.0 as an integer; Python code that counts with it does not.
 _Validator = extend(  # type: ignore[no-untyped-call]
@@ -28,13 +36,15 @@ def schema_text(name: str) -> str:
     return files("effconvert.report").joinpath("schemas", f"{name}.schema.json").read_text(encoding="utf-8")
 
 
-def problems(document: Any, name: str) -> list[str]:
+def problems(document: Any, name: str, budget: Budget | None = None) -> list[str]:
     """Return the problems of `document`, each with its place: "$.a[0]: 5 is not of type 'string'".
 
     It must conform to the schema `name`. Also, numbers must be finite and fit 64 bits, and nesting must be limited.
+    budget: that of the document's file, if it came from a file. Only the first problems are returned if there are many.
+    Raises the error of the budget.
     """
-    found = list(_absurdities(document))
-    return found or sorted(set(_described(_validator(name).iter_errors(document))))
+    found = list(islice(_absurdities(document, budget), _MOST))
+    return found or sorted(set(islice(_described(_validator(name).iter_errors(document)), _MOST)))
 
 
 @cache
@@ -42,20 +52,30 @@ def _validator(name: str) -> Any:
     return _Validator(json.loads(schema_text(name)))
 
 
-def _absurdities(document: Any) -> Iterator[str]:
-    waiting = [("$", document, 0)]
+def _absurdities(document: Any, budget: Budget | None) -> Iterator[str]:
+    waiting: list[tuple[_Path, Any, int]] = [((), document, 0)]
     while waiting:
-        place, value, depth = waiting.pop()
+        path, value, depth = waiting.pop()
         if isinstance(value, float) and not math.isfinite(value):
-            yield f"{place}: {value} is not a finite number"
+            yield f"{_place(path)}: {value} is not a finite number"
         elif isinstance(value, int) and abs(value) >= _LARGEST:
-            yield f"{place}: has {len(str(value))} digits; at most 64 bits are read"
+            yield f"{_place(path)}: has {len(str(value))} digits; at most 64 bits are read"
         elif isinstance(value, dict | list) and depth == _DEEPEST:
-            yield f"{place}: is nested more than {_DEEPEST} deep"
-        elif isinstance(value, dict):
-            waiting += [(f"{place}.{name}", each, depth + 1) for name, each in value.items()]
-        elif isinstance(value, list):
-            waiting += [(f"{place}[{index}]", each, depth + 1) for index, each in enumerate(value)]
+            yield f"{_place(path)}: is nested more than {_DEEPEST} deep"
+        elif isinstance(value, dict | list):
+            if budget:
+                budget.step(_STEPS_OF_VALUE * len(value))
+            entries = value.items() if isinstance(value, dict) else enumerate(value)
+            waiting += [((path, name), each, depth + 1) for name, each in entries]
+
+
+def _place(path: _Path) -> str:
+    """Return a place such as "$.a[0]" in words; made only for what is shown, as a name may be longer than all else."""
+    parts = []
+    while path:
+        path, name = path
+        parts.append(f"[{name}]" if isinstance(name, int) else f".{name[:_SHOWN]}")
+    return "".join(("$", *reversed(parts)))
 
 
 def _described(errors: Iterable[ValidationError]) -> Iterator[str]:
@@ -65,7 +85,10 @@ def _described(errors: Iterable[ValidationError]) -> Iterator[str]:
         if error.validator == "anyOf" and len(within) < len(error.context or ()):
             yield from _described(within)
         else:
-            yield f"{error.json_path}: {_words(error)}"
+            path: _Path = ()
+            for name in error.absolute_path:
+                path = (path, name)
+            yield f"{_place(path)}: {_words(error)}"
 
 
 def _words(error: ValidationError) -> str:

@@ -1,6 +1,5 @@
 """Saved runs: the outputs of every layer of a network for some images, and a record of network, file and images."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,10 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from effconvert.budget import Budget, guarded
 from effconvert.errors import NumericMismatch, UnreadableCheckpoint
 from effconvert.formats.checkpoint import DataFile
 from effconvert.formats.file_kinds import RUN, kind_of
 from effconvert.formats.npz import NpzArchive
+from effconvert.formats.strict_json import parse_json
 from effconvert.hashing import file_sha256
 from effconvert.paths import require_path
 from effconvert.verification.comparison import (
@@ -86,14 +87,15 @@ class Run:
 
     def has(self, name: str, mode: str) -> bool:
         """Return whether the run has that output."""
-        return f"{'fed' if mode == ISOLATED else 'layer'}/{name}" in self.arrays.names
+        return f"{'fed' if mode == ISOLATED else 'layer'}/{name}" in self.arrays
 
     def tensors_of(self, layer: str) -> dict[str, str]:
         """Return {canonical tensor: its name in the run's file} of a layer, {} if the run does not record them."""
         return tensors_of_layer(self.record["settings"].get("tensors", {}), layer)
 
     def _read(self, name: str) -> NDArray[np.float32]:
-        array = _array(self.path, self.arrays, name)
+        with guarded(self.path):
+            array = _array(self.path, self.arrays, name)
         if array.dtype != np.float32 or array.ndim not in (2, 4) or not array.size:
             raise UnreadableCheckpoint(
                 f"{self.path}: {name!r} is {array.dtype} {list(array.shape)}, which is not the output of a layer"
@@ -122,14 +124,23 @@ def open_run(path: str | Path) -> Iterator[Run]:
     path = require_path(path)
     if (kind := kind_of(path)) and kind != RUN:
         raise UnreadableCheckpoint(f"{path}: not a saved run but {kind.in_words()}")
+    if path.is_dir():
+        raise UnreadableCheckpoint(f"{path}: not a saved run, as `effconvert run` writes it (it is a folder)")
     with DataFile(path) as file:
         try:
-            arrays = NpzArchive(file)
-            run = Run(path, _record(path, arrays), arrays)
-        except (ValueError, KeyError, RecursionError) as error:
-            words = f"not a saved run, as `effconvert run` writes it ({error})"
-            raise UnreadableCheckpoint(f"{path}: {words}") from error
+            with guarded(path):
+                run = _open(path, file)
+        except (ValueError, TypeError) as error:
+            raise UnreadableCheckpoint(f"{path}: not a saved run, as `effconvert run` writes it ({error})") from error
         yield run
+
+
+def _open(path: Path, file: DataFile) -> Run:
+    arrays = NpzArchive(file)
+    try:
+        return Run(path, _record(path, arrays, file.budget), arrays)
+    except RecursionError:
+        raise ValueError("its record is nested too deep") from None
 
 
 def compare_runs(reference: Run, found: Run, tolerance: Tolerance, background: bool = False) -> Comparison:
@@ -185,16 +196,15 @@ def _told_apart(reference: Run, found: Run) -> Iterator[str]:
 
 def _array(path: Path, arrays: NpzArchive, name: str) -> NDArray[Any]:
     try:
-        return arrays.read(name)
-    except (ValueError, KeyError) as error:
-        words = error if isinstance(error, ValueError) else f"{name!r} is missing"
-        raise UnreadableCheckpoint(f"{path}: {words}") from error
+        return arrays.read(name, kept=False)
+    except ValueError as error:
+        raise UnreadableCheckpoint(f"{path}: {error}") from error
 
 
-def _record(path: Path, arrays: NpzArchive) -> Mapping[str, Any]:
-    if "run" not in arrays.names:
+def _record(path: Path, arrays: NpzArchive, budget: Budget) -> Mapping[str, Any]:
+    if "run" not in arrays:
         raise ValueError("it has no record")
-    record = json.loads(str(arrays.read("run")))
+    record = parse_json(str(arrays.read("run", kept=False)), budget)
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         found = record.get("schema") if isinstance(record, dict) else None
         raise UnreadableCheckpoint(f"{path}: has the schema {found!r}; this version of effconvert reads {SCHEMA!r}")

@@ -4,14 +4,15 @@ A file has `name label` lines, the development kit's ground truth, or ImageNet-R
 """
 
 import csv
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from effconvert.budget import Budget
 from effconvert.errors import DatasetProblem, listing
+from effconvert.formats.strict_json import parse_json
 from effconvert.option_words import option
 from effconvert.validate.data import imagenet
 from effconvert.validate.data.classes import imagenet_classes
@@ -19,6 +20,7 @@ from effconvert.validate.data.containers.contents import Contents, counted, is_n
 
 DEVKIT = "ILSVRC2012_validation_ground_truth.txt"
 Labels = dict[str, str | int]
+_LARGEST = 256 << 20  # two million lines of a hundred letters
 _SYNSET = re.compile(r"(?<![0-9A-Za-z])n\d{8}(?![0-9])")
 
 
@@ -48,7 +50,8 @@ def read_real(path: Path) -> list[list[int]]:
     Raises DatasetProblem for anything that is not 50,000 lists of classes.
     """
     try:
-        content: Any = json.loads(path.read_bytes())
+        text = path.read_bytes()
+        content: Any = parse_json(text, Budget(path, len(text), DatasetProblem))
     except (ValueError, RecursionError) as error:
         raise DatasetProblem(f"{path}: not JSON: {error}") from error
     expected = f"expected {imagenet.IMAGES:,} lists of classes, 0 to 999, as ImageNet-ReaL's real.json"
@@ -65,11 +68,16 @@ def read_real(path: Path) -> list[list[int]]:
 
 def read_label_file(path: Path) -> LabelFile:
     """Return the labels in a text file. Separators are a tab, a comma or blanks. Raises DatasetProblem."""
+    if path.is_file() and path.stat().st_size > _LARGEST:
+        raise DatasetProblem(f"{path}: {path.stat().st_size:,} bytes, more than any file of labels has")
     try:
         lines = [(number, line.strip()) for number, line in enumerate(path.read_text("utf-8-sig").splitlines(), 1)]
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetProblem(f"{path}: cannot be read as labels: {error}") from error
-    rows = [(number, _split(line)) for number, line in lines if line]
+    try:
+        rows = [(number, row) for number, line in lines if line and (row := _split(line))]
+    except csv.Error as error:
+        raise DatasetProblem(f"{path}: cannot be read as labels: {error}") from error
     if rows and all(len(row) == 1 and is_number(row[0]) for _, row in rows):
         return LabelFile(path, ids=tuple(int(row[0]) for _, row in rows))
     short = [f"line {number}: {row[0]!r} has no label" for number, row in rows if len(row) < 2]

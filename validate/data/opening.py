@@ -4,6 +4,7 @@ import glob
 import re
 from pathlib import Path
 
+from effconvert.budget import guarded
 from effconvert.errors import DatasetProblem, MissingPath, UnreadableCheckpoint, listing
 from effconvert.formats.archive import looks_like_archive
 from effconvert.formats.file_kinds import CHECKPOINT, kind_of
@@ -15,6 +16,8 @@ from effconvert.validate.data.containers.tfrecord import is_tfrecord, list_tfrec
 from effconvert.validate.data.containers.webdataset import is_webdataset, list_webdataset
 
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
+_MOST_SHARDS = 100_000
+_LONGEST_NAME, _SHOWN = 1_000, 80
 _SHARD = re.compile(r"(\d{5,})-of-(\d{5,})")
 _SPLIT = re.compile(r"(?:.*[-_.])?(train|test|val(?:idation)?)(?![a-z])", re.IGNORECASE)
 _PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd", b"PK\x03\x04": "zip"}
@@ -26,14 +29,37 @@ def open_contents(path: str | Path) -> Contents:
     Raises MissingPath; DatasetProblem for a path without images or a damaged file; Unavailable without a package.
     """
     try:
-        folder = Path(path)
-        if folder.is_dir():
-            return _open_folder(folder)
-        return _open_files([folder]) if folder.exists() else _open_files(_matching(str(path)), whole=True)
+        with guarded(path, DatasetProblem):
+            contents = _open(Path(path), str(path))
+        return _with_usable_names(path, contents)
     except UnreadableCheckpoint as error:  # raised by the readers that checkpoints share
         raise DatasetProblem(str(error)) from error
     except OSError as error:
         raise DatasetProblem(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def _open(folder: Path, pattern: str) -> Contents:
+    if folder.is_dir():
+        return _open_folder(folder)
+    return _open_files([folder]) if folder.exists() else _open_files(_matching(pattern), whole=True)
+
+
+def _with_usable_names(path: str | Path, contents: Contents) -> Contents:
+    """Return `contents`. Raises DatasetProblem for names that a run cannot hold."""
+    wrong = [name for name, _, _ in contents.images if len(name) > _LONGEST_NAME or not _is_text(name)]
+    if wrong:
+        shown = [ascii(name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…")[1:-1] for name in wrong]
+        heading = f"{path}: names that are longer than {_LONGEST_NAME:,} letters or are not UTF-8; rename the images:"
+        raise DatasetProblem(listing(heading, shown))
+    return contents
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # a name on the disk or in a tar file that is not UTF-8
+        return False
+    return True
 
 
 def _matching(pattern: str) -> list[Path]:
@@ -41,6 +67,8 @@ def _matching(pattern: str) -> list[Path]:
     found = _RANGE.search(pattern)
     if found:
         first, last = int(found[1]), int(found[2])
+        if last - first >= _MOST_SHARDS:
+            raise DatasetProblem(f"{pattern}: names {last - first + 1:,} shards; at most {_MOST_SHARDS:,} are read")
         names = [
             pattern[: found.start()] + f"{n:0{len(found[1])}}" + pattern[found.end() :] for n in range(first, last + 1)
         ]

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from effconvert.errors import DatasetProblem, EffconvertError
 from effconvert.preprocessing.fast import fast_pixels
+from effconvert.preprocessing.limits import allow_pixels
 from effconvert.preprocessing.pipeline import pixels
 from effconvert.preprocessing.recipes import Recipe
 from effconvert.validate.data.image_bytes import read_image
@@ -28,6 +29,8 @@ from effconvert.validate.evaluation.jobs import FAST
 
 # Not `-m`: the parent cannot unpickle classes of a module that runs as __main__.
 COMMAND = (sys.executable, "-P", "-c", "from effconvert.validate.evaluation.workers import main; main()")
+
+_PLACE = np.dtype(np.int32)
 
 
 @dataclass(frozen=True)
@@ -41,16 +44,30 @@ class Ring:
 
     @property
     def nbytes(self) -> int:
-        """The bytes of all slots."""
-        return self.slots * self.images * image_bytes(self.size, self.dtype)
+        """The bytes of all slots, and of the place in each at which its worker is."""
+        return self._pixels + self.slots * _PLACE.itemsize
 
     def array(self, descriptor: int) -> NDArray[np.generic]:
-        """Return the memory behind the file `descriptor` as [slots, images, size, size, 3]."""
+        """Return the pixels in the memory behind the file `descriptor` as [slots, images, size, size, 3]."""
+        pixels = np.frombuffer(self._memory(descriptor), self.dtype, self._pixels // np.dtype(self.dtype).itemsize)
+        return pixels.reshape(self.slots, self.images, self.size, self.size, 3)
+
+    def places(self, descriptor: int) -> NDArray[np.int32]:
+        """Return the place of the image that is being prepared in each slot, [slots], in the same memory.
+
+        So it is known of which image a worker died.
+        """
+        return np.frombuffer(self._memory(descriptor), _PLACE, offset=self._pixels)
+
+    @property
+    def _pixels(self) -> int:
+        return -(-self.slots * self.images * image_bytes(self.size, self.dtype) // 8) * 8
+
+    def _memory(self, descriptor: int) -> mmap.mmap:
         try:
-            memory = mmap.mmap(descriptor, self.nbytes)
+            return mmap.mmap(descriptor, self.nbytes)
         except OSError as error:
             raise _no_memory(self.nbytes, error) from error
-        return np.frombuffer(memory, self.dtype).reshape(self.slots, self.images, self.size, self.size, 3)
 
 
 def image_bytes(size: int, dtype: str) -> int:
@@ -81,11 +98,12 @@ def _no_memory(nbytes: int, error: OSError) -> EffconvertError:
 
 
 class Setup(NamedTuple):
-    """The first message to a worker. pipeline: `exact` or `fast`."""
+    """The first message to a worker. pipeline: `exact` or `fast`. most_pixels: of an image."""
 
     recipe: Recipe
     pipeline: str
     ring: Ring
+    most_pixels: int
 
 
 class Prepared(NamedTuple):
@@ -101,14 +119,24 @@ class Prepared(NamedTuple):
     preparing: float
 
 
-def prepare(locations: Sequence[Location], recipe: Recipe, pipeline: str, slot: NDArray[Any]) -> Prepared:
+def prepare(
+    locations: Sequence[Location],
+    recipe: Recipe,
+    pipeline: str,
+    slot: NDArray[Any],
+    at: NDArray[np.int32] | None = None,
+) -> Prepared:
     """Write the images at `locations` into `slot` [images, size, size, 3]; an unreadable one becomes zeros.
+
+    at: an array of one number, which is set to the place of each image before it is prepared.
 
     Raises the errors of `pixels` except DatasetProblem, which is in the result.
     """
     failures, hashes, reading, preparing = [], list[bytes](), 0.0, 0.0
     for place, location in enumerate(locations):
         data, found = b"", UNREADABLE
+        if at is not None:
+            at[0] = place
         try:
             begin = time.perf_counter()
             data = read_image(location)
@@ -127,6 +155,7 @@ def prepare(locations: Sequence[Location], recipe: Recipe, pipeline: str, slot: 
 def main() -> None:
     """Serve the parent until it closes the connection or exits."""
     descriptor, memory = (int(argument) for argument in sys.argv[1:])
+    _silence_decoders()
     with Connection(descriptor) as connection:
         try:
             _serve(connection, memory)
@@ -134,14 +163,25 @@ def main() -> None:
             return
 
 
+def _silence_decoders() -> None:
+    """Hide what decoders in C print about damaged images, which their errors say too; Python's own output stays."""
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+
+
 def _serve(connection: Connection, memory: int) -> None:
     setup: Setup = connection.recv()
-    ring = setup.ring.array(memory)
+    allow_pixels(setup.most_pixels)
+    ring, places = setup.ring.array(memory), setup.ring.places(memory)
     os.close(memory)
     while True:
         slot, locations = connection.recv()
         try:
-            answer: Prepared | EffconvertError = prepare(locations, setup.recipe, setup.pipeline, ring[slot])
+            answer: Prepared | EffconvertError = prepare(
+                locations, setup.recipe, setup.pipeline, ring[slot], places[slot : slot + 1]
+            )
         except EffconvertError as error:
             answer = error
         if "cv2" in sys.modules:  # otherwise each worker starts a thread per core

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from effconvert.cli.options.names import RECIPE, TRAINING, device_choice
-from effconvert.cli.options.running import given_reading, reading_options
+from effconvert.cli.options.running import given_reading, max_pixels_option, reading_options
 from effconvert.cli.options.shared import PATH, with_options
 
 # One or more images.
@@ -28,6 +28,7 @@ asking_options = with_options(
         help="Set the image size in pixels. Default: the recipe's.",
     ),
     click.option("--device", type=device_choice(), default="cpu", help="Choose the device. Default: cpu."),
+    max_pixels_option,
     reading_options,
 )
 

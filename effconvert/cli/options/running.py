@@ -78,9 +78,27 @@ python_option = click.option(
 )
 
 
+def _allow_pixels(ctx: click.Context, parameter: click.Parameter, count: int | None) -> None:
+    if count:
+        from effconvert.preprocessing.limits import allow_pixels
+
+        allow_pixels(count)
+
+
+# The limit is of this process, so commands need not pass it on.
+max_pixels_option = more_option(
+    "--max-pixels",
+    type=click.IntRange(1),
+    metavar="N",
+    expose_value=False,
+    callback=_allow_pixels,
+    help="Read images of up to N pixels, height times width; each takes 4 to 15 bytes a pixel. Default: 67,108,864.",
+)
+
+
 def images_options(function: F) -> F:
     """Add the options for the images."""
-    return functools.reduce(lambda inner, option: option(inner), reversed(_IMAGES), function)
+    return functools.reduce(lambda inner, option: option(inner), reversed((*_IMAGES, max_pixels_option)), function)
 
 
 def reading_options(function: F) -> F:

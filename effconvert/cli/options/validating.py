@@ -6,6 +6,7 @@ import click
 
 from effconvert.cli.click_classes import more_option
 from effconvert.cli.options.names import Choice, device_choice, dtype_choice
+from effconvert.cli.options.running import max_pixels_option
 from effconvert.cli.options.shared import PATH, with_options
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ evaluation_options = with_options(
         show_default=True,
         help="Choose the pipeline; fast is nearly equal to exact, and the effect is measured on 512 images.",
     ),
+    max_pixels_option,
     more_option("--skip-broken", is_flag=True, help="Leave out images that cannot be read, and list them."),
     click.option("--only-present", is_flag=True, help="Choose only among classes that the data has (ImageNet-A, -R)."),
     click.option("--runs", type=PATH, default=_RUNS, show_default=True, help="Write run files into this folder."),

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from effconvert.budget import ENTRY, Budget
+
 # The layers of an EfficientNet by the names that `.weights.h5` files give their classes, and each one's variables in
 # the order in which Keras numbers them.
 VARIABLES = {
@@ -22,7 +24,7 @@ _CLASSES = {name.replace("_", ""): name for name in VARIABLES}
 Config = Mapping[str, Any]
 
 
-def class_path_names(config: Config, prefix: str = "") -> dict[str, str]:
+def class_path_names(config: Config, budget: Budget, prefix: str = "") -> dict[str, str]:
     """Return {path of a layer in a `.weights.h5` file: its name}, such as {`layers/conv2d_1`: `top_conv`}.
 
     Keras 3 numbers the layers of each class in the model's order (keras/src/saving/saving_lib.py,
@@ -35,8 +37,11 @@ def class_path_names(config: Config, prefix: str = "") -> dict[str, str]:
         plain = _CLASSES.get(plain, plain)
         path = f"{prefix}layers/{plain}" + (f"_{counted[plain]}" if counted[plain] else "")
         counted[plain] += 1
+        budget.draw(len(path) + ENTRY, "the names of its layers")  # a nested layer repeats those around it
         names[path] = layer["config"]["name"]
-        names |= class_path_names(layer, f"{path}/")
+        for inner, name in class_path_names(layer, budget, f"{path}/").items():
+            budget.step()
+            names[inner] = name
     return names
 
 

@@ -3,9 +3,9 @@
 Sources: keras/src/legacy/saving/legacy_h5_format.py and keras/src/saving/saving_lib.py.
 """
 
-import json
 from pathlib import Path
 
+from effconvert.budget import Budget
 from effconvert.errors import LayoutMismatch, UnreadableCheckpoint
 from effconvert.formats.checkpoint import Array, Checkpoint, DataFile, TensorInfo, as_array, check_name
 from effconvert.formats.keras.check import Findings, Network, check_graph
@@ -17,11 +17,10 @@ from effconvert.formats.keras.hdf5_messages import Hdf5Error
 from effconvert.formats.keras.names import Unweighted, held
 from effconvert.formats.keras.normalization import Normalization, find_normalization
 from effconvert.formats.keras.surroundings import behind_pooling
-from effconvert.formats.strict_json import strings_in
+from effconvert.formats.strict_json import parse_json, strings_in
 from effconvert.formats.zip_directory import FAILURES, MAGIC, STORED, Record, read_directory, read_record
 
 METADATA_ATTRIBUTE = "effconvert"
-_LARGEST_TEXT = 32 << 20  # B7's config.json takes 1 MB
 
 
 class KerasCheckpoint(Checkpoint):
@@ -101,7 +100,7 @@ class KerasCheckpoint(Checkpoint):
         if self._file.read(0, 4) == MAGIC:
             self.format = "Keras .keras"
             records = read_directory(self._file)
-            config = read_record(self._file, records[CONFIG_RECORD], _LARGEST_TEXT).decode()
+            config = read_record(self._file, records[CONFIG_RECORD]).decode()
             start, size = self._weights(records[WEIGHTS_RECORD])
             root = read_tree(self._file, start, size)
         else:
@@ -109,13 +108,14 @@ class KerasCheckpoint(Checkpoint):
             root = read_tree(self._file, start, self._file.size - start)
             self.format = "Keras HDF5 model" if "model_weights" in root.members else "Keras HDF5 weights"
             config = _attribute(root, "model_config")
-        parsed = _parse_config(config) if config else None
+        budget = self._file.budget
+        parsed = _parse_config(config, budget) if config else None
         try:
-            self._graph = read_graph(parsed) if parsed else None
+            self._graph = read_graph(parsed, self._file.budget) if parsed else None
         except ValueError as error:  # the weights are good
             self._graph, self._unclear = None, str(error)
-        self.metadata = strings_in(json.loads(_attribute(root, METADATA_ATTRIBUTE) or "{}"), "its metadata")
-        self._held = held(root, parsed)
+        self.metadata = strings_in(parse_json(_attribute(root, METADATA_ATTRIBUTE) or "{}", budget), "its metadata")
+        self._held = held(root, parsed, self._file.budget)
         self.skipped = dict(self._held.skipped)
         self._datasets = dict(sorted(self._held.weights.items(), key=lambda item: item[1].offset))
         self.tensors = {
@@ -147,8 +147,8 @@ def _attribute(root: Group, name: str) -> str:
     return text
 
 
-def _parse_config(text: str) -> Config:
-    config = json.loads(text)
+def _parse_config(text: str, budget: Budget) -> Config:
+    config = parse_json(text, budget)
     if not isinstance(config, dict):
         raise ValueError("its configuration is not a JSON object")
     return config

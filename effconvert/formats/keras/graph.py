@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from effconvert.budget import ENTRY, OBJECT, Budget
 from effconvert.formats.keras.calls import Arguments, Key, calls_of, ordered, tensors_in
 from effconvert.formats.keras.config_layers import CHAINS, Config, is_model, layers_of
 
 _PACKAGES = ("keras", "tf_keras", "tensorflow")
-_MOST_CALLS = 100_000  # B7 has 816
+_STEPS_OF_LAYER = 8  # B7 has 816 calls of layers; a nested model may be called again and again
 _DEEPEST, _LONGEST = 32, 1000
 
 
@@ -58,14 +59,15 @@ class Graph:
         return found
 
 
-def read_graph(config: Config) -> Graph | None:
+def read_graph(config: Config, budget: Budget | None = None) -> Graph | None:
     """Return the graph of a model's configuration; None for a model of a user's own class, which has no graph.
 
-    Raises ValueError if it is not well formed.
+    budget: that of the file, by default one of its own. Raises ValueError if it is not well formed,
+    UnreadableCheckpoint if it is too much for the budget.
     """
     if not is_model(config):
         return None
-    opening = _Opening()
+    opening = _Opening(budget or Budget("a model's configuration", 0))
     try:
         outputs = opening.model(config, "", [], False)
     except RecursionError as error:
@@ -76,7 +78,8 @@ def read_graph(config: Config) -> Graph | None:
 class _Opening:
     """Expands a model: the calls of its layers, with the layers of nested models in their place."""
 
-    def __init__(self) -> None:
+    def __init__(self, budget: Budget) -> None:
+        self.budget = budget
         self.calls: list[Call] = []
 
     def model(self, model: Config, scope: str, entering: list[Call], training: bool) -> list[Call]:
@@ -88,6 +91,7 @@ class _Opening:
 
     def _chain(self, model: Config, scope: str, entering: list[Call], training: bool) -> list[Call]:
         layers = layers_of(model)
+        self.budget.step(_STEPS_OF_LAYER * len(layers))
         if not entering and layers and layers[0]["class_name"] != "InputLayer":
             layers = [{"class_name": "InputLayer", "config": {**_first_shape(layers[0]), "name": "input"}}, *layers]
         for layer in layers:
@@ -96,16 +100,19 @@ class _Opening:
 
     def _functional(self, model: Config, scope: str, entering: list[Call], training: bool) -> list[Call]:
         layers = {layer["config"]["name"]: layer for layer in layers_of(model)}
-        inputs = [name for name, _, _ in tensors_in(model["config"].get("input_layers"))]
-        if entering and len(entering) != len(inputs):
-            raise ValueError(f"the model {scope} takes {len(inputs)} inputs and is given {len(entering)}")
+        listed = tensors_in(model["config"].get("input_layers"))
+        inputs = {name: number for number, (name, _, _) in reversed([*enumerate(listed)])}
+        if entering and len(entering) != len(listed):
+            raise ValueError(f"the model {scope} takes {len(listed)} inputs and is given {len(entering)}")
         nodes, outputs = calls_of(model, layers)
+        taken_in_all = sum(len(node.tensors) for node in nodes.values())
+        self.budget.step(_STEPS_OF_LAYER * (len(layers) + len(nodes) + taken_in_all + len(listed) + len(outputs)))
         done: dict[Key, list[Call]] = {}
         for key in ordered(nodes, outputs):
             name, node = key[0], nodes[key]
             taken = [_output(done[layer, at], number) for layer, at, number in node.tensors]
             if name in inputs and entering:
-                taken = [entering[inputs.index(name)]]
+                taken = [entering[inputs[name]]]
             training_here = Arguments((), node.further, node.training or training)
             done[key] = self._call(layers[name], scope, taken, training_here)
         return [_output(done[name, at], number) for name, at, number in outputs]
@@ -118,8 +125,7 @@ class _Opening:
             if arguments.further:
                 raise ValueError(f"the model {scope}{name} has an input that is not a tensor")
             return self.model(layer, f"{scope}{name}/", inputs, arguments.training)
-        if len(self.calls) == _MOST_CALLS:
-            raise ValueError(f"it has more than {_MOST_CALLS:,} calls of layers")
+        self.budget.draw(ENTRY + OBJECT, "the layers of its graph")
         made = Call(scope, name, kind, layer["config"], tuple(inputs), arguments.further, arguments.training)
         self.calls.append(made)
         return [made]

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from effconvert.budget import ENTRY
 from effconvert.formats.checkpoint import BFLOAT16, DataFile, Shape, check_shape
 from effconvert.formats.keras.hdf5_messages import (
     Hdf5Error,
@@ -29,8 +30,8 @@ SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _NOWHERE = (1 << 64) - 1
 _REWRITE = "load it in Keras and save it again"
 _DEEPEST = 16
-_MOST_OBJECTS = 100_000
-_LARGEST_STRUCTURE = 64 << 20  # all blocks except the data; B7 as a full model takes 3 MB
+_STEPS_OF_OBJECT = 24  # B7 as a full model has 2,000 objects
+_LONGEST_NAME = 4096
 
 _NIL, _DATASPACE, _DATATYPE, _LAYOUT, _ATTRIBUTE, _CONTINUATION, _GROUP = 0, 1, 3, 8, 12, 16, 17
 # Fill values, modification times and comments do not matter for the values of a written dataset.
@@ -95,8 +96,7 @@ class _Parser:
     def __init__(self, file: DataFile, start: int, size: int) -> None:
         self.file, self.start, self.size = file, start, size
         self.taken: dict[int, int] = {}
-        self.structure = 0
-        self.objects = 0
+        self.budget = file.budget
         self.collections: dict[int, dict[int, bytes]] = {}
 
     def tree(self) -> Group:
@@ -123,9 +123,7 @@ class _Parser:
     def block(self, address: int, size: int) -> bytes:
         """Return a block of structure; no other object may use its bytes."""
         self.take(address, size)
-        self.structure += size
-        if self.structure > _LARGEST_STRUCTURE:
-            raise Hdf5Error(f"its structure takes more than {_LARGEST_STRUCTURE:,} bytes")
+        self.budget.draw(size + ENTRY, "its structure")
         return self.file.read(self.start + address, size)
 
     def take(self, address: int, size: int) -> None:
@@ -143,11 +141,12 @@ class _Parser:
                 raise Hdf5Error(f"two objects share the bytes at {begin:,}")
             before = end
 
-    def object(self, address: int, depth: int) -> Group | Dataset:
-        """Return the group or dataset with the header at `address`."""
-        self.objects += 1
-        if depth > _DEEPEST or self.objects > _MOST_OBJECTS:
-            raise Hdf5Error(f"groups are nested more than {_DEEPEST} deep, or there are more than {_MOST_OBJECTS:,}")
+    def object(self, address: int, depth: int, path: int = 0) -> Group | Dataset:
+        """Return the group or dataset with the header at `address`; its names together have `path` characters."""
+        if depth > _DEEPEST:
+            raise Hdf5Error(f"groups are nested more than {_DEEPEST} deep")
+        self.budget.step(_STEPS_OF_OBJECT)
+        self.budget.draw(4 * (ENTRY + path), "the names in it")  # whole, in parts, and with other separators
         messages = self.messages(address)
         attributes: dict[str, Texts] = {}
         for kind, body in messages:
@@ -161,7 +160,7 @@ class _Parser:
             raise Hdf5Error("an object header has a duplicate message")
         if _GROUP in single:
             tree, heap = struct.unpack("<QQ", single[_GROUP][:16])
-            return Group(self.group(tree, heap, depth), attributes)
+            return Group(self.group(tree, heap, depth, path), attributes)
         return self.dataset(single, attributes)
 
     def messages(self, address: int) -> list[tuple[int, bytes]]:
@@ -217,7 +216,7 @@ class _Parser:
             self.take(address, nbytes)
         return Dataset(shape, dtype, self.start + address, nbytes, attributes)
 
-    def group(self, tree: int, heap: int, depth: int) -> dict[str, Group | Dataset]:
+    def group(self, tree: int, heap: int, depth: int, path: int) -> dict[str, Group | Dataset]:
         """Return the members of the group with its B-tree and its heap of names at these addresses."""
         head = self.block(heap, 32)
         if head[:5] != b"HEAP\x00":
@@ -230,7 +229,7 @@ class _Parser:
                 name = _text(names, name_at)
                 if members and name.encode() <= next(reversed(members)).encode():
                     raise Hdf5Error(f"the names of a group are not sorted: {name[:80]!r}")
-                members[name] = self.object(header, depth + 1)
+                members[name] = self.object(header, depth + 1, path + len(name) + 1)
         return members
 
     def leaves(self, address: int, level: int | None) -> Iterator[int]:
@@ -270,7 +269,9 @@ class _Parser:
             self.collections[address] = _heap_objects(content)
         if index not in self.collections[address]:
             raise Hdf5Error(f"the text {index} is not at {address:,}")
-        return self.collections[address][index]
+        content = self.collections[address][index]
+        self.budget.draw(len(content) + ENTRY, "the texts of its attributes")  # one text may be in many places
+        return content
 
 
 def _heap_objects(content: bytes) -> dict[int, bytes]:
@@ -291,4 +292,6 @@ def _text(names: bytes, at: int) -> str:
     end = names.find(b"\x00", at)
     if end <= at:
         raise Hdf5Error("a member of a group has no name")
+    if end - at > _LONGEST_NAME:
+        raise Hdf5Error(f"a member of a group has a name of {end - at:,} bytes")
     return decode(names[at:end])

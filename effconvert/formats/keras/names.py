@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from effconvert.budget import Budget
 from effconvert.formats.keras.config_layers import VARIABLES, Config, class_path_names
 from effconvert.formats.keras.graph_comparison import STEM
 from effconvert.formats.keras.hdf5 import Dataset, Group
@@ -54,14 +55,15 @@ class _Weight:
         return "/".join((*self.models[:depth], self.layer, self.variable))
 
 
-def held(root: Group, config: Config | None) -> Held:
+def held(root: Group, config: Config | None, budget: Budget) -> Held:
     """Return the weights by name, and the other contents of the file.
 
     A name begins with its models, as `first/stem_conv/kernel`, only if two weights would have the same name without
     them.
 
-    config: the model's configuration, if the file has one. Raises Hdf5Error for a file that is not Keras's, or whose
-    parts contradict each other.
+    config: the model's configuration, if the file has one. budget: that of the file.
+
+    Raises Hdf5Error for a file that is not Keras's, or whose parts contradict each other.
     """
     legacy = root.members.get("model_weights", root)
     if isinstance(legacy, Group) and _texts(legacy, "layer_names"):
@@ -70,7 +72,7 @@ def held(root: Group, config: Config | None) -> Held:
             Unweighted("", layer, "") for layer in _texts(legacy, "layer_names") if _is_empty(legacy, layer)
         )
     elif any(name in root.members for name in _LAYERS):
-        found = list(_numbered(root, config))
+        found = list(_numbered(root, config, budget))
         unweighted = tuple(_empty_layers(root))
     else:
         raise Hdf5Error("an HDF5 file, but without the layers that Keras writes (no layer_names, no layers)")
@@ -100,11 +102,11 @@ def _legacy(group: Group, prefix: str) -> Iterator[_Weight]:
 
     A weight is named after its layer; in a nested model, after the inner layer.
     """
-    for layer in _texts(group, "layer_names"):
+    for layer in _distinct(_texts(group, "layer_names")):
         inner = group.members.get(layer)
         if not isinstance(inner, Group):
             raise Hdf5Error(f"the listed layer {layer!r} is missing")
-        listed = _texts(inner, "weight_names")
+        listed = _distinct(_texts(inner, "weight_names"))
         owners = {weight.rpartition("/")[0] for weight in listed}
         datasets = dict(inner.datasets())
         for weight in listed:
@@ -115,6 +117,14 @@ def _legacy(group: Group, prefix: str) -> Iterator[_Weight]:
             variable = variable.removesuffix(":0")
             variable = "kernel" if variable == "depthwise_kernel" else variable  # the name in Keras 2
             yield _Weight(f"{prefix}{layer}/{weight}", tuple(models), owner, variable, datasets[weight])
+
+
+def _distinct(listed: tuple[str, ...]) -> tuple[str, ...]:
+    """Return `listed`. Raises Hdf5Error for a name that is listed twice: all that is in it would be read twice."""
+    if len(set(listed)) != len(listed):
+        twice, count = Counter(listed).most_common(1)[0]
+        raise Hdf5Error(f"{twice!r} is listed {count:,} times")
+    return listed
 
 
 def _is_empty(group: Group, layer: str) -> bool:
@@ -130,7 +140,7 @@ def _texts(group: Group, name: str) -> tuple[str, ...]:
     return tuple(text for part in parts if isinstance(part, tuple) for text in part)
 
 
-def _numbered(root: Group, config: Config | None) -> Iterator[_Weight]:
+def _numbered(root: Group, config: Config | None, budget: Budget) -> Iterator[_Weight]:
     """Yield the weights, which `.weights.h5` files number in each layer.
 
     The names of the layers are beside the weights (since Keras 3.6), or in the model's configuration. If there are
@@ -141,7 +151,7 @@ def _numbered(root: Group, config: Config | None) -> Iterator[_Weight]:
     within = dict.fromkeys("/".join(parts[:end]) for parts, _ in weights for end in range(2, len(parts) - 2, 2))
     names: Mapping[str, str] = {path: name for path in (*layers, *within) if (name := _own_name(root, path))}
     if not names.keys() >= layers.keys():
-        names = class_path_names(config) if config else {}
+        names = class_path_names(config, budget) if config else {}
     known = names.keys() >= layers.keys()
     _check_numbers(weights)
     for parts, dataset in weights:

@@ -6,7 +6,6 @@ looks like a file with fewer tensors. This project's metadata is in a field that
 Source: mindspore/train/serialization.py and checkpoint.proto of MindSpore 2.10.0; files of 2.0.0 and 2.10.0.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -15,6 +14,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from effconvert.budget import ENTRY
 from effconvert.errors import UnreadableCheckpoint, listing
 from effconvert.formats.checkpoint import (
     BFLOAT16,
@@ -33,7 +33,7 @@ from effconvert.formats.checkpoint import (
 from effconvert.formats.mindspore.encryption import cipher_of, decrypt
 from effconvert.formats.protobuf import WireError, as_signed, bytes_field, bytes_header, read_varint, varint
 from effconvert.formats.protobuf_file import Span, StoredFields
-from effconvert.formats.strict_json import check_characters, metadata_text, strings_in
+from effconvert.formats.strict_json import check_characters, metadata_text, parse_json, strings_in
 
 FORMAT = "MindSpore checkpoint"
 _VALUE, _METADATA = 1, 1000  # of Checkpoint; the second is this project's
@@ -41,7 +41,7 @@ _TAG, _TENSOR, _MAP = 1, 2, 3  # of Value
 _DIMS, _TYPE, _CONTENT = 1, 2, 3  # of TensorProto
 
 _SLICE = 512 << 20
-_MOST_VALUES = 100_000  # L2 with an optimizer's slots has 5,000
+_STEPS_OF_VALUE = 24  # L2 with an optimizer's slots has 5,000 values
 _LARGEST_METADATA = 8 << 20
 _LONGEST_TEXT = 400
 _LONGEST_NAME = 16384
@@ -126,8 +126,8 @@ class MindSporeCheckpoint(Checkpoint):
                 self.metadata = _parse_metadata(fields, place)
             else:
                 raise WireError(f"field {number} is unknown here")
-            if len(values) > _MOST_VALUES:
-                raise WireError(f"more than {_MOST_VALUES:,} tensors, too many for an EfficientNet")
+            fields.budget.step(_STEPS_OF_VALUE)
+            fields.budget.draw(2 * ENTRY + len(values[-1].name) if values else ENTRY, "its tensors")
         return values
 
 
@@ -193,7 +193,7 @@ def _parse_metadata(fields: StoredFields, place: Span) -> dict[str, str]:
     if place.size > _LARGEST_METADATA:
         raise WireError(f"the description declares {place.size:,} bytes")
     try:
-        texts = strings_in(json.loads(fields.read(place).decode()), "the description")
+        texts = strings_in(parse_json(fields.read(place), fields.budget), "the description")
         check_characters(texts)
     except (ValueError, RecursionError) as error:
         raise WireError(f"the description is not JSON: {error}") from error

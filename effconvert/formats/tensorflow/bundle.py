@@ -4,8 +4,10 @@ Source: tensorflow/core/protobuf/tensor_bundle.proto, tensorflow/core/util/tenso
 A training checkpoint, the `variables/` of a SavedModel and an object-graph checkpoint are all such bundles.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,6 +15,7 @@ import crc32c
 import ml_dtypes
 import numpy as np
 
+from effconvert.budget import OBJECT
 from effconvert.errors import UnreadableCheckpoint, listing
 from effconvert.formats.checkpoint import (
     BFLOAT16,
@@ -29,10 +32,11 @@ from effconvert.formats.checkpoint import (
 from effconvert.formats.protobuf import WireError, as_signed, bytes_field, fields, fixed32_field, number_field
 from effconvert.formats.tensorflow.leveldb_table import TableError, masked, read_table, write_table
 from effconvert.formats.tensorflow.sidecar import read_sidecar
-from effconvert.formats.tensorflow.slices import Extent, full_extent, parse_slice, slice_key
+from effconvert.formats.tensorflow.slices import Extent, full_extent, overlap, parse_slice, slice_key
 
 FORMAT = "TensorFlow V2 checkpoint"
-_LARGEST_INDEX = 8 << 20  # L2 with every slot takes 1 MB; a million entries would take half a GB of memory
+_LARGEST_INDEX = 8 << 20  # L2 with every slot takes 1 MB
+_STEPS_OF_ENTRY, _STEPS_OF_SLICE, _STEPS_OF_SHARD = 8, 16, 16
 
 # tensorflow/core/framework/types.proto
 _DTYPES: dict[int, np.dtype[Any]] = {
@@ -82,7 +86,9 @@ class TensorFlowCheckpoint(Checkpoint):
 
     def _open(self, index: Path) -> None:
         prefix = index.name.removesuffix(".index")
-        shard_count, self._entries, self._pieces = _read_index(self.open_file(index))
+        file = self.open_file(index)
+        self._budget = file.budget
+        shard_count, self._entries, self._pieces = _read_index(file)
         self.metadata: Mapping[str, str] = read_sidecar(index)
         shards = [index.with_name(f"{prefix}.data-{n:05d}-of-{shard_count:05d}") for n in range(shard_count)]
         _check_shards(index, shards)
@@ -141,9 +147,18 @@ class TensorFlowCheckpoint(Checkpoint):
                 problems += self._slice_problems(info, entry)
             else:
                 problems += self._place_problems(info, entry)
-        if problems:
+        if problems := problems or list(self._shared()):
             self.close()
             raise UnreadableCheckpoint(listing(f"{self.path}: the checkpoint is damaged or cut off:", problems))
+
+    def _shared(self) -> Iterator[str]:
+        """Yield the tensors and slices that have bytes in common: a few bytes could be many large tensors."""
+        whole = [(entry, name) for name, entry in self._entries.items() if name in self.tensors and not entry.slices]
+        parts = [(entry, f"a slice {ascii(key)[:80]}") for key, entry in self._pieces.items()]
+        found = sorted((entry.shard, entry.offset, entry.size, name) for entry, name in whole + parts if entry.size)
+        for (shard, offset, size, one), (other_shard, start, _, other) in pairwise(found):
+            if shard == other_shard and start < offset + size:
+                yield f"{one} and {other} have bytes in common, at byte {start:,} of {self._shards[shard].path.name}"
 
     def _place_problems(self, info: TensorInfo, entry: _Entry) -> Iterator[str]:
         if entry.size != info.nbytes:
@@ -161,6 +176,8 @@ class TensorFlowCheckpoint(Checkpoint):
         problems: list[str] = []
         places = []
         for extent in entry.slices:
+            self._budget.step(_STEPS_OF_SLICE + len(info.name) // 64)  # the name is part of the key of each slice
+            self._budget.draw(OBJECT * (1 + len(extent)), "the slices of its tensors")
             piece = self._pieces.get(slice_key(info.name, extent))
             if piece is None or len(extent) != len(info.shape) or piece.dtype != entry.dtype:
                 problems.append(f"{info.name}: its slice {extent} is missing or of another kind")
@@ -170,22 +187,21 @@ class TensorFlowCheckpoint(Checkpoint):
                 problems.append(f"{info.name}: its slice {place} is outside of shape {info.shape}")
                 continue
             problems += self._place_problems(TensorInfo(info.name, tuple(n for _, n in place), info.dtype), piece)
-            places.append(tuple(slice(start, start + length) for start, length in place))
+            places.append(place)
         return problems or self._cover_problems(info, places)
 
-    def _cover_problems(self, info: TensorInfo, places: Sequence[tuple[slice, ...]]) -> list[str]:
+    def _cover_problems(self, info: TensorInfo, places: Sequence[Extent]) -> list[str]:
         """Return the problems of a tensor whose elements are not all in exactly one of `places`."""
         held = sum(shard.size for shard in self._shards)
         if info.nbytes > held:
             return [
                 f"{info.name}: its {len(places)} slices do not cover shape {info.shape}; the data has {held:,} bytes"
             ]
-        covered = np.zeros(info.shape, np.bool_)
-        for place in places:
-            if covered[place].any():
-                return [f"{info.name}: two of its {len(places)} slices overlap"]
-            covered[place] = True
-        return [] if covered.all() else [f"{info.name}: its {len(places)} slices do not cover shape {info.shape}"]
+        if overlap(places, self._budget):
+            return [f"{info.name}: two of its {len(places)} slices overlap"]
+        if sum(math.prod(length for _, length in place) for place in places) != math.prod(info.shape):
+            return [f"{info.name}: its {len(places)} slices do not cover shape {info.shape}"]
+        return []
 
 
 def write_bundle(data: BinaryIO, index: BinaryIO, infos: Sequence[TensorInfo], arrays: Iterable[Array]) -> None:
@@ -217,13 +233,15 @@ def _check_shards(index: Path, shards: Sequence[Path]) -> None:
 
 def _read_index(file: DataFile) -> tuple[int, dict[str, _Entry], dict[bytes, _Entry]]:
     """Return the number of shards, the entries by name, and the entries of slices by key."""
-    path = file.path
+    path, budget = file.path, file.budget
     data = file.whole(_LARGEST_INDEX, " are too many for an index")
     entries: dict[str, _Entry] = {}
     pieces: dict[bytes, _Entry] = {}
     shard_count = 0
     try:
-        for number, (key, value) in enumerate(read_table(data)):
+        for number, (key, value) in enumerate(read_table(data, budget)):
+            budget.step(_STEPS_OF_ENTRY + len(value) // 8)
+            budget.draw(OBJECT * (4 + len(value) // 8), "the entries of its index")
             if number == 0:
                 shard_count = _read_header(path, key, value)
             elif key.startswith(b"\0"):
@@ -237,6 +255,7 @@ def _read_index(file: DataFile) -> tuple[int, dict[str, _Entry], dict[bytes, _En
     unknown = [f"{name}: dtype {e.dtype}" for name, e in entries.items() if e.dtype not in _DTYPES | _UNREADABLE]
     if unknown:
         raise UnreadableCheckpoint(listing(f"{path}: dtypes that TensorFlow 2.21 does not define:", unknown))
+    budget.step(_STEPS_OF_SHARD * shard_count)
     return shard_count, entries, pieces
 
 

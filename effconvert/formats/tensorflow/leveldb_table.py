@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 
 import crc32c
 
+from effconvert.budget import ENTRY, Budget
 from effconvert.formats.protobuf import WireError, read_varint, varint
 from effconvert.formats.tensorflow.index_files import TABLE_END as MAGIC
 
@@ -21,7 +22,8 @@ _BLOCK_SIZE = 262144
 _RESTART_INTERVAL = 16
 _LARGEST_EXPANSION = 32  # snappy's shortest copy makes 64 bytes of 3
 # A key is stored as the length of its common prefix with the key before, and the rest: a small file can have huge keys.
-_LARGEST_KEYS = 64 << 20
+# An entry takes this many steps, and a piece of its key another one.
+_STEPS_OF_ENTRY, _PIECE_OF_KEY = 8, 4096
 
 
 class TableError(ValueError):
@@ -33,27 +35,29 @@ def masked(crc: int) -> int:
     return ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF
 
 
-def read_table(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def read_table(data: bytes, budget: Budget | None = None) -> Iterator[tuple[bytes, bytes]]:
     """Yield (key, value) in order, after verifying each block's checksum.
 
-    Raises TableError, which says what is damaged.
+    budget: that of the file, which the keys are drawn on; by default one of the table's own.
+
+    Raises TableError, which says what is damaged, and UnreadableCheckpoint for keys that are too much for the budget.
     """
+    budget = budget or Budget("a table", len(data))
     try:
         meta, index = _read_footer(data)
-        list(_entries(_block(data, *meta)))
+        for _ in _entries(_block(data, *meta, budget), budget):  # must be well formed
+            pass
         last = None
-        end = total = 0
-        for _, handle in _entries(_block(data, *index)):
+        end = 0
+        for _, handle in _entries(_block(data, *index, budget), budget):
             (offset, size), _ = _read_handle(handle, 0)
             if offset < end:
                 raise TableError(f"the block at {offset:,} overlaps the one before it")
             end = offset + size
-            for key, value in _entries(_block(data, offset, size)):
+            for key, value in _entries(_block(data, offset, size, budget), budget):
                 if last is not None and key <= last:
                     raise TableError(f"key {key[:80]!r} comes after {last[:80]!r}")
-                total += len(key)
-                if total > _LARGEST_KEYS:
-                    raise TableError(f"the keys take more than {_LARGEST_KEYS:,} bytes")
+                budget.draw(len(key) + ENTRY, "its names")
                 last = key
                 yield key, value
     except (WireError, struct.error) as error:
@@ -104,7 +108,7 @@ def _read_handle(data: bytes, position: int) -> tuple[tuple[int, int], int]:
     return (offset, size), position
 
 
-def _block(data: bytes, offset: int, size: int) -> bytes:
+def _block(data: bytes, offset: int, size: int, budget: Budget) -> bytes:
     end = offset + size
     if end + _TRAILER > len(data) - _FOOTER:
         raise TableError(f"a block of {size:,} bytes at {offset:,} exceeds the end of the file")
@@ -114,13 +118,13 @@ def _block(data: bytes, offset: int, size: int) -> bytes:
     if stored != found:
         raise TableError(f"the block at {offset:,} is damaged: CRC32C stored {stored:#010x}, calculated {found:#010x}")
     if kind == _SNAPPY:
-        return _decompressed(content, offset)
+        return _decompressed(content, offset, budget)
     if kind != _PLAIN:
         raise TableError(f"the block at {offset:,} is compressed by method {kind}; known are 0 (none) and 1 (snappy)")
     return content
 
 
-def _decompressed(content: bytes, offset: int) -> bytes:
+def _decompressed(content: bytes, offset: int, budget: Budget) -> bytes:
     import cramjam
 
     declared, _ = read_varint(content, 0)
@@ -128,13 +132,14 @@ def _decompressed(content: bytes, offset: int) -> bytes:
         raise TableError(
             f"the block at {offset:,} declares {declared:,} bytes, too many for {len(content):,} compressed ones"
         )
+    budget.draw(2 * declared, "its compressed names")
     try:
         return bytes(cramjam.snappy.decompress_raw(content))
     except cramjam.DecompressionError as error:
         raise TableError(f"the block at {offset:,} is not snappy: {error}") from error
 
 
-def _entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _entries(block: bytes, budget: Budget) -> Iterator[tuple[bytes, bytes]]:
     if len(block) < 4:
         raise TableError("a block is empty")
     restarts = int.from_bytes(block[-4:], "little")
@@ -148,6 +153,7 @@ def _entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
         size, position = read_varint(block, position)
         if shared > len(key) or fresh + size > end - position:
             raise TableError("an entry exceeds the end of its block")
+        budget.step(_STEPS_OF_ENTRY + (shared + fresh) // _PIECE_OF_KEY)
         key = key[:shared] + block[position : position + fresh]
         position += fresh
         yield key, block[position : position + size]

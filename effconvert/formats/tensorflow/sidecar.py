@@ -7,7 +7,9 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from effconvert.formats.strict_json import strings_in
+from effconvert.budget import Budget
+from effconvert.errors import UnreadableCheckpoint
+from effconvert.formats.strict_json import parse_json, strings_in
 from effconvert.hashing import file_sha256
 
 NAME = "effconvert.json"
@@ -27,7 +29,8 @@ def read_sidecar(index: Path) -> dict[str, str]:
     try:
         if path.stat().st_size > _LARGEST:
             return {}
-        texts = strings_in(json.loads(path.read_text(encoding="utf-8")), NAME)
-    except (OSError, ValueError, RecursionError):
+        content = path.read_bytes()
+        texts = strings_in(parse_json(content, Budget(path, len(content))), NAME)
+    except (OSError, ValueError, RecursionError, UnreadableCheckpoint):
         return {}
     return texts if texts.pop(_INDEX, None) == file_sha256(index) else {}

@@ -4,11 +4,18 @@ Source: tensorflow/core/framework/tensor_slice.proto, tensorflow/core/util/saved
 (EncodeTensorNameSlice) and tensorflow/core/lib/strings/ordered_code.cc.
 """
 
+from collections.abc import Sequence
+from itertools import accumulate
+
+import numpy as np
+
+from effconvert.budget import Budget
 from effconvert.formats.protobuf import WireError, as_signed, fields
 
 # (start, length) for each axis; a length of -1 means the whole axis.
 Extent = tuple[tuple[int, int], ...]
 
+_CELLS_OF_STEP = 1024
 _HEADER_BITS = (0, 0x80, 0xC0, 0xE0, 0xF0, 0xF8, 0xFC, 0xFE, 0xFF, 0xFF80, 0xFFC0)
 
 
@@ -32,6 +39,31 @@ def full_extent(extent: Extent, shape: tuple[int, ...]) -> Extent:
     return tuple(
         (0, size) if length < 0 else (start, length) for (start, length), size in zip(extent, shape, strict=True)
     )
+
+
+def overlap(places: Sequence[Extent], budget: Budget) -> bool:
+    """Return whether two of the slices at `places`, with all axes written out, have an element in common.
+
+    Only the borders of slices are looked at, never the elements between them: a tensor of any size costs the same.
+    """
+    places = [place for place in places if all(length for _, length in place)]
+    borders = [
+        sorted({border for place in places for border in (place[axis][0], sum(place[axis]))})
+        for axis in range(len(places[0]) if places else 0)
+    ]
+    cells = list(accumulate((max(1, len(found) - 1) for found in borders), lambda one, other: one * other, initial=1))
+    budget.draw(cells[-1], "the slices of its tensors")
+    numbers = [{border: number for number, border in enumerate(found)} for found in borders]
+    taken = np.zeros([len(found) - 1 for found in borders], np.bool_)
+    for place in places:
+        cell = tuple(
+            slice(number[start], number[start + length]) for number, (start, length) in zip(numbers, place, strict=True)
+        )
+        budget.step(len(place) + taken[cell].size // _CELLS_OF_STEP)
+        if taken[cell].any():
+            return True
+        taken[cell] = True
+    return False
 
 
 def slice_key(name: str, extent: Extent) -> bytes:

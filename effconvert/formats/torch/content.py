@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from effconvert.budget import ENTRY, Budget
 from effconvert.errors import UnreadableCheckpoint, listing, some
 from effconvert.formats.checkpoint import INNER_KEYS, NETWORK_KEYS, OTHER_KEYS, Withheld, check_name
 from effconvert.formats.torch.arrays import Array
@@ -16,9 +17,8 @@ from effconvert.formats.torch.objects import Found, count_inside, refusal
 from effconvert.formats.torch.tensors import Inert, InertName, StorageView, Tensor, Unread
 
 _DEEPEST = 40
-_MOST_VALUES = 500_000  # a pickle can put one list in 2**40 places
 _LONGEST_NAME = 4096
-_MOST_IN_NAMES = 64 << 20  # characters: the name of a level is repeated in all names below it
+_STEPS_OF_VALUE = 3  # a pickle can put one list in 2**40 places
 _TEXT_LEVELS = 2  # `arch`, `args/model`; deeper ones are mostly an optimizer's state
 _NAME_KEYS = frozenset((*NETWORK_KEYS, *OTHER_KEYS, *INNER_KEYS))  # `config/model/name`
 _MOST_TEXTS = 200
@@ -49,13 +49,14 @@ class Content:
     texts: dict[str, str] = field(default_factory=dict)
 
 
-def find_content(value: Any, path: Path, names: Sequence[str] = ()) -> Content:
+def find_content(value: Any, path: Path, budget: Budget, names: Sequence[str] = ()) -> Content:
     """Return the contents of the pickled `value` of the file at `path`; names of nested levels are joined by `/`.
 
-    names: the unknown classes and functions in the pickle. Raises UnreadableCheckpoint if there is no tensor outside of
-    objects, if two have the same name, or if the nesting is too deep.
+    budget: that of the file. names: the unknown classes and functions in the pickle. Raises UnreadableCheckpoint if
+    there is no tensor outside of objects, if two have the same name, if the nesting is too deep, or if the values are
+    too much for the budget.
     """
-    found = _Search(path)
+    found = _Search(path, budget)
     if _is_nest(value):
         found.enter("", value, ())
     elif isinstance(value, Inert):
@@ -74,14 +75,13 @@ def find_content(value: Any, path: Path, names: Sequence[str] = ()) -> Content:
 class _Search:
     """A walk through nested values."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, budget: Budget) -> None:
         self.path = path
+        self.budget = budget
         self.content = Content()
         self.objects: dict[str, Found] = {}
         self.more_objects = 0
         self.problems: list[str] = []
-        self.left = _MOST_VALUES
-        self.left_in_names = _MOST_IN_NAMES
         self.seen: set[int] = set()
 
     def enter(self, prefix: str, nest: Any, keys: tuple[Any, ...]) -> None:
@@ -89,9 +89,7 @@ class _Search:
         if len(keys) > _DEEPEST:
             raise UnreadableCheckpoint(f"{self.path}: values are nested more than {_DEEPEST} levels deep")
         for key, value in _items(nest):
-            self.left -= 1
-            if self.left < 0:
-                raise UnreadableCheckpoint(f"{self.path}: holds more than {_MOST_VALUES:,} values")
+            self.budget.step(_STEPS_OF_VALUE)
             if isinstance(key, Key):
                 self.add_key(prefix, key)
             if isinstance(value, Array):
@@ -110,9 +108,7 @@ class _Search:
         name = f"{prefix}{key}{end}"
         if len(name) > _LONGEST_NAME:
             raise UnreadableCheckpoint(f"{self.path}: a name of more than {_LONGEST_NAME:,} characters")
-        self.left_in_names -= len(name)
-        if self.left_in_names < 0:
-            raise UnreadableCheckpoint(f"{self.path}: names of more than {_MOST_IN_NAMES:,} characters")
+        self.budget.draw(len(name) + ENTRY, "its names")  # the name of a level is repeated in all names below it
         return name
 
     def add(self, name: str, value: Tensor | Unread | StorageView) -> None:

@@ -58,7 +58,7 @@ class TorchCheckpoint(Checkpoint):
         self._file = self.open_file(path)
         try:
             stored = _read(self._file)
-            content = find_content(stored.value, path, stored.names)
+            content = find_content(stored.value, path, self._file.budget, stored.names)
             self._check_places(content.tensors, stored.places)
         except PickleError as error:
             self.close()

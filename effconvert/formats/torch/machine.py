@@ -25,7 +25,6 @@ from effconvert.formats.torch.tensors import (
 )
 from effconvert.formats.torch.window import Window
 
-_MOST_KEPT = 16 << 20  # bytes of strings, names and long numbers; those of L2 take 0.2 MB
 _LONGEST_TEXT = 64 << 10  # longer strings are skipped: mmengine's histories and configurations
 _LATEST_PROTOCOL = 5
 _MOST_ARGUMENTS = 100  # arguments of a function
@@ -43,7 +42,7 @@ class Machine(Window):
         self.storages: dict[str, Storage] = {}
         self.globals: dict[tuple[str, str], Any] = {}
         self.names: dict[str, InertName] = {}
-        self.kept = 0
+        self.budget = file.budget
 
     def pop(self) -> Any:
         """Take the last value."""
@@ -67,14 +66,8 @@ class Machine(Window):
 
     def keep(self, size: int) -> bytes:
         """Return the next `size` bytes for a value."""
-        self.count(size)
+        self.budget.draw(size, "its strings and numbers")
         return self.take(size)
-
-    def count(self, size: int) -> None:
-        """Count `size` bytes that stay in memory."""
-        self.kept += size
-        if self.kept > _MOST_KEPT:
-            raise PickleError(f"has more than {_MOST_KEPT:,} bytes of strings and numbers")
 
     def protocol(self) -> None:
         found = self.number(1)
@@ -119,7 +112,7 @@ class Machine(Window):
 
     def inert_name(self, name: str) -> InertName:
         """Return the placeholder for an unknown class or function."""
-        self.count(len(name))
+        self.budget.draw(len(name), "its strings and numbers")
         if name not in self.names:
             self.names[name] = InertName(name)
         return self.names[name]

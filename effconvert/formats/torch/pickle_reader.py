@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from struct import unpack
 from typing import Any
 
+from effconvert.budget import OBJECT
 from effconvert.formats.checkpoint import DataFile
 from effconvert.formats.torch.machine import Machine
 from effconvert.formats.torch.tensors import Inert, PickleError, Storage
 
-# L2 with averages and the state of AdamW has 0.3 million instructions; this many of the most expensive take 150 MB, 1
-# s.
-_MOST_INSTRUCTIONS = 800_000
 # The protocol; then a dict, a list, a tuple or a class, or from protocol 4 on a frame of less than 2**48 bytes.
 _START = re.compile(rb"\x80(?:[\x02\x03][\]})(c]|[\x04\x05]\x95.{6}\0\0)", re.DOTALL)
 
@@ -39,7 +37,8 @@ def is_pickle(start: bytes) -> bool:
 def read_pickle(file: DataFile, start: int, end: int) -> Pickle:
     """Read the pickle at byte `start` of `file`; it must end before `end`.
 
-    Raises PickleError for an instruction or a name that no checkpoint needs; the message names it.
+    Raises PickleError for an instruction or a name that no checkpoint needs; the message names it. Raises
+    UnreadableCheckpoint if the pickle is too much for the budget of the file.
     """
     machine = Machine(file, start, end)
     try:
@@ -53,7 +52,10 @@ def read_pickle(file: DataFile, start: int, end: int) -> Pickle:
 
 def _run(machine: Machine) -> Any:
     """Run the instructions and return the final value."""
-    for _ in range(_MOST_INSTRUCTIONS):
+    budget = machine.budget
+    while True:
+        budget.step()
+        budget.draw(OBJECT, "the values in its pickle")
         code = machine.take(1)
         if code == b".":
             return machine.pop()
@@ -61,7 +63,6 @@ def _run(machine: Machine) -> Any:
         if instruction is None:
             raise PickleError(f"uses {_name(code)}, which no checkpoint needs")
         instruction(machine)
-    raise PickleError(f"has more than {_MOST_INSTRUCTIONS:,} instructions")
 
 
 def _name(code: bytes) -> str:

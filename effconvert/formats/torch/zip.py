@@ -3,14 +3,13 @@
 Source: torch/serialization.py (_save), caffe2/serialize/inline_container.cc, and PKWARE's APPNOTE.TXT 4.3.7.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from effconvert.errors import UnreadableCheckpoint
 from effconvert.formats.checkpoint import DataFile
-from effconvert.formats.strict_json import strings_in
+from effconvert.formats.strict_json import parse_json, strings_in
 from effconvert.formats.torch.pickle_reader import Pickle, read_pickle
 from effconvert.formats.torch.tensors import PickleError
 from effconvert.formats.torch.zip_kinds import name_zip
@@ -56,7 +55,7 @@ def read_zip(file: DataFile) -> Stored:
         pickle = archive.pickle()
         places = {key: archive.place(f"data/{key}") for key in pickle.storages if f"data/{key}" in archive}
         metadata = archive.text(METADATA_RECORD) if METADATA_RECORD in archive else None
-        strings = None if metadata is None else strings_in(json.loads(metadata), METADATA_RECORD)
+        strings = None if metadata is None else strings_in(parse_json(metadata, file.budget), METADATA_RECORD)
     except PickleError:
         raise
     except FAILURES as error:

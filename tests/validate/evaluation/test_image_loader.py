@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from effconvert.errors import EffconvertError, LayoutMismatch
+from effconvert.errors import DatasetProblem, LayoutMismatch
 from effconvert.preprocessing.pipeline import pixels
 from effconvert.preprocessing.recipes import official_recipe, recipe_for
 from effconvert.validate.data.dataset import Dataset, open_dataset
@@ -119,7 +119,9 @@ def test_memory_is_shared_out_without_a_deadlock_or_a_mix_up(
     parts = [np.arange(start, min(start + chunk, images)) for start in range(0, images, chunk)]
     with _stand_ins(ring, delays) as pool:
         seen: list[int] = []
-        for one in image_loader._prepared_by(pool, parts, locations, ring, Clock()):
+        for one in image_loader._prepared_by(
+            image_loader._Pool(pool, parts, locations, np.zeros(slots, np.int32)), ring, Clock()
+        ):
             time.sleep(0.0005)  # a network at work, while the others go on
             assert one.pixels.tolist() == (one.ids + 1).tolist()
             seen += one.ids.tolist()
@@ -156,9 +158,9 @@ def test_a_worker_that_dies_is_an_error_that_says_where(
     data: Dataset, monkeypatch: pytest.MonkeyPatch, how: signal.Signals
 ) -> None:
     monkeypatch.setattr(image_loader, "_MOST_IMAGES", 1)
-    words = rf"a decode worker was ended by signal {int(how)} at images \d+ to \d+ of the data set"
+    words = rf"\.\w+: the process that prepared this image was ended by signal {int(how)}"
     with (
-        pytest.raises(EffconvertError, match=words),
+        pytest.raises(DatasetProblem, match=words),
         prepared_images(data.locations, range(30), TENSORFLOW, workers=2) as chunks,
     ):
         for chunk in chunks:
@@ -166,6 +168,23 @@ def test_a_worker_that_dies_is_an_error_that_says_where(
                 workers = workers_of(os.getpid())
                 os.kill(workers[0], how)
                 wait_until(lambda: not is_running(workers[0]))  # noqa: B023
+    assert workers_of(os.getpid()) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "waitid"), reason="this system does not tell whether a process was stopped")
+def test_a_worker_that_is_stopped_is_an_error_that_says_where(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_loader, "_MOST_IMAGES", 1)
+    monkeypatch.setattr(image_loader, "_PATIENCE", 0.2)
+    with (
+        pytest.raises(
+            DatasetProblem, match=r"\.\w+: the process that prepared this image was stopped by a signal"
+        ) as caught,
+        prepared_images(data.locations, range(30), TENSORFLOW, workers=1) as chunks,
+    ):
+        for chunk in chunks:
+            if chunk.ids[0] == 4:
+                os.kill(workers_of(os.getpid())[0], signal.SIGSTOP)
+    assert caught.value.exit_code == 7
     assert workers_of(os.getpid()) == []
 
 

@@ -6,10 +6,12 @@ The labels of a flat folder are in a file beside the images, or in the names of 
 import os
 from pathlib import Path
 
+from effconvert.errors import DatasetProblem
 from effconvert.validate.data.containers.contents import Contents, sort_of
 from effconvert.validate.data.locations import Location
 
 _TEXTS = (".txt", ".csv", ".tsv")
+_DEEPEST = 100
 _SPLITS = frozenset(("train", "training", "val", "valid", "validation", "test"))
 
 
@@ -35,6 +37,8 @@ def list_images(contents: Contents, path: Path) -> None:
 
 
 def _add_images(contents: Contents, path: Path, prefix: str, label: str | None, deep: bool = True) -> None:
+    if prefix.count("/") > _DEEPEST:
+        raise DatasetProblem(f"{path}: folders are nested more than {_DEEPEST} deep")
     with os.scandir(path) as found:
         entries = sorted(found, key=lambda entry: entry.name)
     for entry in entries:

@@ -3,15 +3,18 @@
 The class names are in the schema's metadata under `huggingface`, where the library `datasets` writes them.
 """
 
-import json
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from effconvert.errors import DatasetProblem, Unavailable
+from effconvert.budget import ENTRY, Budget
+from effconvert.errors import DatasetProblem, Unavailable, UnreadableCheckpoint
+from effconvert.formats.strict_json import parse_json
 from effconvert.validate.data.containers.contents import Contents, counted
 from effconvert.validate.data.locations import Location
 
 _IMAGES = ("image", "img")
+_ROWS = 64  # at a time: a path may be long
 
 
 def list_parquet(paths: list[Path]) -> Contents:
@@ -56,21 +59,33 @@ class ParquetImages:
         """Return the class names in the metadata, () without any."""
         text = (self._file.schema_arrow.metadata or {}).get(b"huggingface", b"{}")
         try:
-            features = json.loads(text).get("info", {}).get("features", {})
+            features = parse_json(text, Budget(self.path, len(text))).get("info", {}).get("features", {})
             return tuple(map(str, features.get("label", {}).get("names", ())))
-        except (ValueError, AttributeError, TypeError, RecursionError):
+        except (ValueError, AttributeError, TypeError, RecursionError, UnreadableCheckpoint):
             return ()
 
     def rows(self) -> Any:
         """Yield (row group, row in it, name or "", label) for every row."""
         columns = [f"{self._column}.path", *(["label"] if self._has_label else [])]
+        budget = Budget(self.path, Path(self.path).stat().st_size, DatasetProblem)
+        budget.draw(ENTRY * self._file.metadata.num_rows, "its rows")  # an empty row takes next to nothing
         for group in range(self._file.num_row_groups):
-            table = self._read(group, columns)
-            paths = _field(table, self._column, "path")
-            labels = table["label"].to_pylist() if self._has_label else [None] * len(paths)
-            for row, (name, label) in enumerate(zip(paths, labels, strict=True)):
+            for row, (name, label) in enumerate(self._names_and_labels(group, columns)):
+                if not isinstance(name, str | None):
+                    raise DatasetProblem(f"{self.path}: the paths of its images are {type(name).__name__}, not text")
+                budget.draw(len(name or ""), "the names of its images")  # one text may stand in every row
                 known = label if isinstance(label, str) or (isinstance(label, int) and label >= 0) else None
                 yield group, row, _relative(name or ""), known
+
+    def _names_and_labels(self, group: int, columns: list[str]) -> Iterator[tuple[Any, Any]]:
+        """Yield the path and the label of each row of a row group, a few rows at a time."""
+        try:
+            for part in self._file.iter_batches(_ROWS, row_groups=[group], columns=columns, use_threads=False):
+                paths = _field(part, self._column, "path")
+                labels = part["label"].to_pylist() if self._has_label else [None] * len(paths)
+                yield from zip(paths, labels, strict=True)
+        except Exception as error:  # pyarrow raises many kinds; a text that is not UTF-8
+            raise DatasetProblem(f"{self.path}: row group {group} cannot be read: {error}") from error
 
     def image(self, group: int, row: int) -> bytes:
         """Return the encoded image in a row of a row group. Raises DatasetProblem when the row has none."""
@@ -97,7 +112,8 @@ def _relative(path: str) -> str:
 
 def _field(table: Any, column: str, field: str, plain: bool = True) -> Any:
     """Return a field of a column of structs, as a list or as an Arrow array; [None, …] without that field."""
-    array = table[column].combine_chunks() if column in table.column_names else None
+    array: Any = table[column] if column in table.schema.names else None
+    array = array.combine_chunks() if hasattr(array, "combine_chunks") else array
     if array is None or array.type.get_field_index(field) < 0:
         return [None] * len(table)
     found = array.field(field)

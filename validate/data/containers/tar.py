@@ -4,10 +4,12 @@ The headers are read once; later, each image is read with one positioned read.
 """
 
 import tarfile
+from io import FileIO
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple, cast
 
 from effconvert.errors import DatasetProblem
+from effconvert.formats.archive import HEADER_BYTES
 from effconvert.validate.data.containers.contents import Contents, common_folders, sort_of
 from effconvert.validate.data.imagenet import SYNSET
 from effconvert.validate.data.locations import Location
@@ -32,7 +34,10 @@ def members(path: Path) -> list[Member]:
     found = []
     size = path.stat().st_size
     try:
-        with open(path, "rb", buffering=0) as file, tarfile.open(fileobj=file, mode="r:") as archive:
+        with (
+            open(path, "rb", buffering=0) as file,
+            tarfile.open(fileobj=cast(BinaryIO, _Headers(file)), mode="r:") as archive,
+        ):
             for member in archive:
                 if member.isdir():
                     continue
@@ -50,6 +55,19 @@ def members(path: Path) -> list[Member]:
         after = f" after {found[-1].name}" if found else ""
         raise DatasetProblem(f"{path}: a damaged tar file{after}: {error}; copy or download it again") from error
     return found
+
+
+class _Headers:
+    """The file as an object for tarfile, which would read a header of any declared size at once."""
+
+    def __init__(self, file: FileIO) -> None:
+        self._file = file
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= HEADER_BYTES:
+            raise tarfile.ReadError(f"a header of {size:,} bytes")
+        return self._file.read(size)
 
 
 def list_tar(shards: dict[Path, list[Member]]) -> Contents:

@@ -4,12 +4,13 @@ Source: https://github.com/webdataset/webdataset, "The WebDataset Format": the k
 its last part; `.jpg`, `.jpeg`, `.png` hold the image, `.cls` the class, `.json` anything.
 """
 
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from effconvert.budget import Budget
 from effconvert.formats.checkpoint import DataFile
+from effconvert.formats.strict_json import parse_json
 from effconvert.preprocessing.image_files import SUFFIXES
 from effconvert.validate.data.containers.contents import Contents, counted, is_number
 from effconvert.validate.data.containers.tar import Member
@@ -73,7 +74,8 @@ def _add(contents: Contents, file: DataFile, path: Path, key: str, sample: dict[
         suffix: file.read(*sample[suffix][1:]).decode("utf-8", "replace") for suffix in _LABELS if suffix in sample
     }
     try:
-        record = json.loads(texts.get("json", "{}"))
+        text = texts.get("json", "{}")
+        record = parse_json(text, Budget(path, len(text)))
     except (ValueError, RecursionError) as error:
         contents.problems.append(f"{sample['json'].name}: not JSON: {error}")
         return
