@@ -23,7 +23,7 @@ def shards(source: Path, folder: Path) -> Path:
     tensors = safetensors.numpy.load_file(folder / "whole.safetensors")
     (folder / "whole.safetensors").unlink()
     names = sorted(tensors)
-    weight_map = {}
+    weight_map: dict[str, str] = {}
     for number, part in enumerate((names[::2], names[1::2]), 1):
         file = f"model-{number:05d}-of-00002.safetensors"
         safetensors.numpy.save_file({name: tensors[name] for name in part}, folder / file)

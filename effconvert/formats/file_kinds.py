@@ -4,17 +4,18 @@ They are what effconvert writes beside checkpoints (runs, predictions, features,
 checkpoints themselves.
 """
 
-import json
 import re
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from effconvert.errors import UnreadableCheckpoint
 from effconvert.formats.checkpoint import DataFile
 from effconvert.formats.signatures import Format, format_of
+from effconvert.formats.strict_json import parse_json
 from effconvert.formats.torch.zip import begins_like_torch
-from effconvert.formats.zip_directory import FAILURES, MAGIC, directory
+from effconvert.formats.zip_directory import FAILURES, MAGIC, read_directory
 from effconvert.preprocessing.image_files import SUFFIXES
 
 _LARGEST_JSON = 1 << 26
@@ -105,8 +106,8 @@ def _kind_of_file(path: Path) -> FileKind | None:
 def _kind_of_archive(path: Path) -> FileKind | None:
     try:
         with DataFile(path) as archive:
-            records = {info.filename for info in directory(archive)}
-    except (*FAILURES, NotImplementedError):
+            records = read_directory(archive)
+    except (*FAILURES, UnreadableCheckpoint):
         return None
     if not all(name.endswith(".npy") for name in records):
         return None
@@ -114,11 +115,10 @@ def _kind_of_archive(path: Path) -> FileKind | None:
 
 
 def _kind_of_json(path: Path) -> FileKind | None:
-    if path.stat().st_size > _LARGEST_JSON:
-        return None
     try:
-        found = json.loads(path.read_bytes())
-    except (ValueError, RecursionError):
+        with DataFile(path) as file:
+            found = parse_json(file.whole(_LARGEST_JSON, " are too many for a result"), file.budget)
+    except (ValueError, RecursionError, UnreadableCheckpoint):
         return None
     schema = re.fullmatch(r"effconvert/(\w+)/\d+", str(found.get("schema", "")))
     return _BY_SCHEMA.get(schema[1], RESULT) if schema else None

@@ -123,11 +123,9 @@ class _Unpacking:
     """The unpacking of a record, piece by piece."""
 
     def __init__(self, record: Record) -> None:
-        if record.method not in (STORED, DEFLATED):
-            raise ZipError(
-                f"its record {record.name[:_SHOWN]!a} is packed with method {record.method}, which is not read"
-            )
         self._name = ascii(record.name[:_SHOWN])
+        if record.method not in (STORED, DEFLATED):
+            raise ZipError(f"its record {self._name} is packed with method {record.method}, which is not read")
         self._stream = zlib.decompressobj(wbits=-15) if record.method == DEFLATED else None
 
     @property

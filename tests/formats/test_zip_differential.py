@@ -69,7 +69,7 @@ def load_arrays(path: Path) -> Content:
 
 def read_records(path: Path) -> Content:
     with DataFile(path) as file:
-        return {name: bytes(read_record(file, record, 1 << 20)) for name, record in read_directory(file).items()}
+        return {name: bytes(read_record(file, record)) for name, record in read_directory(file).items()}
 
 
 def load_records(path: Path) -> Content:
