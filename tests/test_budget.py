@@ -52,7 +52,8 @@ def test_a_small_file_that_asks_for_gigabytes_or_minutes_is_refused(
     path = bomb(tmp_path)
     assert path.stat().st_size < 10 << 20
     if "open_checkpoint" in reader:
-        assert (found := format_of(path)) and bomb in bombs.CHECKPOINTS[found]
+        assert (found := format_of(path))
+        assert bomb in bombs.CHECKPOINTS[found]
     ended = subprocess.run([sys.executable, "-c", OPENING, str(path), reader], capture_output=True, text=True)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.startswith(f"3 {path}")
