@@ -71,7 +71,7 @@ def verify(
     float64: bool = True,
     keep: str | Path | None = None,
     canonical_only: bool = False,
-    progress: Callable[[str], None] = lambda step: None,
+    progress: Callable[[str], None] | None = None,
 ) -> Verification:
     """Verify that the file `converted` is the same network as `source`, and return the result.
 

@@ -44,10 +44,8 @@ def own_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
                 averages = {f"{name}/ExponentialMovingAverage": tensor for name, tensor in tensors.items()}
                 made[layout] = write_checkpoint(folder / "tf", averages)
             else:
-                effconvert.convert(
-                    save(folder / f"{layout}.pth", tensors), path_in(folder, f"{layout}"), to=layout, force=True
-                )
                 made[layout] = path_in(folder, layout)
+                effconvert.convert(save(folder / "saved.pth", tensors), made[layout], to=layout)
         return made[layout]
 
     return make

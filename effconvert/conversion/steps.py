@@ -12,6 +12,7 @@ from effconvert.atomic import check_is_no_source, check_output
 from effconvert.conversion.loading_code import printed_code
 from effconvert.conversion.outputs import check_container, write
 from effconvert.conversion.plan import DTYPES, NAMES, Plan, make_plan
+from effconvert.conversion.targets import library_of
 from effconvert.conversion.transfer import Progress, Transfer, start_examining
 from effconvert.errors import LayoutMismatch, OutputProblem, UnknownName, known_names
 from effconvert.formats import Checkpoint, open_checkpoint
@@ -191,13 +192,14 @@ def _check_arguments(output: Path | None, to: str, dtype: str | None, names: str
         raise UnknownName(f"dtype {dtype!r} is unknown; {known_names(dtype, DTYPES)}")
     if names is not None and names not in NAMES:
         raise UnknownName(f"names {names!r} are unknown; {known_names(names, NAMES)}")
+    library = library_of(to)  # refuses an unknown layout before anything is asked for it
     naming = [layout.name for layout in known_layouts() if layout.write and layout.average]
     if names is not None and to not in naming:
         raise LayoutMismatch(
             f"names {names!r}: only {', '.join(naming)} has different names for raw weights and averages"
         )
     if output is None and to != CANONICAL:
-        raise OutputProblem(f"{to}: give the folder to write")
+        raise OutputProblem(f"{to}: give the {'folder' if library.folder else 'file'} to write")
     if output:
         check_container(output, to)
 

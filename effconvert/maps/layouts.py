@@ -1,6 +1,7 @@
 """All layouts: the mapping files of the package and of the user, each read once."""
 
 import os
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -65,11 +66,16 @@ def layout_called(name: str) -> str:
 
 def find_layout(name: str) -> Layout:
     """Return the layout called `name`, also by another of its names. Raises UnknownName with the known names."""
-    called = layout_called(name)
+    return _named(layout_called(name), name, [layout.name for layout in known_layouts()])
+
+
+def _named(called: str, name: str, shown: Sequence[str]) -> Layout:
+    """Return the layout called so; `name` is what was typed, and `shown` the layouts that its refusal lists."""
     for layout in known_layouts():
         if layout.name == called:
             return layout
-    known = known_names(name, (layout.name for layout in known_layouts()))
+    aliases = [alias for layout in known_layouts() for alias in layout.library.names]
+    known = known_names(name, shown, others=aliases)
     adding = either("--map FILE", "effconvert.add_maps")
     raise UnknownName(f"layout {name!r} is unknown; {known} ({adding} adds one of your own)")
 
@@ -80,10 +86,15 @@ def known_library(name: str) -> Library | None:
 
 
 def family(name: str) -> tuple[Layout, ...]:
-    """Return the writable layouts with this name, or of the family with this name. Raises UnknownName."""
+    """Return the writable layouts with this name, or of the family with this name.
+
+    A layout that cannot be written is returned too, so that the caller says why. Raises UnknownName with the writable
+    ones.
+    """
     called = layout_called(name)
     members = tuple(layout for layout in known_layouts() if layout.library.family == called and layout.write)
-    return members or (find_layout(name),)
+    writable = [layout.name for layout in known_layouts() if layout.write]
+    return members or (_named(called, name, [CANONICAL, *writable]),)
 
 
 def parse_layout(content: bytes, where: str, folder: Path | None = None) -> Layout:

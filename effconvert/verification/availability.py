@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
@@ -35,12 +35,14 @@ class Availability:
         return asdict(self)
 
 
-def frameworks_here(pythons: Mapping[str, str], quick: bool = False) -> list[Availability]:
-    """Return the availability of each framework; `quick` only checks whether it is installed.
+def frameworks_here(pythons: Mapping[str, str], quick: bool = False, names: Collection[str] = ()) -> list[Availability]:
+    """Return the availability of each framework, or of those called `names`.
 
-    pythons: {framework: interpreter}. Raises MissingPath for an interpreter that does not exist.
+    pythons: {framework: interpreter}. quick: only check whether it is installed.
+
+    Raises MissingPath for an interpreter that does not exist.
     """
-    programs = {name: interpreter(name, pythons) for name in FRAMEWORKS}
+    programs = {name: interpreter(name, pythons) for name in FRAMEWORKS if not names or name in names}
     return _looked_up(programs, quick)
 
 

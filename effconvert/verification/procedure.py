@@ -129,7 +129,7 @@ def verify(
     causes: bool = False,
     keep: str | Path | None = None,
     canonical_only: bool = False,
-    progress: Callable[[str], None] = lambda step: None,
+    progress: Callable[[str], None] | None = None,
 ) -> Verification:
     """Verify that the file `converted` is the same network as `source`, and return the result.
 
@@ -146,6 +146,7 @@ def verify(
 
     Example: `effconvert.verify("b0.safetensors", "efficientnet-b0/").same`
     """
+    progress = progress or (lambda step: None)
     if keep is not None:
         check_folder_name(Path(keep), "--keep")
     unrounded, result = examine(source, reading or Options(), key), examine(converted)

@@ -164,6 +164,11 @@ def test_trainings_complete_for_the_variant_that_was_given() -> None:
     assert "advprop" not in found
 
 
+def test_the_commands_complete_behind_help() -> None:
+    assert _offered(["help"], "ver") == ["verify"]
+    assert _offered(["help", "map"], "") == ["check", "moves", "draft"]
+
+
 # Texts that a user chooses freely.
 _FREE = {"--root", "--classifier", "--leave", "--key", "--network", "--name"}
 
@@ -185,7 +190,12 @@ def test_the_help_explains_every_fact() -> None:
 
 def _completed(command: str, option: str, incomplete: str, *given: str) -> list[str]:
     """Return what a shell offers for `effconvert COMMAND GIVEN… OPTION INCOMPLETE`."""
+    return _offered([command, *given, option], incomplete)
+
+
+def _offered(words: list[str], incomplete: str) -> list[str]:
+    """Return what a shell offers for `effconvert WORDS… INCOMPLETE`."""
     from click.shell_completion import ShellComplete
 
     completer = ShellComplete(cli, {}, "effconvert", "_EFFCONVERT_COMPLETE")
-    return [item.value for item in completer.get_completions([command, *given, option], incomplete)]
+    return [item.value for item in completer.get_completions(words, incomplete)]

@@ -55,7 +55,7 @@ def files(lite0: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pa
         ("chart layers --verify weights -o x.svg", "weights; a report needs"),
         ("predict image weights", "an image; `effconvert predict FILE IMAGE` takes it after the checkpoint"),
         ("predict images weights", "`effconvert predict FILE FOLDER` takes them after the checkpoint"),
-        ("validate --data weights weights", "weights, and not images; give it as FILE"),
+        ("validate --data weights weights", "weights, and not images; give it as a file to measure"),
         ("validate --data weights images", "a folder of images; `effconvert validate --data FOLDER`"),
     ],
 )  # fmt: skip

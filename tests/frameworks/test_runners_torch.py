@@ -55,7 +55,7 @@ CASES = [
         "edgetpu-s",
         "es",
         EDGE | BACKBONE | SYMMETRIC,
-        "timm.create_model('efficientnet_es', features_only=True)",
+        "timm.create_model('efficientnet_es', features_only=True, bn_eps=1e-05)",
     ),
     ("timm", "cc-b1-8e", "cc_b1_8e", {}, "timm.create_model('tf_efficientnet_cc_b1_8e', num_classes=1000)"),
     ("timm", "edgetpu-s", "es", EDGE, "timm.create_model('tf_efficientnet_es', num_classes=1000)"),

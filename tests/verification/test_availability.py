@@ -46,6 +46,12 @@ def test_what_to_install_is_what_the_package_itself_asks_for(tmp_path: Path) -> 
         assert "effconvert" not in each.remedy  # it is not needed in that environment
 
 
+def test_only_the_frameworks_that_are_asked_for_are_looked_up(tmp_path: Path) -> None:
+    bare = without_packages(tmp_path / "bare")
+    here = frameworks_here(dict.fromkeys(FRAMEWORKS, str(bare)), quick=True, names=["keras", "timm"])
+    assert {each.name for each in here} == {"keras", "timm"}
+
+
 def test_every_missing_framework_is_named_at_once(tmp_path: Path) -> None:
     bare = str(without_packages(tmp_path / "bare"))
     with pytest.raises(Unavailable) as error:
@@ -53,7 +59,7 @@ def test_every_missing_framework_is_named_at_once(tmp_path: Path) -> None:
     first, *others = str(error.value).splitlines()
     assert first == "timm and keras cannot be used; nothing was run:"
     assert [line.split()[0] for line in others] == ["timm", "keras"]
-    assert all(f"--python {name}=PATH" in line for name, line in zip(("timm", "keras"), others, strict=True))
+    assert all(f'python={{"{name}": "PATH"}}' in line for name, line in zip(("timm", "keras"), others, strict=True))
 
 
 def test_one_that_breaks_says_how(tmp_path: Path) -> None:

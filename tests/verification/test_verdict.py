@@ -243,7 +243,7 @@ def test_one_image_shows_nothing(tmp_path: Path) -> None:
     assert (found.word, found.sensitivity) == (NOT_VERIFIABLE, 0.0)
     assert found.sentence == (
         "not verifiable: one image cannot show whether the network reacts to its input; give two or more, "
-        "with --images FOLDER"
+        'with images="FOLDER"'
     )
 
 
@@ -264,7 +264,7 @@ def test_images_that_are_all_the_same_show_nothing(tmp_path: Path) -> None:
     assert found.sensitivity > 0.1
     assert found.sentence == (
         "not verifiable: the images are all the same, so they cannot show whether the network reacts to its input; "
-        "give different ones, with --images FOLDER"
+        'give different ones, with images="FOLDER"'
     )
 
 

@@ -8,7 +8,7 @@ from effconvert.cli.click_classes import Command
 from effconvert.cli.display.json_output import JsonOutput, put_json
 from effconvert.cli.display.progress import steps
 from effconvert.cli.display.terminal import BAD, DOUBTFUL, GOOD, print_table, say
-from effconvert.cli.options.running import given_pythons, python_option
+from effconvert.cli.options.running import framework_choice, given_pythons, python_option
 from effconvert.cli.options.shared import json_option
 
 if TYPE_CHECKING:
@@ -19,10 +19,11 @@ _EVERYWHERE = ("python", "numpy")  # in the versions of each, so not shown
 
 
 @click.command("frameworks", cls=Command)
+@click.argument("names", nargs=-1, type=framework_choice(), metavar="[FRAMEWORK]...")
 @click.option("--quick", is_flag=True, help="Only check what is installed; import nothing.")
 @python_option
 @json_option
-def command(quick: bool, pythons: tuple[str, ...], as_json: JsonOutput | None) -> None:
+def command(names: tuple[str, ...], quick: bool, pythons: tuple[str, ...], as_json: JsonOutput | None) -> None:
     """Show which frameworks can run their files here, and how to install the others.
 
     Each is imported in its own interpreter: this one, or that of --python or EFFCONVERT_PYTHON_<FRAMEWORK>.
@@ -33,7 +34,7 @@ def command(quick: bool, pythons: tuple[str, ...], as_json: JsonOutput | None) -
 
     with steps(as_json is not None, transient=True) as begin:
         begin("importing each framework in its interpreter" if not quick else "looking for the frameworks")
-        found = frameworks_here(given_pythons(pythons), quick)
+        found = frameworks_here(given_pythons(pythons), quick, names)
     if put_json(as_json, {"schema": "effconvert/frameworks/1", "frameworks": [each.to_dict() for each in found]}):
         return
     interpreters = sorted({each.python for each in found})

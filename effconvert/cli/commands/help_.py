@@ -1,12 +1,22 @@
 """`effconvert help`: the help of a command."""
 
 import click
+from click.shell_completion import CompletionItem
 
 from effconvert.cli.click_classes import Command, CommandGroup, Context
 
 
+def _complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return the commands of the group that the words before lead to."""
+    group = context.find_root().command
+    for word in context.params.get("words") or ():
+        group = group.get_command(context, word) if isinstance(group, CommandGroup) else None  # type: ignore[assignment]
+    names = group.list_commands(context) if isinstance(group, CommandGroup) else []
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
 @click.command("help", cls=Command)
-@click.argument("words", nargs=-1, metavar="[COMMAND]...")
+@click.argument("words", nargs=-1, metavar="[COMMAND]...", shell_complete=_complete)
 @click.pass_context
 def command(context: click.Context, words: tuple[str, ...]) -> None:
     """Show the help of a command, or of effconvert.
