@@ -15,11 +15,14 @@ ALL = [
     *((bomb, "formats.open_checkpoint") for found in bombs.CHECKPOINTS.values() for bomb in found),
     *((bomb, "verification.runs.open_run") for bomb in bombs.RUNS),
     *((bomb, "report.given_files.read_inputs") for bomb in bombs.REPORTED),
+    *((bomb, "validate.data.label_files.read_label_file") for bomb in bombs.LABELS),
+    *((bomb, "validate.data.classes.read_classes") for bomb in bombs.CLASSES),
 ]
 # Opens a file in a process that may take 256 MB beside the file, and ten seconds of the processor.
 OPENING = """
 import os, resource, sys
 from importlib import import_module
+from pathlib import Path
 path, reader = sys.argv[1:]
 module, _, name = reader.rpartition(".")
 opener = getattr(import_module(f"effconvert.{module}"), name)
@@ -32,7 +35,7 @@ allowed = taken + os.path.getsize(path) + (256 << 20)
 resource.setrlimit(resource.RLIMIT_AS, (allowed, allowed))
 resource.setrlimit(resource.RLIMIT_CPU, (int(sum(os.times()[:2])) + 10, 60))
 try:
-    found = opener([path] if name == "read_inputs" else path)
+    found = opener([path] if name == "read_inputs" else Path(path))
     if name == "open_run":
         found.__enter__()
 except EffconvertError as error:
@@ -56,7 +59,7 @@ def test_a_small_file_that_asks_for_gigabytes_or_minutes_is_refused(
         assert bomb in bombs.CHECKPOINTS[found]
     ended = subprocess.run([sys.executable, "-c", OPENING, str(path), reader], capture_output=True, text=True)
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert ended.stdout.startswith(f"3 {path}")
+    assert ended.stdout.startswith(f"{7 if 'validate.data' in reader else 3} {path}")
     assert "does not fit into the memory" not in ended.stdout  # counted before, not found by the net
 
 

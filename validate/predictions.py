@@ -1,8 +1,8 @@
 """Predictions of one network for every image of a data set, as arrays and as a file."""
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ _ARRAYS = {
     "confidence": (np.float32, 1),
 }
 _HASHES = "hashes"  # missing in old runs
+_OF_IMAGES = ("ids", "names", "labels")  # equal in all runs on the same images
 # What a run tells of an image cannot be packed into fewer bytes: three logits, and since 2026 a hash of 16 bytes.
 _LEAST_BYTES, _LEAST_BYTES_WITH_HASH = 8, 24
 _MOST_BYTES_OF_RECORD = 1 << 25
@@ -118,8 +119,15 @@ def read_predictions(path: str | Path) -> Predictions:
     path = require_path(path)
     if (kind := kind_of(path)) and kind != PREDICTIONS:
         raise UnreadableCheckpoint(f"{path}: not predictions but {kind.in_words()}")
+    with DataFile(path) as file:
+        return predictions_in(file)
+
+
+def predictions_in(file: DataFile) -> Predictions:
+    """Return the predictions in an open file. Raises UnreadableCheckpoint as `read_predictions`."""
+    path = file.path
     try:
-        with guarded(path), DataFile(path) as file:
+        with guarded(path):
             arrays = NpzArchive(file)
             _allow_images(arrays, file.budget)
             record = parse_json(str(arrays.read(_RECORD)), file.budget)
@@ -132,6 +140,15 @@ def read_predictions(path: str | Path) -> Predictions:
     if problems:
         raise UnreadableCheckpoint(f"{path}: {'; '.join(problems)}")
     return Predictions(record, **values)
+
+
+def sharing_arrays(predictions: Predictions, others: Iterable[Predictions]) -> Predictions:
+    """Return the same predictions; if one of `others` is for the same images, their names and labels are kept once."""
+    for other in others:
+        shared = {name: getattr(other, name) for name in _OF_IMAGES}
+        if all(np.array_equal(getattr(predictions, name), array) for name, array in shared.items()):
+            return replace(predictions, **shared)
+    return predictions
 
 
 def write_predictions(path: Path, predictions: Predictions, force: bool = False) -> None:

@@ -13,9 +13,12 @@ from effconvert.formats.checkpoint import Late, read_whole
 _LARGEST = 8 << 20  # 21,000 classes with their names take 2 MB
 
 
-def read_json_object(path: Path) -> dict[str, Any]:
-    """Return the JSON object in the file at `path`, such as a config.json. Raises UnreadableCheckpoint for all else."""
-    content = read_whole(path, _LARGEST, ", more than any configuration has")
+def read_json_object(path: Path, largest: int = _LARGEST) -> dict[str, Any]:
+    """Return the JSON object in the file at `path`, such as a config.json. Raises UnreadableCheckpoint for all else.
+
+    largest: the number of bytes that may be read.
+    """
+    content = read_whole(path, largest, ", more than any configuration has")
     try:
         values = parse_json(content, Budget(path, len(content)))
     except (ValueError, RecursionError) as error:

@@ -7,9 +7,10 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from effconvert.errors import LayoutMismatch, NotThere, OutputProblem, Unavailable, UnreadableCheckpoint
+from effconvert.formats.strict_json import read_json_object
 from effconvert.hashing import file_md5, file_sha256
 from effconvert.hub.addresses import PackageFile, address, elsewhere, installed_path, package_file
 from effconvert.locks import lock
@@ -181,9 +182,10 @@ def _fetch_beside(row: Published, entry: Path, patience: "Patience | None") -> I
 
 def _is_json_object(path: Path) -> bool:
     try:
-        return isinstance(json.loads(path.read_bytes()), dict)
-    except (ValueError, RecursionError):
+        read_json_object(path)
+    except UnreadableCheckpoint:
         return False
+    return True
 
 
 def _prepare(row: Published, entry: Path, file: Path, sha256: str, beside: list[Path], *, known: bool) -> _Record:
@@ -255,16 +257,16 @@ def _is_complete(entry: Path, record: _Record) -> bool:
 
 def _read_record(notes: Path) -> _Record | None:
     try:
-        fields: dict[str, Any] = json.loads(notes.read_text(encoding="utf-8"))
+        if not notes.exists():
+            return None
+        fields = read_json_object(notes)
         files = {path: (int(size), str(sha256)) for path, (size, sha256) in fields["files"].items()}
         record = _Record(**fields | {"files": files})
         for path in (record.folder, *files):
             if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
                 raise ValueError(f"{path[:100]!a} leads out of the folder")
         return record
-    except FileNotFoundError:
-        return None
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, UnreadableCheckpoint) as error:
         raise UnreadableCheckpoint(
             f"{notes}: not the record of a download ({error}); delete {notes.parent} and run again"
         ) from error

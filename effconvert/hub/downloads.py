@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from effconvert.errors import NotThere, OutputProblem, Unavailable
+from effconvert.errors import NotThere, OutputProblem, Unavailable, UnreadableCheckpoint
 from effconvert.formats.archive import looks_like_archive
+from effconvert.formats.strict_json import read_json_object
 from effconvert.hub.addresses import elsewhere
 from effconvert.version import VERSION
 
@@ -86,8 +87,8 @@ class _Part:
         self.notes = target.with_name(target.name + ".part.json")
         self.url = url
         self.state: dict[str, Any] = {}
-        with contextlib.suppress(OSError, ValueError, RecursionError):
-            self.state = _sound_state(json.loads(self.notes.read_text(encoding="utf-8")))
+        with contextlib.suppress(ValueError, UnreadableCheckpoint):
+            self.state = _sound_state(read_json_object(self.notes))
         if self.state.get("url") != url or not self.path.is_file():
             self.discard()
 

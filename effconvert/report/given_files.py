@@ -1,7 +1,8 @@
 """Input files of a report, each checked against its schema before anything in it is used."""
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,14 @@ from effconvert.architecture.facts import complete
 from effconvert.budget import Budget, guarded
 from effconvert.errors import EffconvertError, LayoutMismatch, MissingPath, UnreadableCheckpoint, listing
 from effconvert.formats import file_kinds
+from effconvert.formats.checkpoint import DataFile, read_whole
 from effconvert.formats.strict_json import parse_json
-from effconvert.hashing import file_sha256
 from effconvert.option_words import flag
 from effconvert.paths import require_path
 from effconvert.preprocessing.recipes import Recipe
 from effconvert.report.renderings.text import visible
 from effconvert.report.schema import VALIDATION, VERIFICATION, problems
-from effconvert.validate.predictions import Predictions, is_predictions, read_predictions
+from effconvert.validate.predictions import Predictions, is_predictions, predictions_in, sharing_arrays
 
 _VERIFICATION_SCHEMA = "effconvert/verification/1"
 _LARGEST_JSON = 1 << 26
@@ -65,6 +66,9 @@ def read_inputs(paths: Iterable[str | Path]) -> Inputs:
     for path in sorted(set(map(Path, paths))):
         try:
             found = _read(path)
+            if isinstance(found, RunInput):
+                others = (each.predictions for each in read.values() if isinstance(each, RunInput))
+                found = replace(found, predictions=sharing_arrays(found.predictions, others))
             read.setdefault(found.sha256, found)
         except EffconvertError as error:
             failures.append(error)
@@ -101,9 +105,10 @@ def _read(path: Path) -> RunInput | VerificationInput:
 
 
 def _read_run(path: Path) -> RunInput:
-    predictions = read_predictions(path)
-    _check(path, _run_problems(predictions.record, len(predictions), Budget(path, path.stat().st_size)))
-    return RunInput(str(path), file_sha256(path), predictions)
+    with DataFile(path) as file:
+        predictions = predictions_in(file)
+        _check(path, _run_problems(predictions.record, len(predictions), file.budget))
+        return RunInput(str(path), file.sha256(), predictions)
 
 
 def _run_problems(record: Mapping[str, Any], images: int, budget: Budget) -> Iterator[str]:
@@ -118,14 +123,14 @@ def _run_problems(record: Mapping[str, Any], images: int, budget: Budget) -> Ite
 
 
 def _read_verification(path: Path) -> VerificationInput:
-    document, budget = _parsed(path)
+    document, budget, sha256 = _parsed(path)
     schema = document.get("schema")
     if schema != _VERIFICATION_SCHEMA:
         found = visible(repr(schema))[:80]
         raise UnreadableCheckpoint(f"{path}: its schema is {found}, not {_VERIFICATION_SCHEMA!r}; {_WANTED}")
     _check(path, problems(document, VERIFICATION, budget))
     _check(path, (*_contradictions(document), *_refusal("$.converted.facts", complete, document["converted"]["facts"])))
-    return VerificationInput(str(path), file_sha256(path), document)
+    return VerificationInput(str(path), sha256, document)
 
 
 def _contradictions(document: Mapping[str, Any]) -> Iterator[str]:
@@ -138,10 +143,9 @@ def _contradictions(document: Mapping[str, Any]) -> Iterator[str]:
                 yield f"$.verdict: {document['verdict']!r}, but {place} differs, in {failed} of its rows"
 
 
-def _parsed(path: Path) -> tuple[dict[str, Any], Budget]:
-    if path.stat().st_size > _LARGEST_JSON:
-        raise UnreadableCheckpoint(f"{path}: more than {_LARGEST_JSON:,} bytes, too many for a verification; {_WANTED}")
-    content = path.read_bytes()
+def _parsed(path: Path) -> tuple[dict[str, Any], Budget, str]:
+    """Return the document, the budget that is left for it, and the SHA-256 of the file."""
+    content = read_whole(path, _LARGEST_JSON, f", too many for a verification; {_WANTED}")
     if content.startswith(b"PK"):
         raise UnreadableCheckpoint(f"{path}: has no predictions (files of `effconvert run` do not); {_WANTED}")
     try:
@@ -152,7 +156,7 @@ def _parsed(path: Path) -> tuple[dict[str, Any], Budget]:
         raise UnreadableCheckpoint(f"{path}: is neither a run nor JSON ({words}); {_WANTED}") from error
     if not isinstance(document, dict):
         raise UnreadableCheckpoint(f"{path}: $: must be an object, is {type(document).__name__}; {_WANTED}")
-    return document, budget
+    return document, budget, hashlib.sha256(content).hexdigest()
 
 
 def _refusal(place: str, read: Callable[[Any], object], value: Any) -> Iterator[str]:

@@ -221,8 +221,32 @@ def verification_list(folder: Path) -> Path:
     return _written(folder / "x.json", b"[" + b"0," * 4_900_000 + b"0]")
 
 
+def labels_short(folder: Path) -> Path:
+    """Labels of two and a half million images, each with a name of one letter."""
+    return _written(folder / "labels.txt", b"a b\n" * 2_400_000)
+
+
+def labels_alone(folder: Path) -> Path:
+    """Five million ids of the development kit."""
+    return _written(folder / "labels.txt", b"1\n" * 5_000_000)
+
+
+def classes_short(folder: Path) -> Path:
+    """Five million classes."""
+    return _written(folder / "classes.txt", b"a\n" * 5_000_000)
+
+
+def classes_json(folder: Path) -> Path:
+    """A list of three million classes without a name."""
+    return _written(folder / "classes.json", b"[" + b'"",' * 3_200_000 + b'""]')
+
+
 RUNS: tuple[Bomb, ...] = (run_record, run_json)
 REPORTED: tuple[Bomb, ...] = (predictions_record, predictions_many, verification_names, verification_list)
+
+
+LABELS: tuple[Bomb, ...] = (labels_short, labels_alone)
+CLASSES: tuple[Bomb, ...] = (classes_short, classes_json)
 
 
 def _written(path: Path, content: bytes) -> Path:

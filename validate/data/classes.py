@@ -6,18 +6,18 @@ torchvision's; the lemmas are WordNet 3.0's; the group is the nearest of 44 chos
 """
 
 import csv
-import json
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from effconvert.errors import DatasetProblem, listing
 from effconvert.paths import require_path
+from effconvert.validate.data.text_lines import is_json, read_json, read_lines
 
 IMAGENET = "imagenet-1k"
+_WHAT = "a list of classes"
 
 
 @dataclass(frozen=True)
@@ -71,11 +71,7 @@ def read_classes(path: str | Path) -> ClassList:
     Raises MissingPath; DatasetProblem for a file that is neither, has no classes, or has one twice.
     """
     path = require_path(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetProblem(f"{path}: cannot be read as a list of classes: {error}") from error
-    rows = _from_json(path, text) if text.lstrip().startswith(("[", "{")) else _from_lines(text)
+    rows = _from_json(path) if is_json(path, _WHAT) else _from_lines(path)
     identifiers = [row[0] for row in rows]
     problems = [f"{name!r} occurs {count} times" for name, count in Counter(identifiers).items() if count > 1]
     if not rows:
@@ -87,22 +83,24 @@ def read_classes(path: str | Path) -> ClassList:
     return ClassList(path.name, tuple(identifiers), tuple(row[-1] for row in rows))
 
 
-def _from_lines(text: str) -> list[list[str]]:
-    rows = [[field.strip() for field in row[:2]] for row in csv.reader(text.splitlines()) if any(map(str.strip, row))]
-    return [[field for field in row if field] for row in rows]
-
-
-def _from_json(path: Path, text: str) -> list[list[str]]:
+def _from_lines(path: Path) -> list[list[str]]:
     try:
-        content: Any = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DatasetProblem(f"{path}: not JSON: {error}") from error
+        rows = csv.reader(line for _, line in read_lines(path, _WHAT))
+        fields = ([field.strip() for field in row[:2]] for row in rows)
+        return [found for row in fields if (found := [field for field in row if field])]
+    except csv.Error as error:
+        raise DatasetProblem(f"{path}: cannot be read as {_WHAT}: {error}") from error
+
+
+def _from_json(path: Path) -> list[list[str]]:
+    content = read_json(path)
     if isinstance(content, dict):
         content = content.get("id2label", content)
+    if isinstance(content, dict):
         expected = [str(index) for index in range(len(content))]
         if sorted(content, key=lambda key: (len(key), key)) != expected:
             raise DatasetProblem(f"{path}: expected {{index: name}} with every index from 0 to {len(content) - 1}")
         content = [content[index] for index in expected]
-    if not all(isinstance(name, str) for name in content):
+    if not isinstance(content, list) or not all(isinstance(name, str) for name in content):
         raise DatasetProblem(f"{path}: expected class names as a list or as {{index: name}}")
     return [[name] for name in content]

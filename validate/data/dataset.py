@@ -23,9 +23,10 @@ from effconvert.validate.data.completeness import described, is_imagenet_validat
 from effconvert.validate.data.containers.contents import Contents, counted
 from effconvert.validate.data.identity import fingerprint, identity_names, listing_hashes
 from effconvert.validate.data.image_hashes import Hashes, ImageHashes
-from effconvert.validate.data.label_files import is_json, label, read_real
+from effconvert.validate.data.label_files import label, read_real
 from effconvert.validate.data.locations import Location
 from effconvert.validate.data.opening import open_contents
+from effconvert.validate.data.text_lines import is_json
 from effconvert.validate.predictions import NO_LABEL, OWN_LABELS
 
 __all__ = ["Dataset", "Location", "open_dataset"]
@@ -90,7 +91,7 @@ def open_dataset(
     Raises MissingPath; DatasetProblem with all problems; Unavailable when a package is missing.
     """
     labels = require_path(labels) if labels is not None else None
-    real = read_real(labels) if labels and is_json(labels) else None
+    real = read_real(labels) if labels and is_json(labels, "labels") else None
     contents = open_contents(path)
     if not contents.images:
         _refuse(path, contents.problems or [_no_image(contents)])

@@ -8,19 +8,16 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from effconvert.budget import Budget
 from effconvert.errors import DatasetProblem, listing
-from effconvert.formats.strict_json import parse_json
 from effconvert.option_words import option
 from effconvert.validate.data import imagenet
 from effconvert.validate.data.classes import imagenet_classes
 from effconvert.validate.data.containers.contents import Contents, counted, is_number, stem
+from effconvert.validate.data.text_lines import read_json, read_lines
 
 DEVKIT = "ILSVRC2012_validation_ground_truth.txt"
 Labels = dict[str, str | int]
-_LARGEST = 256 << 20  # two million lines of a hundred letters
 _SYNSET = re.compile(r"(?<![0-9A-Za-z])n\d{8}(?![0-9])")
 
 
@@ -33,15 +30,6 @@ class LabelFile:
     ids: tuple[int, ...] = ()
 
 
-def is_json(path: Path) -> bool:
-    """Return whether a file of labels is JSON, as only ImageNet-ReaL's is. Raises DatasetProblem."""
-    try:
-        with path.open("rb") as file:
-            return file.read(64).lstrip().startswith((b"[", b"{"))
-    except OSError as error:
-        raise DatasetProblem(f"{path}: cannot be read as labels: {error.strerror}") from error
-
-
 def read_real(path: Path) -> list[list[int]]:
     """Return the correct classes of each ImageNet validation image, image 1 first; some have none.
 
@@ -49,11 +37,7 @@ def read_real(path: Path) -> list[list[int]]:
 
     Raises DatasetProblem for anything that is not 50,000 lists of classes.
     """
-    try:
-        text = path.read_bytes()
-        content: Any = parse_json(text, Budget(path, len(text), DatasetProblem))
-    except (ValueError, RecursionError) as error:
-        raise DatasetProblem(f"{path}: not JSON: {error}") from error
+    content = read_json(path)
     expected = f"expected {imagenet.IMAGES:,} lists of classes, 0 to 999, as ImageNet-ReaL's real.json"
     if not isinstance(content, list) or len(content) != imagenet.IMAGES:
         found = f"a list of {len(content):,}" if isinstance(content, list) else type(content).__name__
@@ -68,23 +52,24 @@ def read_real(path: Path) -> list[list[int]]:
 
 def read_label_file(path: Path) -> LabelFile:
     """Return the labels in a text file. Separators are a tab, a comma or blanks. Raises DatasetProblem."""
-    if path.is_file() and path.stat().st_size > _LARGEST:
-        raise DatasetProblem(f"{path}: {path.stat().st_size:,} bytes, more than any file of labels has")
+    pairs: list[tuple[int, str, str | int]] = []
+    alone: list[tuple[int, str]] = []
     try:
-        lines = [(number, line.strip()) for number, line in enumerate(path.read_text("utf-8-sig").splitlines(), 1)]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetProblem(f"{path}: cannot be read as labels: {error}") from error
-    try:
-        rows = [(number, row) for number, line in lines if line and (row := _split(line))]
+        for number, line in read_lines(path, "labels"):
+            name, *labels = _split(line) or [""]
+            if labels:
+                pairs.append((number, name, _as_label(labels[0])))
+            elif name:
+                alone.append((number, name))
     except csv.Error as error:
         raise DatasetProblem(f"{path}: cannot be read as labels: {error}") from error
-    if rows and all(len(row) == 1 and is_number(row[0]) for _, row in rows):
-        return LabelFile(path, ids=tuple(int(row[0]) for _, row in rows))
-    short = [f"line {number}: {row[0]!r} has no label" for number, row in rows if len(row) < 2]
-    if short or not rows:
+    if alone and not pairs and all(is_number(text) for _, text in alone):
+        return LabelFile(path, ids=tuple(int(text) for _, text in alone))
+    short = [f"line {number}: {text!r} has no label" for number, text in alone]
+    if short or not pairs:
         what = "`name label` lines, or ids of the development kit, one per line"
         raise DatasetProblem(listing(f"{path}: not a file of labels; expected {what}:", short or ["it is empty"]))
-    return LabelFile(path, tuple((number, row[0], _as_label(row[1])) for number, row in rows))
+    return LabelFile(path, tuple(pairs))
 
 
 def labelled(contents: Contents, file: LabelFile) -> tuple[Contents, list[str]]:

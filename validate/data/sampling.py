@@ -1,6 +1,5 @@
 """Choice of the images to evaluate: all, an even sample, or those that a user lists."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ from effconvert.errors import DatasetProblem, listing
 from effconvert.paths import require_path
 from effconvert.validate.data.containers.contents import stem
 from effconvert.validate.data.dataset import Dataset
+from effconvert.validate.data.text_lines import read_lines
 
 
 def choose_images(dataset: Dataset, limit: int | None = None, subset: Path | None = None) -> NDArray[np.int64]:
@@ -36,7 +36,7 @@ def _listed(dataset: Dataset, path: Path) -> NDArray[np.int64]:
     of_class = {identifier: index for index, identifier in enumerate(dataset.classes.identifiers)}
     chosen: set[int] = set()
     unknown = []
-    for number, line in _lines(path):
+    for number, line in read_lines(path, "a list of images"):
         if line in of_class:
             chosen.update(np.flatnonzero((dataset.labels == of_class[line]).any(1)).tolist())
         elif line in places or stem(line) in places:
@@ -48,13 +48,3 @@ def _listed(dataset: Dataset, path: Path) -> NDArray[np.int64]:
     if not chosen:
         raise DatasetProblem(f"{path}: does not name any image of {dataset.path}")
     return np.array(sorted(chosen))
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetProblem(f"{path}: cannot be read as a list of images: {error}") from error
-    for number, line in enumerate(text.splitlines(), start=1):
-        if line.strip():
-            yield number, line.strip()

@@ -8,10 +8,11 @@ from typing import Any
 import click
 
 from effconvert.atomic import check_output, new_file, reported
-from effconvert.errors import OutputProblem
+from effconvert.errors import OutputProblem, UnreadableCheckpoint
 from effconvert.report.renderings.json_text import json_text
 
 _LARGEST = 1 << 28  # bytes of a file that may be replaced
+_BLANK = 1 << 10
 
 
 @dataclass(frozen=True)
@@ -64,14 +65,13 @@ def check_json_file(path: Path) -> None:
 
 def _is_ours(path: Path) -> bool:
     """Return whether the file at `path` is empty, or JSON that effconvert wrote."""
-    if path.stat().st_size > _LARGEST:
-        return False
+    from effconvert.formats.strict_json import read_json_object  # with numpy, which a new file does not need
+
     with reported(path):
-        content = path.read_bytes()
-    if not content.strip():
-        return True
+        if path.stat().st_size < _BLANK and not path.read_bytes().strip():
+            return True
     try:
-        found = json.loads(content)
-    except (ValueError, RecursionError):
+        found = read_json_object(path, _LARGEST)
+    except UnreadableCheckpoint:
         return False
-    return isinstance(found, dict) and str(found.get("schema", "")).startswith("effconvert/")
+    return str(found.get("schema", "")).startswith("effconvert/")
