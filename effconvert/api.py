@@ -7,6 +7,7 @@ from typing import Any
 from effconvert.architecture.variants import find_variant
 from effconvert.conversion.difference import Difference, compare
 from effconvert.options import Options, patterns
+from effconvert.preprocessing.limits import pixels_allowed
 from effconvert.validate.cost_report import CostReport, file_cost, report_cost
 from effconvert.verification.inputs import Images
 from effconvert.verification.launching import ANY
@@ -66,6 +67,7 @@ def verify(
     leave: str | Sequence[str] = (),
     facts: Mapping[str, Any] | None = None,
     key: bytes | None = None,
+    max_pixels: int | None = None,
     python: str | Path | Mapping[str, str] | None = None,
     tolerance: float | None = None,
     float64: bool = True,
@@ -83,6 +85,7 @@ def verify(
     images: a folder, of which eight are taken, or `effconvert.Images`; by default two synthetic ones.
     explain: after a mismatch, try the known causes; the result's `trials` has them.
     variant, raw, root, backbone, classifier, leave, facts, key: how to read `source`, as in `effconvert.convert`.
+    max_pixels: read images of up to so many pixels; by default 67,108,864.
     python: the interpreter that has the frameworks, or {framework: interpreter}; by default this one.
     tolerance: the largest allowed |Δ| of a layer, as a share of its largest value; by default that of the dtype.
     float64: measure each side's rounding too.
@@ -95,29 +98,30 @@ def verify(
 
     Example: `effconvert.verify("b0.safetensors", "efficientnet-b0/").same`
     """
-    return run_verification(
-        converted,
-        source,
-        framework=framework,
-        images=images if images is None or isinstance(images, Images) else Images(Path(images), _COUNT),
-        reading=Options(
-            variant=variant,
-            raw=raw,
-            root=root,
-            backbone=backbone,
-            classifier=classifier,
-            leave=patterns(leave),
-            facts=facts,
-        ),
-        key=key,
-        pythons=_interpreters(python),
-        tolerance=tolerance,
-        in_float64=float64,
-        causes=explain,
-        keep=keep,
-        canonical_only=canonical_only,
-        progress=progress,
-    )
+    with pixels_allowed(max_pixels):
+        return run_verification(
+            converted,
+            source,
+            framework=framework,
+            images=images if images is None or isinstance(images, Images) else Images(Path(images), _COUNT),
+            reading=Options(
+                variant=variant,
+                raw=raw,
+                root=root,
+                backbone=backbone,
+                classifier=classifier,
+                leave=patterns(leave),
+                facts=facts,
+            ),
+            key=key,
+            pythons=_interpreters(python),
+            tolerance=tolerance,
+            in_float64=float64,
+            causes=explain,
+            keep=keep,
+            canonical_only=canonical_only,
+            progress=progress,
+        )
 
 
 def cost(

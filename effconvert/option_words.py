@@ -24,6 +24,11 @@ def typed_options() -> Iterator[None]:
         _typed = before
 
 
+def are_typed() -> bool:
+    """Return whether options are named as they are typed: for a process that works for this one."""
+    return _typed
+
+
 def flag(name: str) -> str:
     """Return an option that is on or off: `--fold-eps`, in Python `fold_eps=True`."""
     return _dashed(name) if _typed else f"{name}=True"

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from effconvert.options import Options
+from effconvert.preprocessing.limits import pixels_allowed
 from effconvert.validate.evaluation.jobs import EXACT, EvaluationRun, Settings
 from effconvert.validate.evaluation.measuring import RUNS, measure_files
 
@@ -31,6 +32,7 @@ def measure_accuracy(
     batch_size: int | None = None,
     workers: int | None = None,
     pipeline: str = EXACT,
+    max_pixels: int | None = None,
     skip_broken: bool = False,
     only_present: bool = False,
     runs: str | Path = RUNS,
@@ -49,6 +51,7 @@ def measure_accuracy(
     device: `cpu` or `cuda`; by default a GPU if there is one. dtype: `auto`, `float32`, `bfloat16` or `float16`.
     compile: compile the network first. batch_size: by default as many as fit. workers: processes that prepare images;
         by default one per core. pipeline: `exact` or `fast`.
+    max_pixels: read images of up to so many pixels; by default 67,108,864.
     skip_broken: leave out unreadable images. only_present: choose only among classes that the data has.
     runs: the folder of the run files; during a run its answers are in a journal there, so that nothing is lost.
     resume: continue an unfinished run. force: begin it anew. A run of other data or settings is never replaced.
@@ -59,33 +62,34 @@ def measure_accuracy(
 
     Example: `(run,) = effconvert.validate.measure_accuracy("b0.safetensors", "imagenet/val")`
     """
-    return measure_files(
-        [files] if isinstance(files, str | Path) else files,
-        data,
-        options=Options(weights=weights, raw=raw, root=root, facts=facts),
-        key=key,
-        recipe=recipe,
-        size=size,
-        classes=_path(classes),
-        labels=_path(labels),
-        partial=partial,
-        limit=limit,
-        subset=_path(subset),
-        out=Path(runs),
-        settings=Settings(
-            device=device,
-            dtype=dtype,
-            compiled=compile,
-            batch=batch_size,
-            workers=workers,
-            pipeline=pipeline,
-            skip_broken=skip_broken,
-            only_present=only_present,
-            resume=resume,
-            force=force,
-        ),
-        progress=progress or (lambda done, total: None),
-    )
+    with pixels_allowed(max_pixels):
+        return measure_files(
+            [files] if isinstance(files, str | Path) else files,
+            data,
+            options=Options(weights=weights, raw=raw, root=root, facts=facts),
+            key=key,
+            recipe=recipe,
+            size=size,
+            classes=_path(classes),
+            labels=_path(labels),
+            partial=partial,
+            limit=limit,
+            subset=_path(subset),
+            out=Path(runs),
+            settings=Settings(
+                device=device,
+                dtype=dtype,
+                compiled=compile,
+                batch=batch_size,
+                workers=workers,
+                pipeline=pipeline,
+                skip_broken=skip_broken,
+                only_present=only_present,
+                resume=resume,
+                force=force,
+            ),
+            progress=progress or (lambda done, total: None),
+        )
 
 
 def _path(given: str | Path | None) -> Path | None:

@@ -10,7 +10,6 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from effconvert.errors import LayoutMismatch, NotThere, OutputProblem, Unavailable, UnreadableCheckpoint
-from effconvert.formats.strict_json import read_json_object
 from effconvert.hashing import file_md5, file_sha256
 from effconvert.hub.addresses import PackageFile, address, elsewhere, installed_path, package_file
 from effconvert.locks import lock
@@ -181,6 +180,8 @@ def _fetch_beside(row: Published, entry: Path, patience: "Patience | None") -> I
 
 
 def _is_json_object(path: Path) -> bool:
+    from effconvert.formats.strict_json import read_json_object  # imports numpy
+
     try:
         read_json_object(path)
     except UnreadableCheckpoint:
@@ -256,9 +257,11 @@ def _is_complete(entry: Path, record: _Record) -> bool:
 
 
 def _read_record(notes: Path) -> _Record | None:
+    from effconvert.formats.strict_json import read_json_object  # imports numpy
+
+    if not notes.exists():
+        return None
     try:
-        if not notes.exists():
-            return None
         fields = read_json_object(notes)
         files = {path: (int(size), str(sha256)) for path, (size, sha256) in fields["files"].items()}
         record = _Record(**fields | {"files": files})

@@ -19,7 +19,6 @@ from typing import Any
 
 from effconvert.errors import NotThere, OutputProblem, Unavailable, UnreadableCheckpoint
 from effconvert.formats.archive import looks_like_archive
-from effconvert.formats.strict_json import read_json_object
 from effconvert.hub.addresses import elsewhere
 from effconvert.version import VERSION
 
@@ -82,6 +81,8 @@ class _Part:
     """The `.part` file of a download, with a file beside it that identifies the file on the server."""
 
     def __init__(self, url: str, target: Path) -> None:
+        from effconvert.formats.strict_json import read_json_object  # imports numpy
+
         self.target = target
         self.path = target.with_name(target.name + ".part")
         self.notes = target.with_name(target.name + ".part.json")

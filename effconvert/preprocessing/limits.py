@@ -3,7 +3,11 @@
 The limit is of the process, as memory is, and given on to the processes that prepare images.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from effconvert.errors import DatasetProblem
+from effconvert.option_words import option
 
 MOST_PIXELS = 1 << 26  # 8,192 x 8,192: up to 1 GB in each process; ImageNet's largest has 60 million
 MOST_SCANS = 100  # of a progressive JPEG, which has about ten; each costs as much as a whole image
@@ -18,9 +22,14 @@ def most_pixels() -> int:
     return _allowed[0]
 
 
-def allow_pixels(count: int) -> None:
-    """Let images have up to `count` pixels in this process."""
-    _allowed[0] = count
+@contextmanager
+def pixels_allowed(count: int | None) -> Iterator[None]:
+    """Let images have up to `count` pixels in this process, until the block ends. None changes nothing."""
+    before, _allowed[0] = _allowed[0], count or _allowed[0]
+    try:
+        yield
+    finally:
+        _allowed[0] = before
 
 
 def check_pixels(height: int, width: int, what: str = "") -> None:
@@ -28,7 +37,7 @@ def check_pixels(height: int, width: int, what: str = "") -> None:
     if height * width > most_pixels():
         raise DatasetProblem(
             f"too large: {what}{height:,} x {width:,} pixels; at most {most_pixels():,} are read "
-            "(--max-pixels raises that)"
+            f"({option('max_pixels')} raises that)"
         )
 
 

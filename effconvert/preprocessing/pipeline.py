@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 from effconvert.errors import DatasetProblem, LayoutMismatch, listing
 from effconvert.option_words import option
 from effconvert.preprocessing.decoding import DECODERS, Pixels, Window, decode
-from effconvert.preprocessing.limits import check_pixels
+from effconvert.preprocessing.limits import check_pixels, pixels_allowed
 from effconvert.preprocessing.recipes import UNKNOWN, Recipe
 from effconvert.preprocessing.resizing import RESIZES, UNROUNDED
 
 
-def preprocess(image: str | Path | bytes, recipe: Recipe) -> NDArray[np.float32]:
+def preprocess(image: str | Path | bytes, recipe: Recipe, *, max_pixels: int | None = None) -> NDArray[np.float32]:
     """Return the network's input for `image`, a path or a file's bytes: float32 [channels, size, size], normalised.
 
     recipe: of the weights, e.g. `effconvert.load_model("b0.safetensors").recipe`; `recipe.at(size)` has another size in
-    pixels. Channels are in the recipe's order.
+    pixels. Channels are in the recipe's order. max_pixels: the most that the image may have; by default 67,108,864.
 
     Raises DatasetProblem for an image that cannot be read or is too small; LayoutMismatch for a recipe with unknown
     steps; Unavailable when a package is missing; TypeError for an image or a recipe of another type.
@@ -30,7 +30,8 @@ def preprocess(image: str | Path | bytes, recipe: Recipe) -> NDArray[np.float32]
         raise TypeError(f"recipe: {recipe!r} is not an effconvert.Recipe, such as effconvert.load_model(file).recipe")
     if not isinstance(image, str | Path | bytes):
         raise TypeError(f"image: {type(image).__name__} is not a path or the bytes of an image file")
-    values = pixels(image, recipe)
+    with pixels_allowed(max_pixels):
+        values = pixels(image, recipe)
     if recipe.channels == "bgr":
         values = values[..., ::-1]
     elif recipe.channels == "gray":

@@ -43,8 +43,14 @@ def problems(document: Any, name: str, budget: Budget | None = None) -> list[str
     budget: that of the document's file, if it came from a file. Only the first problems are returned if there are many.
     Raises the error of the budget.
     """
-    found = list(islice(_absurdities(document, budget), _MOST))
-    return found or sorted(set(islice(_described(_validator(name).iter_errors(document)), _MOST)))
+    if found := absurdities(document, budget):
+        return found
+    return sorted(set(islice(_described(_validator(name).iter_errors(document)), _MOST)))
+
+
+def absurdities(document: Any, budget: Budget | None = None) -> list[str]:
+    """Return the places of numbers that are not finite or too large, and of what is nested too deep."""
+    return list(islice(_absurdities(document, budget), _MOST))
 
 
 @cache

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from effconvert.atomic import check_folder_name, check_output, new_folder
+from effconvert.errors import EffconvertError, listing
 from effconvert.hashing import file_sha256
 from effconvert.report.contents.report import Report
 from effconvert.report.renderings.card import card_names, cards
@@ -16,6 +17,7 @@ from effconvert.report.renderings.metafile import render_metafile
 from effconvert.report.renderings.model_index import model_index_file
 from effconvert.report.renderings.tables import render_tables
 from effconvert.report.renderings.text import csv_text
+from effconvert.report.schema import absurdities
 
 _HASHES = "SHA256SUMS"
 _DOCUMENT = "report.json"
@@ -29,11 +31,13 @@ def write_report(document: Report, folder: Path, force: bool = False) -> list[Pa
     The same document gives the same bytes. With `force` an earlier report is replaced, with all its files; other files,
     and files that were changed since, are kept.
 
-    Raises OutputProblem if `folder` cannot be written.
+    Raises OutputProblem if `folder` cannot be written, EffconvertError for a number that JSON does not have.
     """
     check_folder_name(folder)
     check_output(folder, force)
     plain = document.to_dict()
+    if found := absurdities(plain):  # all else is right by the types of the document
+        raise EffconvertError(listing("nothing was written, because this document is not a report:", found))
     contents = {name: text.encode() for name, text in _contents(document, plain)}
     contents[_HASHES] = _hashes(contents).encode()
     with new_folder(folder, force, _earlier(folder)) as part:

@@ -82,7 +82,7 @@ def test_a_recipe_with_missing_and_unknown_keys_is_refused_with_all_of_them() ->
         ({"mean": "abc"}, "mean='abc': must be three numbers"),
         ({"std": [1, 0, 1]}, "std=(1, 0, 1): must be three numbers above 0"),
         ({"std": None}, "std=None"),
-        ({"size": 0}, "size=0: must be a whole number of pixels, 1 or more"),
+        ({"size": 0}, "size=0: must be a whole number of pixels, 1 to 4,096"),
         ({"size": "224"}, "size='224'"),
         ({"crop_padding": -1}, "crop_padding=-1"),
         ({"shorter_side": 0.5}, "shorter_side=0.5"),

@@ -149,13 +149,6 @@ def test_opening_reads_no_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         open_dataset(write(tmp_path / container, image_sets.samples()), partial=True)
 
 
-def test_names_that_are_not_unicode_have_a_fingerprint(tmp_path: Path) -> None:
-    (tmp_path / "ant").mkdir()
-    with open(bytes(tmp_path / "ant") + b"/\xff.jpg", "wb") as file:
-        file.write(b"x")
-    assert len(written(tmp_path, ZOO).fingerprint) == 64
-
-
 @pytest.mark.parametrize("container", image_sets.WRITERS)
 def test_hashes_are_those_of_the_bytes_whatever_order_they_are_asked_for_in(container: str, tmp_path: Path) -> None:
     dataset = open_dataset(image_sets.WRITERS[container](tmp_path / "set", image_sets.samples()), partial=True)

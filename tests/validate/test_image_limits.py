@@ -4,14 +4,12 @@ import io
 import resource
 import struct
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from PIL import Image
 
 from effconvert.errors import DatasetProblem, LayoutMismatch
-from effconvert.preprocessing import limits
 from effconvert.preprocessing.fast import fast_pixels
 from effconvert.preprocessing.pipeline import pixel_type, pixels, preprocess
 from effconvert.preprocessing.recipes import Recipe, recipe_for
@@ -57,12 +55,6 @@ TOO_LARGE = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _usual_limit() -> Iterator[None]:
-    yield
-    limits.allow_pixels(limits.MOST_PIXELS)
-
-
 @pytest.mark.parametrize("name", TOO_LARGE)
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_an_image_of_more_pixels_than_memory_bears_is_refused_before_it_is_decoded(layout: str, name: str) -> None:
@@ -98,11 +90,9 @@ def test_a_jpeg_of_many_scans_is_refused(layout: str) -> None:
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_the_limit_can_be_raised(layout: str) -> None:
     recipe, image = recipe_for(layout, "b0"), saved("PNG", 300, 200)
-    limits.allow_pixels(59_999)
-    with pytest.raises(DatasetProblem, match="at most 59,999 are read"):
-        preprocess(image, recipe)
-    limits.allow_pixels(100_000)
-    assert preprocess(image, recipe).shape == (3, recipe.size, recipe.size)
+    with pytest.raises(DatasetProblem, match=r"at most 59,999 are read \(max_pixels=… raises that\)"):
+        preprocess(image, recipe, max_pixels=59_999)
+    assert preprocess(image, recipe, max_pixels=60_000).shape == (3, recipe.size, recipe.size)
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def test_python_objects_are_called_so_and_not_by_an_option_of_numpy(tmp_path: Pa
 
 
 def test_a_folder_is_no_run(tmp_path: Path) -> None:
-    assert "not a regular file" in refused(tmp_path)
+    assert "(it is a folder)" in refused(tmp_path)
 
 
 def test_a_path_without_a_file_is_missing(tmp_path: Path) -> None:

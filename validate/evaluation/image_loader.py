@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effconvert.errors import DatasetProblem, EffconvertError
+from effconvert.option_words import are_typed
 from effconvert.preprocessing.limits import most_pixels
 from effconvert.preprocessing.pipeline import pixel_type
 from effconvert.preprocessing.recipes import Recipe
@@ -95,12 +96,12 @@ def prepared_images(
     ring = _ring(recipe, workers)
     parts = [np.array(ids[start : start + ring.images], np.int64) for start in range(0, len(ids), ring.images)]
     if workers == 0:
-        yield _prepared_here(parts, locations, Setup(recipe, pipeline, ring, most_pixels()), clock)
+        yield _prepared_here(parts, locations, Setup(recipe, pipeline, ring, most_pixels(), are_typed()), clock)
         return
     with ExitStack() as stack:
         memory = shared_memory(ring.nbytes)
         stack.callback(os.close, memory)
-        setup = Setup(recipe, pipeline, ring, most_pixels())
+        setup = Setup(recipe, pipeline, ring, most_pixels(), are_typed())
         pool = [stack.enter_context(_worker(memory, setup)) for _ in range(min(workers, len(parts)))]
         yield _prepared_by(_Pool(pool, parts, locations, ring.places(memory)), ring.array(memory), clock)
 

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
@@ -18,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effconvert.errors import DatasetProblem, EffconvertError
+from effconvert.option_words import typed_options
 from effconvert.preprocessing.fast import fast_pixels
-from effconvert.preprocessing.limits import allow_pixels
+from effconvert.preprocessing.limits import pixels_allowed
 from effconvert.preprocessing.pipeline import pixels
 from effconvert.preprocessing.recipes import Recipe
 from effconvert.validate.data.image_bytes import read_image
@@ -98,12 +100,16 @@ def _no_memory(nbytes: int, error: OSError) -> EffconvertError:
 
 
 class Setup(NamedTuple):
-    """The first message to a worker. pipeline: `exact` or `fast`. most_pixels: of an image."""
+    """The first message to a worker.
+
+    pipeline: `exact` or `fast`. most_pixels: of an image. typed: whether messages are for the command line.
+    """
 
     recipe: Recipe
     pipeline: str
     ring: Ring
     most_pixels: int
+    typed: bool
 
 
 class Prepared(NamedTuple):
@@ -173,7 +179,11 @@ def _silence_decoders() -> None:
 
 def _serve(connection: Connection, memory: int) -> None:
     setup: Setup = connection.recv()
-    allow_pixels(setup.most_pixels)
+    with pixels_allowed(setup.most_pixels), typed_options() if setup.typed else nullcontext():
+        _prepare_all(connection, memory, setup)
+
+
+def _prepare_all(connection: Connection, memory: int, setup: Setup) -> None:
     ring, places = setup.ring.array(memory), setup.ring.places(memory)
     os.close(memory)
     while True:

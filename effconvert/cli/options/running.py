@@ -79,10 +79,9 @@ python_option = click.option(
 
 
 def _allow_pixels(ctx: click.Context, parameter: click.Parameter, count: int | None) -> None:
-    if count:
-        from effconvert.preprocessing.limits import allow_pixels
+    from effconvert.preprocessing.limits import pixels_allowed
 
-        allow_pixels(count)
+    ctx.with_resource(pixels_allowed(count))
 
 
 # The limit is of this process, so commands need not pass it on.
