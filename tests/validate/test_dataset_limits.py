@@ -75,13 +75,13 @@ def test_folders_in_folders_without_an_end_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_may_not_be_read_is_not_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The system refuses in a test's words, because the administrator may read all folders."""
+    """The test refuses in the system's place, because an administrator may read all folders."""
     (tmp_path / "one.jpg").write_bytes(b"")
     (tmp_path / "locked").mkdir()
     real = os.scandir
 
     def scan(path: str) -> Any:
-        if Path(path).name == "locked":
+        if path == os.fspath(tmp_path / "locked"):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
         return real(path)
 
