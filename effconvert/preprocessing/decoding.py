@@ -75,12 +75,20 @@ def image_package(module: str) -> Any:
     """
     try:
         package = importlib.import_module(module)
-        if module == "cv2":  # else it prints its own lines about damaged images
-            package.utils.logging.setLogLevel(package.utils.logging.LOG_LEVEL_SILENT)
+        if module == "cv2":
+            _silence(package)
         return package
     except ImportError as error:
         words = f"images need the package {_PACKAGES[module]}"
         raise Unavailable(f'{words}: pip install "effconvert[images]"') from error
+
+
+def _silence(opencv: Any) -> None:
+    """Keep OpenCV from printing lines of its own about damaged images; version 4 has another place for it than 5."""
+    if hasattr(opencv, "setLogLevel"):
+        opencv.setLogLevel(0)
+    else:
+        opencv.utils.logging.setLogLevel(opencv.utils.logging.LOG_LEVEL_SILENT)
 
 
 def _pillow(data: bytes, window_of: WindowOf) -> Pixels:
