@@ -3,6 +3,8 @@
 The limit is of the process, as memory is, and given on to the processes that prepare images.
 """
 
+import numpy as np
+
 from effconvert.errors import DatasetProblem
 
 MOST_PIXELS = 1 << 26  # 8,192 x 8,192: up to 1 GB in each process; ImageNet's largest has 60 million
@@ -34,7 +36,11 @@ def check_pixels(height: int, width: int, what: str = "") -> None:
 
 def check_scans(data: bytes) -> None:
     """Raise DatasetProblem for a JPEG of more scans than any program writes."""
-    if data[:2] == _JPEG and data.count(_SCAN) > MOST_SCANS:
-        raise DatasetProblem(
-            f"a JPEG with {data.count(_SCAN):,} scans; at most {MOST_SCANS} are read. Save it again without them"
-        )
+    if data[:2] != _JPEG:
+        return
+    values = np.frombuffer(data, np.uint8)  # several times as fast as bytes.count
+    found = values[:-1] == _SCAN[0]
+    found &= values[1:] == _SCAN[1]
+    scans = np.count_nonzero(found)
+    if scans > MOST_SCANS:
+        raise DatasetProblem(f"a JPEG with {scans:,} scans; at most {MOST_SCANS} are read. Save it again without them")
