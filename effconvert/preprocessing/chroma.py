@@ -60,43 +60,38 @@ def colors(components: Array, window: tuple[int, int, int, int], subsampling: st
         return out
     for start in range(0, height, _STRIP):
         rows = np.arange(top + start, top + min(start + _STRIP, height))
-        chroma = _mixed(components[:, first : left + width, 1:], rows, weights)[:, left - first :]
-        luma = components[rows, left : left + width, 0]
-        out[start : start + _STRIP] = _rgb(luma, chroma[..., 0], chroma[..., 1])
+        beside = np.clip(rows + np.where(rows % 2, 1, -1), 0, len(components) - 1)
+        begin = max(rows[0] - 1, 0)
+        strip = components[begin : rows[-1] + 2, first : left + width]
+        blue, red = (_mixed(strip[..., channel], rows - begin, beside - begin, weights) for channel in (1, 2))
+        luma, skipped = strip[rows - begin, left - first :, 0].astype(np.int32), left - first
+        _fill(luma, blue[:, skipped:], red[:, skipped:], out[start : start + _STRIP])
     return out
 
 
-def _mixed(chroma: Array, rows: Array, weights: Weights) -> Array:
-    """Return the chroma of `rows`, interpolated: int16 [rows, columns, 2]."""
-    beside = np.clip(rows + np.where(rows % 2, 1, -1), 0, len(chroma) - 1)
+def _mixed(chroma: Array, rows: Array, beside: Array, weights: Weights) -> Array:
+    """Return `rows` of a chroma [height, columns], whose samples are repeated, interpolated: int16 [rows, columns]."""
     samples = chroma[:, ::2].astype(np.int16)
-    sums = weights.down_near * samples[rows] + weights.down_far * samples[beside]
-    before, after = (
-        np.concatenate(parts, axis=1) for parts in ((sums[:, :1], sums[:, :-1]), (sums[:, 1:], sums[:, -1:]))
-    )
-    near = weights.near * sums
-    even = (near + weights.far * before + weights.even) >> weights.shift
-    odd = (near + weights.far * after + weights.odd) >> weights.shift
-    mixed: Array = np.stack([even, odd], axis=2).reshape(len(rows), -1, 2)[:, : chroma.shape[1]]
-    return mixed
+    sums = np.empty((len(rows), samples.shape[1] + 2), np.int16)
+    sums[:, 1:-1] = weights.down_near * samples[rows] + weights.down_far * samples[beside]
+    sums[:, 0], sums[:, -1] = sums[:, 1], sums[:, -2]
+    near, mixed = weights.near * sums[:, 1:-1], np.empty((len(rows), 2 * samples.shape[1]), np.int16)
+    for odd, rounding in enumerate((weights.even, weights.odd)):
+        far = weights.far * sums[:, 2 * odd : 2 * odd + samples.shape[1]]
+        np.right_shift(near + far + rounding, weights.shift, out=mixed[:, odd::2])
+    return mixed[:, : chroma.shape[1]]
 
 
-def _rgb(luma: Array, blue: Array, red: Array) -> Array:
-    """Return RGB in libjpeg's fixed point with 16 fraction bits (jdcolor.c): uint8 [rows, columns, 3]."""
-    of_red, of_blue, green_of_red, green_of_blue = _tables()
-    colors = np.empty((*luma.shape, 3), np.int16)
-    np.add(luma, of_red[red], out=colors[..., 0])
-    np.add(luma, (green_of_blue[blue] + green_of_red[red]) >> 16, out=colors[..., 1], casting="same_kind")
-    np.add(luma, of_blue[blue], out=colors[..., 2])
-    clipped: Array = np.clip(colors, 0, 255, out=colors).astype(np.uint8)
-    return clipped
-
-
-def _tables() -> tuple[Array, Array, Array, Array]:
-    """Return what red and blue add to red and blue, int16 [256], and their parts of green, int32 [256]."""
-    chroma, half = np.arange(256, dtype=np.int32) - 128, 1 << 15
-    of_red, of_blue = ((factor * chroma + half) >> 16 for factor in (91881, 116130))
-    return of_red.astype(np.int16), of_blue.astype(np.int16), -46802 * chroma + half, -22554 * chroma
+def _fill(luma: Array, blue: Array, red: Array, out: Array) -> None:
+    """Write RGB in libjpeg's fixed point with 16 fraction bits (jdcolor.c)."""
+    half = 1 << 15
+    blue, red = blue.astype(np.int32) - 128, red.astype(np.int32) - 128
+    parts = (91881 * red + half, -22554 * blue - 46802 * red + half, 116130 * blue + half)
+    for channel, part in enumerate(parts):
+        part >>= 16
+        part += luma
+        np.clip(part, 0, 255, out=part)
+        out[..., channel] = part
 
 
 def marked_as_rgb(data: bytes) -> bytes:
