@@ -25,6 +25,7 @@ _JPEG = b"\xff\xd8"
 _PNG = b"\x89PNG\r\n\x1a\n"
 # Pillow reads more formats, and starts other programs for some: Ghostscript for EPS.
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "WEBP", "TIFF", "JPEG2000")
+_EXIF = b"Exif\0\0"
 _ADOBE = b"\xff\xee\x00\x0eAdobe"
 _PACKAGES = {"PIL": "pillow", "PIL.Image": "pillow", "simplejpeg": "simplejpeg", "cv2": "opencv-python-headless"}
 
@@ -115,7 +116,8 @@ def _opened(data: bytes) -> Iterator[Any]:
         yield opened
 
 
-def _flawless_jpeg(data: bytes) -> Pixels | None:
+def _flawless_jpeg(data: bytes, order: str = "RGB") -> Pixels | None:
+    """Return the pixels of an undamaged JPEG in usual colours, equal in all libraries with the accurate transform."""
     if data[:2] != _JPEG:
         return None
     simplejpeg = image_package("simplejpeg")
@@ -123,7 +125,7 @@ def _flawless_jpeg(data: bytes) -> Pixels | None:
         height, width, color_space, _ = simplejpeg.decode_jpeg_header(data)
         if color_space not in ("YCbCr", "Gray") or height * width > most_pixels():
             return None
-        decoded: Pixels = simplejpeg.decode_jpeg(data)
+        decoded: Pixels = simplejpeg.decode_jpeg(data, colorspace=order)
     except ValueError:
         return None
     return decoded
@@ -132,6 +134,9 @@ def _flawless_jpeg(data: bytes) -> Pixels | None:
 def _opencv(data: bytes, window_of: WindowOf) -> Pixels:
     """Decode as OpenCV does: libjpeg's accurate transform, rotated by the EXIF orientation."""
     cv2 = image_package("cv2")
+    image = None if _EXIF in data else _flawless_jpeg(data, "BGR")  # the order in which OpenCV resizes
+    if image is not None:
+        return window_of(*image.shape[:2]).of(image)[..., ::-1]
     return _opencv_window(data, window_of, cv2.IMREAD_COLOR)
 
 
