@@ -16,7 +16,7 @@
 #endif
 
 /* Four values are computed for a pixel, since compilers make vectors of four; the next pixel overwrites the last. */
-enum { CHANNELS = 3, LANES = 4 };
+enum { CHANNELS = 3, LANES = 4, ROWS = 4 };
 
 static int is_image(const Py_buffer *view, Py_ssize_t height, Py_ssize_t width, Py_ssize_t itemsize) {
     return height > 0 && width > 0 && height <= PY_SSIZE_T_MAX / (CHANNELS * itemsize) / width &&
@@ -33,7 +33,13 @@ typedef struct {
     int down_near, down_far, near, far, even, odd, shift;
 } Weights;
 
-static inline uint8_t level(int value) { return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value); }
+static inline uint8_t level(int16_t value) { return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value); }
+
+/* (factor * chroma + 2^15) >> 16 for |chroma| <= 128, in 16 bits: vectors are twice as long. */
+static inline int16_t scaled(int16_t chroma, int16_t factor) {
+    int16_t doubled = (int16_t)((int16_t)(2 * chroma) * factor >> 16);
+    return (int16_t)(doubled + 1) >> 1;
+}
 
 /* Fill chroma[0 .. 2 * count] from `count` samples, each in two pixels; sums has room for count + 2. */
 static inline void mix(const uint8_t *near, const uint8_t *far, Py_ssize_t count, Weights weights, int16_t *sums,
@@ -49,14 +55,16 @@ static inline void mix(const uint8_t *near, const uint8_t *far, Py_ssize_t count
     }
 }
 
-/* Make a row of RGB of luma and of chroma, in libjpeg's fixed point with 16 fraction bits. */
+/* Make a row of RGB of luma and of chroma, in libjpeg's fixed point with 16 fraction bits. Its factors are 91881 for red,
+   116130 for blue, -46802 and -22554 for green; their whole parts are added apart. */
 static inline void mix_colors(const uint8_t *luma, const int16_t *blues, const int16_t *reds, Py_ssize_t width,
                               uint8_t *restrict target) {
     for (Py_ssize_t x = 0; x < width; x++) {
-        int bright = luma[CHANNELS * x], blue = blues[x] - 128, red = reds[x] - 128, half = 1 << 15;
-        target[CHANNELS * x] = level(bright + ((91881 * red + half) >> 16));
-        target[CHANNELS * x + 1] = level(bright + ((-22554 * blue - 46802 * red + half) >> 16));
-        target[CHANNELS * x + 2] = level(bright + ((116130 * blue + half) >> 16));
+        int16_t bright = luma[CHANNELS * x], blue = blues[x] - 128, red = reds[x] - 128;
+        int16_t green = (int16_t)((-22554 * blue + (65536 - 46802) * red + (1 << 15)) >> 16);
+        target[CHANNELS * x] = level(bright + red + scaled(red, 91881 - 65536));
+        target[CHANNELS * x + 1] = level(bright - red + green);
+        target[CHANNELS * x + 2] = level(bright + 2 * blue + scaled(blue, 116130 - 2 * 65536));
     }
 }
 
@@ -117,54 +125,58 @@ typedef struct {
     const float *weights;
 } Taps;
 
-/* Fill target[LANES + CHANNELS * width] floats of bytes. */
-static inline void to_floats(const uint8_t *source, Py_ssize_t count, float *restrict target) {
-    for (Py_ssize_t i = 0; i < count; i++)
-        target[i] = source[i];
-}
-
-/* Each row is the weighted sum of four, each pixel that of four in this row: ((a + b) + c) + d. */
-VECTORS static void fill_bicubic(const uint8_t *source, Py_ssize_t stride, Taps rows, Taps columns, float *restrict line,
+/* Each row is the weighted sum of four, each pixel that of four in this row: ((a + b) + c) + d. ROWS rows share the
+   reading of the columns' taps. lines: room for ROWS lines of the source; made: for ROWS of the target. */
+VECTORS static void fill_bicubic(const uint8_t *source, Py_ssize_t width, Taps rows, Taps columns, float *restrict lines,
                                  float *restrict made, float *target) {
-    Py_ssize_t down = rows.count, across = columns.count;
-    for (Py_ssize_t y = 0; y < down; y++, target += CHANNELS * across) {
-        const uint8_t *a = source + rows.positions[y] * stride, *b = source + rows.positions[y + down] * stride;
-        const uint8_t *c = source + rows.positions[y + 2 * down] * stride, *d = source + rows.positions[y + 3 * down] * stride;
-        float of_a = rows.weights[y], of_b = rows.weights[y + down];
-        float of_c = rows.weights[y + 2 * down], of_d = rows.weights[y + 3 * down];
-        for (Py_ssize_t i = 0; i < stride; i++)
-            line[i] = (float)a[i] * of_a + (float)b[i] * of_b + (float)c[i] * of_c + (float)d[i] * of_d;
+    Py_ssize_t down = rows.count, across = columns.count, stride = CHANNELS * width;
+    Py_ssize_t read = stride + 1, written = CHANNELS * across + 1;
+    for (Py_ssize_t top = 0; top < down; top += ROWS) {
+        Py_ssize_t count = down - top < ROWS ? down - top : ROWS;
+        for (Py_ssize_t y = top; y < top + count; y++) {
+            const Py_ssize_t *position = rows.positions + y;
+            const float *weight = rows.weights + y;
+            float of_a = weight[0], of_b = weight[down], of_c = weight[2 * down], of_d = weight[3 * down];
+            const uint8_t *a = source + position[0] * stride, *b = source + position[down] * stride;
+            const uint8_t *c = source + position[2 * down] * stride, *d = source + position[3 * down] * stride;
+            float *line = lines + (y - top) * read;
+            for (Py_ssize_t i = 0; i < stride; i++)
+                line[i] = (float)a[i] * of_a + (float)b[i] * of_b + (float)c[i] * of_c + (float)d[i] * of_d;
+        }
         for (Py_ssize_t x = 0; x < across; x++) {
             const Py_ssize_t *position = columns.positions + x;
             const float *weight = columns.weights + x;
-            const float *p = line + CHANNELS * position[0], *q = line + CHANNELS * position[across];
-            const float *r = line + CHANNELS * position[2 * across], *s = line + CHANNELS * position[3 * across];
-            for (int i = 0; i < LANES; i++)
-                made[CHANNELS * x + i] = p[i] * weight[0] + q[i] * weight[across] + r[i] * weight[2 * across] +
-                                         s[i] * weight[3 * across];
+            float of_p = weight[0], of_q = weight[across], of_r = weight[2 * across], of_s = weight[3 * across];
+            const float *p = lines + CHANNELS * position[0], *q = lines + CHANNELS * position[across];
+            const float *r = lines + CHANNELS * position[2 * across], *s = lines + CHANNELS * position[3 * across];
+            for (Py_ssize_t y = 0; y < ROWS; y++, p += read, q += read, r += read, s += read)
+                for (int i = 0; i < LANES; i++)
+                    made[y * written + CHANNELS * x + i] = p[i] * of_p + q[i] * of_q + r[i] * of_r + s[i] * of_s;
         }
-        memcpy(target, made, CHANNELS * across * sizeof(float));
+        for (Py_ssize_t y = 0; y < count; y++, target += CHANNELS * across)
+            memcpy(target, made + y * written, CHANNELS * across * sizeof(float));
     }
 }
 
 /* Between two pixels of each of two rows, then between these: first + (second - first) * share. */
-VECTORS static void fill_bilinear(const uint8_t *source, Py_ssize_t stride, Taps rows, Taps columns, float *restrict line,
+VECTORS static void fill_bilinear(const uint8_t *source, Py_ssize_t width, Taps rows, Taps columns, float *restrict lines,
                                   float *restrict made, float *target) {
-    Py_ssize_t down = rows.count, across = columns.count;
+    Py_ssize_t down = rows.count, across = columns.count, stride = CHANNELS * width;
+    Py_ssize_t read = stride + 1, written = CHANNELS * across + 1;
     for (Py_ssize_t y = 0; y < down; y++, target += CHANNELS * across) {
-        for (int side = 0; side < 2; side++) {
-            to_floats(source + rows.positions[y + side * down] * stride, stride, line);
-            float *half = made + side * (CHANNELS * across + 1);
-            for (Py_ssize_t x = 0; x < across; x++) {
-                const float *left = line + CHANNELS * columns.positions[x];
-                const float *right = line + CHANNELS * columns.positions[x + across];
+        for (int side = 0; side < 2; side++)
+            for (Py_ssize_t i = 0; i < stride; i++)
+                lines[side * read + i] = source[rows.positions[y + side * down] * stride + i];
+        for (Py_ssize_t x = 0; x < across; x++) {
+            const float *left = lines + CHANNELS * columns.positions[x];
+            const float *right = lines + CHANNELS * columns.positions[x + across];
+            float share = columns.weights[x];
+            for (int side = 0; side < 2; side++, left += read, right += read)
                 for (int i = 0; i < LANES; i++)
-                    half[CHANNELS * x + i] = left[i] + (right[i] - left[i]) * columns.weights[x];
-            }
+                    made[side * written + CHANNELS * x + i] = left[i] + (right[i] - left[i]) * share;
         }
-        const float *upper = made, *lower = made + CHANNELS * across + 1;
         for (Py_ssize_t i = 0; i < CHANNELS * across; i++)
-            target[i] = upper[i] + (lower[i] - upper[i]) * rows.weights[y];
+            target[i] = made[i] + (made[written + i] - made[i]) * rows.weights[y];
     }
 }
 
@@ -190,24 +202,24 @@ static PyObject *resize(PyObject *args, int cubic) {
                           &tables[3], &target))
         return NULL;
     PyObject *result = NULL;
-    float *line = NULL, *made = NULL;
+    float *lines = NULL, *made = NULL;
     if (!is_image(&source, height, width, 1) || !read_taps(&tables[0], &tables[1], of, weighed, height, &rows) ||
         !read_taps(&tables[2], &tables[3], of, weighed, width, &columns) ||
         !is_image(&target, rows.count, columns.count, sizeof(float)))
         no_fit();
     else {
-        line = PyMem_RawCalloc(CHANNELS * width + 1, sizeof(float));
-        made = PyMem_RawCalloc(2 * (CHANNELS * columns.count + 1), sizeof(float));
-        if (!line || !made)
+        lines = PyMem_RawCalloc(ROWS * (CHANNELS * width + 1), sizeof(float));
+        made = PyMem_RawCalloc(ROWS * (CHANNELS * columns.count + 1), sizeof(float));
+        if (!lines || !made)
             PyErr_NoMemory();
         else {
             Py_BEGIN_ALLOW_THREADS;
-            (cubic ? fill_bicubic : fill_bilinear)(source.buf, CHANNELS * width, rows, columns, line, made, target.buf);
+            (cubic ? fill_bicubic : fill_bilinear)(source.buf, width, rows, columns, lines, made, target.buf);
             Py_END_ALLOW_THREADS;
             result = Py_NewRef(Py_None);
         }
     }
-    PyMem_RawFree(line);
+    PyMem_RawFree(lines);
     PyMem_RawFree(made);
     for (int i = 0; i < 4; i++)
         PyBuffer_Release(&tables[i]);

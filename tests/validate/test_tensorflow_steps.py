@@ -56,6 +56,21 @@ def test_the_colours_of_a_whole_image_are_libjpegs(kind: str) -> None:
 
 
 @built
+def test_every_colour_in_c_is_libjpegs_fixed_point() -> None:
+    """Every pair of chromas, with a few lumas."""
+    blue, red = (chroma.ravel() for chroma in np.mgrid[:256, :256])
+    for luma in (0, 100, 128, 255):
+        components = np.stack([np.full_like(blue, luma), blue, red], axis=-1).astype(np.uint8).repeat(2, axis=0)[None]
+        found = np.empty_like(components)
+        size = components.shape[:2]
+        chroma._tensorflow.colors(components, size, (0, 0, *size), 0, chroma._REPEATED, found)
+        cb, cr = (components[..., channel].astype(int) - 128 for channel in (1, 2))
+        sums = [91881 * cr, -22554 * cb - 46802 * cr, 116130 * cb]
+        expected = np.stack([luma + ((added + (1 << 15)) >> 16) for added in sums], axis=-1)
+        assert np.array_equal(found, expected.clip(0, 255))
+
+
+@built
 @pytest.mark.parametrize("subsampling", chroma.HALVED)
 def test_the_colours_of_a_window_in_c_are_those_in_numpy(subsampling: str, monkeypatch: pytest.MonkeyPatch) -> None:
     random, cases = np.random.default_rng(4), []
