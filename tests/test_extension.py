@@ -13,12 +13,13 @@ IMAGES = Path(__file__).parent / "golden" / "preprocessing"
 PREPARE = """
 import sys
 sys.meta_path = [finder for finder in sys.meta_path if "editable" not in getattr(finder, "__module__", "")]
-from effconvert.preprocessing import antialiasing
+from effconvert.preprocessing import antialiasing, chroma
 from effconvert.preprocessing.pipeline import pixels
 from effconvert.preprocessing.recipes import recipe_for
 assert antialiasing.__file__.startswith(sys.argv[1])
-print(antialiasing._antialiasing is not None)
-print(*(pixels(image, recipe_for("timm", "b0")).tobytes().hex() for image in sys.argv[2:]))
+print(antialiasing._antialiasing is not None, chroma._tensorflow is not None)
+recipes = [recipe_for("timm", "b0"), recipe_for("tf-official", "b0"), recipe_for("tf-official", "lite0")]
+print(*(pixels(image, recipe).tobytes().hex() for image in sys.argv[2:] for recipe in recipes))
 """
 
 
@@ -36,5 +37,5 @@ def test_a_wheel_with_the_extension_and_one_without_give_the_same_pixels(tmp_pat
         command = [sys.executable, "-c", PREPARE, str(packages), *map(str, images)]
         ran = subprocess.run(command, cwd=packages, check=True, capture_output=True, text=True)
         built, found[compiler] = ran.stdout.splitlines()
-        assert (built == "True") == (compiler == "cc" and shutil.which("cc") is not None)
+        assert (built == "True True") == (compiler == "cc" and shutil.which("cc") is not None)
     assert found["cc"] == found["no-such-compiler"]

@@ -5,7 +5,6 @@ window, in Pillow's integers. If it could not be built, Pillow itself is used.
 """
 
 import functools
-import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -13,19 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effconvert.preprocessing.decoding import Pixels, Window, image_package
+from effconvert.preprocessing.extensions import extension
 
 _FRACTION_BITS = 22
 _SIZES_KEPT = 256  # tables of 224 outputs take 8 kB each
 
 
-def _extension() -> Any:
-    try:
-        return importlib.import_module("effconvert.preprocessing._antialiasing")
-    except ImportError:
-        return None
-
-
-_antialiasing = _extension()
+_antialiasing = extension("_antialiasing")
 
 
 def _triangle(distance: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effconvert.errors import DatasetProblem, Unavailable
+from effconvert.preprocessing.chroma import HALVED, colors, marked_as_rgb
 from effconvert.preprocessing.limits import check_pixels, check_scans, most_pixels
 
 Pixels = NDArray[Any]  # [height, width, 3]
@@ -24,10 +25,8 @@ _JPEG = b"\xff\xd8"
 _PNG = b"\x89PNG\r\n\x1a\n"
 # Pillow reads more formats, and starts other programs for some: Ghostscript for EPS.
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "WEBP", "TIFF", "JPEG2000")
-_APPLICATION_DATA = (0xE0, 0xEE)  # JFIF and Adobe; both define the components
-_START_OF_SCAN = 0xDA
+_EXIF = b"Exif\0\0"
 _ADOBE = b"\xff\xee\x00\x0eAdobe"
-_ADOBE_RGB = _ADOBE + b"\x00\x64\x00\x00\x00\x00\x00"
 _PACKAGES = {"PIL": "pillow", "PIL.Image": "pillow", "simplejpeg": "simplejpeg", "cv2": "opencv-python-headless"}
 
 
@@ -125,7 +124,8 @@ def _opened(data: bytes) -> Iterator[Any]:
         yield opened
 
 
-def _flawless_jpeg(data: bytes) -> Pixels | None:
+def _flawless_jpeg(data: bytes, order: str = "RGB") -> Pixels | None:
+    """Return the pixels of an undamaged JPEG in usual colours, equal in all libraries with the accurate transform."""
     if data[:2] != _JPEG:
         return None
     simplejpeg = image_package("simplejpeg")
@@ -133,7 +133,7 @@ def _flawless_jpeg(data: bytes) -> Pixels | None:
         height, width, color_space, _ = simplejpeg.decode_jpeg_header(data)
         if color_space not in ("YCbCr", "Gray") or height * width > most_pixels():
             return None
-        decoded: Pixels = simplejpeg.decode_jpeg(data)
+        decoded: Pixels = simplejpeg.decode_jpeg(data, colorspace=order)
     except ValueError:
         return None
     return decoded
@@ -142,6 +142,9 @@ def _flawless_jpeg(data: bytes) -> Pixels | None:
 def _opencv(data: bytes, window_of: WindowOf) -> Pixels:
     """Decode as OpenCV does: libjpeg's accurate transform, rotated by the EXIF orientation."""
     cv2 = image_package("cv2")
+    image = None if _EXIF in data else _flawless_jpeg(data, "BGR")  # the order in which OpenCV resizes
+    if image is not None:
+        return window_of(*image.shape[:2]).of(image)[..., ::-1]
     return _opencv_window(data, window_of, cv2.IMREAD_COLOR)
 
 
@@ -190,10 +193,9 @@ def _tensorflow(data: bytes, window_of: WindowOf) -> Pixels:
     window = window_of(height, width)
     if color_space in ("CMYK", "YCCK"):
         return window.of(_rgb_of_inks(_fast_jpeg(data, colorspace="CMYK"), inverted=_ADOBE in data))
-    image = window.of(_fast_jpeg(data))
-    if color_space == "YCbCr" and subsampling in ("420", "422"):
-        _correct_edges(image, data, window, width, subsampling)
-    return image
+    if color_space == "YCbCr" and subsampling in HALVED:
+        return colors(_fast_jpeg(marked_as_rgb(data), fastupsample=True), window, subsampling)
+    return window.of(_fast_jpeg(data))
 
 
 def _fast_jpeg(data: bytes, **options: Any) -> Pixels:
@@ -214,71 +216,6 @@ def _rgb_of_inks(inks: Pixels, inverted: bool) -> Pixels:
     inks = inks.astype(np.int32) if inverted else 255 - inks.astype(np.int32)
     colors: Pixels = (inks[..., :3] * inks[..., 3:] // 255).astype(np.uint8)
     return colors
-
-
-def _correct_edges(image: Pixels, data: bytes, window: Window, width: int, subsampling: str) -> None:
-    """Correct the first and last column of the window to what TensorFlow's cropped decode gives.
-
-    TensorFlow decodes only the blocks that the window touches. Chroma with half the width is interpolated between
-    neighbours, and at the edges of these blocks a neighbour is missing: on the left if the window begins with a block
-    of 16 pixels, on the right if it ends at an even column. Source: jpeg_crop_scanline of libjpeg-turbo.
-    """
-    right = window.left + window.width
-    columns = []
-    if window.left > 0 and window.left % 16 == 0:
-        columns.append((window.left, 8))
-    if right < width and right % 2 == 0:
-        columns.append((right - 1, 7))
-    if not columns:
-        return
-    components = _fast_jpeg(_marked_as_rgb(data), fastupsample=True)
-    rows = np.arange(window.top, window.top + window.height)
-    for column, rounding in columns:
-        luma = components[rows, column, 0].astype(np.int32)
-        chroma = components[:, column, 1:].astype(np.int32)
-        chroma = _upsampled(chroma[::2], rows, rounding) if subsampling == "420" else chroma[rows]
-        image[:, column - window.left] = _rgb_of_luma(luma, chroma)
-
-
-def _upsampled(chroma: Pixels, rows: Pixels, rounding: int) -> Pixels:
-    """Return chroma [rows, 2] from samples for two rows each: three parts of the nearer sample, one of the other.
-
-    Source: h2v2_fancy_upsample of libjpeg-turbo, first and last column.
-    """
-    nearer = rows // 2
-    other = np.clip(nearer + np.where(rows % 2, 1, -1), 0, len(chroma) - 1)
-    mixed: Pixels = (4 * (3 * chroma[nearer] + chroma[other]) + rounding) >> 4
-    return mixed
-
-
-def _rgb_of_luma(luma: Pixels, chroma: Pixels) -> Pixels:
-    """Return RGB [rows, 3] in libjpeg's fixed point with 16 fraction bits (jdcolor.c)."""
-    blue, red = chroma[:, 0] - 128, chroma[:, 1] - 128
-    half = 1 << 15
-    columns = [
-        luma + ((91881 * red + half) >> 16),
-        luma + ((-22554 * blue - 46802 * red + half) >> 16),
-        luma + ((116130 * blue + half) >> 16),
-    ]
-    colors: Pixels = np.clip(np.stack(columns, axis=-1), 0, 255).astype(np.uint8)
-    return colors
-
-
-def _marked_as_rgb(data: bytes) -> bytes:
-    """Return the JPEG marked as RGB, so that its components are decoded without conversion."""
-    kept, position = [data[:2], _ADOBE_RGB], 2
-    while True:
-        position = data.index(b"\xff", position)
-        marker = data[position + 1]
-        if marker == _START_OF_SCAN:
-            return b"".join([*kept, data[position:]])
-        if marker in (0x00, 0xFF):  # padding
-            position += 1
-            continue
-        end = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-        if marker not in _APPLICATION_DATA:
-            kept.append(data[position:end])
-        position = end
 
 
 DECODERS = {

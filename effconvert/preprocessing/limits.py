@@ -43,7 +43,13 @@ def check_pixels(height: int, width: int, what: str = "") -> None:
 
 def check_scans(data: bytes) -> None:
     """Raise DatasetProblem for a JPEG of more scans than any program writes."""
-    if data[:2] == _JPEG and data.count(_SCAN) > MOST_SCANS:
-        raise DatasetProblem(
-            f"a JPEG with {data.count(_SCAN):,} scans; at most {MOST_SCANS} are read. Save it again without them"
-        )
+    if data[:2] != _JPEG:
+        return
+    import numpy as np  # recipes, which are looked up without images, wait for none of it
+
+    values = np.frombuffer(data, np.uint8)  # several times as fast as bytes.count
+    found = values[:-1] == _SCAN[0]
+    found &= values[1:] == _SCAN[1]
+    scans = np.count_nonzero(found)
+    if scans > MOST_SCANS:
+        raise DatasetProblem(f"a JPEG with {scans:,} scans; at most {MOST_SCANS} are read. Save it again without them")
