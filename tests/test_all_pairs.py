@@ -45,7 +45,7 @@ def own_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
                 made[layout] = write_checkpoint(folder / "tf", averages)
             else:
                 effconvert.convert(
-                    save(folder / f"{layout}.pth", tensors), path_in(folder, f"{layout}"), to=layout, force=True
+                    save(folder / f"{layout}-source.pth", tensors), path_in(folder, f"{layout}"), to=layout, force=True
                 )
                 made[layout] = path_in(folder, layout)
         return made[layout]

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-import crc32c
 import numpy as np
 
 from effconvert.conversion.plan import Plan
 from effconvert.errors import LayoutMismatch, NumericMismatch, UnreadableCheckpoint
-from effconvert.formats.checkpoint import Array, Checkpoint, TensorInfo, as_bytes
+from effconvert.formats.checkpoint import Array, Checkpoint, TensorInfo
 from effconvert.formats.keras.config import IMAGENET_STD
+from effconvert.formats.pieces import Pieces
 from effconvert.identify.description import digest
 from effconvert.option_words import flag, option
 
@@ -41,8 +41,8 @@ class Transfer:
         words = f"{len(layers):,} of {every:,} BatchNorms have the values of a new network"
         return f"{words} (gamma 1, beta 0): was it trained?"
 
-    def __iter__(self) -> Iterator[Array]:
-        """Yield each output tensor, contiguous.
+    def __iter__(self) -> Iterator[Pieces]:
+        """Yield each output tensor, in pieces, and record their checksum.
 
         Raises UnreadableCheckpoint for damaged data, NaN, infinity or a negative variance, NumericMismatch if a value
         does not fit the output's dtype, LayoutMismatch if an epsilon cannot be folded.
@@ -57,9 +57,10 @@ class Transfer:
                 array = self._cast(move.apply(self._folded(move.source, array)), info)
             else:
                 array = self._filled(info)
-            self.checksums[info.name] = crc32c.crc32c(as_bytes(array))
-            yield array
-            del array  # free it before the next is read
+            pieces = Pieces(array)
+            yield pieces
+            self.checksums[info.name] = pieces.checksum
+            del array, pieces  # free it before the next is read
             done += info.nbytes
             if self.progress:
                 self.progress(done, total)
@@ -112,11 +113,11 @@ class Transfer:
                 self.initial.add(canonical)
 
     def _cast(self, array: Array, info: TensorInfo) -> Array:
-        """Return `array`, contiguous and with the dtype of `info`."""
+        """Return `array` with the dtype of `info`."""
         if array.dtype == info.dtype:
-            return np.ascontiguousarray(array).reshape(info.shape)
+            return array
         with np.errstate(over="ignore", under="ignore"):
-            result = np.ascontiguousarray(array).astype(info.dtype).reshape(info.shape)
+            result = array.astype(info.dtype)
         if array.size and not (np.isfinite(result.min()) and np.isfinite(result.max())):
             largest = np.abs(array).max()
             raise NumericMismatch(f"{info.name}: {largest} does not fit {info.dtype}; bfloat16 has float32's range")

@@ -294,17 +294,6 @@ def check_shape(shape: Shape, dtype: np.dtype[Any]) -> None:
         raise ValueError(f"a tensor has shape {tuple(shape)}")
 
 
-def contents(infos: Iterable[TensorInfo], arrays: Iterable[Array]) -> Iterator[tuple[TensorInfo, memoryview]]:
-    """Yield each info with the bytes of its array, valid until the next step, so that memory holds one tensor."""
-    arrays = iter(arrays)
-    for info in infos:
-        data = as_bytes(next(arrays))
-        yield info, data
-        data.release()
-    for _ in arrays:
-        raise ValueError("there are more arrays than infos")
-
-
 def check_name(name: str, path: Path) -> str:
     """Return `name`. Raises UnreadableCheckpoint if it has characters that are impossible in a tensor's name."""
     if not name.isprintable() or len(name) > 4096:
