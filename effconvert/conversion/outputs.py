@@ -17,6 +17,7 @@ from effconvert.formats import open_checkpoint
 from effconvert.formats.checkpoint import Late
 from effconvert.formats.safetensors import FORMAT as SAFETENSORS
 from effconvert.formats.safetensors import library_problems
+from effconvert.formats.write_behind import synced, written_behind
 from effconvert.identify.description import digest
 from effconvert.maps.layouts import known_layouts
 
@@ -75,7 +76,8 @@ def _write_file(
     with new_file(output, force) as (file, path):
         _write_container(file, suffix, plan, transfer, hashes, url)
         file.flush()
-        _read_back(path, plan, transfer)
+        with synced(file):
+            _read_back(path, plan, transfer)
 
 
 def _write_container(
@@ -83,7 +85,12 @@ def _write_container(
 ) -> None:
     metadata, late = _texts(plan, transfer, hashes, url)
     module, writer = _WRITERS[suffix]
-    getattr(import_module(f"effconvert.formats.{module}"), writer)(file, plan.infos, transfer, metadata, late)
+    write = getattr(import_module(f"effconvert.formats.{module}"), writer)
+    if suffix in _OF_ONE_LIBRARY:  # h5py also reads what it wrote
+        write(file, plan.infos, transfer, metadata, late)
+        return
+    with written_behind(file) as behind:
+        write(behind, plan.infos, transfer, metadata, late)
 
 
 def _texts(
@@ -116,8 +123,8 @@ def _write_bundle(
     with new_folder(output, force) as folder:
         index = folder / f"{BUNDLE_PREFIX}.index"
         data = folder / f"{BUNDLE_PREFIX}.data-00000-of-00001"
-        with data.open("wb") as data_file, index.open("wb") as index_file:
-            write_bundle(data_file, index_file, plan.infos, transfer)
+        with data.open("wb") as data_file, index.open("wb") as index_file, written_behind(data_file) as behind:
+            write_bundle(behind, index_file, plan.infos, transfer)
         state = f'model_checkpoint_path: "{BUNDLE_PREFIX}"\nall_model_checkpoint_paths: "{BUNDLE_PREFIX}"\n'
         (folder / "checkpoint").write_text(state)
         metadata, late = _texts(plan, transfer, hashes, url)
@@ -143,7 +150,8 @@ def _write_huggingface(
         path = folder / "model.safetensors"
         with path.open("w+b") as file:
             _write_container(file, ".safetensors", plan, transfer, hashes, url)
-        _read_back(path, plan, transfer)
+            with synced(file):
+                _read_back(path, plan, transfer)
 
 
 def _read_back(path: Path, plan: Plan, transfer: Transfer) -> None:

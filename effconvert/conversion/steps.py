@@ -13,7 +13,7 @@ from effconvert.conversion.loading_code import printed_code
 from effconvert.conversion.outputs import check_container, write
 from effconvert.conversion.plan import DTYPES, NAMES, Plan, make_plan
 from effconvert.conversion.targets import library_of
-from effconvert.conversion.transfer import Progress, Transfer, start_examining
+from effconvert.conversion.transfer import Examination, Progress, Transfer
 from effconvert.errors import LayoutMismatch, OutputProblem, UnknownName, known_names
 from effconvert.formats import Checkpoint, open_checkpoint
 from effconvert.identify.library_builds import differing_facts
@@ -172,19 +172,15 @@ def convert(
         fold_eps=fold_eps,
         allow_inexact=allow_inexact,
     )
-    with open_checkpoint(source, key) as checkpoint:
+    with open_checkpoint(source, key) as checkpoint, Examination(checkpoint, expected_sha256 or {}) as examination:
         plan = make_plan(checkpoint, to, options)
         output = output or Path(f"{plan.identity.variant.name}.safetensors")
         check_is_no_source(output, checkpoint.files)
         plan = _with_difference(checkpoint, plan)
         transfer = Transfer(checkpoint, plan, progress)
-        executor, hashes = start_examining(checkpoint, plan, expected_sha256 or {})
-        try:
-            write(output, force, plan, transfer, hashes, url)
-            source_sha256 = hashes.result()
-        finally:
-            executor.shutdown(cancel_futures=True)
-        return _report(source, output, checkpoint, plan, transfer, source_sha256)
+        hashes = examination.finish(plan)
+        write(output, force, plan, transfer, hashes, url)
+        return _report(source, output, checkpoint, plan, transfer, hashes.result())
 
 
 def _check_arguments(output: Path | None, to: str, dtype: str | None, names: str | None) -> None:

@@ -1,7 +1,10 @@
 """The transfer of tensors, one at a time, with checks of values and checksums; and the check of the output."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Event
+from types import MappingProxyType
+from typing import Self
 
 import crc32c
 import numpy as np
@@ -10,6 +13,7 @@ from effconvert.conversion.plan import Plan
 from effconvert.errors import LayoutMismatch, NumericMismatch, UnreadableCheckpoint
 from effconvert.formats.checkpoint import Array, Checkpoint, TensorInfo, as_bytes
 from effconvert.formats.keras.config import IMAGENET_STD
+from effconvert.formats.pieces import Pieces
 from effconvert.identify.description import digest
 from effconvert.option_words import flag, option
 
@@ -28,6 +32,7 @@ class Transfer:
         self.checkpoint, self.plan, self.progress = checkpoint, plan, progress
         self.canonical = plan.canonical
         self.checksums: dict[str, int] = {}
+        self._read_checksums: dict[str, int] = {}
         self.strange: list[str] = []
         self.initial: set[str] = set()  # gammas of 1 and betas of 0, as a new network has them
 
@@ -41,28 +46,36 @@ class Transfer:
         words = f"{len(layers):,} of {every:,} BatchNorms have the values of a new network"
         return f"{words} (gamma 1, beta 0): was it trained?"
 
-    def __iter__(self) -> Iterator[Array]:
-        """Yield each output tensor, contiguous.
+    def __iter__(self) -> Iterator[Pieces]:
+        """Yield each output tensor, in pieces, and record their checksum.
 
-        Raises UnreadableCheckpoint for damaged data, NaN, infinity or a negative variance, NumericMismatch if a value
-        does not fit the output's dtype, LayoutMismatch if an epsilon cannot be folded.
+        Raises UnreadableCheckpoint for damaged or edited data, NaN, infinity or a negative variance, NumericMismatch if
+        a value does not fit the output's dtype, LayoutMismatch if an epsilon cannot be folded.
         """
         moves = {move.target: move for move in self.plan.moves}
         total, done = sum(info.nbytes for info in self.plan.infos), 0
         for info in self.plan.infos:
             if info.name in moves:
                 move = moves[info.name]
-                array = self.checkpoint.read(move.source)
+                array = self._read(move.source)
                 self._check_values(move.source, array)
                 array = self._cast(move.apply(self._folded(move.source, array)), info)
             else:
                 array = self._filled(info)
-            self.checksums[info.name] = crc32c.crc32c(as_bytes(array))
-            yield array
-            del array  # free it before the next is read
+            pieces = Pieces(array)
+            yield pieces
+            self.checksums[info.name] = pieces.checksum
+            del array, pieces  # free it before the next is read
             done += info.nbytes
             if self.progress:
                 self.progress(done, total)
+        check_digest(self.checkpoint, self._read_checksums)
+
+    def _read(self, name: str) -> Array:
+        array = self.checkpoint.read(name)
+        if "digest" in self.checkpoint.metadata:
+            self._read_checksums[name] = crc32c.crc32c(as_bytes(array))
+        return array
 
     def _folded(self, name: str, array: Array) -> Array:
         """Return a variance that gives the same sum with the target's epsilon; any other tensor unchanged."""
@@ -112,11 +125,11 @@ class Transfer:
                 self.initial.add(canonical)
 
     def _cast(self, array: Array, info: TensorInfo) -> Array:
-        """Return `array`, contiguous and with the dtype of `info`."""
+        """Return `array` with the dtype of `info`."""
         if array.dtype == info.dtype:
-            return np.ascontiguousarray(array).reshape(info.shape)
+            return array
         with np.errstate(over="ignore", under="ignore"):
-            result = np.ascontiguousarray(array).astype(info.dtype).reshape(info.shape)
+            result = array.astype(info.dtype)
         if array.size and not (np.isfinite(result.min()) and np.isfinite(result.max())):
             largest = np.abs(array).max()
             raise NumericMismatch(f"{info.name}: {largest} does not fit {info.dtype}; bfloat16 has float32's range")
@@ -126,31 +139,48 @@ class Transfer:
         return result
 
 
-def start_examining(
-    checkpoint: Checkpoint, plan: Plan, expected_sha256: Mapping[str, str]
-) -> tuple[ThreadPoolExecutor, Future[dict[str, str]]]:
-    """Start to compute {file name: SHA-256} of the source in another thread, during the transfer.
+class Examination:
+    """The examination of the source in another thread, from its opening on, while the conversion goes on.
 
-    It also verifies the digest, and the checksums of tensors that stay behind: a file with any damage is not trusted.
-    The future raises UnreadableCheckpoint for damage, and for a file that does not have its expected hash.
+    hashes: {file name: SHA-256}. It raises UnreadableCheckpoint for a file that does not have its expected hash.
     """
-    executor = ThreadPoolExecutor(1)
-    return executor, executor.submit(_examine, checkpoint, plan, expected_sha256)
+
+    def __init__(self, checkpoint: Checkpoint, expected_sha256: Mapping[str, str]) -> None:
+        self._checkpoint = checkpoint
+        self._stopped = Event()
+        self._executor = ThreadPoolExecutor(1)
+        self.hashes = self._executor.submit(_sha256, checkpoint, expected_sha256, self._stopped)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._stopped.set()
+        self._executor.shutdown(cancel_futures=True)
+
+    def finish(self, plan: Plan) -> Future[dict[str, str]]:
+        """Also verify the checksums of tensors that stay behind: a file with any damage is not trusted.
+
+        The future gives the hashes, and raises UnreadableCheckpoint for damage too.
+        """
+        names = sorted(plan.coverage.left_behind.keys() & self._checkpoint.tensors.keys())
+        return self._executor.submit(self._verify, [] if "digest" in self._checkpoint.metadata else names)
+
+    def _verify(self, names: Iterable[str]) -> dict[str, str]:
+        found = self.hashes.result()
+        for name in names:
+            self._checkpoint.checksum(name)
+        return found
 
 
-def _examine(checkpoint: Checkpoint, plan: Plan, expected: Mapping[str, str]) -> dict[str, str]:
-    found = checkpoint.sha256()
+def _sha256(checkpoint: Checkpoint, expected: Mapping[str, str], stopped: Event) -> dict[str, str]:
+    found = checkpoint.sha256(stopped.is_set)
     for file in checkpoint.files:
         if expected.get(file.name, found[file.name]) != found[file.name]:
             raise UnreadableCheckpoint(
                 f"{file}: has SHA-256 {found[file.name]}, expected {expected[file.name]}; it was changed after it was "
                 f"recorded; delete {file.parent} and run again"
             )
-    if "digest" in checkpoint.metadata:
-        check_digest(checkpoint)
-        return found
-    for name in sorted(plan.coverage.left_behind.keys() & checkpoint.tensors.keys()):
-        checkpoint.checksum(name)
     return found
 
 
@@ -168,22 +198,25 @@ def written_problems(written: Checkpoint, infos: Sequence[TensorInfo], checksums
     return [f"{name}: other values than were written" for name in meant if found[name] != checksums[name]]
 
 
-def tensor_checksums(checkpoint: Checkpoint) -> dict[str, int]:
-    """Return {name: CRC32C} of every tensor, computed by two threads."""
+def tensor_checksums(checkpoint: Checkpoint, known: Mapping[str, int] = MappingProxyType({})) -> dict[str, int]:
+    """Return {name: CRC32C} of every tensor; two threads compute those that are not `known`."""
+    names = [name for name in checkpoint.tensors if name not in known]
     with ThreadPoolExecutor(2) as executor:
-        found = executor.map(checkpoint.checksum, checkpoint.tensors)
-        return dict(zip(checkpoint.tensors, found, strict=True))
+        found = executor.map(checkpoint.checksum, names)
+        return {**known, **dict(zip(names, found, strict=True))}
 
 
-def check_digest(checkpoint: Checkpoint) -> None:
+def check_digest(checkpoint: Checkpoint, known: Mapping[str, int] = MappingProxyType({})) -> None:
     """Compare the tensors and the metadata with the digest that the file carries, if it carries one.
+
+    known: {name: CRC32C} of tensors that were read.
 
     Raises UnreadableCheckpoint if they differ.
     """
     stored = checkpoint.metadata.get("digest")
     if stored is None:
         return
-    found = digest(checkpoint.metadata, list(checkpoint.tensors.values()), tensor_checksums(checkpoint))
+    found = digest(checkpoint.metadata, list(checkpoint.tensors.values()), tensor_checksums(checkpoint, known))
     if found != stored:
         raise UnreadableCheckpoint(
             f"{checkpoint.path}: was changed after it was written: digest {found[:16]}…, its metadata says "

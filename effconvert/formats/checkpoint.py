@@ -7,6 +7,7 @@ import stat
 import zlib
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import CancelledError
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,7 +30,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Checksum = Callable[[bytes, int], int]
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
-_PIECE = 1 << 20
+_PIECE, _PIECE_OF_HASH = 1 << 20, 4 << 20
 # Metadata that is known only after the last tensor: {placeholder: string of the same length}.
 Late = Callable[[], Mapping[str, str]]
 
@@ -142,17 +143,18 @@ class Checkpoint(Shown):
         """{path: state of the file that was opened there}, for all files of the checkpoint."""
         return self._states
 
-    def sha256(self) -> dict[str, str]:
+    def sha256(self, is_stopped: Callable[[], bool] = lambda: False) -> dict[str, str]:
         """Return {file name: SHA-256} of the files that the tensors come from.
 
-        Raises UnreadableCheckpoint if another file took the place of one, or if one was changed.
+        is_stopped: asked often; if it says yes, CancelledError is raised. Raises UnreadableCheckpoint if another file
+        took the place of one, or if one was changed.
         """
         found = {}
         for path in self.files:
             with DataFile(path) as file:
                 if file.state != self.states[path]:
                     raise UnreadableCheckpoint(_changed(path))
-                found[path.name] = file.sha256()
+                found[path.name] = file.sha256(is_stopped)
         self.require_unchanged()
         return found
 
@@ -245,11 +247,14 @@ class DataFile:
         """Return the CRC-32 of `size` bytes from `offset`, read in pieces; `found` is that of the bytes before."""
         return self.checksum(offset, size, found, zlib.crc32)
 
-    def sha256(self) -> str:
-        """Return the SHA-256 of the whole file in hexadecimal."""
+    def sha256(self, is_stopped: Callable[[], bool] = lambda: False) -> str:
+        """Return the SHA-256 of the whole file in hexadecimal. Raises CancelledError if `is_stopped` says so."""
         digest = hashlib.sha256()
-        for piece in self.pieces(0, self.size):
-            digest.update(piece)
+        # Large pieces: between them the thread waits for Python's lock, and the others may hold it for milliseconds.
+        for start in range(0, self.size, _PIECE_OF_HASH):
+            if is_stopped():
+                raise CancelledError
+            digest.update(self.read(start, min(_PIECE_OF_HASH, self.size - start)))
         return digest.hexdigest()
 
     def close(self) -> None:
@@ -292,17 +297,6 @@ def check_shape(shape: Shape, dtype: np.dtype[Any]) -> None:
         raise ValueError(f"a tensor has {len(shape):,} axes")
     if any(size < 0 for size in shape) or math.prod(size for size in shape if size) * dtype.itemsize > _MOST_BYTES:
         raise ValueError(f"a tensor has shape {tuple(shape)}")
-
-
-def contents(infos: Iterable[TensorInfo], arrays: Iterable[Array]) -> Iterator[tuple[TensorInfo, memoryview]]:
-    """Yield each info with the bytes of its array, valid until the next step, so that memory holds one tensor."""
-    arrays = iter(arrays)
-    for info in infos:
-        data = as_bytes(next(arrays))
-        yield info, data
-        data.release()
-    for _ in arrays:
-        raise ValueError("there are more arrays than infos")
 
 
 def check_name(name: str, path: Path) -> str:

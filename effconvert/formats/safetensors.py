@@ -25,8 +25,8 @@ from effconvert.formats.checkpoint import (
     as_array,
     check_name,
     check_shape,
-    contents,
 )
+from effconvert.formats.pieces import Pieces, contents
 from effconvert.formats.strict_json import check_characters, parse_json, strings_in, with_late
 
 FORMAT = "safetensors"
@@ -84,7 +84,11 @@ class SafetensorsCheckpoint(Checkpoint):
 
 
 def write_safetensors(
-    file: BinaryIO, infos: Sequence[TensorInfo], arrays: Iterable[Array], metadata: Mapping[str, str], late: Late
+    file: BinaryIO,
+    infos: Sequence[TensorInfo],
+    arrays: Iterable[Array | Pieces],
+    metadata: Mapping[str, str],
+    late: Late,
 ) -> None:
     """Write `arrays`, which `infos` describe in order, header first; `late` is asked after the last tensor."""
     header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))}
@@ -96,8 +100,8 @@ def write_safetensors(
     content = json.dumps(header, separators=(",", ":"), ensure_ascii=False)
     content += " " * (-len(content.encode()) % 8)
     file.write(len(content.encode()).to_bytes(8, "little") + content.encode())
-    for _, data in contents(infos, arrays):
-        file.write(data)
+    for _, pieces in contents(infos, arrays):
+        file.writelines(pieces)
     file.seek(8)
     file.write(with_late(content, late).encode())
 

@@ -20,7 +20,7 @@ from effconvert.option_words import option
 from effconvert.options import Options
 from effconvert.preprocessing.synthetic import sensitivity
 from effconvert.verification.inputs import Images, Inputs
-from effconvert.verification.launching import FRAMEWORKS, LoaderRefused, interpreter, run_network
+from effconvert.verification.launching import FRAMEWORKS, LoaderRefused, Together, interpreter, run_network
 from effconvert.verification.network_files import NetworkFile, Tensors, examine
 from effconvert.verification.runner_archive import write_runner
 from effconvert.verification.runners.base import save_arrays
@@ -37,21 +37,25 @@ def run_file(
     inputs: Inputs,
     out: Path,
     follow: Path | None = None,
+    together: Together | None = None,
 ) -> None:
     """Run the network of `file` by `framework`, or as the canonical one, in a separate process, and write `out`.
 
     The framework's own loader reads the file if it can; otherwise, and for rounded values, it gets the tensors. follow:
-    a run whose outputs are also given to each layer in isolation. Raises the errors of `run_network`, and
-    LayoutMismatch for a file of another framework.
+    a run whose outputs are also given to each layer in isolation. together: the processes that run at the same time,
+    of which one writes that run. Raises the errors of `run_network`, and LayoutMismatch for another framework's file.
     """
-    settings, arrays = settings_of(file, framework, inputs, follow), _arrays_for(file, inputs)
+    is_there = not (together and together.ready)  # else the runner adds its hash
+    settings = settings_of(file, framework, inputs, follow if is_there else None)
+    arrays = _arrays_for(file, inputs)
     path = file.path.absolute()
     if not file.rounded or framework == CANONICAL:
         try:
-            return run_network(framework, python, path, settings, arrays, out, feed=follow, key=file.key)
+            return run_network(framework, python, path, settings, arrays, out, follow, key=file.key, together=together)
         except LoaderRefused:
             pass
-    return run_network(framework, python, path, settings, arrays, out, feed=follow, tensors=file.library_tensors())
+    tensors = file.library_tensors()
+    return run_network(framework, python, path, settings, arrays, out, follow, tensors, together=together)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from types import MappingProxyType
 from typing import Any
 
@@ -29,6 +30,7 @@ from effconvert.maps.layouts import known_layouts
 from effconvert.maps.map_names import runner_names
 from effconvert.option_words import option
 from effconvert.temporary import temporary_folder
+from effconvert.verification.processes import Processes
 from effconvert.verification.runner_archive import write_runner
 from effconvert.verification.runners.base import CannotImport, CannotLoad, save_arrays
 
@@ -85,6 +87,14 @@ def _described() -> Iterator[Framework]:
 
 
 FRAMEWORKS = {framework.name: framework for framework in _described()}
+
+
+@dataclass(frozen=True)
+class Together:
+    """Processes that run at the same time. ready: set when the run is written that the others are given."""
+
+    processes: Processes
+    ready: Event | None = None
 
 
 class LoaderRefused(EffconvertError):
@@ -146,11 +156,14 @@ def run_network(
     feed: Path | None = None,
     tensors: Mapping[str, NDArray[Any]] | None = None,
     key: bytes | None = None,
+    together: Together | None = None,
 ) -> None:
     """Run the network of `settings` with the weights in `file` on `inputs`, in a separate process, and write `out`.
 
     inputs: `images`, `mean` and `std`. feed: a run whose outputs are also given to each layer in isolation. tensors: to
     load instead of the file, {the library's name: array}. key: of an encrypted file, for the canonical network.
+    together: the processes that run at the same time; the network waits for the one that writes `feed` when its own
+    outputs are computed.
 
     Raises Unavailable if the framework cannot be imported, LayoutMismatch if it has no such network, LoaderRefused if
     its own loader cannot read the file, OutputProblem if the disk is full, EffconvertError for other failures.
@@ -167,8 +180,9 @@ def run_network(
         if tensors is not None:
             arguments += ["--tensors", str(beside["tensors"])]
         if feed is not None:
-            arguments += ["--feed", str(feed)]
-        _start(name, python, folder, arguments, {KEY_VARIABLE: key.decode()} if key and name == CANONICAL else {})
+            arguments += ["--feed", str(feed), *(["--wait"] if together and together.ready else [])]
+        variables = {KEY_VARIABLE: key.decode()} if key and name == CANONICAL else {}
+        _start(name, python, folder, arguments, variables, together)
     if not out.exists() or not out.stat().st_size:
         raise EffconvertError(f"{name}: {python} wrote neither a run nor an error: {_NO_PYTHON}")
 
@@ -206,15 +220,19 @@ def _command(name: str, python: str, folder: Path) -> list[str]:
 
 
 def _start(
-    name: str, python: str, folder: Path, arguments: list[str], variables: Mapping[str, str] = MappingProxyType({})
+    name: str,
+    python: str,
+    folder: Path,
+    arguments: list[str],
+    variables: Mapping[str, str] = MappingProxyType({}),
+    together: Together | None = None,
 ) -> str:
     command = [*_command(name, python, folder), *arguments]
     # These variables are for this interpreter, and would mislead another one.
     kept = os.environ if python == sys.executable else {n: v for n, v in os.environ.items() if n not in _OF_PYTHON}
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", check=False, env={**kept, **variables}
-        )
+        processes = together.processes if together else Processes()
+        done = processes.run(command, {**kept, **variables}, together.ready if together else None)
     except OSError as error:
         raise Unavailable(f"{python}: {error.strerror}") from error
     if done.returncode == 0:

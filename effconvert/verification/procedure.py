@@ -20,7 +20,7 @@ from effconvert.shown import Row, Shown
 from effconvert.temporary import temporary_folder
 from effconvert.verification.availability import check_installed
 from effconvert.verification.comparison import plain
-from effconvert.verification.execution import run_file, settings_of
+from effconvert.verification.execution import settings_of
 from effconvert.verification.inputs import Images, Inputs
 from effconvert.verification.launching import interpreter
 from effconvert.verification.network_files import NetworkFile, examine
@@ -32,6 +32,7 @@ from effconvert.verification.rounding import (
     rounding_cost,
 )
 from effconvert.verification.runs import Run, open_run
+from effconvert.verification.sides import Progress, Side, Steps, run_sides
 from effconvert.verification.tensor_differences import unlike_tensors
 from effconvert.verification.trials import Trial
 from effconvert.verification.verdict import DIFFERENT, RELAXED, SAME, Verdict, reach_verdict
@@ -129,7 +130,7 @@ def verify(
     causes: bool = False,
     keep: str | Path | None = None,
     canonical_only: bool = False,
-    progress: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
 ) -> Verification:
     """Verify that the file `converted` is the same network as `source`, and return the result.
 
@@ -139,7 +140,7 @@ def verify(
     facts that the file does not record. key: of an encrypted source. pythons: {framework: interpreter}; that of `any`
     is for all frameworks that it has. tolerance: instead of the dtype's. in_float64: measure each side's rounding.
     causes: after a mismatch, try the known causes. keep: a folder for the runs. progress: gets the words for each step
-    that begins.
+    that begins; it may return a function that is called when the step ends, as networks run at the same time.
 
     Raises MissingPath, UnreadableCheckpoint, LayoutMismatch, Unavailable for a missing framework, NumericMismatch if
     nothing can be compared, OutputProblem for `keep`.
@@ -154,7 +155,8 @@ def verify(
     original = unrounded.rounded_like(result)
     names = [framework if framework != "auto" else original.framework, CANONICAL]
     names += [result.framework] if not canonical_only and result.framework != CANONICAL else []
-    progress("looking for the frameworks")
+    steps = Steps(progress)
+    steps.begin("looking for the frameworks")
     programs = [interpreter(name, pythons) for name in names]
     inputs = (images or Images()).prepared(original.recipe, original.identity.variant.name)
     settings_of(original, names[0], inputs, None)  # raises LayoutMismatch for a file of another framework
@@ -162,22 +164,21 @@ def verify(
     with _folder(keep) as folder, ExitStack() as stack:
         paths = [folder / "source.npz", *(folder / f"converted-{name}.npz" for name in names[1:])]
         _check_new(paths)
-        progress(f"running {names[0]} on {original.path.name}")
-        run_file(original, names[0], programs[0], inputs, paths[0])
-        for name, program, path in zip(names[1:], programs[1:], paths[1:], strict=True):
-            progress(f"running {'the canonical network' if name == CANONICAL else name} on {result.path.name}")
-            run_file(result, name, program, inputs, path, follow=paths[0])
+        files = [original, *(result for _ in names[1:])]
+        steps.end()
+        run_sides([Side(*side) for side in zip(files, names, programs, paths, strict=True)], inputs, progress)
         runs = [stack.enter_context(open_run(path)) for path in paths]
-        progress("comparing layers and tensors")
+        steps.begin("comparing layers and tensors")
         found = _with_tensors(_found(original, result, inputs, runs, tolerance))
         if canonical_only and result.identity.layout_name != CANONICAL:
             found = replace(found, cautions=(*found.cautions, _CANONICAL_ONLY))
         if in_float64:
-            progress("measuring the rounding, against float64")
+            steps.begin("measuring the rounding, against float64")
             found = _with_roundings(found, unrounded, runs)
-        if not causes:
-            return found
-        return replace(found, trials=_explained(found, runs, progress))
+        if causes:
+            found = replace(found, trials=_explained(found, runs, steps.begin))
+        steps.end()
+        return found
 
 
 def _found(

@@ -26,6 +26,7 @@ from helpers.deep import deep_but
 from helpers.faults import Fault, faults, some_of_each
 from helpers.frameworks.calibrated_checkpoint import calibrated_state, write_checkpoint
 from helpers.frameworks.figures import record
+from helpers.verification.waiting import wait_for_the_other
 
 MODELS = {"b0": "efficientnet-b0", "edgetpu-s": "efficientnet-edgetpu-S"}
 SIZES = (64, 80, 96, 112, 128, 72, 104)
@@ -100,6 +101,7 @@ def check(converted: Path, source: Path, number: int, explained: bool = False) -
 
 def in_this_process(name, python, file, settings, inputs, out, **options) -> None:
     """Run a network as `run_network` does, without a process; TensorFlow's is run once for each source."""
+    wait_for_the_other(options.pop("together", None))
     kept = file / "run.npz"
     if name != CANONICAL and kept.exists():
         shutil.copyfile(kept, out)
@@ -107,7 +109,7 @@ def in_this_process(name, python, file, settings, inputs, out, **options) -> Non
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             "effconvert.verification.launching._start",
-            lambda name, python, folder, arguments, variables: start(name, arguments),
+            lambda name, python, folder, arguments, *rest: start(name, arguments),
         )
         REAL_RUN_NETWORK(name, python, file, settings, inputs, out, **options)
     if name != CANONICAL:

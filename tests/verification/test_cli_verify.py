@@ -200,7 +200,7 @@ def test_the_interpreter_of_a_framework_is_that_of_its_variable(
 def test_an_output_that_cannot_be_written_is_8_before_any_network_is_run(
     verify: Callable[..., Ran], source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("effconvert.verification.procedure.run_file", None)
+    monkeypatch.setattr("effconvert.verification.sides.run_file", None)
     (tmp_path / "folder.json").mkdir()
     (tmp_path / "file").write_text("mine")
     nowhere, folder, file = tmp_path / "none", tmp_path / "folder.json", tmp_path / "file"
@@ -220,7 +220,7 @@ def test_an_output_that_cannot_be_written_is_8_before_any_network_is_run(
 def test_a_report_replaces_nothing_but_a_report(
     verify: Callable[..., Ran], source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> None:
-    monkeypatch.setattr("effconvert.verification.procedure.run_file", None)
+    monkeypatch.setattr("effconvert.verification.sides.run_file", None)
     (tmp_path / "mine.json").write_bytes(content)
     ran = verify(source, source, "--json", tmp_path / "mine.json")
     assert (ran.exit_code, ran.out) == (8, "")
@@ -231,7 +231,7 @@ def test_a_report_replaces_nothing_but_a_report(
 def test_a_report_is_a_file_and_takes_no_devices_place(
     verify: Callable[..., Ran], source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("effconvert.verification.procedure.run_file", None)
+    monkeypatch.setattr("effconvert.verification.sides.run_file", None)
     os.mkfifo(tmp_path / "pipe.json")
     ran = verify(source, source, "--json", tmp_path / "pipe.json")
     assert ran.exit_code == 8

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 
 @contextmanager
@@ -28,17 +29,17 @@ def progress_bars(quiet: bool) -> Iterator[Callable[[str], Callable[[int, int | 
 
 
 @contextmanager
-def steps(quiet: bool, transient: bool = False) -> Iterator[Callable[[str], None]]:
-    """Yield a function that begins a step, and so ends the one before.
+def steps(quiet: bool, transient: bool = False) -> Iterator[Callable[[str], Callable[[], None]]]:
+    """Yield a function that begins a step, and returns one that ends it; several may run at the same time.
 
-    The running step is shown with a spinner and its seconds, those that ended with a mark and what they took.
+    A running step is shown with a spinner and its seconds, those that ended with a mark and what they took.
     transient: nothing stays on the screen.
     """
     if quiet or not sys.stderr.isatty():
-        yield lambda words: None
+        yield lambda words: lambda: None
         return
     from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn
+    from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn
     from rich.table import Column
 
     columns = (
@@ -48,17 +49,16 @@ def steps(quiet: bool, transient: bool = False) -> Iterator[Callable[[str], None
     )
     with Progress(*columns, console=Console(stderr=True), transient=transient) as progress:
 
-        def end() -> None:
-            for task in progress.tasks:
-                if not task.finished:
-                    progress.update(task.id, total=1, completed=1)
-                    progress.stop_task(task.id)
+        def end(task: TaskID) -> None:
+            progress.update(task, total=1, completed=1)
+            progress.stop_task(task)
 
-        def begin(words: str) -> None:
-            end()
-            progress.add_task(words, total=None)
+        def begin(words: str) -> Callable[[], None]:
+            return partial(end, progress.add_task(words, total=None))
 
         yield begin
-        end()
+        for task in progress.tasks:
+            if not task.finished:
+                end(task.id)
         if not transient:
             progress.console.print()

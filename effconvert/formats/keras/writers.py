@@ -14,6 +14,7 @@ from effconvert.formats.checkpoint import BFLOAT16, Array, Late, TensorInfo
 from effconvert.formats.keras.config import CONFIG_RECORD, KERAS, KERAS_IMAGENET, WEIGHTS_RECORD, model_config
 from effconvert.formats.keras.config_layers import VARIABLES
 from effconvert.formats.keras.file import METADATA_ATTRIBUTE
+from effconvert.formats.pieces import Pieces, contents
 from effconvert.formats.strict_json import metadata_text
 
 # The oldest Keras with these names of variables. Without a version, Keras takes a file for one of Keras 1.
@@ -22,7 +23,11 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def write_legacy(
-    file: BinaryIO, infos: Sequence[TensorInfo], arrays: Iterable[Array], metadata: Mapping[str, str], late: Late
+    file: BinaryIO,
+    infos: Sequence[TensorInfo],
+    arrays: Iterable[Array | Pieces],
+    metadata: Mapping[str, str],
+    late: Late,
 ) -> None:
     """Write `arrays`, which `infos` describe in order, as the HDF5 weights that `load_weights` of Keras 2 and 3 takes.
 
@@ -35,14 +40,17 @@ def write_legacy(
         root.attrs["keras_version"] = _KERAS_VERSION.encode()
         for layer, own in layers.items():
             root.create_group(layer).attrs["weight_names"] = [info.name.encode() for info in own]
-        remaining = iter(arrays)
-        for info in infos:
-            _add(root[info.name.partition("/")[0]], info.name, next(remaining))
+        for info, pieces in contents(infos, arrays):
+            _add(root[info.name.partition("/")[0]], info.name, pieces.whole())
         root.attrs[METADATA_ATTRIBUTE] = metadata_text(metadata, late, ensure_ascii=True)
 
 
 def write_weights(
-    file: BinaryIO, infos: Sequence[TensorInfo], arrays: Iterable[Array], metadata: Mapping[str, str], late: Late
+    file: BinaryIO,
+    infos: Sequence[TensorInfo],
+    arrays: Iterable[Array | Pieces],
+    metadata: Mapping[str, str],
+    late: Late,
 ) -> None:
     """Write `arrays`, which `infos` describe in order, as the `.weights.h5` of Keras 3.
 
@@ -55,7 +63,11 @@ def write_weights(
 
 
 def write_keras(
-    file: BinaryIO, infos: Sequence[TensorInfo], arrays: Iterable[Array], metadata: Mapping[str, str], late: Late
+    file: BinaryIO,
+    infos: Sequence[TensorInfo],
+    arrays: Iterable[Array | Pieces],
+    metadata: Mapping[str, str],
+    late: Late,
 ) -> None:
     """Write `arrays`, which `infos` describe in order, as the `.keras` file that `keras.models.load_model` takes.
 
@@ -87,7 +99,7 @@ def _hdf5(file: BinaryIO) -> Iterator[Any]:
         yield root
 
 
-def _write_numbered(root: Any, infos: Sequence[TensorInfo], arrays: Iterable[Array]) -> None:
+def _write_numbered(root: Any, infos: Sequence[TensorInfo], arrays: Iterable[Array | Pieces]) -> None:
     root.create_group("vars")  # the model's own variables: none
     counted: Counter[str] = Counter()
     places: dict[str, tuple[Any, str]] = {}
@@ -99,10 +111,9 @@ def _write_numbered(root: Any, infos: Sequence[TensorInfo], arrays: Iterable[Arr
         group.attrs["name"] = layer
         for info in own:
             places[info.name] = (group, str(VARIABLES[kind].index(info.name.partition("/")[2])))
-    remaining = iter(arrays)
-    for info in infos:
+    for info, pieces in contents(infos, arrays):
         group, number = places[info.name]
-        _add(group, number, next(remaining))
+        _add(group, number, pieces.whole())
 
 
 def _add(group: Any, name: str, array: Array) -> None:

@@ -28,9 +28,9 @@ from effconvert.formats.checkpoint import (
     as_array,
     check_name,
     check_shape,
-    contents,
 )
 from effconvert.formats.mindspore.encryption import cipher_of, decrypt
+from effconvert.formats.pieces import Pieces, contents
 from effconvert.formats.protobuf import WireError, as_signed, bytes_field, bytes_header, read_varint, varint
 from effconvert.formats.protobuf_file import Span, StoredFields
 from effconvert.formats.strict_json import check_characters, metadata_text, parse_json, strings_in
@@ -132,19 +132,34 @@ class MindSporeCheckpoint(Checkpoint):
 
 
 def write_mindspore(
-    file: BinaryIO, infos: Sequence[TensorInfo], arrays: Iterable[Array], metadata: Mapping[str, str], late: Late
+    file: BinaryIO,
+    infos: Sequence[TensorInfo],
+    arrays: Iterable[Array | Pieces],
+    metadata: Mapping[str, str],
+    late: Late,
 ) -> None:
     """Write `arrays`, which `infos` describe in order, as `mindspore.save_checkpoint` of 2.10 does.
 
     `metadata` follows in a field of its own, which MindSpore ignores; `late` is asked after the last tensor.
     """
-    for info, data in contents(infos, arrays):
-        for start in range(0, max(len(data), 1), _SLICE):
-            with data[start : start + _SLICE] as piece:
-                file.write(_value_header(info, len(piece)))
-                file.write(piece)
+    for info, pieces in contents(infos, arrays):
+        _write_values(file, info, pieces)
     # If the last 17 bytes of a file begin with crc_num, MindSpore takes them for a checksum and removes them.
     file.write(bytes_field(_METADATA, metadata_text(metadata, late).encode() + b" " * _CRC_SIZE))
+
+
+def _write_values(file: BinaryIO, info: TensorInfo, pieces: Pieces) -> None:
+    """Write a tensor as one value, or as several if it is larger than a slice."""
+    if not info.nbytes:
+        file.write(_value_header(info, 0))
+    done = 0
+    for piece in pieces:
+        while piece:
+            if done % _SLICE == 0:
+                file.write(_value_header(info, min(_SLICE, info.nbytes - done)))
+            part = piece[: _SLICE - done % _SLICE]
+            file.write(part)
+            piece, done = piece[len(part) :], done + len(part)
 
 
 def is_mindspore(start: bytes) -> bool:

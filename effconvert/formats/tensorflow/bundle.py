@@ -27,8 +27,8 @@ from effconvert.formats.checkpoint import (
     as_array,
     check_name,
     check_shape,
-    contents,
 )
+from effconvert.formats.pieces import Pieces, contents
 from effconvert.formats.protobuf import WireError, as_signed, bytes_field, fields, fixed32_field, number_field
 from effconvert.formats.tensorflow.leveldb_table import TableError, masked, read_table, write_table
 from effconvert.formats.tensorflow.sidecar import read_sidecar
@@ -204,7 +204,9 @@ class TensorFlowCheckpoint(Checkpoint):
         return []
 
 
-def write_bundle(data: BinaryIO, index: BinaryIO, infos: Sequence[TensorInfo], arrays: Iterable[Array]) -> None:
+def write_bundle(
+    data: BinaryIO, index: BinaryIO, infos: Sequence[TensorInfo], arrays: Iterable[Array | Pieces]
+) -> None:
     """Write `arrays`, which `infos` describe in order, as a bundle of one shard.
 
     The names in `infos` must ascend, as TensorFlow has them in both files.
@@ -215,13 +217,13 @@ def write_bundle(data: BinaryIO, index: BinaryIO, infos: Sequence[TensorInfo], a
     header = number_field(1, 1) + bytes_field(3, number_field(1, 1))
     entries = [(b"", header)]
     offset = 0
-    for info, content in contents(infos, arrays):
-        data.write(content)
+    for info, pieces in contents(infos, arrays):
+        data.writelines(pieces)
         dims = b"".join(bytes_field(2, number_field(1, size)) for size in info.shape)
         entry = number_field(1, _CODES[info.dtype]) + bytes_field(2, dims) + number_field(4, offset)
-        entry += number_field(5, len(content)) + fixed32_field(6, masked(crc32c.crc32c(content)))
+        entry += number_field(5, info.nbytes) + fixed32_field(6, masked(pieces.checksum))
         entries.append((info.name.encode(), entry))
-        offset += len(content)
+        offset += info.nbytes
     index.write(write_table(entries))
 
 

@@ -15,7 +15,8 @@ import crc32c
 import numpy as np
 
 from effconvert.errors import UnreadableCheckpoint, listing
-from effconvert.formats.checkpoint import Array, Checkpoint, DataFile, Late, Shape, TensorInfo, as_array, contents
+from effconvert.formats.checkpoint import Array, Checkpoint, DataFile, Late, Shape, TensorInfo, as_array
+from effconvert.formats.pieces import Pieces, contents
 from effconvert.formats.strict_json import metadata_text
 from effconvert.formats.torch.arrays import read_data
 from effconvert.formats.torch.content import find_content
@@ -139,31 +140,41 @@ def _read_plain(file: DataFile) -> Stored:
 
 
 def write_torch(
-    file: BinaryIO, infos: Sequence[TensorInfo], arrays: Iterable[Array], metadata: Mapping[str, str], late: Late
+    file: BinaryIO,
+    infos: Sequence[TensorInfo],
+    arrays: Iterable[Array | Pieces],
+    metadata: Mapping[str, str],
+    late: Late,
 ) -> None:
     """Write `arrays`, which `infos` describe in order, as the flat state dict that `torch.load` returns.
 
     `metadata` becomes a separate record, which torch ignores; `late` is asked after the last tensor.
     """
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        _add(archive, "data.pkl", _state_dict_pickle(infos))
-        _add(archive, ".format_version", b"1")
-        _add(archive, ".storage_alignment", str(_ALIGNMENT).encode())
-        _add(archive, "byteorder", b"little")
-        for key, (_, data) in enumerate(contents(infos, arrays)):
-            _add(archive, f"data/{key}", data)
-        _add(archive, "version", b"3\n")
-        _add(archive, METADATA_RECORD, metadata_text(metadata, late).encode())
+        _add_text(archive, "data.pkl", _state_dict_pickle(infos))
+        _add_text(archive, ".format_version", b"1")
+        _add_text(archive, ".storage_alignment", str(_ALIGNMENT).encode())
+        _add_text(archive, "byteorder", b"little")
+        for key, (info, pieces) in enumerate(contents(infos, arrays)):
+            _add(archive, f"data/{key}", info.nbytes, pieces)
+        _add_text(archive, "version", b"3\n")
+        _add_text(archive, METADATA_RECORD, metadata_text(metadata, late).encode())
 
 
-def _add(archive: zipfile.ZipFile, name: str, content: bytes | memoryview) -> None:
-    """Add a record at a multiple of 64 bytes, as torch does, so that it can be mapped."""
+def _add_text(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
+    _add(archive, name, len(content), [content])
+
+
+def _add(archive: zipfile.ZipFile, name: str, size: int, pieces: Iterable[bytes | memoryview]) -> None:
+    """Add a record of `size` bytes at a multiple of 64 bytes, as torch does, so that it can be mapped."""
     info = zipfile.ZipInfo(f"archive/{name}", _EPOCH)
     assert archive.fp is not None
     start = archive.fp.tell() + _LOCAL_HEADER + len(info.filename) + 4
     padding = -start % _ALIGNMENT
     info.extra = b"FB" + padding.to_bytes(2, "little") + b"Z" * padding
-    archive.writestr(info, content)
+    info.file_size = size
+    with archive.open(info, "w") as record:
+        record.writelines(pieces)
     info.extra = b""  # the central directory needs no padding
 
 

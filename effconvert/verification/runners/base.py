@@ -128,6 +128,7 @@ def parse_arguments(description: str, command: Sequence[str] | None = None) -> a
     )
     parser.add_argument("--tensors", metavar="NPZ", help="tensors to load instead of the file, by the library's names")
     parser.add_argument("--feed", metavar="NPZ", help="another run; each layer also gets its input from that run")
+    parser.add_argument("--wait", action="store_true", help="wait for a line on stdin before --feed is read")
     parser.add_argument("--out", metavar="NPZ", help="the run to write")
     parser.add_argument("--check", action="store_true", help="only import the framework and print versions")
     arguments = parser.parse_args(command)
@@ -170,6 +171,8 @@ def write_run(runner: Runner, arguments: argparse.Namespace, settings: Settings)
     tensors = _read_arrays(arguments.tensors) if arguments.tensors else None
     network = runner.make_network(arguments.file, tensors, settings, inputs)
     layers = network.forward({})
+    if arguments.wait:
+        settings = _awaited(arguments.feed, settings)
     isolated = network.forward(_layer_inputs(arguments.feed)) if arguments.feed else {}
     packages = package_versions(runner.packages) if network.versions is None else network.versions
     record = {
@@ -188,6 +191,13 @@ def write_run(runner: Runner, arguments: argparse.Namespace, settings: Settings)
     arrays.update(("layer/" + name, _shaped(name, array)) for name, array in layers.items())
     arrays.update(("fed/" + name, _shaped(name, array)) for name, array in isolated.items())
     save_arrays(arguments.out, {**arrays, **inputs})
+
+
+def _awaited(feed: str, settings: Settings) -> Settings:
+    """Wait until the other run is there, and return the settings with its hash. Raises CannotRead if it never comes."""
+    if not sys.stdin.readline():
+        raise CannotRead(f"{feed}: was not written")
+    return {**settings, "follows": _file_sha256(Path(feed))}
 
 
 def pixels_sha256(images: Any) -> str:

@@ -10,6 +10,7 @@ serves one framework at a socket until its standard input is closed.
 
 import atexit
 import importlib
+import io
 import json
 import os
 import runpy
@@ -24,12 +25,13 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
+from effconvert.verification.launching import Together
+from effconvert.verification.processes import Processes
 from helpers.places import TESTS
+from helpers.verification.waiting import wait_for_the_other
 
 _MODULES = "effconvert.verification.runners"
 # What these compute when they start begins threads, which a child has not: it would wait for them forever.
@@ -92,15 +94,18 @@ def run_served(
 @contextmanager
 def runners_served() -> Iterator[None]:
     """Let effconvert's verification take served runners within the block, for those of this interpreter."""
-    from effconvert.verification import launching
+    start = Processes.run
 
-    def run(command: Sequence[str], **settings: Any) -> _Done:
-        if command[0] != sys.executable or "-c" in command:  # only asks what is installed
-            return subprocess.run(command, **settings)
-        return run_served(command, env=settings.get("env"))
+    def run(
+        self: Processes, command: Sequence[str], environment: Mapping[str, str], ready: threading.Event | None = None
+    ) -> _Done:
+        if command[0] != sys.executable:
+            return start(self, command, environment, ready)
+        wait_for_the_other(Together(self, ready))
+        return run_served(command, env=environment)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(launching, "subprocess", SimpleNamespace(run=run, CompletedProcess=subprocess.CompletedProcess))
+        patch.setattr(Processes, "run", run)
         yield
 
 
@@ -138,6 +143,7 @@ def _answer(connection: socket.socket) -> None:
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["env"])
+    sys.stdin = io.StringIO("ready\n")  # who asked has waited
     code = _run(request["words"])
     sys.stdout.flush()
     sys.stderr.flush()

@@ -1,9 +1,11 @@
 """Running the canonical network in this process: the same runner and files, without the time of a start."""
 
 import io
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
+from threading import Lock
 
 import pytest
 
@@ -12,7 +14,9 @@ from effconvert.errors import LayoutMismatch
 from effconvert.options import Options
 from effconvert.verification.execution import save_run
 from effconvert.verification.inputs import Images
+from effconvert.verification.launching import Together
 from effconvert.verification.runners import run_canonical
+from helpers.verification.waiting import wait_for_the_other
 
 
 @contextmanager
@@ -20,15 +24,22 @@ def canonical_network_in_this_process() -> Iterator[None]:
     """No process is started for the canonical network within the block."""
     from effconvert.verification import launching
 
-    start = launching._start
+    start, one_by_one = launching._start, Lock()
 
     def start_here(
-        name: str, python: str, folder: Path, arguments: list[str], variables: Mapping[str, str] = {}
+        name: str,
+        python: str,
+        folder: Path,
+        arguments: list[str],
+        variables: Mapping[str, str] = {},
+        together: Together | None = None,
     ) -> str:
         if name != CANONICAL:
-            return start(name, python, folder, arguments, variables)
+            return start(name, python, folder, arguments, variables, together)
+        wait_for_the_other(together)
         said = io.StringIO()
-        with redirect_stderr(said):
+        with one_by_one, redirect_stderr(said), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "stdin", io.StringIO("ready\n"))
             code = run_canonical.main(arguments)
         if code == LayoutMismatch.exit_code:
             raise LayoutMismatch(said.getvalue())
