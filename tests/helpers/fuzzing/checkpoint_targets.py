@@ -19,7 +19,10 @@ from effconvert.formats import open_checkpoint
 from effconvert.formats.file_kinds import kind_of
 from effconvert.formats.protobuf import WireError, fields
 from effconvert.formats.tensorflow.leveldb_table import TableError, read_table, write_table
+from effconvert.formats.tensorflow.sidecar import read_sidecar
 from effconvert.formats.torch.tensors import PickleError
+from effconvert.hashing import file_sha256
+from effconvert.identify.description import read_description
 from effconvert.identify.inspection import inspect
 from helpers.formats import bundles, keras_graphs, pickles, tables
 from helpers.formats.building import contents, make_bundle, make_safetensors, make_torch
@@ -74,7 +77,10 @@ def _torch_seeds() -> Sequence[bytes]:
 
 def _legacy_seeds() -> Sequence[bytes]:
     two = pickles.state_dict(pickles.tensor(), behind=pickles.text("y") + pickles.tensor() + b"s")
-    return [made(lambda folder, one=one: pickles.write_legacy(folder / "x", one)) for one in (pickles.state_dict(pickles.tensor()), two)]
+    return [
+        made(lambda folder, one=one: pickles.write_legacy(folder / "x", one))
+        for one in (pickles.state_dict(pickles.tensor()), two)
+    ]
 
 
 def _read_pickle(content: bytes) -> None:
@@ -87,7 +93,14 @@ def _read_pickle(content: bytes) -> None:
 def _pickle_seeds() -> Sequence[bytes]:
     whole = {"x": [1, 2.5, None, True, ("a", -1), b"bytes", 1 << 70], "y": {}, "z": {3}}
     arrays = {"array": np.arange(3), "long": list(range(40))}
-    counter = b"\x80\x02" + pickles.found("collections", "OrderedDict") + b")R}" + pickles.text("x") + pickles.integer(1) + b"s."
+    counter = (
+        b"\x80\x02"
+        + pickles.found("collections", "OrderedDict")
+        + b")R}"
+        + pickles.text("x")
+        + pickles.integer(1)
+        + b"s."
+    )
     return [
         *(pickle.dumps(whole, protocol) for protocol in (2, 3, 4)),
         pickle.dumps(arrays, 2),
@@ -113,7 +126,9 @@ def bundle_seeds() -> Sequence[bytes]:
         _made_bundle(lambda folder: make_bundle(folder / "model.ckpt", dict(sorted(ARRAYS.items())))),
         _made_bundle(lambda folder: bundles.write_sliced(folder, (2, 4), _SLICES)),
         _made_bundle(
-            lambda folder: bundles.write(folder, {b"s": bundles.entry((1,), b"\x01a", dtype=bundles.STRING)}, [b"\x01a"])
+            lambda folder: bundles.write(
+                folder, {b"s": bundles.entry((1,), b"\x01a", dtype=bundles.STRING)}, [b"\x01a"]
+            )
         ),
     ]
 
@@ -147,8 +162,8 @@ def _read_sidecar(content: bytes) -> None:
     if not index.exists():
         index.parent.mkdir(exist_ok=True)
         make_bundle(index.with_suffix(""), {"x": np.ones(1, np.float32)})
-    index.with_name("effconvert.json").write_bytes(content)
-    inspect(index)
+    index.with_name("effconvert.json").write_bytes(content.replace(b"{}", file_sha256(index).encode(), 1))
+    read_description(read_sidecar(index), str(index))
 
 
 def _read_message(content: bytes) -> None:
@@ -199,10 +214,17 @@ def _legacy_hdf5(config: str) -> bytes:
 
 def _config() -> keras_graphs.Config:
     entrance = keras_graphs.layer("InputLayer", "entrance", batch_shape=[None, 4, 4, 3])
-    layers = keras_graphs.chain("entrance", ("Conv2D", "stem_conv"), ("GlobalAveragePooling2D", "pool"), ("Dense", "fc"))
+    layers = keras_graphs.chain(
+        "entrance", ("Conv2D", "stem_conv"), ("GlobalAveragePooling2D", "pool"), ("Dense", "fc")
+    )
     return {
         "class_name": "Functional",
-        "config": {"name": "m", "layers": [entrance, *layers], "input_layers": [["entrance", 0, 0]], "output_layers": [["fc", 0, 0]]},
+        "config": {
+            "name": "m",
+            "layers": [entrance, *layers],
+            "input_layers": [["entrance", 0, 0]],
+            "output_layers": [["fc", 0, 0]],
+        },
     }
 
 
@@ -213,8 +235,16 @@ def _hdf5_seeds() -> Sequence[bytes]:
 def _keras_seeds() -> Sequence[bytes]:
     weights = _hdf5_file({})
     found = []
-    for config in (_config(), keras_graphs.as_keras_2(_config()), keras_graphs.sequential(keras_graphs.layer("Dense", "fc"))):
-        records = [("metadata.json", b"{}"), ("config.json", json.dumps(config).encode()), ("model.weights.h5", weights)]
+    for config in (
+        _config(),
+        keras_graphs.as_keras_2(_config()),
+        keras_graphs.sequential(keras_graphs.layer("Dense", "fc")),
+    ):
+        records = [
+            ("metadata.json", b"{}"),
+            ("config.json", json.dumps(config).encode()),
+            ("model.weights.h5", weights),
+        ]
         found.append(zips.written(records))
     return found
 
@@ -294,7 +324,11 @@ def _tar_of(files: dict[str, bytes], form: int = tarfile.USTAR_FORMAT) -> bytes:
 
 def _tar_seeds() -> Sequence[bytes]:
     index, data = parted(bundle_seeds()[0], 2)
-    files = {"b0/model.ckpt.index": index, "b0/model.ckpt.data-00000-of-00001": data, "b0/checkpoint": b'model_checkpoint_path: "m"'}
+    files = {
+        "b0/model.ckpt.index": index,
+        "b0/model.ckpt.data-00000-of-00001": data,
+        "b0/checkpoint": b'model_checkpoint_path: "m"',
+    }
     long = {f"{'n' * 120}/{name}": content for name, content in files.items()}
     return [_tar_of(files), _tar_of(long, tarfile.GNU_FORMAT), _tar_of(long, tarfile.PAX_FORMAT)]
 
@@ -341,14 +375,26 @@ def _read_kind(content: bytes) -> None:
 
 
 def _kind_seeds() -> Sequence[bytes]:
-    texts = [b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n", b"<!doctype html><title>x</title>", b'{"schema": "effconvert/report/1"}']
+    texts = [
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n",
+        b"<!doctype html><title>x</title>",
+        b'{"schema": "effconvert/report/1"}',
+    ]
     numpy_file = io.BytesIO()
     np.savez(numpy_file, x=np.ones(2))
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("model.onnx", b"\x08\x07")
     caffe = b"\x0a\x04name\x12\x04none"
-    return [*texts, numpy_file.getvalue(), packed.getvalue(), b"\x08\x07\x12\x07pytorch", caffe, b"TFL3" * 4, b"\x1f\x8b\x08\0" + bytes(20)]
+    return [
+        *texts,
+        numpy_file.getvalue(),
+        packed.getvalue(),
+        b"\x08\x07\x12\x07pytorch",
+        caffe,
+        b"TFL3" * 4,
+        b"\x1f\x8b\x08\0" + bytes(20),
+    ]
 
 
 def _inspect(content: bytes) -> None:
@@ -358,10 +404,22 @@ def _inspect(content: bytes) -> None:
 def _described_seeds() -> Sequence[bytes]:
     facts = {"bn_eps": 0.001, "padding": "tf-same", "activation": "silu", "classes": 1000}
     recipe = {"name": "timm", "size": 224, "shorter_side": 256, "mean": [1, 2, 3], "std": [1, 2, 3]}
-    said = {"format_version": "1", "variant": "b0", "weights": "aa", "layout": "timm", "facts": json.dumps(facts), "recipe": json.dumps(recipe)}
-    names = {"blocks.0.0.conv_dw.weight": np.ones((32, 1, 3, 3), np.float32), "conv_stem.weight": np.ones((32, 3, 3, 3), np.float32)}
+    said = {
+        "format_version": "1",
+        "variant": "b0",
+        "weights": "aa",
+        "layout": "timm",
+        "facts": json.dumps(facts),
+        "recipe": json.dumps(recipe),
+    }
+    names = {
+        "blocks.0.0.conv_dw.weight": np.ones((32, 1, 3, 3), np.float32),
+        "conv_stem.weight": np.ones((32, 3, 3, 3), np.float32),
+    }
     module = {f"module.{name}": array for name, array in names.items()}
-    return [made(lambda folder, arrays=arrays: make_safetensors(folder / "x", arrays, said)) for arrays in (names, module)]
+    return [
+        made(lambda folder, arrays=arrays: make_safetensors(folder / "x", arrays, said)) for arrays in (names, module)
+    ]
 
 
 CHECKPOINTS = [
@@ -373,7 +431,12 @@ CHECKPOINTS = [
     Target("pickle", _read_pickle, _pickle_seeds),
     Target("bundle", read_bundle, bundle_seeds, mutate=mutate_bundle),
     Target("table", _read_table, _table_seeds, mutate=mutate_table),
-    Target("sidecar", _read_sidecar, lambda: [json.dumps(METADATA | {"index_sha256": "0" * 64}).encode()]),
+    Target(
+        "sidecar",
+        _read_sidecar,
+        lambda: [json.dumps(METADATA | {"index_sha256": "{}"}).encode()],
+        (UnreadableCheckpoint, LayoutMismatch),
+    ),
     Target("protobuf", _read_message, lambda: [bundles.entry((3, 4), b"1234"), bundles.header()]),
     Target("mindspore", _read_file, _mindspore_seeds),
     Target("mindspore_encrypted", _read_encrypted, _encrypted_seeds),

@@ -9,7 +9,20 @@ _NUMBERS = [
     b"\0" * 4, b"\xff" * 4, b"\xff\xff\xff\x7f", b"\0\0\0\x80", b"\xff" * 8, b"\xff" * 7 + b"\x7f", b"\xff" * 9 + b"\x01",
     b"\x01\0\0\0", b"\0\x10\0\0", b"\0" * 7 + b"\x01",
 ]  # fmt: skip
-_TEXTS = [b"[" * 60, b'{"a":' * 40, b"null", b"-1", b"1e999", b"NaN", b"1" * 40, b'""', b"\xe2\x80\xae", b"\x1b[2J", b"../", b"\0"]
+_TEXTS = [
+    b"[" * 60,
+    b'{"a":' * 40,
+    b"null",
+    b"-1",
+    b"1e999",
+    b"NaN",
+    b"1" * 40,
+    b'""',
+    b"\xe2\x80\xae",
+    b"\x1b[2J",
+    b"../",
+    b"\0",
+]
 
 
 def changes(others: Sequence[bytes], chosen: random.Random) -> Change:
@@ -47,4 +60,8 @@ def _changed_once(content: bytes, others: Sequence[bytes], chosen: random.Random
         other = chosen.choice(others)
         start = chosen.randrange(len(other) + 1)
         return content[:at] + other[start : start + chosen.choice((4, 16, 100, 1000))] + content[at:]
-    return content[:at] if chosen.random() < 0.1 else content[:at] + chosen.randbytes(chosen.choice((1, 2, 8))) + content[at:]
+    return (
+        content[:at]
+        if chosen.random() < 0.1
+        else content[:at] + chosen.randbytes(chosen.choice((1, 2, 8))) + content[at:]
+    )

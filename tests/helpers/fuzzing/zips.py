@@ -34,7 +34,10 @@ def mended(content: bytes) -> bytes:
     out = bytearray(content)
     at = content.find(_CENTRAL)
     while 0 <= at <= len(content) - 46:
-        method, size, start = *struct.unpack_from("<H8xI", content, at + 10), *struct.unpack_from("<I", content, at + 42)
+        method, size, start = (
+            *struct.unpack_from("<H8xI", content, at + 10),
+            *struct.unpack_from("<I", content, at + 42),
+        )
         if not method and content[start : start + 4] == _LOCAL and start + 30 <= len(content):
             name, extra = struct.unpack_from("<2H", content, start + 26)
             begin = start + 30 + name + extra

@@ -1,0 +1,8 @@
+"""The table of all targets: a new parser is one row more."""
+
+from helpers.fuzzing.checkpoint_targets import CHECKPOINTS
+from helpers.fuzzing.data_targets import DATA
+from helpers.fuzzing.document_targets import DOCUMENTS
+from helpers.fuzzing.target import Target
+
+TARGETS: dict[str, Target] = {target.name: target for target in (*CHECKPOINTS, *DATA, *DOCUMENTS)}
