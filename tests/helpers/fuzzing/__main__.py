@@ -75,7 +75,7 @@ def fuzz(name: str, seconds: float, executions: int, seed: int, folder: Path = F
             (folder / "faults").mkdir(parents=True, exist_ok=True)
             (folder / "faults" / f"{name}.log").write_text(text[-100_000:])
     edges = [word for line in text.splitlines() if " cov: " in line for word in [line.split(" cov: ")[1].split()[0]]]
-    return found | {"edges": edges[-1] if edges else "-", "inputs": len(os.listdir(inputs))}
+    return found | {"edges": edges[-1] if edges else "-", "inputs": sum(1 for _ in inputs.iterdir())}
 
 
 def _environment() -> dict[str, str]:

@@ -54,7 +54,8 @@ def _read_file(content: bytes) -> None:
 
 def _safetensors_seeds() -> Sequence[bytes]:
     described = {"weight_b": np.ones((2, 2), np.float32), "flag": np.array([True])}
-    return [made(lambda folder: make_safetensors(folder / "x", arrays, METADATA)) for arrays in (ARRAYS, described)]
+    sets = (ARRAYS, described)
+    return [made(lambda folder, arrays=arrays: make_safetensors(folder / "x", arrays, METADATA)) for arrays in sets]
 
 
 def mutate_safetensors(content: bytes, change: Change, chosen: random.Random) -> bytes:

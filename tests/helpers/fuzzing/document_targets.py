@@ -1,6 +1,5 @@
 """Targets: the readers of what effconvert and its users write: maps, runs, predictions, results, journals, notes."""
 
-import io
 import json
 from collections.abc import Sequence
 from functools import partial
