@@ -58,7 +58,7 @@ def _place(path: Any) -> str:
 
 
 def _key(name: str) -> str:
-    """Return a key as TOML writes it where it is not a plain word: one that is empty or has a line break must be seen."""
+    """Return a key so that it can be seen: quoted if it is empty, or has a line break or blanks around it."""
     return name if name and name.isprintable() and name.strip() == name else ascii(name)
 
 
