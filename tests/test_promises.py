@@ -101,7 +101,7 @@ def dangerous(tree: ast.AST) -> Iterator[str]:
             if (called := ast.unparse(node.func)) in FORBIDDEN:
                 yield called
             given = {(word.arg, word.value.value) for word in node.keywords if isinstance(word.value, ast.Constant)}
-            yield from (f"{name}={value}" for name, value in given & ARGUMENTS)
+            yield from (f"{name}={value!r}" for name, value in given & ARGUMENTS)
 
 
 def test_s3_nothing_turns_the_closed_table_off() -> None:

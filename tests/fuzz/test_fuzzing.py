@@ -4,6 +4,7 @@ import json
 import random
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,19 +13,27 @@ from effconvert.errors import UnreadableCheckpoint
 from helpers.fuzzing import corpus
 from helpers.fuzzing.__main__ import fuzz
 from helpers.fuzzing.bundles import mended, mutate_bundle
-from helpers.fuzzing.checkpoint_targets import bundle_seeds, read_bundle
 from helpers.fuzzing.execution import SECONDS, Tally, limited_memory
 from helpers.fuzzing.mutation import changes
-from helpers.fuzzing.target import Target, joined, parted
+from helpers.fuzzing.target import Target, joined, parted, remove_own_folder
 from helpers.fuzzing.targets import TARGETS
+from helpers.fuzzing.tensorflow_targets import bundle_seeds, read_bundle
 from helpers.places import TESTS
 
 MUTATIONS = 300
 SECONDS_OF_DEEP = 20.0
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _no_folder_is_left() -> Iterator[None]:
+    yield
+    remove_own_folder()
+
+
 def ran(target: Target, inputs: list[bytes], slow: float = 5 * SECONDS) -> Tally:
     """Return what became of inputs. A machine that does other work as well is given more time than is promised."""
+    for content in target.seeds():  # first, since what is imported then is no memory of an input
+        Tally(target).run(content)
     tally = Tally(target, slow=slow)
     with limited_memory():
         for content in inputs:

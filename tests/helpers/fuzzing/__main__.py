@@ -67,8 +67,8 @@ def fuzz(name: str, seconds: float, executions: int, seed: int, folder: Path = F
                 [*command, *limits], cwd=TESTS, env=_environment(), stdout=file, stderr=file, check=False
             )
         text = log.read_bytes().decode("utf-8", "replace")
-        found: dict[str, Any] = json.loads(result.read_text()) if result.exists() else {}
-        found = {"engine": "?", "executions": 0, "accepted": 0, "seconds": 0.0, "faults": {}} | found
+        noted = json.loads(result.read_text()) if result.exists() else {}
+        found: dict[str, Any] = {"engine": "?", "executions": 0, "accepted": 0, "seconds": 0.0, "faults": {}} | noted
         if ended.returncode or not result.exists():
             said = text.strip().splitlines()[-1:] or ["no word"]
             found["faults"][f"the process ended with {ended.returncode}: {said[0][:200]}"] = 1

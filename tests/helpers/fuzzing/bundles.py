@@ -11,7 +11,8 @@ from collections.abc import Iterator
 import crc32c
 
 from effconvert.formats.protobuf import WireError, fields, read_varint
-from effconvert.formats.tensorflow.leveldb_table import MAGIC, TableError, masked, read_table, write_table
+from effconvert.formats.tensorflow.index_files import TABLE_END
+from effconvert.formats.tensorflow.leveldb_table import TableError, masked, read_table, write_table
 from helpers.fuzzing.target import Change, joined, parted
 
 _FOOTER, _TRAILER = 48, 5
@@ -81,7 +82,7 @@ def _with_block_changed(index: bytes, change: Change, chosen: random.Random) -> 
     blocks = list(_blocks(index))
     if not blocks:
         return change(index)
-    offset, size = chosen.choice([*blocks, (len(index) - _FOOTER, _FOOTER - len(MAGIC))])
+    offset, size = chosen.choice([*blocks, (len(index) - _FOOTER, _FOOTER - len(TABLE_END))])
     block = index[offset : offset + size]
     changed = change(block)[: len(block)].ljust(len(block), b"\0")
     if offset + size < len(index) - _FOOTER and not chosen.randrange(8):  # also the type of the block

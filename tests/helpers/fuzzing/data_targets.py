@@ -5,7 +5,6 @@ import json
 import random
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -21,8 +20,8 @@ from effconvert.validate.data.label_files import is_json, labelled, read_label_f
 from effconvert.validate.data.locations import Location
 from effconvert.validate.data.opening import open_contents
 from helpers import image_sets, pictures
-from helpers.fuzzing.checkpoint_targets import mutate_tar
 from helpers.fuzzing.target import Change, Target, as_file, made, own_folder
+from helpers.fuzzing.tensorflow_targets import mutate_tar
 
 _REFUSALS = (DatasetProblem, UnreadableCheckpoint)
 _NAME, _SYNSET = "ILSVRC2012_val_00000001.JPEG", "n01440764"
@@ -35,30 +34,27 @@ def _data_set(name: str, content: bytes) -> None:
 
 
 def _tar_seeds() -> Sequence[bytes]:
-    def built(folder: Path, files: list[tuple[str, bytes]]) -> Path:
-        return image_sets.tar(folder / "x.tar", files)
-
     image = b"\xff\xd8\xff"
     sets = [
         [(_NAME, image), ("b.png", image)],
         [(f"val/{_SYNSET}/{_NAME}", image), ("val/n01443537/b.JPEG", image)],
         [("a.jpg", image), ("a.cls", b"3"), ("b.jpg", image), ("b.json", b'{"label": 4, "filename": "x"}')],
     ]
-    return [made(partial(built, files=files)) for files in sets]
+    return [made(image_sets.tar, files) for files in sets]
 
 
 def _record_seeds() -> Sequence[bytes]:
-    official = {
+    official: dict[str, bytes | int] = {
         "image/encoded": b"\xff\xd8",
         "image/class/label": 2,
         "image/class/synset": b"n01440764",
         "image/filename": b"x",
     }
-    datasets = {"image": b"\xff\xd8", "label": 0, "file_name": b"y"}
+    datasets: dict[str, bytes | int] = {"image": b"\xff\xd8", "label": 0, "file_name": b"y"}
     return [
         b"".join(image_sets.record(image_sets.example(one)) for one in pair)
         for pair in ((official, official), (datasets,))
-    ]  # type: ignore[arg-type]
+    ]
 
 
 def _mutate_records(content: bytes, change: Change, chosen: random.Random) -> bytes:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from effconvert.hub.downloads import _Part
 from effconvert.maps.layouts import parse_layout
 from effconvert.report.given_files import read_inputs
 from effconvert.validate.evaluation.journal import ANSWER, begin_journal, read_journal
-from effconvert.validate.predictions import read_predictions, write_predictions
+from effconvert.validate.predictions import Predictions, read_predictions, write_predictions
 from effconvert.verification.runs import open_run
 from helpers.fuzzing import zips
 from helpers.fuzzing.target import Target, as_file, made, own_folder
@@ -51,24 +52,16 @@ def _read_run(content: bytes) -> None:
 
 def _run_seeds() -> Sequence[bytes]:
     small = {name: array[:, :2, :1, :1] if array.ndim == 4 else array for name, array in values().items()}
-    whole = made(lambda folder: write_run(folder / "x.npz", small, images=np.ones((2, 3, 1, 1), np.float32)))
-    bare = made(
-        lambda folder: write_run(
-            folder / "x.npz", {"logits": small["logits"]}, images=np.ones((2, 3, 1, 1), np.float32)
-        )
-    )
-    return [whole, bare]
+    images = np.ones((2, 3, 1, 1), np.float32)
+    return [made(write_run, layers, images=images) for layers in (small, {"logits": small["logits"]})]
 
 
 def _prediction_seeds() -> Sequence[bytes]:
-    return [
-        made(lambda folder, one=one: _written(folder / "x.npz", one))
-        for one in (predictions([1, 2], [[1], [3, 4]]), predictions([5], [[5]]))
-    ]
+    return [made(_written, one) for one in (predictions([1, 2], [[1], [3, 4]]), predictions([5], [[5]]))]
 
 
-def _written(path: object, what: object) -> object:
-    write_predictions(path, what)  # type: ignore[arg-type]
+def _written(path: Path, what: Predictions) -> Path:
+    write_predictions(path, what)
     return path
 
 
@@ -81,7 +74,7 @@ def _read_report(name: str, content: bytes) -> None:
 
 def _reported_run_seeds() -> Sequence[bytes]:
     record = made_inputs.run_record(dataset={"evaluated": 2, "images": 2, "imagenet_validation": False})
-    return [made(lambda folder: _written(folder / "x.npz", predictions([1, 2], [[1], [3]], said=record)))]
+    return [made(_written, predictions([1, 2], [[1], [3]], said=record))]
 
 
 def _verification_seeds() -> Sequence[bytes]:

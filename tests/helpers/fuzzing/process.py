@@ -21,7 +21,7 @@ def main(arguments: Sequence[str]) -> None:
     """Fuzz: TARGET RESULT INPUTS FAULTS SECONDS EXECUTIONS SEED."""
     name, result, inputs, faults, *limits = arguments
     try:
-        import atheris  # type: ignore[import-not-found,unused-ignore]
+        import atheris  # type: ignore[import-not-found,import-untyped,unused-ignore]
     except ImportError:
         atheris = None
     with atheris.instrument_imports(include=_INSTRUMENTED) if atheris else contextlib.nullcontext():

@@ -57,10 +57,10 @@ def as_file(content: bytes, name: str = "input") -> Path:
     return path
 
 
-def made(build: Callable[[Path], Path]) -> bytes:
-    """Return what `build` wrote into a folder."""
+def made(build: Callable[..., Path], *content: object, **options: object) -> bytes:
+    """Return the file that `build` writes, given its path and then the rest."""
     with tempfile.TemporaryDirectory() as folder:
-        return build(Path(folder)).read_bytes()
+        return build(Path(folder) / "x.npz", *content, **options).read_bytes()
 
 
 def joined(*parts: bytes) -> bytes:
