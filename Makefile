@@ -15,19 +15,22 @@ DOCS = mkdocs==1.6.1 mkdocs-material==9.8.2 mkdocs-autorefs==1.4.5 "mkdocstrings
 EXTENSIONS = effconvert/preprocessing/_antialiasing.c effconvert/preprocessing/_tensorflow.c
 # Two tests at a time, each torch on one core.
 TEST_JOBS ?= 2
+# How long each parser is fuzzed.
+FUZZ_SECONDS ?= 20
 # Which deep tests are run: none, all, or a part such as 3/7.
 DEEP ?= none
 # Where this is set, each of the hundreds of interpreters that tests start would compile torch or TensorFlow again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-frameworks test-deep environments browser lint bench docs pages clean
+.PHONY: help demo test test-frameworks test-deep fuzz environments browser lint bench docs pages clean
 
 help:
 	@echo "make demo             install into .venv and run the main job on trained weights"
 	@echo "make test             install what the tests need and run them"
 	@echo "make test-frameworks  the tests against the real libraries, in .venv-libraries and .venv-mindspore, and a real browser"
 	@echo "make test-deep        all tests of both, also those that repeat a promise for more cases (DEEP=3/7: a part of these)"
+	@echo "make fuzz             fuzz every parser for 20 s (FUZZ_SECONDS=…, TARGETS='bundle map …')"
 	@echo "make lint             ruff and mypy"
 	@echo "make bench            speed and memory, beside TensorFlow, torch and timm; of a report, also in a browser"
 	@echo "make docs             the documentation as a site, in site/"
@@ -46,6 +49,10 @@ test-frameworks: environments
 
 test-deep:
 	$(MAKE) test test-frameworks DEEP=all
+
+# By coverage with atheris where it can be installed, else by seeded mutations, and each line says which.
+fuzz: .venv/ready-for-fuzzing
+	cd tests && ../$(BIN)/python -m helpers.fuzzing --seconds $(FUZZ_SECONDS) $(TARGETS)
 
 # Both environments of the real libraries, and the browser.
 environments: .venv-libraries/installed .venv-mindspore/installed browser
@@ -88,6 +95,11 @@ pages: .venv/ready-for-tests .venv-libraries/installed .venv-mindspore/installed
 	sh scripts/install.sh .venv $(PYTHON) ".[test]"
 	touch $@
 
+# atheris is of Linux, and of the versions of Python that it was built for: without it the same targets are run.
+.venv/ready-for-fuzzing: .venv/ready-for-tests
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "effconvert[fuzz]" || echo "make fuzz: without atheris" >&2
+	touch $@
+
 # torchvision has no CPU build of its own; without its requirements, the CUDA one is small and can be repaired. Of axe's
 # package, only the checks of accessibility are wanted, a file of JavaScript; of others trained weights and photographs.
 .venv-libraries/installed: Makefile pyproject.toml constraints.txt $(EXTENSIONS) scripts/install.sh scripts/install_torch.py
@@ -107,4 +119,4 @@ pages: .venv/ready-for-tests .venv-libraries/installed .venv-mindspore/installed
 	touch $@
 
 clean:
-	rm -rf .venv .venv-libraries .venv-mindspore .venv-docs site build *.egg-info effconvert/preprocessing/*.so effconvert-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-libraries .venv-mindspore .venv-docs site build *.egg-info effconvert/preprocessing/*.so effconvert-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .fuzz

@@ -60,7 +60,7 @@ def weights_of(path: Path) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize(("home", "there"), deep_but(PAIRS, lambda pair: bool({"timm", "tf-official"} & {*pair})))
-def test_there_and_back_is_bit_for_bit_wherever_the_facts_allow_it(
+def test_r2_there_and_back_is_bit_for_bit_wherever_the_facts_allow_it(
     own_file: Callable[[str], Path], tmp_path: Path, home: str, there: str
 ) -> None:
     source = own_file(home)

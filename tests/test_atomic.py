@@ -54,7 +54,7 @@ def test_an_existing_file_is_replaced_only_by_force_and_keeps_its_permissions(tm
     assert path.stat().st_mode & 0o777 == 0o640
 
 
-def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
+def test_s9_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("precious")
     (tmp_path / "x").symlink_to(tmp_path / "precious")
     with pytest.raises(OutputProblem), new_file(tmp_path / "x"):

@@ -115,7 +115,7 @@ def test_all_problems_are_told_at_once(refused: Callable[..., str], lite0_tensor
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_a_value_that_is_not_finite_is_named_with_its_place(
+def test_r7_a_value_that_is_not_finite_is_named_with_its_place(
     refused: Callable[..., str], lite0_tensors: Tensors, tmp_path: Path, value: float
 ) -> None:
     kernel = lite0_tensors[STEM].copy()
@@ -126,7 +126,7 @@ def test_a_value_that_is_not_finite_is_named_with_its_place(
     assert "at (1, 2, 0, 5)" in message
 
 
-def test_a_negative_variance_is_named(refused: Callable[..., str], lite0_tensors: Tensors, tmp_path: Path) -> None:
+def test_r7_a_negative_variance_is_named(refused: Callable[..., str], lite0_tensors: Tensors, tmp_path: Path) -> None:
     variance = lite0_tensors[VARIANCE].copy()
     variance[3] = -1e-3
     folder = write_checkpoint(tmp_path / "bad", lite0_tensors | {VARIANCE: variance})
@@ -201,7 +201,7 @@ def test_neither_variant_nor_checkpoint_is_a_usage_error(run: Callable[..., Ran]
 
 
 @pytest.mark.parametrize(("command", "name"), [("tf2pt", "precious.safetensors"), ("pt2tf", "precious")])
-def test_an_output_that_exists_is_not_touched(
+def test_s9_an_output_that_exists_is_not_touched(
     run: Callable[..., Ran], lite0: Path, tmp_path: Path, command: str, name: str
 ) -> None:
     output = tmp_path / name
@@ -260,7 +260,7 @@ def test_a_file_that_the_system_does_not_let_grow_is_an_output_problem(
 
 @pytest.mark.parametrize("command", ["tf2pt --checkpoint CHECKPOINT --out DISK/x.safetensors", "pt2tf CONVERTED --out DISK/x"])  # fmt: skip
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives a user a file system of his own")
-def test_a_full_disk_is_an_output_problem(lite0: Path, tmp_path: Path, command: str) -> None:
+def test_r5_a_full_disk_is_an_output_problem(lite0: Path, tmp_path: Path, command: str) -> None:
     converted = tmp_path / "lite0.safetensors"
     effconvert.convert(lite0, converted)
     disk = tmp_path / "disk"
@@ -279,7 +279,7 @@ def test_a_full_disk_is_an_output_problem(lite0: Path, tmp_path: Path, command: 
 
 
 @pytest.mark.parametrize("round_", deep_but(range(12), lambda round_: round_ % 4 == 1))
-def test_a_kill_at_any_moment_leaves_the_old_file_or_the_new_one(
+def test_r5_a_kill_at_any_moment_leaves_the_old_file_or_the_new_one(
     b0: Path, tmp_path: Path, run: Callable[..., Ran], round_: int
 ) -> None:
     output = tmp_path / "x.safetensors"

@@ -43,13 +43,13 @@ except EffconvertError as error:
 """
 
 
-def test_every_format_has_a_bomb() -> None:
+def test_s4_every_format_has_a_bomb() -> None:
     assert bombs.CHECKPOINTS.keys() == set(Format)
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the memory of a process is read from /proc")
 @pytest.mark.parametrize(("bomb", "reader"), ALL, ids=[bomb.__name__ for bomb, _ in ALL])
-def test_a_small_file_that_asks_for_gigabytes_or_minutes_is_refused(
+def test_s4_a_small_file_that_asks_for_gigabytes_or_minutes_is_refused(
     tmp_path: Path, bomb: bombs.Bomb, reader: str
 ) -> None:
     path = bomb(tmp_path)

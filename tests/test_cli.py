@@ -60,7 +60,7 @@ def test_an_unknown_command_or_option_is_a_usage_error(run: Callable[..., Ran]) 
 
 
 @pytest.mark.parametrize("arguments", ["--help", "tf2pt --help", "list --json", "tables --variant b0", "report --published --out REPORT", "validate --help", "predict --help", "cost --variant b0", "report --schema report-1", "inspect FILE", "tf2pt --checkpoint CHECKPOINT --out OUT --quiet", "pt2tf FILE --out BACK --quiet", "convert FILE --to timm --out OUT --quiet", "diff FILE FILE"])  # fmt: skip
-def test_commands_that_run_no_network_do_not_import_torch(
+def test_r13_commands_that_run_no_network_do_not_import_torch(
     lite0: Path, converted: Path, tmp_path: Path, arguments: str
 ) -> None:
     names = {
@@ -79,7 +79,7 @@ def test_commands_that_run_no_network_do_not_import_torch(
     assert ran.returncode == 0, ran.stderr
 
 
-def test_help_imports_no_numpy() -> None:
+def test_r13_help_imports_no_numpy() -> None:
     script = "import sys; from effconvert.cli import main; main(['--help']); sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, check=False).returncode == 0
 

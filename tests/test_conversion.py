@@ -124,7 +124,7 @@ def test_optimizer_slots_are_left_behind_with_their_reason(b0_tensors: Tensors, 
 
 
 @pytest.mark.parametrize("variant", [name for name in VARIANTS if name not in ("b8", "l2")])
-def test_a_checkpoint_comes_back_bit_for_bit(variant: str, tmp_path: Path) -> None:
+def test_r2_a_checkpoint_comes_back_bit_for_bit(variant: str, tmp_path: Path) -> None:
     folder, tensors = random_checkpoint(tmp_path / "original", variant)
     report = effconvert.convert(folder, tmp_path / "x.safetensors")
     effconvert.convert(tmp_path / "x.safetensors", tmp_path / "back", to="tf-official", names="average")

@@ -18,7 +18,7 @@ from helpers.checkpoints import AVERAGE, LAYOUT, Tensors, random_checkpoint, rea
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
-def test_the_same_input_gives_the_same_bytes(lite0: Path, tmp_path: Path, suffix: str) -> None:
+def test_r4_the_same_input_gives_the_same_bytes(lite0: Path, tmp_path: Path, suffix: str) -> None:
     shutil.copytree(lite0, tmp_path / "elsewhere")
     effconvert.convert(lite0, tmp_path / f"one{suffix}")
     effconvert.convert(tmp_path / "elsewhere" / "model.ckpt", tmp_path / f"two{suffix}")
@@ -165,7 +165,7 @@ def test_facts_that_tensorflows_network_cannot_have_are_refused(lite0: Path, tmp
     assert "bn_eps is 1e-05, its network has 0.001" in str(caught.value)
 
 
-def test_constant_kernels_are_warned_of(lite0_tensors: Tensors, tmp_path: Path) -> None:
+def test_r7_constant_kernels_are_warned_of(lite0_tensors: Tensors, tmp_path: Path) -> None:
     name = "efficientnet-lite0/blocks_4/conv2d/kernel" + AVERAGE
     folder = write_checkpoint(tmp_path / "odd", lite0_tensors | {name: np.zeros_like(lite0_tensors[name])})
     report = effconvert.convert(folder, tmp_path / "x.safetensors")
@@ -173,7 +173,7 @@ def test_constant_kernels_are_warned_of(lite0_tensors: Tensors, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("position", [-1, 600, 1000])
-def test_a_converted_file_that_was_changed_is_refused(lite0: Path, tmp_path: Path, position: int) -> None:
+def test_r3_a_converted_file_that_was_changed_is_refused(lite0: Path, tmp_path: Path, position: int) -> None:
     path = tmp_path / "x.safetensors"
     effconvert.convert(lite0, path)
     content = bytearray(path.read_bytes())

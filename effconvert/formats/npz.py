@@ -2,6 +2,7 @@
 
 import io
 import math
+import warnings
 from typing import Any, Literal
 
 import numpy as np
@@ -68,7 +69,8 @@ class NpzArchive:
         try:
             if np.lib.format.read_magic(stream) != _VERSION:
                 raise ValueError("the version is another one")
-            shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+            with warnings.catch_warnings(action="error"):  # of a header that numpy reads after a repair only
+                shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
             check_shape(shape, dtype)
         except Exception as error:  # numpy evaluates the header as Python's literals, which raises many kinds
             raise ZipError(f"{name!a} has no header of an array: {error}") from error

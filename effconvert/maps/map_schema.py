@@ -31,7 +31,7 @@ def _words(error: Any) -> Iterator[str]:
     if error.validator == "additionalProperties":
         known = list(error.schema.get("properties", {}))
         for name in sorted(error.instance.keys() - set(known)):
-            yield f"{f'{place}.' if place else ''}{name}: unknown key; {known_names(name, known)}"
+            yield f"{f'{place}.' if place else ''}{_key(name)}: unknown key; {known_names(name, known)}"
     elif "propertyNames" in error.absolute_schema_path:
         yield f"{place}: a reason is empty; say why these tensors stay behind"
     elif error.validator == "required":
@@ -51,9 +51,15 @@ def _place(path: Any) -> str:
         if " row " in place and isinstance(step, int):
             place += f" {_ROW[min(step, len(_ROW) - 1)]}"
             continue
+        step = step if isinstance(step, int) else _key(step)
         row = " row" if place.startswith("layers") else ""
         place += f"{row} {step + 1}" if isinstance(step, int) else f".{step}" if place else step
     return place
+
+
+def _key(name: str) -> str:
+    """Return a key so that it can be seen: quoted if it is empty, or has a line break or blanks around it."""
+    return name if name and name.isprintable() and name.strip() == name else ascii(name)
 
 
 def _expected(error: Any) -> str:

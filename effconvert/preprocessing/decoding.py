@@ -117,11 +117,10 @@ def _opened(data: bytes) -> Iterator[Any]:
     """Give Pillow's image in `data`, not yet decoded. Raises DatasetProblem if it has too many pixels."""
     module = image_package("PIL.Image")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", module.DecompressionBombWarning)  # the limit here is a lower one
-        opened = module.open(io.BytesIO(data), formats=_FORMATS)
-    with opened:
-        check_pixels(opened.height, opened.width)
-        yield opened
+        warnings.simplefilter("ignore")  # of many pixels, for the limit here is a lower one, and of odd or cut metadata
+        with module.open(io.BytesIO(data), formats=_FORMATS) as opened:
+            check_pixels(opened.height, opened.width)
+            yield opened
 
 
 def _flawless_jpeg(data: bytes, order: str = "RGB") -> Pixels | None:

@@ -120,7 +120,7 @@ def test_no_color_is_respected(capsys: pytest.CaptureFixture[str], monkeypatch: 
     assert "\x1b" not in capsys.readouterr().out
 
 
-def test_text_from_a_file_does_not_control_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_s7_text_from_a_file_does_not_control_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     say("a\x1b[2Jb\rc")
     print_table(["x"], [["a\nb"]])
     print_pairs([("x\r", "a\x1bb")])

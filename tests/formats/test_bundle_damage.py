@@ -16,7 +16,7 @@ ONE = np.array(1, np.float32).tobytes()
 DATA = "model.ckpt.data-00000-of-00001"
 
 
-def test_every_flipped_bit_of_the_data_is_caught_and_its_tensor_named(tmp_path: Path) -> None:
+def test_r6_every_flipped_bit_of_the_data_is_caught_and_its_tensor_named(tmp_path: Path) -> None:
     arrays: dict[str, Array] = {"first": np.arange(3, dtype=np.float32), "second": np.arange(2, dtype=np.int64)}
     index = make_bundle(tmp_path / "model.ckpt", arrays)
     data = index.with_name(DATA)
@@ -30,7 +30,7 @@ def test_every_flipped_bit_of_the_data_is_caught_and_its_tensor_named(tmp_path: 
                 checkpoint.read(damaged)
 
 
-def test_every_flipped_bit_of_the_index_is_refused(tmp_path: Path) -> None:
+def test_s5_every_flipped_bit_of_the_index_is_refused(tmp_path: Path) -> None:
     index = make_bundle(tmp_path / "model.ckpt", {"x": np.ones(2, np.float32)})
     content = index.read_bytes()
     for bit in range(8 * len(content)):
@@ -38,7 +38,7 @@ def test_every_flipped_bit_of_the_index_is_refused(tmp_path: Path) -> None:
         assert str(tmp_path) in refusal(index)
 
 
-def test_every_truncation_of_the_data_is_refused_and_the_file_named(bundle: Path, arrays: dict[str, Array]) -> None:
+def test_s5_every_truncation_of_the_data_is_refused_and_the_file_named(bundle: Path, arrays: dict[str, Array]) -> None:
     data = bundle.with_name(DATA)
     content = data.read_bytes()
     for length in range(len(content)):
@@ -46,7 +46,7 @@ def test_every_truncation_of_the_data_is_refused_and_the_file_named(bundle: Path
         assert f"of {DATA}, which has {length} bytes" in refusal(bundle)
 
 
-def test_every_truncation_of_the_index_is_refused(bundle: Path) -> None:
+def test_s5_every_truncation_of_the_index_is_refused(bundle: Path) -> None:
     content = bundle.read_bytes()
     for length in range(len(content)):
         bundle.write_bytes(content[:length])

@@ -21,7 +21,7 @@ HEAD, TAIL = 64 << 10, 4 << 10
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_truncated_file_is_refused(tmp_path: Path, name: str) -> None:
+def test_s5_a_truncated_file_is_refused(tmp_path: Path, name: str) -> None:
     content = (GOLDEN / name).read_bytes()
     for size in np.linspace(16, len(content) - 1, 200).astype(int):
         (tmp_path / name).write_bytes(content[:size])
@@ -29,7 +29,7 @@ def test_a_truncated_file_is_refused(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", deep_but(FILES, lambda name: name == FILES[0]))
-def test_a_flipped_bit_outside_the_data_is_refused_or_changes_no_tensor(tmp_path: Path, name: str) -> None:
+def test_s5_a_flipped_bit_outside_the_data_is_refused_or_changes_no_tensor(tmp_path: Path, name: str) -> None:
     """A tensor may get another name, which no layout takes for the old one."""
     content = (GOLDEN / name).read_bytes()
     arrays = plain()
@@ -63,7 +63,7 @@ def data_spans(path: Path) -> list[tuple[int, int]]:
     return spans
 
 
-def test_a_flipped_bit_in_the_data_of_an_archive_is_refused(tmp_path: Path) -> None:
+def test_r6_a_flipped_bit_in_the_data_of_an_archive_is_refused(tmp_path: Path) -> None:
     content = (GOLDEN / "keras3_plain.keras").read_bytes()
     at = content.index(plain()["wide3_conv/kernel"].tobytes())
     (tmp_path / "x.keras").write_bytes(flip(content, 8 * at + 3))

@@ -102,7 +102,7 @@ def test_more_tensors_than_any_network_has_are_refused(tmp_path: Path) -> None:
     assert len(read_all(tmp_path / "x")) == 5_000
 
 
-def test_a_file_that_is_cut_off_is_refused_or_has_fewer_tensors(tmp_path: Path) -> None:
+def test_s5_a_file_that_is_cut_off_is_refused_or_has_fewer_tensors(tmp_path: Path) -> None:
     """Between two tensors a cut leaves a whole file: only a list of what it must hold can tell."""
     arrays = {f"layer.{number}.weight": np.arange(number * 7, dtype=np.float32) for number in range(1, 20)}
     content = make_mindspore(tmp_path / "whole", arrays, {"variant": "b0"}).read_bytes()
@@ -133,7 +133,7 @@ def differing(found: list[tuple[str, object]], wanted: list[tuple[str, object]])
     return sum(one != other for one, other in zip(found, wanted, strict=True))
 
 
-def test_a_flipped_bit_is_refused_or_changes_one_name_or_one_content(tmp_path: Path) -> None:
+def test_s5_a_flipped_bit_is_refused_or_changes_one_name_or_one_content(tmp_path: Path) -> None:
     """The format has no checksum: what is left is that shapes and types hold, and that one tensor changes at most."""
     generator = np.random.default_rng(3)
     arrays = {f"block.{n}.conv.weight": generator.normal(size=(n % 7 + 1, 20)).astype(np.float32) for n in range(200)}

@@ -183,7 +183,7 @@ def test_a_large_declared_tensor_takes_no_memory(tmp_path: Path) -> None:
     assert peak_memory(lambda: refusal(path)) < 1 << 20
 
 
-def test_every_truncation_is_refused(safetensors_file: Path) -> None:
+def test_s5_every_truncation_is_refused(safetensors_file: Path) -> None:
     content = safetensors_file.read_bytes()
     lengths = [*random.Random(3).sample(range(len(content)), 199), len(content) - 1]
     for length in lengths:
@@ -191,7 +191,7 @@ def test_every_truncation_is_refused(safetensors_file: Path) -> None:
         refusal(safetensors_file)
 
 
-def test_a_flipped_bit_of_the_header_is_refused_or_changes_no_value(
+def test_s5_a_flipped_bit_of_the_header_is_refused_or_changes_no_value(
     safetensors_file: Path, arrays: dict[str, Array]
 ) -> None:
     """The format has no checksum, so that a letter of a name may change; place, size and dtype may not."""
@@ -216,7 +216,7 @@ def test_a_flipped_bit_of_the_header_is_refused_or_changes_no_value(
     assert refused > 1000
 
 
-def test_a_flipped_bit_of_the_data_cannot_be_noticed(safetensors_file: Path, arrays: dict[str, Array]) -> None:
+def test_r6_a_flipped_bit_of_the_data_cannot_be_noticed(safetensors_file: Path, arrays: dict[str, Array]) -> None:
     """Said here so that nobody believes otherwise: against this, a SHA-256 of the file is needed."""
     content = safetensors_file.read_bytes()
     safetensors_file.write_bytes(flip(content, 8 * len(content) - 17))

@@ -60,7 +60,7 @@ class PlainUnpickler(pickle.Unpickler):
 
 @pytest.mark.parametrize("write_file", WRITERS.values(), ids=WRITERS.keys())
 @pytest.mark.parametrize("attack", LIVE.values(), ids=LIVE.keys())
-def test_no_attack_is_run(
+def test_s1_no_attack_is_run(
     tmp_path: Path, watch: Callable[[bool], None], attack: Callable[[str], bytes], write_file: Callable[..., Path]
 ) -> None:
     canary = tmp_path / "canary"
@@ -92,7 +92,7 @@ def test_no_attack_is_run_in_the_other_pickles_of_the_older_form(
 
 
 @pytest.mark.parametrize("attack", LIVE.values(), ids=LIVE.keys())
-def test_each_attack_would_run_in_a_careless_reader(tmp_path: Path, attack: Callable[[str], bytes]) -> None:
+def test_s1_each_attack_would_run_in_a_careless_reader(tmp_path: Path, attack: Callable[[str], bytes]) -> None:
     """Otherwise the test above would prove nothing."""
     canary = tmp_path / "canary"
     path = tmp_path / "x.pkl"
@@ -157,7 +157,7 @@ print(len(paths), written, *sorted({event for event, _ in seen}))
 """
 
 
-def test_a_process_that_reads_every_attack_does_nothing_but_open_files(tmp_path: Path) -> None:
+def test_s1_a_process_that_reads_every_attack_does_nothing_but_open_files(tmp_path: Path) -> None:
     """No import, no compilation, no process, no socket, no file opened for writing: nothing but `open` to read."""
     good, paths = [], []
     for form, write_file in WRITERS.items():
@@ -178,7 +178,7 @@ def test_the_hook_sees_what_is_forbidden(tmp_path: Path, watch: Callable[[bool],
     _seen.clear()
 
 
-def test_what_a_pickle_may_name_is_a_closed_table() -> None:
+def test_s2_what_a_pickle_may_name_is_a_closed_table() -> None:
     tensor_rows = {name for name, row in GLOBALS.items() if row.mark == "tensor"}
     inert_rows = {name for name, row in GLOBALS.items() if row.mark == "inert"}
     assert tensor_rows | inert_rows == GLOBALS.keys()
@@ -198,7 +198,7 @@ def test_no_table_can_be_added_to_by_a_file() -> None:
         GLOBALS["posix", "mkdir"] = GLOBALS["argparse", "Namespace"]  # type: ignore[index]
 
 
-def test_a_global_that_is_refused_is_named(tmp_path: Path) -> None:
+def test_s2_a_global_that_is_refused_is_named(tmp_path: Path) -> None:
     path = write(tmp_path / "x.pth", LIVE["os.system"]("x"))
     with pytest.raises(UnreadableCheckpoint, match=r"asks for os\.system; only tensors are read, no code is run"):
         open_checkpoint(path)
@@ -225,7 +225,7 @@ def test_a_name_that_only_an_attack_asks_for_is_refused(tmp_path: Path, name: st
 
 
 @pytest.mark.parametrize("name", HARMLESS)
-def test_any_other_name_is_inert(tmp_path: Path, watch: Callable[[bool], None], name: str) -> None:
+def test_s2_any_other_name_is_inert(tmp_path: Path, watch: Callable[[bool], None], name: str) -> None:
     module, _, attribute = name.rpartition(".")
     value = called(found(module, attribute), text("x"))
     path = write(tmp_path / "x.pth", state_dict(tensor(), behind=text("y") + value + b"s"))

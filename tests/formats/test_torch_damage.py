@@ -36,7 +36,7 @@ def good(tmp_path: Path) -> Path:
     return write(tmp_path / "x.pth", GOOD)
 
 
-def test_every_flipped_bit_of_the_data_is_caught(tmp_path: Path) -> None:
+def test_r6_every_flipped_bit_of_the_data_is_caught(tmp_path: Path) -> None:
     path = make_torch(tmp_path / "x.pth", {"x": np.arange(6, dtype=np.float32) + 0.1})
     content = path.read_bytes()
     with zipfile.ZipFile(path) as archive:
@@ -60,7 +60,7 @@ def test_flipped_bits_are_refused_or_change_nothing(torch_file: Path, arrays: di
     assert refused > 1000
 
 
-def test_every_truncation_is_refused(torch_file: Path) -> None:
+def test_s5_every_truncation_is_refused(torch_file: Path) -> None:
     content = torch_file.read_bytes()
     for length in [*random.Random(7).sample(range(len(content)), 99), len(content) - 1]:
         torch_file.write_bytes(content[:length])

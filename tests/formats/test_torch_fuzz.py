@@ -54,7 +54,7 @@ def bits_near_the_ends(size: int, seed: int) -> list[int]:
     return [8 * generator.choice(places) + generator.randrange(8) for _ in range(FLIPS)]
 
 
-def test_a_flipped_bit_is_refused_or_changes_nothing_that_a_checksum_covers(training_file: Path) -> None:
+def test_s5_a_flipped_bit_is_refused_or_changes_nothing_that_a_checksum_covers(training_file: Path) -> None:
     """The older form has none: there a flip may change a number, or a name or a shape in the pickle."""
     content, original = training_file.read_bytes(), read_all(training_file)
     zipped = content.startswith(b"PK")
@@ -72,7 +72,7 @@ def test_a_flipped_bit_is_refused_or_changes_nothing_that_a_checksum_covers(trai
     assert refused > 50
 
 
-def test_a_truncation_is_refused(training_file: Path) -> None:
+def test_s5_a_truncation_is_refused(training_file: Path) -> None:
     content = training_file.read_bytes()
     for length in random.Random(12).sample(range(len(content)), TRUNCATIONS):
         training_file.write_bytes(content[:length])

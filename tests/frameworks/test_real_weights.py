@@ -65,7 +65,7 @@ def test_a_library_without_lite_is_refused_with_the_reason(networks, tmp_path, t
         effconvert.convert(networks["lite0"].published, tmp_path / name, to=there)
 
 
-def test_every_library_gives_its_own_networks_logits_of_photographs(trained):
+def test_r8_every_library_gives_its_own_networks_logits_of_photographs(trained):
     reference, images = trained.own_logits, torch.from_numpy(trained.images)
     timm = built(effconvert.convert(trained.published, trained.folder / f"{trained.variant}-again.pth", to="timm"))
     assert type(timm).__module__.startswith("timm.")  # loaded strictly, by the lines that the report prints

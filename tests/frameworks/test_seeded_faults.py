@@ -126,7 +126,7 @@ def start(name: str, arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize("network", deep_but(NETWORKS, lambda network: network.endswith(" 0")))
-def test_the_right_conversion_is_the_same(results, network):
+def test_r8_the_right_conversion_is_the_same(results, network):
     variant, number = network.split()
     verdict = results.right(variant, int(number)).verdict
     worst = max(row.relative for pair in verdict.pairs for row in pair.comparison.rows)
@@ -150,7 +150,7 @@ def test_the_smallest_fault_is_well_above_the_rounding_of_one_layer(results, fau
 
 
 @pytest.mark.parametrize("fault", deep_but(FAULTS, lambda fault: fault in FEW), ids=str)
-def test_the_fault_is_found(results, fault):
+def test_r9_the_fault_is_found(results, fault):
     assert results.wrong(str(fault)).verdict.word == DIFFERENT
 
 

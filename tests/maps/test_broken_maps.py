@@ -84,7 +84,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("good", "bad", "words"), BROKEN, ids=[words for _, _, words in BROKEN])
-def test_a_broken_map_is_refused_by_key_or_line(good: str, bad: str, words: str) -> None:
+def test_s8_a_broken_map_is_refused_by_key_or_line(good: str, bad: str, words: str) -> None:
     assert good in TEXT
     with pytest.raises(BadMap) as caught:
         parse_layout(TEXT.replace(good, bad, 1).encode(), "broken.toml")

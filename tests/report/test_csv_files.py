@@ -29,7 +29,7 @@ def test_a_number_reads_back_equal_and_is_no_formula(value: float) -> None:
 @pytest.mark.parametrize(
     "text", ["=1+1", "+1", "-1", "@SUM(A1)", "  =1", "\uff1d1", "\uff0b1", "\uff0d1", "\uff201", "=cmd|' /C calc'!A0"]
 )
-def test_a_text_that_would_be_a_formula_begins_with_an_apostrophe(text: str) -> None:
+def test_s7_a_text_that_would_be_a_formula_begins_with_an_apostrophe(text: str) -> None:
     assert list(csv.reader([csv_text(["x"], [[text]]).split("\r\n")[1]])) == [[f"'{text}"]]
 
 
@@ -40,7 +40,7 @@ def test_a_formula_behind_a_control_character_is_text(text: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_hostile_name_is_one_cell_of_every_table(name: str) -> None:
+def test_s7_a_hostile_name_is_one_cell_of_every_table(name: str) -> None:
     found = render_tables(typed(made_document(2, name=name)))
     assert read(found["networks.csv"])[0]["name"].removeprefix("'") == visible(name)
     for text in found.values():

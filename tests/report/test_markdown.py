@@ -101,7 +101,7 @@ def test_only_addresses_of_the_web_become_links() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_hostile_name_stays_one_cell_of_every_table(name: str) -> None:
+def test_s7_a_hostile_name_stays_one_cell_of_every_table(name: str) -> None:
     hostile, plain = (
         tables(render_markdown(typed(made_document(3, name=name)))),
         tables(render_markdown(typed(made_document(3, name="plain")))),

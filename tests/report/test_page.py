@@ -175,7 +175,7 @@ def test_the_policy_allows_this_style_and_this_script_and_nothing_else(any_page:
     assert not [attributes for _, attributes, _ in parsed.elements if any(name.startswith("on") for name in attributes)]
 
 
-def test_names_from_files_are_shown_and_not_obeyed(hostile: str) -> None:
+def test_s7_names_from_files_are_shown_and_not_obeyed(hostile: str) -> None:
     parsed = Parsed(hostile)
     assert parsed.all("h1")[0][2] == NAMES[0]
     shown = {text for _, _, text in parsed.all("li")}

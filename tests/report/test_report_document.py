@@ -233,7 +233,7 @@ TOLERANCES = [
 
 
 @pytest.mark.parametrize(("changes", "caution", "verdicts"), TOLERANCES)
-def test_what_weakens_a_verification_is_said_and_changes_its_verdicts(
+def test_r12_what_weakens_a_verification_is_said_and_changes_its_verdicts(
     tmp_path: Path, changes: dict[str, Any], caution: str, verdicts: dict[str, str]
 ) -> None:
     found = of_verification(tmp_path, verification(**changes))

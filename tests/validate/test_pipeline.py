@@ -58,7 +58,7 @@ def whole(height: int, width: int) -> Window:
         (300, "tf1-bicubic", "pad32_300_image"),
     ],
 )
-def test_official_tensorflow_images_are_equal_bit_for_bit(name: str, size: int, resize: str, array: str) -> None:
+def test_r11_official_tensorflow_images_are_equal_bit_for_bit(name: str, size: int, resize: str, array: str) -> None:
     found = pixels(GOLDEN / f"{name}.jpg", official(size, resize))
     with np.load(GOLDEN / f"{name}.npz") as golden:
         assert found.dtype == golden[array].dtype == np.float32
@@ -87,7 +87,7 @@ def test_only_the_edges_of_a_window_depend_on_the_window() -> None:
 
 @pytest.mark.parametrize("name", ["mindcv", "mindvision"])
 @pytest.mark.parametrize("kind", ["4:2:0", "gray", "PNG"])
-def test_mindspores_images_are_equal_bit_for_bit(name: str, kind: str) -> None:
+def test_r11_mindspores_images_are_equal_bit_for_bit(name: str, kind: str) -> None:
     with np.load(GOLDEN / "mindspore.npz") as golden:
         found = pixels(golden[f"{kind} file"].tobytes(), recipe_for(name, "b0"))
         assert np.array_equal(found[::4], golden[f"{kind} {name}"])

@@ -65,7 +65,7 @@ def arguments(data: Path, network: Path, runs: Path) -> list[object]:
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 3])
-def test_hits_do_not_depend_on_how_many_share_the_images(
+def test_r10_hits_do_not_depend_on_how_many_share_the_images(
     begin: Callable[..., subprocess.Popen[str]],
     data: Path,
     zoo_network: Path,
@@ -125,10 +125,11 @@ def test_what_is_wrong_everywhere_is_said_once(
     assert err.count("no-such-file.safetensors: no such file or directory") == 1
 
 
-def test_ranks_share_every_image_once() -> None:
-    for count in range(1, 6):
-        shares = [number for rank in range(count) for number in Ranks(rank, count).share(range(23))]
-        assert sorted(shares) == list(range(23))
+def test_r10_ranks_share_every_image_once() -> None:
+    for images in (23, 50_000):
+        for count in range(1, 6):
+            shares = [number for rank in range(count) for number in Ranks(rank, count).share(range(images))]
+            assert sorted(shares) == list(range(images))
 
 
 def test_a_rank_alone_raises_its_own_error() -> None:

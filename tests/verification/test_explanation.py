@@ -215,7 +215,7 @@ def test_a_first_class_left_out_that_was_no_background_is_found(b0: Source) -> N
 
 
 @pytest.mark.parametrize(("count", "remedy"), [(1, "down, the first to the end"), (-1, "up, the last to the front")])
-def test_classes_shifted_by_one_are_found(edgetpu: Source, count: int, remedy: str) -> None:
+def test_r9_classes_shifted_by_one_are_found(edgetpu: Source, count: int, remedy: str) -> None:
     cause = the_cause(edgetpu.explained(shifted(edgetpu.tensors, count)))
     assert (cause.cause, cause.where) == ("background", "logits")
     assert cause.change.endswith(remedy)
@@ -230,7 +230,7 @@ def test_a_class_too_many_is_found(edgetpu: Source, rows: slice, end: str) -> No
     assert cause.before == np.inf
 
 
-def test_one_transposed_kernel_is_found_where_it_is(b0: Source) -> None:
+def test_r9_one_transposed_kernel_is_found_where_it_is(b0: Source) -> None:
     cause = the_cause(b0.explained(transposed(b0.tensors, "blocks.1.depthwise.conv.weight")))
     assert (cause.cause, cause.where) == ("transposed_kernels", "blocks.1")
     assert cause.change == "exchange the last two axes of blocks.1.depthwise.conv.weight"
@@ -253,7 +253,7 @@ def test_transposed_experts_are_found() -> None:
     assert (cause.cause, cause.where) == ("transposed_kernels", "blocks.12")
 
 
-def test_gamma_and_variance_exchanged_in_one_layer_are_found(b0: Source) -> None:
+def test_r9_gamma_and_variance_exchanged_in_one_layer_are_found(b0: Source) -> None:
     cause = the_cause(b0.explained(exchanged(b0.tensors, "blocks.5.depthwise.bn")))
     assert (cause.cause, cause.where) == ("swapped_statistics", "blocks.5")
     assert cause.change == "exchange weight and running_var of blocks.5.depthwise.bn"

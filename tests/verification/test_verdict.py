@@ -158,7 +158,7 @@ def test_the_second_network_of_a_file_is_named_where_it_alone_differs(tmp_path: 
         (0.0, 1e-7, SAME),
     ],
 )
-def test_a_given_tolerance_decides_and_a_looser_one_is_another_word(
+def test_r12_a_given_tolerance_decides_and_a_looser_one_is_another_word(
     tmp_path: Path, by: float, tolerance: float, word: str
 ) -> None:
     found = verdict(tmp_path, changed(values(), "logits", by), tolerance=tolerance)

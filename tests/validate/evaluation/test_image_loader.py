@@ -52,7 +52,7 @@ def prepared(dataset: Dataset, ids: Sequence[int], recipe: Any = TENSORFLOW, **o
 
 @pytest.mark.parametrize(("workers", "chunk"), [(0, 16), (0, 4), (1, 4), (3, 1), (2, 16)])
 @pytest.mark.parametrize("recipe", [TENSORFLOW, TIMM], ids=["float32", "uint8"])
-def test_each_image_comes_once_and_in_order(
+def test_r10_each_image_comes_once_and_in_order(
     data: Dataset, monkeypatch: pytest.MonkeyPatch, workers: int, chunk: int, recipe: Any
 ) -> None:
     monkeypatch.setattr(image_loader, "_MOST_IMAGES", chunk)

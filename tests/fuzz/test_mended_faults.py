@@ -1,0 +1,39 @@
+"""What the fuzzer found: built by code, and now refused or read without a word of a library between effconvert's lines."""
+
+import io
+import warnings
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from effconvert.errors import DatasetProblem, UnreadableCheckpoint
+from effconvert.preprocessing.decoding import Window, decode
+from effconvert.verification.runs import open_run
+from helpers import pictures
+
+
+def test_an_array_that_numpy_reads_only_after_a_repair_is_refused_without_its_warning(tmp_path: Path) -> None:
+    """A shape of long integers, as Python 2 wrote them."""
+    content = io.BytesIO()
+    np.save(content, np.zeros((2, 2), np.float32))
+    with zipfile.ZipFile(tmp_path / "run.npz", "w") as archive:
+        archive.writestr("run.npy", content.getvalue().replace(b"(2, 2),", b"(2L,2),"))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        with pytest.raises(UnreadableCheckpoint, match="no header of an array"), open_run(tmp_path / "run.npz"):
+            pass
+    assert said == []
+
+
+def test_an_image_with_damaged_metadata_is_read_or_refused_without_pillows_warning() -> None:
+    """A tag of TIFF, of where the rows lie, that counts more than the file has."""
+    image = bytearray(pictures.saved(pictures.picture(9, 12, 0), "TIFF"))
+    at = image.index(b"\x11\x01\x04\x00")
+    image[at + 4 : at + 8] = b"\xff\xff\0\0"
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        with pytest.raises(DatasetProblem, match="cannot be read as an image"):
+            decode(bytes(image), "pil", lambda height, width: Window(0, 0, height, width))
+    assert said == []
