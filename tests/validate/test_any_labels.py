@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from effconvert.errors import DatasetProblem
 from effconvert.validate.data.containers.contents import Contents
-from effconvert.validate.data.label_files import is_json, labelled, read_label_file, read_real
+from effconvert.validate.data.label_files import labelled, read_label_file, read_real
 from effconvert.validate.data.locations import Location
+from effconvert.validate.data.text_lines import is_json
 from helpers.formats.building import examples
 
 # What a name or a class may hold in any of the forms; a name in plain text has no blanks.
@@ -76,7 +77,7 @@ def test_any_json_is_refused_with_the_path(tmp_path: Path, value: object) -> Non
     """Only real.json is JSON with labels, and it has 50,000 lists."""
     path = tmp_path / "labels.json"
     path.write_text(json.dumps(value))
-    assert is_json(path)
+    assert is_json(path, "labels")
     with pytest.raises(DatasetProblem, match="labels.json: "):
         read_real(path)
 

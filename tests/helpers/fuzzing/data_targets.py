@@ -12,13 +12,14 @@ import pyarrow.parquet
 from effconvert.errors import DatasetProblem, MissingPath, UnreadableCheckpoint
 from effconvert.formats.checkpoint import DataFile
 from effconvert.preprocessing.decoding import DECODERS, Window, decode
-from effconvert.preprocessing.limits import allow_pixels, most_pixels
+from effconvert.preprocessing.limits import pixels_allowed
 from effconvert.validate.data.containers.contents import Contents
 from effconvert.validate.data.containers.parquet import ParquetImages
 from effconvert.validate.data.containers.tfrecord import image_of_record
-from effconvert.validate.data.label_files import is_json, labelled, read_label_file, read_real
+from effconvert.validate.data.label_files import labelled, read_label_file, read_real
 from effconvert.validate.data.locations import Location
 from effconvert.validate.data.opening import open_contents
+from effconvert.validate.data.text_lines import is_json
 from helpers import image_sets, pictures
 from helpers.fuzzing.target import Change, Target, as_file, made, own_folder
 from helpers.fuzzing.tensorflow_targets import mutate_tar
@@ -107,7 +108,7 @@ def _read_parquet(content: bytes) -> None:
 
 def _read_labels(content: bytes) -> None:
     path = as_file(content, "labels.txt")
-    if is_json(path):
+    if is_json(path, "labels"):
         read_real(path)
     contents = Contents("a folder")
     for name in (_NAME, "a/b.png", "b.png"):
@@ -131,10 +132,8 @@ def _whole(height: int, width: int) -> Window:
 
 def _decode(content: bytes) -> None:
     """Decode an image with every decoder, each a library with its own parsers."""
-    allowed = most_pixels()
-    allow_pixels(_FEW_PIXELS)
     refused = 0
-    try:
+    with pixels_allowed(_FEW_PIXELS):
         for decoder in DECODERS:
             try:
                 image = decode(content, decoder, _whole)
@@ -142,8 +141,6 @@ def _decode(content: bytes) -> None:
                 assert image.shape[2] == 3
             except DatasetProblem:
                 refused += 1
-    finally:
-        allow_pixels(allowed)
     if refused == len(DECODERS):
         raise DatasetProblem("refused by all decoders")
 
