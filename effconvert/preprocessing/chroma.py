@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effconvert.preprocessing.extensions import extension
+from effconvert.preprocessing.jpeg_header import header_segments
 
 Array = NDArray[Any]
 
 _BLOCK = 16  # columns
 _STRIP = 32  # rows, so that intermediate values stay in the CPU's cache
-_START_OF_SCAN = 0xDA
 _APPLICATION_DATA = (0xE0, 0xEE)  # JFIF and Adobe; both define the components
 _ADOBE_RGB = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
 
@@ -99,16 +99,6 @@ def marked_as_rgb(data: bytes) -> bytes:
 
     Raises ValueError for one whose header is damaged.
     """
-    kept, position = [data[:2], _ADOBE_RGB], 2
-    while True:
-        position = data.index(b"\xff", position)
-        marker = data[position + 1]
-        if marker == _START_OF_SCAN:
-            return b"".join([*kept, data[position:]])
-        if marker in (0x00, 0xFF):  # padding
-            position += 1
-            continue
-        end = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-        if marker not in _APPLICATION_DATA:
-            kept.append(data[position:end])
-        position = end
+    segments = header_segments(data)
+    kept = (data[begin:end] for marker, begin, end in segments if marker not in _APPLICATION_DATA)
+    return b"".join([data[:2], _ADOBE_RGB, *kept])

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from effconvert.errors import DatasetProblem, Unavailable
 from effconvert.preprocessing.chroma import HALVED, colors, marked_as_rgb
+from effconvert.preprocessing.jpeg_header import may_be_turned
 from effconvert.preprocessing.limits import check_pixels, check_scans, most_pixels
 
 Pixels = NDArray[Any]  # [height, width, 3]
@@ -25,7 +26,6 @@ _JPEG = b"\xff\xd8"
 _PNG = b"\x89PNG\r\n\x1a\n"
 # Pillow reads more formats, and starts other programs for some: Ghostscript for EPS.
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "WEBP", "TIFF", "JPEG2000")
-_EXIF = b"Exif\0\0"
 _ADOBE = b"\xff\xee\x00\x0eAdobe"
 _PACKAGES = {"PIL": "pillow", "PIL.Image": "pillow", "simplejpeg": "simplejpeg", "cv2": "opencv-python-headless"}
 
@@ -141,7 +141,7 @@ def _flawless_jpeg(data: bytes, order: str = "RGB") -> Pixels | None:
 def _opencv(data: bytes, window_of: WindowOf) -> Pixels:
     """Decode as OpenCV does: libjpeg's accurate transform, rotated by the EXIF orientation."""
     cv2 = image_package("cv2")
-    image = None if _EXIF in data else _flawless_jpeg(data, "BGR")  # the order in which OpenCV resizes
+    image = None if may_be_turned(data) else _flawless_jpeg(data, "BGR")  # the order in which OpenCV resizes
     if image is not None:
         return window_of(*image.shape[:2]).of(image)[..., ::-1]
     return _opencv_window(data, window_of, cv2.IMREAD_COLOR)

@@ -1,10 +1,11 @@
 """Fast pipeline: a recipe's own steps on a JPEG that is decoded at a smaller size where that is enough.
 
 An image that shrinks to less than half is decoded at a half, a quarter or an eighth of its size. The edges of
-TensorFlow's cropped decode are not corrected, since that costs as much as the image itself.
+TensorFlow's cropped decode are not corrected.
 """
 
 from effconvert.preprocessing.decoding import Pixels, Window, image_package
+from effconvert.preprocessing.jpeg_header import may_be_turned
 from effconvert.preprocessing.limits import check_scans, most_pixels
 from effconvert.preprocessing.pipeline import geometry, pixels
 from effconvert.preprocessing.recipes import Recipe
@@ -12,7 +13,6 @@ from effconvert.preprocessing.resizing import RESIZES
 
 _JPEG = b"\xff\xd8"
 _SCALES = (8, 4, 2, 1)
-_EXIF = b"Exif\0\0"
 
 
 def fast_pixels(data: bytes, recipe: Recipe, out: Pixels) -> Pixels:
@@ -44,8 +44,9 @@ def is_plain_jpeg(data: bytes, recipe: Recipe) -> bool:
 
     A JPEG that is too large is not plain, so the exact way refuses it.
     """
-    turned = recipe.decode == "cv2" and _EXIF in data[:65536]  # OpenCV rotates by EXIF
-    if data[:2] != _JPEG or recipe.decode == "pil-gray" or turned:
+    if data[:2] != _JPEG or recipe.decode == "pil-gray":
+        return False
+    if recipe.decode == "cv2" and may_be_turned(data):  # OpenCV rotates by EXIF
         return False
     try:
         height, width, color_space, _ = image_package("simplejpeg").decode_jpeg_header(data)

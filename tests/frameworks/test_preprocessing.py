@@ -97,6 +97,17 @@ def test_tensorflows_decode_of_any_window(kind):
     assert bool(edges) == (kind not in ("4:4:4", "4:4:0", "4:1:1", "gray", "CMYK", "YCCK", "RGB"))
 
 
+@pytest.mark.parametrize("kind", ["4:2:0", "4:2:2", "gray"])
+def test_tensorflows_decode_of_a_narrow_window(kind):
+    """libjpeg interpolates neither in an image of up to four columns nor in a window of one sample of chroma."""
+    for width in (1, 2, 4, 5, 40):
+        data = file(kind, 20, width, width)
+        for window in (Window(3, left, 9, wide) for left in (0, 1, 15, 16, 32) for wide in (1, 2, 3, 4)):
+            if window.left + window.width <= width:
+                theirs = tf.image.decode_and_crop_jpeg(data, window, channels=3).numpy()
+                assert np.array_equal(decode(data, "tf-integer-fast", lambda *_, window=window: window), theirs), window
+
+
 def test_a_png_is_what_tensorflow_makes_a_jpeg_of():
     recipe = official_recipe("b0")
     for description, data in random_files(20, ["PNG", "gray PNG", "palette PNG", "transparent PNG"]):

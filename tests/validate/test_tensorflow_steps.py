@@ -94,7 +94,8 @@ def resized(name: str, image: Pixels, height: int, width: int, window: Window) -
 @pytest.mark.parametrize("name", ["bicubic", "bilinear"])
 def test_a_resize_in_c_is_that_in_numpy(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Down and up, sides of a pixel, proportions of 1 to 700, parts of an image and of the result."""
-    random, cases = np.random.default_rng(5), []
+    random = np.random.default_rng(5)
+    cases: list[tuple[Any, ...]] = []
     for _ in range(300):
         image = random.integers(0, 256, (random_length(random), random_length(random), 3), np.uint8)
         image = random_window(random, *image.shape[:2]).of(image)
@@ -114,7 +115,7 @@ def test_tensorflows_images_are_equal_bit_for_bit(variant: str, array: str) -> N
             assert np.array_equal(pixels(GOLDEN / f"{name}.jpg", official_recipe(variant))[::4], golden[array]), name
 
 
-COLORS = {
+COLORS: dict[str, Any] = {
     "components": picture(5, 20, 0),
     "size": (5, 20),
     "window": (1, 17, 3, 2),
@@ -124,7 +125,7 @@ COLORS = {
 }
 POSITIONS = np.zeros((4, 2), np.intp)
 TAPS = (POSITIONS, np.ones((4, 2), np.float32))
-RESIZE = {
+RESIZE: dict[str, Any] = {
     "source": picture(3, 4, 0),
     "size": (3, 4),
     "rows": TAPS,
