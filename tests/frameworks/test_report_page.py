@@ -142,7 +142,7 @@ def test_pale_texts_and_pictures_are_noticed(browser, page):
     assert [sum(word in line for line in found) for word in ("text h1", "text text", "picture picture-")] == [1, 1, 1]
 
 
-@pytest.mark.parametrize("name", EACH_SMALL)
+@pytest.mark.parametrize("name", deep_but(SMALL, lambda name: name == "three"))
 def test_axe_finds_nothing_against_accessibility(browser, page, name):
     browser.open(page(name))
     browser.unfold()
