@@ -19,6 +19,7 @@ from effconvert.identify.inspection import inspect
 from effconvert.maps.layouts import known_layouts
 from effconvert.options import Options
 from helpers.checkpoints import read_all, write_checkpoint
+from helpers.deep import deep_but
 from helpers.library_files import facts_of, library_tensors, save, under
 from helpers.running import Ran
 
@@ -89,7 +90,7 @@ def test_the_layouts_that_hold_any_number_of_channels_are_these() -> None:
     assert {layout.name for layout in known_layouts() if layout.write} - HOLDING == THREE_ONLY
 
 
-@pytest.mark.parametrize("channels", [1, 4, 6])
+@pytest.mark.parametrize("channels", deep_but([1, 4, 6], lambda channels: channels != 6))
 @pytest.mark.parametrize("layout", STEMS)
 def test_the_tensors_tell_the_channels_in_every_layout(tmp_path: Path, layout: str, channels: int) -> None:
     file = own_file(tmp_path, layout, channels)
@@ -110,7 +111,7 @@ def test_a_stem_is_a_stem_with_any_number_of_channels(tmp_path: Path, channels: 
     assert found.facts["in_channels"] == channels
 
 
-@pytest.mark.parametrize("channels", [1, 4, 6])
+@pytest.mark.parametrize("channels", deep_but([1, 4, 6], lambda channels: channels != 6))
 @pytest.mark.parametrize("layout", sorted(HOLDING))
 def test_there_and_back_is_bit_for_bit(
     canonical: Callable[..., Path], tmp_path: Path, layout: str, channels: int

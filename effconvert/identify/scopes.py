@@ -2,9 +2,10 @@
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from effconvert.architecture.facts import MOST_CHANNELS
 from effconvert.architecture.variants import VARIANTS, stem_channels
@@ -155,7 +156,7 @@ def scope_of(
     return Scope(root, dropped, sets, beside, strangers, frozenset(apart), tuple(sorted(set(others))))
 
 
-def ignored(layout: Layout | None, name: str, shape: Sequence[int]) -> str:
+def ignored(layout: Layout | None, name: str, shape: Shape) -> str:
     """Return why `layout` leaves the tensor `name` behind in any place; "" if it does not."""
     if layout and name in layout.whole_fills:
         return layout.whole_fills[name].reason
@@ -165,7 +166,8 @@ def ignored(layout: Layout | None, name: str, shape: Sequence[int]) -> str:
     return reason or (left.reason if left else "")
 
 
-def leaving_of(layout: Layout | None, name: str, shape: Sequence[int]) -> Leaving | None:
+@lru_cache(maxsize=1 << 14)  # asked for the names of a file again with every candidate
+def leaving_of(layout: Layout | None, name: str, shape: Shape) -> Leaving | None:
     """Return the kind of training leftovers to which the tensor `name` belongs; None if there is none."""
     left = layout.leavings if layout else leavings()
     return next((entry for entry in left if entry.takes(name, shape)), None)

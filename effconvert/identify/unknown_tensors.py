@@ -6,7 +6,7 @@ Shapes tell little, so the rules are strict: a tensor that may act before the po
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from effconvert.architecture.variants import Variant, head_channels
 from effconvert.formats.checkpoint import Shape
@@ -171,6 +171,7 @@ def reads(shape: Shape, own: Classifier) -> int:
     return shape[own.reads] if len(shape) == 2 else 0
 
 
+@lru_cache(maxsize=1 << 14)  # asked for the names of a network again with every candidate
 def layer_of(name: str) -> str:
     """Return the name of the layer that holds the tensor `name`."""
     return name[: max(0, *(name.rfind(boundary) for boundary in BOUNDARIES))]

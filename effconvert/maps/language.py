@@ -1,10 +1,10 @@
 """Data classes of the map language: the content of a mapping file."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
-from functools import cache
+from functools import cache, cached_property, lru_cache
 from typing import Any
 
 from effconvert.architecture.facts import Facts, changed
@@ -188,7 +188,11 @@ class Layout:
     channels: str | None
     sha256: str
 
-    @property
+    def __hash__(self) -> int:
+        """Hash the map's file, so that what is computed of a layout can be kept for it."""
+        return hash(self.sha256)
+
+    @cached_property
     def whole_fills(self) -> dict[str, Fill]:
         """The filled tensors that have a full name, not one from a kind."""
         named = {slot.fill for kind in self.kinds.values() for slot in kind.values()}
@@ -210,15 +214,22 @@ def _compiled_pattern(pattern: str) -> re.Pattern[str]:
     return re.compile(rf"(?:.*[./:|])?{translate(pattern)}", re.DOTALL)
 
 
-def placeholders(text: str) -> Iterator[tuple[str, str, int]]:
-    """Yield each placeholder as (text, name, added number): `{stage+1}` is ("{stage+1}", "stage", 1)."""
+# A map is compiled for many networks until one fits a file, each time from the same few texts.
+@lru_cache(maxsize=4096)
+def placeholders(text: str) -> tuple[tuple[str, str, int], ...]:
+    """Return each placeholder as (text, name, added number): `{stage+1}` is ("{stage+1}", "stage", 1)."""
+    found = []
     for match in PLACEHOLDER.finditer(text):
         name, _, number = match[1].partition("+")
-        yield match[0], name, int(number) if number.isdigit() else 0
+        found.append((match[0], name, int(number) if number.isdigit() else 0))
+    return tuple(found)
 
 
-def draws(text: str) -> Iterator[tuple[str, str, str, int]]:
-    """Yield each draw as (text, text before it, series, names used up): `b/<at:2>` is ("<at:2>", "b/", "at", 2)."""
+@lru_cache(maxsize=4096)
+def draws(text: str) -> tuple[tuple[str, str, str, int], ...]:
+    """Return each draw as (text, text before it, series, names used up): `b/<at:2>` is ("<at:2>", "b/", "at", 2)."""
+    found = []
     for match in _DRAW.finditer(text):
         name, colon, count = match[1].partition(":")
-        yield match[0], text[: match.start()], name, int(count) if colon and count.isdigit() else 1
+        found.append((match[0], text[: match.start()], name, int(count) if colon and count.isdigit() else 1))
+    return tuple(found)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from effconvert.architecture.canonical import default_facts, tensor_shapes
@@ -114,12 +115,7 @@ def compile_layout(
     if root is None:
         root = layout.root.replace("{variant}", layout.variants[variant.name])
     facts = facts or layout.facts_of(variant.name, default_facts(variant))
-    compiler = _Compiler(layout, variant, facts, root, layout.backbone if bare else "")
-    compiled = compiler.compile()
-    if compiler.problems:
-        heading = f"layout {layout.name}, variant {variant.name}: the map cannot be used:"
-        raise BadMap(listing(heading, compiler.problems))
-    return compiled
+    return _compiled(layout, variant, facts, root, layout.backbone if bare else "")
 
 
 def compile_problems(layout: Layout) -> list[str]:
@@ -230,6 +226,17 @@ def _simplified(steps: Iterable[Step]) -> tuple[Step, ...]:
     return tuple(step for step in result if step.drop or step.order != tuple(range(len(step.order))))
 
 
+# A file is compared with many networks, and the next file often with the same; these are 30 MB at most.
+@lru_cache(maxsize=128)
+def _compiled(layout: Layout, variant: Variant, facts: Facts, root: str, dropped: str) -> Compiled:
+    compiler = _Compiler(layout, variant, facts, root, dropped)
+    compiled = compiler.compile()
+    if compiler.problems:
+        heading = f"layout {layout.name}, variant {variant.name}: the map cannot be used:"
+        raise BadMap(listing(heading, compiler.problems))
+    return compiled
+
+
 class _Compiler:
     """Compiles the rows of a map in call order, which numbers the series."""
 
@@ -238,7 +245,7 @@ class _Compiler:
         self.shapes = tensor_shapes(variant, facts)
         # Layers that the map may name although this network lacks them: the head of a headless network.
         self.known = self.shapes.keys() | tensor_shapes(variant, default_facts(variant)).keys()
-        self.channels = facts.in_channels
+        self.filling = {name: replace(fill, channels=facts.in_channels) for name, fill in layout.fill.items()}
         self.blocks = blocks(variant)
         self.drawn: dict[tuple[str, str], int] = {}
         self.moves: dict[str, Move] = {}
@@ -285,7 +292,7 @@ class _Compiler:
             name = f"{self.root}{source.removeprefix(self.dropped)}{self.layout.separator}{tensor}"
             target = f"{layer}.{slot.canonical}"
             if slot.fill and present:
-                self.fills[name] = replace(self.layout.fill[slot.fill], channels=self.channels)
+                self.fills[name] = self.filling[slot.fill]
                 self.order.append(name)
             elif slot.fill:
                 continue

@@ -1,13 +1,12 @@
 """Commands in a real terminal of 80 columns, and the same commands in a pipe."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import effconvert
 from helpers.deep import deep_but
+from helpers.forked import run_forked
 from helpers.image_sets import samples, write_class_folders, write_flat_folder
 from helpers.terminals import on_terminal, screen
 
@@ -50,9 +49,7 @@ def folder(lite0: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def piped(folder: Path, *arguments: str) -> str:
-    command = [sys.executable, "-m", "effconvert", *arguments]
-    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    return ran.stdout
+    return run_forked(*arguments, folder=folder).out
 
 
 def words_of(lines: list[str]) -> set[str]:
@@ -118,7 +115,7 @@ def test_the_emulated_screen_is_what_a_terminal_shows() -> None:
 )
 def test_every_line_of_a_refusal_fits_and_no_word_is_cut(folder: Path, command: list[str]) -> None:
     seen = on_terminal(*command, folder=folder)
-    ran = subprocess.run([sys.executable, "-m", "effconvert", *command], cwd=folder, capture_output=True, text=True)
-    assert seen.exit_code == ran.returncode > 0
+    ran = run_forked(*command, folder=folder)
+    assert seen.exit_code == ran.exit_code > 0
     assert not [line for line in seen.lines if len(line) > 80 and len(line.split()) > 1]
-    assert " ".join(seen.text.split()) == " ".join(ran.stderr.split())
+    assert " ".join(seen.text.split()) == " ".join(ran.err.split())

@@ -91,7 +91,9 @@ def same_weights(one, other):
 
 @pytest.mark.parametrize(
     ("classes", "suffix"),
-    deep_but(product([1000, 10, 0], SUFFIXES), lambda case: case[0] == 1000 or case == (0, ".keras")),
+    deep_but(
+        product([1000, 10, 0], SUFFIXES), lambda case: case in ((1000, ".weights.h5"), (10, ".h5"), (0, ".keras"))
+    ),
 )
 def test_load_weights_takes_the_file_and_computes_the_same(tmp_path, calibrated, classes, suffix):
     write(calibrated[classes], tmp_path / f"x{suffix}")
@@ -100,7 +102,7 @@ def test_load_weights_takes_the_file_and_computes_the_same(tmp_path, calibrated,
     assert_same_numbers(f"{classes} {suffix}", calibrated[classes], model)
 
 
-@pytest.mark.parametrize("classes", [1000, 10, 0])
+@pytest.mark.parametrize("classes", deep_but([1000, 10, 0], lambda classes: classes == 10))
 def test_load_model_gives_the_network(tmp_path, calibrated, classes):
     write(calibrated[classes], tmp_path / "x.keras")
     assert_same_numbers(f"{classes} load_model", calibrated[classes], keras.models.load_model(tmp_path / "x.keras"))
@@ -214,7 +216,7 @@ def canonical_logits(path):
     ("nested", "suffix"),
     deep_but(
         product([True, False], [".keras", "_model.h5", ".weights.h5"]),
-        lambda case: case in ((True, ".weights.h5"), (False, ".keras")),
+        lambda case: case == (True, ".keras"),
     ),
 )
 def test_a_new_head_on_the_network_is_its_classifier(tmp_path, calibrated, nested, suffix):
@@ -230,9 +232,7 @@ def test_a_new_head_on_the_network_is_its_classifier(tmp_path, calibrated, neste
 
 @pytest.mark.parametrize(
     ("nested", "suffix"),
-    deep_but(
-        product([True, False], [".keras", "_model.h5"]), lambda case: case in ((True, ".keras"), (False, "_model.h5"))
-    ),
+    deep_but(product([True, False], [".keras", "_model.h5"]), lambda case: case == (False, "_model.h5")),
 )
 def test_max_pooling_under_the_head_is_refused_by_name(tmp_path, calibrated, nested, suffix):
     write(calibrated[0], tmp_path / "notop.h5")
@@ -284,7 +284,7 @@ def test_an_edited_epsilon_is_taken(tmp_path, saved):
 
 
 @pytest.mark.parametrize(
-    "variant", deep_but(["b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7"], lambda variant: variant in ("b0", "b3"))
+    "variant", deep_but(["b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7"], lambda variant: variant == "b0")
 )
 def test_the_graph_is_layer_for_layer_that_of_keras(tmp_path, variant):
     """Initializers aside, which the graph leaves to Keras as weights replace what they give."""

@@ -20,7 +20,7 @@ from helpers.deep import deep_but
 from helpers.frameworks import torchvision_repair  # noqa: F401  before timm and transformers
 from helpers.frameworks.calibrated_checkpoint import calibrated_state, write_checkpoint
 from helpers.frameworks.torch_libraries import built, calibrated, write
-from helpers.frameworks.verifying import assert_verified, effconvert_command, library_file, verified
+from helpers.frameworks.verifying import assert_verified, effconvert_command, effconvert_served, library_file, verified
 
 SYMMETRIC = {"padding": "symmetric", "bn_eps": 1e-5}
 TENSORFLOW = {
@@ -37,7 +37,7 @@ def tensorflow_file(folder, variant):
     return write_checkpoint(folder / "tensorflow", TENSORFLOW[variant], *states)
 
 
-@pytest.mark.parametrize("variant", TENSORFLOW)
+@pytest.mark.parametrize("variant", deep_but(TENSORFLOW, lambda variant: variant in ("b0", "cc-b0-4e")))
 def test_files_of_tensorflow(tmp_path, variant):
     document = assert_verified(f"tensorflow {variant}", tensorflow_file(tmp_path, variant))
     assert document["source"]["loader"].startswith("tf.train.load_checkpoint")
@@ -133,7 +133,7 @@ def test_the_background_class_may_be_left_out(tmp_path):
     assert any("background" in caution for caution in document["cautions"])
 
 
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("dtype", deep_but(["float16", "bfloat16"], lambda dtype: dtype == "float16"))
 def test_rounding_to_half_precision_is_said_and_has_its_own_tolerance(tmp_path, dtype):
     source = tensorflow_file(tmp_path, "b0")
     effconvert.convert(source, tmp_path / "half.safetensors", dtype=dtype)
@@ -185,8 +185,13 @@ def test_a_classifier_that_was_lost_is_a_difference_unless_it_was_left_out(tmp_p
 def test_the_document_is_the_same_every_time_but_for_its_run_block(tmp_path):
     source = tensorflow_file(tmp_path, "b0")
     effconvert.convert(source, tmp_path / "b0.safetensors")
-    started = {"command": effconvert_command}  # every network in a process of its own, as users have it
-    documents = [verified(tmp_path / "b0.safetensors", source, "--size", 96, **started)[1] for _ in range(2)]
+    commands = (
+        effconvert_command,
+        effconvert_served,
+    )  # every network in a process of its own, as users have it; served
+    documents = [
+        verified(tmp_path / "b0.safetensors", source, "--size", 96, command=command)[1] for command in commands
+    ]
     assert documents[0].pop("run") != {}
     documents[1].pop("run")
     assert documents[0] == documents[1]

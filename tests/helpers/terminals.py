@@ -5,11 +5,12 @@ import os
 import pty
 import re
 import struct
-import sys
 import termios
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from helpers.forked import become_command
 
 _PART = re.compile(r"\x1b\[(?P<numbers>[?0-9;]*)(?P<letter>[A-Za-z])|(?P<text>[^\x1b])", re.DOTALL)
 _ROWS = 60
@@ -33,16 +34,11 @@ def on_terminal(
     *arguments: object, columns: int = 80, folder: Path | None = None, variables: Mapping[str, str] | None = None
 ) -> Seen:
     """Run `effconvert` with these arguments, its output and its errors on one terminal of this width."""
-    command = [sys.executable, "-m", "effconvert", *map(str, arguments)]
     child, descriptor = pty.fork()
     if child == 0:
         try:
-            os.environ.pop("COLUMNS", None)
-            os.environ.update({"TERM": "xterm-256color", "OMP_NUM_THREADS": "1", **(variables or {})})
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", _ROWS, columns, 0, 0))
-            if folder:
-                os.chdir(folder)
-            os.execv(command[0], command)
+            become_command(*arguments, folder=folder, variables={"TERM": "xterm-256color", **(variables or {})})
         finally:
             os._exit(127)
     raw = _everything(descriptor)

@@ -13,7 +13,16 @@ from effconvert.errors import BadMap, LayoutMismatch
 from effconvert.maps.axes import parse_axes
 from effconvert.maps.language import Layout
 from effconvert.maps.layouts import find_layout, known_layouts, parse_layout
-from effconvert.maps.moves import Move, Step, compile_moves, compose, dropping_background_class, identity_moves, invert
+from effconvert.maps.moves import (
+    Move,
+    Step,
+    compile_layout,
+    compile_moves,
+    compose,
+    dropping_background_class,
+    identity_moves,
+    invert,
+)
 from helpers import golden_moves, official_weights
 
 LAYOUT = find_layout("tf-official")
@@ -194,3 +203,12 @@ def test_axes_of_size_one_and_flattened_axes_give_the_sources_shape(text: str, s
 def test_axes_that_mean_nothing_are_refused(text: str) -> None:
     with pytest.raises(BadMap):
         parse_axes(text)
+
+
+def test_what_is_compiled_is_kept_for_the_same_layout_and_no_other() -> None:
+    layout = find_layout("timm")
+    kept = compile_layout(layout, VARIANTS["b0"])
+    assert compile_layout(dataclasses.replace(layout), VARIANTS["b0"]) is kept
+    other = dataclasses.replace(layout, separator="/")  # under the hash of the same file
+    assert other.sha256 == layout.sha256
+    assert compile_layout(other, VARIANTS["b0"]).moves[0].source == kept.moves[0].source.replace(".weight", "/weight")

@@ -9,6 +9,7 @@ from effconvert.architecture.canonical import default_facts, tensor_shapes
 from effconvert.architecture.variants import VARIANTS
 from effconvert.costs.conventions import CONVENTIONS, QUANTITIES
 from effconvert.costs.quantities import compute_quantities
+from helpers.deep import deep_but
 from helpers.validate.network_counting import Operation, count_operations, count_quantities
 
 FAMILIES = ("b0", "b3", "cc-b0-4e", "cc-b1-8e", "edgetpu-s", "lite0")
@@ -20,7 +21,7 @@ def operations(name: str, height: int, width: int, **facts: Any) -> tuple[Operat
     return count_operations(variant, dataclasses.replace(default_facts(variant), **facts), height, width)
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", deep_but(VARIANTS, lambda name: name in ("b0", "cc-b0-4e", "edgetpu-s", "lite0")))
 def test_the_running_network_has_the_quantities_that_its_blocks_say(name: str) -> None:
     variant, usual = VARIANTS[name], default_facts(VARIANTS[name])
     others = dataclasses.replace(usual, padding="symmetric", fused_stride="expand", activation="relu", classes=7)

@@ -19,6 +19,7 @@ from effconvert.validate.evaluation.jobs import Settings
 from effconvert.validate.evaluation.journal import ANSWER, begin_journal, read_journal
 from effconvert.validate.evaluation.measuring import measure_files
 from effconvert.validate.predictions import read_predictions
+from helpers.deep import deep_but
 from helpers.running import Ran
 from helpers.validate.evaluated import (
     SIZE,
@@ -31,7 +32,6 @@ from helpers.validate.evaluated import (
     write_zoo,
 )
 
-KILLS = 10
 IMAGES = 800
 RUN = "zoo-net.npz"
 INTERRUPTED = "effconvert: interrupted; all results so far are kept, and --resume continues from there\n"
@@ -81,17 +81,19 @@ def grown(runs: Path, count: int) -> Callable[[], bool]:
     return lambda: (runs / f"{RUN}.part-0").exists() and answered(runs) >= count
 
 
-def test_killed_at_ten_moments_it_comes_to_the_same(
+@pytest.mark.parametrize("kills", deep_but([4, 10], lambda kills: kills == 4))
+def test_killed_at_several_moments_it_comes_to_the_same(
     begin: Callable[..., subprocess.Popen[str]],
     run: Callable[..., Ran],
     data: Path,
     zoo_network: Path,
     undisturbed: Path,
     tmp_path: Path,
+    kills: int,
 ) -> None:
     moments = random.Random(7)
     counts = [0]
-    for _ in range(KILLS):
+    for _ in range(kills):
         process = begin(*arguments(data, zoo_network, tmp_path), "--quiet", "--resume")
         wait_until(grown(tmp_path, counts[-1] + moments.choice([0, 1, 1, 17])))
         workers = workers_of(process.pid)
@@ -102,7 +104,7 @@ def test_killed_at_ten_moments_it_comes_to_the_same(
         wait_until(lambda: not any(map(is_running, workers)), 10)  # noqa: B023
         counts.append(answered(tmp_path))
     assert counts == sorted(counts)
-    assert len(set(counts)) > KILLS // 2
+    assert len(set(counts)) > kills // 2
     assert counts[-1] < IMAGES
     ran = run("validate", *arguments(data, zoo_network, tmp_path), "--quiet", "--resume")
     assert (ran.exit_code, ran.err) == (0, "")
