@@ -56,9 +56,7 @@ class Table:
                     times = [f"{rate / timm:.2f} x" if rate and timm and part != "differing" else "" for rate in found]
                     shown = ["-" if rate is None else f"{rate:,.0f}" for rate in found]
                     rows.append([network, words, *shown, *times[:-1]])
-        print(
-            "\nImages per second; timm with --channels-last --amp; predictions are compared with effconvert's exact ones"
-        )
+        print("\nImages per second; timm runs with --channels-last --amp; predictions are compared with exact ones")
         headers = ["", "", *COLUMNS.values(), "of timm", "fast of timm"]
         print(tabulate(rows, headers, disable_numparse=True, stralign="right"), flush=True)
 
