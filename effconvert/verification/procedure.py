@@ -130,7 +130,7 @@ def verify(
     causes: bool = False,
     keep: str | Path | None = None,
     canonical_only: bool = False,
-    progress: Progress = lambda words: None,
+    progress: Progress | None = None,
 ) -> Verification:
     """Verify that the file `converted` is the same network as `source`, and return the result.
 
@@ -154,6 +154,7 @@ def verify(
     original = unrounded.rounded_like(result)
     names = [framework if framework != "auto" else original.framework, CANONICAL]
     names += [result.framework] if not canonical_only and result.framework != CANONICAL else []
+    progress = progress or (lambda words: None)
     steps = Steps(progress)
     steps.begin("looking for the frameworks")
     programs = [interpreter(name, pythons) for name in names]
