@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
@@ -28,6 +29,7 @@ from effconvert.validate.predictions import read_predictions
 
 NETWORKS = {"b0": "tf_efficientnet_b0", "b7": "tf_efficientnet_b7"}
 OURS = {"effconvert validate": [], "effconvert validate --pipeline fast": ["--pipeline", "fast"]}
+Run = Callable[[list[object]], None]
 PEER = Path(__file__).with_name("timm_validation.py")
 
 
@@ -113,22 +115,27 @@ def compare(folder: Path, name: str, runs: int) -> None:
     print(tabulate(table, headers, floatfmt=".1f"))
 
 
-def run_timm(folder: Path, name: str, more: list[str]) -> tuple[float, np.ndarray]:
+def run(command: list[object]) -> None:
+    """Run a command. Raises CalledProcessError."""
+    subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL)
+
+
+def run_timm(folder: Path, name: str, more: list[str], run: Run = run) -> tuple[float, np.ndarray]:
     """Return images per second of timm's evaluation, and its predictions."""
     out = folder / "timm.json"
     command = [sys.executable, PEER, folder / "val", "--model", name, "--checkpoint", folder / "timm.pth", "--out", out]
-    subprocess.run([*map(str, command), *more], check=True, capture_output=True)
+    run([*command, *more])
     found = json.loads(out.read_text())
     return found["images"] / found["seconds"], np.array(found["predictions"])
 
 
-def run_ours(folder: Path, more: list[str]) -> tuple[float, np.ndarray]:
+def run_ours(folder: Path, more: list[str], run: Run = run) -> tuple[float, np.ndarray]:
     """Return images per second of our evaluation, after the first batch as with timm's, and its predictions."""
     runs = folder / "runs"
     dtype = [] if torch.cuda.is_available() else ["--dtype", "float32"]
     command = [sys.executable, "-m", "effconvert", "validate", "--data", folder / "val", folder / "ours.safetensors"]
     command += ["--recipe", "timm", "--runs", runs, "--force", "--quiet", *dtype, *more]
-    subprocess.run(list(map(str, command)), check=True)
+    run(command)
     predictions = read_predictions(runs / "ours.npz")
     return predictions.record["run"]["images_per_second"], predictions.top5[:, 0]
 

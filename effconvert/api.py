@@ -73,7 +73,7 @@ def verify(
     float64: bool = True,
     keep: str | Path | None = None,
     canonical_only: bool = False,
-    progress: Callable[[str], None] | None = None,
+    progress: Callable[[str], Callable[[], None] | None] | None = None,
 ) -> Verification:
     """Verify that the file `converted` is the same network as `source`, and return the result.
 
@@ -90,7 +90,7 @@ def verify(
     tolerance: the largest allowed |Δ| of a layer, as a share of its largest value; by default that of the dtype.
     float64: measure each side's rounding too.
     keep: a folder for the runs.
-    progress: gets the words for each step that begins.
+    progress: gets the words for each step that begins; it may return a function that is called when the step ends.
 
     Raises MissingPath, UnreadableCheckpoint, LayoutMismatch, Unavailable for a missing framework, NumericMismatch if
     nothing can be compared, OutputProblem for `keep`. Networks that differ are not an exception: see the result's

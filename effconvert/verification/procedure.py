@@ -155,6 +155,7 @@ def verify(
     original = unrounded.rounded_like(result)
     names = [framework if framework != "auto" else original.framework, CANONICAL]
     names += [result.framework] if not canonical_only and result.framework != CANONICAL else []
+    progress = progress or (lambda words: None)
     steps = Steps(progress)
     steps.begin("looking for the frameworks")
     programs = [interpreter(name, pythons) for name in names]

@@ -110,7 +110,7 @@ def _one_by_one(sides: Sequence[Side], inputs: Inputs) -> str:
 def _memory(file: NetworkFile, inputs: Inputs) -> int:
     """Return about how many bytes a process takes that runs the network of `file`."""
     variant, facts = file.identity.variant, file.facts
-    count, _, height, width = inputs.images.shape
+    count, height, width = len(inputs.images), *inputs.images.shape[-2:]
     values = compute_quantities(variant, facts, height, width)["batch_norm"]
     return _OF_FRAMEWORK + _OF_PARAMETER * parameter_count(variant, facts) + _OF_VALUE * count * values
 

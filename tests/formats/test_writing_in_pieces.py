@@ -10,6 +10,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from effconvert.formats.checkpoint import Array
 from effconvert.formats.pieces import Pieces, contents
 from effconvert.formats.write_behind import synced, written_behind
 from helpers.formats.building import infos_of
@@ -33,7 +34,7 @@ SHAPES_AND_ORDERS = [
 def test_pieces_are_the_bytes_of_the_contiguous_array(
     shape: tuple[int, ...], order: tuple[int, ...], dtype: type
 ) -> None:
-    array = np.random.default_rng(0).integers(0, 250, shape).astype(dtype).transpose(order)
+    array: Array = np.random.default_rng(0).integers(0, 250, shape).astype(dtype).transpose(order)
     expected = np.ascontiguousarray(array).tobytes()
     pieces = Pieces(array)
     found = [bytes(piece) for piece in pieces]

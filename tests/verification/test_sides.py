@@ -104,7 +104,8 @@ def test_an_interruption_ends_both_sides(two_sides: list[Side], monkeypatch: pyt
 def test_without_memory_for_both_they_run_one_after_the_other_and_it_is_said(
     two_sides: list[Side], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ran, told = [], []
+    ran: list[tuple[str, Path | None]] = []
+    told: list[str] = []
 
     def run_file(file: Any, framework: str, program: str, inputs: Any, path: Path, follow: Path | None) -> None:
         ran.append((framework, follow))
