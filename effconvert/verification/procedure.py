@@ -147,7 +147,6 @@ def verify(
 
     Example: `effconvert.verify("b0.safetensors", "efficientnet-b0/").same`
     """
-    progress = progress or (lambda step: None)
     if keep is not None:
         check_folder_name(Path(keep), "--keep")
     unrounded, result = examine(source, reading or Options(), key), examine(converted)
