@@ -6,10 +6,14 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 from effconvert.errors import DatasetProblem, UnreadableCheckpoint
 from effconvert.preprocessing.decoding import Window, decode
+from effconvert.validate.data.image_bytes import read_image
+from effconvert.validate.data.opening import open_contents
 from effconvert.verification.runs import open_run
 from helpers import pictures
 
@@ -37,3 +41,12 @@ def test_an_image_with_damaged_metadata_is_read_or_refused_without_pillows_warni
         with pytest.raises(DatasetProblem, match="cannot be read as an image"):
             decode(bytes(image), "pil", lambda height, width: Window(0, 0, height, width))
     assert said == []
+
+
+@pytest.mark.parametrize("names", [["path"], ["path", "other"]])
+def test_a_row_of_a_table_that_has_paths_and_no_images_is_refused_in_words(tmp_path: Path, names: list[str]) -> None:
+    rows = [{"image": dict.fromkeys(names, "a.png"), "label": 1}]
+    pyarrow.parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "x.parquet")
+    ((_, _, location),) = open_contents(tmp_path / "x.parquet").images
+    with pytest.raises(DatasetProblem, match="x.parquet: row 0 of row group 0 has no image, only a path"):
+        read_image(location)

@@ -92,7 +92,9 @@ class ParquetImages:
         if group != self._group:
             self._images = _field(self._read(group, [f"{self._column}.bytes"]), self._column, "bytes", False)
             self._group = group
-        found = self._images[row].as_py() if self._images is not None else None
+        known = self._images is not None and row < len(self._images)  # fewer, if the group has no bytes at all
+        found = self._images[row] if known else None
+        found = found.as_py() if hasattr(found, "as_py") else found
         if not isinstance(found, bytes):
             raise DatasetProblem(f"{self.path}: row {row} of row group {group} has no image, only a path")
         return found
