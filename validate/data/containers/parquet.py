@@ -93,7 +93,7 @@ class ParquetImages:
         if group != self._group:
             self._images = _field(self._read(group, [f"{self._column}.bytes"]), self._column, "bytes", False)
             self._group = group
-        found = self._images[row] if row < len(self._images) else None  # without a field of bytes there are none
+        found: Any = self._images[row] if row < len(self._images) else None  # without a field of bytes there are none
         found = found.as_py() if hasattr(found, "as_py") else found
         if not isinstance(found, bytes):
             raise DatasetProblem(f"{self.path}: row {row} of row group {group} has no image, only a path")
