@@ -130,7 +130,7 @@ def predictions_in(file: DataFile) -> Predictions:
         with guarded(path):
             arrays = NpzArchive(file)
             _allow_images(arrays, file.budget)
-            record = parse_json(str(arrays.read(_RECORD)), file.budget)
+            record = parse_json(arrays.text(_RECORD), file.budget)
             held = [*_ARRAYS, *([_HASHES] if _HASHES in arrays else [])]
             values = {name: arrays.read(name) for name in held}
             problems = _problems(record, values)

@@ -2,6 +2,7 @@
 
 import io
 import math
+import sys
 import warnings
 from typing import Any, Literal
 
@@ -59,6 +60,14 @@ class NpzArchive:
         shape, dtype, order, start = self._header(name)
         data = read_record(self._file, self._records[name], kept)
         return np.ndarray(shape, dtype, data, start, order=order)
+
+    def text(self, name: str, kept: bool = True) -> str:
+        """Return an array that is one text. Raises as `read`, and ZipError for characters that do not exist."""
+        array = self.read(name, kept)
+        numbers = np.dtype(np.uint32).newbyteorder(array.dtype.byteorder)
+        if array.dtype.kind == "U" and array.size and array.reshape(-1).view(numbers).max() > sys.maxunicode:
+            raise ZipError(f"{name!a} has characters that do not exist")
+        return str(array)
 
     def _header(self, name: str) -> tuple[Shape, np.dtype[Any], Literal["C", "F"], int]:
         """Return shape, dtype and order, and the number of bytes before the data."""

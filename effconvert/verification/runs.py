@@ -204,7 +204,7 @@ def _array(path: Path, arrays: NpzArchive, name: str) -> NDArray[Any]:
 def _record(path: Path, arrays: NpzArchive, budget: Budget) -> Mapping[str, Any]:
     if "run" not in arrays:
         raise ValueError("it has no record")
-    record = parse_json(str(arrays.read("run", kept=False)), budget)
+    record = parse_json(arrays.text("run", kept=False), budget)
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         found = record.get("schema") if isinstance(record, dict) else None
         raise UnreadableCheckpoint(f"{path}: has the schema {found!r}; this version of effconvert reads {SCHEMA!r}")

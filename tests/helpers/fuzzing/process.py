@@ -50,7 +50,8 @@ class Session:
         from helpers.fuzzing import corpus
 
         self.inputs, self.engine = inputs, engine
-        self.starts = [*self.target.seeds(), *corpus.load(self.target)]
+        self.seeds = list(self.target.seeds())
+        self.starts = [*self.seeds, *corpus.load(self.target)]
         for content in self.starts:
             self.tally.run(content)
 
@@ -63,7 +64,8 @@ class Session:
         change = changes(self.starts, chosen)
         with limited_memory():
             while True:
-                content = chosen.choice(self.starts)
+                # What is saved is malformed for the most part, and each change of it would be refused at the same place.
+                content = chosen.choice(self.seeds if chosen.random() < 0.5 else self.starts)
                 for _ in range(chosen.choice((1, 1, 1, 2, 3))):
                     content = self.target.changed(content, change, chosen)
                 self.one(content[:200_000])

@@ -44,7 +44,8 @@ class ParquetImages:
     def __init__(self, path: str) -> None:
         self.path = path
         self._file = _open(path)
-        self._group, self._images = -1, None
+        self._group = -1
+        self._images: Any = ()
         columns = self._file.schema_arrow.names
         self._column = next((name for name in _IMAGES if name in columns), "")
         if not self._column:
@@ -92,7 +93,8 @@ class ParquetImages:
         if group != self._group:
             self._images = _field(self._read(group, [f"{self._column}.bytes"]), self._column, "bytes", False)
             self._group = group
-        found = self._images[row].as_py() if self._images is not None else None
+        found: Any = self._images[row] if row < len(self._images) else None  # without a field of bytes there are none
+        found = found.as_py() if hasattr(found, "as_py") else found
         if not isinstance(found, bytes):
             raise DatasetProblem(f"{self.path}: row {row} of row group {group} has no image, only a path")
         return found
