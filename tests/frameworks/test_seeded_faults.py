@@ -16,6 +16,7 @@ import torch
 
 import effconvert
 from effconvert.architecture.canonical import CANONICAL
+from effconvert.hashing import file_sha256
 from effconvert.verification import execution
 from effconvert.verification.comparison import ISOLATED
 from effconvert.verification.inputs import Images
@@ -99,19 +100,21 @@ def check(converted: Path, source: Path, number: int, explained: bool = False) -
     return verify(converted, source, images=images, in_float64=False, causes=explained)
 
 
-def in_this_process(name, python, file, settings, inputs, out, **options) -> None:
+def in_this_process(name, python, file, settings, inputs, out, follow=None, **options) -> None:
     """Run a network as `run_network` does, without a process; TensorFlow's is run once for each source."""
     wait_for_the_other(options.pop("together", None))
     kept = file / "run.npz"
     if name != CANONICAL and kept.exists():
         shutil.copyfile(kept, out)
         return
+    if follow:  # which was not yet written when the settings were made
+        settings = {**settings, "follows": file_sha256(follow)}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             "effconvert.verification.launching._start",
             lambda name, python, folder, arguments, *rest: start(name, arguments),
         )
-        REAL_RUN_NETWORK(name, python, file, settings, inputs, out, **options)
+        REAL_RUN_NETWORK(name, python, file, settings, inputs, out, follow, **options)
     if name != CANONICAL:
         shutil.copyfile(out, kept)
 
