@@ -116,6 +116,11 @@ def known_names(word: str, names: Iterable[str], known: str = "known are", other
     return f"did you mean {meant}? {everything}" if meant else everything
 
 
+def printable(text: str) -> str:
+    """Return `text` in one line with escaped control characters, such as a name from a file."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def nearest_first(word: str, names: Iterable[str]) -> list[str]:
     """Return `names` for a message: first those that begin with `word` or are spelled like it."""
     from difflib import get_close_matches

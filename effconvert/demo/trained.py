@@ -14,8 +14,8 @@ from effconvert.errors import NumericMismatch, Unavailable, listing
 from effconvert.formats import open_checkpoint
 from effconvert.formats.checkpoint import as_bytes
 from effconvert.hub.cache import fetch
-from effconvert.identify.coverage import several
 from effconvert.identify.inspection import inspect
+from effconvert.identify.reasons import several
 from effconvert.report.document import build_report, published_report
 from effconvert.report.writing import write_report
 from effconvert.validate.accuracy.results import result_of

@@ -1,6 +1,5 @@
 """The coverage check: every source tensor is moved or left behind with a reason, and every target is filled once."""
 
-import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,17 +16,6 @@ from effconvert.identify.weight_sets import AVERAGES, RAW
 from effconvert.maps.moves import Move
 from effconvert.option_words import flag, option
 from effconvert.options import Options
-
-# The nouns that reasons begin with; `optimizer state` has no plural.
-_NOUN = re.compile(r"^((?:[a-z]+ ){0,2}(?:counter|slot|value|tensor))(?= of | that |$)")
-_PLURAL = r"\1s"
-
-
-def several(count: int, reason: str) -> str:
-    """Return a number of tensors with the reason why they stay behind or are added: `2 optimizer slots`."""
-    if reason == "optimizer state":
-        return f"{count:,} tensor{'s' * (count != 1)} of the optimizer's state"
-    return f"{count:,} {reason if count == 1 else _NOUN.sub(_PLURAL, reason)}"
 
 
 @dataclass(frozen=True)

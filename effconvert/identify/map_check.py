@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from effconvert.formats import open_checkpoint
-from effconvert.identify.coverage import Coverage, read_network, several
+from effconvert.identify.coverage import Coverage, read_network
 from effconvert.identify.identification import Identity
 from effconvert.identify.preprocessing import recipe_of
+from effconvert.identify.reasons import several
 from effconvert.maps.language import Layout
 from effconvert.maps.layouts import add_maps, known_layouts, read_layout
 from effconvert.option_words import option

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from effconvert.architecture.canonical import CANONICAL, CANONICAL_NAMES
-from effconvert.errors import BadMap, MissingPath, UnknownName, known_names, listing
+from effconvert.errors import BadMap, MissingPath, UnknownName, known_names, listing, printable
 from effconvert.maps.documents import common_tables, files_of_the_package, read_document, read_file
 from effconvert.maps.language import Layout, Leaving, Library
 from effconvert.maps.map_schema import shape_problems
@@ -109,7 +109,7 @@ def parse_layout(content: bytes, where: str, folder: Path | None = None) -> Layo
         layout = reader.layout()
         problems += reader.problems or compile_problems(layout)
     if problems:
-        raise BadMap(listing(f"{where}: the map cannot be used:", problems))
+        raise BadMap(listing(f"{where}: the map cannot be used:", map(printable, problems)))
     return layout
 
 

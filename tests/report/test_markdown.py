@@ -177,7 +177,7 @@ def test_the_first_layer_that_differs_and_what_was_left_behind_are_said() -> Non
     row |= {"relative": 0.25, "passed": False}
     text = render_markdown(typed(document))
     assert "| tensorflow 2.19.0 | torch 2.9.0 | ❌ failed | `blocks.3` | 0.25 (blocks.3) | 2.0e-5 |" in text
-    assert "| 213 (raw weights; their averages are taken), 2 (of the optimiser) |" in text
+    assert "| 213 raw weights; their averages are taken; 2 of the optimiser |" in text
 
 
 def test_warnings_are_said_once_with_their_networks() -> None:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from effconvert.cli.display.terminal import print_pairs, print_table, say
 from effconvert.cli.display.words import counted, facts_text, options_pairs, recipe_text, source_pairs
-from effconvert.identify.coverage import several
+from effconvert.identify.reasons import several
 from effconvert.report.renderings.numbers_text import size as size_text
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from effconvert.architecture.facts import only_assumed
 from effconvert.cli.display.json_output import JsonOutput, put_json
 from effconvert.cli.display.terminal import print_code, print_pairs, say, say_command
 from effconvert.cli.display.words import counted, facts_text, options_pairs, recipe_text
-from effconvert.identify.coverage import several
+from effconvert.identify.reasons import several
 from effconvert.report.renderings.numbers_text import size as size_text
 
 if TYPE_CHECKING:

@@ -1,9 +1,6 @@
 """Texts that came from a file, a folder or a server, made harmless for a terminal."""
 
-
-def printable(text: str) -> str:
-    """Return `text` with escaped control characters: text from a file must not control the terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+from effconvert.errors import printable as printable
 
 
 def printable_lines(text: str) -> str:

@@ -88,29 +88,29 @@ def _line(network: Mapping[str, Any], drawn: bool) -> tuple[Any, ...]:
 
 
 def _run(network: Mapping[str, Any]) -> Run:
-    """Return the stages of a run as shares of its time, none of which is longer than that.
+    """Return the stages of a run as shares of its seconds, which all of them together do not exceed.
 
-    On a GPU the network computes while a process waits and copies: only what is left of the time counts as these. A run
-    whose first images are not in its seconds took at least as long as its stages together.
+    On a GPU the network computes while a process waits and copies: only what is left of the time counts as these.
     """
     found = network["throughput"]
     spent = {stage: time or 0.0 for stage, time in found["stages"].items()}
     prepared = (found["prepared_per_core_second"] or 0) * spent["preparing"]
     images = prepared or found["images_per_second"] * (found["seconds"] or 0) or 1000
     processes = found["ranks"] or 1
-    workers = processes * (found["workers"] or 1)
+    workers = processes * (found["workers"] or 1)  # without any, the process itself prepares
     alone = found["model_images_per_second"]
     upper = {stage: spent[stage] / workers for stage in _UPPER}
     lower = {stage: spent[stage] / processes for stage in ("copying", "waiting")}
     lower = {"computing": images / alone / processes if alone else 0.0} | lower
-    at_once = max(lower.values()) if found["device"] != "cpu" else sum(lower.values())
-    elapsed = max(found["seconds"] or images / found["images_per_second"], sum(upper.values()), at_once)
+    elapsed = found["seconds"] or images / found["images_per_second"]
+    upper = {stage: time * min(1.0, elapsed / (sum(upper.values()) or 1.0)) for stage, time in upper.items()}
     left = elapsed
     for stage, time in lower.items():
         lower[stage] = min(time, left)
         left -= lower[stage]
     shares = {stage: time / elapsed for stage, time in (upper | lower).items()}
-    parts = (_count(workers, "worker"), _count(processes, "process") if processes > 1 else "", found["dtype"])
+    prepared_by = _count(workers, "worker") if found["workers"] != 0 else "no workers"
+    parts = (prepared_by, _count(processes, "process") if processes > 1 else "", found["dtype"])
     how = ", ".join(map(str, filter(None, (*parts, found["device_name"] or found["device"]))))
     return Run(network["name"], how, found["images_per_second"], elapsed, shares)
 
@@ -127,6 +127,7 @@ def _text(runs: Sequence[Run], found: int) -> str:
         f"From {rates[0]} to {rates[1]}." if len(runs) > 1 else f"{rates[0]}.",
         f"{'The slowest run' if len(runs) > 1 else 'It'} spends {100 * slowest.shares[longest]:.0f} % of its time on "
         f"{_WORDS[longest]}.",
+        "The rates leave out the first batch; the seconds are of all.",
         f"The {len(runs)} slowest of {found:,} runs are drawn." if found > len(runs) else "",
     ]
     return " ".join(filter(None, sentences))

@@ -223,10 +223,13 @@ def _pivot(
 
 
 def _cell(numbers: Sequence[Number], top5: Mapping[tuple[Any, ...], Number]) -> Cell:
-    """Return the first reliable number."""
+    """Return the first reliable number, flagged if another reliable one of the same thing differs."""
     best = min(numbers, key=lambda number: not number.decides)
     differ = any(
-        other.decides and abs(float(other.value) - float(best.value)) > max(other.step, best.step) for other in numbers
+        other.decides
+        and other.size == best.size  # at another size of the images the accuracy is another
+        and abs(float(other.value) - float(best.value)) > max(other.step, best.step)
+        for other in numbers
     )
     return Cell(best, differ or not best.decides, top5.get(_same_images(best)))
 
