@@ -32,7 +32,7 @@ def saved(tmp_path: Path) -> Callable[..., Path]:
 def test_the_same_top1_of_every_image_is_0(run: Callable[..., Ran], saved: Callable[..., Path]) -> None:
     ran = run("compare", saved("a", [281, 282, 1]), saved("b", [281, 282, 1], margin=[2, 2, 2]))
     assert ran.exit_code == 0, ran.err
-    assert "same: top-1 is the same for all 3 images" in ran.out
+    assert "same answers: top-1 is the same for all 3 images" in ran.out
     assert "margin 1 (ILSVRC2012_val_00000001)" in ran.out
 
 

@@ -22,7 +22,7 @@ def test_a_run_is_the_same_as_itself() -> None:
     assert (found.images, found.only_a, found.only_b, found.changed) == (3, 0, 0, ())
     assert (found.label_logit.value, found.margin.value) == (0, 0)
     assert found.paired[1].p == 1
-    assert found.sentence == "same: top-1 is the same for all 3 images"
+    assert found.sentence == "same answers: top-1 is the same for all 3 images"
 
 
 def test_images_are_matched_by_name_in_any_order() -> None:

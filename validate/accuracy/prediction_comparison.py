@@ -96,7 +96,8 @@ class PredictionComparison:
     def sentence(self) -> str:
         """The verdict in one line."""
         if not self.changed:
-            return f"same: top-1 is the same for all {self.images:,} images"
+            moved = f"; a label's logit differs by up to {self.label_logit.value:.2g}" if self.label_logit.value else ""
+            return f"same answers: top-1 is the same for all {self.images:,} images{moved}"
         words = (
             f"different: top-1 differs for {len(self.changed):,} of {self.images:,} images "
             f"({100 - self.same.percent:.3g} %)"
