@@ -58,7 +58,7 @@ def _fact(mismatch: Mismatch, name: str, values: Iterable[str | float]) -> Itera
     present = getattr(mismatch.facts, name)
     for value in values:
         if value != present:
-            words = f"{name}: {present} -> {value} ({option('facts', {name: value})})"
+            words = f"{name}: {present} -> {value}; convert the source again with {option('facts', {name: value})}"
             yield Change(words, facts=changed(mismatch.facts, {name: value}))
 
 

@@ -93,7 +93,7 @@ def test_the_runs_are_kept_for_comparing_later(same: Verification, kept: Path, s
 def test_the_first_layer_that_differs_is_named_with_its_tensors(different: Verification) -> None:
     assert different.verdict.word == DIFFERENT
     assert different.verdict.sentence.startswith("different: blocks.3 is the first layer that differs: max |Δ| is ")
-    assert "with the reference's input (allowed 5.0e-06; " in different.verdict.sentence
+    assert " times the allowed 5.0e-06)" in different.verdict.sentence
     assert {name for name, (_, differs) in different.tensors.items() if differs} == {WRONG}
     assert {name for name in different.tensors if not name.startswith("blocks.3.")} == set()
     assert all(source == name for name, (source, _) in different.tensors.items())
@@ -231,7 +231,7 @@ def test_what_a_library_does_otherwise_is_searched_for_on_the_canonical_network(
     found = verify(tmp_path / "timm.pth", source, images=IMAGES, pythons={"timm": python}, causes=True)
     assert found.library_alone
     assert [(trial.cause, trial.change) for trial in found.trials if trial.vanishes] == [
-        ("padding", 'padding: tf-same -> symmetric (facts={"padding": "symmetric"})')
+        ("padding", 'padding: tf-same -> symmetric; convert the source again with facts={"padding": "symmetric"}')
     ]
 
 
