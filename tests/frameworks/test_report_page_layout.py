@@ -94,7 +94,7 @@ def test_the_first_table_says_verdict_accuracy_and_against_whom_without_scrollin
     assert browser.run(f"return {table}.getBoundingClientRect().bottom") < 900
     row = browser.run(f"return [...{table}.tBodies[0].rows[0].cells].map((cell) => cell.innerText)")
     assert row[0].splitlines()[-1] == "b0-aa.safetensors"
-    assert (row[4], row[5].split()) == ("77.086", ["77.1", "TensorFlow"])
+    assert (row[4], row[5].split()) == ("77.086\n50,000 images", ["77.1", "TensorFlow"])
     assert row[-1].splitlines()[-1] == "verified against tensorflow, efficientnet-b0/model.ckpt"
     assert row[1].split("\n") == ["failed: layers", "passed 5 of 7", "accuracy not judged"]
 
