@@ -47,7 +47,7 @@ CASES = [
         SYMMETRIC | {"bn_eps": 1e-3},
         "timm.create_model('efficientnet_b0', num_classes=1000, bn_eps=0.001)",
     ),
-    ("timm", "b0", "b0", {"in_channels": 4}, "timm.create_model('tf_efficientnet_b0', num_classes=1000, in_chans=4)"),
+    ("timm", "b0", "b0", {"in_channels": 4}, "timm.create_model('tf_efficientnet_b0', in_chans=4, num_classes=1000)"),
     ("timm", "b0", "b0", {"classes": 0}, "timm.create_model('tf_efficientnet_b0', num_classes=0)"),
     ("timm", "b0", "b0", BACKBONE, "timm.create_model('tf_efficientnet_b0', features_only=True)"),
     (
