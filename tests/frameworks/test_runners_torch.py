@@ -38,7 +38,13 @@ from helpers.frameworks.torch_runners import (
 KINDS = {"b0", "cc-b1-8e", "edgetpu-s", "lite0"}  # one of each every time
 CASES = [
     ("timm", "b0", "b0", {}, "timm.create_model('tf_efficientnet_b0', num_classes=1000)"),
-    ("timm", "b0", "b0", {"bn_eps": 2e-4}, "timm.create_model('tf_efficientnet_b0', num_classes=1000, bn_eps=0.0002)"),
+    (
+        "timm",
+        "b0",
+        "b0",
+        {"bn_eps": 2e-4},
+        "timm.create_model('efficientnet_b0', num_classes=1000, bn_eps=0.0002, pad_type='same')",
+    ),
     ("timm", "b0", "b0", SYMMETRIC, "timm.create_model('efficientnet_b0', num_classes=1000)"),
     (
         "timm",
@@ -49,7 +55,13 @@ CASES = [
     ),
     ("timm", "b0", "b0", {"in_channels": 4}, "timm.create_model('tf_efficientnet_b0', in_chans=4, num_classes=1000)"),
     ("timm", "b0", "b0", {"classes": 0}, "timm.create_model('tf_efficientnet_b0', num_classes=0)"),
-    ("timm", "b0", "b0", BACKBONE, "timm.create_model('tf_efficientnet_b0', features_only=True)"),
+    (
+        "timm",
+        "b0",
+        "b0",
+        BACKBONE,
+        "timm.create_model('efficientnet_b0', features_only=True, bn_eps=0.001, pad_type='same')",
+    ),
     (
         "timm",
         "edgetpu-s",
