@@ -116,7 +116,7 @@ def test_a_recipe_that_was_only_assumed_is_said_to_be_so_ever_after(tmp_path: Pa
     effconvert.convert(tmp_path / "x.safetensors", tmp_path / "y.pth", to="timm")
     for file in ("x.safetensors", "y.pth"):
         found = load_subject(tmp_path / file, Options(), None, None, None)
-        assert f"when the file was converted, {words} (recipe=… names another)" in found.cautions
+        assert f"when the file was converted: {words} (recipe=… names another)" in found.cautions
     assert not [
         text for text in load_subject(plain(tmp_path), Options(), None, "timm", None).cautions if "prepared" in text
     ]

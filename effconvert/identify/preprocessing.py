@@ -79,7 +79,7 @@ def assumed_recipe(identity: Identity, weights: str | None = None) -> str:
         return ""
     if identity.description:
         before = said_before(identity.description, "assumed_recipe")
-        return f"when the file was converted, {before}" if before else ""
+        return f"when the file was converted: {before}" if before else ""
     recipe, network = recipe_of(identity), identity.network or identity.layout_name
     if recipe.name == UNKNOWN:
         return ""  # there is a warning about the channels

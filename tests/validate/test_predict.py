@@ -109,7 +109,7 @@ def test_the_document_says_what_was_asked(
     assert document["model"]["parameters"] == 5_288_548
     assert document["recipe"] == official_recipe("b0").at(SIZE).to_dict()
     (caution,) = document["cautions"]
-    assert caution.startswith("when the file was converted, its preprocessing is not recorded")
+    assert caution.startswith("when the file was converted: its preprocessing is not recorded")
     assert document["names"] == "ImageNet's"
     assert document["computing"]["device"] == "cpu"
 

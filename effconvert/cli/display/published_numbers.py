@@ -109,7 +109,7 @@ def _print_accuracies(numbers: Sequence["Number"], notes: Notes) -> None:
         for key, pair in pairs.items()
     ]
     headers = ["variant", "weights", "images", "size", "top-1", "top-5", "source", "recipe", "decides", "note"]
-    print_table(headers, rows, "lllrrrllll", below=("images",), drop=("recipe", "decides", "size"), drop_first=True)
+    print_table(headers, rows, "lllrrrllll", below=("images",), drop=("recipe", "decides"), drop_first=True)
 
 
 def _decides(pair: Mapping[str, "Number"]) -> str:
