@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 NONE = "\N{EN DASH}"
 _MINUS = "\N{MINUS SIGN}"  # as wide as the plus sign
 _UNITS = ("bytes", "kB", "MB", "GB")
+FIRST_BATCH = "Images/s are without the first batch, which waits for the workers and warms up; the seconds are with it"
 MODE_WORDS = {"accumulated": "end to end", "fed": "isolated"}  # the stored modes of a comparison, for people
 
 
@@ -90,6 +91,15 @@ def seconds(duration: float | None) -> str:
 def rate(per_second: float | None) -> str:
     """Return images per second: 1,234 or 12.3."""
     return NONE if per_second is None else f"{per_second:,.1f}" if per_second < 100 else f"{per_second:,.0f}"
+
+
+def processes_words(workers: int | None, ranks: int | None) -> str:
+    """Return the processes of a run: 8 workers, 2 processes. workers: of each of the `ranks` processes."""
+    ranks = ranks or 1
+    every = None if workers is None else workers * ranks
+    parts = ["" if every is None else f"{count(every)} worker{'' if every == 1 else 's'}"]
+    parts += [f"{count(ranks)} processes"] if ranks > 1 else []
+    return ", ".join(filter(None, parts))
 
 
 def size(nbytes: float | None) -> str:

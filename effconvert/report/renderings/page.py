@@ -135,6 +135,7 @@ def _environment() -> jinja2.Environment:
     )
     environment.globals |= {
         "few_columns": _FEW_COLUMNS,
+        "first_batch": numbers_text.FIRST_BATCH,
         "handful": _HANDFUL,
         "rows_beside_picture": _ROWS_BESIDE_PICTURE,
     }
@@ -151,7 +152,7 @@ def _filters() -> dict[str, Callable[..., Any]]:
         record_words: "command options_words provenance",
         sentences: "some",
         causes: "cause_words missing_cause",
-        numbers_text: "billions count decimals error plain proportion published rate signed",
+        numbers_text: "billions count decimals error plain processes_words proportion published rate signed",
         published_views: """
             accuracy_rows amount amount_of best_accuracy by_data_set by_publisher circumstances costs_by_convention
             disagreement_words file_name quantity_words
