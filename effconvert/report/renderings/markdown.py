@@ -60,12 +60,12 @@ def _environment() -> jinja2.Environment:
     modules = {
         markdown_text: "code code_block link name table_head",
         network_views: """
-            agreeing_pairs diverging_row failed_verifications p_value pair_count share warning_groups
+            agreeing_pairs difference diverging_row failed_verifications p_value pair_count share warning_groups
         """,
         record_words: "command facts_text options_words provenance recipe_text settings",
         sentences: "some",
         causes: "cause_words missing_cause",
-        numbers_text: "count decimals error giga interval percent published signed",
+        numbers_text: "count decimals error giga interval percent places published signed",
         published_views: "by_data_set by_publisher circumstances costs_by_convention",
     }
     environment.filters |= {name: getattr(module, name) for module, names in modules.items() for name in names.split()}

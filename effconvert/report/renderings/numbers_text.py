@@ -15,9 +15,14 @@ FIRST_BATCH = "Images/s are without the first batch, which waits for the workers
 MODE_WORDS = {"accumulated": "end to end", "fed": "isolated"}  # the stored modes of a comparison, for people
 
 
-def percent(value: float | None) -> str:
-    """Return an accuracy, given in percent: 84.424 %."""
-    return NONE if value is None else f"{value:.3f} %"
+def places(images: int) -> int:
+    """Return the decimals of an accuracy, in percent, that one of so many images changes: 3 of 50,000, 0 of 20."""
+    return min(3, max(0, len(str(images - 1)) - 2))
+
+
+def percent(value: float | None, images: int) -> str:
+    """Return an accuracy, given in percent, with the digits that so many images give: 84.424 %, 85 %."""
+    return NONE if value is None else f"{value:.{places(images)}f} %"
 
 
 def decimals(value: float | None, places: int = 3) -> str:
@@ -25,14 +30,16 @@ def decimals(value: float | None, places: int = 3) -> str:
     return NONE if value is None else f"{value:,.{places}f}".replace("-", _MINUS)
 
 
-def interval(bounds: tuple[float, float] | list[float]) -> str:
-    """Return the interval of an accuracy, bounds in percent: 84.104 to 84.739 %."""
-    return f"{bounds[0]:.3f} to {bounds[1]:.3f} %"
+def interval(bounds: tuple[float, float], images: int) -> str:
+    """Return the interval of an accuracy of so many images, bounds in percent: 84.104 to 84.739 %."""
+    low, high = (f"{bound:.{places(images)}f}" for bound in bounds)
+    return f"{low} to {high} %"
 
 
 def proportion(measured: "Proportion") -> str:
     """Return a measured accuracy and its interval: 84.424 % (95 %: 84.104 to 84.739 %)."""
-    return f"{percent(measured.percent)} (95 %: {interval(measured.interval)})"
+    share, bounds = percent(measured.percent, measured.images), interval(measured.interval, measured.images)
+    return f"{share} (95 %: {bounds})"
 
 
 def published(value: float | str | None, step: float = 0) -> str:

@@ -146,13 +146,15 @@ def _environment() -> jinja2.Environment:
 def _filters() -> dict[str, Callable[..., Any]]:
     modules = {
         network_views: """
-            agreeing_pairs detailed disagreements_of diverging_row failed_verifications listed operation_conventions
-            p_value pair_count sentences share verified_against with_layers
+            agreeing_pairs detailed difference disagreements_of diverging_row failed_verifications listed
+            operation_conventions p_value pair_count sentences share verdict_lines verified_against with_layers
         """,
         record_words: "command options_words provenance",
         sentences: "some",
         causes: "cause_words missing_cause",
-        numbers_text: "billions count decimals error plain processes_words proportion published rate signed",
+        numbers_text: """
+            billions count decimals error percent places plain processes_words proportion published rate signed
+        """,
         published_views: """
             accuracy_rows amount amount_of best_accuracy by_data_set by_publisher circumstances costs_by_convention
             disagreement_words file_name quantity_words
