@@ -77,7 +77,6 @@ def _environment() -> jinja2.Environment:
         "figure_note": _figure_note,
         "file_name": lambda path: PurePath(path).name,
         "framework": network_views.framework,
-        "is_flagged": _is_flagged,
         "left_behind": _left_behind,
         "library_name": library_name,
         "listable": listable,
@@ -156,7 +155,3 @@ def _figure(cell: published_views.Cell | None, in_giga: bool) -> str:
     if cell.top5:
         written += f" / {numbers_text.published(cell.top5.value, cell.top5.step)}"
     return written + (f" {_FLAG}" if cell.flagged else "")
-
-
-def _is_flagged(table: published_views.Table) -> bool:
-    return any(cell and cell.flagged for row in table.rows for cell in row.cells)
