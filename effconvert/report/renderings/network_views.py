@@ -47,7 +47,7 @@ def warning_groups(document: Report) -> list[tuple[str, list[str]]]:
 def verdict_lines(network: Network) -> list[str]:
     """Return the verdict on a network in parts; an accuracy that was not judged says why."""
     parts = network.summary.words.split("; ")
-    reason = next((f": {each.reason}" for each in network.verdicts if _is_unjudged_accuracy(each)), "")
+    reason = next((f": {each.reason}" for each in network.verdicts if each.reason and _is_unjudged_accuracy(each)), "")
     if reason and _UNJUDGED not in parts:  # the part names other checks too
         return [*parts, f"accuracy{reason}"]
     return [part + reason if part == _UNJUDGED else part for part in parts]

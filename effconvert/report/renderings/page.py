@@ -6,6 +6,7 @@ Content-Security-Policy also prevents anything that escaping might miss from loa
 
 import base64
 import hashlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 _HANDFUL = 6  # networks that are shown expanded
 _ROWS_BESIDE_PICTURE = 120
 _FEW_COLUMNS = 6  # networks that are columns of a table
+# Where a line may end in a name, but not in a number. 20 characters are as wide as a column on a phone.
+_LINE_ENDS = re.compile(r"(?<=[/_:])(?=[^\s/_:])|(?<=\.)(?=[^\W\d_])|(?<=-)(?=\d{4})|(?<=[^\s/_.:-]{20})(?=[^\s/_.:-])")
 _WORDS = ("passed", "near", "failed", "incomplete", "not judged", "not measured", "same", "away")
 
 
@@ -163,6 +166,7 @@ def _filters() -> dict[str, Callable[..., Any]]:
     found = {name: getattr(module, name) for module, names in modules.items() for name in names.split()}
     return found | {
         "address": address,
+        "breakable": _breakable,
         "after_verdict": lambda sentence, word: sentence.removeprefix(f"{word}: "),
         "path_end": lambda path: PurePath(path).name or path,
         "share_of_tolerance": share_of_tolerance,
@@ -178,6 +182,11 @@ def _finished(value: Any) -> Any:
     if value is None:
         return numbers_text.NONE
     return value if hasattr(value, "__html__") else visible(value)
+
+
+def _breakable(text: Any) -> Markup:
+    """Return a name whose line may end after / _ : and . or, where there are none for long, anywhere."""
+    return Markup("<wbr>").join(_LINE_ENDS.split(visible(text)))
 
 
 def _verdict_class(word: str) -> str:
