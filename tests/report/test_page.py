@@ -12,7 +12,7 @@ import pytest
 
 from effconvert.report.document import published_report
 from effconvert.report.pictures import pictures
-from effconvert.report.renderings.page import render_page
+from effconvert.report.renderings.page import render_page, template_text
 from effconvert.report.renderings.published_views import Cell, Row, Table, best_accuracy
 from helpers.report.hostile import NAMES
 from helpers.report.made_documents import made_document, typed
@@ -132,6 +132,15 @@ def test_links_within_the_page_lead_somewhere_and_no_id_stands_twice(any_page: s
     assert len(set(ids)) == len(ids)
     targets = {attributes["href"][1:] for _, attributes, _ in elements if attributes.get("href", "").startswith("#")}
     assert targets <= set(ids)
+
+
+def test_every_sign_of_a_verdict_has_a_legend() -> None:
+    page = rendered(made_document(1))
+    legend = page[page.index('<p class="signs">') :].partition("</p>")[0]
+    signed = set(re.findall(r"\.([a-z-]+)::before", template_text("page.css")))
+    assert {"passed", "incomplete", "not-judged"} < signed
+    also = {"same": "passed", "away": "failed"}
+    assert set(re.findall('<span class="([a-z-]+)">', legend)) == {also.get(sign, sign) for sign in signed}
 
 
 def test_the_best_published_accuracy_has_no_mark(published: str) -> None:

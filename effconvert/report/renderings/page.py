@@ -32,6 +32,15 @@ _FEW_COLUMNS = 6  # networks that are columns of a table
 # Where a line may end in a name, but not in a number. 20 characters are as wide as a column on a phone.
 _LINE_ENDS = re.compile(r"(?<=[/_:])(?=[^\s/_:])|(?<=\.)(?=[^\W\d_])|(?<=-)(?=\d{4})|(?<=[^\s/_.:-]{20})(?=[^\s/_.:-])")
 _WORDS = ("passed", "near", "failed", "incomplete", "not judged", "not measured", "same", "away")
+# The legend of the signs that page.css puts before a verdict, by its class.
+_SIGNS = {
+    "passed": "passed, or the same as published",
+    "near": "passed under weaker conditions, or near what was published",
+    "failed": "failed, or away from what was published",
+    "incomplete": "none failed, but not every check could be made",
+    "not-judged": "measured, but not judged",
+    "not-measured": "not measured, not known or not published",
+}
 
 
 @dataclass(frozen=True)
@@ -141,6 +150,7 @@ def _environment() -> jinja2.Environment:
         "first_batch": numbers_text.FIRST_BATCH,
         "handful": _HANDFUL,
         "rows_beside_picture": _ROWS_BESIDE_PICTURE,
+        "signs": _SIGNS,
     }
     environment.filters |= _filters()
     return environment
