@@ -12,6 +12,7 @@ import pytest
 
 from effconvert.report.document import published_report
 from effconvert.report.pictures import pictures
+from effconvert.report.renderings.markdown import render_markdown
 from effconvert.report.renderings.page import render_page, template_text
 from effconvert.report.renderings.published_views import Cell, Row, Table, best_accuracy
 from helpers.report.hostile import NAMES
@@ -141,6 +142,17 @@ def test_every_sign_of_a_verdict_has_a_legend() -> None:
     assert {"passed", "incomplete", "not-judged"} < signed
     also = {"same": "passed", "away": "failed"}
     assert set(re.findall('<span class="([a-z-]+)">', legend)) == {also.get(sign, sign) for sign in signed}
+
+
+def test_several_tensors_left_behind_are_in_the_plural() -> None:
+    document = made_document(2)
+    for network, number in zip(document["networks"], (1, 49), strict=True):
+        network["conversion"]["left_behind"] = {"counter of training batches": number}
+    page, text = rendered(document), render_markdown(typed(document))
+    assert ">1 counter of training batches</td>" in page
+    assert ">49 counters of training batches</td>" in page
+    assert "1 (counter of training batches)" in text
+    assert "49 (counters of training batches)" in text
 
 
 def test_the_best_published_accuracy_has_no_mark(published: str) -> None:

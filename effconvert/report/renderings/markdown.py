@@ -11,6 +11,7 @@ from typing import Any
 
 import jinja2
 
+from effconvert.identify.coverage import several
 from effconvert.report import causes, sentences
 from effconvert.report.contents.accuracy import SourceVerdict
 from effconvert.report.contents.cost import CostComparison
@@ -43,9 +44,9 @@ def render_template(name: str, **values: Any) -> str:
 
 
 def _left_behind(tensors: Mapping[str, int]) -> str:
-    """Return the number of tensors left behind for each reason: 213 (raw weights), 2 (of the optimiser)."""
-    said = (f"{numbers_text.count(number)} ({markdown_text.escape(reason)})" for reason, number in tensors.items())
-    return ", ".join(said)
+    """Return the number of tensors left behind for each reason: 213 (raw weights), 2 (counters of training batches)."""
+    said = (several(number, reason).partition(" ") for reason, number in tensors.items())
+    return ", ".join(f"{number} ({markdown_text.escape(words)})" for number, _, words in said)
 
 
 @cache

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 from markupsafe import Markup
 
+from effconvert.identify.coverage import several
 from effconvert.report import causes, sentences
 from effconvert.report.checks import share_of_tolerance
 from effconvert.report.contents.report import Report
@@ -180,6 +181,7 @@ def _filters() -> dict[str, Callable[..., Any]]:
         "after_verdict": lambda sentence, word: sentence.removeprefix(f"{word}: "),
         "path_end": lambda path: PurePath(path).name or path,
         "share_of_tolerance": share_of_tolerance,
+        "several": lambda reason, number: several(number, reason),
         "shortened": shortened,
         "verdict_class": _verdict_class,
         "drawn": Markup,
