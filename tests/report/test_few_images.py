@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from effconvert.report.pictures import pictures
+from effconvert.report.pictures import picture, pictures
 from effconvert.report.renderings.markdown import render_markdown
 from effconvert.report.renderings.page import render_page
 from effconvert.validate.accuracy.statistics import Proportion
+from helpers.report.drawn_pictures import texts
 from helpers.report.made_documents import made_document, typed
 
 REASON = "the images are not ImageNet's validation set"
@@ -67,3 +68,16 @@ def test_an_accuracy_that_is_not_judged_among_other_checks_says_why_too() -> Non
     document = of_photographs()
     document["networks"][0]["summary"]["words"] = "passed 5 of 7; accuracy, operations not judged"
     assert "<small>accuracy: the images are not ImageNet" in page_of(document)
+
+
+def test_the_picture_of_differences_says_why_none_is_judged_and_its_legend_has_what_is_drawn() -> None:
+    one = picture(of_photographs(), "differences")
+    assert one is not None
+    assert f"No difference was judged: {REASON}." in one.text
+    assert "85 % against" in one.text
+    legend = {"published", "measured, not judged", "95 % interval"}
+    possible = legend | {"measured", "measured, with the source's own preprocessing", "limit of the verdict"}
+    assert possible & set(texts(one.svg)) - {"measured"} == legend  # that is the head of a column too
+    judged = picture(made_document(3), "differences")
+    assert judged is not None
+    assert possible <= set(texts(judged.svg)) | {"measured, not judged"}
