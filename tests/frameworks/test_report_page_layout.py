@@ -173,6 +173,18 @@ def test_on_paper_no_table_is_cut(browser, page, name):
     assert cut == []
 
 
+def test_on_paper_a_failure_stands_once_and_no_triangle_beside_what_is_open(browser, page):
+    shown = "return [...document.querySelectorAll('.failure')].filter((box) => box.checkVisibility()).length"
+    marked = "return [...document.querySelectorAll('details:not(.appendix) > summary')]"
+    marked += ".filter((summary) => getComputedStyle(summary).listStyleType != 'none').length"
+    opened(browser, page("failing"))
+    assert browser.run(shown) == 2
+    assert browser.run(marked) > 0
+    opened(browser, page("failing"), width=690, media="print")
+    assert browser.run(shown) == 1
+    assert browser.run(marked) == 0
+
+
 def test_mindspores_own_accuracy_stands_beside_tensorflows(browser, page):
     opened(browser, page("published"))
     rows = browser.run(
