@@ -41,7 +41,7 @@ def test_names_of_the_smallest_variants_stand_left_of_all_lines() -> None:
     one = picture(published_report().to_dict(), "cost")
     assert one is not None
     first = min(float(each.attrib["x"]) for each in markers(one.svg, "published multiply_adds"))
-    upper = {}
+    upper: dict[str | None, float] = {}
     for text in parsed(one.svg).iter(f"{SVG}text"):
         upper.setdefault(text.text, float(text.attrib["x"]) + text_width(text.text or "", SMALL) / 2)
     assert max(upper[name] for name in ("b0", "cc-b0-4e", "cc-b0-8e", "lite0")) < first
