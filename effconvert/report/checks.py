@@ -131,7 +131,7 @@ def _accuracy(network: Network) -> Check:
         reason = "no image of the data set has a label" if unlabelled else "the network was not run on a data set"
         return Check("accuracy", NOT_MEASURED, "", "", reason)
     top1 = accuracy.top1
-    measured = f"{percent(top1.percent)} top-1 of {count(top1.images)} images"
+    measured = f"{percent(top1.percent, top1.images)} top-1 of {count(top1.images)} images"
     verdict = _OF_ACCURACY[accuracy.verdict]
     if verdict == NOT_JUDGED:
         return Check("accuracy", verdict, measured, "", accuracy.sentence.removeprefix("not judged: "))

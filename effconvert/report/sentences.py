@@ -13,6 +13,7 @@ from effconvert.report.contents.report import Agreement
 from effconvert.report.contents.verification import Verification
 from effconvert.report.naming import library_name
 from effconvert.report.origins import history
+from effconvert.report.renderings.numbers_text import places
 
 Plain = Mapping[str, Any]
 _TOLD_PAIRS = 10
@@ -57,7 +58,7 @@ def _verified(verifications: Sequence[Verification]) -> Iterator[str]:
 
 def _measured(accuracy: Accuracy) -> str:
     top1 = accuracy.top1
-    measured = f"{top1.percent:.2f} % top-1 on {top1.images:,} images"
+    measured = f"{top1.percent:.{min(2, places(top1.images))}f} % top-1 on {top1.images:,} images"
     if not accuracy.sources or accuracy.verdict == "not judged":
         return f"{measured}, {accuracy.sentence}"
     judged = [source.top1 for source in accuracy.sources if source.top1.word != "not judged"]

@@ -4,6 +4,7 @@ import base64
 
 import pytest
 
+from effconvert.report.renderings.numbers_text import NONE
 from helpers.frameworks.browser import chromium
 from helpers.frameworks.report_pages import write_page
 
@@ -13,6 +14,27 @@ return [...document.querySelectorAll("main .scroll")]
   .filter((region) => region.checkVisibility() && !region.closest("figcaption"))
   .filter((region) => region.firstElementChild.offsetWidth > region.clientWidth + 1)
   .map((region) => region.getAttribute("aria-label"))
+"""
+# The letters beside every end of a line that is between two letters or digits, in a table.
+CUT_WORDS = """
+const cut = [], range = document.createRange()
+for (const cell of document.querySelectorAll("main th, main td:not(.hash)")) {
+  if (!cell.checkVisibility()) continue
+  const texts = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT)
+  while (texts.nextNode()) {
+    const text = texts.currentNode.data
+    for (let at = 1, last = null; at < text.length; at++) {
+      range.setStart(texts.currentNode, at)
+      range.setEnd(texts.currentNode, at + 1)
+      const box = range.getBoundingClientRect()
+      if (!box.width) continue
+      if (last !== null && box.top > last + 5 && /[a-z0-9]{2}/i.test(text.slice(at - 1, at + 1)))
+        cut.push(text.slice(at - 9, at) + "|" + text.slice(at, at + 9))
+      last = box.top
+    }
+  }
+}
+return cut
 """
 FRAMES = "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(done))"
 
@@ -94,9 +116,31 @@ def test_the_first_table_says_verdict_accuracy_and_against_whom_without_scrollin
     assert browser.run(f"return {table}.getBoundingClientRect().bottom") < 900
     row = browser.run(f"return [...{table}.tBodies[0].rows[0].cells].map((cell) => cell.innerText)")
     assert row[0].splitlines()[-1] == "b0-aa.safetensors"
-    assert (row[4], row[5].split()) == ("77.086\n50,000 images", ["77.1", "TensorFlow"])
-    assert row[-1].splitlines()[-1] == "verified against tensorflow, efficientnet-b0/model.ckpt"
+    assert (row[2].split("\n"), row[3].split()) == (["77.086", "50,000 images"], ["77.1", "TensorFlow"])
+    assert row[8].splitlines()[-1] == "verified against tensorflow, efficientnet-b0/model.ckpt"
     assert row[1].split("\n") == ["failed: layers", "passed 5 of 7", "accuracy not judged"]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_line_of_a_table_ends_within_a_word(browser, page, name):
+    opened(browser, page(name))
+    browser.unfold()
+    assert browser.run(CUT_WORDS) == []
+    browser.run("document.querySelector('main td').innerHTML = '<p>' + 'x'.repeat(50)")
+    browser.run("document.querySelector('main td p').style.cssText = 'width: 3rem; white-space: normal'")
+    assert browser.run(CUT_WORDS)
+
+
+def test_on_a_phone_top1_stands_beside_its_network(browser, page):
+    opened(browser, page("failing"), width=400)
+    right = "return document.querySelector('#summary thead th:nth-child(3)').getBoundingClientRect().right"
+    assert browser.run(right) <= 400
+
+
+def test_everything_empty_has_the_same_dash(browser, page):
+    opened(browser, page("published"))
+    dash = "return [...document.querySelectorAll('td:empty')].map((cell) => getComputedStyle(cell, '::before').content)"
+    assert {found.partition(" ")[0] for found in browser.run(dash)} == {f'"{NONE}"'}
 
 
 def test_under_a_failure_stand_its_cause_and_its_fix(browser, page):
@@ -127,6 +171,18 @@ def test_on_paper_no_table_is_cut(browser, page, name):
     opened(browser, page(name), width=690, media="print")  # A4 without its margins
     cut = [label for label in browser.run(TOO_WIDE) if "numbers" not in label]
     assert cut == []
+
+
+def test_on_paper_a_failure_stands_once_and_no_triangle_beside_what_is_open(browser, page):
+    shown = "return [...document.querySelectorAll('.failure')].filter((box) => box.checkVisibility()).length"
+    marked = "return [...document.querySelectorAll('details:not(.appendix) > summary')]"
+    marked += ".filter((summary) => getComputedStyle(summary).listStyleType != 'none').length"
+    opened(browser, page("failing"))
+    assert browser.run(shown) == 2
+    assert browser.run(marked) > 0
+    opened(browser, page("failing"), width=690, media="print")
+    assert browser.run(shown) == 1
+    assert browser.run(marked) == 0
 
 
 def test_mindspores_own_accuracy_stands_beside_tensorflows(browser, page):

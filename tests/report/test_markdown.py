@@ -119,7 +119,7 @@ def test_every_verdict_stands_in_the_table_and_the_worst_network_first() -> None
     document["networks"][2]["summary"] |= {"verdict": "failed", "words": "failed: accuracy; passed 6 of 7"}
     summary, reasons = tables(render_markdown(typed(document)))[:2]
     assert [shown(cell) for cell in summary[1]] == [
-        "efficientnet-b2 (aa)", "b2-aa.safetensors", "9,109,994", "0.994 G", "80.090", "80.1 (TensorFlow)", "\N{MINUS SIGN}0.010",
+        "efficientnet-b2 (aa)", "b2-aa.safetensors", "9,109,994", "0.994 G", "50,000", "80.090", "80.1 (TensorFlow)", "\N{MINUS SIGN}0.010",
         "95.090", NONE, NONE, "blocks.11: 3.1e-6 of 2.0e-5; against tensorflow",
         "❌ failed: accuracy; passed 6 of 7",
     ]  # fmt: skip

@@ -57,6 +57,13 @@ def test_results_are_the_measured_ones_in_percent() -> None:
     assert render_metafile(typed(published_report().to_dict()), {}) is None
 
 
+def test_a_network_that_failed_a_check_says_so() -> None:
+    document = made_document(2)
+    document["networks"][1]["summary"] |= {"verdict": "failed", "words": "failed: layers; passed 6 of 7"}
+    said = [found["Metadata"]["Checks"] for found in models(document)]
+    assert said == ["passed 7 of 7", "failed: layers; passed 6 of 7"]
+
+
 def test_results_are_those_that_model_index_has_too() -> None:
     document = made_document(2)
     few, elsewhere = document["networks"]
@@ -83,6 +90,7 @@ def test_operations_are_counted_as_mmpretrains_own_table_does_where_it_has_the_n
         "FLOPs": 420_592_480,
         "FLOPs Convention": "mmpretrain-table",
         "Parameters": 5_288_548,
+        "Checks": "passed 7 of 7",
         "Training Data": "ImageNet-1k",
     }
     assert models(made_document(1))[0]["Metadata"]["FLOPs Convention"] == "multiply-adds"

@@ -13,8 +13,9 @@ from effconvert.report.renderings.text import address, shortened, visible
 @pytest.mark.parametrize(
     ("written", "expected"),
     [
-        (text.percent(84.4239999), "84.424 %"),
-        (text.proportion(Proportion(771, 1000, 77.1, (76.7, 77.5))), "77.100 % (95 %: 76.700 to 77.500 %)"),
+        (text.percent(84.4239999, 50_000), "84.424 %"),
+        (text.percent(85.0, 20), "85 %"),
+        (text.proportion(Proportion(771, 1000, 77.1, (76.7, 77.5))), "77.1 % (95 %: 76.7 to 77.5 %)"),
         (text.published(77.1, 0.01), "77.10"),
         (text.published(5288548, 1), "5,288,548"),
         (text.published(84.3), "84.3"),
@@ -44,9 +45,15 @@ def test_numbers_are_written_with_unit_sign_and_separators(written: str, expecte
     assert written == expected
 
 
-@pytest.mark.parametrize("write", [text.percent, text.count, text.error, text.giga, text.seconds, text.rate, text.size])
+@pytest.mark.parametrize(
+    "write", [text.decimals, text.count, text.error, text.giga, text.seconds, text.rate, text.size]
+)
 def test_what_was_not_finite_or_is_not_known_is_a_dash(write) -> None:
     assert write(None) == text.NONE
+
+
+def test_an_accuracy_without_images_is_a_dash() -> None:
+    assert text.percent(None, 0) == text.NONE
 
 
 def test_marks_that_hide_or_turn_text_are_written_out() -> None:
@@ -90,3 +97,10 @@ def test_s7_json_for_people_controls_no_terminal_and_reads_back_equal() -> None:
     assert text.replace("\n", "").isprintable()
     assert json.loads(text) == value
     assert "\xe4\u4e2d" in text
+
+
+@pytest.mark.parametrize(
+    ("images", "decimals"), [(0, 0), (1, 0), (20, 0), (100, 0), (101, 1), (1000, 1), (1001, 2), (10_001, 3), (10**6, 3)]
+)
+def test_an_accuracy_has_the_decimals_that_one_image_changes(images: int, decimals: int) -> None:
+    assert text.places(images) == decimals

@@ -12,12 +12,13 @@ import pytest
 
 from effconvert.report.document import published_report
 from effconvert.report.pictures import pictures
-from effconvert.report.renderings.page import render_page
+from effconvert.report.renderings.markdown import render_markdown
+from effconvert.report.renderings.page import render_page, template_text
 from effconvert.report.renderings.published_views import Cell, Row, Table, best_accuracy
 from helpers.report.hostile import NAMES
 from helpers.report.made_documents import made_document, typed
 
-_VOID = {"meta", "link", "input", "br", "img"}
+_VOID = {"meta", "link", "input", "br", "img", "wbr"}
 
 
 class Parsed(HTMLParser):
@@ -134,6 +135,26 @@ def test_links_within_the_page_lead_somewhere_and_no_id_stands_twice(any_page: s
     assert targets <= set(ids)
 
 
+def test_every_sign_of_a_verdict_has_a_legend() -> None:
+    page = rendered(made_document(1))
+    legend = page[page.index('<p class="signs">') :].partition("</p>")[0]
+    signed = set(re.findall(r"\.([a-z-]+)::before", template_text("page.css")))
+    assert {"passed", "incomplete", "not-judged"} < signed
+    also = {"same": "passed", "away": "failed"}
+    assert set(re.findall('<span class="([a-z-]+)">', legend)) == {also.get(sign, sign) for sign in signed}
+
+
+def test_several_tensors_left_behind_are_in_the_plural() -> None:
+    document = made_document(2)
+    for network, number in zip(document["networks"], (1, 49), strict=True):
+        network["conversion"]["left_behind"] = {"counter of training batches": number}
+    page, text = rendered(document), render_markdown(typed(document))
+    assert ">1 counter of training batches</td>" in page
+    assert ">49 counters of training batches</td>" in page
+    assert "1 (counter of training batches)" in text
+    assert "49 (counters of training batches)" in text
+
+
 def test_the_best_published_accuracy_has_no_mark(published: str) -> None:
     table = published[published.index("<caption><span><b>Variants, with the best") :]
     assert 'class="flag"' not in table[: table.index("</table>")]
@@ -151,7 +172,7 @@ def test_of_two_equal_best_accuracies_the_one_with_a_top5_is_shown() -> None:
 def test_a_file_that_nobody_verified_says_so_first() -> None:
     text = rendered(made_document(1, verification=False))
     assert '<td class="verdict incomplete">not verified<small>passed 4 of 7</small></td>' in text
-    assert "verified against tensorflow, efficientnet-b0/model.ckpt" in rendered(made_document(1))
+    assert "verified against tensorflow, efficientnet-b0/model.ckpt" in rendered(made_document(1)).replace("<wbr>", "")
 
 
 def test_nothing_is_fetched(any_page: str) -> None:

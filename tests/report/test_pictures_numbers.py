@@ -45,7 +45,7 @@ def test_published_accuracies_are_hollow_and_measured_ones_solid() -> None:
 def test_accuracies_stand_where_the_axis_says() -> None:
     document = made_document(1)
     one = drawn(document, "accuracy")
-    percents = [row[0] for row in columns(one, "percent", kind="published", framework="timm", drawn=True)]
+    percents = [row[0] for row in columns(one, "percent", kind="published", framework="TensorFlow (timm)", drawn=True)]
     ticks = [(number, y) for number, x, y in numbered(one.svg) if x < 50 and number.is_integer() and 70 < number < 90]
     assert len(percents) > 5
     ys = sorted(float(marker.attrib["y"]) for marker in markers(one.svg, "published top1"))

@@ -54,12 +54,14 @@ class Stages:
 class Throughput:
     """The speed of a run on its machine."""
 
-    images_per_second: Annotated[float | None, Rule("of the whole pipeline; null if there are too few images to time")]
-    model_images_per_second: Annotated[float | None, Rule("of the network alone")]
+    images_per_second: Annotated[
+        float | None, Rule("of the whole pipeline, without the first batch; null if there are too few images to time")
+    ]
+    model_images_per_second: Annotated[float | None, Rule("of the network alone, without the first batch")]
     prepared_per_core_second: Annotated[float | None, Rule("images that one worker prepares")]
-    seconds: Annotated[float | None, Rule("of the run")]
+    seconds: Annotated[float | None, Rule("of the run, with the first batch")]
     stages: Stages
-    workers: Annotated[int | None, Rule(minimum=0)]
+    workers: Annotated[int | None, Rule("of each process; 0 where the process prepares the images itself", minimum=0)]
     ranks: Annotated[int | None, Rule("number of processes that shared the images", minimum=0)]
     device: str | None
     device_name: str | None

@@ -134,6 +134,8 @@ def _text(shown: Sequence[Point], measured: Sequence[Point]) -> str:
             f"({shortened(low.variant, 60)}) to {high.percent:g} % ({shortened(high.variant, 60)}); superseded, "
             "quoted and doubtful numbers are only in the table."
         )
+        if any(point.metric == "top5" for point in shown):
+            sentences.append("Top-5 is below.")
     if solid:
         said = listed([f"{shortened(point.source, 60)} {point.percent:.3f} %" for point in solid[:4]])
         more = f", and {len(solid) - 4:,} more" if len(solid) > 4 else ""

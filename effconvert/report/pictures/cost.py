@@ -37,6 +37,7 @@ HEADERS = (
 )  # fmt: skip
 _SHOWN = 60  # measured networks
 _WIDTH, _LEFT, _PANEL, _BETWEEN = 856, 44, 300, 76
+_LEFT_ROOM = 2.5  # of the room at the right: the smallest variants are many, and their names stand left of them
 _AXES = {
     "multiply_adds": ("Top-1 on ImageNet, %, by multiply-adds", "multiply-adds of one image, G (log scale)", 1e9),
     "parameters": ("Top-1 on ImageNet, %, by parameters", "parameters, M (log scale)", 1e6),
@@ -195,10 +196,8 @@ def _figure(shown: Sequence[Point], order: Sequence[str]) -> Figure:
         across = {point: getattr(point, quantity) / unit for point in shown}
         ends = [value for point in shown for value in (point.percent, point.low, point.high) if value is not None]
         low, high = min(across.values()), max(across.values())
-        room = max(
-            (high / low) ** 0.04, (4 / (high / low)) ** 0.5
-        )  # at least a factor of 4, so that numbers stand there
-        axes.set(xscale="log", xlim=(low / room, high * room), ylim=framed(ends, 4), xlabel=words)
+        room = max((high / low) ** 0.04, (4 / (high / low)) ** 0.5)  # so that numbers stand there
+        axes.set(xscale="log", xlim=(low / room**_LEFT_ROOM, high * room), ylim=framed(ends, 4), xlabel=words)
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_locator(NullLocator())

@@ -21,9 +21,10 @@ from effconvert.report.pictures.style import (
     Drawing,
     Look,
     fitted,
+    listed,
     text_width,
 )
-from effconvert.report.renderings.numbers_text import signed
+from effconvert.report.renderings.numbers_text import decimals, places, signed
 from effconvert.report.renderings.text import shortened, visible
 
 NAME, TITLE = "differences", "Measured and published accuracy"
@@ -32,8 +33,10 @@ HEADERS = (
     "high", "difference", "limit", "verdict", "decides", "reason", "drawn",
 )  # fmt: skip
 _SHOWN, _ROW = 40, 20
+_OWN = "s"  # the marker of a run with the source's own preprocessing
 _WIDTH, _NAMES, _SOURCES, _NUMBERS = 856, 210, 150, 196
 _COLOURS = {"same": BLUE, "near": BLUE, "away": VERMILLION}
+_MEANINGS = {BLUE: "measured", VERMILLION: "measured, beyond the limit", GREY: "measured, not judged"}
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,13 @@ class Row:
     difference: float
     limit: float | None
     word: str
+    reason: str
+    images: int
+
+    @property
+    def percent(self) -> str:
+        """The measured accuracy, with the digits that its images give."""
+        return decimals(self.measured, places(self.images))
 
     @property
     def ends(self) -> tuple[float, float]:
@@ -59,7 +69,7 @@ class Row:
     @property
     def look(self) -> Look:
         """The look of the row: a square if the run has the source's own preprocessing."""
-        return Look(_COLOURS.get(self.word, GREY), "s" if self.own else "o")
+        return Look(_COLOURS.get(self.word, GREY), _OWN if self.own else "o")
 
 
 def draw(document: dict[str, Any]) -> Drawing | None:
@@ -99,6 +109,8 @@ def _row(network: Mapping[str, Any], source: Mapping[str, Any]) -> Row:
         difference=top1["difference"],
         limit=top1["limit"],
         word=top1["word"],
+        reason=source["reason"],
+        images=network["accuracy"]["top1"]["images"],
     )
 
 
@@ -118,29 +130,44 @@ def _lines(network: Mapping[str, Any], source: Mapping[str, Any], drawn: bool) -
 
 def _text(drawn: Sequence[Row], found: int) -> str:
     furthest = max(drawn, key=lambda row: abs(row.difference))
-    away = sum(row.word == "away" for row in drawn)
-    without = sum(row.limit is None for row in drawn)
-    unjudged = f", {without} without a limit" if without else ""
     whole = (
         f" {len(drawn)} of {found:,} pairs of network and source are drawn: deciding ones, then the furthest apart."
         if found > len(drawn)
         else ""
     )
+    points = signed(furthest.difference, places(furthest.images))
     return (
         f"The largest difference between measured and published top-1 is that of {shortened(furthest.network, 60)} and "
-        f"{shortened(furthest.source, 60)}: {furthest.measured:.3f} % against {furthest.published:g} %, "
-        f"{signed(furthest.difference)} points. Of the {len(drawn)} drawn differences, {away} "
-        f"{'is' if away == 1 else 'are'} beyond the limits{unjudged}.{whole}"
+        f"{shortened(furthest.source, 60)}: {furthest.percent} % against {furthest.published:g} %, "
+        f"{points} points. {_judged(drawn)}.{whole}"
     )
 
 
+def _judged(drawn: Sequence[Row]) -> str:
+    """Return how many differences are beyond their limits, or why none has a limit."""
+    away = sum(row.word == "away" for row in drawn)
+    without = sum(row.limit is None for row in drawn)
+    if without == len(drawn):
+        reasons = listed([visible(reason) for reason in dict.fromkeys(row.reason for row in drawn) if reason])
+        return "No difference was judged" + (f": {reasons}" if reasons else "")
+    unjudged = f", {without} without a limit" if without else ""
+    return f"Of the {len(drawn)} drawn differences, {away} {'is' if away == 1 else 'are'} beyond the limits{unjudged}"
+
+
+def _entries(rows: Sequence[Row]) -> list[Artist]:
+    """Return the legend of what is drawn, as it is drawn."""
+    entries: list[Artist] = [Line2D([], [], label="published", **Look(INK, "o").points(solid=False))]
+    for one in dict.fromkeys(row.look for row in rows):
+        how = ", with the source's own preprocessing" if one.marker == _OWN else ""
+        entries.append(Line2D([], [], label=_MEANINGS[one.colour] + how, **one.points(solid=True)))
+    entries.append(Line2D([], [], label="95 % interval", color=rows[0].look.colour, linewidth=1.2))
+    if any(row.limit is not None for row in rows):
+        entries.append(Patch(label="limit of the verdict", facecolor=INK, alpha=0.15))
+    return entries
+
+
 def _figure(rows: Sequence[Row]) -> Figure:
-    entries: list[Artist] = [
-        Line2D([], [], label="published", **Look(INK, "o").points(solid=False)),
-        Line2D([], [], label="measured, with its 95 % interval", **Look(INK, "o").points(solid=True)),
-        Line2D([], [], label="the same with the source's own preprocessing", **Look(INK, "s").points(solid=True)),
-        Patch(label="limit of the verdict", facecolor=INK, alpha=0.15),
-    ]
+    entries = _entries(rows)
     top = legend_height(entries, _WIDTH) + 34
     names = min(_NAMES, max(text_width(fitted(row.network, _NAMES)) for row in rows)) + 12
     left = names + min(_SOURCES, max(text_width(fitted(row.source, _SOURCES)) for row in rows)) + 14
@@ -156,7 +183,7 @@ def _figure(rows: Sequence[Row]) -> Figure:
     write_row(-0.5, ("network", "source", "measured", "published", "verdict"), fontweight="bold")
     for number, row in enumerate(rows):
         _draw_row(axes, row, number + 0.5)
-        words = (fitted(row.network, _NAMES), fitted(row.source, _SOURCES), f"{row.measured:.3f}")
+        words = (fitted(row.network, _NAMES), fitted(row.source, _SOURCES), row.percent)
         write_row(number + 0.5, (*words, f"{row.published:g}", visible(row.word)))
     return figure
 

@@ -42,19 +42,24 @@ class Publishers:
         """Return the series of a published number."""
         publisher = self._publisher_of(number["source"])
         several = len(self._layouts[publisher]) > 1
-        return self._named((number["layout"] or number["source"]) if several else publisher)
+        return self._named((number["layout"] or number["source"]) if several else "", publisher)
 
     def of_network(self, network: Mapping[str, Any]) -> Series:
         """Return the series of a measured network's publisher, as far as the layout shows it."""
         layout = (network["conversion"] or network["model"])["layout"]
         publishers = [name for name, layouts in self._layouts.items() if layout in layouts and name != "paper"]
-        return self._named(layout if not publishers or len(self._layouts[publishers[0]]) > 1 else publishers[0])
+        several = not publishers or len(self._layouts[publishers[0]]) > 1
+        return self._named(layout if several else "", *publishers[:1])
 
     def _publisher_of(self, source: str) -> str:
         return self._publisher.get(source, source)
 
-    def _named(self, name: str) -> Series:
-        return self._series.setdefault(name, Series(len(self._series), _label(name)))
+    def _named(self, layout: str, publisher: str = "") -> Series:
+        """Return the series of a publisher, or of one of its libraries; a layout may have no publisher."""
+        label = _label(publisher or layout)
+        if layout and _label(layout) != label:
+            label += f" ({_label(layout)})"
+        return self._series.setdefault(layout or publisher, Series(len(self._series), label))
 
 
 def _label(name: str) -> str:

@@ -23,7 +23,7 @@ from effconvert.report.pictures.style import (
     fitted,
     text_width,
 )
-from effconvert.report.renderings.numbers_text import rate, seconds
+from effconvert.report.renderings.numbers_text import FIRST_BATCH, processes_words, rate, seconds
 from effconvert.report.renderings.text import shortened
 
 NAME, TITLE = "throughput", "Throughput by stage"
@@ -90,33 +90,35 @@ def _line(network: Mapping[str, Any], drawn: bool) -> tuple[Any, ...]:
 def _run(network: Mapping[str, Any]) -> Run:
     """Return the stages of a run as shares of its seconds, which all of them together do not exceed.
 
-    On a GPU the network computes while a process waits and copies: only what is left of the time counts as these.
+    The time of the network is that of its rate without the first batch, so it is at most what the other stages leave
+    of the time. On a GPU the network computes while a process waits and copies: only what it leaves counts as these.
     """
     found = network["throughput"]
     spent = {stage: time or 0.0 for stage, time in found["stages"].items()}
     prepared = (found["prepared_per_core_second"] or 0) * spent["preparing"]
     images = prepared or found["images_per_second"] * (found["seconds"] or 0) or 1000
+    elapsed = found["seconds"] or images / found["images_per_second"]
     processes = found["ranks"] or 1
     workers = processes * (found["workers"] or 1)  # without any, the process itself prepares
     alone = found["model_images_per_second"]
-    upper = {stage: spent[stage] / workers for stage in _UPPER}
-    lower = {stage: spent[stage] / processes for stage in ("copying", "waiting")}
-    lower = {"computing": images / alone / processes if alone else 0.0} | lower
-    elapsed = found["seconds"] or images / found["images_per_second"]
-    upper = {stage: time * min(1.0, elapsed / (sum(upper.values()) or 1.0)) for stage, time in upper.items()}
-    left = elapsed
-    for stage, time in lower.items():
-        lower[stage] = min(time, left)
-        left -= lower[stage]
+    upper = _within(elapsed, {stage: spent[stage] / workers for stage in _UPPER})
+    computing = {"computing": images / alone / processes if alone else 0.0}
+    others = {stage: spent[stage] / processes for stage in ("copying", "waiting")}
+    left = elapsed - (0 if found["workers"] else sum(upper.values()))  # without workers the process prepares the images
+    lower = _within(left, others | computing if found["device"] == "cpu" else computing | others)
     shares = {stage: time / elapsed for stage, time in (upper | lower).items()}
-    prepared_by = _count(workers, "worker") if found["workers"] != 0 else "no workers"
-    parts = (prepared_by, _count(processes, "process") if processes > 1 else "", found["dtype"])
-    how = ", ".join(map(str, filter(None, (*parts, found["device_name"] or found["device"]))))
+    device = found["device_name"] or found["device"]
+    how = ", ".join(map(str, filter(None, (processes_words(found["workers"], found["ranks"]), found["dtype"], device))))
     return Run(network["name"], how, found["images_per_second"], elapsed, shares)
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 'es' if what.endswith('s') else 's'}"
+def _within(elapsed: float, times: Mapping[str, float]) -> dict[str, float]:
+    """Return the times, the first ones whole, as far as they fit into `elapsed` one after another."""
+    left, fitting = elapsed, {}
+    for stage, time in times.items():
+        fitting[stage] = min(time, left)
+        left -= fitting[stage]
+    return fitting
 
 
 def _text(runs: Sequence[Run], found: int) -> str:
@@ -127,7 +129,7 @@ def _text(runs: Sequence[Run], found: int) -> str:
         f"From {rates[0]} to {rates[1]}." if len(runs) > 1 else f"{rates[0]}.",
         f"{'The slowest run' if len(runs) > 1 else 'It'} spends {100 * slowest.shares[longest]:.0f} % of its time on "
         f"{_WORDS[longest]}.",
-        "The rates leave out the first batch; the seconds are of all.",
+        f"{FIRST_BATCH}.",
         f"The {len(runs)} slowest of {found:,} runs are drawn." if found > len(runs) else "",
     ]
     return " ".join(filter(None, sentences))

@@ -60,12 +60,12 @@ def _environment() -> jinja2.Environment:
     modules = {
         markdown_text: "code code_block link name table_head",
         network_views: """
-            agreeing_pairs diverging_row failed_verifications p_value pair_count share warning_groups
+            agreeing_pairs difference diverging_row failed_verifications p_value pair_count share warning_groups
         """,
         record_words: "command facts_text options_words provenance recipe_text settings",
         sentences: "some",
         causes: "cause_words missing_cause",
-        numbers_text: "count decimals error giga interval percent published signed",
+        numbers_text: "count decimals error giga interval percent places published signed",
         published_views: "by_data_set by_publisher circumstances costs_by_convention",
     }
     environment.filters |= {name: getattr(module, name) for module, names in modules.items() for name in names.split()}
@@ -77,7 +77,6 @@ def _environment() -> jinja2.Environment:
         "figure_note": _figure_note,
         "file_name": lambda path: PurePath(path).name,
         "framework": network_views.framework,
-        "is_flagged": _is_flagged,
         "left_behind": _left_behind,
         "library_name": library_name,
         "listable": listable,
@@ -156,7 +155,3 @@ def _figure(cell: published_views.Cell | None, in_giga: bool) -> str:
     if cell.top5:
         written += f" / {numbers_text.published(cell.top5.value, cell.top5.step)}"
     return written + (f" {_FLAG}" if cell.flagged else "")
-
-
-def _is_flagged(table: published_views.Table) -> bool:
-    return any(cell and cell.flagged for row in table.rows for cell in row.cells)

@@ -59,7 +59,7 @@ def _metadata(network: Network) -> dict[str, Any]:
     operations = network.cost.operations if network.cost else {}
     convention = next((name for name in _CONVENTIONS if name in operations), None)
     counted = {"FLOPs": operations[convention], "FLOPs Convention": convention} if convention else {}
-    return {**counted, "Parameters": network.model.parameters}
+    return {**counted, "Parameters": network.model.parameters, "Checks": network.summary.words}
 
 
 def _results(network: Network) -> list[dict[str, Any]]:

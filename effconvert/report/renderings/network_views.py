@@ -7,8 +7,9 @@ from itertools import combinations
 from pathlib import PurePath
 from typing import Any
 
-from effconvert.report.checks import share_of_tolerance
-from effconvert.report.contents.network import Network
+from effconvert.report.checks import NOT_JUDGED, share_of_tolerance
+from effconvert.report.contents.accuracy import Accuracy, Judged
+from effconvert.report.contents.network import Check, Network
 from effconvert.report.contents.published import Disagreement
 from effconvert.report.contents.report import Report
 from effconvert.report.contents.verification import Comparison, Layer, Verification
@@ -18,6 +19,7 @@ _LISTED_LAYERS = 1000
 _LISTED_PAIRS = 100
 _DETAILED, _LISTED = 50, 300
 Verified = tuple[Network, Verification]
+_UNJUDGED = f"accuracy {NOT_JUDGED}"
 _WORST_FIRST = ("failed", "incomplete", "near", "passed")
 
 
@@ -40,6 +42,24 @@ def warning_groups(document: Report) -> list[tuple[str, list[str]]]:
         for warning in dict.fromkeys(network.cautions):
             groups.setdefault(warning, []).append(network.name)
     return list(groups.items())
+
+
+def verdict_lines(network: Network) -> list[str]:
+    """Return the verdict on a network in parts; an accuracy that was not judged says why."""
+    parts = network.summary.words.split("; ")
+    reason = next((f": {each.reason}" for each in network.verdicts if each.reason and _is_unjudged_accuracy(each)), "")
+    if reason and _UNJUDGED not in parts:  # the part names other checks too
+        return [*parts, f"accuracy{reason}"]
+    return [part + reason if part == _UNJUDGED else part for part in parts]
+
+
+def _is_unjudged_accuracy(check: Check) -> bool:
+    return f"{check.check} {check.verdict}" == _UNJUDGED
+
+
+def difference(judged: Judged | None, accuracy: Accuracy) -> float | None:
+    """Return measured minus published, None if the images do not allow to compare any source."""
+    return judged.difference if judged and accuracy.verdict != NOT_JUDGED else None
 
 
 def failed_verifications(networks: Iterable[Network]) -> list[Verified]:

@@ -11,12 +11,18 @@ if TYPE_CHECKING:
 NONE = "\N{EN DASH}"
 _MINUS = "\N{MINUS SIGN}"  # as wide as the plus sign
 _UNITS = ("bytes", "kB", "MB", "GB")
+FIRST_BATCH = "Images/s are without the first batch, which waits for the workers and warms up; the seconds are with it"
 MODE_WORDS = {"accumulated": "end to end", "fed": "isolated"}  # the stored modes of a comparison, for people
 
 
-def percent(value: float | None) -> str:
-    """Return an accuracy, given in percent: 84.424 %."""
-    return NONE if value is None else f"{value:.3f} %"
+def places(images: int) -> int:
+    """Return the decimals of an accuracy, in percent, that one of so many images changes: 3 of 50,000, 0 of 20."""
+    return min(3, max(0, len(str(images - 1)) - 2))
+
+
+def percent(value: float | None, images: int) -> str:
+    """Return an accuracy, given in percent, with the digits that so many images give: 84.424 %, 85 %."""
+    return NONE if value is None else f"{value:.{places(images)}f} %"
 
 
 def decimals(value: float | None, places: int = 3) -> str:
@@ -24,14 +30,16 @@ def decimals(value: float | None, places: int = 3) -> str:
     return NONE if value is None else f"{value:,.{places}f}".replace("-", _MINUS)
 
 
-def interval(bounds: tuple[float, float] | list[float]) -> str:
-    """Return the interval of an accuracy, bounds in percent: 84.104 to 84.739 %."""
-    return f"{bounds[0]:.3f} to {bounds[1]:.3f} %"
+def interval(bounds: tuple[float, float], images: int) -> str:
+    """Return the interval of an accuracy of so many images, bounds in percent: 84.104 to 84.739 %."""
+    low, high = (f"{bound:.{places(images)}f}" for bound in bounds)
+    return f"{low} to {high} %"
 
 
 def proportion(measured: "Proportion") -> str:
     """Return a measured accuracy and its interval: 84.424 % (95 %: 84.104 to 84.739 %)."""
-    return f"{percent(measured.percent)} (95 %: {interval(measured.interval)})"
+    share, bounds = percent(measured.percent, measured.images), interval(measured.interval, measured.images)
+    return f"{share} (95 %: {bounds})"
 
 
 def published(value: float | str | None, step: float = 0) -> str:
@@ -90,6 +98,15 @@ def seconds(duration: float | None) -> str:
 def rate(per_second: float | None) -> str:
     """Return images per second: 1,234 or 12.3."""
     return NONE if per_second is None else f"{per_second:,.1f}" if per_second < 100 else f"{per_second:,.0f}"
+
+
+def processes_words(workers: int | None, ranks: int | None) -> str:
+    """Return the processes of a run: 8 workers, 2 processes. workers: of each of the `ranks` processes."""
+    ranks = ranks or 1
+    every = None if workers is None else workers * ranks
+    parts = ["" if every is None else f"{count(every)} worker{'' if every == 1 else 's'}"]
+    parts += [f"{count(ranks)} processes"] if ranks > 1 else []
+    return ", ".join(filter(None, parts))
 
 
 def size(nbytes: float | None) -> str:

@@ -6,6 +6,7 @@ Content-Security-Policy also prevents anything that escaping might miss from loa
 
 import base64
 import hashlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -29,7 +30,18 @@ if TYPE_CHECKING:
 _HANDFUL = 6  # networks that are shown expanded
 _ROWS_BESIDE_PICTURE = 120
 _FEW_COLUMNS = 6  # networks that are columns of a table
+# Where a line may end in a name, but not in a number. 20 characters are as wide as a column on a phone.
+_LINE_ENDS = re.compile(r"(?<=[/_:])(?=[^\s/_:])|(?<=\.)(?=[^\W\d_])|(?<=-)(?=\d{4})|(?<=[^\s/_.:-]{20})(?=[^\s/_.:-])")
 _WORDS = ("passed", "near", "failed", "incomplete", "not judged", "not measured", "same", "away")
+# The legend of the signs that page.css puts before a verdict, by its class.
+_SIGNS = {
+    "passed": "passed, or the same as published",
+    "near": "passed under weaker conditions, or near what was published",
+    "failed": "failed, or away from what was published",
+    "incomplete": "none failed, but not every check could be made",
+    "not-judged": "measured, but not judged",
+    "not-measured": "not measured, not known or not published",
+}
 
 
 @dataclass(frozen=True)
@@ -136,8 +148,10 @@ def _environment() -> jinja2.Environment:
     )
     environment.globals |= {
         "few_columns": _FEW_COLUMNS,
+        "first_batch": numbers_text.FIRST_BATCH,
         "handful": _HANDFUL,
         "rows_beside_picture": _ROWS_BESIDE_PICTURE,
+        "signs": _SIGNS,
     }
     environment.filters |= _filters()
     return environment
@@ -146,13 +160,15 @@ def _environment() -> jinja2.Environment:
 def _filters() -> dict[str, Callable[..., Any]]:
     modules = {
         network_views: """
-            agreeing_pairs detailed disagreements_of diverging_row failed_verifications listed operation_conventions
-            p_value pair_count sentences share verified_against with_layers
+            agreeing_pairs detailed difference disagreements_of diverging_row failed_verifications listed
+            operation_conventions p_value pair_count sentences share verdict_lines verified_against with_layers
         """,
         record_words: "command options_words provenance",
         sentences: "some",
         causes: "cause_words missing_cause",
-        numbers_text: "billions count decimals error plain proportion published rate signed",
+        numbers_text: """
+            billions count decimals error percent places plain processes_words proportion published rate signed
+        """,
         published_views: """
             accuracy_rows amount amount_of best_accuracy by_data_set by_publisher circumstances costs_by_convention
             disagreement_words file_name quantity_words
@@ -161,10 +177,11 @@ def _filters() -> dict[str, Callable[..., Any]]:
     found = {name: getattr(module, name) for module, names in modules.items() for name in names.split()}
     return found | {
         "address": address,
+        "breakable": _breakable,
         "after_verdict": lambda sentence, word: sentence.removeprefix(f"{word}: "),
         "path_end": lambda path: PurePath(path).name or path,
         "share_of_tolerance": share_of_tolerance,
-        "several": several,
+        "several": lambda reason, number: several(number, reason),
         "shortened": shortened,
         "verdict_class": _verdict_class,
         "drawn": Markup,
@@ -177,6 +194,11 @@ def _finished(value: Any) -> Any:
     if value is None:
         return numbers_text.NONE
     return value if hasattr(value, "__html__") else visible(value)
+
+
+def _breakable(text: Any) -> Markup:
+    """Return a name whose line may end after / _ : and . or, where there are none for long, anywhere."""
+    return Markup("<wbr>").join(_LINE_ENDS.split(visible(text)))
 
 
 def _verdict_class(word: str) -> str:

@@ -50,6 +50,11 @@ class Table:
     columns: list[str]
     rows: list[Row]
 
+    @property
+    def is_flagged(self) -> bool:
+        """Whether a cell is flagged."""
+        return any(cell and cell.flagged for row in self.rows for cell in row.cells)
+
     def only_publisher(self, row: Row) -> str:
         """Return the column of a row with one number, "" if it has several."""
         held = [column for column, cell in zip(self.columns, row.cells, strict=True) if cell]
@@ -223,14 +228,10 @@ def _pivot(
 
 
 def _cell(numbers: Sequence[Number], top5: Mapping[tuple[Any, ...], Number]) -> Cell:
-    """Return the first reliable number, flagged if another reliable one of the same thing differs."""
+    """Return the first reliable number. Accuracies are compared with those of images of the same size."""
     best = min(numbers, key=lambda number: not number.decides)
-    differ = any(
-        other.decides
-        and other.size == best.size  # at another size of the images the accuracy is another
-        and abs(float(other.value) - float(best.value)) > max(other.step, best.step)
-        for other in numbers
-    )
+    alike = [other for other in numbers if other.decides and (not other.dataset or other.size == best.size)]
+    differ = any(abs(float(other.value) - float(best.value)) > max(other.step, best.step) for other in alike)
     return Cell(best, differ or not best.decides, top5.get(_same_images(best)))
 
 
