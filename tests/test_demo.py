@@ -79,6 +79,7 @@ def test_it_goes_over_an_earlier_one_only_by_force(run: Callable[..., Ran], exam
     assert run("demo", "--out", example[0], "--force").exit_code == 0
 
 
+@pytest.mark.deep
 @pytest.mark.xdist_group("demo")
 @pytest.mark.usefixtures("untrained")
 def test_it_goes_over_one_of_an_earlier_version_which_had_no_report(
@@ -161,6 +162,7 @@ def test_every_conversion_that_it_prints_works_as_printed(run: Callable[..., Ran
         assert ran.exit_code == 0, ran.err
 
 
+@pytest.mark.deep
 @pytest.mark.usefixtures("site")
 def test_it_can_be_repeated_by_force_on_them_too(run: Callable[..., Ran], tmp_path: Path) -> None:
     assert run("demo", "--out", tmp_path / "demo").exit_code == 0

@@ -151,8 +151,8 @@ def test_several_tensors_left_behind_are_in_the_plural() -> None:
     page, text = rendered(document), render_markdown(typed(document))
     assert ">1 counter of training batches</td>" in page
     assert ">49 counters of training batches</td>" in page
-    assert "1 (counter of training batches)" in text
-    assert "49 (counters of training batches)" in text
+    assert "| 1 counter of training batches |" in text
+    assert "| 49 counters of training batches |" in text
 
 
 def test_the_best_published_accuracy_has_no_mark(published: str) -> None:

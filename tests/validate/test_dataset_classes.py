@@ -168,7 +168,7 @@ def complete(path: Path, named: bool) -> Path:
     return image_sets.tar(path / "val.tar", [(f"{synsets[index]}/{name}", b"") for name, index in images])
 
 
-@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("named", [pytest.param(True, marks=pytest.mark.deep), False])
 def test_the_whole_validation_set_is_complete_with_or_without_its_names(named: bool, tmp_path: Path) -> None:
     dataset = open_dataset(complete(tmp_path, named))
     assert dataset.findings == ("50,000 images of 1,000 classes, 50 of each: ImageNet's validation set, complete",)

@@ -253,7 +253,7 @@ def test_a_link_to_a_folder_that_it_lies_in_is_named(tmp_path: Path) -> None:
     refused(path, f"{folder.name}/again: a link to a folder that contains it")
 
 
-@pytest.mark.parametrize("partial", [False, True])
+@pytest.mark.parametrize("partial", [False, pytest.param(True, marks=pytest.mark.deep)])
 def test_all_of_imagenets_images_with_a_label_that_is_not_its_own_are_refused(partial: bool, tmp_path: Path) -> None:
     synsets = imagenet_classes().identifiers
     labels = validation_labels().tolist()

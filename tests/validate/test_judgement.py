@@ -271,6 +271,7 @@ def test_rounded_weights_and_computing_are_judged_with_a_remark(said: dict[str, 
     assert at("77.1", model={"options": {"dtype": "float32"}}).remarks == ()
 
 
+@pytest.mark.deep
 def test_every_source_can_be_matched_by_its_own_preprocessing() -> None:
     """At its own figure, prepared as it is, a source that decides finds the run the same."""
     for row in accuracy_table():

@@ -84,6 +84,7 @@ def test_r10_hits_do_not_depend_on_how_many_share_the_images(
     assert [path.name for path in tmp_path.iterdir()] == [RUN]
 
 
+@pytest.mark.deep
 def test_two_ranks_go_on_with_what_three_have_left(
     begin: Callable[..., subprocess.Popen[str]], data: Path, zoo_network: Path, alone: Path, tmp_path: Path
 ) -> None:
