@@ -416,6 +416,16 @@ def test_the_summary_has_the_published_accuracy_that_decides_and_the_worst_layer
     assert found.summary.worst_layer == Nearest("blocks.3", 9e-6, 2e-5)
 
 
+def test_a_failure_has_one_worst_layer_everywhere_the_first_that_differs(tmp_path: Path) -> None:
+    rows = [layer("stem", mode="fed", relative=1e-3), layer("blocks.1", mode="fed", relative=1.5), layer("logits")]
+    failed = with_rows(verification(), *rows, verdict="different")
+    run = write_run(tmp_path / "b0.npz", 38_550)
+    (found,) = build_report([run], [write_verification(tmp_path / "b0.json", failed)]).networks
+    assert found.summary.worst_layer == Nearest("stem", 1e-3, 2e-5)
+    (check,) = [check for check in found.verdicts if check.check == "layers"]
+    assert check.measured == "stem: 1.0e-3"
+
+
 def trial(cause: str, **changes: Any) -> dict[str, Any]:
     """Return what `verify --explain` writes of one known cause."""
     plain = {"words": f"another {cause}", "before": 0.9, "difference": 0.9, "vanishes": False, "effect": True}
