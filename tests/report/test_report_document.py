@@ -169,14 +169,13 @@ def test_networks_stand_in_the_order_of_variants_and_ids_are_unique_and_safe(tmp
     assert all(set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789._-") and name[0].isalnum() for name in ids)
 
 
-def test_networks_of_one_name_are_told_apart(tmp_path: Path) -> None:
-    found = build_report(
-        [write_run(tmp_path / f"{name}.npz", 10 * place, 20) for place, name in enumerate("ab")]
-    ).to_dict()
-    assert [each["name"] for each in found["networks"]] == [
-        "efficientnet-b0 (AutoAugment), a",
-        "efficientnet-b0 (AutoAugment), b",
-    ]
+def test_networks_of_one_name_are_told_apart_and_then_all_are_named_alike(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path / f"{name}.npz", 10 * place, 20) for place, name in enumerate("ab")]
+    runs.append(write_run(tmp_path / "c.npz", 5, 20, record=run_record("b1")))
+    named = [f"efficientnet-{name}" for name in ("b0 (AutoAugment)", "b0 (AutoAugment)", "b1 (AutoAugment)")]
+    found = [each.name for each in build_report(runs).networks]
+    assert found == [f"{name}, {file}" for name, file in zip(named, "abc", strict=True)]
+    assert [each.name for each in build_report(runs[1:]).networks] == named[1:]
 
 
 def test_data_that_are_not_imagenet_have_an_accuracy_that_is_not_judged(tmp_path: Path) -> None:
