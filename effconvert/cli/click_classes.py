@@ -77,7 +77,7 @@ class Command(click.Command):
         lines = [line.strip().removeprefix("Example: ") for line in (self.help or "").splitlines()]
         example = next((line for line in lines if line.startswith("effconvert ")), "")
         words = " ".join(error.format_message().split())
-        return click.UsageError(f"{words.rstrip('.')}. Example: {example}" if example else words, ctx)
+        return click.UsageError(f"{words.rstrip('.')}.\nExample: {example}" if example else words, ctx)
 
     def _of_extra(self, ctx: click.Context, word: str) -> str:
         """Return the message for an argument that is one too many, and the option that may have been meant."""

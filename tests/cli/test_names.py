@@ -160,11 +160,14 @@ def test_an_argument_too_many_is_met_with_its_option(run: Run, arguments: str, w
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ("verify own.pth", "'--against'. Example: effconvert verify own.safetensors --against efficientnet-b0"),
-        ("validate own.pth", "'--data'. Example: effconvert validate --data imagenet/val b0.safetensors"),
-        ("convert own.pth", "'--to'. Example: effconvert convert b0.safetensors --to timm --out b0-timm.pth"),
-        ("diff own.pth", "'B'. Example: effconvert diff "),
-        ("chart", "Choose from: accuracy, cost, layers, agreement, differences, throughput. Example: effconvert chart"),
+        ("verify own.pth", "'--against'.\nExample: effconvert verify own.safetensors --against efficientnet-b0"),
+        ("validate own.pth", "'--data'.\nExample: effconvert validate --data imagenet/val b0.safetensors"),
+        ("convert own.pth", "'--to'.\nExample: effconvert convert b0.safetensors --to timm --out b0-timm.pth"),
+        ("diff own.pth", "'B'.\nExample: effconvert diff "),
+        (
+            "chart",
+            "Choose from: accuracy, cost, layers, agreement, differences, throughput.\nExample: effconvert chart",
+        ),
     ],
 )
 def test_what_is_missing_is_shown_in_an_example(run: Run, arguments: str, words: str) -> None:
