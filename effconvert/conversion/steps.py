@@ -13,7 +13,7 @@ from effconvert.conversion.loading_code import printed_code
 from effconvert.conversion.outputs import check_container, write
 from effconvert.conversion.plan import DTYPES, NAMES, Plan, make_plan
 from effconvert.conversion.targets import library_of
-from effconvert.conversion.transfer import Examination, Progress, Transfer
+from effconvert.conversion.transfer import Examination, Progress, Transfer, Zeroed
 from effconvert.errors import LayoutMismatch, OutputProblem, UnknownName, known_names
 from effconvert.formats import Checkpoint, open_checkpoint
 from effconvert.identify.library_builds import differing_facts
@@ -36,7 +36,8 @@ class Report(Shown):
     error of that network, relative to the largest logit, if `allow_inexact` made it; None if it is exact. assumed: the
     facts that are only assumed, and on which all of this depends. filled: {reason: number of tensors} that the source
     does not have and the target's layout needs. untrained: one sentence if all strange tensors are of one kind, with
-    the values that a new network has; "" otherwise.
+    the values that a new network has; "" otherwise. zeroed: {tensor: its values that became 0 in the dtype of the
+    output}; where they are many, the tensor is also among the strange ones.
     """
 
     source: str
@@ -70,6 +71,7 @@ class Report(Shown):
     assumed: tuple[str, ...]
     filled: Mapping[str, int]
     untrained: str
+    zeroed: Mapping[str, Zeroed]
 
     @property
     def line(self) -> str:
@@ -93,6 +95,7 @@ class Report(Shown):
             "strange": list(self.strange),
             "cautions": list(self.cautions),
             "assumed": list(self.assumed),
+            "zeroed": {name: asdict(lost) for name, lost in self.zeroed.items()},
         }
 
 
@@ -260,6 +263,7 @@ def _report(
         assumed=tuple(sorted(plan.identity.assumed)),
         filled=Counter(plan.fill[info.name].reason for info in plan.infos if info.name in plan.fill),
         untrained=transfer.untrained,
+        zeroed=transfer.zeroed,
     )
 
 

@@ -95,7 +95,7 @@ def test_another_network_is_5_with_the_first_layer_and_its_tensors(
     assert ran.exit_code == 5
     assert ran.out.startswith("✗ DIFFERENT NETWORK: blocks.3 is the first layer that differs, 180 times its tolerance")
     assert "measured   blocks.3 is the first layer that differs: max |Δ| is" in ran.out
-    assert " times the allowed 5.0e-06)" in ran.out
+    assert " times its tolerance of 5.0e-06)" in ran.out
     marked = [line.strip() for line in ran.out.splitlines() if "values differ" in line]
     assert marked == ["blocks.3.depthwise.conv.weight <- blocks.3.depthwise.conv.weight: values differ"]
     assert "float64: each side agrees with its own file, and the files differ: the values of 1 of " in ran.out
@@ -286,10 +286,12 @@ def test_the_cause_and_the_fix_stand_right_below_the_verdict(
     verify: Callable[..., Ran], source: Path, changed: Callable[..., Path]
 ) -> None:
     channels = changed(lambda state: state.update({"stem.conv.weight": state["stem.conv.weight"].flip(1)}))
-    first, cause, fix = verify(channels, source, "--explain").out.splitlines()[:3]
+    first, cause, fix, command = verify(channels, source, "--explain").out.splitlines()[:4]
     assert first.startswith("✗ DIFFERENT NETWORK: stem is the first layer that differs")
     assert cause == f"Cause:  {CAUSES['channels'][0]} in stem; with the fix the difference vanishes"
     assert fix.startswith("Fix:    reverse the input channels of stem.conv.weight")
+    assert fix.endswith("; convert again:")
+    assert command.startswith(f"effconvert convert {source} --to canonical --out ")
 
 
 def test_explain_says_nothing_where_there_is_no_difference(verify: Callable[..., Ran], source: Path) -> None:

@@ -15,6 +15,7 @@ from effconvert.cli.options.shared import PATH, json_option, key_option, map_opt
 if TYPE_CHECKING:
     from effconvert.validate.cost_report import Comparison, CostReport
 
+_PARAMETERS = {"trainable": "parameters", "with-statistics": "with statistics", "keras": "as Keras counts"}
 _SHOWN = ("multiply-adds", "torch-flop-counter", "mmpretrain-table", "fvcore-timm")
 
 
@@ -36,16 +37,19 @@ def command(
 ) -> None:
     """Show parameters, multiply-adds and FLOPs by every convention, beside every published table.
 
-    FILE is a checkpoint of any framework: its values are counted, and it tells variant and classes. Each published
-    figure is compared at its own image size. Exit code 6: a reliable published figure differs.
+    FILE is a checkpoint of any framework: its values are counted, and it tells variant and classes; or it is the name
+    of a variant. Each published figure is compared at its own image size. Exit code 6: a reliable published figure
+    differs.
 
     Example: effconvert cost --variant b0
     """
     from effconvert.architecture.variants import VARIANTS
-    from effconvert.validate.cost_report import check_published, file_cost, report_cost
+    from effconvert.validate.cost_report import check_published, file_cost, report_cost, variant_meant
 
     if file and variant:
         raise click.UsageError("FILE tells its variant; leave out --variant")
+    if file and (meant := variant_meant(file)):
+        file, variant = None, meant.name
     if file:
         reports = [file_cost(file, key.encode() if key else None, size)]
     else:
@@ -118,7 +122,7 @@ def _print_figures(comparisons: list["Comparison"]) -> None:
             comparison.row.variant,
             comparison.row.kind,
             comparison.row.size,
-            comparison.row.convention if comparison.quantity == "operations" else comparison.quantity,
+            _PARAMETERS.get(comparison.convention, comparison.convention),
             f"{comparison.published:,}",
             f"{comparison.ours:,}",
             comparison.verdict,
