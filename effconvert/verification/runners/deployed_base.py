@@ -1,0 +1,68 @@
+"""Base of the runners of deployed files: what a file wants of its images, and the layers that were found in its graph.
+
+`settings["deployed"]` has both, as effconvert learnt them from the file: `layout` of the axes; `unit`, the number that a
+pixel of 255 becomes if the network normalises pixels itself, None if it takes normalised images; `bgr`; `input` and
+`output` with their dtype and quantization; `batch`, None if it is free; `softmax`, whether the answers are
+probabilities; `layers`, {layer: its value in the file}.
+"""
+
+import numpy as np
+
+from .base import CannotBuild
+
+
+def as_wanted(inputs, wanted):
+    """Return the images [N, C, H, W] as the file takes them, before they are quantised."""
+    images = inputs["images"]
+    if wanted["unit"] is not None:
+        mean, std = (np.asarray(inputs[name], np.float64).reshape(1, -1, 1, 1) for name in ("mean", "std"))
+        images = (images * std + mean) * (wanted["unit"] / 255)
+    if wanted["bgr"]:
+        images = images[:, ::-1]
+    images = np.asarray(images, np.float32)
+    return np.ascontiguousarray(np.moveaxis(images, 1, -1) if wanted["layout"] == "NHWC" else images)
+
+
+def quantised(images, stored):
+    """Return the images in the dtype of the input. Raises CannotBuild for numbers that it cannot hold."""
+    dtype = np.dtype(stored["dtype"])
+    if dtype.kind == "f":
+        return images.astype(dtype)
+    if stored.get("scale"):
+        images = images / stored["scale"] + stored["zero_point"]
+    whole, limits = np.rint(images), np.iinfo(dtype)
+    outside = float(np.mean((whole < limits.min) | (whole > limits.max)))
+    if outside > 0.01:
+        raise CannotBuild(
+            f"{100 * outside:.0f} % of the numbers of the images lie outside of what the input of this file can hold; "
+            "give photographs with --images FOLDER"
+        )
+    return np.clip(whole, limits.min, limits.max).astype(dtype)
+
+
+def real(array, stored):
+    """Return the numbers that a quantised array means, as float32."""
+    if array.dtype.kind == "f" or not stored.get("scale"):
+        return np.asarray(array, np.float32)
+    return ((array.astype(np.float64) - stored["zero_point"]) * stored["scale"]).astype(np.float32)
+
+
+def batches(images, size):
+    """Yield (images, how many count) of at most `size`; a fixed batch is filled with copies of its last image."""
+    for start in range(0, len(images), size or len(images)):
+        part = images[start : start + (size or len(images))]
+        missing = (size or len(part)) - len(part)
+        yield np.concatenate([part, *[part[-1:]] * missing]) if missing else part, len(part)
+
+
+def check_softmax(file, logits, answers, allowed=1e-4):
+    """Raise CannotBuild unless the answers of the file are the probabilities of the logits inside of it."""
+    raised = np.exp(logits.astype(np.float64) - logits.max(-1, keepdims=True))
+    difference = float(np.abs(raised / raised.sum(-1, keepdims=True) - answers).max())
+    if not difference <= allowed:
+        raise CannotBuild(f"{file}: its answers are not the softmax of its logits: they differ by {difference:.1e}")
+
+
+def channels_first(array):
+    """Return [N, H, W, C] as [N, C, H, W]; another number of axes stays."""
+    return np.ascontiguousarray(np.moveaxis(array, -1, 1)) if array.ndim == 4 else array
