@@ -1,6 +1,6 @@
 """The network that a graph is: its variant by the channels of its convolutions, and the facts that a graph tells."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from effconvert.architecture.variants import VARIANTS, Block, Variant, blocks, head_channels, stem_channels

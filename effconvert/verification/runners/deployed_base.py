@@ -1,9 +1,9 @@
 """Base of the runners of deployed files: what a file wants of its images, and the layers that were found in its graph.
 
-`settings["deployed"]` has both, as effconvert learnt them from the file: `layout` of the axes; `unit`, the number that a
-pixel of 255 becomes if the network normalises pixels itself, None if it takes normalised images; `bgr`; `input` and
-`output` with their dtype and quantization; `batch`, None if it is free; `softmax`, whether the answers are
-probabilities; `layers`, {layer: its value in the file}.
+`settings["deployed"]` has both, as effconvert learnt them from the file. layout: of the axes. unit: the number that a
+pixel of 255 becomes, if the network normalises pixels itself; None if it takes normalised images. bgr: blue first.
+swapped: width before height. input, output: their dtype and quantization. batch: None if it is free. softmax: whether
+the answers are probabilities. layers: {layer: its value in the file}.
 """
 
 import numpy as np
@@ -19,6 +19,8 @@ def as_wanted(inputs, wanted):
         images = (images * std + mean) * (wanted["unit"] / 255)
     if wanted["bgr"]:
         images = images[:, ::-1]
+    if wanted["swapped"]:
+        images = np.swapaxes(images, 2, 3)
     images = np.asarray(images, np.float32)
     return np.ascontiguousarray(np.moveaxis(images, 1, -1) if wanted["layout"] == "NHWC" else images)
 
@@ -31,8 +33,8 @@ def quantised(images, stored):
     if stored.get("scale"):
         images = images / stored["scale"] + stored["zero_point"]
     whole, limits = np.rint(images), np.iinfo(dtype)
-    outside = float(np.mean((whole < limits.min) | (whole > limits.max)))
-    if outside > 0.01:
+    outside = float(np.mean((whole < limits.min - 1) | (whole > limits.max + 1)))  # the ends may be half a step off
+    if outside > 0.001:
         raise CannotBuild(
             f"{100 * outside:.0f} % of the numbers of the images lie outside of what the input of this file can hold; "
             "give photographs with --images FOLDER"

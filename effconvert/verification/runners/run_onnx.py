@@ -1,7 +1,7 @@
 """Runner of an ONNX file: onnxruntime runs it, and the output of every layer that its graph shows is saved.
 
-Logits are those of the file as it is. Layers are those of a copy with more outputs, which is not optimised: more outputs
-change what onnxruntime fuses, and so the last bits. Where the file ends with a softmax, its logits are a layer.
+Logits are those of the file as it is. Layers are those of a copy with more outputs, which is not optimised: more
+outputs change what onnxruntime fuses, and so the last bits. Where the file ends with a softmax, its logits are a layer.
 
 It needs only numpy and onnxruntime, on Python 3.9 or later, and not effconvert.
 """
