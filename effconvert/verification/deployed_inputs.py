@@ -91,7 +91,7 @@ def settings_of_input(way: InputWay, file: DeployedFile) -> dict[str, Any]:
         "output": {"dtype": needs.output_dtype, **_quantization(needs.output_quantization)},
         "batch": needs.batch,
         "softmax": needs.ends == "softmax",
-        "layers": dict(file.layers.outputs),
+        "layers": list(file.layers.outputs.items()),  # in order
     }
 
 

@@ -243,8 +243,7 @@ def _run_deployed(
     facts = source.facts.to_dict() | {"classes": classes}
     deployed = settings_of_input(way, file)
     if only_logits:
-        kept = {name: value for name, value in file.layers.outputs.items() if name == "logits"}
-        deployed |= {"layers": kept if deployed["softmax"] else {}}
+        deployed["layers"] = [pair for pair in deployed["layers"] if pair[0] == "logits" and deployed["softmax"]]
     follow = None if file.framework != "onnx" else follow
     settings = {
         "schema": "effconvert/settings/1",

@@ -3,7 +3,7 @@
 `settings["deployed"]` has both, as effconvert learnt them from the file. layout: of the axes. unit: the number that a
 pixel of 255 becomes, if the network normalises pixels itself; None if it takes normalised images. bgr: blue first.
 swapped: width before height. input, output: their dtype and quantization. batch: None if it is free. softmax: whether
-the answers are probabilities. layers: {layer: its value in the file}.
+the answers are probabilities. layers: [[layer, its value in the file], …] in order.
 """
 
 import numpy as np

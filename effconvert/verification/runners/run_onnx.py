@@ -57,7 +57,7 @@ def open_session(model, plain=False, folder=None):
 
 def run(file, plain, wanted, images, feed):
     """Return {layer: output}; of the file as it is, or each layer with its input from `feed`."""
-    layers = wanted["layers"]
+    layers = dict(wanted["layers"])
     if not feed:
         answers = outputs_of(plain, wanted, images, {"logits": plain.get_outputs()[0].name})
         if not layers:

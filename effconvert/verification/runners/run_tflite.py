@@ -54,7 +54,7 @@ def run(file, wanted, images):
     """Return {layer: output}."""
     plain = open_interpreter(file, images.shape[1:], wanted)
     answers = outputs_of(plain, wanted, images, {"logits": plain.get_output_details()[0]["index"]})
-    indices = {layer: int(value.split()[-1]) for layer, value in wanted["layers"].items()}
+    indices = {layer: int(value.split()[-1]) for layer, value in wanted["layers"]}
     if not indices:
         return answers
     found = outputs_of(open_interpreter(file, images.shape[1:], wanted, plain=True), wanted, images, indices)
