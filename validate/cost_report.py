@@ -13,10 +13,24 @@ from effconvert.costs.conventions import CONVENTIONS
 from effconvert.costs.quantities import buffer_count, compute_quantities, parameter_count
 from effconvert.errors import PublishedMismatch, listing
 from effconvert.formats import open_checkpoint
-from effconvert.reference_tables.cost import Cost, cost_table, note_on
+from effconvert.reference_tables.cost import (
+    KERAS,
+    OPERATIONS,
+    PARAMETERS,
+    TRAINABLE,
+    WITH_STATISTICS,
+    Cost,
+    cost_table,
+    note_on,
+)
 from effconvert.shown import Row, Shown
 
-PARAMETERS, OPERATIONS = "parameters", "operations"
+_KERAS_NORMALIZATION = 7  # its layer has mean and variance of three channels, and a counter
+_COUNTED = {
+    TRAINABLE: "",
+    WITH_STATISTICS: ", with BatchNorm's statistics",
+    KERAS: f", with BatchNorm's statistics and the {_KERAS_NORMALIZATION} values that Keras normalises with",
+}
 
 
 @dataclass(frozen=True)
@@ -54,12 +68,18 @@ class Comparison:
         return self.quantity == OPERATIONS and self.row.counted_size != self.row.size
 
     @property
+    def convention(self) -> str:
+        """How the figure is counted."""
+        return self.row.convention if self.quantity == OPERATIONS else self.row.counted_parameters
+
+    @property
     def verdict(self) -> str:
         """Whether the figure equals ours, in words, with the known reason of a difference."""
         if not self.equal:
             known = "" if self.row.decides_on(self.quantity) else f", {self.row.note}"
             return f"differs by {self.difference:+,} ({self.difference / self.ours:+.1%}){known}"
         words = "equal to the last digit" if self.step == 1 else "equal after rounding"
+        words += _COUNTED[self.row.counted_parameters] if self.quantity == PARAMETERS else ""
         if not self.misplaced:
             return words
         return f"{words} at {self.row.counted_size} px and not at {self.row.size}: {self.row.note}"
@@ -104,7 +124,7 @@ class CostReport(Shown):
                 "published_by": each.row.kind,
                 "size": each.row.size,
                 "quantity": each.quantity,
-                "convention": each.row.convention if each.quantity == OPERATIONS else None,
+                "convention": each.convention,
                 "published": each.published,
                 "ours": each.ours,
                 "difference": each.difference,
@@ -164,11 +184,13 @@ def file_cost(path: Path, key: bytes | None = None, size: int | None = None) -> 
         held = {move.target: prod(checkpoint.tensors[move.source].shape) for move in file.coverage.moves}
     trainable = sum(count for name, count in held.items() if is_trainable(name))
     report = report_cost(file.identity.variant, file.facts, size or file.recipe.size)
+    statistics = sum(held.values()) - trainable
     comparisons = tuple(
-        replace(comparison, ours=trainable) if _is_of(comparison, file.facts) else comparison
+        replace(comparison, ours=_counted(comparison.convention, trainable, statistics))
+        if _is_of(comparison, file.facts)
+        else comparison
         for comparison in report.comparisons
     )
-    statistics = sum(held.values()) - trainable
     return replace(report, parameters=trainable, statistics=statistics, comparisons=comparisons, path=path)
 
 
@@ -201,6 +223,11 @@ def _is_of(comparison: Comparison, facts: Facts) -> bool:
     return comparison.quantity == PARAMETERS and facts.head_conv and same
 
 
+def _counted(convention: str, trainable: int, statistics: int) -> int:
+    """Return the parameters as a publisher counts them."""
+    return trainable + {TRAINABLE: 0, WITH_STATISTICS: statistics, KERAS: statistics + _KERAS_NORMALIZATION}[convention]
+
+
 def _comparisons(variant: Variant, row: Cost) -> list[Comparison]:
     if row.variant != variant.name:
         return []
@@ -208,7 +235,7 @@ def _comparisons(variant: Variant, row: Cost) -> list[Comparison]:
     of_parameters, of_operations = (replace(row, note=note_on(row, name)) for name in (PARAMETERS, OPERATIONS))
     found = []
     if row.parameters is not None:
-        ours = parameter_count(variant, facts)
+        ours = _counted(row.counted_parameters, parameter_count(variant, facts), buffer_count(variant, facts))
         found.append(Comparison(of_parameters, PARAMETERS, ours, row.parameters, row.parameters_step))
     if row.operations is not None:
         ours = operation_count(row.convention, variant, facts, row.counted_size)

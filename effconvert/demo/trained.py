@@ -19,6 +19,7 @@ from effconvert.identify.reasons import several
 from effconvert.report.document import build_report, published_report
 from effconvert.report.writing import write_report
 from effconvert.validate.accuracy.results import result_of
+from effconvert.validate.accuracy.statistics import places
 from effconvert.validate.data.classes import imagenet_classes
 from effconvert.validate.evaluation.jobs import Settings
 from effconvert.validate.evaluation.measuring import measure_files
@@ -172,7 +173,9 @@ def _measured(folder: Path, shown: Shown, to_report: list[Path]) -> Iterable[str
     result = result_of(measured)
     for name, found in (("top-1", result.summary.top1), ("top-5", result.summary.top5)):
         low, high = found.interval
-        yield f"{name} {found.percent:.1f} %, {found.hits} of {found.images} (95 %: {low:.1f} to {high:.1f})"
+        digits = places(found.images)
+        share = f"{found.percent:.{digits}f} %, {found.hits} of {found.images}"
+        yield f"{name} {share} (95 %: {low:.{digits}f} to {high:.{digits}f})"
     yield result.judgement.sentence
 
 

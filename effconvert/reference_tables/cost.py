@@ -31,6 +31,7 @@ class Cost:
     classes: int
     parameters: int | None
     parameters_step: int
+    counted_parameters: str
     convention: str
     operations: int | None
     operations_step: int
@@ -67,14 +68,10 @@ def cost_rows() -> tuple[Row, ...]:
 
 @cache
 def cost_table() -> tuple[Cost, ...]:
-    """Return every published or counted cost, the official graphs first.
-
-    Only trainable parameters are included; other conventions add a known number to these.
-    """
+    """Return every published or counted cost, the official graphs first."""
     pairs: dict[tuple[str, ...], dict[str, Row]] = {}
     for row in cost_rows():
-        if row["quantity"] == OPERATIONS or row["convention"] == TRAINABLE:
-            pairs.setdefault((row["source"], row["variant"], row["size"]), {})[row["quantity"]] = row
+        pairs.setdefault((row["source"], row["variant"], row["size"]), {})[row["quantity"]] = row
     return tuple(_pair(pair.get(PARAMETERS), pair.get(OPERATIONS)) for pair in pairs.values())
 
 
@@ -85,8 +82,7 @@ def note_on(cost: Cost, quantity: str) -> str:
 
 @cache
 def _notes() -> dict[tuple[str, str, int, str], str]:
-    rows = [row for row in cost_rows() if row["quantity"] == OPERATIONS or row["convention"] == TRAINABLE]
-    return {(row["source"], row["variant"], int(row["size"]), row["quantity"]): row["note"] for row in rows}
+    return {(row["source"], row["variant"], int(row["size"]), row["quantity"]): row["note"] for row in cost_rows()}
 
 
 def _pair(parameters: Row | None, operations: Row | None) -> Cost:
@@ -101,6 +97,7 @@ def _pair(parameters: Row | None, operations: Row | None) -> Cost:
         classes=int(row["classes"]),
         parameters=int(parameters["value"]) if parameters else None,
         parameters_step=int(parameters["step"]) if parameters else 0,
+        counted_parameters=parameters["convention"] if parameters else "",
         convention=operations["convention"] if operations else "",
         operations=int(operations["value"]) if operations else None,
         operations_step=int(operations["step"]) if operations else 0,

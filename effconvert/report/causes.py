@@ -28,7 +28,9 @@ def _helps(trial: Trial) -> bool:
 
 def _cause(trial: Trial) -> Cause:
     where = f", in {trial['where']}" if trial["where"] else ""
-    return Cause(f"{trial['words']}{where}", trial["change"], trial["before"], trial["difference"], trial["vanishes"])
+    again = f"; convert again: {trial['command']}" if trial.get("command") else ""
+    fix = f"{trial['change']}{again}"
+    return Cause(f"{trial['words']}{where}", fix, trial["before"], trial["difference"], trial["vanishes"])
 
 
 def cause_words(cause: Cause) -> str:

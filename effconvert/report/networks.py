@@ -8,6 +8,7 @@ from typing import Any
 from effconvert.architecture.facts import complete
 from effconvert.architecture.variants import VARIANTS
 from effconvert.errors import DatasetProblem
+from effconvert.reference_tables.cost import TRAINABLE
 from effconvert.report.causes import found_causes
 from effconvert.report.checks import verdicts
 from effconvert.report.contents.accuracy import Accuracy, Dataset, Recipe
@@ -162,7 +163,7 @@ def _counted(variant: str, facts: tuple[tuple[str, Any], ...], size: int | None)
                 source=each.row.source,
                 kind=each.row.kind,
                 quantity="operations" if each.quantity == "operations" else "parameters",
-                convention=each.row.convention if each.quantity == "operations" else "",
+                convention="" if each.convention == TRAINABLE else each.convention,
                 size=each.row.size,
                 counted_size=each.row.counted_size,
                 ours=each.ours,

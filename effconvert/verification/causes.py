@@ -21,7 +21,7 @@ from effconvert.formats.checkpoint import BFLOAT16
 from effconvert.identify.weight_sets import RAW
 from effconvert.maps.layouts import known_layouts
 from effconvert.model.layers import ACTIVATIONS
-from effconvert.option_words import flag, option
+from effconvert.option_words import flag
 from effconvert.verification.mismatch import WITH_AND_WITHOUT_BACKGROUND, Change, Mismatch
 
 _CLASSIFIER = ("head.fc.weight", "head.fc.bias")
@@ -58,8 +58,8 @@ def _fact(mismatch: Mismatch, name: str, values: Iterable[str | float]) -> Itera
     present = getattr(mismatch.facts, name)
     for value in values:
         if value != present:
-            words = f"{name}: {present} -> {value}; convert the source again with {option('facts', {name: value})}"
-            yield Change(words, facts=changed(mismatch.facts, {name: value}))
+            words, facts = f"{name}: {present} -> {value}", changed(mismatch.facts, {name: value})
+            yield Change(words, facts=facts, options={"facts": {name: value}})
 
 
 def _weight_sets(mismatch: Mismatch) -> Iterator[Change]:
@@ -80,7 +80,8 @@ def _weight_sets(mismatch: Mismatch) -> Iterator[Change]:
         said = f"the source's {foreign}: convert it {remedy} {flag('raw')}"
         words = f"{len(names)} of {len(mismatch.tensors)} tensors are {said}"
         if names:
-            yield Change(words, tensors={name: torch.from_numpy(sets[chosen][name]) for name in names})
+            tensors = {name: torch.from_numpy(sets[chosen][name]) for name in names}
+            yield Change(words, tensors=tensors, options={"raw": chosen == RAW})
 
 
 def _classes_of(mismatch: Mismatch, name: str, array: Array) -> NDArray[np.float32]:
@@ -103,7 +104,7 @@ def _channels(mismatch: Mismatch) -> Iterator[Change]:
         return
     kernel = mismatch.tensors["stem.conv.weight"]
     words = "reverse the input channels of stem.conv.weight, or give the images in the other order"
-    yield Change(words, "stem", tensors={"stem.conv.weight": kernel.flip(1)})
+    yield Change(words, "stem", tensors={"stem.conv.weight": kernel.flip(1)}, options={})
 
 
 def _backgrounds(mismatch: Mismatch) -> Iterator[Change]:
@@ -117,7 +118,8 @@ def _backgrounds(mismatch: Mismatch) -> Iterator[Change]:
 
     if there == here + 1:
         words = "the source's {} class was dropped: drop its {}"
-        yield Change(words.format("last", f"first ({flag('drop_background_class')})"), "logits", logits=slice(here))
+        dropped, first = {"drop_background_class": True}, f"first ({flag('drop_background_class')})"
+        yield Change(words.format("last", first), "logits", logits=slice(here), options=dropped)
         if (there, here) != WITH_AND_WITHOUT_BACKGROUND:
             yield Change(words.format("first", "last, or none"), "logits", logits=slice(1, None))
     elif there == here:
@@ -173,7 +175,7 @@ def _mending(
             layers.append(layer)
             names += subsets[best]
     if tensors:
-        yield Change(f"{words} {_listed(names)}", _listed(layers), tensors=tensors)
+        yield Change(f"{words} {_listed(names)}", _listed(layers), tensors=tensors, options={})
 
 
 def _listed(names: list[str]) -> str:

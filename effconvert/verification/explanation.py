@@ -50,7 +50,7 @@ def _best_trial(mismatch: Mismatch, cause: str) -> Trial:
     for change in changes(mismatch):
         left, vanishes, effect = mismatch.tried(change)
         if effect:
-            trials.append(Trial(cause, words, before, left, vanishes, True, change.where, change.words))
+            trials.append(Trial(cause, words, before, left, vanishes, True, change.where, change.words, change.options))
     return min(trials, key=_rank, default=Trial(cause, words, before, before, False, False, "", ""))
 
 

@@ -33,6 +33,7 @@ class Change:
     """A change of the converted network. words: what a user has to do; where: the changed layers.
 
     facts, tensors: the replacements. logits: the part of the reference's logits to compare with, if not the usual one.
+    options: those that are to be different when the source is converted again; None if that does not help.
     """
 
     words: str
@@ -40,6 +41,7 @@ class Change:
     facts: Facts | None = None
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
     logits: slice | None = None
+    options: Mapping[str, Any] | None = None
 
 
 class Mismatch:

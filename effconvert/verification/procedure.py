@@ -32,6 +32,7 @@ from effconvert.verification.rounding import (
     rounding_cost,
 )
 from effconvert.verification.runs import Run, open_run
+from effconvert.verification.second_conversion import command_again
 from effconvert.verification.sides import Progress, Side, Steps, run_sides
 from effconvert.verification.tensor_differences import unlike_tensors
 from effconvert.verification.trials import Trial
@@ -263,7 +264,7 @@ def _explained(found: Verification, runs: Sequence[Run], progress: Callable[[str
         sets = {source.coverage.taken: source.canonical_tensors(), other: source.canonical_tensors(other=True)}
     from effconvert.verification.explanation import explain  # imports torch, which a comparison does not need
 
-    return explain(
+    trials = explain(
         {name: wanted.layer(name) for name in wanted.layers},
         wanted.images,
         converted.canonical_tensors(),
@@ -273,6 +274,14 @@ def _explained(found: Verification, runs: Sequence[Run], progress: Callable[[str
         tolerance=found.verdict.tolerance,
         progress=progress,
     )
+    return trials if found.library_alone else tuple(_with_command(trial, found) for trial in trials)
+
+
+def _with_command(trial: Trial, found: Verification) -> Trial:
+    """Return the trial with the command that converts the source again, if the files or the options are different."""
+    if not trial.effect or trial.options is None or not (trial.options or found.unlike):
+        return trial
+    return replace(trial, command=command_again(found.source, found.converted, trial.options))
 
 
 def _check_new(paths: Sequence[Path]) -> None:

@@ -1,7 +1,8 @@
 """Trials: the result of correcting one known cause of a difference, and a sentence on all trials."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 _HELPS = 0.5  # a change after which more than this share of the difference remains is not a hint
 
@@ -13,7 +14,8 @@ class Trial:
     cause: a key of `causes.CAUSES`; words: its description. before, difference: the largest relative difference of any
     layer without and with the change, infinite if a value is not finite. vanishes: with the change every layer is
     within its tolerance, end to end and isolated. effect: False if there was nothing to change or no output changed.
-    where: the changed layers, "" for a fact of the whole network. change: what a user has to do.
+    where: the changed layers, "" for a fact of the whole network. change: what a user has to do. options: those that
+    are to be different when the source is converted again; None if that does not help. command: what converts it so.
     """
 
     cause: str
@@ -24,6 +26,8 @@ class Trial:
     effect: bool
     where: str
     change: str
+    options: Mapping[str, Any] | None = None
+    command: str = ""
 
 
 def in_words(trials: Sequence[Trial]) -> str:
@@ -46,6 +50,11 @@ def cause_and_fix(trials: Sequence[Trial]) -> tuple[str, str]:
         return in_words(trials), ""
     cause = ", or ".join(_cause(trial) for trial in causes)
     return f"{cause}; with the fix the difference vanishes", "; or ".join(trial.change for trial in causes)
+
+
+def fixing_commands(trials: Sequence[Trial]) -> tuple[str, ...]:
+    """Return the commands, each in one line, that convert the source again without the causes that `trials` found."""
+    return tuple(dict.fromkeys(trial.command for trial in trials if trial.vanishes and trial.command))
 
 
 def _cause(trial: Trial) -> str:

@@ -9,6 +9,7 @@ from effconvert.architecture.variants import VARIANTS
 from effconvert.costs.conventions import CONVENTIONS, Quantity
 from effconvert.errors import PublishedMismatch
 from effconvert.reference_tables.cost import Cost, cost_table
+from effconvert.reference_tables.selection import Wanted, select
 from effconvert.validate import cost_report
 from effconvert.validate.cost_report import Comparison, check_published, operation_count
 
@@ -51,7 +52,8 @@ def test_every_table_is_there_whole() -> None:
     counts = {kind: len(rows(kind)) for kind in dict.fromkeys(row.kind for row in cost_table())}
     assert counts == {
         "graph": 21, "readme": 10, "readme-text": 1, "paper": 8, "mmpretrain": 11, "torchvision": 8,
-        "timm-documents": 21, "timm": 22, "lukemelas": 8,
+        "timm-documents": 21, "timm": 22, "lukemelas": 8, "keras": 8, "keras-earlier": 8,
+        "mindspore": 2,
     }  # fmt: skip
 
 
@@ -63,6 +65,17 @@ def test_a_row_has_figures_with_their_steps_and_a_known_convention(row: Cost) ->
     assert row.decides in ("yes", "no", "parameters", "operations")
     assert row.decides == "yes" or row.note.startswith("not explained")
     assert (row.counted_size == row.size) or row.note
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_published_cost_of_the_tables_is_compared(variant: str) -> None:
+    published = [
+        (each.source, each.quantity, each.value, each.convention)
+        for each in select(Wanted(variant, kind="cost")).numbers
+    ]
+    compared = [(each.row.kind, each.quantity, each.published, each.convention) for each in comparisons(variant)]
+    assert published
+    assert sorted(compared) == sorted(published)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -53,6 +53,16 @@ def test_one_variant_shows_every_convention_and_every_published_figure(run: Run)
     assert len([line for line in ran.out.splitlines() if line.startswith("b0 ")]) == expected
 
 
+def test_parameters_that_are_counted_otherwise_are_said_to_be(run: Run) -> None:
+    lines = {
+        line.split()[1]: line for line in run("cost", "--variant", "b0").out.splitlines() if "tatistics" in line[80:]
+    }
+    assert lines.keys() == {"keras-earlier", "keras", "mindspore"}
+    assert "as Keras counts" in lines["keras-earlier"]
+    assert "equal to the last digit, with BatchNorm's statistics and the 7 values that Keras" in lines["keras-earlier"]
+    assert "with statistics" in lines["mindspore"]
+
+
 def test_the_rows_of_l2_that_mmpretrain_has_swapped_are_said_to_be(run: Run) -> None:
     ran = run("cost", "--variant", "l2")
     assert ran.exit_code == 0

@@ -15,6 +15,7 @@ from effconvert.validate.accuracy.statistics import (
     hits_by,
     mcnemar,
     paired_interval,
+    places,
     wilson_interval,
 )
 
@@ -165,3 +166,13 @@ def test_hits_are_counted_for_each_key() -> None:
 
 def test_agreement_counts_equal_classes() -> None:
     assert agreement(np.array([1, 2, 3]), np.array([1, 3, 3])) == Proportion(2, 3)
+
+
+@pytest.mark.parametrize(
+    ("images", "decimals"), [(0, 0), (1, 0), (20, 0), (100, 0), (101, 1), (1000, 1), (5000, 2), (50_000, 3), (10**6, 3)]
+)
+def test_an_accuracy_has_as_many_decimals_as_one_image_changes(images: int, decimals: int) -> None:
+    assert places(images) == decimals
+    if images:
+        text = f"{Proportion(images // 3, images).percent:.{decimals}f} %"
+        assert repr(Proportion(images // 3, images)).startswith(f"<Proportion {text}, ")

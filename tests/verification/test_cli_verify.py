@@ -286,10 +286,12 @@ def test_the_cause_and_the_fix_stand_right_below_the_verdict(
     verify: Callable[..., Ran], source: Path, changed: Callable[..., Path]
 ) -> None:
     channels = changed(lambda state: state.update({"stem.conv.weight": state["stem.conv.weight"].flip(1)}))
-    first, cause, fix = verify(channels, source, "--explain").out.splitlines()[:3]
+    first, cause, fix, command = verify(channels, source, "--explain").out.splitlines()[:4]
     assert first.startswith("✗ DIFFERENT NETWORK: stem is the first layer that differs")
     assert cause == f"Cause:  {CAUSES['channels'][0]} in stem; with the fix the difference vanishes"
     assert fix.startswith("Fix:    reverse the input channels of stem.conv.weight")
+    assert fix.endswith("; convert again:")
+    assert command.startswith(f"effconvert convert {source} --to canonical --out ")
 
 
 def test_explain_says_nothing_where_there_is_no_difference(verify: Callable[..., Ran], source: Path) -> None:

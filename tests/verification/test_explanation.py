@@ -1,6 +1,5 @@
 """On a mismatch the real cause is named, and no other cause."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -130,9 +129,7 @@ def test_a_fact_that_is_another_is_found_with_its_value(b0: Source, fact: str, v
     cause = the_cause(b0.explained(b0.tensors, b0.outputs(**{fact: value})))
     present = getattr(b0.facts, fact)
     assert (cause.cause, cause.where) == (fact, "")
-    assert (
-        cause.change == f"{fact}: {present} -> {value}; convert the source again with facts={json.dumps({fact: value})}"
-    )
+    assert (cause.change, cause.options) == (f"{fact}: {present} -> {value}", {"facts": {fact: value}})
 
 
 def test_an_order_of_colors_is_no_cause_where_there_are_not_three() -> None:

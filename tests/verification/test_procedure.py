@@ -5,6 +5,7 @@ gives a run made before.
 """
 
 import json
+import shlex
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,10 +14,12 @@ import pytest
 import torch
 
 import effconvert
+from effconvert.cli import main
 from effconvert.errors import LayoutMismatch, MissingPath
 from effconvert.hashing import file_sha256
 from effconvert.model import create_model
 from effconvert.model.calibration import calibrate, random_weights, synthetic_images
+from effconvert.option_words import typed_options
 from effconvert.options import Options
 from effconvert.verification.comparison import ISOLATED, TOLERANCES
 from effconvert.verification.inputs import Images
@@ -24,6 +27,7 @@ from effconvert.verification.procedure import Verification, verify
 from effconvert.verification.record import describe_verification
 from effconvert.verification.rounding import Rounding, judge
 from effconvert.verification.runs import compare_runs, open_run
+from effconvert.verification.trials import fixing_commands
 from effconvert.verification.verdict import DIFFERENT, NOT_VERIFIABLE, RELAXED, SAME
 from helpers.verification.fake_pythons import told
 from helpers.verification.procedures import ASSUMED, IMAGES, WRONG, State, saved, state_of
@@ -231,8 +235,42 @@ def test_what_a_library_does_otherwise_is_searched_for_on_the_canonical_network(
     found = verify(tmp_path / "timm.pth", source, images=IMAGES, pythons={"timm": python}, causes=True)
     assert found.library_alone
     assert [(trial.cause, trial.change) for trial in found.trials if trial.vanishes] == [
-        ("padding", 'padding: tf-same -> symmetric; convert the source again with facts={"padding": "symmetric"}')
+        ("padding", "padding: tf-same -> symmetric")
     ]
+    assert not any(trial.command for trial in found.trials)  # the file is right, so another one does not help
+
+
+def test_a_wrong_fact_has_a_command_that_converts_again_and_then_verify_passes(source: Path, tmp_path: Path) -> None:
+    wrong, images = tmp_path / "my b0.safetensors", Images(size=64)
+    effconvert.convert(source, wrong, facts={"padding": "symmetric"}, dtype="float32")
+    with typed_options():
+        found = verify(wrong, source, images=images, in_float64=False, causes=True)
+    fixed = tmp_path / "my b0-fixed.safetensors"
+    options = f"--to canonical --dtype float32 --facts padding=tf-same --out '{fixed}'"
+    assert fixing_commands(found.trials) == (f"effconvert convert {source} {options}",)
+    main([*shlex.split(fixing_commands(found.trials)[0])[1:], "--quiet"])
+    assert verify(fixed, source, images=images, in_float64=False).same
+    assert found.to_dict()["causes"][0]["command"] == found.trials[0].command
+
+
+def test_in_python_the_fix_is_a_call(source: Path, tmp_path: Path) -> None:
+    effconvert.convert(source, tmp_path / "wrong.safetensors", facts={"padding": "symmetric"})
+    found = verify(tmp_path / "wrong.safetensors", source, images=IMAGES, in_float64=False, causes=True)
+    files = f'"{source}", "{tmp_path}/wrong-fixed.safetensors"'
+    call = f'effconvert.convert({files}, to="canonical", facts={{"padding": "tf-same"}})'
+    assert fixing_commands(found.trials) == (call,)
+    eval(call)
+    assert (tmp_path / "wrong-fixed.safetensors").is_file()
+
+
+def test_a_file_with_the_values_of_another_program_is_converted_again_without_an_option(
+    source: Path, state: State, tmp_path: Path
+) -> None:
+    kernel = {"stem.conv.weight": state["stem.conv.weight"].flip(1)}
+    other = saved(tmp_path / "other.pth", state | kernel)
+    found = verify(other, source, images=IMAGES, in_float64=False, causes=True)
+    call = f'effconvert.convert("{source}", "{tmp_path}/other-fixed.pth", to="canonical")'
+    assert fixing_commands(found.trials) == (call,)
 
 
 def test_a_file_that_says_what_its_library_does_otherwise_is_not_searched(

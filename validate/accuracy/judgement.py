@@ -10,7 +10,7 @@ from effconvert.preprocessing.recipes import Recipe, recipe_for
 from effconvert.reference_tables.accuracy import Accuracy, accuracy_table
 from effconvert.shown import Row, Shown
 from effconvert.validate.accuracy.comparability import obstacle, remarks, training
-from effconvert.validate.accuracy.statistics import Proportion
+from effconvert.validate.accuracy.statistics import Proportion, places
 from effconvert.validate.accuracy.summary import measured_accuracy
 from effconvert.validate.evaluation.jobs import EXACT
 from effconvert.validate.predictions import Predictions
@@ -141,7 +141,7 @@ def judge(predictions: Predictions) -> Judgement:
     exact = predictions.record["computing"].get("pipeline", EXACT) == EXACT
     rows = _only_own_decide([_judge_source(row, recipe, exact, top1, top5, against) for row in published])
     notes = (*remarks(predictions.record), *(() if against else _about_samples(top1)))
-    return Judgement(*_overall(rows, against, f"{model['variant']} {name}"), tuple(rows), notes)
+    return Judgement(*_overall(rows, against, f"{model['variant']} {name}", top1.images), tuple(rows), notes)
 
 
 def difference_allowed(own: bool, measured: Proportion) -> tuple[Fraction, Fraction]:
@@ -212,8 +212,11 @@ def _only_own_decide(rows: Sequence[SourceVerdict]) -> list[SourceVerdict]:
     return [replace(row, decides=False, reason=reason) if row.decides and not row.own else row for row in rows]
 
 
-def _overall(rows: Sequence[SourceVerdict], against: str, name: str) -> tuple[str, str]:
-    """Return the word and the sentence of the whole verdict, taken from the source with the largest difference."""
+def _overall(rows: Sequence[SourceVerdict], against: str, name: str, images: int) -> tuple[str, str]:
+    """Return the word and the sentence of the whole verdict, taken from the source with the largest difference.
+
+    images: the number of images that were measured.
+    """
     if against:
         return NOT_JUDGED, f"{NOT_JUDGED}: {against}"
     if not rows:
@@ -223,15 +226,15 @@ def _overall(rows: Sequence[SourceVerdict], against: str, name: str) -> tuple[st
         return NOT_JUDGED, f"{NOT_JUDGED}: {'; '.join(dict.fromkeys(row.reason for row in rows))}"
     words = (SAME, NEAR, AWAY)
     worst = max(deciding, key=lambda row: (words.index(row.top1.word), abs(row.top1.difference)))
-    return worst.top1.word, _sentence(worst)
+    return worst.top1.word, _sentence(worst, images)
 
 
-def _sentence(row: SourceVerdict) -> str:
-    found = row.top1
+def _sentence(row: SourceVerdict, images: int) -> str:
+    found, digits = row.top1, places(images)
     preprocessing = "its own preprocessing" if row.own else "another preprocessing"
     return (
-        f"{found.word}: top-1 is {found.measured:.3f} %, {row.published.kind} has {found.published:g} % "
-        f"({preprocessing}): {found.difference:+.3f} points, allowed {found.limit:.3f}"
+        f"{found.word}: top-1 is {found.measured:.{digits}f} %, {row.published.kind} has {found.published:g} % "
+        f"({preprocessing}): {found.difference:+.{digits}f} points, allowed {found.limit:.{digits}f}"
     )
 
 

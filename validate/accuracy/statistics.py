@@ -35,7 +35,9 @@ class Proportion:
 
     def __repr__(self) -> str:
         low, high = self.interval
-        return f"<Proportion {self.percent:.3f} %, {self.hits:,} of {self.images:,} (95 %: {low:.3f} to {high:.3f})>"
+        digits = places(self.images)
+        share = f"{self.percent:.{digits}f} %, {self.hits:,} of {self.images:,}"
+        return f"<Proportion {share} (95 %: {low:.{digits}f} to {high:.{digits}f})>"
 
     @property
     def interval(self) -> Interval:
@@ -69,6 +71,11 @@ class Calibration:
 
     error: float
     bins: tuple[Bin, ...]
+
+
+def places(images: int) -> int:
+    """Return the decimals of an accuracy, in percent, that one of so many images changes: 3 of 50,000, 0 of 20."""
+    return min(3, max(0, len(str(images - 1)) - 2))
 
 
 def wilson_interval(hits: int, images: int) -> Interval:

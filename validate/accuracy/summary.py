@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from effconvert.errors import DatasetProblem
 from effconvert.shown import Row, Shown
-from effconvert.validate.accuracy.statistics import Calibration, Proportion, calibration, hits_by
+from effconvert.validate.accuracy.statistics import Calibration, Proportion, calibration, hits_by, places
 from effconvert.validate.data.classes import ClassList, imagenet_classes
 from effconvert.validate.predictions import NO_LABEL, Predictions
 
@@ -64,7 +64,8 @@ class Summary(Shown):
     @property
     def line(self) -> str:
         """Top-1 and top-5 in one line."""
-        return f"top-1 {self.top1.percent:.3f} %, top-5 {self.top5.percent:.3f} % of {self.images:,} images"
+        top1, top5 = (f"{found.percent:.{places(self.images)}f} %" for found in (self.top1, self.top5))
+        return f"top-1 {top1}, top-5 {top5} of {self.images:,} images"
 
     def to_rows(self) -> list[Row]:
         """Return a row for each class with images; accuracies in percent."""

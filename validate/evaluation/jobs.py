@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from effconvert.errors import DatasetProblem
 from effconvert.shown import Row, Shown
+from effconvert.validate.accuracy.statistics import places
 
 if TYPE_CHECKING:
     from effconvert.validate.predictions import Predictions
@@ -64,7 +65,8 @@ class EvaluationRun(Shown):
         images = f"{len(self.predictions):,} images"
         if row["top1"] is None:
             return f"{self.out}: {images} without labels"
-        return f"{self.out}: top-1 {row['top1']:.3f} %, top-5 {row['top5']:.3f} % of {images}; {row['sentence']}"
+        top1, top5 = (f"{row[name]:.{places(len(self.predictions))}f} %" for name in ("top1", "top5"))
+        return f"{self.out}: top-1 {top1}, top-5 {top5} of {images}; {row['sentence']}"
 
     def to_rows(self) -> list[Row]:
         """Return one row: the network, its accuracies in percent with 95 % intervals, and the verdict."""

@@ -15,6 +15,7 @@ from effconvert.cli.options.shared import PATH, json_option, key_option, map_opt
 if TYPE_CHECKING:
     from effconvert.validate.cost_report import Comparison, CostReport
 
+_PARAMETERS = {"trainable": "parameters", "with-statistics": "with statistics", "keras": "as Keras counts"}
 _SHOWN = ("multiply-adds", "torch-flop-counter", "mmpretrain-table", "fvcore-timm")
 
 
@@ -118,7 +119,7 @@ def _print_figures(comparisons: list["Comparison"]) -> None:
             comparison.row.variant,
             comparison.row.kind,
             comparison.row.size,
-            comparison.row.convention if comparison.quantity == "operations" else comparison.quantity,
+            _PARAMETERS.get(comparison.convention, comparison.convention),
             f"{comparison.published:,}",
             f"{comparison.ours:,}",
             comparison.verdict,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from effconvert.cli.display.accuracies import percent, points
 from effconvert.cli.display.terminal import BAD, GOOD, print_pairs, print_table, say
 from effconvert.errors import some
 
@@ -26,7 +27,7 @@ def print_prediction_comparison(a: "Predictions", b: "Predictions", found: "Pred
             ("images", f"{found.images:,} in both, {found.only_a:,} only in A, {found.only_b:,} only in B"),
             *([("labels", _other_labels(found.other_labels))] if found.other_labels else []),
             *([("warning", found.doubt)] if found.doubt else []),
-            ("agreement", f"{found.same.hits:,} of {found.same.images:,}, {found.same.percent:.3f} %"),
+            ("agreement", f"{found.same.hits:,} of {found.same.images:,}, {percent(found.same)} %"),
             ("largest |Δ|", f"label's logit {_number(found.label_logit)}, margin {_number(found.margin)}"),
         ]
     )
@@ -61,13 +62,13 @@ def _number(largest: "Largest") -> str:
 
 
 def _accuracy_cells(name: str, paired: "Paired") -> list[str]:
-    low, high = paired.interval
+    low, high = (points(bound, paired.a.images) for bound in paired.interval)
     return [
         name,
-        f"{paired.a.percent:.3f}",
-        f"{paired.b.percent:.3f}",
-        f"{paired.difference:+.3f}",
-        f"{low:+.3f} to {high:+.3f}",
+        percent(paired.a),
+        percent(paired.b),
+        points(paired.difference, paired.a.images),
+        f"{low} to {high}",
         f"{paired.only_a:,}",
         f"{paired.only_b:,}",
         f"{paired.p:.3g}",

@@ -63,6 +63,11 @@ def say_error(text: str) -> None:
             click.echo(" " * (indent + _HANGING) + other, err=True)
 
 
+def say_line(text: str) -> None:
+    """Print a text in one line, however long, so that it can be copied."""
+    click.echo(printable(text))
+
+
 def say_command(command: Sequence[str], begin: str = "", after: str = "") -> None:
     """Print a command, quoted for the shell and in one line, so that it can be copied."""
     import shlex

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from effconvert.cli.display.accuracies import percent, percent_of, points
 from effconvert.cli.display.progress import steps
 from effconvert.cli.display.terminal import BAD, DOUBTFUL, GOOD, STRONG, print_pairs, print_table, say, say_error
 from effconvert.cli.display.words import counted, recipe_text
@@ -17,7 +18,7 @@ from effconvert.errors import some
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from effconvert.validate.accuracy.judgement import SourceVerdict
+    from effconvert.validate.accuracy.judgement import Judged, SourceVerdict
     from effconvert.validate.accuracy.results import Result
     from effconvert.validate.accuracy.statistics import Proportion
     from effconvert.validate.data.dataset import Dataset
@@ -198,16 +199,17 @@ def _print_summary(results: Sequence["Result"]) -> None:
         rows.append(
             [
                 file,
-                f"{result.summary.top1.percent:.3f}",
-                f"{result.summary.top5.percent:.3f}",
+                f"{result.summary.images:,}",
+                percent(result.summary.top1),
+                percent(result.summary.top5),
                 f"{row.published.kind} {row.published.top1:g}" if row else None,
-                f"{row.top1.difference:+.3f}" if row else None,
+                _difference(row.top1, result) if row else None,
                 result.judgement.word,
             ]
         )
-    headers = ["file", "top-1 %", "top-5 %", "published", "difference", "verdict"]
+    headers = ["file", "images", "top-1 %", "top-5 %", "published", "difference", "verdict"]
     meanings = {result.judgement.word: _MEANINGS[result.judgement.colour] for result in results}
-    print_table(headers, rows, "lrrrrl", below=("published",), meanings=meanings)
+    print_table(headers, rows, "lrrrrrl", below=("published",), meanings=meanings)
 
 
 def _shown_source(rows: Sequence["SourceVerdict"]) -> "SourceVerdict | None":
@@ -263,7 +265,8 @@ def _images(dataset: dict[str, Any]) -> str:
 
 def _accuracy(found: "Proportion") -> str:
     low, high = found.interval
-    return f"{found.percent:.3f} %  ({found.hits:,} of {found.images:,}; 95 %: {low:.3f} to {high:.3f})"
+    interval = f"{percent_of(low, found.images)} to {percent_of(high, found.images)}"
+    return f"{percent(found)} %  ({found.hits:,} of {found.images:,}; 95 %: {interval})"
 
 
 def _groups(result: "Result") -> str:
@@ -322,7 +325,14 @@ def _print_tables(result: "Result") -> None:
 
 
 def _numbers(top1: "Proportion", top5: "Proportion") -> list[str]:
-    return [f"{top1.images:,}", f"{top1.percent:.2f}", f"{top5.percent:.2f}"]
+    return [f"{top1.images:,}", percent(top1), percent(top5)]
+
+
+def _difference(judged: "Judged | None", result: "Result") -> str | None:
+    """Return measured minus published; None if the run is not judged by it, as it then says nothing."""
+    if judged is None or judged.limit is None:
+        return None
+    return points(judged.difference, result.summary.images)
 
 
 def _print_sources(result: "Result") -> None:
@@ -332,9 +342,9 @@ def _print_sources(result: "Result") -> None:
         [
             row.published.kind,
             f"{row.published.top1:g}",
-            f"{row.top1.difference:+.3f}",
+            _difference(row.top1, result),
             None if row.published.top5 is None else f"{row.published.top5:g}",
-            None if row.top5 is None else f"{row.top5.difference:+.3f}",
+            _difference(row.top5, result),
             row.published.size,
             "its own" if row.own else "another",
             row.top1.word if row.decides else "not judged",
@@ -343,10 +353,12 @@ def _print_sources(result: "Result") -> None:
         for row in result.judgement.rows
     ]
     headers = ["published", "top-1", "Δ1", "top-5", "Δ5", "size", "preprocessing", "verdict", "why"]
-    if len({row[-1] for row in table}) == 1 and table[0][-1]:  # the last sentence says it
-        headers, table = headers[:-1], [row[:-1] for row in table]
+    said = len({row[-1] for row in table}) == 1 and table[0][-1]  # the last sentence says it
+    empty = [index for index in (2, 4) if all(row[index] is None for row in table)] + [8] * bool(said)
+    kept = [index for index in range(len(headers)) if index not in empty]
+    headers, aligned = [headers[index] for index in kept], "".join("lrrrrrlll"[index] for index in kept)
     say()
-    print_table(headers, table, "lrrrrrlll"[: len(headers)], below=headers[8:])
+    print_table(headers, [[row[index] for index in kept] for row in table], aligned, below=[*{"why"} & {*headers}])
 
 
 def _cost_pairs(result: "Result") -> Iterator[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from effconvert.cli.display.terminal import BAD, DOUBTFUL, FAINT, GOOD, print_pairs, print_table, say
+from effconvert.cli.display.terminal import BAD, DOUBTFUL, FAINT, GOOD, print_pairs, print_table, say, say_line
 
 if TYPE_CHECKING:
     from effconvert.verification.comparison import Comparison, LayerDifference
@@ -88,12 +88,17 @@ def print_first(tensors: Mapping[str, tuple[str, bool]]) -> None:
 
 
 def _print_cause(found: "Verification") -> None:
-    from effconvert.verification.trials import cause_and_fix
+    from effconvert.verification.trials import cause_and_fix, fixing_commands
 
     cause, fix = cause_and_fix(found.trials)
     failing = found.verdict.failing if found.library_alone else None
     alone = f" (what {failing.framework} does differently)" if failing else ""
+    commands = fixing_commands(found.trials)
+    if fix and commands:
+        fix += "; convert again:"
     print_pairs([(f"Cause{alone}:", cause), *([("Fix:", fix)] if fix else [])])
+    for command in commands:
+        say_line(command)
 
 
 def _pairs(found: "Verification", in_full: bool) -> Iterator[tuple[str, str]]:

@@ -14,7 +14,7 @@ class CostComparison:
     source: str
     kind: Annotated[str, Rule("id of the source")]
     quantity: Literal["parameters", "operations"]
-    convention: Annotated[str, Rule("of operations")]
+    convention: Annotated[str, Rule('how it is counted, "" for trainable values')]
     size: Pixels
     counted_size: Annotated[int, Rule("pixels that the figure holds for", minimum=0)]
     ours: Count

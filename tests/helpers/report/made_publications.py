@@ -71,7 +71,7 @@ def _accuracy_number(row: Any) -> dict[str, Any]:
 def _cost_number(row: Any, quantity: str) -> dict[str, Any]:
     said = {"variant": row.variant, "weights": "", "size": row.size, "layout": "", "note": row.note}
     said |= {"recipe": "", "dataset": "", "precision": ""}
-    said["convention"] = row.convention if quantity == "operations" else "trainable"
+    said["convention"] = row.convention if quantity == "operations" else row.counted_parameters
     step = getattr(row, f"{quantity}_step")
     return _number(row.kind, said, quantity, getattr(row, quantity), "", step) | {
         "counted_size": row.counted_size,
