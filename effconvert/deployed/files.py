@@ -16,9 +16,7 @@ from effconvert.formats.foreign.files import is_onnx
 from effconvert.paths import require_path
 
 ONNX, TFLITE = "onnx", "tflite"  # also the names of their runners
-_QUANTISED = frozenset(
-    {"QuantizeLinear", "DequantizeLinear", "QLinearConv", "ConvInteger", "MatMulInteger", "DynamicQuantizeLinear"}
-)
+_QUANTISED = frozenset({"QuantizeLinear", "QLinearConv", "ConvInteger", "MatMulInteger", "DynamicQuantizeLinear"})
 _HEAD = 1 << 16
 
 
@@ -78,7 +76,7 @@ class DeployedFile:
             "activation": self.activation,
             "weights": self.weights,
             "quantised": self.is_quantised,
-            "layers": dict(self.layers.outputs),
+            "layers": [{"layer": layer, "value": value} for layer, value in self.layers.outputs.items()],
         }
 
 

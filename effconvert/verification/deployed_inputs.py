@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from effconvert.deployed.files import DeployedFile
 from effconvert.deployed.graph import Quantization
+from effconvert.deployed.needs import Normalization
+from effconvert.option_words import flag, option
 from effconvert.preprocessing.recipes import Recipe
 
 NORMALISED, UNIT, PIXELS = "normalised", "0-1", "0-255"  # what the numbers of an image are when a file takes them
@@ -31,15 +33,16 @@ _OTHERS = (
 class InputWay:
     """How images are given to a file.
 
-    range: one of RANGES. bgr: blue first. swapped: width before height. mean, std: a normalisation in pixels in place
-    of the recipe's; () for the recipe's.
+    range: one of RANGES. bgr: blue first. swapped: width before height. other: a normalisation in pixels, in place of
+    the recipe's. undone: the normalisation of the graph; images are given so that behind it they are as the weights
+    want them.
     """
 
     range: str
     bgr: bool = False
     swapped: bool = False
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
+    other: Normalization | None = None
+    undone: Normalization | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values, for JSON."""
@@ -91,24 +94,42 @@ def settings_of_input(way: InputWay, file: DeployedFile) -> dict[str, Any]:
         "output": {"dtype": needs.output_dtype, **_quantization(needs.output_quantization)},
         "batch": needs.batch,
         "softmax": needs.ends == "softmax",
+        "quantised": file.is_quantised,
         "layers": list(file.layers.outputs.items()),  # in order
     }
 
 
 def images_for(way: InputWay, images: NDArray[np.float32], recipe: Recipe) -> NDArray[np.float32]:
-    """Return `images` [N, C, H, W], normalised by the recipe, as normalised by the mean and std of `way`."""
-    if not way.mean:
+    """Return `images` [N, C, H, W], normalised by the recipe, as a runner gets them for `way`.
+
+    The runner makes pixels of them with the recipe's mean and std, if the file takes pixels.
+    """
+    if way.other is None and way.undone is None:
         return images
-    shape = (1, -1, 1, 1)
-    pixels = images * np.reshape(recipe.std, shape) + np.reshape(recipe.mean, shape)
-    return ((pixels - np.reshape(way.mean, shape)) / np.reshape(way.std, shape)).astype(np.float32)
+    mean, std = _columns(recipe.mean, recipe.std)
+    if way.other is not None:
+        others = _columns(way.other.mean, way.other.std)
+        return ((images * std + mean - others[0]) / others[1]).astype(np.float32)
+    assert way.undone is not None
+    own = _columns(way.undone.mean, way.undone.std)
+    scale = 255 / (_UNITS[way.range] or 255)
+    return (((images * own[1] + own[0]) * scale - mean) / std).astype(np.float32)
 
 
-def attempts(way: InputWay, recipe: Recipe, channels: int | None) -> Iterator[Attempt]:
+def _columns(*values: Sequence[float]) -> tuple[NDArray[np.float64], ...]:
+    return tuple(np.reshape(np.asarray(each, np.float64), (1, -1, 1, 1)) for each in values)
+
+
+def attempts(way: InputWay, recipe: Recipe, file: DeployedFile) -> Iterator[Attempt]:
     """Yield the other ways to give images to a file, one change at a time."""
+    channels = file.needs.channels
+    if words := disagreement(file, recipe):
+        undone = replace(way, undone=file.needs.normalization)
+        yield Attempt(undone, "another normalisation inside", f"{words}: export it again with those numbers")
     if channels == 3:
-        change = "export it with red first" if not way.bgr else "give its images with red first"
-        yield Attempt(replace(way, bgr=not way.bgr), "the file takes blue first", f"--input-bgr, or {change}")
+        first = "red" if way.bgr else "blue"
+        change = f"leave {flag('input_bgr')} away" if way.bgr else f"{flag('input_bgr')}, or export it with red first"
+        yield Attempt(replace(way, bgr=not way.bgr), f"the file takes {first} first", change)
     yield Attempt(replace(way, swapped=True), "height and width are exchanged", "export it with height before width")
     for name in RANGES:
         if name != way.range:
@@ -117,12 +138,12 @@ def attempts(way: InputWay, recipe: Recipe, channels: int | None) -> Iterator[At
                 UNIT: "the file takes pixels divided by 255: normalisation is inside, or was left out",
                 PIXELS: "the file takes pixels from 0 to 255: normalisation is inside, or was left out",
             }[name]
-            yield Attempt(InputWay(name, way.bgr), words, f"--input-range {name}")
+            yield Attempt(InputWay(name, way.bgr), words, option("input_range", name))
     if way.range == NORMALISED and channels == 3:
         for mean, std, words in _OTHERS[:4]:
             if not np.allclose((mean, std), (recipe.mean, recipe.std), atol=1e-3):
                 yield Attempt(
-                    replace(way, mean=mean, std=std),
+                    replace(way, other=Normalization(mean, std)),
                     f"the file was made for images normalised as {words}",
                     f"prepare its images with {words}",
                 )
@@ -132,6 +153,6 @@ def _quantization(found: Quantization | None) -> dict[str, float]:
     return {} if found is None else {"scale": found.scale, "zero_point": found.zero_point}
 
 
-def _numbers(mean: Sequence[float], std: Sequence[float]) -> str:
-    means, stds = (", ".join(f"{value:g}" for value in np.round(values, 3)) for values in (mean, std))
+def _numbers(*numbers: Sequence[float] | NDArray[np.float64]) -> str:
+    means, stds = (", ".join(f"{value:g}" for value in np.round(values, 3)) for values in numbers)
     return f"mean {means} and std {stds}"

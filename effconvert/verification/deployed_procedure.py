@@ -40,6 +40,7 @@ from effconvert.verification.verdict import DIFFERENT, NOT_VERIFIABLE, RELAXED, 
 SCHEMA = "effconvert/deployed-verification/1"
 SAME_ANSWERS, OTHER_ANSWERS = "same answers", "other answers"
 _BACKGROUND = (1001, 1000)
+_OF_INPUT = 1e-2  # a wrong input changes the stem by more, another epsilon by less
 
 
 @dataclass(frozen=True)
@@ -144,14 +145,14 @@ def verify_deployed(
     tolerance: float | None = None,
     causes: bool = False,
     input_range: str | None = None,
-    bgr: bool = False,
+    input_bgr: bool = False,
     progress: Progress | None = None,
 ) -> DeployedVerification:
     """Verify that a deployed file, ONNX or TensorFlow Lite, is the network of the weights in `source`.
 
     onnxruntime or LiteRT runs the file. framework: runs `source`; effconvert's own network by default, `auto` for the
     library of its layout. images: two synthetic ones by default; a file that takes bytes needs photographs.
-    input_range, bgr: how the file takes images, if its graph does not tell. causes: after a mismatch, try the known
+    input_range, input_bgr: how the file takes images, if its graph does not tell. causes: after a mismatch, try known
     causes. The other arguments are those of `verify`. A quantised file is judged by its answers.
 
     Raises the errors of `examine` and `examine_deployed`, LayoutMismatch for files of other networks, Unavailable for a
@@ -164,7 +165,7 @@ def verify_deployed(
     name = original.framework if framework == "auto" else framework
     steps = Steps(progress or (lambda words: None))
     inputs = _inputs(file, original, images or Images())
-    way = way_of(file, input_range, bgr)
+    way = way_of(file, input_range, input_bgr)
     programs = {each: interpreter(each, pythons) for each in (name, file.framework)}
     check_installed(programs, pythons)
     with temporary_folder() as folder, ExitStack() as stack:
@@ -178,9 +179,8 @@ def verify_deployed(
         verdict = _of_what_was_found(reach_verdict(reference, [found], tolerance), file)
         trials: tuple[Trial, ...] = ()
         if causes and verdict.word == DIFFERENT and not file.is_quantised:
-            runner = _Trying(file, original, inputs, programs[file.framework], folder, reference, verdict)
-            trials = tuple(runner.trials(way, steps.begin))
-            trials = trials or _explained(original, found, verdict, steps.begin)
+            tried = _Trying(file, original, inputs, programs[file.framework], folder, reference, verdict)
+            trials = _causes(tried, way, found, steps.begin)
         steps.end()
         return DeployedVerification(
             file=file,
@@ -287,7 +287,7 @@ class _Trying:
         before = max(row.relative for pair in self.verdict.pairs for row in pair.comparison.rows)
         if np.dtype(self.file.needs.dtype).kind != "f":
             return
-        for number, attempt in enumerate(attempts(way, self.source.recipe, self.file.needs.channels)):
+        for number, attempt in enumerate(attempts(way, self.source.recipe, self.file)):
             begin(f"trying a known cause: {attempt.words}")
             out = self.folder / f"attempt-{number}.npz"
             _run_deployed(self.file, self.source, attempt.way, self.inputs, self.python, out, only_logits=True)
@@ -296,6 +296,17 @@ class _Trying:
             if left <= self.verdict.tolerance.end_to_end:
                 yield Trial("input", attempt.words, before, left, True, True, "", attempt.change)
                 return
+
+
+def _causes(tried: _Trying, way: InputWay, found: Run, begin: Callable[[str], None]) -> tuple[Trial, ...]:
+    """Return the trials of the known causes, those first that are likely: a fact changes the stem by little."""
+    stem = next((row for row in tried.verdict.pairs[0].comparison.rows if row.layer == "stem"), None)
+    if stem is not None and stem.relative < _OF_INPUT:
+        trials = _explained(tried.source, found, tried.verdict, begin)
+        if any(trial.vanishes for trial in trials):
+            return trials
+        return (*tried.trials(way, begin), *trials)
+    return tuple(tried.trials(way, begin)) or _explained(tried.source, found, tried.verdict, begin)
 
 
 def _comparable(found: NDArray[np.float32], expected: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -308,7 +319,7 @@ def _explained(source: NetworkFile, found: Run, verdict: Verdict, begin: Callabl
     """Try the known causes on the canonical network of the weights: the one that makes it the file's is the fault."""
     from effconvert.verification.explanation import explain  # imports torch
 
-    return explain(
+    trials = explain(
         {name: found.layer(name) for name in found.layers},
         found.images,
         source.canonical_tensors(),
@@ -317,10 +328,26 @@ def _explained(source: NetworkFile, found: Run, verdict: Verdict, begin: Callabl
         tolerance=verdict.tolerance,
         progress=begin,
     )
+    return tuple(_of_export(trial, source) for trial in trials)
+
+
+def _of_export(trial: Trial, source: NetworkFile) -> Trial:
+    """Return the trial of a fact with what to do about the file, which was exported with another one."""
+    facts = (trial.options or {}).get("facts")
+    if not facts:
+        return replace(trial, options=None)
+    [(name, value)] = facts.items()
+    present = getattr(source.facts, name)
+    change = (
+        f"the file has {name} {value}, the weights want {present}: export it again from a network with {present}; "
+        f"if {value} is right, say so with {option('facts', facts)}"
+    )
+    return replace(trial, change=change, options=None)
 
 
 def _of_what_was_found(verdict: Verdict, file: DeployedFile) -> Verdict:
     """Return the verdict without what the file's graph does not show: where no layer was found, logits decide."""
+    verdict = replace(verdict, assumed=())  # the facts of the file are in its graph: it tells whether they are right
     if file.layers.outputs or verdict.word == NOT_VERIFIABLE:
         return verdict
     pair = verdict.pairs[0]
@@ -330,9 +357,13 @@ def _of_what_was_found(verdict: Verdict, file: DeployedFile) -> Verdict:
 
 
 def _answers(reference: Run, found: Run) -> Answers:
-    expected, given = reference.outputs, found.outputs
-    expected = expected[:, expected.shape[1] - given.shape[1] :]
-    best, other = expected.argmax(1), given.argmax(1)
+    expected, answers = reference.outputs, found.outputs
+    given = found.layer("logits") if "logits" in found.layers else answers
+    expected = expected[:, expected.shape[1] - answers.shape[1] :]
+    best = expected.argmax(1)
+    # In few steps several classes may be the most likely: then the float network's counts, if it is one of them.
+    tied = np.take_along_axis(answers, best[:, None], 1)[:, 0] == answers.max(1)
+    other = np.where(tied, best, answers.argmax(1))
     rows = np.flatnonzero(best != other)
     scale = float(np.abs(expected).max()) or 1.0
     margins = tuple(float(expected[row, best[row]] - expected[row, other[row]]) / scale for row in rows)

@@ -19,10 +19,19 @@ def command(path: Path, tensors: bool, key: str | None, as_json: JsonOutput | No
     """Show the contents of a checkpoint: format, layout, variant, sets of weights, tensors.
 
     FILE is a file, a folder, a TensorFlow prefix, a SavedModel, or a .tar.gz of one, of any framework. The data is not
-    read.
+    read. Of an ONNX or TFLite file: what it wants of its images, and what it answers.
 
     Example: effconvert inspect b0.safetensors
     """
+    from effconvert.deployed.files import examine_deployed, framework_of_file
+
+    if framework_of_file(path):
+        from effconvert.cli.display.deployed import print_file
+
+        file = examine_deployed(path)
+        if not put_json(as_json, {"schema": "effconvert/deployed-file/1", **file.to_dict()}):
+            print_file(file)
+        return
     from effconvert.cli.display.checkpoints import SHOWN, print_inspection
     from effconvert.identify.inspection import inspect
 

@@ -116,7 +116,7 @@ def command(
                 tolerance=tolerance,
                 causes=explain,
                 input_range=input_range,
-                bgr=input_bgr,
+                input_bgr=input_bgr,
                 progress=begin,
             )
         if not put_json(as_json, checked.to_dict()) and not quiet:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from effconvert.cli.display.terminal import BAD, GOOD, print_pairs, print_table, say
+from effconvert.cli.display.terminal import BAD, GOOD, print_pairs, print_table, say, say_command
 from effconvert.cli.display.verdicts import measured, print_comparisons, print_headline
 
 if TYPE_CHECKING:
@@ -32,10 +32,20 @@ def print_deployed(found: "DeployedVerification", layers: bool) -> None:
         print_comparisons(found.reference["framework"], found.verdict, layers)
 
 
+def print_file(file: "DeployedFile") -> None:
+    """Print what a deployed file says of itself, and how it is checked."""
+    print_pairs([("file", str(file.path)), *file_pairs(file)])
+    say()
+    say("Whether it still is the network of its weights:")
+    say()
+    say_command(["effconvert", "verify", str(file.path), "--against", "WEIGHTS", "--explain"])
+
+
 def file_pairs(file: "DeployedFile") -> Iterator[tuple[str, str]]:
     """Yield what a deployed file says of itself, for `inspect`."""
     needs = file.needs
-    versions = ", ".join(f"{name or 'opset'} {number}" for name, number in file.graph.versions.items())
+    used = {node.domain for node in file.graph.nodes}
+    versions = ", ".join(f"{name or 'opset'} {n}" for name, n in file.graph.versions.items() if name in used)
     made = f", made by {file.graph.producer}" if file.graph.producer else ""
     yield "format", f"{file.graph.format}{made}{f' ({versions})' if versions else ''}"
     yield "network", _network(file)

@@ -2,13 +2,16 @@
 
 `settings["deployed"]` has both, as effconvert learnt them from the file. layout: of the axes. unit: the number that a
 pixel of 255 becomes, if the network normalises pixels itself; None if it takes normalised images. bgr: blue first.
-swapped: width before height. input, output: their dtype and quantization. batch: None if it is free. softmax: whether
+swapped: width before height. quantised: whether it computes with whole numbers; its answers then are a layer of their
+own, behind its logits. input, output: their dtype and quantization. batch: None if it is free. softmax: whether
 the answers are probabilities. layers: [[layer, its value in the file], …] in order.
 """
 
 import numpy as np
 
 from .base import CannotBuild
+
+_SOFTMAX = 1e-4  # the difference of two probabilities that rounding can explain
 
 
 def as_wanted(inputs, wanted):
@@ -57,12 +60,21 @@ def batches(images, size):
         yield np.concatenate([part, *[part[-1:]] * missing]) if missing else part, len(part)
 
 
-def check_softmax(file, logits, answers, allowed=1e-4):
-    """Raise CannotBuild unless the answers of the file are the probabilities of the logits inside of it."""
-    raised = np.exp(logits.astype(np.float64) - logits.max(-1, keepdims=True))
+def with_answers(file, layers, answers, wanted):
+    """Return `layers` with the answers of the file as it is: its logits, or the softmax of those that are a layer.
+
+    Raises CannotBuild if the answers of a network of floats are not the softmax of its logits.
+    """
+    if not wanted["softmax"]:
+        return {**layers, "logits": answers}
+    if wanted["quantised"]:
+        return {**layers, "answers": answers}
+    logits = layers["logits"].astype(np.float64)
+    raised = np.exp(logits - logits.max(-1, keepdims=True))
     difference = float(np.abs(raised / raised.sum(-1, keepdims=True) - answers).max())
-    if not difference <= allowed:
+    if not difference <= _SOFTMAX:
         raise CannotBuild(f"{file}: its answers are not the softmax of its logits: they differ by {difference:.1e}")
+    return layers
 
 
 def channels_first(array):

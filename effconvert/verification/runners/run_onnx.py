@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from .base import CannotBuild, CannotLoad, Network, Runner, call_text
-from .deployed_base import as_wanted, batches, check_softmax, quantised, real
+from .deployed_base import as_wanted, batches, quantised, real, with_answers
 from .onnx_copy import with_inputs, with_outputs
 
 PACKAGES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")
@@ -63,10 +63,7 @@ def run(file, plain, wanted, images, feed):
         if not layers:
             return answers
         found = outputs_of(copy_of(file, layers.values()), wanted, images, layers)
-        if not wanted["softmax"]:
-            return {**found, **answers}
-        check_softmax(file, found["logits"], answers["logits"])
-        return found
+        return with_answers(file, found, answers["logits"], wanted)
     names = list(layers)
     fed = {layers[before]: f"fed:{after}" for before, after in zip(names, names[1:]) if after in feed}
     session = copy_of(file, layers.values(), fed)
