@@ -27,6 +27,14 @@ PASSES = frozenset(
         "DequantizeLinear",
     }
 )
+# Operators that compute something of their first input.
+_READING = (
+    ACTIVATIONS
+    | POOLS
+    | PASSES
+    | {"Conv", "FusedConv", "QLinearConv", "ConvInteger", "BatchNormalization", "Pad", "Add", "Sub", "Mul", "Div"}
+    | {"Gemm", "MatMul", "QGemm", "QLinearMatMul", "MatMulInteger", "Softmax", "LogSoftmax", "ArgMax", "QLinearAdd"}
+)
 
 
 @dataclass(frozen=True)
@@ -138,3 +146,19 @@ class Graph:
         stored = np.asarray(constant.read(), np.float64)
         meaning = constant.quantization
         return stored if meaning is None else (stored - meaning.zero_point) * meaning.scale
+
+
+def check_graph(graph: Graph) -> None:
+    """Raise ValueError if a node reads what is computed after it, as in a circle, or never, or lacks what it needs."""
+    known = {one.name for one in graph.inputs} | graph.constants.keys() | {""}
+    for node in graph.nodes:
+        for name in node.inputs:
+            if name not in known:
+                raise ValueError(f"{node.kind} reads {name[:80]!r}, which nothing before it computes")
+        if not node.outputs or (node.kind in _READING and not node.inputs):
+            raise ValueError(f"{node.kind} has no {'input' if node.outputs else 'output'}")
+        if any(not 0 < stride < 1 << 16 for stride in node.attributes.get("strides") or ()):
+            raise ValueError(f"{node.kind} has the strides {list(node.attributes['strides'])}")
+        known.update(node.outputs)
+    if not graph.inputs or not graph.outputs or any(one.name not in known for one in graph.outputs):
+        raise ValueError("its inputs or outputs are missing")

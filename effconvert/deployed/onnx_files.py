@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effconvert.budget import ENTRY, OBJECT, Budget, guarded
-from effconvert.deployed.graph import Constant, Graph, Node, Value
+from effconvert.deployed.graph import Constant, Graph, Node, Value, check_graph
 from effconvert.errors import UnreadableCheckpoint
 from effconvert.formats.checkpoint import DataFile, check_shape
 from effconvert.formats.protobuf import WireError, as_signed, fields, read_varint
@@ -42,6 +42,7 @@ _DTYPES: Mapping[int, np.dtype[Any]] = {
     16: np.dtype(ml_dtypes.bfloat16),
 }
 _STANDARD = ("", "ai.onnx")
+_RUN_BY_ALL = frozenset({"com.microsoft", "com.microsoft.nchwc", "ai.onnx.ml"})  # onnxruntime has them built in
 
 
 def read_onnx(path: Path) -> Graph:
@@ -113,7 +114,7 @@ class _Reader:
             metadata=model.metadata,
             external=tuple(self.external),
         )
-        _check_order(self.path, graph)
+        check_graph(graph)
         return graph
 
     def _model(self) -> _Model:
@@ -175,6 +176,10 @@ class _Reader:
             elif number == 7:
                 domain = _domain(self._text(value))
         self.budget.draw(ENTRY, "its nodes")
+        if domain and domain not in _RUN_BY_ALL:
+            raise UnreadableCheckpoint(
+                f"{self.path}: has the operator {kind} of {domain[:80]!r}, which only its own program can run"
+            )
         if any(isinstance(value, _Subgraph) for value in attributes.values()):
             raise UnreadableCheckpoint(
                 f"{self.path}: has the operator {kind}, which chooses or repeats a part of the network as it runs; "
@@ -295,20 +300,6 @@ class _Subgraph:
 
 def _domain(name: str) -> str:
     return "" if name in _STANDARD else name
-
-
-def _check_order(path: Path, graph: Graph) -> None:
-    """Raise UnreadableCheckpoint if a node reads what is computed after it, as in a circle, or never."""
-    known = {one.name for one in graph.inputs} | graph.constants.keys() | {""}
-    for node in graph.nodes:
-        for name in node.inputs:
-            if name not in known:
-                raise UnreadableCheckpoint(
-                    f"{path}: a damaged ONNX file: {node.kind} reads {name[:80]!r}, which nothing before it computes"
-                )
-        known.update(node.outputs)
-    if not graph.inputs or not graph.outputs or any(one.name not in known for one in graph.outputs):
-        raise UnreadableCheckpoint(f"{path}: a damaged ONNX file: its inputs or outputs are missing")
 
 
 def _place_outside(path: Path, location: Mapping[str, str], needed: int) -> tuple[Path, Span]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from effconvert.budget import ENTRY, guarded
 from effconvert.deployed.flatbuffer import FlatBufferError, Table, root
-from effconvert.deployed.graph import ACTIVATION, Constant, Graph, Node, Quantization, Value
+from effconvert.deployed.graph import ACTIVATION, Constant, Graph, Node, Quantization, Value, check_graph
 from effconvert.errors import UnreadableCheckpoint
 from effconvert.formats.checkpoint import DataFile, check_shape
 
@@ -125,7 +125,7 @@ class _Reader:
             constants=self.constants,
             metadata={table.text(0): "" for table in self.model.tables(6)},
         )
-        self._check_order(graph)
+        check_graph(graph)
         return graph
 
     def _code(self, table: Table) -> int:
@@ -187,16 +187,6 @@ class _Reader:
         if len(found) and (int(found.min()) < -1 or int(found.max()) >= values):
             raise FlatBufferError(f"a node names a tensor that is not one of the {values:,}")
         return found
-
-    def _check_order(self, graph: Graph) -> None:
-        known = {one.name for one in graph.inputs} | self.constants.keys() | {""}
-        for node in graph.nodes:
-            for name in node.inputs:
-                if name not in known:
-                    raise FlatBufferError(f"{node.kind} reads {name}, which nothing before it computes")
-            known.update(node.outputs)
-        if not graph.inputs or not graph.outputs or any(one.name not in known for one in graph.outputs):
-            raise FlatBufferError("its inputs or outputs are missing")
 
 
 def _name(number: int) -> str:
