@@ -13,15 +13,16 @@ from effconvert.deployed.tflite_files import is_tflite, read_tflite
 from effconvert.errors import LayoutMismatch
 from effconvert.formats.checkpoint import DataFile
 from effconvert.formats.foreign.files import is_onnx
+from effconvert.maps.map_names import ONNX, TFLITE
 from effconvert.paths import require_path
+from effconvert.shown import Row, Shown
 
-ONNX, TFLITE = "onnx", "tflite"  # also the names of their runners
 _QUANTISED = frozenset({"QuantizeLinear", "QLinearConv", "ConvInteger", "MatMulInteger", "DynamicQuantizeLinear"})
 _HEAD = 1 << 16
 
 
-@dataclass(frozen=True)
-class DeployedFile:
+@dataclass(frozen=True, repr=False)
+class DeployedFile(Shown):
     """A file with a network that runs on its own.
 
     framework: the runner of its format. layers: without outputs if they cannot be found. padding, activation: facts
@@ -44,6 +45,17 @@ class DeployedFile:
     def is_quantised(self) -> bool:
         """Whether it computes with whole numbers, so that its outputs are not those of its float network."""
         return self.weights in ("int8", "uint8") or any(node.kind in _QUANTISED for node in self.graph.nodes)
+
+    @property
+    def line(self) -> str:
+        """The file, its network, and what it takes, in one line."""
+        network = " or ".join(self.variants) or "of no known variant"
+        inside = "normalises pixels itself" if self.needs.normalization else "takes normalised images"
+        return f"{self.path}: {self.graph.format}, {network}, {self.needs.layout}, {inside}"
+
+    def to_rows(self) -> list[Row]:
+        """Return a row for each layer that was found: its canonical name, and the value of the graph that it is."""
+        return [{"layer": layer, "value": value} for layer, value in self.layers.outputs.items()]
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values, for JSON."""
@@ -76,7 +88,7 @@ class DeployedFile:
             "activation": self.activation,
             "weights": self.weights,
             "quantised": self.is_quantised,
-            "layers": [{"layer": layer, "value": value} for layer, value in self.layers.outputs.items()],
+            "layers": self.to_rows(),
         }
 
 
@@ -89,10 +101,12 @@ def framework_of_file(path: Path) -> str | None:
     return TFLITE if is_tflite(start) else ONNX if is_onnx(start) else None
 
 
-def examine_deployed(path: str | Path) -> DeployedFile:
+def inspect_deployed(path: str | Path) -> DeployedFile:
     """Read the graph of the file at `path`, and learn what it says of its network.
 
     Raises MissingPath, UnreadableCheckpoint for a damaged file, LayoutMismatch for one that is not an image classifier.
+
+    Example: `effconvert.inspect_deployed("b0.onnx").needs.layout`
     """
     path = require_path(path)
     framework = framework_of_file(path)

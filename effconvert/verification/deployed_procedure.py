@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effconvert.architecture.canonical import CANONICAL
-from effconvert.deployed.files import DeployedFile, examine_deployed
+from effconvert.deployed.files import DeployedFile, inspect_deployed
 from effconvert.errors import LayoutMismatch
 from effconvert.hashing import file_sha256
+from effconvert.maps.map_names import ONNX, TFLITE
 from effconvert.option_words import option
 from effconvert.options import Options
 from effconvert.shown import Row, Shown
@@ -155,12 +156,12 @@ def verify_deployed(
     input_range, input_bgr: how the file takes images, if its graph does not tell. causes: after a mismatch, try known
     causes. The other arguments are those of `verify`. A quantised file is judged by its answers.
 
-    Raises the errors of `examine` and `examine_deployed`, LayoutMismatch for files of other networks, Unavailable for a
+    Raises the errors of `examine` and `inspect_deployed`, LayoutMismatch for files of other networks, Unavailable for a
     missing runtime.
 
     Example: `verify_deployed("b0.onnx", "b0.safetensors").same`
     """
-    file, original = examine_deployed(deployed), examine(source, reading or Options(), key)
+    file, original = inspect_deployed(deployed), examine(source, reading or Options(), key)
     _check_alike(file, original)
     name = original.framework if framework == "auto" else framework
     steps = Steps(progress or (lambda words: None))
@@ -244,7 +245,7 @@ def _run_deployed(
     deployed = settings_of_input(way, file)
     if only_logits:
         deployed["layers"] = [pair for pair in deployed["layers"] if pair[0] == "logits" and deployed["softmax"]]
-    follow = None if file.framework != "onnx" else follow
+    follow = follow if file.framework == ONNX else None
     settings = {
         "schema": "effconvert/settings/1",
         "variant": source.identity.variant.name,
@@ -405,6 +406,6 @@ def _cautions(file: DeployedFile, source: NetworkFile, found: Run) -> Iterator[s
         yield f"{file.path}: does {', '.join(file.needs.before)} before its first convolution, which is not understood"
     if (source.facts.classes, file.needs.classes) == _BACKGROUND:
         yield "the file does not have the source's class 0, the background class; it is not compared"
-    if found.record["framework"] == "tflite":
+    if file.framework == TFLITE:
         yield "layers were compared end to end only: a TensorFlow Lite file cannot be cut"
     yield from (f"{source.path}: {words}" for words in source.identity.doubts)

@@ -27,7 +27,7 @@ from effconvert.errors import (
     UnreadableCheckpoint,
 )
 from effconvert.maps.layouts import known_layouts
-from effconvert.maps.map_names import runner_names
+from effconvert.maps.map_names import ONNX, TFLITE, runner_names
 from effconvert.option_words import option
 from effconvert.temporary import temporary_folder
 from effconvert.verification.processes import Processes
@@ -89,8 +89,8 @@ def _described() -> Iterator[Framework]:
 FRAMEWORKS = {framework.name: framework for framework in _described()}
 # What runs files that are a whole network, and have no layout.
 DEPLOYED = {
-    "onnx": Framework("onnx", ("onnxruntime",), 'pip install "effconvert[onnx]"'),
-    "tflite": Framework("tflite", ("ai-edge-litert",), 'pip install "effconvert[tflite]"'),
+    ONNX: Framework(ONNX, ("onnxruntime",), 'pip install "effconvert[onnx]"'),
+    TFLITE: Framework(TFLITE, ("ai-edge-litert",), 'pip install "effconvert[tflite]"'),
 }
 RUNNERS = FRAMEWORKS | DEPLOYED
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from effconvert.deployed.files import examine_deployed
+from effconvert.deployed.files import inspect_deployed
 from effconvert.errors import EffconvertError, LayoutMismatch, UnreadableCheckpoint
 from effconvert.formats.protobuf import bytes_field, fields, number_field
 from helpers.places import GOLDEN
@@ -57,7 +57,7 @@ def node(kind: str, reads: str, gives: str, domain: str = "") -> tuple[int, byte
 def complaint(path: Path) -> EffconvertError | None:
     """The refusal of a file, None if it is read."""
     try:
-        examine_deployed(path)
+        inspect_deployed(path)
     except EffconvertError as error:
         return error
     return None
@@ -67,7 +67,7 @@ def refused(path: Path, words: str) -> None:
     """Expect a refusal with `words` and exit code 3, within two seconds."""
     begun = time.process_time()
     with pytest.raises(UnreadableCheckpoint, match=words):
-        examine_deployed(path)
+        inspect_deployed(path)
     assert time.process_time() - begun < 2
 
 
@@ -150,4 +150,4 @@ def test_another_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     path.write_bytes(b"nothing of the kind")
     with pytest.raises(LayoutMismatch, match="is neither an ONNX file nor a TensorFlow Lite file"):
-        examine_deployed(path)
+        inspect_deployed(path)

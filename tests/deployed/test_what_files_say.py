@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from effconvert.deployed.files import DeployedFile, examine_deployed, framework_of_file
+from effconvert.deployed.files import DeployedFile, framework_of_file, inspect_deployed
 from effconvert.verification.deployed_inputs import way_of
 from helpers.places import GOLDEN
 
@@ -20,7 +20,7 @@ PIXELS_MEAN, PIXELS_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 def examined(name: str) -> DeployedFile:
     """A golden file, by its name in the truth."""
-    return examine_deployed(FOLDER / name)
+    return inspect_deployed(FOLDER / name)
 
 
 def test_the_truth_is_of_every_file_here() -> None:

@@ -23,12 +23,12 @@ def command(path: Path, tensors: bool, key: str | None, as_json: JsonOutput | No
 
     Example: effconvert inspect b0.safetensors
     """
-    from effconvert.deployed.files import examine_deployed, framework_of_file
+    from effconvert.deployed.files import framework_of_file, inspect_deployed
 
     if framework_of_file(path):
         from effconvert.cli.display.deployed import print_file
 
-        file = examine_deployed(path)
+        file = inspect_deployed(path)
         if not put_json(as_json, {"schema": "effconvert/deployed-file/1", **file.to_dict()}):
             print_file(file)
         return
