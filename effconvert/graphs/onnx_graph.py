@@ -76,8 +76,8 @@ def network_graph(
 
     image_size: height and width, for which padding is written as numbers; with None the graph takes any height and
     width, and padding is SAME_UPPER. batch: N; None for any. fold: each BatchNorm becomes part of the convolution
-    before it, and parameters have other names than the weights. normalisation: the images are pixels, 0 to 255, and the graph
-    normalises them. softmax: the output is `probabilities`. Without a classifier the output is `pooled` [N, C].
+    before it, and parameters have other names than the weights. normalisation: the images are pixels, 0 to 255, and the
+    graph normalises them. softmax: the output is `probabilities`. Without a classifier the output is `pooled` [N, C].
     """
     if softmax and not facts.classes:
         raise LayoutMismatch("facts: classes=0: a softmax needs a classifier")

@@ -123,7 +123,8 @@ def test_normalisation_stands_in_front_and_softmax_behind() -> None:
     built = model(of, 64, normalisation=(mean, std), softmax=True)
     onnx.checker.check_model(built, full_check=True)
     assert [output.name for output in built.graph.output] == ["probabilities"]
-    normalised = (pixels - np.float32(mean).reshape(3, 1, 1)) / np.float32(std).reshape(3, 1, 1)
+    centre, spread = (np.array(numbers, np.float32).reshape(3, 1, 1) for numbers in (mean, std))
+    normalised = (pixels - centre) / spread
     expected = of(torch.from_numpy(normalised)).softmax(1).numpy()
     assert np.abs(run(built, pixels) - expected).max() < TOLERANCE * expected.max()
 
