@@ -1,6 +1,6 @@
 """The values of a folded graph: each BatchNorm becomes part of the convolution before it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,3 +31,25 @@ def folding(read: Read, bn_eps: float) -> Read:
         return (kernel * scale.reshape(-1, 1, 1, 1)).astype(np.float32)  # an axis of experts may come first
 
     return folded
+
+
+def folded_in_order(arrays: Iterable[tuple[str, Array]], bn_eps: float) -> Iterator[tuple[str, Array]]:
+    """Yield the values of a folded graph from canonical tensors in their order; memory holds those of one layer."""
+    layer: dict[str, Array] = {}
+    for name, array in arrays:
+        if not name.endswith(".conv.weight") and ".bn." not in name:
+            yield name, array
+            continue
+        layer[name] = array
+        if name.endswith(".bn.running_var"):  # the layer's last tensor
+            read, prefix = folding(layer.__getitem__, bn_eps), name.removesuffix(".bn.running_var")
+            for part in (WEIGHT, BIAS):
+                yield prefix + part, read(prefix + part)
+            layer = {}
+
+
+def place_of(name: str) -> str:
+    """Return the canonical tensor in whose place a value of a folded graph stands."""
+    if name.endswith(WEIGHT):
+        return f"{name.removesuffix(WEIGHT)}.conv.weight"
+    return f"{name.removesuffix(BIAS)}.bn.weight" if name.endswith(BIAS) else name

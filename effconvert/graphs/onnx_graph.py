@@ -11,7 +11,8 @@ from effconvert.architecture.canonical import Shape, tensor_shapes
 from effconvert.architecture.facts import Facts
 from effconvert.architecture.variants import Variant, blocks
 from effconvert.errors import LayoutMismatch, listing
-from effconvert.graphs.folding import Array, folding
+from effconvert.formats.checkpoint import TensorInfo
+from effconvert.graphs.folding import Array, folding, place_of
 from effconvert.graphs.onnx_nodes import Nodes
 from effconvert.version import VERSION
 
@@ -27,10 +28,10 @@ Normalisation = tuple[Sequence[float], Sequence[float]]
 
 @dataclass(frozen=True)
 class NetworkGraph:
-    """A graph whose parameters, {name: shape}, have no values yet."""
+    """A graph whose parameters have no values yet; infos: all of them, in the order of the canonical tensors."""
 
     graph: GraphProto
-    parameters: Mapping[str, Shape]
+    infos: tuple[TensorInfo, ...]
 
 
 def build_model(
@@ -57,8 +58,8 @@ def build_model(
     )
     read = tensors.__getitem__
     values: Callable[[str], Array] = folding(read, facts.bn_eps) if fold else read
-    for name in network.parameters:
-        network.graph.initializer.append(numpy_helper.from_array(np.asarray(values(name), np.float32), name))
+    for info in network.infos:
+        network.graph.initializer.append(numpy_helper.from_array(np.asarray(values(info.name), info.dtype), info.name))
     return wrapped(network.graph, metadata)
 
 
@@ -99,7 +100,10 @@ def network_graph(
     sides = ("height", "width") if image_size is None else (image_size, image_size)
     images = _value(IMAGES, (count, facts.in_channels, *sides))
     result = _value(x, (count, facts.classes or channels))
-    return NetworkGraph(helper.make_graph(nodes.all, variant.name, [images], [result]), nodes.parameters)
+    places = {name: place for place, name in enumerate(tensor_shapes(variant, facts))}
+    names = sorted(nodes.parameters, key=lambda name: places[place_of(name)])
+    infos = tuple(TensorInfo(name, nodes.parameters[name], np.dtype(np.float32)) for name in names)
+    return NetworkGraph(helper.make_graph(nodes.all, variant.name, [images], [result]), infos)
 
 
 def wrapped(graph: GraphProto, metadata: Mapping[str, str]) -> ModelProto:
