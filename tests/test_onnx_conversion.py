@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from effconvert.graphs.onnx_graph import build_model
 from effconvert.model.calibration import calibrate, random_weights, synthetic_images
 from helpers.checkpoints import read_all, same
 from helpers.formats.building import make_safetensors
+from helpers.running import Ran
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +38,7 @@ def written(lite0: Path) -> Path:
     return lite0.with_name("lite0.onnx")
 
 
-def run(path: Path, images: np.ndarray) -> np.ndarray:
+def computed(path: Path, images: np.ndarray) -> np.ndarray:
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return session.run(None, {"images": images})[0]
 
@@ -52,7 +54,7 @@ def test_it_computes_the_network(lite0: Path, written: Path) -> None:
     images = synthetic_images(2, 64, 64, seed=1)
     with torch.no_grad():
         expected = effconvert.load_model(lite0, facts={"bn_eps": 1e-3})(images).numpy()
-    assert np.abs(run(written, images.numpy()) - expected).max() < 2e-5 * np.abs(expected).max()
+    assert np.abs(computed(written, images.numpy()) - expected).max() < 2e-5 * np.abs(expected).max()
 
 
 def test_the_same_input_gives_the_same_bytes_which_are_those_of_onnx(
@@ -94,7 +96,7 @@ def test_a_folded_graph_of_any_size_computes_the_same(lite0: Path, tmp_path: Pat
     with torch.no_grad():
         expected = effconvert.load_model(lite0, facts={"bn_eps": 1e-3})(images)
         wanted = (expected.softmax(1) if softmax else expected).numpy()
-    assert np.abs(run(tmp_path / "x.onnx", images.numpy()) - wanted).max() < 2e-5 * np.abs(wanted).max()
+    assert np.abs(computed(tmp_path / "x.onnx", images.numpy()) - wanted).max() < 2e-5 * np.abs(wanted).max()
 
 
 def test_a_graph_that_normalises_takes_pixels(lite0: Path, tmp_path: Path) -> None:
@@ -105,13 +107,13 @@ def test_a_graph_that_normalises_takes_pixels(lite0: Path, tmp_path: Path) -> No
     mean, std = (np.array(numbers, np.float32).reshape(3, 1, 1) for numbers in (recipe.mean, recipe.std))
     with torch.no_grad():
         expected = effconvert.load_model(lite0, facts={"bn_eps": 1e-3})(torch.from_numpy((pixels - mean) / std)).numpy()
-    assert np.abs(run(tmp_path / "x.onnx", pixels) - expected).max() < 2e-5 * np.abs(expected).max()
+    assert np.abs(computed(tmp_path / "x.onnx", pixels) - expected).max() < 2e-5 * np.abs(expected).max()
 
 
 def test_a_folded_graph_is_refused_as_weights(lite0: Path, tmp_path: Path) -> None:
     effconvert.convert(lite0, tmp_path / "x.onnx", to="onnx", size=64, fold=True)
     with pytest.raises(
-        UnreadableCheckpoint, match="folded into the kernels, so that it holds no weights; give the checkp"
+        UnreadableCheckpoint, match="is folded into the kernels, so that it holds no weights; give the checkp"
     ):
         effconvert.convert(tmp_path / "x.onnx", tmp_path / "y.pth", to="timm")
 
@@ -203,3 +205,31 @@ def test_the_suffix_and_the_target_must_agree(lite0: Path, tmp_path: Path, out: 
     with pytest.raises(OutputProblem) as failure:
         effconvert.convert(lite0, tmp_path / out, to=to)
     assert words in str(failure.value)
+
+
+def test_inspect_says_what_a_model_takes_and_gives(lite0: Path, written: Path, tmp_path: Path) -> None:
+    own = effconvert.inspect(written)
+    assert own.graph is not None
+    assert own.graph.inputs == ("images float32 [batch, 3, 64, 64]",)
+    assert (own.graph.axes, own.graph.normalises, own.graph.softmax, own.graph.no_weights) == ("NCHW", False, False, "")
+    assert own.graph.options is not None
+    assert own.graph.options.size == 64
+    options = {"fold": True, "with_normalisation": True, "with_softmax": True}
+    effconvert.convert(lite0, tmp_path / "x.onnx", to="onnx", size=64, **options)
+    folded = effconvert.inspect(tmp_path / "x.onnx")
+    assert folded.graph is not None
+    assert (folded.layout, folded.variant, folded.graph.normalises, folded.graph.softmax) == (None, "lite0", True, True)
+    assert "no weights" in folded.line
+    assert json.loads(json.dumps(folded.to_dict()))["graph"]["options"]["fold"] is True
+
+
+def test_inspect_describes_a_model_of_another_exporter(tmp_path: Path, run: Callable[..., Ran]) -> None:
+    node = onnx.helper.make_node("Conv", ["x", "conv_stem.weight"], ["y"])
+    ends = [onnx.helper.make_tensor_value_info(name, 1, ["n", 8, 8, 3]) for name in "xy"]
+    kernel = onnx.numpy_helper.from_array(np.ones((4, 3, 3, 3), np.float32), "conv_stem.weight")
+    graph = onnx.helper.make_graph([node], "g", ends[:1], ends[1:], [kernel])
+    model = onnx.helper.make_model(graph, producer_name="tf2onnx", producer_version="1.17.0 None")
+    onnx.save(model, str(tmp_path / "x.onnx"))
+    shown = run("inspect", tmp_path / "x.onnx").out
+    for words in ("written by tf2onnx 1.17.0\n", "x float32 [n, 8, 8, 3]", "NHWC", "1 convolution", "weights  none: "):
+        assert words in shown

@@ -28,6 +28,17 @@ class GraphOptions:
         """Return the options as plain values, for JSON."""
         return dataclasses.asdict(self)
 
+    @classmethod
+    def from_dict(cls, values: Any) -> "GraphOptions":
+        """Return the options from the result of `to_dict`. Raises ValueError for anything else."""
+        kinds = {field.name: bool if field.type in (bool, "bool") else int for field in dataclasses.fields(cls)}
+        if not isinstance(values, dict) or values.keys() != kinds.keys():
+            raise ValueError("it does not have the options of a graph")
+        for name, kind in kinds.items():
+            if type(values[name]) is not kind and not (kind is int and values[name] is None):
+                raise ValueError(f"its option {name} is of another type")
+        return cls(**values)
+
     @property
     def in_words(self) -> str:
         """The options in one line: `images of 224 x 224 pixels, normalised before; gives logits`."""

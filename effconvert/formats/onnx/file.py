@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -37,9 +38,9 @@ class OnnxCheckpoint(Checkpoint):
         self._file = self.open_file(path)
         try:
             model = opened(self._file)
-            reason = "" if folded else why_not_weights(model, learn(model))
-            if reason:
-                raise UnreadableCheckpoint(f"{path}: not a checkpoint but {reason}")
+            refusal = None if folded else why_not_weights(model, learn(model))
+            if refusal:
+                raise UnreadableCheckpoint(f"{path}: not a checkpoint but {refusal.kind}; {refusal.reason}")
             self.metadata = model.metadata
             self.tensors, self._places = _tensors(model, self._file)
         except BaseException:
@@ -68,31 +69,42 @@ def is_own(model: OnnxModel) -> bool:
 
 def exporter(model: OnnxModel) -> str:
     """Return the program that wrote the model, with its version; "" if the model does not say it."""
-    words = f"{model.producer} {model.producer_version}".strip()
+    words = f"{model.producer} {model.producer_version}".removesuffix(" None").strip()  # as tf2onnx writes it
     return printable(words)[:_LONGEST_SHOWN]
 
 
-def why_not_weights(model: OnnxModel, usage: Usage) -> str:
-    """Return why the weights cannot be taken from the model, and what to do; "" if they can."""
+class Refusal(NamedTuple):
+    """Why a model holds no weights. kind: what it is. reason: why, and what to do."""
+
+    kind: str
+    reason: str
+
+
+def why_not_weights(model: OnnxModel, usage: Usage) -> Refusal | None:
+    """Return why the weights cannot be taken from the model; None if they can."""
     if not is_own(model):
-        by = f" of {exporter(model)}" if exporter(model) else ""
+        kind = f"an ONNX model of {exporter(model)}" if exporter(model) else "an ONNX model"
         if usage.quantised:
-            return f"an ONNX model{by} with rounded values, which are not the weights; {_EXPORTED}"
-        return (
-            f"an ONNX model{by}; exporters fold BatchNorm into the kernels, also under the weights' names, so that it "
-            f"holds no weights; {_EXPORTED}"
+            return Refusal(kind, f"its values are rounded to integers, which are not the weights; {_EXPORTED}")
+        return Refusal(
+            kind,
+            "exporters fold BatchNorm into the kernels, also under the weights' names, so that it holds no weights; "
+            f"{_EXPORTED}",
         )
+    kind = "an ONNX model that effconvert wrote"
     if any(FOLDED in tensor.name for tensor in model.tensors):
-        return (
-            "an ONNX model that effconvert wrote with BatchNorm folded into the kernels, so that it holds no weights; "
-            "give the checkpoint that it was made from"
+        return Refusal(
+            kind,
+            "BatchNorm is folded into the kernels, so that it holds no weights; give the checkpoint that it was made "
+            "from",
         )
     if usage.quantised or not usage.batch_norms or any(tensor.content is None for tensor in model.tensors):
-        return (
-            "an ONNX model that effconvert wrote and another program changed, so that it holds no weights; give the "
-            "model as effconvert wrote it, or the checkpoint that it was made from"
+        return Refusal(
+            kind,
+            "another program changed it, so that it holds no weights; give the model as effconvert wrote it, or the "
+            "checkpoint that it was made from",
         )
-    return ""
+    return None
 
 
 def _tensors(model: OnnxModel, file: DataFile) -> tuple[dict[str, TensorInfo], dict[str, Span]]:
