@@ -12,7 +12,7 @@ from effconvert.deployed.onnx_files import read_onnx
 from effconvert.deployed.tflite_files import is_tflite, read_tflite
 from effconvert.errors import LayoutMismatch
 from effconvert.formats.checkpoint import DataFile
-from effconvert.formats.foreign.files import is_onnx
+from effconvert.formats.foreign.files import begins_onnx
 from effconvert.maps.map_names import ONNX, TFLITE
 from effconvert.paths import require_path
 from effconvert.shown import Row, Shown
@@ -98,7 +98,7 @@ def framework_of_file(path: Path) -> str | None:
         return None
     with DataFile(path) as file:
         start = file.read(0, min(_HEAD, file.size))
-    return TFLITE if is_tflite(start) else ONNX if is_onnx(start) else None
+    return TFLITE if is_tflite(start) else ONNX if begins_onnx(start) else None
 
 
 def inspect_deployed(path: str | Path) -> DeployedFile:

@@ -75,13 +75,12 @@ class Constant:
 
 @dataclass(frozen=True)
 class Node:
-    """An operation. domain: "" for the operators of the format itself."""
+    """An operation. kind: the name of its operator."""
 
     kind: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     attributes: Mapping[str, Any] = field(default_factory=dict)
-    domain: str = ""
 
     @property
     def output(self) -> str:

@@ -9,7 +9,9 @@ from typing import Any
 from effconvert.errors import BadMap, LayoutMismatch
 from effconvert.formats import Checkpoint, TensorInfo, open_checkpoint
 from effconvert.formats.checkpoint import tensor_rows
-from effconvert.identify.description import Description
+from effconvert.formats.onnx.file import FORMAT
+from effconvert.identify.description import Description, read_description
+from effconvert.identify.graph_contents import GraphContents, graph_contents
 from effconvert.identify.identification import Identity, identify
 from effconvert.identify.missing_tensors import kind_of, missing_words
 from effconvert.identify.preprocessing import assumed_recipe
@@ -27,7 +29,8 @@ class Inspection(Shown):
     tensors; "" if there are several. missing_words: a sentence on them. unread: number of tensors that cannot be read.
     unknown: number of tensors that the layout does not have. strange: {each of them: its place}. classifier: the layer
     that is taken for it, if its name is not the layout's own. sets: {set of weights: its tensors and bytes}.
-    parameters: number of trainable values. others: {why a tensor is not a weight: number}.
+    parameters: number of trainable values. others: {why a tensor is not a weight: number}. graph: what an ONNX
+    model wants and gives; None for every other file.
     """
 
     path: str
@@ -55,10 +58,14 @@ class Inspection(Shown):
     metadata: dict[str, str]
     nbytes: int
     tensors: tuple[TensorInfo, ...]
+    graph: GraphContents | None = None
 
     @property
     def line(self) -> str:
         """What the checkpoint holds, in one line."""
+        if self.graph and self.graph.no_weights:
+            ways = f"{', '.join(self.graph.inputs)} -> {', '.join(self.graph.outputs)}"
+            return f"{self.path}: {self.format} of {self.graph.exporter or 'an unknown exporter'}, {ways}, no weights"
         counted = f"{len(self.tensors):,} tensors, {self.nbytes:,} bytes"
         if self.layout is None:
             return f"{self.path}: {self.format}, layout unknown, {counted}"
@@ -74,8 +81,9 @@ class Inspection(Shown):
         """Return the inspection as plain values, for JSON."""
         tensors = [{"name": t.name, "shape": list(t.shape), "dtype": str(t.dtype)} for t in self.tensors]
         described = self.description.to_metadata() if self.description else None
+        graph = self.graph.to_dict() if self.graph else None
         lists = {"assumed": list(self.assumed), "cautions": list(self.cautions)}
-        return {**vars(self), "tensors": tensors, "description": described, **lists}
+        return {**vars(self), "tensors": tensors, "description": described, "graph": graph, **lists}
 
 
 def inspect(path: str | Path, key: bytes | None = None) -> Inspection:
@@ -83,10 +91,14 @@ def inspect(path: str | Path, key: bytes | None = None) -> Inspection:
 
     path: a file, a folder, a TensorFlow prefix, a SavedModel, or a .tar.gz of one. key: decrypts it.
 
-    Raises MissingPath, UnreadableCheckpoint or BadMap. An unknown layout is not an exception: `layout` is None.
+    Raises MissingPath, UnreadableCheckpoint or BadMap. An unknown layout is not an exception, and neither is an ONNX
+    model that holds no weights: `layout` is then None.
 
     Example: `effconvert.inspect("b0.safetensors").variant`
     """
+    graph = graph_contents(Path(path))
+    if graph and graph.no_weights:
+        return _without_weights(Path(path), graph)
     with open_checkpoint(path, key) as checkpoint:
         try:
             identity, note = identify(checkpoint), ""
@@ -120,7 +132,41 @@ def inspect(path: str | Path, key: bytes | None = None) -> Inspection:
             metadata=dict(checkpoint.metadata),
             nbytes=sum(info.nbytes for info in checkpoint.tensors.values()),
             tensors=tuple(checkpoint.tensors.values()),
+            graph=graph,
         )
+
+
+def _without_weights(path: Path, graph: GraphContents) -> Inspection:
+    """Return the inspection of an ONNX model whose values are not weights; effconvert's own say what they are of."""
+    description = read_description(graph.metadata, str(path))
+    return Inspection(
+        path=str(path),
+        format=FORMAT,
+        files={path.name: path.stat().st_size},
+        layout=None,
+        variant=description.variant if description else None,
+        root="",
+        note=graph.no_weights,
+        assumption="",
+        assumed=tuple(sorted(description.assumed)) if description else (),
+        cautions=(),
+        missing=0,
+        missing_kind="",
+        missing_words="",
+        unknown=0,
+        unread=0,
+        strange={},
+        classifier="",
+        sets={},
+        others={},
+        parameters=None,
+        facts=description.facts.to_dict() if description else None,
+        description=description,
+        metadata=dict(graph.metadata),
+        nbytes=0,
+        tensors=(),
+        graph=graph,
+    )
 
 
 def _sets(checkpoint: Checkpoint, identity: Identity) -> dict[str, dict[str, int]]:

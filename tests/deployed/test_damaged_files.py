@@ -90,7 +90,7 @@ def test_external_constants_are_not_read_outside_of_the_folder(tmp_path: Path) -
     inner.mkdir()
     path = inner / "m.onnx"
     path.write_bytes(data.replace(b"dynamo.onnx.data", b"../secret/////.."[:16]))
-    refused(path, "which is not in the folder of the file")
+    refused(path, "outside of the model's folder")
     path.write_bytes(data)
     (inner / "dynamo.onnx.data").symlink_to(tmp_path / "secret")
     refused(path, "a link out of the folder of the file")
@@ -107,7 +107,7 @@ def test_a_circle_of_nodes_is_refused(tmp_path: Path) -> None:
     outer, graph = parts((FOLDER / "onnx" / "own_same_upper.onnx").read_bytes())
     path = tmp_path / "m.onnx"
     path.write_bytes(joined(outer, [node("Identity", "b", "a"), node("Identity", "a", "b"), *graph]))
-    refused(path, "Identity reads 'b', which nothing before it computes")
+    refused(path, "Identity reads 'b', which nothing before it gives")
 
 
 def test_a_million_nodes_are_refused(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_a_million_nodes_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     many = bytes_field(*node("Identity", "images", "x")) * 1_000_000
     path.write_bytes(_bytes(outer) + bytes_field(_GRAPH, many + _bytes(graph)))
-    refused(path, "has more than 100,000 nodes|needs far more work")
+    refused(path, "needs far more work")
 
 
 def test_a_graph_inside_of_a_node_is_refused_by_its_operator(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_operators_of_someones_own_are_named(tmp_path: Path) -> None:
     outer, graph = parts((FOLDER / "onnx" / "own_same_upper.onnx").read_bytes())
     path = tmp_path / "m.onnx"
     path.write_bytes(joined(outer, [node("Surprise", "images", "x", "my.domain"), *graph]))
-    refused(path, "has the operator Surprise of 'my.domain', which only its own program can run")
+    refused(path, "has the operator 'my.domain.Surprise', which only its own program can run")
 
 
 def test_a_vector_that_is_longer_than_the_file_is_refused(tmp_path: Path) -> None:

@@ -44,8 +44,7 @@ def print_file(file: "DeployedFile") -> None:
 def file_pairs(file: "DeployedFile") -> Iterator[tuple[str, str]]:
     """Yield what a deployed file says of itself, for `inspect`."""
     needs = file.needs
-    used = {node.domain for node in file.graph.nodes}
-    versions = ", ".join(f"{name or 'opset'} {n}" for name, n in file.graph.versions.items() if name in used)
+    versions = f"opset {file.graph.versions['']}" if "" in file.graph.versions else ""
     made = f", made by {file.graph.producer}" if file.graph.producer else ""
     yield "format", f"{file.graph.format}{made}{f' ({versions})' if versions else ''}"
     yield "network", _network(file)
