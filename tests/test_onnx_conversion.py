@@ -214,8 +214,9 @@ def test_inspect_says_what_a_model_takes_and_gives(lite0: Path, written: Path, t
     assert (own.graph.axes, own.graph.normalises, own.graph.softmax, own.graph.no_weights) == ("NCHW", False, False, "")
     assert own.graph.options is not None
     assert own.graph.options.size == 64
-    options = {"fold": True, "with_normalisation": True, "with_softmax": True}
-    effconvert.convert(lite0, tmp_path / "x.onnx", to="onnx", size=64, **options)
+    effconvert.convert(
+        lite0, tmp_path / "x.onnx", to="onnx", size=64, fold=True, with_normalisation=True, with_softmax=True
+    )
     folded = effconvert.inspect(tmp_path / "x.onnx")
     assert folded.graph is not None
     assert (folded.layout, folded.variant, folded.graph.normalises, folded.graph.softmax) == (None, "lite0", True, True)

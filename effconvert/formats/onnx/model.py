@@ -120,7 +120,7 @@ class _Reader:
                 graph = value
             elif number == 8:
                 domain, version = self._pair(value, 1, 2)
-                opsets[domain] = int(version)
+                opsets[domain] = version if isinstance(version, int) else 0
             elif number == 14:
                 key, said = self._pair(value, 1, 2)
                 if key in metadata:
@@ -148,7 +148,7 @@ class _Reader:
             self.budget.step()
             if number in found:
                 found[number] = value if isinstance(value, int) else self.text(value)
-        return str(found[first]), found[second] or ""
+        return str(found[first]), found[second]
 
     def _graph(
         self, place: Span
