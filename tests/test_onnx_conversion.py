@@ -210,27 +210,28 @@ def test_the_suffix_and_the_target_must_agree(lite0: Path, tmp_path: Path, out: 
 def test_inspect_says_what_a_model_takes_and_gives(lite0: Path, written: Path, tmp_path: Path) -> None:
     own = effconvert.inspect(written)
     assert own.graph is not None
-    assert own.graph.inputs == ("images float32 [batch, 3, 64, 64]",)
-    assert (own.graph.axes, own.graph.normalises, own.graph.softmax, own.graph.no_weights) == ("NCHW", False, False, "")
-    assert own.graph.options is not None
-    assert own.graph.options.size == 64
+    needs = own.graph.needs
+    assert (needs.input, needs.layout, needs.height, needs.batch) == ("images", "NCHW", 64, None)
+    assert (needs.normalization, needs.ends, own.graph.variants) == (None, "", ("lite0",))
     effconvert.convert(
         lite0, tmp_path / "x.onnx", to="onnx", size=64, fold=True, with_normalisation=True, with_softmax=True
     )
     folded = effconvert.inspect(tmp_path / "x.onnx")
     assert folded.graph is not None
-    assert (folded.layout, folded.variant, folded.graph.normalises, folded.graph.softmax) == (None, "lite0", True, True)
+    assert (folded.layout, folded.variant, folded.graph.needs.ends) == (None, "lite0", "softmax")
+    assert folded.graph.needs.normalization is not None
+    assert folded.graph.needs.normalization.mean == (127, 127, 127)
     assert "no weights" in folded.line
-    assert json.loads(json.dumps(folded.to_dict()))["graph"]["options"]["fold"] is True
+    assert json.loads(json.dumps(folded.to_dict()))["graph"]["output"]["ends"] == "softmax"
 
 
 def test_inspect_describes_a_model_of_another_exporter(tmp_path: Path, run: Callable[..., Ran]) -> None:
     node = onnx.helper.make_node("Conv", ["x", "conv_stem.weight"], ["y"])
-    ends = [onnx.helper.make_tensor_value_info(name, 1, ["n", 8, 8, 3]) for name in "xy"]
+    ends = [onnx.helper.make_tensor_value_info(name, 1, ["n", 3, 8, 8]) for name in "xy"]
     kernel = onnx.numpy_helper.from_array(np.ones((4, 3, 3, 3), np.float32), "conv_stem.weight")
     graph = onnx.helper.make_graph([node], "g", ends[:1], ends[1:], [kernel])
     model = onnx.helper.make_model(graph, producer_name="tf2onnx", producer_version="1.17.0 None")
     onnx.save(model, str(tmp_path / "x.onnx"))
     shown = run("inspect", tmp_path / "x.onnx").out
-    for words in ("written by tf2onnx 1.17.0\n", "x float32 [n, 8, 8, 3]", "NHWC", "1 convolution", "weights  none: "):
+    for words in ("written by tf2onnx 1.17.0, opset", "x: float32 [N, 3, 8, 8], NCHW", "weights  none to convert: "):
         assert words in shown

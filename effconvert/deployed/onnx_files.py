@@ -10,15 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
 from effconvert.budget import Budget, guarded
 from effconvert.deployed.graph import Constant, Graph, Node, Value, check_graph
 from effconvert.errors import UnreadableCheckpoint
-from effconvert.formats.checkpoint import DataFile, check_shape
+from effconvert.formats.checkpoint import BFLOAT16, DataFile, check_shape
 from effconvert.formats.onnx import model as stored
+from effconvert.formats.onnx.file import exporter
 from effconvert.formats.protobuf import WireError, as_signed, fields, read_varint
 from effconvert.formats.protobuf_file import Span, StoredFields
 
@@ -62,7 +62,7 @@ class _Reader:
             outside |= {tensor.outside: None} if tensor.outside else {}
         graph = Graph(
             format="ONNX",
-            producer=model.producer,
+            producer=exporter(model),
             channels_last=False,
             inputs=tuple(map(_value, model.inputs)),
             outputs=tuple(map(_value, model.outputs)),
@@ -178,9 +178,10 @@ def _value(value: stored.Value) -> Value:
 
 
 def _dtype(name: str) -> np.dtype[Any] | None:
-    if name == "bfloat16":
-        return np.dtype(ml_dtypes.bfloat16)
-    return None if name == "string" or name.startswith("type ") else np.dtype(name)
+    if name == "string" or name.startswith("type "):
+        return None
+    found: np.dtype[Any] = BFLOAT16 if name == str(BFLOAT16) else np.dtype(name)
+    return found
 
 
 def _read_array(path: Path, place: Span, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:

@@ -72,7 +72,7 @@ def test_input_and_output_are_learnt(name: str) -> None:
     assert (needs.ends == "softmax") == truth["softmax"]
     assert (needs.normalization is not None) == truth["normalises_inside"]
     assert needs.classes == 10
-    assert file.graph.producer == truth.get("producer", file.graph.producer)
+    assert file.graph.producer.startswith(truth.get("producer", ""))
     assert {domain or "ai.onnx": number for domain, number in file.graph.versions.items()} == truth.get("opset", {})
 
 

@@ -12,7 +12,6 @@ import effconvert
 from effconvert.errors import UnreadableCheckpoint
 from effconvert.formats.checkpoint import DataFile
 from effconvert.formats.onnx.model import read_model
-from effconvert.formats.onnx.usage import learn
 from effconvert.formats.protobuf import bytes_field, number_field
 
 
@@ -53,7 +52,6 @@ def test_inputs_and_outputs_are_as_the_file_says(tmp_path: Path) -> None:
     assert [(one.name, one.dtype, one.shape) for one in model.tensors] == [
         ("conv_stem.weight", "float32", (4, 3, 3, 3))
     ]
-    assert learn(model).axes == "NCHW"
 
 
 CIRCLE = [helper.make_node("Relu", ["b"], ["a"]), helper.make_node("Relu", ["a"], ["b"])]
@@ -97,35 +95,3 @@ def test_every_cut_of_a_model_is_refused(tmp_path: Path) -> None:
     content = foreign().SerializeToString()
     for end in range(4, len(content), 7):
         refusal(tmp_path / "x.onnx", content[:end])
-
-
-@pytest.mark.parametrize(
-    ("kinds", "expected"),
-    [
-        (["Conv", "Relu"], (False, False)),
-        (["Sub", "Div", "Conv", "Softmax"], (True, True)),
-        (["Transpose", "Mul", "Conv", "Softmax", "Identity"], (True, True)),
-        (["Conv", "Mul"], (False, False)),
-    ],
-)
-def test_normalisation_and_softmax_are_seen_in_the_graph(
-    tmp_path: Path, kinds: list[str], expected: tuple[bool, bool]
-) -> None:
-    names = ["x", *(f"v{number}" for number in range(len(kinds) - 1)), "y"]
-    nodes = [helper.make_node(kind, [names[at]], [names[at + 1]]) for at, kind in enumerate(kinds)]
-    (tmp_path / "x.onnx").write_bytes(foreign(nodes).SerializeToString())
-    with DataFile(tmp_path / "x.onnx") as file:
-        found = learn(read_model(file))
-    assert (found.normalises, found.softmax) == expected
-
-
-@pytest.mark.parametrize(
-    ("shape", "axes"),
-    [([1, 3, 8, 8], "NCHW"), (["n", 8, 8, 3], "NHWC"), ([1, 3, 8, 3], "unknown"), ([1, 8], "unknown")],
-)
-def test_the_axes_follow_from_the_shape(tmp_path: Path, shape: list, axes: str) -> None:
-    model = foreign()
-    model.graph.input[0].CopyFrom(helper.make_tensor_value_info("x", TensorProto.FLOAT, shape))
-    (tmp_path / "x.onnx").write_bytes(model.SerializeToString())
-    with DataFile(tmp_path / "x.onnx") as file:
-        assert learn(read_model(file)).axes == axes

@@ -18,22 +18,11 @@ from effconvert.cli.options.shared import json_option, key_option, map_option, p
 def command(path: Path, tensors: bool, key: str | None, as_json: JsonOutput | None) -> None:
     """Show the contents of a checkpoint: format, layout, variant, sets of weights, tensors.
 
-    Of an ONNX model, whoever wrote it, this shows what it takes and gives.
-
     FILE is a file, a folder, a TensorFlow prefix, a SavedModel, or a .tar.gz of one, of any framework. The data is not
     read. Of an ONNX or TFLite file: what it wants of its images, and what it answers.
 
     Example: effconvert inspect b0.safetensors
     """
-    from effconvert.deployed.files import framework_of_file, inspect_deployed
-
-    if framework_of_file(path):
-        from effconvert.cli.display.deployed import print_file
-
-        file = inspect_deployed(path)
-        if not put_json(as_json, {"schema": "effconvert/deployed-file/1", **file.to_dict()}):
-            print_file(file)
-        return
     from effconvert.cli.display.checkpoints import SHOWN, print_inspection
     from effconvert.identify.inspection import inspect
 

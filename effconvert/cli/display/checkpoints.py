@@ -4,19 +4,13 @@ from typing import TYPE_CHECKING
 
 from effconvert.cli.display.terminal import print_pairs, print_table, say
 from effconvert.cli.display.words import counted, facts_text, options_pairs, recipe_text, source_pairs
-from effconvert.errors import printable
 from effconvert.identify.reasons import several
 from effconvert.report.renderings.numbers_text import size as size_text
 
 if TYPE_CHECKING:
-    from effconvert.identify.graph_contents import GraphContents
     from effconvert.identify.inspection import Inspection
 
 SHOWN = 8
-_AXES = {
-    "NCHW": "channels before height and width (NCHW)",
-    "NHWC": "channels after height and width (NHWC)",
-}
 
 
 def print_inspection(found: "Inspection", shown: int) -> None:
@@ -34,9 +28,11 @@ def print_inspection(found: "Inspection", shown: int) -> None:
 def _identity_pairs(found: "Inspection") -> list[tuple[str, str]]:
     pairs = [("format", f"{found.format}, {', '.join(found.files)}")]
     if found.graph:
-        pairs += _graph_pairs(found.graph)
-    if found.graph and found.graph.no_weights:
-        pairs.append(("weights", f"none: {found.note}"))
+        from effconvert.cli.display.deployed import file_pairs
+
+        pairs += list(file_pairs(found.graph))
+    if found.graph and not found.tensors:
+        pairs.append(("weights", f"none to convert: {found.note}"))
         if found.variant and found.facts:
             pairs += [("variant", found.variant), ("facts", facts_text(found.facts, found.assumed))]
         return pairs
@@ -69,26 +65,6 @@ def _identity_pairs(found: "Inspection") -> list[tuple[str, str]]:
     pairs += [("also", several(count, reason)) for reason, count in found.others.items()]
     pairs.append(("tensors", f"{len(found.tensors):,}, {size_text(found.nbytes)}"))
     return pairs
-
-
-def _graph_pairs(graph: "GraphContents") -> list[tuple[str, str]]:
-    """Return what an ONNX model takes and gives, as its graph shows it."""
-    by = f", written by {graph.exporter}" if graph.exporter else ""
-    pairs = [("", f"opset {graph.opset}, IR version {graph.ir_version}{by}")]
-    inside = "normalised in the graph" if graph.normalises else "not normalised in front of the first convolution"
-    pairs += _first("takes", [*graph.inputs[:SHOWN], *filter(None, [_AXES.get(graph.axes)]), inside])
-    ends = "of a softmax" if graph.softmax else "not of a softmax: logits or features"
-    pairs += _first("gives", [*graph.outputs[:SHOWN], ends])
-    norms = counted(graph.batch_norms, "BatchNorm") if graph.batch_norms else "no BatchNorm"
-    rounded = ", quantised" if graph.quantised else ""
-    operators = f"{counted(graph.operators, 'operator')}: {counted(graph.convolutions, 'convolution')}, {norms}"
-    outside = f", others in {', '.join(map(printable, graph.outside[:SHOWN]))}" if graph.outside else ""
-    values = f"{counted(graph.values, 'value')}, {size_text(graph.nbytes)}{outside}"
-    return pairs + _first("graph", [f"{operators}{rounded}", values])
-
-
-def _first(title: str, texts: list[str]) -> list[tuple[str, str]]:
-    return [(title if number == 0 else "", text) for number, text in enumerate(texts)]
 
 
 def _description_pairs(found: "Inspection") -> list[tuple[str, str]]:

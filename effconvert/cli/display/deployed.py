@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from effconvert.cli.display.terminal import BAD, GOOD, print_pairs, print_table, say, say_command
+from effconvert.cli.display.terminal import BAD, GOOD, print_pairs, print_table, say
 from effconvert.cli.display.verdicts import measured, print_comparisons, print_headline
 
 if TYPE_CHECKING:
@@ -32,33 +32,31 @@ def print_deployed(found: "DeployedVerification", layers: bool) -> None:
         print_comparisons(found.reference["framework"], found.verdict, layers)
 
 
-def print_file(file: "DeployedFile") -> None:
-    """Print what a deployed file says of itself, and how it is checked."""
-    print_pairs([("file", str(file.path)), *file_pairs(file)])
-    say()
-    say("Whether it still is the network of its weights:")
-    say()
-    say_command(["effconvert", "verify", str(file.path), "--against", "WEIGHTS", "--explain"])
-
-
 def file_pairs(file: "DeployedFile") -> Iterator[tuple[str, str]]:
     """Yield what a deployed file says of itself, for `inspect`."""
     needs = file.needs
-    versions = f"opset {file.graph.versions['']}" if "" in file.graph.versions else ""
-    made = f", made by {file.graph.producer}" if file.graph.producer else ""
-    yield "format", f"{file.graph.format}{made}{f' ({versions})' if versions else ''}"
+    versions = f", opset {file.graph.versions['']}" if "" in file.graph.versions else ""
+    if file.graph.producer:
+        yield "", f"written by {file.graph.producer}{versions}"
     yield "network", _network(file)
     yield "input", f"{needs.input}: {needs.dtype} {_shape(file)}, {needs.layout}{_meaning(needs.quantization)}"
     yield "takes", _taken(file)
     yield "output", f"{needs.output}: {needs.output_dtype}, {_answer(file)}{_meaning(needs.output_quantization)}"
-    yield "weights", f"{file.weights}; {'quantised' if file.is_quantised else 'not quantised'}"
-    shown = [fact for fact in (f"padding {file.padding.word}", f"activation {file.activation}") if "None" not in fact]
-    if shown:
-        yield "facts", f"{', '.join(shown)} (the graph shows no epsilon: BatchNorm is folded into its kernels)"
+    yield "graph", "; ".join(_shown(file))
     if file.padding.fixed and needs.height is None:
         yield "warning", "takes images of any size, but its padding is that of one size; at others it answers wrongly"
     if needs.before:
         yield "warning", f"does {', '.join(needs.before)} before its first convolution, which is not understood"
+
+
+def _shown(file: "DeployedFile") -> Iterator[str]:
+    """Yield what the graph shows of the network's facts and weights."""
+    facts = {"padding": file.padding.word, "activation": file.activation}
+    if words := [f"{name} {value}" for name, value in facts.items() if value is not None]:
+        yield ", ".join(words)
+    if not any(node.kind == "BatchNormalization" for node in file.graph.nodes):
+        yield "no epsilon, as BatchNorm is folded into the kernels"
+    yield f"kernels of {file.weights}{', quantised' if file.is_quantised else ''}"
 
 
 def _network(file: "DeployedFile") -> str:
@@ -115,7 +113,7 @@ def _pairs(found: "DeployedVerification") -> Iterator[tuple[str, str]]:
     reference, words = found.reference, found.inputs.words
     yield "source", f"{found.source.path}, run by {reference['framework']}"
     yield "file", f"{found.file.path}, run by {found.runtime}"
-    yield from ((name, text) for name, text in file_pairs(found.file) if name not in ("format", "warning"))
+    yield from ((name, text) for name, text in file_pairs(found.file) if name not in ("", "warning"))
     yield "given", _TAKES[found.way.range] + (", blue first" if found.way.bgr else "")
     kind = f"synthetic images (seed {words['seed']})" if words["kind"] == "synthetic" else f"of {words['of']:,} images"
     yield "images", f"{words['count']} {kind}, {words['size']} px; sensitivity {found.verdict.sensitivity:.2f}"

@@ -9,7 +9,6 @@ import numpy as np
 from effconvert.errors import UnreadableCheckpoint, printable
 from effconvert.formats.checkpoint import Array, Checkpoint, DataFile, TensorInfo, as_array, check_name
 from effconvert.formats.onnx.model import OnnxModel, read_model
-from effconvert.formats.onnx.usage import Usage, learn
 from effconvert.formats.protobuf import WireError
 from effconvert.formats.protobuf_file import Span
 
@@ -17,6 +16,8 @@ FORMAT = "ONNX"
 # The key of the metadata under which effconvert says how it wrote the graph, as JSON.
 GRAPH = "graph"
 FOLDED = ".folded."  # in the names of a folded graph's values
+_QUANTISED = frozenset({"QuantizeLinear", "DequantizeLinear", "QLinearConv", "ConvInteger", "MatMulInteger"})
+_NORM = "BatchNormalization"
 _EXPORTED = "give the checkpoint that it was exported from"
 _LONGEST_SHOWN = 80
 
@@ -38,7 +39,7 @@ class OnnxCheckpoint(Checkpoint):
         self._file = self.open_file(path)
         try:
             model = opened(self._file)
-            refusal = None if folded else why_not_weights(model, learn(model))
+            refusal = None if folded else why_not_weights(model)
             if refusal:
                 raise UnreadableCheckpoint(f"{path}: not a checkpoint but {refusal.kind}; {refusal.reason}")
             self.metadata = model.metadata
@@ -80,11 +81,12 @@ class Refusal(NamedTuple):
     reason: str
 
 
-def why_not_weights(model: OnnxModel, usage: Usage) -> Refusal | None:
+def why_not_weights(model: OnnxModel) -> Refusal | None:
     """Return why the weights cannot be taken from the model; None if they can."""
+    kinds = {node.kind for node in model.nodes}
     if not is_own(model):
         kind = f"an ONNX model of {exporter(model)}" if exporter(model) else "an ONNX model"
-        if usage.quantised:
+        if kinds & _QUANTISED:
             return Refusal(kind, f"its values are rounded to integers, which are not the weights; {_EXPORTED}")
         return Refusal(
             kind,
@@ -98,7 +100,7 @@ def why_not_weights(model: OnnxModel, usage: Usage) -> Refusal | None:
             "BatchNorm is folded into the kernels, so that it holds no weights; give the checkpoint that it was made "
             "from",
         )
-    if usage.quantised or not usage.batch_norms or any(tensor.content is None for tensor in model.tensors):
+    if kinds & _QUANTISED or _NORM not in kinds or any(tensor.content is None for tensor in model.tensors):
         return Refusal(
             kind,
             "another program changed it, so that it holds no weights; give the model as effconvert wrote it, or the "
