@@ -197,7 +197,7 @@ def test_options_that_do_not_fit_are_refused(lite0: Path, tmp_path: Path, out: s
 @pytest.mark.parametrize(
     ("out", "to", "words"),
     [
-        ("x.onnx", "canonical", 'x.onnx: .onnx is a graph of ONNX; give to="onnx" to write one'),
+        ("x.onnx", "canonical", 'x.onnx: .onnx is a graph of ONNX, which convert writes with to="onnx"'),
         ("x.pth", "onnx", "x.pth: the file that is written ends in .onnx"),
     ],
 )

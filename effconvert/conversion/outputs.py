@@ -63,7 +63,9 @@ def check_container(output: Path, to: str) -> None:
         check_suffix(output, GRAPH_SUFFIX, option("out"))
         return
     if output.name.endswith(GRAPH_SUFFIX):
-        raise OutputProblem(f"{output}: {GRAPH_SUFFIX} is a graph of ONNX; give {option('to', ONNX)} to write one")
+        raise OutputProblem(
+            f"{output}: {GRAPH_SUFFIX} is a graph of ONNX, which convert writes with {option('to', ONNX)}"
+        )
     suffix = _suffix(output)
     if suffix is None:
         raise OutputProblem(f"{output}: the suffix decides the format and must be one of {', '.join(_WRITERS)}")

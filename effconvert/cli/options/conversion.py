@@ -55,18 +55,22 @@ graph_options = with_options(
         "--size",
         type=click.IntRange(1, 4096),
         metavar="N",
-        help="onnx: take images of this size in pixels. Default: the recipe's.",
+        help="Set the size in pixels of the images that a graph (onnx) takes. Default: the recipe's.",
     ),
-    more_option("--free-size", is_flag=True, help="onnx: take images of any size; not every runtime can."),
+    more_option("--free-size", is_flag=True, help="Let a graph (onnx) take images of any size; not every runtime can."),
     more_option(
         "--batch",
         type=click.IntRange(1),
         metavar="N",
-        help="onnx: take exactly N images at a time. Default: any number.",
+        help="Let a graph (onnx) take exactly N images at a time. Default: any number.",
     ),
-    more_option("--fold", is_flag=True, help="onnx: fold BatchNorm into the kernels; the file then holds no weights."),
-    more_option("--with-normalisation", is_flag=True, help="onnx: take pixels, 0 to 255, and normalise them first."),
-    more_option("--with-softmax", is_flag=True, help="onnx: give probabilities, not logits."),
+    more_option(
+        "--fold", is_flag=True, help="Fold BatchNorm into the kernels of a graph (onnx), which then holds no weights."
+    ),
+    more_option(
+        "--with-normalisation", is_flag=True, help="Let a graph (onnx) take pixels, 0 to 255, and normalise them."
+    ),
+    more_option("--with-softmax", is_flag=True, help="Let a graph (onnx) give probabilities, not logits."),
 )
 _RESULT = (force_option, json_option, quiet_option)
 
