@@ -8,7 +8,7 @@ from effconvert.architecture.variants import find_variant
 from effconvert.conversion.difference import Difference, compare
 from effconvert.options import Options, patterns
 from effconvert.preprocessing.limits import pixels_allowed
-from effconvert.validate.cost_report import CostReport, file_cost, report_cost
+from effconvert.validate.cost_report import CostReport, file_cost, report_cost, variant_meant
 from effconvert.verification.deployed_procedure import DeployedVerification
 from effconvert.verification.deployed_procedure import verify_deployed as run_deployed
 from effconvert.verification.inputs import Images
@@ -56,7 +56,7 @@ def diff(
 
 def verify(
     converted: str | Path,
-    source: str | Path,
+    against: str | Path,
     *,
     framework: str = "auto",
     images: str | Path | Images | None = None,
@@ -77,16 +77,16 @@ def verify(
     canonical_only: bool = False,
     progress: Callable[[str], Callable[[], None] | None] | None = None,
 ) -> Verification:
-    """Verify that the file `converted` is the same network as `source`, and return the result.
+    """Verify that the file `converted` is the same network as its source `against`, and return the result.
 
-    The source's own framework runs `source`. The canonical network runs `converted`; if that has a library's layout,
+    The source's own framework runs the source. The canonical network runs `converted`; if that has a library's layout,
     the library runs it too, unless `canonical_only`. Each runs in its own process, on the same images [N, channels,
     size, size].
 
     framework: of the source; `auto` follows from its layout.
     images: a folder, of which eight are taken, or `effconvert.Images`; by default two synthetic ones.
     explain: after a mismatch, try the known causes; the result's `trials` has them.
-    variant, raw, root, backbone, classifier, leave, facts, key: how to read `source`, as in `effconvert.convert`.
+    variant, raw, root, backbone, classifier, leave, facts, key: how to read the source, as in `effconvert.convert`.
     max_pixels: read images of up to so many pixels; by default 67,108,864.
     python: the interpreter that has the frameworks, or {framework: interpreter}; by default this one.
     tolerance: the largest allowed |Δ| of a layer, as a share of its largest value; by default that of the dtype.
@@ -103,7 +103,7 @@ def verify(
     with pixels_allowed(max_pixels):
         return run_verification(
             converted,
-            source,
+            against,
             framework=framework,
             images=images if images is None or isinstance(images, Images) else Images(Path(images), _COUNT),
             reading=Options(
@@ -128,7 +128,7 @@ def verify(
 
 def verify_deployed(
     file: str | Path,
-    source: str | Path,
+    against: str | Path,
     *,
     framework: str = "canonical",
     images: str | Path | Images | None = None,
@@ -148,9 +148,9 @@ def verify_deployed(
     input_bgr: bool = False,
     progress: Callable[[str], Callable[[], None] | None] | None = None,
 ) -> DeployedVerification:
-    """Verify that an ONNX or TensorFlow Lite file is the network of the weights in `source`, and return the result.
+    """Verify that an ONNX or TensorFlow Lite file is the network of the weights in `against`, and return the result.
 
-    onnxruntime or LiteRT runs the file, and `framework` runs `source`: effconvert's own network, or with `auto` the
+    onnxruntime or LiteRT runs the file, and `framework` runs `against`: effconvert's own network, or with `auto` the
     library of its layout. Layers are found in the file's graph by its structure, whatever its exporter named them. A
     quantised file is judged by its answers.
 
@@ -169,7 +169,7 @@ def verify_deployed(
     with pixels_allowed(max_pixels):
         return run_deployed(
             file,
-            source,
+            against,
             framework=framework,
             images=images if images is None or isinstance(images, Images) else Images(Path(images), _COUNT),
             reading=Options(
@@ -200,7 +200,8 @@ def cost(
 ) -> CostReport:
     """Return the parameters and operations of a network, beside every published figure.
 
-    file: weights of any layout; their values are counted, and tell the variant. variant: the official network instead.
+    file: weights of any layout; their values are counted, and tell the variant. variant: the official network instead;
+    its name may also be given as `file`, unless a file has this name.
     size: height and width of the image in pixels; by default that of the weights' preprocessing, or of the variant.
     key: decrypts the file.
 
@@ -208,10 +209,12 @@ def cost(
     an unknown variant or where the tensors are not one network, ValueError for an image without pixels. Figures that
     differ from published ones are not an exception: see the report's `failures`.
 
-    Example: `effconvert.cost(variant="b0").operations["multiply-adds"]`
+    Example: `effconvert.cost("b0").operations["multiply-adds"]`
     """
     if (file is None) == (variant is None):
         raise TypeError("cost() takes either a file or variant=…")
+    if variant is None and file is not None and (meant := variant_meant(file)):
+        return report_cost(meant, size=size)
     if file is not None:
         return file_cost(Path(file), key, size)
     assert variant is not None

@@ -72,7 +72,11 @@ def _near(path: Path) -> Path | None:
         beside = [found.name for found in islice(path.parent.iterdir(), _MOST_FILES)]
     except OSError:  # the folder does not exist either
         return None
-    near = close_name(path.name, beside) if len(beside) < _MOST_FILES else None
+    if len(beside) == _MOST_FILES:
+        return None
+    # A common suffix makes names alike that are not.
+    alike = [name for name in beside if close_name(path.stem, [Path(name).stem])]
+    near = close_name(path.name, alike)
     return path.with_name(near) if near else None
 
 

@@ -1,5 +1,6 @@
 """The functions of Python that have the options of a command: what they pass on, and what they refuse."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,13 @@ import torch
 
 import effconvert
 from effconvert import api
-from effconvert.errors import LayoutMismatch, MissingPath
+from effconvert.errors import LayoutMismatch, MissingPath, UnknownName
 from effconvert.model.calibration import random_weights
 from effconvert.options import Options, patterns
 from effconvert.preprocessing.recipes import recipe_named
 from effconvert.verification.launching import ANY
 from helpers.library_files import library_tensors, save
+from helpers.running import Ran
 
 READING: dict[str, Any] = {
     "variant": "b0",
@@ -40,6 +42,45 @@ def test_every_option_of_verify_arrives(passed: dict[str, Any]) -> None:
     assert passed["reading"] == Options(**READING | {"leave": ("aux.*",)})
     names = ("causes", "in_float64", "tolerance", "keep", "key")
     assert tuple(passed[name] for name in names) == (True, False, 1e-4, "runs", b"k")
+
+
+def test_the_source_is_named_as_the_command_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "run_verification", lambda converted, source, **options: (converted, source))
+    assert effconvert.verify("a", against="b") == effconvert.verify("a", "b") == ("a", "b")
+
+
+def test_cost_takes_a_variant_or_a_file(run: Callable[..., Ran], tmp_path: Path) -> None:
+    assert effconvert.cost("efficientnet-b0") == effconvert.cost("b0") == effconvert.cost(variant="b0")
+    assert effconvert.cost("b0", size=240).size == 240
+    with pytest.raises(MissingPath):
+        effconvert.cost("b9")
+    with pytest.raises(TypeError):
+        effconvert.cost("b0", variant="b0")
+    save(tmp_path / "b0", library_tensors("timm"))
+    assert effconvert.cost(tmp_path / "b0").path == tmp_path / "b0"
+    assert run("cost", "b0").out == run("cost", "--variant", "b0").out
+
+
+@pytest.mark.parametrize("fact", [{"padding": "x"}, {"bn_eps": "small"}, {"classes": -1}, {"colour": "red"}])
+def test_a_fact_or_value_that_nothing_has_is_the_same_error_everywhere(
+    run: Callable[..., Ran], tmp_path: Path, fact: dict[str, Any]
+) -> None:
+    file = save(tmp_path / "b0.pth", library_tensors("timm"))
+    calls: list[Callable[[], object]] = [
+        lambda: effconvert.convert(file, tmp_path / "x.pth", to="timm", facts=fact),
+        lambda: effconvert.create_model("b0", facts=fact),
+        lambda: effconvert.load_model(file, facts=fact),
+    ]
+    said = set()
+    for call in calls:
+        with pytest.raises(UnknownName) as caught:
+            call()
+        said.add(str(caught.value))
+    ((name, value),) = fact.items()
+    ran = run("convert", file, "--to", "timm", "-o", tmp_path / "x.pth", "--facts", f"{name}={value}")
+    assert (ran.exit_code, len(said)) == (2, 1)
+    assert said.pop() in ran.err
+    assert "'" not in ran.err.partition("Error: ")[2]
 
 
 @pytest.mark.parametrize("given", ["/opt/bin/python", Path("/opt/bin/python")])

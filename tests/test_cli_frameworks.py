@@ -133,7 +133,20 @@ def test_diff_names_the_worst_tensors_first(run: Callable[..., Ran], tmp_path: P
     assert said["differing"][0]["at"] == [7, 3, 0, 0]
     assert said["differing"][0]["largest"] == pytest.approx(0.25, rel=1e-6)
     assert (said["equal"], said["same"]) == (309, False)
-    assert "different: 309 tensors are equal, 2 differ, by at most 0.25" in run("diff", one, two).out
+    lines = run("diff", one, two).out.splitlines()
+    assert lines[0] == "different: 309 tensors are equal, 2 differ, by at most 0.53 of the largest value"
+    assert next(line.split()[1:3] for line in lines if line.startswith("blocks.4.expand")) == ["0.25", "0.53"]
+
+
+def test_diff_counts_what_each_file_alone_has_as_it_lists_it(run: Callable[..., Ran], tmp_path: Path) -> None:
+    one, two = tmp_path / "b0.pth", tmp_path / "b1.pth"
+    for variant, path in (("lite0", one), ("lite1", two)):
+        network = effconvert.create_model(variant)
+        save(path, {name: tensor.numpy() for name, tensor in network.state_dict().items()})
+    first, *lines = run("diff", one, two).out.splitlines()
+    alone = {line[:9]: line[9:].split()[0] for line in lines if line.startswith("only in ")}
+    assert first.endswith(f", {alone['only in A']} only in A, {alone['only in B']} only in B")
+    assert "missing" not in first
 
 
 def test_diff_tells_networks_apart_whose_tensors_are_equal(run: Callable[..., Ran], tmp_path: Path) -> None:
@@ -145,7 +158,7 @@ def test_diff_tells_networks_apart_whose_tensors_are_equal(run: Callable[..., Ra
     ran = run("diff", one, two)
     assert ran.exit_code == 5
     assert "fact  padding: tf-same in A, symmetric in B" in ran.out
-    assert "none differs, but the networks are not the same" in ran.out
+    assert "none differs, and the networks differ in " in ran.out
 
 
 def test_diff_of_an_assumed_fact_is_told_and_no_difference(run: Callable[..., Ran], tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import ml_dtypes
@@ -15,6 +16,7 @@ from effconvert.architecture.canonical import default_facts
 from effconvert.architecture.variants import VARIANTS
 from effconvert.errors import LayoutMismatch, NumericMismatch, UnreadableCheckpoint
 from helpers.checkpoints import AVERAGE, LAYOUT, Tensors, random_checkpoint, read_all, same, write_checkpoint
+from helpers.running import Ran
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
@@ -95,6 +97,25 @@ def test_values_that_vanish_in_a_small_dtype_are_warned_of(lite0_tensors: Tensor
     report = effconvert.convert(folder, tmp_path / "x.safetensors", dtype="float16")
     size = lite0_tensors[name].size
     assert report.strange == (f"blocks.4.expand.conv.weight: {size:,} of {size:,} values became 0 in float16",)
+    lost = report.zeroed["blocks.4.expand.conv.weight"]
+    assert (lost.values, lost.of, lost.dtype) == (size, size, "float16")
+    assert lost.largest == np.abs(lite0_tensors[name] * np.float32(1e-10)).max()
+
+
+def test_values_that_vanish_are_one_line_with_their_number_and_size(
+    run: Callable[..., Ran], lite0_tensors: Tensors, tmp_path: Path
+) -> None:
+    names = [f"efficientnet-lite0/blocks_{number}/conv2d/kernel{AVERAGE}" for number in (4, 6)]
+    tiny = {name: np.full_like(lite0_tensors[name], 2e-8) * np.sign(lite0_tensors[name]) for name in names}
+    folder = write_checkpoint(tmp_path / "tiny", lite0_tensors | tiny)
+    lines = run("tf2pt", folder, "--dtype", "float16", "-o", tmp_path / "x.pth").out.splitlines()
+    (line,) = [line for line in lines if "became 0" in line]
+    count, _, rest = line.removeprefix("warning").partition(" values became 0 in float16, ")
+    assert int(count.replace(",", "")) >= sum(np.count_nonzero(array) for array in tiny.values())
+    assert rest.startswith("the largest of them 2.0e-08; 2 tensors lost more than 1 % of the values")
+    document = json.loads(run("tf2pt", folder, "--dtype", "float16", "-o", tmp_path / "y.pth", "--json").out)
+    assert len(document["strange"]) == 2
+    assert {words.partition(": ")[0] for words in document["strange"]} <= document["zeroed"].keys()
 
 
 def test_float64_is_rounded_for_tensorflow_with_a_caution(lite0_tensors: Tensors, tmp_path: Path) -> None:

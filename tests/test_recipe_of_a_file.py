@@ -110,13 +110,16 @@ def test_every_command_goes_by_the_same(tmp_path: Path, make: Callable[[Path], P
 
 
 def test_a_recipe_that_was_only_assumed_is_said_to_be_so_ever_after(tmp_path: Path) -> None:
-    words = "its preprocessing is not recorded, and timm at 224 px, the usual recipe of efficientnet_b0, was assumed"
+    words = "timm at 224 px, the usual recipe of efficientnet_b0, was assumed"
     report = effconvert.convert(plain(tmp_path), tmp_path / "x.safetensors")
-    assert f"{words} (weights=… names the training)" in report.cautions
+    assert f"the file does not say its preprocessing: {words} (weights=… names the training)" in report.cautions
     effconvert.convert(tmp_path / "x.safetensors", tmp_path / "y.pth", to="timm")
     for file in ("x.safetensors", "y.pth"):
         found = load_subject(tmp_path / file, Options(), None, None, None)
-        assert f"when the file was converted: {words} (recipe=… names another)" in found.cautions
+        assert (
+            f"when the file was converted, its preprocessing was not known: {words} (recipe=… names another)"
+            in found.cautions
+        )
     assert not [
         text for text in load_subject(plain(tmp_path), Options(), None, "timm", None).cautions if "prepared" in text
     ]

@@ -99,7 +99,7 @@ def test_a_run_without_labels_is_shown_too(tmp_path: Path) -> None:
 
 
 def test_proportions_say_their_interval() -> None:
-    assert repr(Proportion(17, 20)) == "<Proportion 85.000 %, 17 of 20 (95 %: 63.958 to 94.763)>"
+    assert repr(Proportion(17, 20)) == "<Proportion 85 %, 17 of 20 (95 %: 64 to 95)>"
     assert "0 of 0" in repr(Proportion(0, 0))
 
 

@@ -7,7 +7,7 @@ import pytest
 from effconvert.architecture.canonical import default_facts, is_trainable, tensor_shapes
 from effconvert.architecture.facts import Facts, changed, parse_assignments
 from effconvert.architecture.variants import VARIANTS, blocks, find_variant, head_channels, stem_channels
-from effconvert.errors import LayoutMismatch
+from effconvert.errors import LayoutMismatch, UnknownName
 from helpers import official_weights
 
 # width, depth, resolution, stem, blocks, head, logits, trainable values: counted in the official graphs
@@ -89,7 +89,7 @@ def test_a_headless_network_lacks_the_classifier_and_then_the_head() -> None:
     [
         ({"padding": "same"}, "must be one of tf-same, symmetric"),
         ({"bn_eps": "0"}, "must lie between 0 and 1"),
-        ({"bn_eps": "small"}, "bn_eps='small': must be a number"),
+        ({"bn_eps": "small"}, "bn_eps=small: must be a number"),
         ({"classes": "-1"}, "must be 0 or more"),
         ({"classes": True}, "must be a whole number"),
         ({"head_conv": "false"}, "needs the head's convolution"),
@@ -97,12 +97,12 @@ def test_a_headless_network_lacks_the_classifier_and_then_the_head() -> None:
     ],
 )
 def test_facts_that_no_network_can_have_are_refused(change: dict[str, object], words: str) -> None:
-    with pytest.raises(LayoutMismatch, match=words):
+    with pytest.raises(UnknownName, match=words):
         changed(default_facts(VARIANTS["b0"]), change)
 
 
 def test_facts_are_read_from_assignments() -> None:
     pairs = parse_assignments(["fused_stride=expand", "bn_eps = 1e-5"])
     assert changed(Facts(), pairs) == Facts(fused_stride="expand", bn_eps=1e-5)
-    with pytest.raises(LayoutMismatch, match="must read NAME=VALUE, e.g. fused_stride=project"):
+    with pytest.raises(UnknownName, match="must read NAME=VALUE, e.g. fused_stride=project"):
         parse_assignments(["fused_stride"])

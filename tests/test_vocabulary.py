@@ -20,7 +20,7 @@ PAIRS: dict[str, tuple[tuple[Callable[..., Any], ...], dict[str, str]]] = {
     "diff": ((effconvert.diff,), {}),
     "verify": (
         (effconvert.verify, effconvert.verify_deployed, effconvert.Images),
-        {"against": "source", "no-float64": "float64"},
+        {"no-float64": "float64"},
     ),
     "validate": (
         (effconvert.validate.measure_accuracy, effconvert.convert_published),

@@ -8,10 +8,10 @@ from typing import Any
 
 from effconvert.architecture.canonical import default_facts, is_trainable
 from effconvert.architecture.facts import Facts
-from effconvert.architecture.variants import Variant
+from effconvert.architecture.variants import Variant, find_variant
 from effconvert.costs.conventions import CONVENTIONS
 from effconvert.costs.quantities import buffer_count, compute_quantities, parameter_count
-from effconvert.errors import PublishedMismatch, listing
+from effconvert.errors import PublishedMismatch, UnknownName, listing
 from effconvert.formats import open_checkpoint
 from effconvert.reference_tables.cost import (
     KERAS,
@@ -192,6 +192,16 @@ def file_cost(path: Path, key: bytes | None = None, size: int | None = None) -> 
         for comparison in report.comparisons
     )
     return replace(report, parameters=trainable, statistics=statistics, comparisons=comparisons, path=path)
+
+
+def variant_meant(file: str | Path) -> Variant | None:
+    """Return the variant that is given in place of a file: its name, if there is no such file; else None."""
+    if Path(file).exists():
+        return None
+    try:
+        return find_variant(str(file))
+    except UnknownName:
+        return None
 
 
 def operation_count(convention: str, variant: Variant, facts: Facts, size: int) -> int:

@@ -51,7 +51,7 @@ class Facts:
 
     def __post_init__(self) -> None:
         problems = [
-            f"{name}={getattr(self, name)!r}: {known_names(str(getattr(self, name)), choices, 'must be one of')}"
+            f"{name}={getattr(self, name)}: {known_names(str(getattr(self, name)), choices, 'must be one of')}"
             for name, choices in CHOICES.items()
             if getattr(self, name) not in choices
         ]
@@ -93,30 +93,42 @@ def complete(values: Mapping[str, Any]) -> Facts:
     missing = [name for name in names if name not in values]
     if missing:
         raise LayoutMismatch(f"facts: {', '.join(missing)} missing")
-    return changed(Facts(), values)
+    return of_file(Facts(), values)
+
+
+def of_file(facts: Facts, values: Mapping[str, Any]) -> Facts:
+    """Return `facts` changed by the values that a file has. Raises LayoutMismatch, as nobody typed them."""
+    try:
+        return changed(facts, values)
+    except UnknownName as error:
+        raise LayoutMismatch(str(error)) from error
 
 
 def changed(facts: Facts, changes: Mapping[str, Any]) -> Facts:
     """Return a copy of `facts` with `changes`: name to value, or to a string that is parsed.
 
-    Raises UnknownName for an unknown fact, and LayoutMismatch for an impossible value.
+    Raises UnknownName for an unknown fact or an impossible value.
     """
     known = [field.name for field in dataclasses.fields(Facts)]
     unknown = sorted(set(changes) - set(known))
     if unknown:
         raise UnknownName(f"facts: {', '.join(unknown)} unknown; {known_names(unknown[0], known)}")
-    return dataclasses.replace(facts, **{name: _parsed(name, value) for name, value in changes.items()})
+    values = {name: _parsed(name, value) for name, value in changes.items()}
+    try:
+        return dataclasses.replace(facts, **values)
+    except LayoutMismatch as error:
+        raise UnknownName(str(error)) from error
 
 
 def parse_assignments(assignments: Iterable[str]) -> dict[str, str]:
-    """Return `name=value` strings as a dict. Raises LayoutMismatch for a string without `=`."""
+    """Return `name=value` strings as a dict. Raises UnknownName for a string without `=`."""
     pairs = {}
     for assignment in assignments:
         name, equals, value = assignment.partition("=")
         if not equals:
             known = dataclasses.asdict(Facts())
             fact = name if name in known else "bn_eps"
-            raise LayoutMismatch(f"facts: {assignment!r} must read NAME=VALUE, e.g. {fact}={known[fact]}")
+            raise UnknownName(f"facts: {assignment}: must read NAME=VALUE, e.g. {fact}={known[fact]}")
         pairs[name.strip()] = value.strip()
     return pairs
 
@@ -125,7 +137,7 @@ def _parsed(name: str, value: Any) -> Any:
     kind = type(getattr(Facts(), name))
     if kind is bool and isinstance(value, str) and value.lower() in ("true", "false"):
         return value.lower() == "true"
-    wrong = LayoutMismatch(f"facts: {name}={value!r}: must be {_KINDS[kind]}, e.g. {getattr(Facts(), name)}")
+    wrong = UnknownName(f"facts: {name}={value}: must be {_KINDS[kind]}, e.g. {getattr(Facts(), name)}")
     if isinstance(value, bool) is not (kind is bool):
         raise wrong
     try:

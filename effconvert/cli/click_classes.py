@@ -1,5 +1,6 @@
 """click's classes as effconvert uses them: options in two sections, commands in sections, names that are close."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
@@ -8,11 +9,13 @@ from typing import Any
 
 import click
 
-from effconvert.errors import close_name
+from effconvert.errors import EffconvertError, close_name
 
 _JSON = "--json"
 _JSON_SUFFIX = ".json"
 STANDARD_OUTPUT = "-"
+_NAMES = ("to", "variant", "framework")  # options whose value may be given as an argument by mistake
+_EXTRA = re.compile(r"Got unexpected extra arguments? \((\S+).*\)")
 _HYPHEN = "\N{NON-BREAKING HYPHEN}"
 
 
@@ -52,12 +55,38 @@ class Command(click.Command):
         given = list(args)
         try:
             return super().parse_args(ctx, _with_json_value(args))
+        except click.MissingParameter as error:
+            raise self._with_example(error, ctx) from error
         except click.UsageError as error:
             word = _behind_json(given)
             if not word or word not in error.message:
+                if extra := _EXTRA.fullmatch(error.message):
+                    raise click.UsageError(self._of_extra(ctx, extra[1]), ctx) from error
                 raise
             words = f"{error.format_message()}; if it is the file for --json: that must end in {_JSON_SUFFIX}"
             raise click.UsageError(words, ctx) from error
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except click.MissingParameter as error:
+            raise self._with_example(error, ctx) from error
+
+    def _with_example(self, error: click.MissingParameter, ctx: click.Context) -> click.UsageError:
+        """Return the error with the first example of the command's help."""
+        lines = [line.strip().removeprefix("Example: ") for line in (self.help or "").splitlines()]
+        example = next((line for line in lines if line.startswith("effconvert ")), "")
+        words = " ".join(error.format_message().split())
+        return click.UsageError(f"{words.rstrip('.')}.\nExample: {example}" if example else words, ctx)
+
+    def _of_extra(self, ctx: click.Context, word: str) -> str:
+        """Return the message for an argument that is one too many, and the option that may have been meant."""
+        taken = " ".join(param.human_readable_name for param in self.params if isinstance(param, click.Argument))
+        options = {str(param.name): param for param in self.params if isinstance(param, click.Option)}
+        named = [name for name in _NAMES if name in options and _accepts(options[name], word, ctx)]
+        meant = named[0] if named else "out" if "out" in options else ""
+        advice = f"; did you mean --{meant} {word}?" if meant else ""
+        return f"{word} is one argument too many: the command takes {taken or 'only options'}{advice}"
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         shown = [(param, param.get_help_record(ctx)) for param in self.get_params(ctx)]
@@ -70,6 +99,14 @@ class Command(click.Command):
             if rows_of := getattr(kind, "help_rows", None):
                 with formatter.section(kind.section[0]):  # type: ignore[attr-defined]
                     formatter.write_dl(rows_of())
+
+
+def _accepts(option: click.Option, word: str, ctx: click.Context) -> bool:
+    try:
+        option.type.convert(word, option, ctx)
+    except (click.UsageError, EffconvertError):
+        return False
+    return True
 
 
 class CommandGroup(click.Group):

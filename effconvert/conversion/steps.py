@@ -14,7 +14,7 @@ from effconvert.conversion.loading_code import printed_code
 from effconvert.conversion.outputs import Written, check_container, write
 from effconvert.conversion.plan import DTYPES, NAMES, Plan, make_plan
 from effconvert.conversion.targets import library_of
-from effconvert.conversion.transfer import Examination, Progress, Transfer
+from effconvert.conversion.transfer import Examination, Progress, Transfer, Zeroed
 from effconvert.errors import LayoutMismatch, OutputProblem, UnknownName, known_names
 from effconvert.formats import Checkpoint, open_checkpoint
 from effconvert.graphs.graph_options import ONNX
@@ -39,7 +39,8 @@ class Report(Shown):
     facts that are only assumed, and on which all of this depends. filled: {reason: number of tensors} that the source
     does not have and the target's layout needs. untrained: one sentence if all strange tensors are of one kind, with
     the values that a new network has; "" otherwise. graph: how the network is written as a graph; empty for a file of
-    weights. execution: what was seen when that was run; "" for a file of weights.
+    weights. execution: what was seen when that was run; "" for a file of weights. zeroed: {tensor: its values that
+    became 0 in the dtype of the output}; where they are many, the tensor is also among the strange ones.
     """
 
     source: str
@@ -75,6 +76,7 @@ class Report(Shown):
     untrained: str
     graph: Mapping[str, Any]
     execution: str
+    zeroed: Mapping[str, Zeroed]
 
     @property
     def line(self) -> str:
@@ -98,6 +100,7 @@ class Report(Shown):
             "strange": list(self.strange),
             "cautions": list(self.cautions),
             "assumed": list(self.assumed),
+            "zeroed": {name: asdict(lost) for name, lost in self.zeroed.items()},
         }
 
 
@@ -293,6 +296,7 @@ def _report(
         untrained=transfer.untrained,
         graph=plan.graph.to_dict() if plan.graph else {},
         execution=written.execution,
+        zeroed=transfer.zeroed,
     )
 
 

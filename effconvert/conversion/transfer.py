@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from threading import Event
 from types import MappingProxyType
 from typing import Self
@@ -25,6 +26,16 @@ _FEW = 0.01  # share of a kernel's values that may round to zero without a warni
 Progress = Callable[[int, int], None]
 
 
+@dataclass(frozen=True)
+class Zeroed:
+    """Values of a tensor that became 0 in the dtype of the output: how many, of how many, and the largest of them."""
+
+    values: int
+    of: int
+    largest: float
+    dtype: str
+
+
 class Transfer:
     """Lazy conversion of the tensors of a plan, in the order of the output; records checksums and strange values."""
 
@@ -34,6 +45,7 @@ class Transfer:
         self.checksums: dict[str, int] = {}
         self._read_checksums: dict[str, int] = {}
         self.strange: list[str] = []
+        self.zeroed: dict[str, Zeroed] = {}  # tensors with values that became 0 in the output's dtype
         self.initial: set[str] = set()  # gammas of 1 and betas of 0, as a new network has them
 
     @property
@@ -133,7 +145,9 @@ class Transfer:
         if array.size and not (np.isfinite(result.min()) and np.isfinite(result.max())):
             largest = np.abs(array).max()
             raise NumericMismatch(f"{info.name}: {largest} does not fit {info.dtype}; bfloat16 has float32's range")
-        lost = np.count_nonzero(array) - np.count_nonzero(result)
+        lost = int(np.count_nonzero(array) - np.count_nonzero(result))
+        if lost:
+            self.zeroed[info.name] = Zeroed(lost, array.size, float(np.abs(array[result == 0]).max()), str(info.dtype))
         if lost > _FEW * array.size or (lost and info.name.endswith(".running_var")):
             self.strange.append(f"{info.name}: {lost:,} of {array.size:,} values became 0 in {info.dtype}")
         return result

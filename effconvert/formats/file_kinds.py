@@ -16,6 +16,7 @@ from effconvert.formats.signatures import Format, format_of
 from effconvert.formats.strict_json import parse_json
 from effconvert.formats.torch.zip import begins_like_torch
 from effconvert.formats.zip_directory import FAILURES, MAGIC, read_directory
+from effconvert.option_words import either
 from effconvert.preprocessing.image_files import SUFFIXES
 
 _LARGEST_JSON = 1 << 26
@@ -25,25 +26,31 @@ _MOST_ENTRIES = 1000  # of a folder in which images are sought
 
 @dataclass(frozen=True)
 class FileKind:
-    """A kind of file: what it is, and the command that takes it."""
+    """A kind of file: what it is, the command that takes it, and the function of Python, if there is one."""
 
     words: str
     command: str
+    function: str = ""
 
     def in_words(self) -> str:
-        """Return both in one line."""
-        return f"{self.words}; {self.command}"
+        """Return what it is and what takes it, in one line."""
+        return f"{self.words}; {either(self.command, self.function or self.command)}"
 
 
 CHECKPOINT = FileKind(
-    "weights", "`effconvert diff` compares the tensors of two files, `effconvert verify` the networks"
+    "weights",
+    "`effconvert diff` compares the tensors of two files, `effconvert verify` the networks",
+    "effconvert.diff compares the tensors of two files, effconvert.verify the networks",
 )
 RUN = FileKind("a run of `effconvert run`", "`effconvert compare` compares two of them")
 PREDICTIONS = FileKind(
     "the predictions of `effconvert validate`",
     "`effconvert compare` compares two of them, `effconvert report` reports them",
+    "effconvert.validate.read_predictions reads them",
 )
-VERIFICATION = FileKind("the result of `effconvert verify --json`", "`effconvert report --verify` reports it")
+VERIFICATION = FileKind(
+    "the result of `effconvert verify --json`", "`effconvert report --verify` reports it", "json.load reads it"
+)
 _BY_RECORD = {
     "run.npy": RUN,
     "validation.npy": PREDICTIONS,
@@ -53,13 +60,20 @@ _BY_SCHEMA = {
     "verification": VERIFICATION,
     "report": FileKind("the report.json of `effconvert report`", "report.html beside it shows it"),
 }
-RESULT = FileKind("a result of `--json`", "no command reads it")
-_MAP = FileKind("a map", "`--map` adds it to a command, `effconvert map check` checks it")
-_IMAGE = FileKind("an image", "`effconvert predict FILE IMAGE` takes it after the checkpoint")
+RESULT = FileKind("a result of `--json`", "no command reads it", "json.load reads it")
+_MAP = FileKind(
+    "a map", "`--map` adds it to a command, `effconvert map check` checks it", "effconvert.add_maps adds it"
+)
+_IMAGE = FileKind(
+    "an image",
+    "`effconvert predict FILE IMAGE` takes it after the checkpoint",
+    "effconvert.preprocess prepares it for a network",
+)
 _IMAGES = FileKind(
     "a folder of images",
     "`effconvert validate --data FOLDER` measures with them, `effconvert predict FILE FOLDER` takes them after the "
     "checkpoint",
+    "effconvert.validate.measure_accuracy measures with them",
 )
 # The first bytes of JPEG, PNG, GIF, BMP with its reserved zeros, TIFF, WebP.
 _IMAGE_BYTES = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n|GIF8[79]a|BM.{4}\0{4}|II\*\0|MM\0\*|RIFF.{4}WEBP", re.DOTALL)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from effconvert.architecture.canonical import CANONICAL
-from effconvert.architecture.facts import Facts, changed
+from effconvert.architecture.facts import Facts, changed, of_file
 from effconvert.architecture.variants import Variant, find_variant
 from effconvert.errors import LayoutMismatch, listing
 from effconvert.formats.checkpoint import Checkpoint
@@ -177,7 +177,7 @@ def _with_facts(
     if description and (words := said_before(description, "assumed_head")):
         beside = replace(beside, cautions=(*beside.cautions, f"when it was converted: {words}"))
     assumption = _assumption(checkpoint, found, description, given)
-    facts = changed(assumption.facts, beside.facts)
+    facts = of_file(assumption.facts, beside.facts)
     result = changed(facts, given)
     told = {name: getattr(found.facts, name) for name in IN_THE_SHAPES}
     if any(getattr(result, name) != value for name, value in told.items()):

@@ -53,6 +53,11 @@ def recipe_of(identity: Identity, weights: str | None = None, named: str | None 
     return replace(found, decode=recorded.decode, mean=recorded.mean, std=recorded.std, channels=recorded.channels)
 
 
+# Of a file, and of one that was converted from it.
+_PRESENT = "the file does not say its preprocessing"
+_PAST = "its preprocessing was not known"
+
+
 def preparation_cautions(identity: Identity, weights: str | None) -> Iterator[str]:
     """Yield a warning if the user's `weights` and the file disagree, with the one that is taken.
 
@@ -79,12 +84,12 @@ def assumed_recipe(identity: Identity, weights: str | None = None) -> str:
         return ""
     if identity.description:
         before = said_before(identity.description, "assumed_recipe")
-        return f"when the file was converted: {before}" if before else ""
+        return f"when the file was converted, {before.replace(_PRESENT, _PAST)}" if before else ""
     recipe, network = recipe_of(identity), identity.network or identity.layout_name
     if recipe.name == UNKNOWN:
         return ""  # there is a warning about the channels
     taken = f"{recipe.name} at {recipe.size} px, the usual recipe of {network}"
-    return f"its preprocessing is not recorded, and {taken}, was assumed"
+    return f"{_PRESENT}: {taken}, was assumed"
 
 
 def has_trainings(variant: Variant) -> bool:

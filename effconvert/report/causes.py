@@ -8,6 +8,7 @@ from effconvert.report.contents.verification import Cause, Verification
 
 _HELPS = 0.5  # a change after which more than this share of the difference remains is not a cause
 _DIFFERENT = "different"
+_AGAIN = "; convert again: "
 
 Trial = Mapping[str, Any]
 
@@ -28,7 +29,7 @@ def _helps(trial: Trial) -> bool:
 
 def _cause(trial: Trial) -> Cause:
     where = f", in {trial['where']}" if trial["where"] else ""
-    again = f"; convert again: {trial['command']}" if trial.get("command") else ""
+    again = f"{_AGAIN}{trial['command']}" if trial.get("command") else ""
     fix = f"{trial['change']}{again}"
     return Cause(f"{trial['words']}{where}", fix, trial["before"], trial["difference"], trial["vanishes"])
 
@@ -36,6 +37,12 @@ def _cause(trial: Trial) -> Cause:
 def cause_words(cause: Cause) -> str:
     """Return the words of a cause, which say if it explains only a part of the difference."""
     return cause.cause if cause.whole else f"{cause.cause} (a part of the difference)"
+
+
+def fix_and_command(cause: Cause) -> tuple[str, str]:
+    """Return what to do, and the command that does it, which is to be copied; "" if there is none."""
+    fix, again, command = cause.fix.partition(_AGAIN)
+    return f"{fix}{again}".rstrip(), command
 
 
 def missing_cause(verification: Verification) -> str:

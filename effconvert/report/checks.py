@@ -12,10 +12,11 @@ from effconvert.architecture.facts import only_assumed
 from effconvert.report.contents.accuracy import SourceVerdict
 from effconvert.report.contents.cost import Cost, CostComparison
 from effconvert.report.contents.network import Check, CheckName, CheckVerdict, Conversion, Nearest, Network
-from effconvert.report.contents.verification import Layer, Verification
+from effconvert.report.contents.verification import Comparison, Layer, Verification
 from effconvert.report.renderings.numbers_text import count, error, percent, signed
 from effconvert.validate.accuracy.judgement import IMAGENET_IMAGES
 from effconvert.validate.evaluation.jobs import FAST
+from effconvert.verification.comparison import ISOLATED
 
 PASSED: Final = "passed"
 NEAR: Final = "near"
@@ -94,7 +95,8 @@ def _logits(verification: Verification) -> Check:
 def _compared(check: Literal["layers", "logits"], verification: Verification, rows: Sequence[Layer]) -> Check:
     if not rows:
         return Check(check, NOT_MEASURED, "", "", f"the network has no {check}")
-    worst = max(rows, key=share_of_tolerance)
+    failing = [row for row in map(first_row, verification.comparisons) if row in rows]
+    worst = failing[0] if failing else max(rows, key=share_of_tolerance)
     where = "" if check == LOGITS else f"{worst.layer}: "
     value = "not finite, or another shape" if worst.relative is None else error(worst.relative)
     measured, allowed = f"{where}{value}", f"{error(worst.allowed)} of the largest value"
@@ -104,6 +106,12 @@ def _compared(check: Literal["layers", "logits"], verification: Verification, ro
         return Check(check, FAILED, measured, allowed, verification.sentence)
     weakened = "; ".join(weaknesses(verification))
     return Check(check, NEAR if weakened else PASSED, measured, allowed, weakened)
+
+
+def first_row(comparison: Comparison) -> Layer | None:
+    """Return the row of the first layer that differs, isolated if that row differs; None without one."""
+    rows = [row for row in comparison.rows if row.layer == comparison.first and not row.passed]
+    return next((row for row in rows if row.mode == ISOLATED), rows[0] if rows else None)
 
 
 def share_of_tolerance(row: Layer | Nearest) -> float:

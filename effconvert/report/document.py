@@ -2,7 +2,6 @@
 
 import json
 import platform
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
@@ -163,9 +162,9 @@ def _with_ids(network: str, group: Sequence[VerificationInput], named: dict[str,
 
 
 def _told_apart(networks: Sequence[Network]) -> list[Network]:
-    """Return the networks, with the id added to names that several networks have."""
-    counts = Counter(network.name for network in networks)
-    return [_named_by_id(network) if counts[network.name] > 1 else network for network in networks]
+    """Return the networks, with the id added to all names if several networks have the same."""
+    names = {network.name for network in networks}
+    return list(networks) if len(names) == len(networks) else [_named_by_id(network) for network in networks]
 
 
 def _named_by_id(network: Network) -> Network:

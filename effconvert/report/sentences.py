@@ -20,7 +20,7 @@ _OVERALL = {
     "failed": "failed a check",
     "near": "passed every check, some under weaker conditions",
     "passed": "passed every check",
-    "incomplete": "failed none of the checks that could be made",
+    "incomplete": "could not be checked in full",
 }
 _VERIFIED = {
     "same": "the same network as its source",

@@ -4,7 +4,16 @@ from collections.abc import Iterable, Sequence
 
 from effconvert.reference_tables.publishers import publisher_title
 from effconvert.reference_tables.sources import read_sources
-from effconvert.report.checks import FAILED, LOGITS, NEAR, NOT_JUDGED, NOT_MEASURED, PASSED, share_of_tolerance
+from effconvert.report.checks import (
+    FAILED,
+    LOGITS,
+    NEAR,
+    NOT_JUDGED,
+    NOT_MEASURED,
+    PASSED,
+    first_row,
+    share_of_tolerance,
+)
 from effconvert.report.contents.accuracy import Judged, Proportion, SourceVerdict
 from effconvert.report.contents.network import Beside, Check, Nearest, Network, Overall, Summary
 from effconvert.report.contents.verification import Verification
@@ -75,7 +84,11 @@ def _beside(measured: Proportion, rows: Iterable[tuple[SourceVerdict, Judged | N
     )
 
 
-def _nearest(verifications: Iterable[Verification]) -> Nearest | None:
+def _nearest(verifications: Sequence[Verification]) -> Nearest | None:
+    """Return the first layer that differs; without one, the layer that is nearest to its tolerance."""
+    found = [row for each in verifications for pair in each.comparisons if (row := first_row(pair))]
+    if found and found[0].allowed:
+        return Nearest(found[0].layer, found[0].relative, found[0].allowed)
     rows = [
         row
         for each in verifications

@@ -163,6 +163,12 @@ def would_pass(value: float) -> float:
     return nearest if not nearest < value else float(Context(2, ROUND_CEILING).create_decimal(value))
 
 
+def times(ratio: float) -> str:
+    """Return a ratio in words with two digits, or three where it is nearly 1: `450,000 times`, `1.3 times`."""
+    digits = float(f"{ratio:.{3 if 1 < ratio < 1.1 else 2}g}")
+    return f"{digits:,.0f} times" if digits >= 10 else f"{digits:g} times"
+
+
 def _unmeasured(
     layer: str,
     mode: str,

@@ -125,7 +125,9 @@ def attempts(way: InputWay, recipe: Recipe, file: DeployedFile) -> Iterator[Atte
     channels = file.needs.channels
     if words := disagreement(file, recipe):
         undone = replace(way, undone=file.needs.normalization)
-        yield Attempt(undone, "another normalisation inside", f"{words}: export it again with the numbers of the weights")
+        yield Attempt(
+            undone, "another normalisation inside", f"{words}: export it again with the numbers of the weights"
+        )
     if channels == 3:
         first = "red" if way.bgr else "blue"
         change = f"leave {flag('input_bgr')} away" if way.bgr else f"{flag('input_bgr')}, or export it with red first"

@@ -2,7 +2,7 @@
 
 from effconvert.architecture.facts import only_assumed
 from effconvert.option_words import option
-from effconvert.verification.comparison import ISOLATED, LayerDifference
+from effconvert.verification.comparison import ISOLATED, LayerDifference, times
 from effconvert.verification.verdict import DIFFERENT, NOT_VERIFIABLE, RELAXED, Pair, Verdict
 
 
@@ -49,9 +49,3 @@ def _first_layer(pair: Pair) -> str:
 
 def _alone(pair: Pair, row: LayerDifference) -> str:
     return "" if row.mode == ISOLATED or not pair.comparison.of(ISOLATED) else ", by rounding that adds up"
-
-
-def times(ratio: float) -> str:
-    """Return a ratio in words with two digits: `1.3 times`, `450,000 times`."""
-    digits = float(f"{ratio:.2g}")
-    return f"{digits:,.0f} times" if digits >= 10 else f"{digits:g} times"

@@ -7,12 +7,11 @@ from typing import Any
 
 from effconvert.conversion.outputs import SUFFIXES
 from effconvert.identify.preprocessing import training_of
-from effconvert.option_words import either, flag, option
+from effconvert.option_words import PLACEHOLDER, are_typed, in_full
 from effconvert.verification.network_files import NetworkFile
 
 _FOR_READING = ("variant", "weights", "raw", "root", "backbone", "classifier", "leave")
 _RECORDED = ("raw", "root", "backbone", "classifier", "leave", "dtype", "drop_background_class", "recipe")
-_UNKNOWN = "…"
 
 
 def command_again(source: NetworkFile, converted: NetworkFile, changes: Mapping[str, Any]) -> str:
@@ -23,15 +22,14 @@ def command_again(source: NetworkFile, converted: NetworkFile, changes: Mapping[
     layout = converted.identity.layout
     if layout and not layout.write:
         return ""
-    options = {**_options(source, converted), **changes}
     facts = {**(source.options.facts or {}), **changes.get("facts", {})}
-    given = [_written(name, value) for name, value in ({**options, "facts": facts}).items() if value]
+    options = {"to": converted.identity.layout_name, **_options(source, converted), **changes, "facts": facts}
     if source.key:
-        given.append(option("key", _UNKNOWN))
-    out, to = str(_beside(converted)), option("to", converted.identity.layout_name)
-    if either("typed", ""):
-        return " ".join(["effconvert convert", shlex.quote(str(source.path)), to, *given, f"--out {shlex.quote(out)}"])
-    return f"effconvert.convert({', '.join([_quoted(str(source.path)), _quoted(out), to, *given])})"
+        options["key"] = PLACEHOLDER
+    path, out = str(source.path), str(_beside(converted))
+    if are_typed():
+        return " ".join(["effconvert convert", shlex.quote(path), *in_full({**options, "out": out})])
+    return f"effconvert.convert({', '.join([_quoted(path), _quoted(out), *in_full(options)])})"
 
 
 def _options(source: NetworkFile, converted: NetworkFile) -> dict[str, Any]:
@@ -54,12 +52,6 @@ def _beside(converted: NetworkFile) -> Path:
         return folder.with_name(f"{folder.name}-fixed") if folder.name else Path("fixed")
     suffix = max((each for each in SUFFIXES if path.name.endswith(each)), key=len, default="")
     return path.with_name(f"{path.name.removesuffix(suffix)}-fixed{suffix or '.safetensors'}")
-
-
-def _written(name: str, value: Any) -> str:
-    if value is True:
-        return flag(name)
-    return option(name, either(shlex.quote(value), value) if isinstance(value, str) else value)
 
 
 def _quoted(text: str) -> str:

@@ -18,11 +18,10 @@ from effconvert.verification.comparison import (
     LayerDifference,
     Tolerance,
     plain,
+    times,
     would_pass,
 )
 from effconvert.verification.runs import Run, compare_runs, layer_of_tensor
-
-_FAR = 10  # times its tolerance; what would have passed is of no use for more
 
 SAME, DIFFERENT, NOT_VERIFIABLE = "same", "different", "not verifiable"
 RELAXED = "same within the given tolerance"
@@ -233,10 +232,9 @@ def _first_difference(pair: Pair) -> str:
 
 def _measured(row: LayerDifference) -> str:
     given = " with the reference's input" if row.mode == ISOLATED else ""
-    far = row.allowed and row.relative > _FAR * row.allowed
     limit = (
-        f"{row.relative / row.allowed:,.0f} times the allowed {row.allowed:.1e}"
-        if far
-        else f"allowed {row.allowed:.1e}; {would_pass(row.relative):.1e} would have passed"
+        f"allowed {row.allowed:.1e}; {would_pass(row.relative):.1e} would have passed"
+        if row.passed or not row.allowed
+        else f"{times(row.relative / row.allowed)} its tolerance of {row.allowed:.1e}"
     )
     return f"max |Δ| is {row.relative:.1e} of its largest value at {list(row.at)}{given} ({limit})"

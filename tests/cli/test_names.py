@@ -131,6 +131,51 @@ def test_a_misspelled_file_is_met_with_the_one_beside_it(run: Run, tmp_path: Pat
     assert f"did you mean {tmp_path / 'b0.safetensors'}?" in ran.err
 
 
+def test_a_file_that_only_has_the_same_suffix_is_not_suggested(run: Run, tmp_path: Path) -> None:
+    for name in ("lite2.pth", "lite1.pth", "lite1.safetensors"):
+        (tmp_path / name).touch()
+    assert "did you mean" not in run("inspect", tmp_path / "nofile.pth").err
+    assert f"did you mean {tmp_path / 'lite2.pth'}?" in run("inspect", tmp_path / "lit2.pth").err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("convert b0.pth timm", "the command takes FILE; did you mean --to timm?"),
+        (
+            "convert b0.pth out.pth",
+            "out.pth is one argument too many: the command takes FILE; did you mean --out out.pth?",
+        ),
+        ("tables b0", "the command takes only options; did you mean --variant b0?"),
+        ("list timm", "did you mean --framework timm?"),
+        ("diff a b c", "c is one argument too many: the command takes A B"),
+    ],
+)
+def test_an_argument_too_many_is_met_with_its_option(run: Run, arguments: str, words: str) -> None:
+    ran = run(*arguments.split())
+    assert ran.exit_code == 2
+    assert words in ran.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("verify own.pth", "'--against'.\nExample: effconvert verify own.safetensors --against efficientnet-b0"),
+        ("validate own.pth", "'--data'.\nExample: effconvert validate --data imagenet/val b0.safetensors"),
+        ("convert own.pth", "'--to'.\nExample: effconvert convert b0.safetensors --to timm --out b0-timm.pth"),
+        ("diff own.pth", "'B'.\nExample: effconvert diff "),
+        (
+            "chart",
+            "Choose from: accuracy, cost, layers, agreement, differences, throughput.\nExample: effconvert chart",
+        ),
+    ],
+)
+def test_what_is_missing_is_shown_in_an_example(run: Run, arguments: str, words: str) -> None:
+    ran = run(*arguments.split())
+    assert ran.exit_code == 2
+    assert words in ran.err
+
+
 def test_nothing_is_suggested_that_is_not_close() -> None:
     assert close_name("jax", ["timm", "keras"]) is None
     assert known_names("jax", ["timm", "keras"]) == "known are timm, keras"

@@ -96,8 +96,28 @@ def test_the_bar_of_validate_does_not_tear_what_is_printed(folder: Path) -> None
         assert seen.exit_code == 0, seen.text
         assert seen.lines[0].split() == "data images: a folder per class".split()
         assert "━" not in seen.text
+        steps = "opening the files and the data", "loading the networks and preparing the first images"
+        assert all(step in seen.raw and step not in seen.text for step in steps)
         assert ("effconvert-runs/lite0.npz is complete" in seen.text) == again
         assert "\x1b[" in seen.raw  # there was a bar
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["run", "lite0.safetensors", "-o", "run.txt"],
+        ["validate", "images/a.json", "--data", "images"],
+        ["validate", "lite0.safetensors", "--data", "images", "--weights", "bas"],
+        ["verify", "lite0.safetensors", "--against", "lite0.safetensors", "--framework", "timm"],
+    ],
+    ids=" ".join,
+)
+def test_a_step_that_is_refused_leaves_only_the_message(folder: Path, command: list[str]) -> None:
+    seen = on_terminal(*command, folder=folder)
+    assert seen.exit_code > 0
+    assert "\x1b[2K" in seen.raw  # a step was shown
+    assert seen.lines[0].startswith("effconvert: "), seen.text
+    assert not [line for line in seen.lines if line.endswith(" s")]
 
 
 def test_the_emulated_screen_is_what_a_terminal_shows() -> None:

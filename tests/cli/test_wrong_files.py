@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import effconvert
+from effconvert.errors import UnreadableCheckpoint
 from effconvert.formats.file_kinds import kind_of
 from helpers.running import Ran
 
@@ -83,3 +84,18 @@ def test_a_folder_of_weights_with_a_picture_is_not_one_of_images(tmp_path: Path)
     for name in ("a.safetensors", "b.safetensors", "curve.png"):
         (tmp_path / name).touch()
     assert kind_of(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("predictions", "effconvert.validate.read_predictions reads them"),
+        ("verification", "json.load reads it"),
+        ("map", "effconvert.add_maps adds it"),
+        ("image", "effconvert.preprocess prepares it"),
+        ("images", "effconvert.validate.measure_accuracy measures with them"),
+    ],
+)
+def test_in_python_the_function_that_takes_a_file_is_named(files: dict[str, Path], name: str, words: str) -> None:
+    with pytest.raises(UnreadableCheckpoint, match=words):
+        effconvert.inspect(files[name])

@@ -21,7 +21,7 @@ BROKEN = [
     ('same = ["b0"', 'same = ["b9"', "variants: 'b9' is unknown"),
     ('same = ["b0"', 'same = ["b0", "b0"', "variants: duplicate name"),
     ("same = [", "sane = [", "variants.sane: unknown key"),
-    ("bn_eps       = 1e-3", 'bn_eps       = "big"', "facts: facts: bn_eps='big': must be a number, e.g. 0.001"),
+    ("bn_eps       = 1e-3", 'bn_eps       = "big"', "facts: facts: bn_eps=big: must be a number, e.g. 0.001"),
     ("bn_eps       = 1e-3", "epsilon = 1e-3", "epsilon unknown"),
     ('padding      = "tf-same"', 'padding = "tf-same"\n[facts.b11]\nbn_eps = 1e-5', "facts.b11: the map does not cover the variant 'b11'"),
     ('conv = ["conv2d", "conv2d_{n}"]', "conv = []", "series.conv: must be a list of 1 or more, is []"),

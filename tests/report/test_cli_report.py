@@ -26,7 +26,8 @@ def test_it_says_the_sentence_the_verdicts_and_where_the_page_is(report: Report,
     assert ran.exit_code == 0
     lines = ran.out.splitlines()
     assert lines[0].startswith("efficientnet-b0 (AutoAugment) converted from TensorFlow: 311 tensors")
-    assert any(line.split()[-7:] == ["passed"] * 7 for line in lines)
+    (row,) = [line.split() for line in lines if line.split()[-7:] == ["passed"] * 7]
+    assert " ".join(row[:-7]) == "efficientnet-b0 (AutoAugment) 77.100 50,000"
     assert lines[-1] == "written: effconvert-report/report.html"
     assert (tmp_path / "effconvert-report" / "report.html").is_file()
 
@@ -35,6 +36,17 @@ def test_what_failed_is_told_with_its_reason(report: Report, tmp_path: Path) -> 
     document = with_rows(verification(), layer("stem"), layer("logits", relative=0.5), verdict="different")
     write_verification(tmp_path / "b0.json", document)
     assert "(AutoAugment): logits failed: different: as the rows say" in report("--verify", "b0.json").out
+
+
+def test_the_command_that_mends_a_file_is_a_line_of_its_own(report: Report, tmp_path: Path) -> None:
+    document = with_rows(verification(), layer("stem", relative=0.5), layer("logits"), verdict="different")
+    command = "effconvert convert b0.pth --to timm --facts padding=tf-same --out a-long-name-of-a-file-fixed.pth"
+    trial = {"cause": "padding", "words": "another padding", "where": "", "change": "padding: symmetric -> tf-same"}
+    numbers = {"before": 0.5, "difference": 0.0, "vanishes": True, "effect": True}
+    write_verification(tmp_path / "b0.json", {**document, "causes": [{**trial, **numbers, "command": command}]})
+    lines = report("--verify", "b0.json").out.splitlines()
+    at = lines.index(command)
+    assert lines[at - 1].endswith("fix: padding: symmetric -> tf-same; convert again:")
 
 
 def test_json_is_the_document_that_is_written(report: Report, tmp_path: Path) -> None:

@@ -169,14 +169,13 @@ def test_networks_stand_in_the_order_of_variants_and_ids_are_unique_and_safe(tmp
     assert all(set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789._-") and name[0].isalnum() for name in ids)
 
 
-def test_networks_of_one_name_are_told_apart(tmp_path: Path) -> None:
-    found = build_report(
-        [write_run(tmp_path / f"{name}.npz", 10 * place, 20) for place, name in enumerate("ab")]
-    ).to_dict()
-    assert [each["name"] for each in found["networks"]] == [
-        "efficientnet-b0 (AutoAugment), a",
-        "efficientnet-b0 (AutoAugment), b",
-    ]
+def test_networks_of_one_name_are_told_apart_and_then_all_are_named_alike(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path / f"{name}.npz", 10 * place, 20) for place, name in enumerate("ab")]
+    runs.append(write_run(tmp_path / "c.npz", 5, 20, record=run_record("b1")))
+    named = [f"efficientnet-{name}" for name in ("b0 (AutoAugment)", "b0 (AutoAugment)", "b1 (AutoAugment)")]
+    found = [each.name for each in build_report(runs).networks]
+    assert found == [f"{name}, {file}" for name, file in zip(named, "abc", strict=True)]
+    assert [each.name for each in build_report(runs[1:]).networks] == named[1:]
 
 
 def test_data_that_are_not_imagenet_have_an_accuracy_that_is_not_judged(tmp_path: Path) -> None:
@@ -414,6 +413,16 @@ def test_the_summary_has_the_published_accuracy_that_decides_and_the_worst_layer
     (found,) = build_report([run], [write_verification(tmp_path / "b0.json", worse)]).networks
     assert found.summary.top1 == Beside(77.1, 77.1, "TensorFlow", 0.0)
     assert found.summary.worst_layer == Nearest("blocks.3", 9e-6, 2e-5)
+
+
+def test_a_failure_has_one_worst_layer_everywhere_the_first_that_differs(tmp_path: Path) -> None:
+    rows = [layer("stem", mode="fed", relative=1e-3), layer("blocks.1", mode="fed", relative=1.5), layer("logits")]
+    failed = with_rows(verification(), *rows, verdict="different")
+    run = write_run(tmp_path / "b0.npz", 38_550)
+    (found,) = build_report([run], [write_verification(tmp_path / "b0.json", failed)]).networks
+    assert found.summary.worst_layer == Nearest("stem", 1e-3, 2e-5)
+    (check,) = [check for check in found.verdicts if check.check == "layers"]
+    assert check.measured == "stem: 1.0e-3"
 
 
 def trial(cause: str, **changes: Any) -> dict[str, Any]:

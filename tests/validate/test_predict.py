@@ -109,7 +109,7 @@ def test_the_document_says_what_was_asked(
     assert document["model"]["parameters"] == 5_288_548
     assert document["recipe"] == official_recipe("b0").at(SIZE).to_dict()
     (caution,) = document["cautions"]
-    assert caution.startswith("when the file was converted: its preprocessing is not recorded")
+    assert caution.startswith("when the file was converted, its preprocessing was not known: ")
     assert document["names"] == "ImageNet's"
     assert document["computing"]["device"] == "cpu"
 
@@ -330,11 +330,11 @@ def test_what_no_file_says_is_a_caution(run: Callable[..., Ran], network: Effici
     assert ran.exit_code == 0
     assert "the file has no facts; assumed are bn_eps 0.001" in ran.out
     assert (
-        "its preprocessing is not recorded, and tf-official at 224 px, the usual recipe of canonical, was assumed"
+        "the file does not say its preprocessing: tf-official at 224 px, the usual recipe of canonical, was assumed"
         in ran.out
     )
     named = run("predict", tmp_path / "state.pth", tmp_path / "images", "--size", SIZE, "--recipe", "tf-official")
-    assert "preprocessing is not recorded" not in named.out
+    assert "does not say its preprocessing" not in named.out
 
 
 def test_a_gpu_that_is_not_there_is_9(

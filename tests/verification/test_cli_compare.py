@@ -54,7 +54,7 @@ def test_another_function_is_5_with_the_first_layer_and_its_tensors(run: Callabl
     assert ran.exit_code == 5
     assert ran.out.startswith("✗ DIFFERENT NETWORK: stem is the first layer that differs, ")
     assert "measured  stem is the first layer that differs: max |Δ| is" in ran.out
-    assert " times the allowed " in ran.out
+    assert " times its tolerance of " in ran.out
     assert "  stem.conv.weight <- efficientnet-b0/stem/conv2d/kernel/ExponentialMovingAverage" in ran.out
     assert "blocks.0" not in ran.out.splitlines()[0] + ran.out.rpartition("verdict)")[2]
 

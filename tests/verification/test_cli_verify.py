@@ -95,7 +95,7 @@ def test_another_network_is_5_with_the_first_layer_and_its_tensors(
     assert ran.exit_code == 5
     assert ran.out.startswith("✗ DIFFERENT NETWORK: blocks.3 is the first layer that differs, 180 times its tolerance")
     assert "measured   blocks.3 is the first layer that differs: max |Δ| is" in ran.out
-    assert " times the allowed 5.0e-06)" in ran.out
+    assert " times its tolerance of 5.0e-06)" in ran.out
     marked = [line.strip() for line in ran.out.splitlines() if "values differ" in line]
     assert marked == ["blocks.3.depthwise.conv.weight <- blocks.3.depthwise.conv.weight: values differ"]
     assert "float64: each side agrees with its own file, and the files differ: the values of 1 of " in ran.out

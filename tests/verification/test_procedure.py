@@ -97,7 +97,7 @@ def test_the_runs_are_kept_for_comparing_later(same: Verification, kept: Path, s
 def test_the_first_layer_that_differs_is_named_with_its_tensors(different: Verification) -> None:
     assert different.verdict.word == DIFFERENT
     assert different.verdict.sentence.startswith("different: blocks.3 is the first layer that differs: max |Δ| is ")
-    assert " times the allowed 5.0e-06)" in different.verdict.sentence
+    assert " times its tolerance of 5.0e-06)" in different.verdict.sentence
     assert {name for name, (_, differs) in different.tensors.items() if differs} == {WRONG}
     assert {name for name in different.tensors if not name.startswith("blocks.3.")} == set()
     assert all(source == name for name, (source, _) in different.tensors.items())

@@ -8,6 +8,7 @@ from effconvert.budget import guarded
 from effconvert.errors import DatasetProblem, MissingPath, UnreadableCheckpoint, listing
 from effconvert.formats.archive import looks_like_archive
 from effconvert.formats.file_kinds import CHECKPOINT, kind_of
+from effconvert.option_words import either
 from effconvert.validate.data.containers.contents import Contents, counted, sort_of
 from effconvert.validate.data.containers.folder import list_class_folders, list_flat_folder
 from effconvert.validate.data.containers.parquet import list_parquet
@@ -146,7 +147,8 @@ def _kind(path: Path) -> str:
     if looks_like_archive(first):
         return "tar"
     if kind_of(path) == CHECKPOINT:
-        return "weights, and not images; give it as a file to measure: `effconvert validate FILE --data DATA`"
+        how = either("`effconvert validate FILE --data DATA`", "effconvert.validate.measure_accuracy(file, data)")
+        return f"weights, and not images; give it as a file to measure: {how}"
     return "not a tar, Parquet or TFRecord file; a data set is one of these, shards of them, or a folder of images"
 
 

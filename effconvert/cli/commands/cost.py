@@ -37,16 +37,19 @@ def command(
 ) -> None:
     """Show parameters, multiply-adds and FLOPs by every convention, beside every published table.
 
-    FILE is a checkpoint of any framework: its values are counted, and it tells variant and classes. Each published
-    figure is compared at its own image size. Exit code 6: a reliable published figure differs.
+    FILE is a checkpoint of any framework: its values are counted, and it tells variant and classes; or it is the name
+    of a variant. Each published figure is compared at its own image size. Exit code 6: a reliable published figure
+    differs.
 
     Example: effconvert cost --variant b0
     """
     from effconvert.architecture.variants import VARIANTS
-    from effconvert.validate.cost_report import check_published, file_cost, report_cost
+    from effconvert.validate.cost_report import check_published, file_cost, report_cost, variant_meant
 
     if file and variant:
         raise click.UsageError("FILE tells its variant; leave out --variant")
+    if file and (meant := variant_meant(file)):
+        file, variant = None, meant.name
     if file:
         reports = [file_cost(file, key.encode() if key else None, size)]
     else:

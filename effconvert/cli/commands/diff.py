@@ -99,12 +99,13 @@ def _sets_words(found: "Difference") -> str:
 def _verdict(found: "Difference") -> str:
     if found.same:
         return f"equal: all {counted(found.equal)}"
-    worst = max((tensor.largest for tensor in found.differing), default=0.0)
     count = len(found.differing)
-    words = f"{count:,} {'differs' if count == 1 else 'differ'}, by at most {worst:.3g}" if count else "none differs"
-    missing = len({*found.only_in_first, *found.only_in_second})
-    facts = ", but the networks are not the same" if found.facts.keys() - set(found.assumed) else ""
+    worst = f", by at most {found.differing[0].relative:.2g} of the largest value" if count else ""
+    words = f"{count:,} {'differs' if count == 1 else 'differ'}{worst}" if count else "none differs"
+    alone = (("A", found.only_in_first), ("B", found.only_in_second))
+    lacking = "".join(f", {len(names):,} only in {side}" for side, names in alone if names)
+    known = [name for name in found.facts if name not in found.assumed]
+    facts = f", and the networks differ in {' and '.join(known)}" if known else ""
     kind = "close" if found.close and found.differing and not facts else "different"
     equal = f"{counted(found.equal)} {'is' if found.equal == 1 else 'are'} equal"
-    lacking = f", {missing:,} {'is' if missing == 1 else 'are'} missing" if missing else ""
     return f"{kind}: {equal}, {words}{lacking}{facts}"

@@ -9,7 +9,7 @@ import click
 from effconvert.atomic import check_folder_name, check_output
 from effconvert.cli.click_classes import Command, more_option
 from effconvert.cli.display.json_output import JsonOutput, put_json
-from effconvert.cli.display.terminal import BAD, DOUBTFUL, GOOD, columns, print_table, say
+from effconvert.cli.display.terminal import BAD, DOUBTFUL, GOOD, columns, print_table, say, say_line
 from effconvert.cli.options.names import Choice
 from effconvert.cli.options.shared import PATH, force_option, json_option, map_option, out_option, quiet_option
 from effconvert.report.schema import SCHEMAS, schema_text
@@ -103,10 +103,27 @@ def _print(document: "Report", page: Path) -> None:
 
 def _print_verdicts(networks: "Sequence[Network]") -> None:
     checks = [check.check for check in networks[0].verdicts]
-    table = [[each.name, *(_word(check.verdict) for check in each.verdicts)] for each in networks]
-    print_table(["network", *checks], table, below=checks, meanings=_MEANINGS)
-    for line in _reasons(networks):
+    images = [f"{each.accuracy.top1.images:,}" if each.accuracy else None for each in networks]
+    table = [
+        [each.name, _top1(each), number, *(_word(check.verdict) for check in each.verdicts)]
+        for each, number in zip(networks, images, strict=True)
+    ]
+    aligned = f"lrr{'l' * len(checks)}"
+    print_table(["network", "top-1 %", "images", *checks], table, aligned, below=checks, meanings=_MEANINGS)
+    for line, command in _reasons(networks):
         say(line)
+        if command:
+            say_line(command)
+
+
+def _top1(network: "Network") -> str | None:
+    """Return the measured top-1 of a network; None if it was not measured."""
+    from effconvert.validate.accuracy.statistics import places
+
+    if network.accuracy is None:
+        return None
+    top1 = network.accuracy.top1
+    return f"{top1.percent:.{places(top1.images)}f}"
 
 
 def _worst(network: "Network") -> int:
@@ -118,9 +135,12 @@ def _word(verdict: str) -> str:
     return verdict if verdict != "not measured" else "-"
 
 
-def _reasons(networks: "Sequence[Network]") -> Iterator[str]:
-    """Yield why checks failed or were close, each reason of a network once, and the causes that are known."""
-    from effconvert.report.causes import cause_words, missing_cause
+def _reasons(networks: "Sequence[Network]") -> Iterator[tuple[str, str]]:
+    """Yield why checks failed or were close, each reason of a network once, and the causes that are known.
+
+    With each comes the command that mends it, or "".
+    """
+    from effconvert.report.causes import cause_words, fix_and_command, missing_cause
 
     for network in networks:
         said: dict[str, list[str]] = {}
@@ -128,9 +148,10 @@ def _reasons(networks: "Sequence[Network]") -> Iterator[str]:
             if check.verdict in ("failed", "near"):
                 said.setdefault(check.reason, []).append(f"{check.check} {check.verdict}")
         for reason, words in said.items():
-            yield f"{network.name}: {', '.join(words)}: {reason}"
+            yield f"{network.name}: {', '.join(words)}: {reason}", ""
         for verification in network.verifications:
             for cause in verification.causes:
-                yield f"{network.name}: cause: {cause_words(cause)}; fix: {cause.fix}"
+                fix, command = fix_and_command(cause)
+                yield f"{network.name}: cause: {cause_words(cause)}; fix: {fix}", command
             if missing := missing_cause(verification):
-                yield f"{network.name}: cause: {missing}"
+                yield f"{network.name}: cause: {missing}", ""

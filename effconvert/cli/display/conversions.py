@@ -74,16 +74,22 @@ def _warnings(report: "Report") -> Iterator[str]:
         assumed = report.options["inexact"].get("assumed", ())
         yield f"{words}{f', but {only_assumed(assumed)}' if assumed else ''}"
     yield from report.cautions
+    strange = [words for words in report.strange if words.partition(": ")[0] not in report.zeroed]
     if report.untrained:
         yield report.untrained
-    elif report.strange:
-        shown = "; ".join(report.strange[:_SHOWN])
-        yield f"{counted(len(report.strange))} with implausible values: {shown}{_more(report)}"
+    elif strange:
+        more = f" … and {len(strange) - _SHOWN:,} more (--json has all)" if len(strange) > _SHOWN else ""
+        yield f"{counted(len(strange))} with implausible values: {'; '.join(strange[:_SHOWN])}{more}"
+    if len(strange) < len(report.strange):
+        yield _zeroed(report, len(report.strange) - len(strange))
 
 
-def _more(report: "Report") -> str:
-    more = len(report.strange) - _SHOWN
-    return f" … and {more:,} more (--json has all)" if more > 0 else ""
+def _zeroed(report: "Report", tensors: int) -> str:
+    """Return how many values the dtype of the output cannot hold, and how large they were."""
+    lost = report.zeroed.values()
+    count, largest = sum(each.values for each in lost), max(each.largest for each in lost)
+    words = f"{count:,} values became 0 in {next(iter(lost)).dtype}, the largest of them {largest:.1e}"
+    return f"{words}; {counted(tensors)} lost more than 1 % of the values, or a variance (--json names them)"
 
 
 def _for_timm(output: str) -> str:

@@ -32,8 +32,8 @@ def progress_bars(quiet: bool) -> Iterator[Callable[[str], Callable[[int, int | 
 def steps(quiet: bool, transient: bool = False) -> Iterator[Callable[[str], Callable[[], None]]]:
     """Yield a function that begins a step, and returns one that ends it; several may run at the same time.
 
-    A running step is shown with a spinner and its seconds, those that ended with a mark and what they took.
-    transient: nothing stays on the screen.
+    A running step is shown with a spinner and its seconds, those that ended with a mark and what they took. A step that
+    an error ends is taken away, as the message says what happened. transient: nothing stays on the screen.
     """
     if quiet or not sys.stderr.isatty():
         yield lambda words: lambda: None
@@ -56,7 +56,13 @@ def steps(quiet: bool, transient: bool = False) -> Iterator[Callable[[str], Call
         def begin(words: str) -> Callable[[], None]:
             return partial(end, progress.add_task(words, total=None))
 
-        yield begin
+        try:
+            yield begin
+        except BaseException:
+            for task in progress.tasks:
+                if not task.finished:
+                    progress.remove_task(task.id)
+            raise
         for task in progress.tasks:
             if not task.finished:
                 end(task.id)

@@ -178,7 +178,8 @@ def _print_sources(sources: Sequence["Source"]) -> None:
     for source in sources:
         said = ", ".join(text for text in (source.revision, source.date, source.note) if text)
         say(f"{source.id}: {source.title}" + f" ({said})" * bool(said))
-        say(source.url, begin="    ")
+        if source.url:
+            say(source.url, begin="    ")
 
 
 def _value(number: "Number") -> str:

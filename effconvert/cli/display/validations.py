@@ -58,6 +58,8 @@ class Display:
                 *(("warning", f"{', '.join(files)}: {words}") for words, files in cautions.items()),
             ]
         )
+        if self._bar:
+            self._bar.wait("loading the networks and preparing the first images")
 
     def note(self, words: str) -> None:
         """Print a sentence about earlier runs."""
@@ -103,15 +105,25 @@ class Display:
 
 
 class _Bar:
-    """A bar of images on standard error. It begins with the first images, so that no line is printed into it."""
+    """A bar of images on standard error. It begins with the first images, so that no line is printed into it.
+
+    Until then a step is shown, if there is one.
+    """
 
     def __init__(self) -> None:
         self._progress: Progress | None = None
         self._begin = (0.0, 0)
+        self._step, self._waiting = "", ExitStack()
+
+    def wait(self, step: str) -> None:
+        """Show the step that runs before the first image is done."""
+        self._step = step
+        self._waiting.enter_context(steps(quiet=False, transient=True))(step)
 
     def advance(self, done: int, total: int) -> None:
         """Show that `done` of `total` images are done."""
         if self._progress is None:
+            self._waiting.close()
             self._progress, self._begin = _new_bar(), (time.monotonic(), done)
             self._task = self._progress.add_task("", total=None, rate="")
             self._progress.start()
@@ -119,17 +131,21 @@ class _Bar:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Take the bar away while something is printed."""
+        """Take the bar, or the step before it, away while something is printed."""
+        self._waiting.close()
         if self._progress:
             self._progress.stop()
         yield
         if self._progress:
             self._progress.start()
+        elif self._step:
+            self.wait(self._step)
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, *error: object) -> None:
+        self._waiting.close()
         if self._progress:
             self._progress.stop()
 

@@ -77,7 +77,7 @@ class Beside:
 
 @dataclass(frozen=True)
 class Nearest:
-    """The layer whose difference is the largest share of its tolerance."""
+    """The first layer that differs; without one, that whose difference is the largest share of its tolerance."""
 
     layer: str
     relative: Annotated[float | None, Rule("its largest difference, as a share of its largest value; null: not finite")]

@@ -7,7 +7,7 @@ from itertools import combinations
 from pathlib import PurePath
 from typing import Any
 
-from effconvert.report.checks import share_of_tolerance
+from effconvert.report.checks import first_row, share_of_tolerance
 from effconvert.report.contents.network import Network
 from effconvert.report.contents.published import Disagreement
 from effconvert.report.contents.report import Report
@@ -58,11 +58,8 @@ def disagreements_of(network: Network, document: Report) -> list[Disagreement]:
 
 def diverging_row(comparison: Comparison) -> Layer | None:
     """Return the first diverging layer, or else the layer that is nearest to its tolerance."""
-    rows = comparison.rows
-    named = [row for row in rows if row.layer == comparison.first and not row.passed]
-    finite = [row for row in rows if row.relative is not None and row.allowed]
-    worst = max(finite, key=share_of_tolerance, default=None)
-    return named[0] if named else worst
+    finite = [row for row in comparison.rows if row.relative is not None and row.allowed]
+    return first_row(comparison) or max(finite, key=share_of_tolerance, default=None)
 
 
 def verified_networks(networks: Iterable[Network]) -> list[Verified]:
