@@ -41,10 +41,10 @@ class GraphOptions:
 
     @property
     def in_words(self) -> str:
-        """The options in one line: `images of 224 x 224 pixels, normalised before; gives logits`."""
+        """The options in one line: `takes images of 224 x 224 pixels, normalised before`."""
         size = "any size" if self.size is None else f"{self.size} x {self.size} pixels"
         count = "" if self.batch is None else f", {self.batch:,} at a time"
         before = "normalised in the graph" if self.with_normalisation else "normalised before"
-        gives = "probabilities" if self.with_softmax else "logits"
+        gives = "; gives probabilities" if self.with_softmax else ""
         folded = "; BatchNorm folded into the kernels" if self.fold else ""
-        return f"takes images of {size}{count}, {before}; gives {gives}{folded}"
+        return f"takes images of {size}{count}, {before}{gives}{folded}"
