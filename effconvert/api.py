@@ -9,6 +9,8 @@ from effconvert.conversion.difference import Difference, compare
 from effconvert.options import Options, patterns
 from effconvert.preprocessing.limits import pixels_allowed
 from effconvert.validate.cost_report import CostReport, file_cost, report_cost, variant_meant
+from effconvert.verification.deployed_procedure import DeployedVerification
+from effconvert.verification.deployed_procedure import verify_deployed as run_deployed
 from effconvert.verification.inputs import Images
 from effconvert.verification.launching import ANY
 from effconvert.verification.procedure import Verification
@@ -120,6 +122,71 @@ def verify(
             causes=explain,
             keep=keep,
             canonical_only=canonical_only,
+            progress=progress,
+        )
+
+
+def verify_deployed(
+    file: str | Path,
+    against: str | Path,
+    *,
+    framework: str = "canonical",
+    images: str | Path | Images | None = None,
+    explain: bool = False,
+    variant: str | None = None,
+    raw: bool = False,
+    root: str | None = None,
+    backbone: bool = False,
+    classifier: str | None = None,
+    leave: str | Sequence[str] = (),
+    facts: Mapping[str, Any] | None = None,
+    key: bytes | None = None,
+    max_pixels: int | None = None,
+    python: str | Path | Mapping[str, str] | None = None,
+    tolerance: float | None = None,
+    input_range: str | None = None,
+    input_bgr: bool = False,
+    progress: Callable[[str], Callable[[], None] | None] | None = None,
+) -> DeployedVerification:
+    """Verify that an ONNX or TensorFlow Lite file is the network of the weights in `against`, and return the result.
+
+    onnxruntime or LiteRT runs the file, and `framework` runs `against`: effconvert's own network, or with `auto` the
+    library of its layout. Layers are found in the file's graph by its structure, whatever its exporter named them. A
+    quantised file is judged by its answers.
+
+    images: a folder, of which eight are taken, or `effconvert.Images`; by default two synthetic ones, which a file that
+    takes bytes cannot have.
+    explain: after a mismatch, try the known causes; the result's `trials` has them.
+    input_range: the numbers that the file takes, `normalised`, `0-1` or `0-255`, and input_bgr: it takes blue first; by
+    default as its graph tells.
+    The other options are those of `effconvert.verify`.
+
+    Raises MissingPath, UnreadableCheckpoint for a damaged file, LayoutMismatch for files of different networks,
+    Unavailable for a missing runtime. Networks that differ are not an exception: see the result's `same`.
+
+    Example: `effconvert.verify_deployed("b0.onnx", "b0.safetensors").same`
+    """
+    with pixels_allowed(max_pixels):
+        return run_deployed(
+            file,
+            against,
+            framework=framework,
+            images=images if images is None or isinstance(images, Images) else Images(Path(images), _COUNT),
+            reading=Options(
+                variant=variant,
+                raw=raw,
+                root=root,
+                backbone=backbone,
+                classifier=classifier,
+                leave=patterns(leave),
+                facts=facts,
+            ),
+            key=key,
+            pythons=_interpreters(python),
+            tolerance=tolerance,
+            causes=explain,
+            input_range=input_range,
+            input_bgr=input_bgr,
             progress=progress,
         )
 

@@ -232,7 +232,7 @@ def test_an_output_into_a_folder_that_does_not_exist_is_refused(
 
 
 def test_an_output_of_unknown_format_is_refused(run: Callable[..., Ran], lite0: Path, tmp_path: Path) -> None:
-    ran = run("tf2pt", "--checkpoint", lite0, "--out", tmp_path / "x.onnx")
+    ran = run("tf2pt", "--checkpoint", lite0, "--out", tmp_path / "x.tflite")
     assert ran.exit_code == 8
     assert "must be one of .safetensors, .pth" in ran.err
 

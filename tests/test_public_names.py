@@ -17,9 +17,10 @@ import effconvert.validate
 PACKAGES = [effconvert, effconvert.validate]
 # A name may be added here. Whoever takes one away breaks the programs of users, and says so in the changelog.
 PROMISED = {
-    "effconvert": "Checkpoint CostReport Difference EfficientNet Images Inspection Options Recipe Report TensorInfo Verification "
-    "__version__ add_maps convert convert_published cost create_model diff errors inspect load_model open_checkpoint "
-    "preprocess validate verify",
+    "effconvert": "Checkpoint CostReport DeployedFile DeployedVerification Difference EfficientNet Images Inspection "
+    "Options Recipe Report TensorInfo Verification "
+    "__version__ add_maps convert convert_published cost create_model diff errors inspect inspect_deployed load_model open_checkpoint "
+    "preprocess validate verify verify_deployed",
     "effconvert.validate": "EvaluationRun Judgement Predictions Summary judge measure_accuracy read_predictions summarise",
 }
 

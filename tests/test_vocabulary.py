@@ -19,7 +19,7 @@ PAIRS: dict[str, tuple[tuple[Callable[..., Any], ...], dict[str, str]]] = {
     "convert": ((effconvert.convert, effconvert.convert_published), {"published": "name"}),
     "diff": ((effconvert.diff,), {}),
     "verify": (
-        (effconvert.verify, effconvert.Images),
+        (effconvert.verify, effconvert.verify_deployed, effconvert.Images),
         {"no-float64": "float64"},
     ),
     "validate": (
@@ -27,7 +27,7 @@ PAIRS: dict[str, tuple[tuple[Callable[..., Any], ...], dict[str, str]]] = {
         {"variant": "name", "restart": "force"},
     ),
     "cost": ((effconvert.cost,), {}),
-    "inspect": ((effconvert.inspect,), {"tensors": ""}),  # the result has all of them
+    "inspect": ((effconvert.inspect, effconvert.inspect_deployed), {"tensors": ""}),  # the result has all of them
 }
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from effconvert.architecture.canonical import CANONICAL
 from effconvert.architecture.variants import head_channels
 from effconvert.conversion.targets import Target
+from effconvert.graphs.graph_options import SUFFIX
 from effconvert.maps.language import Preprocessing
 from effconvert.preprocessing.recipes import UNKNOWN, Recipe
 
@@ -54,6 +55,8 @@ def printed_code(target: Target, file: str, recipe: Recipe | None, size: int) ->
     fixed size.
     """
     layout = target.layout
+    if file.endswith(SUFFIX):
+        return _graph(file, recipe)
     containers = layout.library.containers if layout else ()
     if layout is None or (containers and not file.endswith(containers)):
         words = f"  # {target.name} itself loads {', '.join(containers)}" if layout else ""
@@ -82,6 +85,23 @@ def _canonical(file: str, recipe: Recipe | None, words: str) -> PrintedCode:
         "transform = partial(preprocess, recipe=network.recipe)"
     )
     return PrintedCode(network, steps, done=recipe)
+
+
+def _graph(file: str, recipe: Recipe | None) -> PrintedCode:
+    """Return the code that opens a graph, which has the recipe in it, and how it is run."""
+    opened = f'import onnxruntime\nsession = onnxruntime.InferenceSession("{_quoted(file)}")'
+    run = '# outputs = session.run(None, {"images": images})[0], for images float32 [N, channels, height, width]'
+    if recipe is None or recipe.channels == UNKNOWN:
+        return PrintedCode(f"{opened}\n{run}")
+    steps = (
+        "import json\n"
+        "from functools import partial\n"
+        "from effconvert.preprocessing.pipeline import preprocess\n"
+        "from effconvert.preprocessing.recipes import Recipe\n"
+        'recipe = json.loads(session.get_modelmeta().custom_metadata_map["recipe"])\n'
+        "transform = partial(preprocess, recipe=Recipe.from_dict(recipe))"
+    )
+    return PrintedCode(f"{opened}\n{run}", steps, done=recipe)
 
 
 def _nearest(ways: Sequence[Preprocessing], recipe: Recipe) -> Preprocessing | None:

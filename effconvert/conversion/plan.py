@@ -11,6 +11,7 @@ from effconvert.conversion.conversion_warnings import assumed_head, cautions
 from effconvert.conversion.targets import Target, choose_target, moves_from_canonical
 from effconvert.errors import LayoutMismatch
 from effconvert.formats.checkpoint import BFLOAT16, Checkpoint, TensorInfo
+from effconvert.graphs.graph_options import ONNX, GraphOptions
 from effconvert.identify.coverage import Coverage, read_network
 from effconvert.identify.description import Description
 from effconvert.identify.identification import Identity
@@ -35,7 +36,8 @@ class Plan:
 
     to_canonical: the moves from the source to canonical. moves: those from canonical to the output, in its order.
     infos: the output's tensors, in the same order. fill: tensors that no move gives. target: the layout and the network
-    of the output. cautions: the warnings, in sentences.
+    of the output. cautions: the warnings, in sentences. graph: how the network is written as a graph; None for
+    a file of weights.
     """
 
     identity: Identity
@@ -47,6 +49,7 @@ class Plan:
     target: Target
     description: Description
     cautions: tuple[str, ...]
+    graph: GraphOptions | None = None
 
     @property
     def canonical(self) -> dict[str, str]:
@@ -77,7 +80,7 @@ def make_plan(checkpoint: Checkpoint, to: str, options: Options) -> Plan:
     # Half precision cannot hold a variance and the shift of an epsilon.
     shifted = {move.source for move in coverage.moves if target.eps_shift and move.target.endswith(".running_var")}
     infos = [
-        _info(checkpoint, through[name], shifted, target, options.dtype)
+        _info(checkpoint, through[name], shifted, target, "float32" if to == ONNX else options.dtype)
         if name in through
         else TensorInfo(name, fill[name].shape, np.dtype(fill[name].dtype))
         for name in order

@@ -9,13 +9,15 @@ from typing import Any
 
 from effconvert.architecture.canonical import CANONICAL, is_trainable, tensor_shapes
 from effconvert.atomic import check_is_no_source, check_output
+from effconvert.conversion.graph_outputs import check_graph, graph_options
 from effconvert.conversion.loading_code import printed_code
-from effconvert.conversion.outputs import check_container, write
+from effconvert.conversion.outputs import Written, check_container, write
 from effconvert.conversion.plan import DTYPES, NAMES, Plan, make_plan
 from effconvert.conversion.targets import library_of
 from effconvert.conversion.transfer import Examination, Progress, Transfer, Zeroed
 from effconvert.errors import LayoutMismatch, OutputProblem, UnknownName, known_names
 from effconvert.formats import Checkpoint, open_checkpoint
+from effconvert.graphs.graph_options import ONNX
 from effconvert.identify.library_builds import differing_facts
 from effconvert.maps.layouts import known_layouts, layout_called
 from effconvert.options import Options, patterns
@@ -36,8 +38,9 @@ class Report(Shown):
     error of that network, relative to the largest logit, if `allow_inexact` made it; None if it is exact. assumed: the
     facts that are only assumed, and on which all of this depends. filled: {reason: number of tensors} that the source
     does not have and the target's layout needs. untrained: one sentence if all strange tensors are of one kind, with
-    the values that a new network has; "" otherwise. zeroed: {tensor: its values that became 0 in the dtype of the
-    output}; where they are many, the tensor is also among the strange ones.
+    the values that a new network has; "" otherwise. graph: how the network is written as a graph; empty for a file of
+    weights. execution: what was seen when that was run; "" for a file of weights. zeroed: {tensor: its values that
+    became 0 in the dtype of the output}; where they are many, the tensor is also among the strange ones.
     """
 
     source: str
@@ -71,6 +74,8 @@ class Report(Shown):
     assumed: tuple[str, ...]
     filled: Mapping[str, int]
     untrained: str
+    graph: Mapping[str, Any]
+    execution: str
     zeroed: Mapping[str, Zeroed]
 
     @property
@@ -118,6 +123,12 @@ def convert(
     names: str | None = None,
     fold_eps: bool = False,
     allow_inexact: bool = False,
+    size: int | None = None,
+    free_size: bool = False,
+    batch: int | None = None,
+    fold: bool = False,
+    with_normalisation: bool = False,
+    with_softmax: bool = False,
     key: bytes | None = None,
     force: bool = False,
     url: str | None = None,
@@ -129,7 +140,7 @@ def convert(
     out: by default the variant's name, `b0.safetensors`; its suffix decides the format.
     to: the layout, `canonical` or one of mappings/, also by another name (`tensorflow`, `hf`); `tf-official` and
         `huggingface` are written as folders; `mindspore` means `mindcv` or `mindvision`, the one with the padding of
-        the weights.
+        the weights. `onnx` is a graph, which holds the canonical tensors and computes the network.
     variant: the variant, if the tensors do not tell it.
     weights: the training (`aa`, `ns`, …), which decides the recipe.
     recipe: the name of a preprocessing recipe in reference/recipes.toml, in place of the usual one.
@@ -143,6 +154,12 @@ def convert(
     names: the tensors to write for `tf-official`: `raw`, `average` or `both`; by default both, for raw weights `raw`.
     fold_eps: absorb another epsilon of the target into the variances.
     allow_inexact: convert for a network that computes with other facts, and measure the error.
+    size: for `onnx`: height and width of the images in pixels; by default the recipe's.
+    free_size: for `onnx`: take images of any height and width.
+    batch: for `onnx`: the number of images in one call; by default any.
+    fold: for `onnx`: fold BatchNorm into the kernels; the file then holds no weights.
+    with_normalisation: for `onnx`: take pixels from 0 to 255 and normalise them in the graph.
+    with_softmax: for `onnx`: give probabilities in place of logits.
     key: decrypts an encrypted source.
     force: replace an output that exists.
     url: the address of the source, for the record.
@@ -155,7 +172,16 @@ def convert(
     Example: `effconvert.convert("efficientnet-b0/", "b0.safetensors", weights="aa")`
     """
     source, output, to = Path(source), Path(out) if out else None, layout_called(to)
+    graph: dict[str, Any] = {
+        "size": size,
+        "free_size": free_size,
+        "batch": batch,
+        "fold": fold,
+        "with_normalisation": with_normalisation,
+        "with_softmax": with_softmax,
+    }
     _check_arguments(output, to, dtype, names)
+    check_graph(to, graph)
     if output:
         check_is_no_source(output, [source])  # before `force` is advised
         check_output(output, force)
@@ -180,10 +206,12 @@ def convert(
         output = output or Path(f"{plan.identity.variant.name}.safetensors")
         check_is_no_source(output, checkpoint.files)
         plan = _with_difference(checkpoint, plan)
+        if to == ONNX:
+            plan = replace(plan, graph=graph_options(plan, **graph))
         transfer = Transfer(checkpoint, plan, progress)
         hashes = examination.finish(plan)
-        write(output, force, plan, transfer, hashes, url)
-        return _report(source, output, checkpoint, plan, transfer, hashes.result())
+        written = write(output, force, plan, transfer, hashes, url)
+        return _report(source, output, checkpoint, plan, transfer, hashes.result(), written)
 
 
 def _check_arguments(output: Path | None, to: str, dtype: str | None, names: str | None) -> None:
@@ -228,9 +256,12 @@ def _report(
     plan: Plan,
     transfer: Transfer,
     source_sha256: Mapping[str, str],
+    written: Written,
 ) -> Report:
     description = plan.description
-    printed = printed_code(plan.target, str(output), description.recipe, description.recipe.size)
+    # A graph that normalises takes pixels, which `preprocess` does not give.
+    pixels = plan.graph is not None and plan.graph.with_normalisation
+    printed = printed_code(plan.target, str(output), None if pixels else description.recipe, description.recipe.size)
     return Report(
         source=str(source),
         source_format=checkpoint.format,
@@ -249,9 +280,9 @@ def _report(
         map_sha256=description.map_sha256,
         output=str(output),
         output_layout=plan.target.name,
-        tensors=len(plan.infos),
+        tensors=len(written.infos),
         parameters=_parameters(plan),
-        nbytes=sum(info.nbytes for info in plan.infos),
+        nbytes=sum(info.nbytes for info in written.infos),
         strange=tuple(dict.fromkeys(transfer.strange)),
         cautions=plan.cautions,
         root=plan.identity.sets.roots.get(plan.coverage.taken, ""),
@@ -263,6 +294,8 @@ def _report(
         assumed=tuple(sorted(plan.identity.assumed)),
         filled=Counter(plan.fill[info.name].reason for info in plan.infos if info.name in plan.fill),
         untrained=transfer.untrained,
+        graph=plan.graph.to_dict() if plan.graph else {},
+        execution=written.execution,
         zeroed=transfer.zeroed,
     )
 

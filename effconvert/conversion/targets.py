@@ -8,6 +8,7 @@ from effconvert.architecture.facts import OUTSIDE, Facts
 from effconvert.architecture.variants import Variant
 from effconvert.conversion.remedies import find_remedies
 from effconvert.errors import LayoutMismatch, listing
+from effconvert.graphs.graph_options import ONNX, SUFFIX
 from effconvert.identify.library_builds import Doubt, fitting_build, nearest_facts, usual_facts
 from effconvert.identify.weight_sets import average_name
 from effconvert.maps.language import Build, Fill, Layout, Library
@@ -56,11 +57,13 @@ def choose_target(
 
     Raises LayoutMismatch if the layout cannot hold them, with every reason and the option that helps.
     """
-    if name == CANONICAL:
+    if name in (CANONICAL, ONNX):
         if options.fold_eps:
             raise LayoutMismatch(
-                f"{path}: {flag('fold_eps')} is for another library's layout; {CANONICAL} holds every epsilon"
+                f"{path}: {flag('fold_eps')} is for another library's layout; {name} holds every epsilon"
             )
+        if name == ONNX and options.dtype not in (None, "float32"):
+            raise LayoutMismatch(f"{path}: a graph of ONNX is written in float32, not {options.dtype}")
         return Target(None, variant, facts)
     layout = _layout(name, variant, facts)
     if not layout.write:
@@ -109,6 +112,8 @@ def _layout(name: str, variant: Variant, facts: Facts) -> Layout:
 
 def library_of(name: str) -> Library:
     """Return the library that loads files of the layout `name`. Raises LayoutMismatch for an unknown layout."""
+    if name == ONNX:
+        return Library("ONNX", containers=(SUFFIX,), dtypes=("float32",))
     return Library(CANONICAL) if name == CANONICAL else family(name)[0].library
 
 

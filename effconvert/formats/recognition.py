@@ -16,7 +16,7 @@ from effconvert.temporary import temporary_folder
 _SHARD = re.compile(r"(.+)\.data-\d{5}-of-\d{5}")
 _KNOWN = (
     "TensorFlow V2 bundle, SavedModel or .tar.gz of one, safetensors, PyTorch, MindSpore, HDF5 or .keras of Keras, an "
-    "index of shards"
+    "index of shards, ONNX of effconvert"
 )
 
 
@@ -112,6 +112,10 @@ def _open_known(path: Path, form: Format | None, key: bytes | None) -> Checkpoin
             from effconvert.formats.keras.file import KerasCheckpoint
 
             return KerasCheckpoint(path)
+        case Format.ONNX:
+            from effconvert.formats.onnx.file import OnnxCheckpoint
+
+            return OnnxCheckpoint(path)
         case Format.JSON:
             from effconvert.formats.sharded import ShardedCheckpoint
 

@@ -28,6 +28,7 @@ class Format(Enum):
     TORCH = "PyTorch's"
     KERAS = "Keras's"
     MINDSPORE = "MindSpore's"
+    ONNX = "an ONNX model"
     JSON = "JSON, as an index of shards is"
     ARCHIVE = "a tar archive, also within gzip"
 
@@ -73,12 +74,14 @@ def _format_of_other(path: Path, start: bytes) -> Format | None:
     if len(start) < _BLOCK and _is_text(start):  # as what TensorFlow writes beside its indices
         return Format.JSON if start.lstrip()[:1] == b"{" else None
     from effconvert.formats.compressed import packed_in_words
-    from effconvert.formats.foreign.files import begins_graph, is_old_tar
+    from effconvert.formats.foreign.files import begins_graph, begins_onnx, is_old_tar
     from effconvert.formats.keras.file import is_hdf5
     from effconvert.formats.mindspore.file import is_mindspore
 
     if is_mindspore(start) and not begins_graph(start):
         return Format.MINDSPORE
+    if begins_onnx(start):
+        return Format.ONNX
     if start.lstrip()[:1] == b"{":
         return Format.JSON
     if start.startswith(_GZIP) or start[257:262] == b"ustar":

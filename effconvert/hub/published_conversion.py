@@ -12,6 +12,7 @@ from effconvert.conversion.steps import Report, convert
 from effconvert.conversion.targets import library_of
 from effconvert.conversion.transfer import Progress
 from effconvert.errors import LayoutMismatch
+from effconvert.graphs.graph_options import ONNX
 from effconvert.hub.cache import fetch
 from effconvert.hub.published_names import Asked, read_name
 from effconvert.maps.layouts import layout_called
@@ -80,6 +81,8 @@ def output_name(asked: Asked, row: Published, to: str, whole_name: bool) -> str:
     """Return a name that tells the content of the file, so that different conversions have different names."""
     weights = asked.weights and (row.weights if whole_name else asked.weights.lower())
     origin = asked.framework if whole_name and asked.framework != "tensorflow" else None
-    stem = "-".join(part for part in (origin, row.variant, weights, to if to != CANONICAL else None) if part)
+    stem = "-".join(
+        part for part in (origin, row.variant, weights, to if to not in (CANONICAL, ONNX) else None) if part
+    )
     library = library_of(to)
     return stem if library.folder else stem + (library.containers or (".safetensors",))[0]

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from effconvert.deployed.files import DeployedFile, framework_of_file, inspect_deployed
 from effconvert.errors import BadMap, LayoutMismatch
 from effconvert.formats import Checkpoint, TensorInfo, open_checkpoint
-from effconvert.formats.checkpoint import tensor_rows
-from effconvert.identify.description import Description
+from effconvert.formats.checkpoint import DataFile, tensor_rows
+from effconvert.formats.onnx.file import opened, why_not_weights
+from effconvert.identify.description import Description, read_description
 from effconvert.identify.identification import Identity, identify
 from effconvert.identify.missing_tensors import kind_of, missing_words
 from effconvert.identify.preprocessing import assumed_recipe
+from effconvert.maps.map_names import ONNX
 from effconvert.maps.moves import Move
 from effconvert.shown import Row, Shown
 
@@ -27,7 +30,8 @@ class Inspection(Shown):
     tensors; "" if there are several. missing_words: a sentence on them. unread: number of tensors that cannot be read.
     unknown: number of tensors that the layout does not have. strange: {each of them: its place}. classifier: the layer
     that is taken for it, if its name is not the layout's own. sets: {set of weights: its tensors and bytes}.
-    parameters: number of trainable values. others: {why a tensor is not a weight: number}.
+    parameters: number of trainable values. others: {why a tensor is not a weight: number}. graph: what an ONNX
+    or TensorFlow Lite file says of its network; None for every other file.
     """
 
     path: str
@@ -55,10 +59,13 @@ class Inspection(Shown):
     metadata: dict[str, str]
     nbytes: int
     tensors: tuple[TensorInfo, ...]
+    graph: DeployedFile | None = None
 
     @property
     def line(self) -> str:
         """What the checkpoint holds, in one line."""
+        if self.graph and not self.tensors:
+            return f"{self.graph.line}; no weights"
         counted = f"{len(self.tensors):,} tensors, {self.nbytes:,} bytes"
         if self.layout is None:
             return f"{self.path}: {self.format}, layout unknown, {counted}"
@@ -74,8 +81,9 @@ class Inspection(Shown):
         """Return the inspection as plain values, for JSON."""
         tensors = [{"name": t.name, "shape": list(t.shape), "dtype": str(t.dtype)} for t in self.tensors]
         described = self.description.to_metadata() if self.description else None
+        graph = self.graph.to_dict() if self.graph else None
         lists = {"assumed": list(self.assumed), "cautions": list(self.cautions)}
-        return {**vars(self), "tensors": tensors, "description": described, **lists}
+        return {**vars(self), "tensors": tensors, "description": described, "graph": graph, **lists}
 
 
 def inspect(path: str | Path, key: bytes | None = None) -> Inspection:
@@ -83,10 +91,15 @@ def inspect(path: str | Path, key: bytes | None = None) -> Inspection:
 
     path: a file, a folder, a TensorFlow prefix, a SavedModel, or a .tar.gz of one. key: decrypts it.
 
-    Raises MissingPath, UnreadableCheckpoint or BadMap. An unknown layout is not an exception: `layout` is None.
+    Raises MissingPath, UnreadableCheckpoint or BadMap, and LayoutMismatch for an ONNX or TensorFlow Lite file that is
+    not an image classifier. An unknown layout is not an exception, and neither is such a file without weights: then
+    `layout` is None.
 
     Example: `effconvert.inspect("b0.safetensors").variant`
     """
+    graph = inspect_deployed(path) if framework_of_file(Path(path)) else None
+    if graph and (reason := _why_not_weights(graph)):
+        return _without_weights(graph, reason)
     with open_checkpoint(path, key) as checkpoint:
         try:
             identity, note = identify(checkpoint), ""
@@ -120,7 +133,51 @@ def inspect(path: str | Path, key: bytes | None = None) -> Inspection:
             metadata=dict(checkpoint.metadata),
             nbytes=sum(info.nbytes for info in checkpoint.tensors.values()),
             tensors=tuple(checkpoint.tensors.values()),
+            graph=graph,
         )
+
+
+def _why_not_weights(graph: DeployedFile) -> str:
+    """Return why weights cannot be taken from a deployed file, and what to do; "" if they can."""
+    if graph.framework != ONNX:
+        return "its kernels have BatchNorm folded into them; give the checkpoint that it was made from"
+    with DataFile(graph.path) as file:
+        refusal = why_not_weights(opened(file))
+    return refusal.reason if refusal else ""
+
+
+def _without_weights(graph: DeployedFile, reason: str) -> Inspection:
+    """Return the inspection of a deployed file whose values are not weights; effconvert's own say what they are of."""
+    path = graph.path
+    description = read_description(graph.graph.metadata, str(path)) if graph.framework == ONNX else None
+    return Inspection(
+        path=str(path),
+        format=graph.graph.format,
+        files={name: (path.parent / name).stat().st_size for name in graph.sha256},
+        layout=None,
+        variant=description.variant if description else None,
+        root="",
+        note=reason,
+        assumption="",
+        assumed=tuple(sorted(description.assumed)) if description else (),
+        cautions=(),
+        missing=0,
+        missing_kind="",
+        missing_words="",
+        unknown=0,
+        unread=0,
+        strange={},
+        classifier="",
+        sets={},
+        others={},
+        parameters=None,
+        facts=description.facts.to_dict() if description else None,
+        description=description,
+        metadata=dict(graph.graph.metadata),
+        nbytes=0,
+        tensors=(),
+        graph=graph,
+    )
 
 
 def _sets(checkpoint: Checkpoint, identity: Identity) -> dict[str, dict[str, int]]:

@@ -19,6 +19,9 @@ def target_names() -> tuple[str, ...]:
     return (CANONICAL, *(table["layout"] for table in _tables() if table.get("write", True)))
 
 
+ONNX, TFLITE = "onnx", "tflite"  # the runners of deployed files, which hold their network and have no layout
+
+
 def runner_names() -> tuple[str, ...]:
     """Return the frameworks that have a runner."""
     return tuple(dict.fromkeys(_libraries("runner")))

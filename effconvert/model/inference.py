@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from effconvert.model.layers import CondConv2d, ConvNorm, Convolution, SqueezeExcite, same_padding
+from effconvert.architecture.padding import same_padding
+from effconvert.model.layers import CondConv2d, ConvNorm, Convolution, SqueezeExcite
 from effconvert.model.network import EfficientNet
 
 

@@ -11,21 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from effconvert.architecture.padding import same_padding
+
 # x * relu6(x + 3) / 6 is hswish, which MindSpore's model zoo gives its b0.
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "silu": nn.SiLU, "relu": nn.ReLU, "relu6": nn.ReLU6, "hswish": nn.Hardswish,
 }  # fmt: skip
 
 _MOMENTUM = 0.01  # TensorFlow's 0.99 is the share of the old value; torch gives the share of the new one
-
-
-def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """Return how many pixels TensorFlow's SAME adds before and after an axis of `size` pixels.
-
-    The sum is max((ceil(size / stride) - 1) * stride + kernel - size, 0); an odd pixel comes after.
-    """
-    total = max(kernel - stride + -size % stride, 0)
-    return total // 2, total - total // 2
 
 
 def drop_connect(x: Tensor, survival: float) -> Tensor:

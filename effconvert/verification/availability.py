@@ -12,7 +12,7 @@ from typing import Any
 from effconvert.architecture.canonical import CANONICAL
 from effconvert.errors import EffconvertError, Unavailable
 from effconvert.option_words import option
-from effconvert.verification.launching import ANY, FRAMEWORKS, Framework, check_framework, interpreter, packages_in
+from effconvert.verification.launching import ANY, RUNNERS, Framework, check_framework, interpreter, packages_in
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def frameworks_here(pythons: Mapping[str, str], quick: bool = False, names: Coll
 
     Raises MissingPath for an interpreter that does not exist.
     """
-    programs = {name: interpreter(name, pythons) for name in FRAMEWORKS if not names or name in names}
+    programs = {name: interpreter(name, pythons) for name in RUNNERS if not names or name in names}
     return _looked_up(programs, quick)
 
 
@@ -67,7 +67,7 @@ def check_installed(programs: Mapping[str, str], given: Mapping[str, str] = Mapp
             else ""
         )
         + f"; or give another interpreter: {option('python', {each.name: 'PATH'})}, "
-        f"or {FRAMEWORKS[each.name].variable}=PATH"
+        f"or {RUNNERS[each.name].variable}=PATH"
         for each in found
     ]
     names = " and ".join(each.name for each in found)
@@ -85,7 +85,7 @@ def _nor_in(each: Availability, given: Mapping[str, str]) -> str:
 def _looked_up(programs: Mapping[str, str], quick: bool) -> list[Availability]:
     look = _installed if quick else _imported
     with ThreadPoolExecutor(os.cpu_count()) as executor:  # each thread waits for a process
-        return list(executor.map(lambda name: look(FRAMEWORKS[name], programs[name]), programs))
+        return list(executor.map(lambda name: look(RUNNERS[name], programs[name]), programs))
 
 
 def _imported(framework: Framework, python: str) -> Availability:

@@ -27,7 +27,7 @@ from effconvert.errors import (
     UnreadableCheckpoint,
 )
 from effconvert.maps.layouts import known_layouts
-from effconvert.maps.map_names import runner_names
+from effconvert.maps.map_names import ONNX, TFLITE, runner_names
 from effconvert.option_words import option
 from effconvert.temporary import temporary_folder
 from effconvert.verification.processes import Processes
@@ -87,6 +87,12 @@ def _described() -> Iterator[Framework]:
 
 
 FRAMEWORKS = {framework.name: framework for framework in _described()}
+# What runs files that are a whole network, and have no layout.
+DEPLOYED = {
+    ONNX: Framework(ONNX, ("onnxruntime",), 'pip install "effconvert[onnx]"'),
+    TFLITE: Framework(TFLITE, ("ai-edge-litert",), 'pip install "effconvert[tflite]"'),
+}
+RUNNERS = FRAMEWORKS | DEPLOYED
 
 
 @dataclass(frozen=True)
@@ -121,13 +127,13 @@ def interpreter(name: str, pythons: Mapping[str, str]) -> str:
     """
     if name == CANONICAL:
         return sys.executable
-    variable = FRAMEWORKS[name].variable
+    variable = RUNNERS[name].variable
     own, for_all, set_there = pythons.get(name), pythons.get(ANY), os.environ.get(variable)
     given = ((option("python", {name: own}), own), (option("python", for_all or ""), for_all))
     for said, path in (*given, (f"{variable}={set_there}", set_there)):
         if path and not (Path(path).is_file() and os.access(path, os.X_OK)):
             raise MissingPath(f"{said}: is not an executable file; give the path of a Python interpreter")
-        if path and (path != for_all or packages_in(path, FRAMEWORKS[name].packages)):
+        if path and (path != for_all or packages_in(path, RUNNERS[name].packages)):
             return path
     return sys.executable
 
@@ -245,7 +251,7 @@ def _failure(name: str, python: str, done: subprocess.CompletedProcess[str]) -> 
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     said = lines[-1] if lines else f"its process ended with exit code {done.returncode} and without a message"
     if (done.returncode == CannotImport.exit_code or said == _NO_NUMPY) and name != CANONICAL:
-        framework = FRAMEWORKS[name]
+        framework = RUNNERS[name]
         return Unavailable(
             f"{said}\n  in {python}; install it there: {framework.install}\n"
             f"  or give another interpreter: {option('python', {name: 'PATH'})}, or {framework.variable}=PATH"

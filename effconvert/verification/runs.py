@@ -27,7 +27,7 @@ from effconvert.verification.comparison import (
     agreement,
     difference,
 )
-from effconvert.verification.launching import FRAMEWORKS
+from effconvert.verification.launching import RUNNERS
 from effconvert.verification.runners.base import SCHEMA
 
 _NEEDED = {
@@ -66,7 +66,7 @@ class Run:
     def words(self) -> str:
         """The framework with its version."""
         name, versions = self.record["framework"], self.record["versions"]
-        packages = FRAMEWORKS[name].packages if name in FRAMEWORKS else ("effconvert",)
+        packages = RUNNERS[name].packages if name in RUNNERS else ("effconvert",)
         known = [f"{package} {versions[package]}" for package in packages if package in versions]
         return f"{name} ({known[0]})" if known else name
 

@@ -69,8 +69,6 @@ TEXTS: dict[str, tuple[bytes, str]] = {
 }  # fmt: skip
 
 BINARIES: dict[str, tuple[bytes, str]] = {
-    "ONNX": (number_field(1, 8) + bytes_field(2, b"pytorch") + bytes_field(3, b"2.1.0"), f"an ONNX model; {EXPORTED}"),
-    "ONNX without producer": (number_field(1, 3) + bytes_field(7, bytes(50)), f"an ONNX model; {EXPORTED}"),
     "TFLite": (FLATBUFFER % b"TFL3", f"a TensorFlow Lite model; {EXPORTED}"),
     "ONNX Runtime": (FLATBUFFER % b"ORTM", "an ONNX Runtime model"),
     "ExecuTorch": (FLATBUFFER % b"ET12", "an ExecuTorch program"),
@@ -131,7 +129,8 @@ def test_a_file_is_named_for_what_it_is(tmp_path: Path, content: bytes, words: s
 
 def test_every_row_of_the_table_is_in_a_test() -> None:
     tested = " ".join(words for _, words in (BINARIES | TEXTS).values())
-    assert [kind.name for kind in BY_CONTENT if kind.name not in tested] == []
+    packed = ["an ONNX model"]  # read as one, unless another file is around it
+    assert [kind.name for kind in BY_CONTENT if kind.name not in tested] == packed
     assert all(kind.remedy for kind in (*BY_CONTENT, *BY_NAME))
 
 
@@ -189,7 +188,7 @@ def test_a_packed_file_says_what_is_inside_and_how_to_unpack_it(
         "a PyTorch file": make_torch(tmp_path / "x.pth", arrays).read_bytes(),
         "a safetensors file": make_safetensors(tmp_path / "x.safetensors", arrays).read_bytes(),
         "an HDF5 file": b"\x89HDF\r\n\x1a\n" + bytes(100),
-        "an ONNX model": BINARIES["ONNX"][0],
+        "an ONNX model": number_field(1, 8) + bytes_field(2, b"pytorch") + bytes_field(3, b"2.1.0"),
         "a Git LFS pointer": LFS,
         "an empty file": b"",
         "a file": b"\xfe\xdc\xba" * 30,

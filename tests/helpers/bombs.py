@@ -6,14 +6,14 @@ import json
 import tarfile
 import zipfile
 from collections.abc import Callable, Mapping
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import crc32c
 import h5py
 import numpy as np
 
-from effconvert.formats.protobuf import bytes_field, varint
+from effconvert.formats.protobuf import bytes_field, number_field, varint
 from effconvert.formats.signatures import Format
 from effconvert.formats.tensorflow.leveldb_table import masked
 from effconvert.formats.tensorflow.slices import slice_key
@@ -159,6 +159,28 @@ def mindspore_values(folder: Path) -> Path:
     return _written(folder / "x.ckpt", values)
 
 
+def onnx_nodes(folder: Path) -> Path:
+    """400,000 operators, each of which reads the one before."""
+    names = [b"", *(str(number).encode() for number in range(400_000))]
+    nodes = (
+        bytes_field(1, bytes_field(1, before) + bytes_field(2, name) + bytes_field(4, b"Relu"))
+        for before, name in pairwise(names)
+    )
+    return _written(folder / "x.onnx", _onnx(b"".join(nodes)))
+
+
+def onnx_tensors(folder: Path) -> Path:
+    """400,000 initializers."""
+    tensors = (bytes_field(5, bytes_field(8, str(number).encode())) for number in range(400_000))
+    return _written(folder / "x.onnx", _onnx(b"".join(tensors)))
+
+
+def onnx_metadata(folder: Path) -> Path:
+    """400,000 pairs of strings."""
+    pairs = (bytes_field(14, bytes_field(1, str(number).encode())) for number in range(400_000))
+    return _written(folder / "x.onnx", _onnx(b"") + b"".join(pairs))
+
+
 def archive_header(folder: Path) -> Path:
     """A .tar.gz of a long name of eight gigabytes, then nothing."""
     member = tarfile.TarInfo("././@LongLink")
@@ -183,6 +205,7 @@ CHECKPOINTS: Mapping[Format, tuple[Bomb, ...]] = {
     Format.SAFETENSORS: (safetensors_json,),
     Format.JSON: (index_json,),
     Format.MINDSPORE: (mindspore_values,),
+    Format.ONNX: (onnx_nodes, onnx_tensors, onnx_metadata),
     Format.ARCHIVE: (archive_header, archive_table),
 }
 
@@ -247,6 +270,11 @@ REPORTED: tuple[Bomb, ...] = (predictions_record, predictions_many, verification
 
 LABELS: tuple[Bomb, ...] = (labels_short, labels_alone)
 CLASSES: tuple[Bomb, ...] = (classes_short, classes_json)
+
+
+def _onnx(graph: bytes) -> bytes:
+    """Return a model with the fields of a graph."""
+    return number_field(1, 8) + bytes_field(2, b"pytorch") + bytes_field(7, graph)
 
 
 def _written(path: Path, content: bytes) -> Path:

@@ -118,6 +118,7 @@ def test_published_weights_become_a_file_of_another_library(
         ([], "torchvision-b0.safetensors"),
         (["--to", "timm"], "torchvision-b0-timm.safetensors"),
         (["--to", "timm", "--weights", "imagenet1k_v1"], "torchvision-b0-imagenet1k_v1-timm.safetensors"),
+        (["--to", "onnx", "--size", "64"], "torchvision-b0.onnx"),
         (["--to", "mindcv", "--allow-inexact"], "torchvision-b0-mindcv.ckpt"),
         (["--to", "tf-official", "--allow-inexact"], "torchvision-b0-tf-official"),
     ],

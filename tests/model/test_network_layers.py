@@ -8,9 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from effconvert.architecture.padding import same_padding
 from effconvert.model import create_model
 from effconvert.model.calibration import random_weights
-from effconvert.model.layers import CondConv2d, Convolution, drop_connect, same_padding
+from effconvert.model.layers import CondConv2d, Convolution, drop_connect
 
 SIZES = [(8, 8), (7, 7), (8, 7), (7, 12), (1, 6), (2, 3)]
 

@@ -8,20 +8,20 @@ import pytest
 
 from effconvert.errors import MissingPath, Unavailable
 from effconvert.verification.availability import Availability, check_installed, frameworks_here
-from effconvert.verification.launching import FRAMEWORKS
+from effconvert.verification.launching import RUNNERS
 from helpers.verification.fake_pythons import shell, without_packages
 
 
 @pytest.fixture(autouse=True)
 def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    for framework in FRAMEWORKS.values():
+    for framework in RUNNERS.values():
         monkeypatch.delenv(framework.variable, raising=False)
 
 
 def found(program: Path, *, quick: bool = False) -> Availability:
     """Return the message on timm, with `program` as its interpreter and that of all others."""
-    here = frameworks_here(dict.fromkeys(FRAMEWORKS, str(program)), quick)
-    assert [each.name for each in here] == list(FRAMEWORKS)
+    here = frameworks_here(dict.fromkeys(RUNNERS, str(program)), quick)
+    assert [each.name for each in here] == list(RUNNERS)
     return next(each for each in here if each.name == "timm")
 
 
@@ -39,7 +39,7 @@ def test_one_that_cannot_be_imported_is_missing_and_says_why_and_how_to_get_it(t
 
 def test_what_to_install_is_what_the_package_itself_asks_for(tmp_path: Path) -> None:
     bare = without_packages(tmp_path / "bare")
-    for each in frameworks_here(dict.fromkeys(FRAMEWORKS, str(bare)), quick=True):
+    for each in frameworks_here(dict.fromkeys(RUNNERS, str(bare)), quick=True):
         needed = [line for line in requires("effconvert") or () if line.endswith(f'extra == "{each.name}"')]
         assert needed
         assert all(line.partition(";")[0].strip() in each.remedy for line in needed)
@@ -48,7 +48,7 @@ def test_what_to_install_is_what_the_package_itself_asks_for(tmp_path: Path) -> 
 
 def test_only_the_frameworks_that_are_asked_for_are_looked_up(tmp_path: Path) -> None:
     bare = without_packages(tmp_path / "bare")
-    here = frameworks_here(dict.fromkeys(FRAMEWORKS, str(bare)), quick=True, names=["keras", "timm"])
+    here = frameworks_here(dict.fromkeys(RUNNERS, str(bare)), quick=True, names=["keras", "timm"])
     assert {each.name for each in here} == {"keras", "timm"}
 
 

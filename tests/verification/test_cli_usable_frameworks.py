@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from effconvert.cli import COMMANDS
-from effconvert.verification.launching import FRAMEWORKS
+from effconvert.verification.launching import RUNNERS
 from helpers.running import Ran
 from helpers.verification.fake_pythons import shell
 
@@ -22,7 +22,7 @@ def pythons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
         "lacks": shell(tmp_path / "lacks", "echo '{}'; echo 'it cannot be imported: no module' >&2; exit 9"),
         "breaks": shell(tmp_path / "breaks", "echo 'Illegal instruction' >&2; exit 1"),
     }
-    for name, framework in FRAMEWORKS.items():
+    for name, framework in RUNNERS.items():
         program = {"timm": "has", "keras": "breaks"}.get(name, "lacks")
         monkeypatch.setenv(framework.variable, str(programs[program]))
     return programs
@@ -39,14 +39,14 @@ def test_every_framework_has_a_row_with_its_state_versions_and_interpreter(
     assert (ran.exit_code, ran.err) == (0, "")
     assert row_of(ran, "timm").split() == ["timm", "usable", "timm", "1.0.31", str(pythons["has"])]
     assert row_of(ran, "keras").split()[:3] == ["keras", "broken", "Illegal"]
-    for name in FRAMEWORKS.keys() - {"timm", "keras"}:
+    for name in RUNNERS.keys() - {"timm", "keras"}:
         words = row_of(ran, name).split()
         assert (words[:2], words[-1]) == ([name, "missing"], str(pythons["lacks"]))
 
 
 def test_what_is_missing_says_how_it_is_installed(run: Callable[..., Ran], pythons: dict[str, Path]) -> None:
     ran = run("frameworks")
-    for name in FRAMEWORKS.keys() - {"timm", "keras"}:
+    for name in RUNNERS.keys() - {"timm", "keras"}:
         assert "pip install " in row_of(ran, name)
     assert "EFFCONVERT_PYTHON_<FRAMEWORK>=PATH" in ran.out
     assert "Illegal instruction" in row_of(ran, "keras")
@@ -73,7 +73,7 @@ def test_json_has_the_same(run: Callable[..., Ran], pythons: dict[str, Path], op
     ran = run("frameworks", "--json", *options)
     assert ran.exit_code == 0
     rows = {row["name"]: row for row in json.loads(ran.out)["frameworks"]}
-    assert rows.keys() == FRAMEWORKS.keys()
+    assert rows.keys() == RUNNERS.keys()
     assert rows["timm"] == {
         "name": "timm",
         "state": "installed" if options else "usable",
@@ -87,7 +87,7 @@ def test_json_has_the_same(run: Callable[..., Ran], pythons: dict[str, Path], op
 
 
 def test_a_quick_look_imports_nothing(run: Callable[..., Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, framework in FRAMEWORKS.items():
+    for name, framework in RUNNERS.items():
         monkeypatch.setenv(framework.variable, sys.executable)
         package = tmp_path / name
         metadata = tmp_path / f"{framework.packages[0].replace('-', '_')}-9.9.dist-info"
@@ -98,7 +98,7 @@ def test_a_quick_look_imports_nothing(run: Callable[..., Ran], tmp_path: Path, m
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     ran = run("frameworks", "--quick")
     assert ran.exit_code == 0
-    for name, framework in FRAMEWORKS.items():
+    for name, framework in RUNNERS.items():
         assert row_of(ran, name).replace(",", "").split()[:4] == [name, "installed", framework.packages[0], "9.9"]
 
 
@@ -135,7 +135,7 @@ def test_frameworks_imports_no_framework_itself(pythons: dict[str, Path]) -> Non
         "finally:\n    print(*sys.modules, file=sys.stderr)\n"
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert not {"torch", "tensorflow", *FRAMEWORKS} & set(ran.stderr.split())
+    assert not {"torch", "tensorflow", *RUNNERS} & set(ran.stderr.split())
 
 
 def test_a_given_interpreter_that_lacks_the_framework_is_named(

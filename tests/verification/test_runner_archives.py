@@ -14,17 +14,19 @@ import pytest
 
 from effconvert.architecture.canonical import CANONICAL
 from effconvert.errors import EffconvertError
-from effconvert.verification.launching import FRAMEWORKS, run_network
+from effconvert.verification.launching import RUNNERS, run_network
 from effconvert.verification.runner_archive import write_runner
 from helpers.verification.fake_pythons import with_numpy_alone
 from helpers.wheels import build_wheel
 
 TORCH, MINDSPORE = {"base", "torch_base"}, {"base", "mindspore_base"}
-BASES = dict.fromkeys(FRAMEWORKS, TORCH) | {
+BASES = dict.fromkeys(RUNNERS, TORCH) | {
     "mindcv": MINDSPORE,
     "mindvision": MINDSPORE,
     "keras": {"base", "tensorflow_base"},
     "tensorflow": {"base", "tensorflow_base", "official_network", "official_variables"},
+    "onnx": {"base", "deployed_base", "onnx_copy"},
+    "tflite": {"base", "deployed_base"},
 }
 # A runner may also import the packages with which its recorded packages read files.
 READERS = {name: {"safetensors"} if needed == TORCH else set() for name, needed in BASES.items()} | {"keras": {"h5py"}}
@@ -42,7 +44,7 @@ for name in sys.argv[2:]:
 """
 
 
-@pytest.fixture(params=FRAMEWORKS)
+@pytest.fixture(params=RUNNERS)
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -51,7 +53,7 @@ def name(request: pytest.FixtureRequest) -> str:
 def archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder, with a space in its name, that holds every runner and nothing else."""
     folder = tmp_path_factory.mktemp("my runners")
-    for name in FRAMEWORKS:
+    for name in RUNNERS:
         write_runner(name, folder)
     return folder
 
@@ -74,7 +76,7 @@ def started(python: Path, archive: Path, *options: str, **variables: str) -> sub
 def test_every_framework_has_a_runner_and_every_runner_a_framework() -> None:
     runners = files("effconvert.verification.runners").iterdir()
     names = {path.name.removeprefix("run_").removesuffix(".py") for path in runners if path.name.startswith("run_")}
-    assert names == {*FRAMEWORKS, CANONICAL}
+    assert names == {*RUNNERS, CANONICAL}
 
 
 def test_an_archive_holds_the_runner_and_the_modules_that_it_needs_and_no_others(archives: Path, name: str) -> None:
@@ -95,7 +97,7 @@ def test_a_wheel_that_is_read_only_and_not_even_unpacked_writes_the_same(archive
         "-c",
         FROM_A_WHEEL,
         str(build_wheel(tmp_path / "built", "no-such-compiler")),
-        *FRAMEWORKS,
+        *RUNNERS,
     ]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     found = {path.name: path.read_bytes() for path in tmp_path.glob("*.pyz")}

@@ -7,9 +7,10 @@ import click
 
 from effconvert.architecture.canonical import CANONICAL
 from effconvert.cli.click_classes import Command, more_option
-from effconvert.cli.options.conversion import convert_by_name, convert_file, from_torch_options
+from effconvert.cli.options.conversion import convert_by_name, convert_file, from_torch_options, graph_options
 from effconvert.cli.options.names import PUBLISHED, TRAINING, VARIANT, Choice, layout_name
 from effconvert.cli.options.shared import PATH
+from effconvert.graphs.graph_options import ONNX
 from effconvert.maps.map_names import target_names
 
 
@@ -19,7 +20,7 @@ def _targets() -> tuple[str, ...]:
 
     layouts = [layout for layout in known_layouts() if layout.write]
     families = dict.fromkeys(layout.library.family for layout in layouts if layout.library.family)
-    return (CANONICAL, *(layout.name for layout in layouts), *families)
+    return (CANONICAL, ONNX, *(layout.name for layout in layouts), *families)
 
 
 @click.command("convert", cls=Command)
@@ -32,8 +33,8 @@ def _targets() -> tuple[str, ...]:
 @click.option(
     "--to",
     type=layout_name(_targets),
-    help=f"Write this layout: {', '.join(target_names())}, or one of --map. Default with --published: {CANONICAL}, "
-    "effconvert's own PyTorch network.",
+    help=f"Write this layout: {', '.join(target_names())}, or one of --map; or {ONNX}, a graph. Default with "
+    f"--published: {CANONICAL}, effconvert's own PyTorch network.",
 )
 @click.option("--variant", type=VARIANT, help="Name the variant, e.g. b0, if the tensors do not tell it.")
 @click.option(
@@ -45,6 +46,7 @@ def _targets() -> tuple[str, ...]:
     "--published: a name such as torchvision-b0-timm.safetensors.",
     required=False,
 )
+@graph_options
 def command(
     file: Path | None,
     published: str | None,
@@ -57,13 +59,14 @@ def command(
 
     The format of FILE is recognised by its bytes (TensorFlow, MindSpore, PyTorch, safetensors, HDF5, .keras), its
     layout by its tensors (mmpretrain, timm, torchvision, EfficientNet-PyTorch, Hugging Face, Keras, mindvision,
-    MindCV). The suffix decides the format of the output: .safetensors .pth .ckpt .h5 .weights.h5 .keras.
+    MindCV). The suffix decides the format of the output: .safetensors .pth .ckpt .h5 .weights.h5 .keras .onnx.
 
     Examples:
 
     \b
       effconvert convert b0.safetensors --to timm --out b0-timm.pth
       effconvert convert --published torchvision/b0 --to timm -o b0-timm.pth
+      effconvert convert b0.safetensors --to onnx -o b0.onnx
     """
     if (file is None) == (published is None):
         raise click.UsageError("give either FILE, a file of your own, or --published NAME, e.g. torchvision/b0")

@@ -19,7 +19,7 @@ def command(path: Path, tensors: bool, key: str | None, as_json: JsonOutput | No
     """Show the contents of a checkpoint: format, layout, variant, sets of weights, tensors.
 
     FILE is a file, a folder, a TensorFlow prefix, a SavedModel, or a .tar.gz of one, of any framework. The data is not
-    read.
+    read. Of an ONNX or TFLite file: what it wants of its images, and what it answers.
 
     Example: effconvert inspect b0.safetensors
     """

@@ -11,6 +11,7 @@ from effconvert.cli.click_classes import Command, more_option
 from effconvert.cli.display.json_output import JsonOutput, put_json
 from effconvert.cli.display.progress import steps
 from effconvert.cli.display.verdicts import print_verification
+from effconvert.cli.options.names import Choice
 from effconvert.cli.options.running import (
     FRAMEWORKS,
     framework_choice,
@@ -58,6 +59,12 @@ from effconvert.errors import NumericMismatch
     help="Set the tolerance, e.g. 1e-4. Default: by the dtype of the weights.",
 )
 @more_option("--no-float64", is_flag=True, help="Skip the float64 reference, which is slow on the largest networks.")
+@more_option(
+    "--input-range",
+    type=Choice(("normalised", "0-1", "0-255")),
+    help="Say what numbers an ONNX or TFLite file takes. Default: as its graph tells.",
+)
+@more_option("--input-bgr", is_flag=True, help="Say that an ONNX or TFLite file takes blue first.")
 @more_option("--keep", type=PATH, metavar="FOLDER", help="Keep the runs in this folder, for `effconvert compare`.")
 @json_option
 @quiet_option
@@ -72,6 +79,8 @@ def command(
     tolerance: float | None,
     no_float64: bool,
     keep: Path | None,
+    input_range: str | None,
+    input_bgr: bool,
     as_json: JsonOutput | None,
     quiet: bool,
     **options: Any,
@@ -80,16 +89,45 @@ def command(
 
     The source's real framework runs the source. The canonical network, and the library with the layout of CONVERTED,
     run CONVERTED. Each runs in a separate process, on the same images, and layers are compared. The options for reading
-    a file are for the source. Exit code 0: the same function; 5: another, or not verifiable.
+    a file are for the source. An ONNX or TFLite file is run by its own runtime, against the weights it was made of.
+    Exit code 0: the same function; 5: another, or not verifiable.
 
     Example: effconvert verify own.safetensors --against efficientnet-b0
     """
-    from effconvert.verification.procedure import verify
-    from effconvert.verification.record import describe_verification
+    from effconvert.deployed.files import framework_of_file
 
     started = time.monotonic()
     reading, key = given_reading(options)
     images, programs = given_images(options), given_pythons(pythons)
+    if framework_of_file(converted):
+        _refuse(keep=keep, no_float64=no_float64, canonical_only=canonical_only)
+        from effconvert.cli.display.deployed import print_deployed
+        from effconvert.verification.deployed_procedure import verify_deployed
+
+        with steps(quiet) as begin:
+            checked = verify_deployed(
+                converted,
+                against,
+                framework="canonical" if framework == "auto" else framework,
+                images=images,
+                reading=reading,
+                key=key,
+                pythons=programs,
+                tolerance=tolerance,
+                causes=explain,
+                input_range=input_range,
+                input_bgr=input_bgr,
+                progress=begin,
+            )
+        if not put_json(as_json, checked.to_dict()) and not quiet:
+            print_deployed(checked, layers)
+        if not checked.same:
+            sys.exit(NumericMismatch.exit_code)
+        return
+    _refuse(input_range=input_range, input_bgr=input_bgr)
+    from effconvert.verification.procedure import verify
+    from effconvert.verification.record import describe_verification
+
     with steps(quiet) as begin:
         found = verify(
             converted,
@@ -110,3 +148,11 @@ def command(
         print_verification(found, layers)
     if not found.same:
         sys.exit(NumericMismatch.exit_code)
+
+
+def _refuse(**options: Any) -> None:
+    """Raise click's usage error for a given option that has no meaning for the kind of file."""
+    given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value]
+    if given:
+        kind = "weights" if "input_range" in options else "ONNX and TFLite files"
+        raise click.UsageError(f"{' and '.join(given)}: not for {kind}")

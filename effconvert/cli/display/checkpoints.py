@@ -27,6 +27,15 @@ def print_inspection(found: "Inspection", shown: int) -> None:
 
 def _identity_pairs(found: "Inspection") -> list[tuple[str, str]]:
     pairs = [("format", f"{found.format}, {', '.join(found.files)}")]
+    if found.graph:
+        from effconvert.cli.display.deployed import file_pairs
+
+        pairs += list(file_pairs(found.graph))
+    if found.graph and not found.tensors:
+        pairs.append(("weights", f"none to convert: {found.note}"))
+        if found.variant and found.facts:
+            pairs += [("variant", found.variant), ("facts", facts_text(found.facts, found.assumed))]
+        return pairs
     if found.layout is None:
         pairs.append(("layout", f"unknown: {found.note}"))
     else:

@@ -8,6 +8,7 @@ from effconvert.architecture.facts import only_assumed
 from effconvert.cli.display.json_output import JsonOutput, put_json
 from effconvert.cli.display.terminal import print_code, print_pairs, say, say_command
 from effconvert.cli.display.words import counted, facts_text, options_pairs, recipe_text
+from effconvert.graphs.graph_options import GraphOptions
 from effconvert.identify.reasons import several
 from effconvert.report.renderings.numbers_text import size as size_text
 
@@ -27,7 +28,7 @@ def print_report(report: "Report", as_json: JsonOutput | None, quiet: bool) -> N
         print_code(f"Load it in Python{_with_images(report)}:", report.network)
     remark = [("images", report.remark)] if report.remark else []
     print_pairs([*remark, *(("warning", words) for words in _warnings(report))])
-    if report.output_layout == CANONICAL:
+    if report.output_layout == CANONICAL and not report.graph:
         say("for timm:")
         say_command(["effconvert", "convert", report.output, "--to", "timm", "--out", _for_timm(report.output)])
 
@@ -51,7 +52,11 @@ def _pairs(report: "Report") -> Iterator[tuple[str, str]]:
     filled = ", ".join(several(count, reason) for reason, count in report.filled.items())
     added = f" (with {filled}, which {report.output_layout} has)" if filled else ""
     size = f"{counted(report.tensors)}{added}, {size_text(report.nbytes)}"
-    yield "written", f"{report.output}: {_layout_text(report.output_layout)}, {size}, read back and equal"
+    layout = "ONNX, a graph" if report.graph else _layout_text(report.output_layout)
+    yield "written", f"{report.output}: {layout}, {size}, read back and equal"
+    if report.graph:
+        yield "graph", GraphOptions(**report.graph).in_words
+        yield "", report.execution
 
 
 def _layout_text(name: str) -> str:

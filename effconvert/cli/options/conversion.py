@@ -49,6 +49,29 @@ _TARGET = (
         help="Convert even if the target's network has other facts; the error is measured and recorded.",
     ),
 )
+# The graph that is written with `--to onnx`.
+graph_options = with_options(
+    click.option(
+        "--size",
+        type=click.IntRange(1, 4096),
+        metavar="N",
+        help="Set the size in pixels of the images that a graph (onnx) takes. Default: the recipe's.",
+    ),
+    more_option("--free-size", is_flag=True, help="Let a graph (onnx) take images of any size; not every runtime can."),
+    more_option(
+        "--batch",
+        type=click.IntRange(1),
+        metavar="N",
+        help="Let a graph (onnx) take exactly N images at a time. Default: any number.",
+    ),
+    more_option(
+        "--fold", is_flag=True, help="Fold BatchNorm into the kernels of a graph (onnx), which then holds no weights."
+    ),
+    more_option(
+        "--with-normalisation", is_flag=True, help="Let a graph (onnx) take pixels, 0 to 255, and normalise them."
+    ),
+    more_option("--with-softmax", is_flag=True, help="Let a graph (onnx) give probabilities, not logits."),
+)
 _RESULT = (force_option, json_option, quiet_option)
 
 

@@ -12,7 +12,7 @@ from effconvert.cli.click_classes import more_option
 from effconvert.cli.options.names import RECIPE, VARIANT, Choice
 from effconvert.cli.options.shared import PATH, facts_option, given_facts, key_option, source_options
 from effconvert.errors import UnknownName, known_names
-from effconvert.maps.map_names import runner_names, runners_called
+from effconvert.maps.map_names import ONNX, TFLITE, runner_names, runners_called
 
 if TYPE_CHECKING:
     from effconvert.options import Options
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 FRAMEWORKS = runner_names()
+_RUNNERS = (*FRAMEWORKS, ONNX, TFLITE)
 _COUNT = 8
 
 
@@ -35,7 +36,7 @@ class InterpreterAssignment(click.ParamType):  # type: ignore[type-arg]
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         if "=" in incomplete:
             return [CompletionItem(incomplete, type="file")]
-        named = [CompletionItem(f"{name}=") for name in FRAMEWORKS if name.startswith(incomplete)]
+        named = [CompletionItem(f"{name}=") for name in _RUNNERS if name.startswith(incomplete)]
         return named or [CompletionItem(incomplete, type="file")]
 
 
@@ -138,9 +139,9 @@ def given_pythons(assignments: tuple[str, ...]) -> dict[str, str]:
     pythons: dict[str, str] = {}
     for assignment in assignments:
         name, named, path = assignment.partition("=") if "=" in assignment else ("", "", assignment)
-        called = runners_called(name) if named else (ANY,)
+        called = (ANY,) if not named else (name,) if name in _RUNNERS else runners_called(name)
         if not called or not path or (not named and runners_called(path)):
-            words = known_names(name or path, FRAMEWORKS, "frameworks are")
+            words = known_names(name or path, _RUNNERS, "frameworks are")
             raise click.UsageError(f"--python {assignment}: must read FRAMEWORK=PATH, or a path alone; {words}")
         pythons |= dict.fromkeys(called, path)
     return pythons

@@ -148,7 +148,7 @@ def _text_at(data: bytes, position: int, key: bytes) -> tuple[str, int]:
     return text.decode("utf-8", "replace"), position + length
 
 
-def _is_onnx(head: bytes) -> bool:
+def begins_onnx(head: bytes) -> bool:
     """Return whether a file begins like a ModelProto: ir_version, then producer_name, the graph or opset_import."""
     if not re.match(rb"\x08[\x01-\x7f][\x12\x3a\x42]", head):
         return False
@@ -195,7 +195,7 @@ BY_CONTENT: tuple[Kind, ...] = (
         "the graph of a TensorFlow SavedModel", "give its folder, where variables/ holds the weights",
         rb"\x08\x01\x12[\x80-\xff]*[\x00-\x7f]\x0a", holds=b"tensorflow",
     ),
-    Kind("an ONNX model", _EXPORTED, test=_is_onnx),
+    Kind("an ONNX model", _EXPORTED, test=begins_onnx),
     Kind("a Core ML model", _EXPORTED, rb"\x08[\x02-\x20]\x12[\x80-\xff]*[\x00-\x7f]\x0a"),
     Kind("a TensorRT engine", _EXPORTED, rb"[pf]trt"),
     Kind("a GGUF file", _EXPORTED, rb"GGUF"),

@@ -50,6 +50,28 @@ def _encrypted_seeds() -> Sequence[bytes]:
     return [path.read_bytes() for path in found if "32" not in path.name][:3]
 
 
+def _onnx_seeds() -> Sequence[bytes]:
+    """Return a model of effconvert with two tensors, and one of an exporter with a kernel in another file."""
+    from onnx import ModelProto, StringStringEntryProto, TensorProto, helper, numpy_helper
+
+    def model(nodes: list[Any], tensors: dict[str, np.ndarray], shape: list[Any]) -> ModelProto:
+        ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("images", "logits")]
+        held = [numpy_helper.from_array(array, name) for name, array in tensors.items()]
+        return helper.make_model(helper.make_graph(nodes, "x", ends[:1], ends[1:], held), producer_name="effconvert")
+
+    arrays = {"a.conv.weight": np.ones((2, 3, 1, 1), np.float32), "a.bn.weight": np.ones(2, np.float32)}
+    nodes = [
+        helper.make_node("Conv", ["images", "a.conv.weight"], ["a"]),
+        helper.make_node("BatchNormalization", ["a", *["a.bn.weight"] * 4], ["logits"]),
+    ]
+    own = model(nodes, arrays, ["batch", 3, 8, 8])
+    for key, value in {"effconvert": "0", "schema": "1", "graph": '{"size": 8}'}.items():
+        own.metadata_props.add(key=key, value=value)
+    foreign = model([helper.make_node("Softmax", ["images"], ["logits"])], {"k": np.ones(1, np.float32)}, [1, 8, 8, 3])
+    foreign.graph.initializer[0].external_data.append(StringStringEntryProto(key="location", value="x.data"))
+    return [one.SerializeToString() for one in (own, foreign)]
+
+
 def _read_shards(content: bytes) -> None:
     index, one, other = parted(content, 3)
     as_file(one, "model-00001-of-00002.safetensors")
@@ -152,6 +174,8 @@ CHECKPOINTS = [
     Target("shards", _read_shards, _shards_seeds, mutate=in_parts(3)),
     Target("mindspore", read_file, _mindspore_seeds),
     Target("mindspore_encrypted", _read_encrypted, _encrypted_seeds),
+    Target("onnx", read_file, _onnx_seeds),
+    Target("inspected_onnx", _inspect, _onnx_seeds, (UnreadableCheckpoint, LayoutMismatch)),
     Target("huggingface", _read_folder, _folder_seeds, (UnreadableCheckpoint, LayoutMismatch), in_parts(2)),
     Target("other_files", _read_kind, _kind_seeds),
 ]
