@@ -125,10 +125,13 @@ def _engines(
         return {job.name: engine_choice(job, task, ids, folder, headers[job.name]) for job in group}
 
     mine = ranks.agree(lambda: chosen() if ranks.first else {})
-    names = ranks.gather({name: choice.name for name, choice in mine.items()})[0]
-    if ranks.first:
-        return ranks.agree(lambda: mine)
-    return ranks.agree(lambda: {job.name: checked_choice(names[job.name], job, task, ids) for job in group})
+    of_first = ranks.gather({name: (choice.name, choice.reason) for name, choice in mine.items()})[0]
+
+    def same() -> dict[str, EngineChoice]:
+        given = [(job, *of_first[job.name]) for job in group]
+        return {job.name: checked_choice(name, job, task, ids, reason) for job, name, reason in given}
+
+    return ranks.agree(lambda: mine if ranks.first else same())
 
 
 def _computing_record(computing: Computing, choice: EngineChoice) -> dict[str, Any]:

@@ -33,15 +33,22 @@ def engine_choice(
     header: of the run, with any engine. With `auto` a run that is continued keeps its engine. Raises Unavailable,
     NumericMismatch, and what preparing images does.
     """
-    wanted, reason = wanted_engine(task.settings.engine, len(ids), _only_torch(task.computing))
-    if wanted == AUTO:
-        wanted = _earlier_engine(job, task, folder, header) or AUTO
-        reason = "the earlier part of this run was computed by torch"
-    return EngineChoice(reason=reason) if wanted == TORCH else checked_choice(wanted, job, task, ids)
+    asked, other = task.settings.engine, _only_torch(task.computing)
+    if asked == AUTO and not other and (earlier := _earlier_engine(job, task, folder, header)):
+        return checked_choice(earlier, job, task, ids, "the earlier part of this run is torch's")
+    wanted, reason = wanted_engine(asked, len(ids), other)
+    return checked_choice(wanted, job, task, ids, reason)
 
 
-def checked_choice(asked: str, job: EvaluationJob, task: Task, ids: Sequence[int] | NDArray[np.int64]) -> EngineChoice:
-    """Return the engine `asked`, or for `auto` the fastest, compared with torch on the first images."""
+def checked_choice(
+    asked: str, job: EvaluationJob, task: Task, ids: Sequence[int] | NDArray[np.int64], reason: str
+) -> EngineChoice:
+    """Return the engine `asked`, or for `auto` the fastest, compared with torch on the first images.
+
+    reason: for torch, if that is asked.
+    """
+    if asked == TORCH:
+        return EngineChoice(reason=reason)
     subject = job.subject
     at_once = images_at_once(subject.file.identity.variant, subject.recipe.size, task.computing)
     pixels = _first_pixels(job, task, ids, max(at_once, min(torch.get_num_threads(), 16)))
