@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -127,7 +128,7 @@ def choose_engine(
                 raise type(error)(f"{option('engine', name)}: {error}") from error
             refused[name] = str(error)
             continue
-        tried[name], seconds[name] = (engine, check), _seconds(lambda engine=engine: _logits(engine, images))
+        tried[name], seconds[name] = (engine, check), _seconds(partial(_logits, engine, images))
     rates = {name: len(images) / taken for name, taken in seconds.items() if taken}
     best = asked if asked != AUTO else _fastest(rates)
     found, check_of_it = tried.get(best, (None, None))

@@ -1,5 +1,6 @@
 """Engines other than torch: the same predictions, never unchecked, never silently another."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -185,6 +186,7 @@ def begun(validate: Validate, folder: Path, engine: str) -> Path:
     assert validate("--engine", engine).exit_code == 0
     out, whole = folder / "zoo-net.npz", made(folder)
     answers = np.zeros(1, ANSWER)
+    assert whole.hashes is not None
     answers["id"], answers["hash"] = one.ids, whole.hashes[whole.ids.tolist().index(one.ids[0])]
     answers["top5"], answers["label_logit"] = 5, 123
     out.unlink()
@@ -248,12 +250,10 @@ def test_predict_gives_torchs_classes(run: Callable[..., Ran], zoo: Path, zoo_ne
 @pytest.mark.parametrize("channels", ["rgb", "bgr", "gray"])
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_an_image_is_normalised_with_torchs_bits(channels: str, dtype: type) -> None:
-    import dataclasses
-
     count = 1 if channels == "gray" else 3
     mean, std = (123.675, 116.28, 103.53)[:count], (58.395, 57.12, 57.375)[:count]
     recipe = dataclasses.replace(recipe_named("timm", "b0", 3), channels=channels, mean=mean, std=std)
-    pixels = (np.random.default_rng(0).random((8, 8, 3)) * 255).astype(dtype)
+    pixels: np.ndarray = (np.random.default_rng(0).random((8, 8, 3)) * 255).astype(dtype)
     planes = torch.from_numpy(pixels).permute(2, 0, 1)
     planes = planes.flip(0) if channels == "bgr" else planes[:count]
     expected = planes.float().sub(torch.tensor(mean)[:, None, None]).div(torch.tensor(std)[:, None, None])
