@@ -247,6 +247,15 @@ def test_predict_gives_torchs_classes(run: Callable[..., Ran], zoo: Path, zoo_ne
     assert [seen["logit"] for seen in one] == pytest.approx([seen["logit"] for seen in other], abs=2e-5 * largest)
 
 
+def test_the_engine_is_in_the_reports_provenance(run: Callable[..., Ran], validate: Validate, tmp_path: Path) -> None:
+    validate("--engine", "onnxruntime")
+    assert run("report", tmp_path / "zoo-net.npz", "--out", tmp_path / "report").exit_code == 0
+    difference = made(tmp_path).record["computing"]["engine"]["check"]["difference"]
+    page = (tmp_path / "report" / "report.md").read_text()
+    assert f"onnxruntime {runtimes.installed('onnxruntime')}: the logits of 30 images differ from torch's by" in page
+    assert f"{difference:.1e}".replace("e-0", "e-") in page
+
+
 @pytest.mark.parametrize("channels", ["rgb", "bgr", "gray"])
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_an_image_is_normalised_with_torchs_bits(channels: str, dtype: type) -> None:
