@@ -6,15 +6,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 import torch
 
 import effconvert.validate
+from effconvert.cli.commands import predict
+from effconvert.cli.commands import validate as validate_command
 from effconvert.errors import UnknownName
 from effconvert.preprocessing.recipes import recipe_named
 from effconvert.validate.engines import choice, runtimes
-from effconvert.validate.engines.names import OTHERS
+from effconvert.validate.engines.names import ENGINES, OTHERS
 from effconvert.validate.evaluation.engine_execution import normalised
 from effconvert.validate.evaluation.journal import ANSWER, begin_journal
 from effconvert.validate.evaluation.run_file import journal_path
@@ -286,3 +289,9 @@ def test_more_threads_than_images_share_one_image(zoo_network: Path) -> None:
 def test_an_engine_that_does_not_exist_is_a_usage_error(zoo: Path, zoo_network: Path, tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match="onnx: is not an engine"):
         effconvert.validate.measure_accuracy(zoo_network, zoo, size=SIZE, workers=0, engine="onnx", runs=tmp_path)
+
+
+@pytest.mark.parametrize("command", [predict.command, validate_command.command])
+def test_the_commands_offer_every_engine(command: click.Command) -> None:
+    (option,) = (one for one in command.params if one.name == "engine")
+    assert tuple(option.type.choices) == ENGINES
