@@ -2,7 +2,8 @@
 
 timm's evaluation is that of its validate.py, with its own loader, transform and network: batches of 256, four workers,
 first its defaults, then channels_last, on a GPU also mixed precision. Both get the same JPEGs of 500 x 375 pixels and
-the same weights. On a GPU the parts are also timed: preparing, copying, the network alone.
+the same weights. On a CPU the installed engines run in turn too, and the network alone in each is timed by the check of
+the first images. On a GPU the parts are also timed: preparing, copying, the network alone.
 """
 
 import argparse
@@ -12,7 +13,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
@@ -28,7 +30,12 @@ from effconvert.validate.data.classes import imagenet_classes
 from effconvert.validate.predictions import read_predictions
 
 NETWORKS = {"b0": "tf_efficientnet_b0", "b7": "tf_efficientnet_b7"}
-OURS = {"effconvert validate": [], "effconvert validate --pipeline fast": ["--pipeline", "fast"]}
+CHOSEN = "effconvert validate"
+OURS = {
+    CHOSEN: [],
+    **{f"{CHOSEN} --engine {name}": ["--engine", name] for name in ("torch", "onnxruntime", "openvino")},
+    f"{CHOSEN} --pipeline fast": ["--pipeline", "fast"],
+}
 Run = Callable[[list[object]], None]
 PEER = Path(__file__).with_name("timm_validation.py")
 
@@ -80,17 +87,21 @@ def compare(folder: Path, name: str, runs: int) -> None:
     options = {"timm, as it runs by default": [], "timm --channels-last": ["--channels-last"]}
     if torch.cuda.is_available():
         options["timm --channels-last --amp -j 16"] = ["--channels-last", "--amp", "--workers", "16"]
+    ours = {row: more for row, more in OURS.items() if more[:1] != ["--engine"] or is_installed(more[1])}
     rates: dict[str, list[float]] = {}
+    alone: dict[str, list[float]] = {}
     answers: dict[str, np.ndarray] = {}
     for _ in range(runs):
         for row, more in options.items():
             rate, answers[row] = run_timm(folder, name, more)
             rates.setdefault(row, []).append(rate)
-        for row, more in OURS.items():
+        for row, more in ours.items():
             rate, answers[row] = run_ours(folder, more)
             rates.setdefault(row, []).append(rate)
+            for engine, images in engine_rates(folder).items():
+                alone.setdefault(engine, []).append(images)
     reference, *others = (median(rates[row]) for row in options)
-    ours = answers["effconvert validate"]
+    expected = answers[CHOSEN]
     table = [
         [
             row,
@@ -99,7 +110,7 @@ def compare(folder: Path, name: str, runs: int) -> None:
             max(found),
             f"{median(found) / reference:.2f} x",
             f"{median(found) / others[0]:.2f} x",
-            int((answers[row] != ours).sum()),
+            int((answers[row] != expected).sum()),
         ]
         for row, found in rates.items()
     ]
@@ -113,6 +124,20 @@ def compare(folder: Path, name: str, runs: int) -> None:
         "predictions that differ from ours",
     ]
     print(tabulate(table, headers, floatfmt=".1f"))
+    for engine, found in alone.items():
+        print(f"the network alone in {engine}: {median(found):.1f} images/s ({min(found):.1f} to {max(found):.1f})")
+
+
+def is_installed(engine: str) -> bool:
+    return not torch.cuda.is_available() and find_spec(engine) is not None
+
+
+def engine_rates(folder: Path) -> Mapping[str, float]:
+    """Return {engine: images per second of the network alone} of the last run, where it chose among engines."""
+    found: Mapping[str, float] = read_predictions(folder / "runs" / "ours.npz").record["computing"]["engine"][
+        "images_per_second"
+    ]
+    return found
 
 
 def run(command: list[object]) -> None:
@@ -132,6 +157,7 @@ def run_timm(folder: Path, name: str, more: list[str], run: Run = run) -> tuple[
 def run_ours(folder: Path, more: list[str], run: Run = run) -> tuple[float, np.ndarray]:
     """Return images per second of our evaluation, after the first batch as with timm's, and its predictions."""
     runs = folder / "runs"
+    shutil.rmtree(runs, ignore_errors=True)  # a run that is repeated keeps its engine
     dtype = [] if torch.cuda.is_available() else ["--dtype", "float32"]
     command = [sys.executable, "-m", "effconvert", "validate", "--data", folder / "val", folder / "ours.safetensors"]
     command += ["--recipe", "timm", "--runs", runs, "--force", "--quiet", *dtype, *more]

@@ -6,6 +6,7 @@ from typing import Any
 
 from effconvert.options import Options
 from effconvert.preprocessing.limits import pixels_allowed
+from effconvert.validate.engines.names import AUTO
 from effconvert.validate.evaluation.jobs import EXACT, EvaluationRun, Settings
 from effconvert.validate.evaluation.measuring import RUNS, measure_files
 
@@ -27,6 +28,7 @@ def measure_accuracy(
     facts: Mapping[str, Any] | None = None,
     key: bytes | None = None,
     device: str | None = None,
+    engine: str = AUTO,
     dtype: str = "auto",
     compile: bool = False,  # noqa: A002
     batch_size: int | None = None,
@@ -48,7 +50,10 @@ def measure_accuracy(
     classes: a file with the names of the classes of your own data, in order. labels: a file of other labels.
     limit: evaluate this many images, spread evenly; subset: a list of those to evaluate. partial: allow missing images.
     raw, root, facts, key: how to read the files, as in `effconvert.convert`.
-    device: `cpu` or `cuda`; by default a GPU if there is one. dtype: `auto`, `float32`, `bfloat16` or `float16`.
+    device: `cpu` or `cuda`; by default a GPU if there is one.
+    engine: what computes the network on a CPU: `torch`, `onnxruntime` or `openvino`; by default (`auto`) the fastest of
+        those that are installed and give torch's logits.
+    dtype: `auto`, `float32`, `bfloat16` or `float16`.
     compile: compile the network first. batch_size: by default as many as fit. workers: processes that prepare images;
         by default one per core. pipeline: `exact` or `fast`.
     max_pixels: read images of up to so many pixels; by default 67,108,864.
@@ -78,6 +83,7 @@ def measure_accuracy(
             out=Path(runs),
             settings=Settings(
                 device=device,
+                engine=engine,
                 dtype=dtype,
                 compiled=compile,
                 batch=batch_size,

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from effconvert.report.contents.verification import Tolerance
-from effconvert.report.renderings.record_words import options_words, settings, tolerance_text
+from effconvert.report.renderings.record_words import engine_text, options_words, settings, tolerance_text
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,13 @@ def test_a_tolerance_says_what_weakens_it() -> None:
     assert tolerance_text(Tolerance(0.1, 5e-6, True, "float16")) == (
         "0.1 end to end, 5.0e-6 isolated, looser than usual, for weights rounded to float16"
     )
+
+
+def test_an_engine_stands_with_what_its_check_measured() -> None:
+    check = {"images": 16, "difference": 1.4e-6, "tolerance": 2e-5}
+    engine = {"name": "onnxruntime", "version": "1.32.0", "check": check, "refused": {"openvino": "openvino is gone"}}
+    assert engine_text(engine) == (
+        "onnxruntime 1.32.0: the logits of 16 images differ from torch's by 1.4e-6 of the largest (allowed: 2.0e-5); "
+        "not taken: openvino is gone"
+    )
+    assert engine_text({"name": "torch", "version": "2.13.0", "check": None, "refused": {}}) == "torch 2.13.0"

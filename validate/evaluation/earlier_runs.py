@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effconvert.errors import OutputProblem, UnreadableCheckpoint
+from effconvert.option_words import option
 from effconvert.validate.data.image_hashes import HASH_BYTES, Hashes
+from effconvert.validate.engines.names import TORCH
 from effconvert.validate.evaluation.journal import read_journal
 from effconvert.validate.predictions import Predictions, read_predictions
 
@@ -34,6 +36,7 @@ _WORDS = {
     "device": "device",
     "dtype": "dtype",
     "compiled": "execution (compiled or not)",
+    "engine": "engine",
     "only_present": "choice of classes",
     "effconvert": "version of effconvert",
 }
@@ -42,7 +45,17 @@ _FOLLOWS = {"classes": {"labels"}, "names": {"labels", "order", "images"}, "orde
 
 def same_header(found: Mapping[str, Any], header: Mapping[str, Any]) -> bool:
     """Return whether a run with the header `found` is the one with `header`, apart from the images' bytes."""
-    return all(found.get(name) == header[name] for name in header)
+    return not _other_entries(found, header)
+
+
+def engine_of(header: Mapping[str, Any]) -> str:
+    """Return the engine of a run; before there were several it was torch."""
+    return str(header.get("engine", TORCH))
+
+
+def _other_entries(found: Mapping[str, Any], header: Mapping[str, Any]) -> list[str]:
+    whole = {**found, "engine": engine_of(found)}
+    return [name for name in header if whole.get(name) != header[name]]
 
 
 def difference_of_journals(
@@ -83,10 +96,14 @@ def _difference(found: Mapping[str, Any], header: Mapping[str, Any]) -> str:
         return ""
     if found.get("schema") != header.get("schema"):
         return "it has no hashes of its images, so it is unknown whether it is of these images"
-    other = [name for name in header if found.get(name) != header[name]]
+    other = _other_entries(found, header)
     implied = {name for each in other for name in _FOLLOWS.get(each, ())}
     told = [_WORDS.get(name, name) for name in (*_WORDS, *(set(other) - set(_WORDS))) if name in other]
     short = [_WORDS.get(name, name) for name in _WORDS if name in other and name not in implied]
+    if (short or told) == ["engine"]:
+        return (
+            f"other engine ({engine_of(found)}, not {header['engine']}; {option('engine', engine_of(found))} takes it)"
+        )
     return f"other {', '.join(short or told)}"
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from effconvert.errors import EffconvertError
 from effconvert.validate.data.image_hashes import Hashes
 from effconvert.validate.evaluation.answers import answer, count_hits, unpack
+from effconvert.validate.evaluation.engine_execution import EngineExecution
 from effconvert.validate.evaluation.execution import Execution
 from effconvert.validate.evaluation.feeding import Batch
 from effconvert.validate.evaluation.journal import Answers
@@ -30,7 +31,7 @@ class EvaluatedModel:
     network, without the first batch, which warms it up.
     """
 
-    execution: Execution
+    execution: Execution | EngineExecution
     keep: Callable[[Answers], None]
     first_class: int = 0
     only: Tensor | None = None

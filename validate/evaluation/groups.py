@@ -11,7 +11,9 @@ from effconvert.errors import EffconvertError
 from effconvert.option_words import flag
 from effconvert.validate.data.dataset import Dataset
 from effconvert.validate.data.image_hashes import Hashes
-from effconvert.validate.evaluation.computing import choose_computing
+from effconvert.validate.engines.choice import EngineChoice
+from effconvert.validate.engines.names import OTHERS, TORCH
+from effconvert.validate.evaluation.computing import Computing, choose_computing
 from effconvert.validate.evaluation.earlier_runs import OtherImage
 from effconvert.validate.evaluation.gpu_images import gpu_decoder
 from effconvert.validate.evaluation.image_loader import usual_workers
@@ -19,6 +21,7 @@ from effconvert.validate.evaluation.jobs import EXACT, FAST, EvaluationJob, Eval
 from effconvert.validate.evaluation.journal import Answers
 from effconvert.validate.evaluation.passes import Pass, PassStats, Task, run_pass
 from effconvert.validate.evaluation.ranks import Ranks
+from effconvert.validate.evaluation.run_engines import checked_choice, engine_choice
 from effconvert.validate.evaluation.run_file import (
     Chosen,
     choose_run,
@@ -57,12 +60,15 @@ def measure_group(
     each earlier run that is another one, and why. Raises the errors of `run_pass`, OutputProblem for a run that cannot
     be started or written, EffconvertError if an image was not answered exactly once.
     """
-    computing = choose_computing(settings.device, settings.dtype, settings.compiled, ranks.local_rank)
+    device = settings.device or ("cpu" if settings.engine in OTHERS else None)
+    computing = choose_computing(device, settings.dtype, settings.compiled, ranks.local_rank)
     workers = usual_workers(ranks.local_count) if settings.workers is None else settings.workers
     task = Task(dataset, settings, computing, workers)
     found = gpu_decoder(computing.device) if settings.pipeline == FAST and computing.on_gpu else None
     decoder = found[0] if found else None
-    headers = {job.name: header_of(job.subject, dataset, ids, settings, computing, decoder) for job in group}
+    headers = {job.name: header_of(job.subject, dataset, ids, settings, computing, TORCH, decoder) for job in group}
+    engines = _engines(group, task, ids, folder, headers, ranks)
+    headers = {name: header | {"engine": engines[name].name} for name, header in headers.items()}
     other_image = _other_image(dataset, note)
 
     def choose(name: str) -> Chosen:
@@ -76,10 +82,16 @@ def measure_group(
         return finished
     earlier = [take_up(outs[job.name], headers[job.name], settings.resume, ranks) for job in jobs]
     passes = [
-        Pass(job.subject, job.first_class, journal_path(outs[job.name], ranks.rank), known["id"])
+        Pass(
+            job.subject,
+            job.first_class,
+            engines[job.name].engine,
+            journal_path(outs[job.name], ranks.rank),
+            known["id"],
+        )
         for job, known in zip(jobs, earlier, strict=True)
     ]
-    exact = _exact_sample(jobs, task, ids, ranks)
+    exact = _exact_sample(jobs, task, ids, ranks, engines)
     done = set.intersection(*(set(one.have.tolist()) for one in passes))
     mine = ranks.share([number for number in ids.tolist() if number not in done])
     stats = ranks.agree(lambda: run_pass(passes, task, mine, settings.pipeline, _counting(progress, len(mine))))
@@ -88,8 +100,8 @@ def measure_group(
     for job, known, one in zip(jobs, earlier, passes, strict=True):
         answers = gathered(np.concatenate([known, one.answered]), ranks)
         _check_once(answers, ids, stats.skipped)
-        how = {"decoder": decoder, "execution": one.how, "at_once": one.at_once}
-        how |= computing.record() | _effect(answers, exact.get(job.name), dataset)
+        how = {"decoder": decoder, "execution": one.how, "at_once": one.at_once, "engine": engines[job.name].record()}
+        how |= _computing_record(computing, engines[job.name]) | _effect(answers, exact.get(job.name), dataset)
         record = {"settings": headers[job.name], "computing": how, "run": run}
         predictions = predictions_of(job.subject, dataset, answers, stats.skipped, settings, record)
         finished[job.name] = EvaluationRun(outs[job.name], len(known), predictions)
@@ -97,6 +109,35 @@ def measure_group(
     for job in jobs:
         remove_journals(outs[job.name])
     return finished
+
+
+def _engines(
+    group: Sequence[EvaluationJob],
+    task: Task,
+    ids: NDArray[np.int64],
+    folder: Path,
+    headers: Mapping[str, Mapping[str, Any]],
+    ranks: Ranks,
+) -> dict[str, EngineChoice]:
+    """Return {name: engine} for every network: the first rank chooses, the others load and check the same."""
+
+    def chosen() -> dict[str, EngineChoice]:
+        return {job.name: engine_choice(job, task, ids, folder, headers[job.name]) for job in group}
+
+    mine = ranks.agree(lambda: chosen() if ranks.first else {})
+    of_first = ranks.gather({name: (choice.name, choice.reason) for name, choice in mine.items()})[0]
+
+    def same() -> dict[str, EngineChoice]:
+        given = [(job, *of_first[job.name]) for job in group]
+        return {job.name: checked_choice(name, job, task, ids, reason) for job, name, reason in given}
+
+    return ranks.agree(lambda: mine if ranks.first else same())
+
+
+def _computing_record(computing: Computing, choice: EngineChoice) -> dict[str, Any]:
+    record = computing.record()
+    versions = {choice.engine.name: choice.engine.version} if choice.engine else {}
+    return record | {"versions": record["versions"] | versions}
 
 
 def _begun(
@@ -155,14 +196,18 @@ def _write(runs: Sequence[EvaluationRun]) -> None:
 
 
 def _exact_sample(
-    jobs: Sequence[EvaluationJob], task: Task, ids: NDArray[np.int64], ranks: Ranks
+    jobs: Sequence[EvaluationJob],
+    task: Task,
+    ids: NDArray[np.int64],
+    ranks: Ranks,
+    engines: Mapping[str, EngineChoice],
 ) -> dict[str, Answers]:
     """Return each network's answers to an exactly prepared sample of the images; {} unless the pipeline is fast."""
     if task.settings.pipeline != FAST:
         return {}
     count = min(_SAMPLE, len(ids))
     sample = ranks.share(ids[np.arange(count) * len(ids) // count].tolist())
-    passes = [Pass(job.subject, job.first_class) for job in jobs]
+    passes = [Pass(job.subject, job.first_class, engines[job.name].engine) for job in jobs]
     ranks.agree(lambda: run_pass(passes, task, sample, EXACT, lambda images: None))
     return {job.name: gathered(one.answered, ranks) for job, one in zip(jobs, passes, strict=True)}
 

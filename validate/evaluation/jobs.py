@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from effconvert.errors import DatasetProblem
 from effconvert.shown import Row, Shown
 from effconvert.validate.accuracy.statistics import places
+from effconvert.validate.engines.names import AUTO
 
 if TYPE_CHECKING:
     from effconvert.validate.predictions import Predictions
@@ -21,7 +22,8 @@ ALL, LIMIT, SUBSET = "all", "limit", "subset"
 class Settings:
     """Settings of an evaluation.
 
-    device: `cpu` or `cuda`; None is a GPU if there is one. dtype: `auto` or a torch dtype. compiled: by torch.compile.
+    device: `cpu` or `cuda`; None is a GPU if there is one. engine: `auto` or one of `engines.names`. dtype: `auto` or a
+    torch dtype. compiled: by torch.compile.
     batch: images at once; None is as many as fit. workers: processes that prepare images; None is one per core, 0 is
     none. pipeline: `exact` or `fast`. skip_broken: count and list unreadable images instead of failing. only_present:
     predict only classes that occur in the data set. chosen: how the images were chosen. resume: continue the same
@@ -29,6 +31,7 @@ class Settings:
     """
 
     device: str | None = None
+    engine: str = AUTO
     dtype: str = "auto"
     compiled: bool = False
     batch: int | None = None

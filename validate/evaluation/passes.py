@@ -15,7 +15,9 @@ from effconvert.errors import DatasetProblem, NumericMismatch, listing
 from effconvert.option_words import either, flag, option
 from effconvert.preprocessing.recipes import Recipe
 from effconvert.validate.data.dataset import Dataset
+from effconvert.validate.engines.runtimes import Engine
 from effconvert.validate.evaluation.computing import Computing, exact_arithmetic, images_at_once
+from effconvert.validate.evaluation.engine_execution import EngineExecution
 from effconvert.validate.evaluation.evaluation import EvaluatedModel, evaluate
 from effconvert.validate.evaluation.execution import Execution
 from effconvert.validate.evaluation.feeding import Batch, on_cpu, on_gpu
@@ -41,12 +43,14 @@ class Task:
 class Pass:
     """A network in a pass.
 
-    journal: the file for its answers, None for no file. have: ids with an earlier answer; they are not answered again.
-    answers: the result. images, seconds, at_once, how: the time that the network took, and how it was computed.
+    engine: what computes it, None for torch. journal: the file for its answers, None for no file. have: ids with an
+    earlier answer; they are not answered again. answers: the result. images, seconds, at_once, how: the time that the
+    network took, and how it was computed.
     """
 
     subject: Subject
     first_class: int
+    engine: Engine | None = None
     journal: Path | None = None
     have: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64), repr=False)
     answers: list[Answers] = field(default_factory=list, repr=False)
@@ -174,7 +178,7 @@ def _batches(
 
 
 def _evaluated_model(one: Pass, task: Task, at_once: int, stack: ExitStack) -> EvaluatedModel:
-    execution = Execution(one.subject.network(), one.subject.recipe, task.computing, at_once)
+    execution = _execution(one, task, at_once)
     write = stack.enter_context(continued_journal(one.journal)) if one.journal else None
 
     def keep(answers: Answers) -> None:
@@ -186,6 +190,12 @@ def _evaluated_model(one: Pass, task: Task, at_once: int, stack: ExitStack) -> E
 
     only = _present(task, execution.classes, one.first_class) if task.settings.only_present else None
     return EvaluatedModel(execution, keep, one.first_class, only)
+
+
+def _execution(one: Pass, task: Task, at_once: int) -> Execution | EngineExecution:
+    if one.engine:
+        return EngineExecution(one.engine, one.subject.recipe, one.subject.file.facts.classes, task.computing)
+    return Execution(one.subject.network(), one.subject.recipe, task.computing, at_once)
 
 
 def _present(task: Task, outputs: int, first_class: int) -> torch.Tensor:

@@ -54,11 +54,12 @@ def header_of(
     ids: NDArray[np.int64],
     settings: Settings,
     computing: "Computing",
+    engine: str,
     decoder: str | None = None,
 ) -> dict[str, Any]:
     """Return everything that decides the answers of a run, as plain values; runs with equal headers may be joined.
 
-    decoder: the decoder on the GPU, None for the CPU.
+    engine: the name of what computes the network. decoder: the decoder on the GPU, None for the CPU.
     """
     record = one.record()
     header = {
@@ -78,10 +79,16 @@ def header_of(
         "device": computing.device.partition(":")[0],
         "dtype": computing.dtype,
         "compiled": computing.compiled,
+        "engine": engine,
         "only_present": settings.only_present,
     }
     plain: dict[str, Any] = json.loads(json.dumps(header))  # as a file returns it
     return plain
+
+
+def run_path(folder: Path, name: str, number: int) -> Path:
+    """Return the path of the run `name`: `name`.npz, and from 2 on `name`-2.npz, …."""
+    return folder / f"{name}{'' if number == 1 else f'-{number}'}.npz"
 
 
 def journal_path(out: Path, rank: int) -> Path:
@@ -105,7 +112,7 @@ def choose_run(
     """
     passed: list[str] = []
     for number in count(1):
-        out = folder / f"{name}{'' if number == 1 else f'-{number}'}.npz"
+        out = run_path(folder, name, number)
         journals = journals_of(out)
         words = difference_of_journals(journals, header, force, other_image) if journals else ""
         if not words and out.exists():

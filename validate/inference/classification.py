@@ -11,15 +11,19 @@ from numpy.typing import NDArray
 
 from effconvert.errors import LayoutMismatch
 from effconvert.identify.identification import Identity
+from effconvert.model.network import EfficientNet
 from effconvert.option_words import option
 from effconvert.options import Options
 from effconvert.validate.data.classes import IMAGENET, ClassList, imagenet_classes, read_classes
+from effconvert.validate.engines.choice import EngineChoice, choose_engine, wanted_engine
+from effconvert.validate.engines.names import AUTO, TORCH
 from effconvert.validate.evaluation.computing import Computing, choose_computing, exact_arithmetic
 from effconvert.validate.inference.batches import named_images, read_batches
 from effconvert.validate.subjects import Subject, check_finite, load_subject
 
 SCHEMA = "effconvert/predictions-of-images/1"
 _WITHOUT_AND_WITH_BACKGROUND = (1000, 1001)
+_CHECKED = 16  # images on which an engine is compared with torch
 _PLAIN = Options()
 
 
@@ -52,6 +56,7 @@ class Classification:
 
     subject: Subject
     computing: Computing
+    engine: EngineChoice
     names: Names
     images: tuple[tuple[Path, tuple[SeenClass, ...]], ...]
 
@@ -60,7 +65,7 @@ class Classification:
         return {
             "schema": SCHEMA,
             **self.subject.record(),
-            "computing": self.computing.record(),
+            "computing": self.computing.record() | {"engine": self.engine.record()},
             "names": self.names.words,
             "images": [
                 {"path": str(path), "classes": [asdict(seen) for seen in classes]} for path, classes in self.images
@@ -79,24 +84,30 @@ def classify(
     classes: Path | None = None,
     top: int = 5,
     device: str = "cpu",
+    engine: str = AUTO,
 ) -> Classification:
     """Return the `top` most likely classes of each image, by the network in the file at `path`.
 
-    images: files and folders. classes: a file of names, instead of the weights' own or ImageNet's. For the others see
-    `load_subject`. Logits are float32, the softmax is computed in float64. Of equal logits the lower index comes first.
+    images: files and folders. classes: a file of names, instead of the weights' own or ImageNet's. engine: what
+    computes the network on a CPU, as in `measure_accuracy`. For the others see `load_subject`. Logits are float32, the
+    softmax is computed in float64. Of equal logits the lower index comes first.
 
     Raises MissingPath, the errors of `load_subject`, LayoutMismatch for a network without a classifier or a wrong
-    number of names, DatasetProblem with every image that cannot be read, NumericMismatch where the network gives NaN.
+    number of names, DatasetProblem with every image that cannot be read, NumericMismatch where the network gives NaN or
+    the named engine differs from torch, Unavailable for an engine that is not installed.
     """
     files = named_images(images)
     computing = choose_computing(device, "float32")
+    wanted, reason = wanted_engine(engine, len(files), f"device {device}" if computing.on_gpu else "")
     subject = load_subject(path, options, key, recipe, size)
     if not subject.file.facts.classes:
         raise LayoutMismatch(
             f"{path}: has no classifier, so it cannot predict classes; `effconvert features` gives its features"
         )
     names = names_of_outputs(subject.file.identity, classes)
-    return Classification(subject, computing, names, tuple(_seen(subject, computing, files, names, top)))
+    network = _Network(subject, computing, wanted, EngineChoice(reason=reason))
+    seen = tuple(_seen(network, files, names, top))
+    return Classification(subject, computing, network.choice, names, seen)
 
 
 def names_of_outputs(identity: Identity, file: Path | None = None) -> Names:
@@ -128,15 +139,40 @@ def _from_list(words: str, classes: ClassList, count: int) -> Names:
     return Names(f"{words}, after the background class 0", ("background", *classes.names), ("", *synsets))
 
 
-def _seen(
-    subject: Subject, computing: Computing, files: Sequence[Path], names: Names, top: int
-) -> Iterator[tuple[Path, tuple[SeenClass, ...]]]:
-    network = None
-    for paths, images, _ in read_batches(files, subject.recipe):
-        network = network or subject.network().to(computing.device)  # only once images are readable
+@dataclass
+class _Network:
+    """A network that is loaded, and its engine chosen, with the first images. wanted: the engine, or `auto`."""
+
+    subject: Subject
+    computing: Computing
+    wanted: str
+    choice: EngineChoice
+    loaded: EfficientNet | None = None
+
+    def logits(self, images: NDArray[np.float32]) -> torch.Tensor:
+        """Return float32 [N, classes] of normalised images, on the CPU."""
+        if self.loaded is None:  # only once images are readable
+            self.loaded = self.subject.network().to(self.computing.device)
+            if self.wanted != TORCH:
+                some = images[:_CHECKED]
+                self.choice = choose_engine(self.wanted, self.loaded, some, lambda: self._torch(some).numpy())
+        if self.choice.engine:
+            return torch.from_numpy(self.choice.engine.logits(len(images), images.__getitem__))
+        return self._torch(images)
+
+    def _torch(self, images: NDArray[np.float32]) -> torch.Tensor:
+        assert self.loaded is not None
         with torch.inference_mode(), exact_arithmetic():
-            logits = network(torch.from_numpy(images).to(computing.device)).cpu()
-        check_finite(logits, paths, subject.file.path)
+            found: torch.Tensor = self.loaded(torch.from_numpy(images).to(self.computing.device)).cpu()
+        return found
+
+
+def _seen(
+    network: _Network, files: Sequence[Path], names: Names, top: int
+) -> Iterator[tuple[Path, tuple[SeenClass, ...]]]:
+    for paths, images, _ in read_batches(files, network.subject.recipe):
+        logits = network.logits(images)
+        check_finite(logits, paths, network.subject.file.path)
         for path, values in zip(paths, logits.numpy(), strict=True):
             yield path, tuple(_likeliest(values, names, top))
 

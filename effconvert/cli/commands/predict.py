@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from effconvert.cli.click_classes import Command
+from effconvert.cli.display.engines import engine_pairs
 from effconvert.cli.display.json_output import JsonOutput, put_json
 from effconvert.cli.display.terminal import STRONG, print_pairs, print_table, say
 from effconvert.cli.display.words import recipe_text
 from effconvert.cli.options.asking import asking_options, given_question, images_argument
+from effconvert.cli.options.running import engine_option
 from effconvert.cli.options.shared import PATH, json_option, path_argument, quiet_option
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ _HEADERS = tuple(_ALIGNED)
 )
 @click.option("--classes", type=PATH, metavar="NAMES", help="Read the names of the classes from this file.")
 @asking_options
+@engine_option
 @json_option
 @quiet_option
 def command(
@@ -65,6 +68,7 @@ def _print(found: "Classification") -> None:
             ("network", f"{file.path}: {file.identity.variant.name}, {file.facts.in_words()}"),
             ("recipe", recipe_text(found.subject.recipe.to_dict())),
             ("names", found.names.words),
+            *engine_pairs(found.engine.record()),
             *(("warning", words) for words in found.subject.cautions),
         ]
     )

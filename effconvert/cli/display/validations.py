@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from effconvert.cli.display.accuracies import percent, percent_of, points
+from effconvert.cli.display.engines import engine_pairs
 from effconvert.cli.display.progress import steps
 from effconvert.cli.display.terminal import BAD, DOUBTFUL, GOOD, STRONG, print_pairs, print_table, say, say_error
 from effconvert.cli.display.words import counted, recipe_text
@@ -194,6 +195,7 @@ def _print_result(result: "Result") -> None:
             ("calibration", f"expected error {100 * summary.calibration.error:.2f} % (15 bins)"),
             *([("groups", _groups(result))] if summary.images >= _ENOUGH_FOR_GROUPS else []),
             ("computed", _computed(computing, run)),
+            *(engine_pairs(computing["engine"]) if "engine" in computing else ()),
             ("time", _parts(run)),
             *([("pipeline", _effect(computing["effect"]))] if "effect" in computing else []),
             *_cost_pairs(result),

@@ -85,6 +85,15 @@ def _allow_pixels(ctx: click.Context, parameter: click.Parameter, count: int | N
     ctx.with_resource(pixels_allowed(count))
 
 
+# Names repeated here, so that --help imports nothing of validation.
+engine_option = click.option(
+    "--engine",
+    type=Choice(("auto", "torch", "onnxruntime", "openvino")),
+    default="auto",
+    show_default=True,
+    help="Compute the network on a CPU by this library; auto: the fastest that is installed and agrees with torch.",
+)
+
 # The limit is of this process, so commands need not pass it on.
 max_pixels_option = more_option(
     "--max-pixels",

@@ -6,7 +6,7 @@ import click
 
 from effconvert.cli.click_classes import more_option
 from effconvert.cli.options.names import Choice, device_choice, dtype_choice
-from effconvert.cli.options.running import max_pixels_option
+from effconvert.cli.options.running import engine_option, max_pixels_option
 from effconvert.cli.options.shared import PATH, with_options
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ _RUNS = "effconvert-runs"
 # The options of an evaluation.
 evaluation_options = with_options(
     click.option("--device", type=device_choice(), help="Choose the device. Default: a GPU if there is one."),
+    engine_option,
     more_option(
         "--dtype",
         type=dtype_choice(*_DTYPES),

@@ -91,6 +91,18 @@ def tolerance_text(tolerance: Tolerance) -> str:
     return ", ".join(parts)
 
 
+def engine_text(engine: Mapping[str, Any]) -> str:
+    """Return the engine in one line, with what its check measured, or why no other than torch was taken."""
+    check, refused = engine.get("check"), engine.get("refused") or {}
+    found = f"{engine['name']} {engine['version']}"
+    if isinstance(check, Mapping):
+        found += (
+            f": the logits of {count(check['images'])} images differ from torch's by {error(check['difference'])} of "
+            f"the largest (allowed: {error(check['tolerance'])})"
+        )
+    return "; ".join([found, *(f"not taken: {words}" for words in refused.values())])
+
+
 def command(document: Report) -> str:
     """Return the command that reproduces the report."""
     runs = [file.path for file in document.inputs if file.kind == "run"]
@@ -131,7 +143,10 @@ def _measuring(network: Network) -> Iterator[tuple[str, str]]:
         yield from _verification(verified)
     yield "Run", _joined([run.run_file, run.finished])
     yield "Device", run.device or ""
-    yield "Computing", settings(run.computing or {})
+    computing = dict(run.computing or {})
+    engine = computing.pop("engine", None)
+    yield "Engine", engine_text(engine) if isinstance(engine, Mapping) else ""
+    yield "Computing", settings(computing)
     yield "Versions", settings(run.versions)
 
 
