@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from effconvert.architecture.canonical import CANONICAL
 from effconvert.cli.click_classes import Command, more_option
 from effconvert.cli.display.json_output import JsonOutput, put_json
 from effconvert.cli.display.progress import steps
@@ -96,63 +97,50 @@ def command(
     """
     from effconvert.deployed.files import framework_of_file
 
-    started = time.monotonic()
     reading, key = given_reading(options)
-    images, programs = given_images(options), given_pythons(pythons)
+    given: dict[str, Any] = {"images": given_images(options), "pythons": given_pythons(pythons)}
+    given |= {"reading": reading, "key": key, "tolerance": tolerance, "causes": explain}
     if framework_of_file(converted):
-        _refuse(keep=keep, no_float64=no_float64, canonical_only=canonical_only)
-        from effconvert.cli.display.deployed import print_deployed
-        from effconvert.verification.deployed_procedure import verify_deployed
-
-        with steps(quiet) as begin:
-            checked = verify_deployed(
-                converted,
-                against,
-                framework="canonical" if framework == "auto" else framework,
-                images=images,
-                reading=reading,
-                key=key,
-                pythons=programs,
-                tolerance=tolerance,
-                causes=explain,
-                input_range=input_range,
-                input_bgr=input_bgr,
-                progress=begin,
-            )
-        if not put_json(as_json, checked.to_dict()) and not quiet:
-            print_deployed(checked, layers)
-        if not checked.same:
-            sys.exit(NumericMismatch.exit_code)
-        return
-    _refuse(input_range=input_range, input_bgr=input_bgr)
-    from effconvert.verification.procedure import verify
-    from effconvert.verification.record import describe_verification
-
-    with steps(quiet) as begin:
-        found = verify(
-            converted,
-            against,
-            framework=framework,
-            images=images,
-            reading=reading,
-            key=key,
-            pythons=programs,
-            tolerance=tolerance,
-            in_float64=not no_float64,
-            causes=explain,
-            keep=keep,
-            canonical_only=canonical_only,
-            progress=begin,
-        )
-    if not put_json(as_json, describe_verification(found, time.monotonic() - started)) and not quiet:
-        print_verification(found, layers)
-    if not found.same:
+        _refuse("ONNX and TFLite files", keep=keep, no_float64=no_float64, canonical_only=canonical_only)
+        given |= {"framework": framework.replace("auto", CANONICAL), "input_range": input_range, "input_bgr": input_bgr}
+        same = _verify_deployed(converted, against, given, layers, as_json, quiet)
+    else:
+        _refuse("weights", input_range=input_range, input_bgr=input_bgr)
+        given |= {"framework": framework, "in_float64": not no_float64, "keep": keep, "canonical_only": canonical_only}
+        same = _verify(converted, against, given, layers, as_json, quiet)
+    if not same:
         sys.exit(NumericMismatch.exit_code)
 
 
-def _refuse(**options: Any) -> None:
-    """Raise click's usage error for a given option that has no meaning for the kind of file."""
+def _verify(
+    converted: Path, against: Path, given: dict[str, Any], layers: bool, as_json: JsonOutput | None, quiet: bool
+) -> bool:
+    from effconvert.verification.procedure import verify
+    from effconvert.verification.record import describe_verification
+
+    started = time.monotonic()
+    with steps(quiet) as begin:
+        found = verify(converted, against, progress=begin, **given)
+    if not put_json(as_json, describe_verification(found, time.monotonic() - started)) and not quiet:
+        print_verification(found, layers)
+    return found.same
+
+
+def _verify_deployed(
+    file: Path, against: Path, given: dict[str, Any], layers: bool, as_json: JsonOutput | None, quiet: bool
+) -> bool:
+    from effconvert.cli.display.deployed import print_deployed
+    from effconvert.verification.deployed_procedure import verify_deployed
+
+    with steps(quiet) as begin:
+        found = verify_deployed(file, against, progress=begin, **given)
+    if not put_json(as_json, found.to_dict()) and not quiet:
+        print_deployed(found, layers)
+    return found.same
+
+
+def _refuse(kind: str, **options: Any) -> None:
+    """Raise click's usage error for a given option that has no meaning for that kind of file."""
     given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value]
     if given:
-        kind = "weights" if "input_range" in options else "ONNX and TFLite files"
         raise click.UsageError(f"{' and '.join(given)}: not for {kind}")
