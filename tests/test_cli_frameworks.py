@@ -60,7 +60,7 @@ def test_kerass_formats_hold_kerass_layout_alone(
     assert not (tmp_path / name).exists()
 
 
-@pytest.mark.parametrize("name", ["x.onnx", "x", ".pth", "x.safetensor"])
+@pytest.mark.parametrize("name", ["x.tflite", "x", ".pth", "x.safetensor"])
 def test_another_suffix_is_refused_with_the_known_ones(
     run: Callable[..., Ran], b0_file: Path, tmp_path: Path, name: str
 ) -> None:
