@@ -95,7 +95,7 @@ def _logits(verification: Verification) -> Check:
 def _compared(check: Literal["layers", "logits"], verification: Verification, rows: Sequence[Layer]) -> Check:
     if not rows:
         return Check(check, NOT_MEASURED, "", "", f"the network has no {check}")
-    failing = [row for row in map(first_row, verification.comparisons) if row in rows]
+    failing = [row for row in map(first_row, verification.comparisons) if row and row in rows]
     worst = failing[0] if failing else max(rows, key=share_of_tolerance)
     where = "" if check == LOGITS else f"{worst.layer}: "
     value = "not finite, or another shape" if worst.relative is None else error(worst.relative)
