@@ -86,7 +86,7 @@ def _allow_pixels(ctx: click.Context, parameter: click.Parameter, count: int | N
 
 
 # Names repeated here, so that --help imports nothing of validation.
-engine_option = click.option(
+engine_option = more_option(
     "--engine",
     type=Choice(("auto", "torch", "onnxruntime", "openvino")),
     default="auto",

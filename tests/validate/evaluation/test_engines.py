@@ -294,4 +294,5 @@ def test_an_engine_that_does_not_exist_is_a_usage_error(zoo: Path, zoo_network: 
 @pytest.mark.parametrize("command", [predict.command, validate_command.command])
 def test_the_commands_offer_every_engine(command: click.Command) -> None:
     (option,) = (one for one in command.params if one.name == "engine")
+    assert isinstance(option.type, click.Choice)
     assert tuple(option.type.choices) == ENGINES
