@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from effconvert.costs.quantities import parameter_count
+from effconvert.deployed.files import GRAPH_NOT_RUN, framework_of_file
 from effconvert.errors import LayoutMismatch, NumericMismatch
 from effconvert.identify.preprocessing import assumed_recipe, preparation_cautions, training_of
 from effconvert.option_words import option
@@ -93,6 +94,8 @@ def check_finite(found: "Tensor", paths: list[Path], file: Path) -> None:
 
 def _cautions(file: NetworkFile, recipe: str | None) -> Iterator[str]:
     identity = file.identity
+    if framework_of_file(file.path):
+        yield GRAPH_NOT_RUN
     yield from identity.doubts
     yield from preparation_cautions(identity, file.options.weights)
     known = identity.description or identity.companion.recipe or file.options.weights

@@ -17,6 +17,11 @@ from effconvert.maps.map_names import ONNX, TFLITE
 from effconvert.paths import require_path
 from effconvert.shown import Row, Shown
 
+# What is said where a command runs the weights that such a file holds.
+GRAPH_NOT_RUN = (
+    "its weights are run in effconvert's own network, not its graph; `effconvert verify FILE --against WEIGHTS` runs "
+    "the graph"
+)
 _QUANTISED = frozenset({"QuantizeLinear", "QLinearConv", "ConvInteger", "MatMulInteger", "DynamicQuantizeLinear"})
 _HEAD = 1 << 16
 

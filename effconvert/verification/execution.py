@@ -3,7 +3,7 @@
 import json
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 
 from effconvert.architecture.canonical import CANONICAL, default_facts
 from effconvert.atomic import check_folder_name, check_output, check_suffix, new_file, new_folder
+from effconvert.deployed.files import GRAPH_NOT_RUN, framework_of_file
 from effconvert.errors import LayoutMismatch, OutputProblem
 from effconvert.hashing import file_sha256
 from effconvert.identify.library_builds import usual_values
@@ -109,8 +110,14 @@ def save_run(
                 sensitivity=sensitivity(run.outputs) if len(run.outputs) > 1 else None,
                 layers=len(run.layers),
                 nbytes=part.stat().st_size,
-                cautions=tuple(f"{file}: {words}" for words in examined.identity.doubts),
+                cautions=tuple(f"{file}: {words}" for words in _cautions(examined)),
             )
+
+
+def _cautions(file: NetworkFile) -> Iterator[str]:
+    if framework_of_file(file.path):
+        yield GRAPH_NOT_RUN
+    yield from file.identity.doubts
 
 
 def prepare_run(

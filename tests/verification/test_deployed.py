@@ -155,6 +155,12 @@ def test_what_the_user_says_of_the_input_is_believed(plain: Path, weights: Path)
     assert found.trials[0].change == 'input_range="normalised"'
 
 
+def test_a_command_that_runs_only_its_weights_says_so(plain: Path, run: Callable[..., Ran], tmp_path: Path) -> None:
+    ran = run("run", plain, "--out", tmp_path / "run.npz")
+    assert ran.exit_code == 0
+    assert "run in effconvert's own network, not its graph" in " ".join((ran.out + ran.err).split())
+
+
 def test_a_missing_runtime_is_named_with_what_installs_it(
     plain: Path, weights: Path, run: Callable[..., Ran], tmp_path: Path
 ) -> None:
