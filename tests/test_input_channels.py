@@ -228,7 +228,7 @@ def test_facts_that_were_written_before_there_were_other_channels_are_of_three()
     [
         ({"in_channels": 0}, "in_channels=0: must be 1 to 1,024"),
         ({"in_channels": 1025}, "in_channels=1025: must be 1 to 1,024"),
-        ({"in_channels": "many"}, "in_channels='many': must be a whole number"),
+        ({"in_channels": "many"}, "in_channels=many: must be a whole number"),
         ({"in_channels": 1, "normalization": "keras-imagenet"}, "normalization=keras-imagenet needs 3 channels"),
     ],
 )

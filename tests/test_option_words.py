@@ -21,6 +21,7 @@ FUNCTIONS = (
     effconvert.convert,
     effconvert.diff,
     effconvert.verify,
+    effconvert.verify_deployed,
     effconvert.load_model,
     effconvert.validate.measure_accuracy,
 )

@@ -50,6 +50,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Shown]:
     }
 
 
+@pytest.mark.xdist_group("shown")
 def test_each_is_one_printable_line_of_its_own(shown: dict[str, Shown]) -> None:
     for name, result in shown.items():
         line = repr(result)
@@ -58,6 +59,7 @@ def test_each_is_one_printable_line_of_its_own(shown: dict[str, Shown]) -> None:
         assert len(re.sub(r"/\S*/", "", line)) < 300, name
 
 
+@pytest.mark.xdist_group("shown")
 def test_each_is_a_small_table_in_which_a_file_s_name_is_only_text(shown: dict[str, Shown]) -> None:
     for name, result in shown.items():
         html = result._repr_html_()

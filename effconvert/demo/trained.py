@@ -18,8 +18,8 @@ from effconvert.identify.inspection import inspect
 from effconvert.identify.reasons import several
 from effconvert.report.document import build_report, published_report
 from effconvert.report.writing import write_report
+from effconvert.validate.accuracy.decimals import places
 from effconvert.validate.accuracy.results import result_of
-from effconvert.validate.accuracy.statistics import places
 from effconvert.validate.data.classes import imagenet_classes
 from effconvert.validate.evaluation.jobs import Settings
 from effconvert.validate.evaluation.measuring import measure_files

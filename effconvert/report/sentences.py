@@ -13,7 +13,7 @@ from effconvert.report.contents.report import Agreement
 from effconvert.report.contents.verification import Verification
 from effconvert.report.naming import library_name
 from effconvert.report.origins import history
-from effconvert.report.renderings.numbers_text import places
+from effconvert.validate.accuracy.decimals import places
 
 Plain = Mapping[str, Any]
 _TOLD_PAIRS = 10

@@ -142,7 +142,7 @@ FOLDERS: dict[str, tuple[tuple[str, ...], str]] = {
     "SavedModel": (("saved_model.pb", "assets/x"), "a TensorFlow SavedModel without its weights (variables/); get the whole folder"),
     "DCP within": (("pytorch_model_fsdp_0/.metadata", "pytorch_model_fsdp_0/__0_0.distcp", "scheduler.bin"), "pytorch_model_fsdp_0: a checkpoint of torch.distributed (DCP)"),
     "unpacked PyTorch within": (("archive/data.pkl", "archive/version"), "archive: an unpacked PyTorch file"),
-    "pictures": (("a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg", "f.jpg"), "not a checkpoint but a folder of images; `effconvert validate --data"),
+    "pictures": (("a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg", "f.jpg"), "not a checkpoint but a folder of images; effconvert.validate.measure_accuracy measures with them"),
 }  # fmt: skip
 
 

@@ -196,6 +196,7 @@ def test_provenance_is_folded_away_with_the_command_that_makes_the_report_again(
         assert file["sha256"] in folded
 
 
+@pytest.mark.deep
 def test_a_thousand_networks_fit_into_a_comment_on_github_and_the_rest_is_named() -> None:
     text = render_markdown(typed(made_document(1000)))
     assert len(text) < 65_536

@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from effconvert.validate.accuracy.decimals import places
 from effconvert.validate.accuracy.statistics import (
     Proportion,
     Z,
@@ -15,7 +16,6 @@ from effconvert.validate.accuracy.statistics import (
     hits_by,
     mcnemar,
     paired_interval,
-    places,
     wilson_interval,
 )
 

@@ -4,6 +4,8 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
 from effconvert.validate.evaluation.journal import read_journal
 from helpers.pictures import picture, saved
 from helpers.validate.asked_files import seeing, written
@@ -22,6 +24,7 @@ def proportional_bytes(pid: int) -> int:
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
 
 
+@pytest.mark.deep
 def test_b0_with_sixteen_workers_stays_below_2_gb(tmp_path: Path) -> None:
     files = [saved(picture(375, 500, seed), quality=90) for seed in range(6)]
     for number in range(IMAGES):

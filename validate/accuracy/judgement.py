@@ -10,7 +10,8 @@ from effconvert.preprocessing.recipes import Recipe, recipe_for
 from effconvert.reference_tables.accuracy import Accuracy, accuracy_table
 from effconvert.shown import Row, Shown
 from effconvert.validate.accuracy.comparability import obstacle, remarks, training
-from effconvert.validate.accuracy.statistics import Proportion, places
+from effconvert.validate.accuracy.decimals import places
+from effconvert.validate.accuracy.statistics import Proportion
 from effconvert.validate.accuracy.summary import measured_accuracy
 from effconvert.validate.evaluation.jobs import EXACT
 from effconvert.validate.predictions import Predictions

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from effconvert.validate.accuracy.decimals import places
+
 # For 95 % intervals.
 Z = NormalDist().inv_cdf(0.975)
 BINS = 15
@@ -71,11 +73,6 @@ class Calibration:
 
     error: float
     bins: tuple[Bin, ...]
-
-
-def places(images: int) -> int:
-    """Return the decimals of an accuracy, in percent, that one of so many images changes: 3 of 50,000, 0 of 20."""
-    return min(3, max(0, len(str(images - 1)) - 2))
 
 
 def wilson_interval(hits: int, images: int) -> Interval:

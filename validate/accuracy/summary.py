@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from effconvert.errors import DatasetProblem
 from effconvert.shown import Row, Shown
-from effconvert.validate.accuracy.statistics import Calibration, Proportion, calibration, hits_by, places
+from effconvert.validate.accuracy.decimals import places
+from effconvert.validate.accuracy.statistics import Calibration, Proportion, calibration, hits_by
 from effconvert.validate.data.classes import ClassList, imagenet_classes
 from effconvert.validate.predictions import NO_LABEL, Predictions
 

@@ -95,7 +95,7 @@ def wanted_engine(asked: str, images: int, other: str = "") -> tuple[str, str]:
     if other:
         return TORCH, f"only torch computes with {other}"
     if images < FEWEST_IMAGES:
-        return TORCH, f"for fewer than {FEWEST_IMAGES} images no other engine is tried"
+        return TORCH, f"for fewer than {FEWEST_IMAGES:,} images no other engine is tried"
     return AUTO, ""
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from effconvert.errors import DatasetProblem
 from effconvert.shown import Row, Shown
-from effconvert.validate.accuracy.statistics import places
+from effconvert.validate.accuracy.decimals import places
 from effconvert.validate.engines.names import AUTO
 
 if TYPE_CHECKING:

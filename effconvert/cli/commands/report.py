@@ -118,7 +118,7 @@ def _print_verdicts(networks: "Sequence[Network]") -> None:
 
 def _top1(network: "Network") -> str | None:
     """Return the measured top-1 of a network; None if it was not measured."""
-    from effconvert.validate.accuracy.statistics import places
+    from effconvert.validate.accuracy.decimals import places
 
     if network.accuracy is None:
         return None

@@ -1,9 +1,14 @@
 """Measured accuracies as text, with the decimals that their number of images supports."""
 
-from effconvert.validate.accuracy.statistics import Proportion, places
+from typing import TYPE_CHECKING
+
+from effconvert.validate.accuracy.decimals import places
+
+if TYPE_CHECKING:
+    from effconvert.validate.accuracy.statistics import Proportion
 
 
-def percent(found: Proportion) -> str:
+def percent(found: "Proportion") -> str:
     """Return an accuracy in percent, without the sign: 84.424, or 85 of 20 images."""
     return percent_of(found.percent, found.images)
 

@@ -24,8 +24,9 @@ from effconvert.report.pictures.style import (
     listed,
     text_width,
 )
-from effconvert.report.renderings.numbers_text import decimals, places, signed
+from effconvert.report.renderings.numbers_text import decimals, signed
 from effconvert.report.renderings.text import shortened, visible
+from effconvert.validate.accuracy.decimals import places
 
 NAME, TITLE = "differences", "Measured and published accuracy"
 HEADERS = (

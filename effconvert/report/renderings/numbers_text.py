@@ -5,6 +5,8 @@ None was not finite or not known, and is written as NONE.
 
 from typing import TYPE_CHECKING, Any
 
+from effconvert.validate.accuracy.decimals import places as places
+
 if TYPE_CHECKING:
     from effconvert.report.contents.accuracy import Proportion
 
@@ -13,11 +15,6 @@ _MINUS = "\N{MINUS SIGN}"  # as wide as the plus sign
 _UNITS = ("bytes", "kB", "MB", "GB")
 FIRST_BATCH = "Images/s are without the first batch, which waits for the workers and warms up; the seconds are with it"
 MODE_WORDS = {"accumulated": "end to end", "fed": "isolated"}  # the stored modes of a comparison, for people
-
-
-def places(images: int) -> int:
-    """Return the decimals of an accuracy, in percent, that one of so many images changes: 3 of 50,000, 0 of 20."""
-    return min(3, max(0, len(str(images - 1)) - 2))
 
 
 def percent(value: float | None, images: int) -> str:

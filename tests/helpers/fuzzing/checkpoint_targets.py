@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from effconvert.deployed.files import inspect_deployed
 from effconvert.errors import LayoutMismatch, UnreadableCheckpoint
 from effconvert.formats.file_kinds import kind_of
 from effconvert.identify.inspection import inspect
+from helpers import places
 from helpers.formats.building import make_safetensors
 from helpers.formats.mindspore_files import GOLDEN, KEY, make_mindspore
 from helpers.fuzzing.checkpoint_files import ARRAYS, METADATA, read_checkpoint, read_file
@@ -70,6 +72,38 @@ def _onnx_seeds() -> Sequence[bytes]:
     foreign = model([helper.make_node("Softmax", ["images"], ["logits"])], {"k": np.ones(1, np.float32)}, [1, 8, 8, 3])
     foreign.graph.initializer[0].external_data.append(StringStringEntryProto(key="location", value="x.data"))
     return [one.SerializeToString() for one in (own, foreign)]
+
+
+def _graph_seeds() -> Sequence[bytes]:
+    """Return a graph with a normalisation in front, two convolutions and a softmax."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    kernels = {"one": np.ones((4, 3, 3, 3), np.float32), "two": np.ones((2, 4, 1, 1), np.float32)}
+    arrays = {**kernels, "mean": np.array([127], np.float32)}
+    held = [numpy_helper.from_array(array, name) for name, array in arrays.items()]
+    nodes = [
+        helper.make_node("Sub", ["images", "mean"], ["a"]),
+        helper.make_node("Conv", ["a", "one"], ["b"], strides=[2, 2], pads=[0, 0, 1, 1]),
+        helper.make_node("Sigmoid", ["b"], ["c"]),
+        helper.make_node("Mul", ["b", "c"], ["d"]),
+        helper.make_node("Conv", ["d", "two"], ["e"]),
+        helper.make_node("GlobalAveragePool", ["e"], ["f"]),
+        helper.make_node("Softmax", ["f"], ["answers"], axis=1),
+    ]
+    ends = [
+        helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", 3, 8, 8]),
+        helper.make_tensor_value_info("answers", TensorProto.FLOAT, ["n", 2, 1, 1]),
+    ]
+    graph = helper.make_graph(nodes, "x", ends[:1], ends[1:], held)
+    return [helper.make_model(graph, producer_name="pytorch").SerializeToString()]
+
+
+def _tflite_seeds() -> Sequence[bytes]:
+    return [(places.GOLDEN / "deployed" / "tflite" / "uint8_pixels.tflite").read_bytes()]
+
+
+def _read_graph(content: bytes) -> None:
+    inspect_deployed(as_file(content)).to_dict()
 
 
 def _read_shards(content: bytes) -> None:
@@ -175,7 +209,8 @@ CHECKPOINTS = [
     Target("mindspore", read_file, _mindspore_seeds),
     Target("mindspore_encrypted", _read_encrypted, _encrypted_seeds),
     Target("onnx", read_file, _onnx_seeds),
-    Target("inspected_onnx", _inspect, _onnx_seeds, (UnreadableCheckpoint, LayoutMismatch)),
+    Target("onnx_graph", _read_graph, _graph_seeds, (UnreadableCheckpoint, LayoutMismatch)),
+    Target("tflite", _read_graph, _tflite_seeds, (UnreadableCheckpoint, LayoutMismatch)),
     Target("huggingface", _read_folder, _folder_seeds, (UnreadableCheckpoint, LayoutMismatch), in_parts(2)),
     Target("other_files", _read_kind, _kind_seeds),
 ]

@@ -171,7 +171,7 @@ def test_a_model_that_is_too_large_for_memory_is_not_built(
 def test_few_images_are_torchs(validate: Validate, tmp_path: Path) -> None:
     ran = validate()
     engine = made(tmp_path).record["computing"]["engine"]
-    assert (engine["name"], engine["reason"]) == ("torch", "for fewer than 128 images no other engine is tried")
+    assert (engine["name"], engine["reason"]) == ("torch", "for fewer than 1,000 images no other engine is tried")
     assert "engine" not in ran.out
 
 
