@@ -13,6 +13,7 @@ CONVOLUTIONS = frozenset({"Conv", "FusedConv", "QLinearConv", "ConvInteger"})
 _AFFINE = frozenset({"Add", "Sub", "Mul", "Div"})
 # The facts' words for activations, of one operator and of the gate that a value is multiplied with.
 _WORDS = {"Clip": "relu6", "Relu": "relu", "HardSwish": "hswish", "Swish": "silu", "QuickGelu": "silu"}
+_WRITTEN_BY = "effconvert"  # a key of the metadata
 _DENSE = frozenset({"Gemm", "MatMul", "Conv", "QGemm", "QLinearMatMul", "MatMulInteger"})
 _ENDS = frozenset({"Softmax", "LogSoftmax", "Sigmoid", "ArgMax"})
 _GATES = {"Sigmoid": "silu", "HardSigmoid": "hswish"}
@@ -46,7 +47,11 @@ class Layers:
 
 
 def find_layers(graph: Graph) -> Layers:
-    """Return the layers of `graph`; without outputs if no block ends in it, as in networks of another kind."""
+    """Return the layers of `graph`; without outputs if no block ends in it, as in networks of another kind.
+
+    A graph that effconvert wrote names its layers; that also tells those of CondConv, which has several convolutions in
+    place of one.
+    """
     trunk: list[Convolution] = []
     squeezing: set[int] = set()
     end = ""  # the value that the block before ends with, at first the stem's
@@ -62,7 +67,19 @@ def find_layers(graph: Graph) -> Layers:
         elif not trunk:
             end = output
         trunk.append(Convolution(node, output, activation))
-    return Layers(_outputs(graph, trunk), tuple(trunk), len(squeezing) // 2)
+    outputs = _named(graph) or _outputs(graph, trunk)
+    return Layers(outputs, tuple(trunk), len(squeezing) // 2)
+
+
+def _named(graph: Graph) -> dict[str, str]:
+    """Return the layers that a graph of effconvert names, {} for another graph."""
+    if _WRITTEN_BY not in graph.metadata:
+        return {}
+    blocks = []
+    while (name := f"blocks.{len(blocks)}") in graph.producers:
+        blocks.append(name)
+    names = [name for name in ("stem", *blocks, "head", "pooled", "logits") if name in graph.producers]
+    return dict(zip(names, names, strict=True)) if blocks else {}
 
 
 def before_softmax(graph: Graph) -> tuple[str, str]:

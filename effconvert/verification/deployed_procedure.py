@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effconvert.architecture.canonical import CANONICAL
+from effconvert.architecture.variants import blocks
 from effconvert.deployed.files import DeployedFile, inspect_deployed
+from effconvert.deployed.layers import before_softmax
 from effconvert.errors import LayoutMismatch
 from effconvert.hashing import file_sha256
 from effconvert.maps.map_names import ONNX, TFLITE
@@ -161,7 +163,8 @@ def verify_deployed(
 
     Example: `verify_deployed("b0.onnx", "b0.safetensors").same`
     """
-    file, original = inspect_deployed(deployed), examine(source, reading or Options(), key)
+    original = examine(source, reading or Options(), key)
+    file = _with_layers_of(inspect_deployed(deployed), len(blocks(original.identity.variant)))
     _check_alike(file, original)
     name = original.framework if framework == "auto" else framework
     steps = Steps(progress or (lambda words: None))
@@ -195,6 +198,15 @@ def verify_deployed(
             trials=trials,
             cautions=tuple(_cautions(file, original, found)),
         )
+
+
+def _with_layers_of(file: DeployedFile, count: int) -> DeployedFile:
+    """Return `file` without its layers if it does not have `count` blocks, as where CondConv is written as a sum."""
+    found = sum(name.startswith("blocks.") for name in file.layers.outputs)
+    if found == count:
+        return file
+    kept = {"logits": before_softmax(file.graph)[0]} if file.needs.ends == "softmax" else {}
+    return replace(file, layers=replace(file.layers, outputs=kept))
 
 
 def _check_alike(file: DeployedFile, source: NetworkFile) -> None:
@@ -351,7 +363,7 @@ def _of_export(trial: Trial, source: NetworkFile) -> Trial:
 def _of_what_was_found(verdict: Verdict, file: DeployedFile) -> Verdict:
     """Return the verdict without what the file's graph does not show: where no layer was found, logits decide."""
     verdict = replace(verdict, assumed=())  # the facts of the file are in its graph: it tells whether they are right
-    if file.layers.outputs or verdict.word == NOT_VERIFIABLE:
+    if "stem" in file.layers.outputs or verdict.word == NOT_VERIFIABLE:
         return verdict
     pair = verdict.pairs[0]
     pair = replace(pair, comparison=replace(pair.comparison, only={}))

@@ -5,20 +5,24 @@ another one: fields that are lists grow, and messages are merged.
 """
 
 _GRAPH, _NODE, _GRAPH_INPUT, _GRAPH_OUTPUT = 7, 1, 11, 12
-_FLOAT = 1
+_TYPES = {"float32": 1, "float16": 10, "float64": 11}
 
 
 def with_outputs(model, names):
     """Return the bytes of `model` with the values `names` as further outputs."""
-    return model + _field(_GRAPH, b"".join(_field(_GRAPH_OUTPUT, _value(name)) for name in names))
+    return model + _field(_GRAPH, b"".join(_field(_GRAPH_OUTPUT, _field(1, name.encode())) for name in names))
 
 
-def with_inputs(model, inputs):
-    """Return the bytes of `model` where every node that reads a value reads an input instead: {value: new input}."""
+def with_inputs(model, inputs, dtypes):
+    """Return the bytes of `model` where every node that reads a value reads an input instead: {value: new input}.
+
+    dtypes: {value: its dtype in numpy}.
+    """
+    added = b"".join(_field(_GRAPH_INPUT, _value(name, dtypes[value])) for value, name in inputs.items())
     parts = []
     for number, start, content, end in _fields(model, 0, len(model)):
         if number == _GRAPH and content is not None:
-            parts.append(_field(_GRAPH, _graph(model, content, end, inputs)))
+            parts.append(_field(_GRAPH, _graph(model, content, end, inputs) + added))
         else:
             parts.append(model[start:end])
     return b"".join(parts)
@@ -31,7 +35,7 @@ def _graph(model, start, end, inputs):
             parts.append(_field(_NODE, _node(model, content, behind, inputs)))
         else:
             parts.append(model[begin:behind])
-    return b"".join([*parts, *(_field(_GRAPH_INPUT, _value(name)) for name in inputs.values())])
+    return b"".join(parts)
 
 
 def _node(model, start, end, inputs):
@@ -42,9 +46,9 @@ def _node(model, start, end, inputs):
     return b"".join(parts)
 
 
-def _value(name):
-    """Return a ValueInfoProto: a tensor of floats of any shape."""
-    return _field(1, name.encode()) + _field(2, _field(1, _varint(1 << 3) + _varint(_FLOAT)))
+def _value(name, dtype):
+    """Return a ValueInfoProto: a tensor of any shape."""
+    return _field(1, name.encode()) + _field(2, _field(1, _varint(1 << 3) + _varint(_TYPES[str(dtype)])))
 
 
 def _fields(data, position, end):

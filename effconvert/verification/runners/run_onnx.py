@@ -64,18 +64,28 @@ def run(file, plain, wanted, images, feed):
             return answers
         found = outputs_of(copy_of(file, layers.values()), wanted, images, layers)
         return with_answers(file, found, answers["logits"], wanted)
+    return isolated(file, wanted, images, layers, feed)
+
+
+def isolated(file, wanted, images, layers, feed):
+    """Return {layer: output} of each layer with its input from `feed`; of none where the layers are not known."""
     names = list(layers)
-    fed = {layers[before]: f"fed:{after}" for before, after in zip(names, names[1:]) if after in feed}
-    session = copy_of(file, layers.values(), fed)
-    shapes = outputs_of(copy_of(file, fed), wanted, images[:1], {name: name for name in fed}, raw=True)
+    fed = {layers[before]: "fed:" + after for before, after in zip(names, names[1:]) if after in feed}
+    if not fed:
+        return {}
+    first = outputs_of(copy_of(file, fed), wanted, images[:1], {value: value for value in fed}, raw=True)
+    dtypes = {value: array.dtype for value, array in first.items()}
+    # The other network may lack a layer, such as the pooling: then what comes before is of another size.
+    fed = {value: name for value, name in fed.items() if feed[name[4:]][0].size == first[value][0].size}
+    shown = {name: layers[name] for name in names if name == names[0] or "fed:" + name in fed.values()}
     arrays = {
-        target: np.asarray(feed[target[4:]], np.float32).reshape(-1, *shapes[value].shape[1:])
-        for value, target in fed.items()
+        name: np.asarray(feed[name[4:]], dtypes[value]).reshape(-1, *first[value].shape[1:])
+        for value, name in fed.items()
     }
-    return outputs_of(session, wanted, images, layers, arrays)
+    return outputs_of(copy_of(file, layers.values(), fed, dtypes), wanted, images, shown, arrays)
 
 
-def copy_of(file, names, fed=None):
+def copy_of(file, names, fed=None, dtypes=None):
     """Return a session of a copy of the file with further outputs, and with inputs inside: {value: input}."""
     path = Path(file)
     if path.stat().st_size > _LARGEST - (1 << 20):
@@ -83,7 +93,8 @@ def copy_of(file, names, fed=None):
     model = path.read_bytes()
     given = [one.name for one in open_session(file, True).get_outputs()]
     added = [name for name in dict.fromkeys(names) if name not in given]
-    return open_session(with_outputs(with_inputs(model, fed or {}), added), True, path.resolve().parent)
+    model = with_inputs(model, fed, dtypes) if fed else model
+    return open_session(with_outputs(model, added), True, path.resolve().parent)
 
 
 def outputs_of(session, wanted, images, layers, fed=None, raw=False):
