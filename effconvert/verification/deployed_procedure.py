@@ -408,7 +408,7 @@ def _cautions(file: DeployedFile, source: NetworkFile, found: Run) -> Iterator[s
     """Yield the warnings on a deployed file and its comparison."""
     if not file.layers.outputs or "blocks.0" not in found.layers:
         yield f"{file.path}: its layers were not found in its graph, so only its answers were compared"
-    elif not file.variants:
+    elif not file.variants and not source.identity.variant.experts:
         yield f"{file.path}: its convolutions are not exactly those of {source.identity.variant.name}"
     if file.padding.fixed and file.needs.height is None:
         yield (
