@@ -131,7 +131,7 @@ def inspect_deployed(path: str | Path) -> DeployedFile:
         graph=graph,
         needs=needs,
         layers=layers,
-        padding=padding_of(graph, layers, needs.height),
+        padding=padding_of(graph, layers, needs.height) if layers.outputs else Padding(None, fixed=False),
         activation=activation_of(layers),
         variants=tuple(variants_of(graph, layers)),
         weights=_coarsest(graph, layers),

@@ -7,7 +7,7 @@ and ends a block. Convolutions behind a pool are squeeze and excite's. An export
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from effconvert.deployed.graph import ACTIVATION, ACTIVATIONS, PASSES, POOLS, Graph, Node
+from effconvert.deployed.graph import ACTIVATION, ACTIVATIONS, PASSES, POOLS, Graph, Node, Value
 
 CONVOLUTIONS = frozenset({"Conv", "FusedConv", "QLinearConv", "ConvInteger"})
 _AFFINE = frozenset({"Add", "Sub", "Mul", "Div"})
@@ -75,23 +75,32 @@ def _named(graph: Graph) -> dict[str, str]:
     """Return the layers that a graph of effconvert names, {} for another graph."""
     if _WRITTEN_BY not in graph.metadata:
         return {}
-    blocks = []
+    blocks: list[str] = []
     while (name := f"blocks.{len(blocks)}") in graph.producers:
         blocks.append(name)
     names = [name for name in ("stem", *blocks, "head", "pooled", "logits") if name in graph.producers]
     return dict(zip(names, names, strict=True)) if blocks else {}
 
 
+def answer_of(graph: Graph) -> Value:
+    """Return the output that has the answers: the first one that a classifier gives, or else the first."""
+    return next((one for one in graph.outputs if _is_dense(graph, _logits_of(graph, one)[0])), graph.outputs[0])
+
+
 def before_softmax(graph: Graph) -> tuple[str, str]:
     """Return the value that is the logits, and the operator that makes the answers of them, "" if there is none."""
-    name = graph.outputs[0].name
+    return _logits_of(graph, answer_of(graph))
+
+
+def _logits_of(graph: Graph, output: Value) -> tuple[str, str]:
+    name = output.name
     while (producer := graph.producers.get(name)) is not None and producer.inputs:
         if producer.kind in _ENDS:
             return producer.inputs[0], producer.kind
         if producer.kind not in PASSES:
             break
         name = producer.inputs[0]
-    return graph.outputs[0].name, ""
+    return output.name, ""
 
 
 def _outputs(graph: Graph, trunk: Sequence[Convolution]) -> dict[str, str]:

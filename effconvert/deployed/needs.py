@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effconvert.deployed.graph import PASSES, Graph, Node, Quantization
-from effconvert.deployed.layers import CONVOLUTIONS, before_softmax
+from effconvert.deployed.layers import CONVOLUTIONS, answer_of, before_softmax
 
 NCHW, NHWC = "NCHW", "NHWC"
 _SHAPE_READERS = frozenset({"Shape", "Size"})
@@ -52,7 +52,7 @@ class Needs:
 
 def needs_of(graph: Graph) -> Needs:
     """Return what `graph` wants and answers; it has one input with four axes (see `check_ends`)."""
-    image, answer = graph.inputs[0], graph.outputs[0]
+    image, answer = graph.inputs[0], answer_of(graph)
     shape = image.shape or (None,) * 4
     channels = _first_channels(graph)
     layout = NHWC if graph.channels_last else _layout(graph, shape, channels)
@@ -131,7 +131,7 @@ def _in_front(graph: Graph) -> tuple[NDArray[np.float64], NDArray[np.float64], t
             break
         if node.kind in _AFFINE and (step := _affine(graph, node)) is not None:
             scale, offset = scale * step[0], offset * step[0] + step[1]
-        elif node.kind not in PASSES | {"Pad"}:
+        elif node.kind not in PASSES | {"Pad", "DynamicQuantizeLinear"}:
             unknown.append(node.kind)
     return scale, offset, tuple(unknown)
 

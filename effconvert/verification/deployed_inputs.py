@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from effconvert.deployed.files import DeployedFile
 from effconvert.deployed.graph import Quantization
+from effconvert.deployed.layers import answer_of
 from effconvert.deployed.needs import Normalization
 from effconvert.option_words import flag, option
 from effconvert.preprocessing.recipes import Recipe
@@ -17,7 +18,7 @@ NORMALISED, UNIT, PIXELS = "normalised", "0-1", "0-255"  # what the numbers of a
 RANGES = (NORMALISED, UNIT, PIXELS)
 _UNITS = {NORMALISED: None, UNIT: 1, PIXELS: 255}
 _LIKE_PIXELS = 2.0  # a std of pixels is about 58, one of numbers from 0 to 1 about 0.23
-_ALIKE = 0.01  # of the std: two normalisations that differ by less are one that was rounded
+_ALIKE = 0.003  # of the std: two normalisations that differ by less are one that was rounded; 127 is not 127.5
 # Normalisations that files are made with, in pixels: mean, std, and what people call them.
 _OTHERS = (
     ((127.5,) * 3, (127.5,) * 3, "(pixel - 127.5) / 127.5"),
@@ -93,6 +94,8 @@ def settings_of_input(way: InputWay, file: DeployedFile) -> dict[str, Any]:
         "input": {"dtype": needs.dtype, **_quantization(needs.quantization)},
         "output": {"dtype": needs.output_dtype, **_quantization(needs.output_quantization)},
         "batch": needs.batch,
+        "answer": answer_of(file.graph).name,
+        "outputs": [one.name for one in file.graph.outputs],
         "softmax": needs.ends == "softmax",
         "quantised": file.is_quantised,
         "layers": list(file.layers.outputs.items()),  # in order

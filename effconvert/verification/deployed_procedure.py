@@ -42,6 +42,7 @@ from effconvert.verification.verdict import DIFFERENT, NOT_VERIFIABLE, RELAXED, 
 
 SCHEMA = "effconvert/deployed-verification/1"
 SAME_ANSWERS, OTHER_ANSWERS = "same answers", "other answers"
+FEWEST_IMAGES = 8  # of fewer, equal answers tell nothing
 _BACKGROUND = (1001, 1000)
 _OF_INPUT = 1e-2  # a wrong input changes the stem by more, another epsilon by less
 
@@ -50,12 +51,14 @@ _OF_INPUT = 1e-2  # a wrong input changes the stem by more, another epsilon by l
 class Answers:
     """The answers of a quantised file beside those of its float network, for the same images.
 
-    images: their number. agree: how many have the same most likely class. margins: of each image with another answer,
-    how far the float network's two classes are apart, as a share of its largest logit. difference: of the logits,
-    relative to the largest. correlation: of the logits. layers: {layer: correlation of its outputs}.
+    images: their number. photographs: whether they are a user's, and not synthetic. agree: how many have the same most
+    likely class. margins: of each image with another answer, how far the float network's two classes are apart, as a
+    share of its largest logit. difference: of the logits, relative to the largest. correlation: of the logits.
+    layers: {layer: correlation of its outputs}.
     """
 
     images: int
+    photographs: bool
     agree: int
     margins: tuple[float, ...]
     difference: float
@@ -64,7 +67,9 @@ class Answers:
 
     @property
     def word(self) -> str:
-        """The verdict on the answers."""
+        """The verdict on the answers; few answers to synthetic images are none."""
+        if self.agree == self.images and not (self.photographs and self.images >= FEWEST_IMAGES):
+            return NOT_VERIFIABLE
         return SAME_ANSWERS if self.agree == self.images else OTHER_ANSWERS
 
 
@@ -190,7 +195,7 @@ def verify_deployed(
             file=file,
             source=original,
             verdict=verdict,
-            answers=_answers(reference, found) if file.is_quantised else None,
+            answers=_answers(reference, found, inputs) if file.is_quantised else None,
             inputs=inputs,
             way=way,
             reference={"framework": reference.words, **{key: reference.record[key] for key in ("network", "loader")}},
@@ -371,7 +376,7 @@ def _of_what_was_found(verdict: Verdict, file: DeployedFile) -> Verdict:
     return replace(verdict, pairs=(pair,), word=same if pair.comparison.same else DIFFERENT)
 
 
-def _answers(reference: Run, found: Run) -> Answers:
+def _answers(reference: Run, found: Run, inputs: Inputs) -> Answers:
     expected, answers = reference.outputs, found.outputs
     given = found.layer("logits") if "logits" in found.layers else answers
     expected = expected[:, expected.shape[1] - answers.shape[1] :]
@@ -389,6 +394,7 @@ def _answers(reference: Run, found: Run) -> Answers:
     }
     return Answers(
         images=len(best),
+        photographs=inputs.words["kind"] == "images",
         agree=int((best == other).sum()),
         margins=margins,
         difference=relative_difference(given, expected),

@@ -2,15 +2,21 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 import effconvert
+from effconvert.deployed.files import inspect_deployed
+from effconvert.deployed.needs import Normalization
 from effconvert.errors import LayoutMismatch
 from effconvert.model.calibration import calibrate, random_weights, synthetic_images
+from effconvert.verification.deployed_inputs import disagreement
+from effconvert.verification.deployed_procedure import Answers
 from helpers.formats.building import make_safetensors
 from helpers.places import GOLDEN
 from helpers.running import Ran
@@ -67,6 +73,48 @@ def test_normalisation_and_softmax_inside_are_taken_into_account(weights: Path) 
     found = effconvert.verify_deployed(path, weights)
     assert found.same, found.line
     assert (found.way.range, found.file.needs.ends) == ("0-255", "softmax")
+
+
+def test_the_output_that_a_classifier_gives_is_the_answer_whatever_stands_before_it(
+    plain: Path, weights: Path, tmp_path: Path
+) -> None:
+    model = onnx.load(str(plain))
+    model.graph.output.insert(0, onnx.helper.make_tensor_value_info("pooled", 1, ["N", 1280]))
+    onnx.save(model, str(tmp_path / "two.onnx"))
+    assert effconvert.inspect(tmp_path / "two.onnx").graph.needs.output == "logits"
+    assert effconvert.verify_deployed(tmp_path / "two.onnx", weights).same
+
+
+@pytest.mark.parametrize(
+    ("images", "photographs", "agree", "word"),
+    [
+        (2, False, 2, "not verifiable"),
+        (2, True, 2, "not verifiable"),
+        (20, False, 20, "not verifiable"),
+        (8, True, 8, "same answers"),
+        (2, False, 1, "other answers"),
+        (20, True, 19, "other answers"),
+    ],
+)
+def test_few_answers_of_a_quantised_file_prove_nothing(images: int, photographs: bool, agree: int, word: str) -> None:
+    found = Answers(images, photographs, agree, (), 0.1, 0.99, {})
+    assert found.word == word
+
+
+@pytest.mark.parametrize(("mean", "std"), [(127.5, 127.5), (127.0, 128.0), (127.5, 128.0)])
+def test_normalisations_that_are_nearly_alike_are_told_apart(
+    mean: float, std: float, plain: Path, weights: Path
+) -> None:
+    file = replace(inspect_deployed(plain), needs=replace(inspect_deployed(plain).needs, normalization=each(mean, std)))
+    recipe = effconvert.load_model(weights).recipe
+    assert recipe is not None
+    for other in ((127.5, 127.5), (127.0, 128.0), (127.5, 128.0)):
+        wanted = replace(recipe, mean=(other[0],) * 3, std=(other[1],) * 3)
+        assert bool(disagreement(file, wanted)) == (other != (mean, std))
+
+
+def each(mean: float, std: float) -> Normalization:
+    return Normalization((mean,), (std,))
 
 
 def test_another_epsilon_is_found_and_the_fix_says_which_side_to_change(weights: Path, tmp_path: Path) -> None:

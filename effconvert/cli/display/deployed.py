@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from effconvert.deployed.graph import Quantization
     from effconvert.verification.deployed_procedure import Answers, DeployedVerification
 
+_QUANTISED = "the file is quantised, so its numbers are not judged"
 _TAKES = {"normalised": "normalised images", "0-1": "pixels divided by 255", "0-255": "pixels from 0 to 255"}
 
 
@@ -19,7 +20,7 @@ def print_deployed(found: "DeployedVerification", layers: bool) -> None:
     if found.answers is None:
         print_headline(found.verdict)
     else:
-        _print_answers(found.answers, found.file)
+        _print_answers(found.answers)
     if found.trials:
         _print_cause(found)
     say()
@@ -91,15 +92,21 @@ def _meaning(found: "Quantization | None") -> str:
     return "" if found is None else f", where real = (stored - {found.zero_point}) x {found.scale:g}"
 
 
-def _print_answers(answers: "Answers", file: "DeployedFile") -> None:
-    every = answers.agree == answers.images
+def _print_answers(answers: "Answers") -> None:
+    from effconvert.option_words import option
+    from effconvert.verification.deployed_procedure import FEWEST_IMAGES, OTHER_ANSWERS, SAME_ANSWERS
+
     share = f"{answers.agree:,} of {answers.images:,} images"
-    words = f"SAME ANSWERS on {share}" if every else f"OTHER ANSWERS: the same class on {share} only"
-    say(
-        f"{words}; the file is quantised, so its numbers are not judged",
-        GOOD if every else BAD,
-        begin="✓ " if every else "✗ ",
-    )
+    if answers.word == SAME_ANSWERS:
+        say(f"SAME ANSWERS on {share}; {_QUANTISED}", GOOD, begin="✓ ")
+    elif answers.word == OTHER_ANSWERS:
+        say(f"OTHER ANSWERS: the same class on {share} only; {_QUANTISED}", BAD, begin="✗ ")
+    else:
+        needed = f"give {FEWEST_IMAGES} photographs or more, with {option('images', 'FOLDER')}"
+        say(
+            f"NOT VERIFIABLE: a quantised file is judged by its answers, and these are of few images; {needed}",
+            begin="? ",
+        )
 
 
 def _print_cause(found: "DeployedVerification") -> None:

@@ -3,8 +3,9 @@
 `settings["deployed"]` has both, as effconvert learnt them from the file. layout: of the axes. unit: the number that a
 pixel of 255 becomes, if the network normalises pixels itself; None if it takes normalised images. bgr: blue first.
 swapped: width before height. quantised: whether it computes with whole numbers; its answers then are a layer of their
-own, behind its logits. input, output: their dtype and quantization. batch: None if it is free. softmax: whether
-the answers are probabilities. layers: [[layer, its value in the file], …] in order.
+own, behind its logits. input, output: their dtype and quantization. batch: None if it is free. outputs: of the file.
+answer: the one with the answers. softmax: whether these are probabilities. layers: [[layer, its value in the file], …]
+in order.
 """
 
 import numpy as np

@@ -59,10 +59,10 @@ def run(file, plain, wanted, images, feed):
     """Return {layer: output}; of the file as it is, or each layer with its input from `feed`."""
     layers = dict(wanted["layers"])
     if not feed:
-        answers = outputs_of(plain, wanted, images, {"logits": plain.get_outputs()[0].name})
+        answers = outputs_of(plain, wanted, images, {"logits": wanted["answer"]})
         if not layers:
             return answers
-        found = outputs_of(copy_of(file, layers.values()), wanted, images, layers)
+        found = outputs_of(copy_of(file, wanted, layers.values()), wanted, images, layers)
         return with_answers(file, found, answers["logits"], wanted)
     return isolated(file, wanted, images, layers, feed)
 
@@ -73,7 +73,7 @@ def isolated(file, wanted, images, layers, feed):
     fed = {layers[before]: "fed:" + after for before, after in zip(names, names[1:]) if after in feed}
     if not fed:
         return {}
-    first = outputs_of(copy_of(file, fed), wanted, images[:1], {value: value for value in fed}, raw=True)
+    first = outputs_of(copy_of(file, wanted, fed), wanted, images[:1], {value: value for value in fed}, raw=True)
     dtypes = {value: array.dtype for value, array in first.items()}
     # The other network may lack a layer, such as the pooling: then what comes before is of another size.
     fed = {value: name for value, name in fed.items() if feed[name[4:]][0].size == first[value][0].size}
@@ -82,17 +82,16 @@ def isolated(file, wanted, images, layers, feed):
         name: np.asarray(feed[name[4:]], dtypes[value]).reshape(-1, *first[value].shape[1:])
         for value, name in fed.items()
     }
-    return outputs_of(copy_of(file, layers.values(), fed, dtypes), wanted, images, shown, arrays)
+    return outputs_of(copy_of(file, wanted, layers.values(), fed, dtypes), wanted, images, shown, arrays)
 
 
-def copy_of(file, names, fed=None, dtypes=None):
+def copy_of(file, wanted, names, fed=None, dtypes=None):
     """Return a session of a copy of the file with further outputs, and with inputs inside: {value: input}."""
     path = Path(file)
     if path.stat().st_size > _LARGEST - (1 << 20):
         raise CannotBuild(f"{file}: is too large for a copy in memory, so its layers cannot be shown")
     model = path.read_bytes()
-    given = [one.name for one in open_session(file, True).get_outputs()]
-    added = [name for name in dict.fromkeys(names) if name not in given]
+    added = [name for name in dict.fromkeys(names) if name not in wanted["outputs"]]
     model = with_inputs(model, fed, dtypes) if fed else model
     return open_session(with_outputs(model, added), True, path.resolve().parent)
 
