@@ -147,7 +147,7 @@ def test_under_a_failure_stand_its_cause_and_its_fix(browser, page):
     opened(browser, page("failing"))
     failure = browser.driver.find_element("css selector", "#summary .failure").text
     assert "Cause: another epsilon in BatchNorm. Fix: bn_eps: 0.001 -> 1e-05 (--facts bn_eps=1e-05)." in failure
-    assert "becomes 3.0e-7" in failure
+    assert "With it the largest difference is 3.0e-7" in failure
 
 
 def test_what_was_not_judged_is_not_green(browser, page):
