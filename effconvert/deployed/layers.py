@@ -88,7 +88,7 @@ def answer_of(graph: Graph) -> Value:
 
 
 def before_softmax(graph: Graph) -> tuple[str, str]:
-    """Return the value that is the logits, and the operator that makes the answers of them, "" if there is none."""
+    """Return the name of the logits, and the operator behind them, such as Softmax; "" where they are the output."""
     return _logits_of(graph, answer_of(graph))
 
 
@@ -211,7 +211,7 @@ def _scaled(graph: Graph, name: str) -> str:
 
 
 def _sum_with(graph: Graph, name: str, end: str) -> str | None:
-    """Return the sum of `name` and the value `end`, the output of the block before; None if there is none."""
+    """Return the value that is `name` plus `end`, the output of the block before; None without such a sum."""
     for consumer in graph.consumers.get(name, ()):
         if consumer.kind in ("Add", "QLinearAdd") and end in consumer.inputs:
             return consumer.output

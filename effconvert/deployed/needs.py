@@ -1,4 +1,4 @@
-"""What a deployed file wants of its images and says of its answers, learnt from its graph."""
+"""Needs of a deployed file: the images that it takes, and the answers that it gives, learnt from its graph."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

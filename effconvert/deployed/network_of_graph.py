@@ -39,7 +39,7 @@ def expected_kernels(variant: Variant, head: bool = True) -> list[Kernel]:
 
 
 def variants_of(graph: Graph, layers: Layers) -> list[str]:
-    """Return the names of the variants that have exactly the convolutions of `graph`; empty if it is none of them."""
+    """Return the names of the variants that have exactly the convolutions of `graph`; [] for another network."""
     found = [kernel_of(graph, convolution.node) for convolution in layers.trunk]
     return [
         name

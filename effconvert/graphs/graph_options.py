@@ -1,4 +1,4 @@
-"""How a network is written as a graph; this module does not need the package `onnx`."""
+"""Options of a network that is written as a graph; this module does not need the package `onnx`."""
 
 import dataclasses
 from dataclasses import dataclass

@@ -23,6 +23,7 @@ from effconvert.shown import Row, Shown
 from effconvert.temporary import temporary_folder
 from effconvert.verification.availability import check_installed
 from effconvert.verification.comparison import TOLERANCES, Tolerance, plain, relative_difference
+from effconvert.verification.deployed_answers import SAME_ANSWERS, Answers, compare_answers
 from effconvert.verification.deployed_inputs import (
     InputWay,
     attempts,
@@ -41,36 +42,8 @@ from effconvert.verification.trials import Trial
 from effconvert.verification.verdict import DIFFERENT, NOT_VERIFIABLE, RELAXED, SAME, Verdict, reach_verdict
 
 SCHEMA = "effconvert/deployed-verification/1"
-SAME_ANSWERS, OTHER_ANSWERS = "same answers", "other answers"
-FEWEST_IMAGES = 8  # of fewer, equal answers tell nothing
 _BACKGROUND = (1001, 1000)
 _OF_INPUT = 1e-2  # a wrong input changes the stem by more, another epsilon by less
-
-
-@dataclass(frozen=True)
-class Answers:
-    """The answers of a quantised file beside those of its float network, for the same images.
-
-    images: their number. photographs: whether they are a user's, and not synthetic. agree: how many have the same most
-    likely class. margins: of each image with another answer, how far the float network's two classes are apart, as a
-    share of its largest logit. difference: of the logits, relative to the largest. correlation: of the logits.
-    layers: {layer: correlation of its outputs}.
-    """
-
-    images: int
-    photographs: bool
-    agree: int
-    margins: tuple[float, ...]
-    difference: float
-    correlation: float
-    layers: Mapping[str, float]
-
-    @property
-    def word(self) -> str:
-        """The verdict on the answers; few answers to synthetic images are none."""
-        if self.agree == self.images and not (self.photographs and self.images >= FEWEST_IMAGES):
-            return NOT_VERIFIABLE
-        return SAME_ANSWERS if self.agree == self.images else OTHER_ANSWERS
 
 
 @dataclass(frozen=True, repr=False)
@@ -96,14 +69,14 @@ class DeployedVerification(Shown):
     @property
     def same(self) -> bool:
         """Whether the file is the network of the weights; of a quantised file, whether every answer is the same."""
-        if self.answers is not None:
-            return self.answers.word == SAME_ANSWERS
-        return self.verdict.word in (SAME, RELAXED)
+        return self.word in (SAME, RELAXED, SAME_ANSWERS)
 
     @property
     def word(self) -> str:
-        """The verdict in one or two words."""
-        return self.verdict.word if self.answers is None else self.answers.word
+        """The verdict in one or two words; images that cannot tell networks apart prove nothing of answers either."""
+        if self.answers is None or self.verdict.word == NOT_VERIFIABLE:
+            return self.verdict.word
+        return self.answers.word
 
     @property
     def line(self) -> str:
@@ -195,7 +168,7 @@ def verify_deployed(
             file=file,
             source=original,
             verdict=verdict,
-            answers=_answers(reference, found, inputs) if file.is_quantised else None,
+            answers=compare_answers(reference, found, inputs) if file.is_quantised else None,
             inputs=inputs,
             way=way,
             reference={"framework": reference.words, **{key: reference.record[key] for key in ("network", "loader")}},
@@ -374,40 +347,6 @@ def _of_what_was_found(verdict: Verdict, file: DeployedFile) -> Verdict:
     pair = replace(pair, comparison=replace(pair.comparison, only={}))
     same = RELAXED if verdict.tolerance.isolated > TOLERANCES[verdict.rounded or "float32"].isolated else SAME
     return replace(verdict, pairs=(pair,), word=same if pair.comparison.same else DIFFERENT)
-
-
-def _answers(reference: Run, found: Run, inputs: Inputs) -> Answers:
-    expected, answers = reference.outputs, found.outputs
-    given = found.layer("logits") if "logits" in found.layers else answers
-    expected = expected[:, expected.shape[1] - answers.shape[1] :]
-    best = expected.argmax(1)
-    # In few steps several classes may be the most likely: then the float network's counts, if it is one of them.
-    tied = np.take_along_axis(answers, best[:, None], 1)[:, 0] == answers.max(1)
-    other = np.where(tied, best, answers.argmax(1))
-    rows = np.flatnonzero(best != other)
-    scale = float(np.abs(expected).max()) or 1.0
-    margins = tuple(float(expected[row, best[row]] - expected[row, other[row]]) / scale for row in rows)
-    layers = {
-        name: _correlation(reference.layer(name), found.layer(name))
-        for name in reference.layers
-        if name in found.layers and reference.layer(name).shape == found.layer(name).shape
-    }
-    return Answers(
-        images=len(best),
-        photographs=inputs.words["kind"] == "images",
-        agree=int((best == other).sum()),
-        margins=margins,
-        difference=relative_difference(given, expected),
-        correlation=_correlation(expected, given),
-        layers=layers,
-    )
-
-
-def _correlation(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
-    first, second = (np.asarray(array, np.float64).reshape(-1) for array in (one, other))
-    if not first.std() or not second.std():
-        return float("nan")
-    return float(np.corrcoef(first, second)[0, 1])
 
 
 def _cautions(file: DeployedFile, source: NetworkFile, found: Run) -> Iterator[str]:

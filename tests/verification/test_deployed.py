@@ -15,8 +15,8 @@ from effconvert.deployed.files import inspect_deployed
 from effconvert.deployed.needs import Normalization
 from effconvert.errors import LayoutMismatch
 from effconvert.model.calibration import calibrate, random_weights, synthetic_images
+from effconvert.verification.deployed_answers import Answers
 from effconvert.verification.deployed_inputs import disagreement
-from effconvert.verification.deployed_procedure import Answers
 from helpers.formats.building import make_safetensors
 from helpers.places import GOLDEN
 from helpers.running import Ran
@@ -99,6 +99,13 @@ def test_the_output_that_a_classifier_gives_is_the_answer_whatever_stands_before
 def test_few_answers_of_a_quantised_file_prove_nothing(images: int, photographs: bool, agree: int, word: str) -> None:
     found = Answers(images, photographs, agree, (), 0.1, 0.99, {})
     assert found.word == word
+
+
+def test_images_that_tell_nothing_prove_no_answers(found: effconvert.DeployedVerification) -> None:
+    answers = Answers(20, True, 20, (), 0.1, 0.99, {})
+    assert replace(found, answers=answers).same
+    told = replace(found, answers=answers, verdict=replace(found.verdict, word="not verifiable"))
+    assert (told.word, told.same) == ("not verifiable", False)
 
 
 @pytest.mark.parametrize(("mean", "std"), [(127.5, 127.5), (127.0, 128.0), (127.5, 128.0)])

@@ -9,7 +9,8 @@ from effconvert.cli.display.verdicts import measured, print_comparisons, print_h
 if TYPE_CHECKING:
     from effconvert.deployed.files import DeployedFile
     from effconvert.deployed.graph import Quantization
-    from effconvert.verification.deployed_procedure import Answers, DeployedVerification
+    from effconvert.verification.deployed_answers import Answers
+    from effconvert.verification.deployed_procedure import DeployedVerification
 
 _QUANTISED = "the file is quantised, so its numbers are not judged"
 _TAKES = {"normalised": "normalised images", "0-1": "pixels divided by 255", "0-255": "pixels from 0 to 255"}
@@ -17,7 +18,7 @@ _TAKES = {"normalised": "normalised images", "0-1": "pixels divided by 255", "0-
 
 def print_deployed(found: "DeployedVerification", layers: bool) -> None:
     """Print the verdict, its cause if one was looked for, what ran on what, and the layers where they matter."""
-    if found.answers is None:
+    if found.answers is None or found.word == found.verdict.word:
         print_headline(found.verdict)
     else:
         _print_answers(found.answers)
@@ -94,7 +95,7 @@ def _meaning(found: "Quantization | None") -> str:
 
 def _print_answers(answers: "Answers") -> None:
     from effconvert.option_words import option
-    from effconvert.verification.deployed_procedure import FEWEST_IMAGES, OTHER_ANSWERS, SAME_ANSWERS
+    from effconvert.verification.deployed_answers import FEWEST_IMAGES, OTHER_ANSWERS, SAME_ANSWERS
 
     share = f"{answers.agree:,} of {answers.images:,} images"
     if answers.word == SAME_ANSWERS:
